@@ -1,0 +1,201 @@
+//! Each stage of a packet's route, and the whole of it, on one thread, per packet.
+//!
+//! The datagram is a real one: 100 packets as a kernel batched them. For the route it is repeated
+//! with other source addresses written over, 100,000 of them, most of them public.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a failure here fails the benchmark")]
+
+use std::{
+    hint::black_box,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use nflog_exporter::{
+    aggregate::{Aggregate, Dimension, FamilyPlan},
+    config::Config,
+    event::{Event, HardwareAddress, NameId},
+    exposition::{self, Build, ReloadStatus, Scrape, Vitals},
+    geoip::{GeoIp, Locator},
+    packet,
+    pipeline::{Clock, Route, SharedAggregate},
+    source::nflog,
+};
+
+const DATAGRAM: &[u8] = include_bytes!("../tests/data/nflog/100-packets.bin");
+const PACKETS: usize = 100;
+const SOURCES: u32 = 100_000;
+
+/// Spread over the address space, never the same twice.
+fn source(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits((number % SOURCES).wrapping_mul(0x9e37_79b9))
+}
+
+/// The datagram, a thousand times, each packet from another source.
+fn datagrams() -> Vec<Vec<u8>> {
+    let base = DATAGRAM.as_ptr() as usize;
+    let mut places = Vec::new();
+    nflog::walk(DATAGRAM, |packet| {
+        // The source address of an IPv4 header, at its place in the datagram.
+        places.push(packet.payload.as_ptr() as usize - base + 12);
+    });
+    assert_eq!(places.len(), PACKETS);
+    (0..SOURCES / 100)
+        .map(|number| {
+            let mut datagram = DATAGRAM.to_vec();
+            for (index, place) in places.iter().enumerate() {
+                let address = source(number * 100 + u32::try_from(index).unwrap());
+                datagram[*place..place + 4].copy_from_slice(&address.octets());
+            }
+            datagram
+        })
+        .collect()
+}
+
+fn payloads() -> Vec<Vec<u8>> {
+    let mut payloads = Vec::new();
+    nflog::walk(DATAGRAM, |packet| payloads.push(packet.payload.to_vec()));
+    payloads
+}
+
+fn event(locator: &mut Locator, source: Ipv4Addr) -> Event {
+    let mut payload = payloads().remove(0);
+    payload[12..16].copy_from_slice(&source.octets());
+    Event {
+        time: 0,
+        group: 1,
+        prefix: NameId::EMPTY,
+        in_device: NameId::EMPTY,
+        out_device: NameId::EMPTY,
+        hook: None,
+        direction: None,
+        mark: 0,
+        uid: None,
+        hardware_address: HardwareAddress::default(),
+        headers: packet::decode(&payload, None, 60),
+        place: locator.locate(source.into()),
+    }
+}
+
+fn stages(criterion: &mut Criterion) {
+    let geoip = GeoIp::open(&[]).unwrap();
+    let mut locator = geoip.locator();
+    let mut group = criterion.benchmark_group("stage");
+    group.throughput(Throughput::Elements(PACKETS as u64));
+
+    group.bench_function("walk", |bencher| {
+        bencher.iter(|| {
+            nflog::walk(black_box(DATAGRAM), |packet| {
+                black_box(packet.record("eth0", ""));
+            })
+        });
+    });
+    let payloads = payloads();
+    group.bench_function("decode", |bencher| {
+        bencher.iter(|| {
+            for payload in &payloads {
+                black_box(packet::decode(black_box(payload), Some(0x0800), 60));
+            }
+        });
+    });
+    let mut number = 0_u32;
+    group.bench_function("locate", |bencher| {
+        bencher.iter(|| {
+            for _ in 0..PACKETS {
+                number = number.wrapping_add(1);
+                black_box(locator.locate(IpAddr::V4(source(number))));
+            }
+        });
+    });
+
+    // Both default families and the estimate of distinct sources; 50 countries and networks that
+    // all have their series.
+    let plans = Config::default().families();
+    let mut aggregate = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
+    let events: Vec<_> =
+        (0..50).chain(0..50).map(|number| event(&mut locator, source(number))).collect();
+    aggregate.record(&events, Duration::ZERO);
+    group.bench_function("record a hit", |bencher| {
+        bencher.iter(|| aggregate.record(black_box(&events), Duration::ZERO));
+    });
+    // Every packet from another network: full budgets, all of them fold.
+    let mut full = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
+    let events: Vec<_> = (0..SOURCES).map(|number| event(&mut locator, source(number))).collect();
+    full.record(&events, Duration::ZERO);
+    let mut batches = events.chunks(PACKETS).cycle();
+    group.bench_function("record a fold", |bencher| {
+        bencher.iter(|| full.record(black_box(batches.next().unwrap()), Duration::ZERO));
+    });
+    group.finish();
+}
+
+fn route(criterion: &mut Criterion) {
+    let geoip = GeoIp::open(&[]).unwrap();
+    let clock = Clock::running();
+    let plans = Config::default().families();
+    let aggregate = SharedAggregate::new(Aggregate::new(&plans, &[1], 1, clock.now()));
+    let mut route = Route::new(geoip.locator(), aggregate, clock);
+    let datagrams = datagrams();
+    let mut next = datagrams.iter().cycle();
+    let mut group = criterion.benchmark_group("route");
+    group.throughput(Throughput::Elements(PACKETS as u64));
+    group.bench_function("datagram to series, 100,000 sources", |bencher| {
+        bencher.iter_batched_ref(
+            // As the kernel does: the datagram was just written when the reader gets it.
+            || next.next().unwrap().clone(),
+            |datagram| {
+                nflog::walk(datagram, |packet| route.take(&packet.record("eth0", "")));
+                route.hand_over();
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+/// A scrape of both default families at their full budget.
+fn scrape(criterion: &mut Criterion) {
+    let plans: Vec<_> = Config::default()
+        .families()
+        .into_iter()
+        .map(|plan| FamilyPlan { max_new_series_per_hour: 100_000, ..plan })
+        .collect();
+    assert!(plans.iter().any(|plan| plan.labels.contains(&Dimension::Network)));
+    let geoip = GeoIp::open(&[]).unwrap();
+    let mut locator = geoip.locator();
+    let mut aggregate = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
+    for number in 0..20_000_u32 {
+        let mut event = event(&mut locator, source(number));
+        let port = u16::try_from(number % 60_000).unwrap();
+        event.headers.transport = packet::Transport::Ports { source: 1, destination: port };
+        event.prefix = NameId::from_index(1 + u16::try_from(number % 10).unwrap());
+        aggregate.record(&[event], Duration::ZERO);
+    }
+    let names = nflog_exporter::event::Names::default();
+    let mut group = criterion.benchmark_group("scrape");
+    group.bench_function("snapshot, under the lock", |bencher| {
+        bencher.iter(|| black_box(aggregate.snapshot(Duration::ZERO)));
+    });
+    let snapshot = aggregate.snapshot(Duration::ZERO);
+    let series: usize = snapshot.families.iter().map(|family| family.series.len()).sum();
+    group.bench_function(format!("render {series} series"), |bencher| {
+        bencher.iter(|| {
+            let scrape = Scrape {
+                snapshot: snapshot.clone(),
+                names: names.clone(),
+                countries: Vec::new(),
+                groups: Vec::new(),
+                databases: Vec::new(),
+                reload: ReloadStatus { successful: true, timestamp_seconds: 0.0 },
+                build: Build { version: "0", revision: "0" },
+                vitals: Vitals::default(),
+            };
+            let text = exposition::render(scrape).unwrap();
+            black_box(exposition::to_plain(&text))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, stages, route, scrape);
+criterion_main!(benches);

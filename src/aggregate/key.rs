@@ -1,0 +1,65 @@
+//! The key of a series: label values as numbers, and how a key folds.
+
+use super::{Dimension, MAX_LABELS, dimension};
+use crate::event::Event;
+
+/// The label values of a series, in the order of its family's labels; unused places are 0.
+///
+/// A key is written value by value and looked up at once, so it is also hashed and compared value by
+/// value: a wide load of what was just written in parts would wait for all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key([u64; MAX_LABELS]);
+
+impl Key {
+    /// A key of these values, in the order of a family's labels.
+    ///
+    /// # Panics
+    /// With more than [`MAX_LABELS`] values.
+    #[must_use]
+    pub fn new(values: &[u64]) -> Self {
+        let mut all = [0; MAX_LABELS];
+        all[..values.len()].copy_from_slice(values);
+        Self(all)
+    }
+
+    /// The full key of an event in a family with these labels.
+    #[must_use]
+    pub fn of(labels: &[Dimension], event: &Event) -> Self {
+        let mut values = [0; MAX_LABELS];
+        for (value, label) in values.iter_mut().zip(labels) {
+            *value = label.value(event);
+        }
+        Self(values)
+    }
+
+    /// The key of a family's last rung: every label is `other`.
+    #[must_use]
+    pub fn last_rung(labels: usize) -> Self {
+        let mut values = [0; MAX_LABELS];
+        values[..labels].fill(dimension::OTHER);
+        Self(values)
+    }
+
+    /// Folds one label to `other`.
+    pub fn fold(&mut self, label: usize) {
+        self.0[label] = dimension::OTHER;
+    }
+
+    /// Whether the first `labels` values are those of another key.
+    #[must_use]
+    pub fn is(&self, other: &Self, labels: usize) -> bool {
+        (0..labels).all(|label| self.0[label] == other.0[label])
+    }
+
+    /// How many labels at its end are `other`: the rung of the ladder that this key stands on.
+    #[must_use]
+    pub fn rung(&self, labels: usize) -> usize {
+        self.0[..labels].iter().rev().take_while(|&&value| value == dimension::OTHER).count()
+    }
+
+    /// The values in use, in the order of the family's labels.
+    #[must_use]
+    pub fn values(&self, labels: usize) -> &[u64] {
+        &self.0[..labels]
+    }
+}

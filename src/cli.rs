@@ -1,0 +1,215 @@
+//! The command line: sub-commands, flags, help. What a command does is not here.
+
+use std::{path::PathBuf, sync::LazyLock};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Flags};
+
+/// The revision this was built from, where the build told.
+pub const REVISION: Option<&str> = option_env!("NFLOG_EXPORTER_REVISION");
+
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What `--version` prints behind the name.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| match REVISION {
+    Some(revision) => format!("{VERSION} (revision {revision})"),
+    None => VERSION.to_owned(),
+});
+
+/// Counts the packets a Linux firewall logs (NFLOG), by country, port, protocol and prefix, for
+/// Prometheus.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "nflog_exporter",
+    version = LONG_VERSION.as_str(),
+    after_help = "Flags may stand before or behind the command, and win over the configuration file;\n\
+        of a flag that stands on both sides, what stands behind the command counts.\n\
+        Exit codes: 0 fine, 1 failure at run time, 2 wrong usage or configuration."
+)]
+pub struct Cli {
+    /// The configuration file and the flags over it.
+    #[command(flatten)]
+    pub flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the exporter: the default without a command
+    Run,
+    /// Count the packets of capture files as if they had been logged, and print the metrics
+    ///
+    /// Reads pcap and pcapng, gzip-compressed or not; link types NFLOG, Ethernet, Linux cooked
+    /// (SLL, SLL2), raw IP and loopback. The metrics go to stdout, the progress to stderr.
+    Replay(Replay),
+    /// Check or print the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// `replay`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Capture files, read one behind the other; - for stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Keep serving the metrics over HTTP instead of printing them
+    #[arg(long)]
+    pub serve: bool,
+    /// Log prefix of packets whose capture carries none
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub prefix: String,
+}
+
+/// `config …`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Validate the configuration file and the flags; exit 2 if they are wrong
+    Check,
+    /// Print the effective configuration as TOML, defaults and flags included
+    Show,
+}
+
+impl ConfigCommand {
+    /// What the command prints for a configuration that loaded.
+    pub fn output(self, config: &Config) -> Result<String, ConfigError> {
+        match self {
+            Self::Check => Ok("configuration is valid\n".into()),
+            Self::Show => config.to_toml(),
+        }
+    }
+}
+
+impl Cli {
+    /// Reads the process's arguments; prints help, version or a usage error and exits itself.
+    #[must_use]
+    pub fn parse() -> Self {
+        <Self as Parser>::parse()
+    }
+
+    /// What to do: [`Command::Run`] when nothing else was said.
+    #[must_use]
+    pub fn chosen(&self) -> Command {
+        self.command.clone().unwrap_or(Command::Run)
+    }
+}
+
+/// The configuration this command line asks for; [`Flags::load`] of [`Cli::flags`] loads it again.
+///
+/// # Errors
+/// The first thing wrong with the file or a flag.
+pub fn load(cli: &Cli) -> Result<Config, ConfigError> {
+    cli.flags.load()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Parses arguments behind the program's name.
+    fn cli(line: &str) -> Result<Cli, clap::Error> {
+        let words = std::iter::once("nflog_exporter").chain(line.split_whitespace());
+        <Cli as Parser>::try_parse_from(words)
+    }
+
+    #[track_caller]
+    fn check(line: &str, expect: &Command) -> Cli {
+        let cli = cli(line).unwrap();
+        assert_eq!(cli.chosen(), *expect);
+        cli
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands() {
+        check("", &Command::Run);
+        check("run", &Command::Run);
+        check("config check", &Command::Config(ConfigCommand::Check));
+        check("config show", &Command::Config(ConfigCommand::Show));
+        let files = vec!["a.pcap".into(), "-".into()];
+        let replay = Replay { files, serve: true, prefix: "web".into() };
+        check("replay a.pcap - --serve --prefix web", &Command::Replay(replay));
+    }
+
+    #[test]
+    fn flags_stand_on_either_side() {
+        for line in ["--nflog.group 5 run", "run --nflog.group 5", "--nflog.group=5"] {
+            assert_eq!(check(line, &Command::Run).flags.groups, [5], "{line}");
+        }
+        // Clap gives a repeatable flag no way to add up over both sides: the help says so.
+        assert_eq!(check("--nflog.group 1 run --nflog.group 2", &Command::Run).flags.groups, [2]);
+        let line =
+            "--log.level debug config show --web.listen-address :1 --web.listen-address [::1]:2";
+        let config = load(&cli(line).unwrap()).unwrap();
+        assert_eq!(config.log.level.name(), "debug");
+        let addresses: Vec<_> =
+            config.web.listen_addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, [":1", "[::1]:2"]);
+    }
+
+    #[test]
+    fn switches_can_be_turned_off() {
+        for (line, expect) in [
+            ("--rules.install", Some(true)),
+            ("--rules.install=false", Some(false)),
+            ("--rules.install run", Some(true)),
+            ("run", None),
+        ] {
+            assert_eq!(cli(line).unwrap().flags.rules_install, expect, "{line}");
+        }
+    }
+
+    #[test]
+    fn usage_errors_exit_with_2() {
+        for line in [
+            "replay",
+            "config",
+            "--nflog.group 65536",
+            "--nflog.group x",
+            "--log.level loud",
+            "--web.listen-address 10239",
+            "--no.such.flag",
+            "no-such-command",
+        ] {
+            assert_eq!(cli(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(cli("--help").unwrap_err().exit_code(), 0);
+        assert_eq!(cli("--version").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn version_names_the_program() {
+        let text = cli("--version").unwrap_err().to_string();
+        assert!(text.starts_with(&format!("nflog_exporter {VERSION}")), "{text}");
+    }
+
+    /// The defaults in the help are text; this holds them against the real ones.
+    #[test]
+    fn help_tells_the_defaults() {
+        let Config { nflog, web, log, rules, .. } = Config::default();
+        let command = Cli::command();
+        for (flag, default) in [
+            ("nflog.group", nflog.groups[0].to_string()),
+            ("rules.install", rules.install.to_string()),
+            ("web.listen-address", web.listen_addresses[0].to_string()),
+            ("web.telemetry-path", web.telemetry_path),
+            ("web.enable-reload", web.enable_reload.to_string()),
+            ("log.level", log.level.name().to_owned()),
+            ("log.format", "logfmt".to_owned()),
+        ] {
+            let argument = command.get_arguments().find(|it| it.get_long() == Some(flag)).unwrap();
+            let help = argument.get_help().unwrap().to_string();
+            assert!(help.contains(&format!("[default: {default}]")), "{flag}: {help}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What each sub-command does, put together from the parts.
+
+mod replay;
+mod run;
+
+use std::{
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    io::{ErrorKind, Write},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+};
+
+use anyhow::{Context, anyhow};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    cli::{Cli, Command},
+    config::{Config, ConfigError, ListenAddress},
+    geoip::{GeoIp, GeoIpError},
+};
+
+/// Exit code of a wrong usage or configuration; clap uses the same.
+const USAGE: u8 = 2;
+
+/// Exit code of everything else that fails.
+const FAILURE: u8 = 1;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// Whatever keeps it from doing so; [`exit_code`] tells the kinds apart.
+pub fn execute(cli: &Cli) -> anyhow::Result<()> {
+    let config = cli.flags.load()?;
+    match cli.chosen() {
+        Command::Run => run::run(cli.flags.clone(), config),
+        Command::Replay(replay) => replay::replay(&replay, cli.flags.clone(), config),
+        Command::Config(command) => {
+            // What the start would refuse, a check refuses too.
+            GeoIp::open(&config.geoip.databases)?;
+            print(&command.output(&config)?)
+        }
+    }
+}
+
+/// The process's exit code for an error.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigError>() || error.is::<GeoIpError>() { USAGE } else { FAILURE }
+}
+
+/// Writes to standard output. That nobody reads on is no error: `| head` is a fine thing to do.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("write to standard output"),
+    }
+}
+
+/// Binds every address of the configuration.
+fn listen(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener>> {
+    let bind = |address: &ListenAddress| {
+        if address.host.is_empty() {
+            // Both IP versions by one socket, unless this host has no IPv6.
+            TcpListener::bind((Ipv6Addr::UNSPECIFIED, address.port))
+                .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port)))
+        } else {
+            TcpListener::bind((address.host.as_str(), address.port))
+        }
+    };
+    let with_advice = |address| {
+        bind(address).map_err(|cause| {
+            let advice = match cause.kind() {
+                ErrorKind::AddrInUse => "another program has it: stop that, or choose another",
+                ErrorKind::PermissionDenied => "ports below 1024 take a privilege: choose another",
+                ErrorKind::AddrNotAvailable => "this host has no such address: choose another",
+                _ => "choose another",
+            };
+            anyhow!("cannot listen on {address}: {cause}; {advice} with --web.listen-address")
+        })
+    };
+    addresses.iter().map(with_advice).collect()
+}
+
+/// The addresses that listeners have, also where the system chose the port.
+fn bound(listeners: &[TcpListener]) -> anyhow::Result<Vec<SocketAddr>> {
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
+    addresses.context("ask for the address of a listening socket")
+}
+
+/// Runs `main` on a new runtime, with the signals caught before it begins. Two threads are plenty for
+/// scrapes.
+fn block_on<F>(main: impl FnOnce(Signals) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let result = runtime.block_on(async { main(Signals::new()?).await });
+    // A thread may still wait for a file that never comes.
+    runtime.shutdown_background();
+    result
+}
+
+/// The signals that mean something.
+struct Signals {
+    hangups: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listen for signals");
+        Ok(Self {
+            hangups: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The hang-ups, and a future that completes on SIGTERM or SIGINT.
+    fn split(self) -> (Signal, impl Future<Output = ()>) {
+        let Self { hangups, mut terminate, mut interrupt } = self;
+        let termination = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        (hangups, termination)
+    }
+}
+
+/// Says where to look.
+fn announce(config: &Config, addresses: &[SocketAddr]) {
+    for address in addresses {
+        tracing::info!(url = %format!("http://{address}{}", config.web.telemetry_path), "serving");
+    }
+}
+
+/// A number nobody outside can guess: the standard library seeds its hashes from the kernel.
+fn unpredictable() -> u64 {
+    RandomState::new().hash_one(0)
+}

@@ -1,0 +1,168 @@
+//! `replay`: the same route, from capture files.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Signals, announce, block_on, bound, listen, print};
+use crate::{
+    aggregate::Aggregate,
+    cli::Replay,
+    config::{Config, Flags},
+    exporter::{self, Parts, Reloader, ScrapePage},
+    exposition::Format,
+    geoip::GeoIp,
+    logging,
+    pipeline::{self, Clock, Route, SharedAggregate},
+    source::{
+        Fill, Record, Source,
+        pcap::{Capture, Options},
+    },
+};
+
+/// A replay is the same at every run: nobody outside chooses its keys at leisure, and estimates of
+/// distinct sources should not differ between two runs over the same file.
+const SEED: u64 = 0;
+
+/// Counts the packets of the files; prints the metrics, or serves them until told to stop.
+pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::Result<()> {
+    let level = logging::start(config.log.level, config.log.format);
+    let geoip = GeoIp::open(&config.geoip.databases)?;
+    let clock = Clock::packets();
+    let aggregate = Aggregate::new(&config.families(), &[], SEED, clock.now());
+    let route = Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock);
+    let files = Files::new(replay.files.clone(), replay.prefix.clone());
+    let serve = replay.serve;
+    let reloader = Reloader::new(flags, config.clone(), Some(level));
+    block_on(|signals| async move {
+        if !serve {
+            return report(files, route, geoip, &reloader, signals).await;
+        }
+        let listeners = listen(&config.web.listen_addresses)?;
+        announce(&config, &bound(&listeners)?);
+        let parts = Parts {
+            config,
+            source: Box::new(files),
+            meters: Vec::new(),
+            route,
+            geoip,
+            listeners,
+            reloader,
+            logging: Box::new(()),
+        };
+        exporter::run(parts, signals.split()).await
+    })
+}
+
+/// Counts to the end, or until told to stop, and prints what was counted.
+async fn report(
+    mut files: Files,
+    mut route: Route,
+    geoip: GeoIp,
+    reloader: &Reloader,
+    signals: Signals,
+) -> anyhow::Result<()> {
+    route.aggregate().lock().show_at_once();
+    let page = ScrapePage::new(&route, Vec::new(), geoip, reloader.status());
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopping = Arc::clone(&stop);
+    let mut reading =
+        tokio::task::spawn_blocking(move || pipeline::read(&mut files, &mut route, &stopping));
+    let (_, termination) = signals.split();
+    let read = tokio::select! {
+        read = &mut reading => read,
+        () = termination => {
+            stop.store(true, Ordering::Relaxed);
+            reading.await
+        }
+    };
+    // What could be read is reported, also when a file broke off.
+    print(&page.text(Format::Plain).body)?;
+    read.context("the reader panicked")?
+}
+
+/// How a progress bar looks; the second one is for what has no end in sight.
+const BAR: &str = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {msg}";
+const SPINNER: &str = "{spinner} {bytes} {bytes_per_sec} {msg}";
+
+/// Capture files, one behind the other, under a progress bar where standard error is a terminal.
+struct Files {
+    waiting: std::vec::IntoIter<PathBuf>,
+    options: Options,
+    current: Option<(Capture, ProgressBar)>,
+    /// The first file that could not be read to its end; the others are read all the same.
+    failed: Option<anyhow::Error>,
+}
+
+impl Files {
+    fn new(files: Vec<PathBuf>, prefix: String) -> Self {
+        let options = Options { prefix };
+        Self { waiting: files.into_iter(), options, current: None, failed: None }
+    }
+
+    fn open_next(&mut self) -> Option<()> {
+        let path = self.waiting.next()?;
+        match Capture::open(&path, self.options.clone()) {
+            Ok(capture) => {
+                let bar = progress_bar(&capture);
+                self.current = Some((capture, bar));
+            }
+            Err(error) => self.fail(error.into()),
+        }
+        Some(())
+    }
+
+    fn fail(&mut self, error: anyhow::Error) {
+        if self.failed.is_none() {
+            self.failed = Some(error);
+        } else {
+            tracing::error!("{error:#}");
+        }
+    }
+}
+
+impl Source for Files {
+    fn fill(
+        &mut self,
+        patience: Duration,
+        take: &mut dyn FnMut(&Record<'_>),
+    ) -> anyhow::Result<Fill> {
+        while self.current.is_some() || self.open_next().is_some() {
+            let Some((capture, bar)) = &mut self.current else { continue };
+            match capture.fill(patience, take) {
+                Ok(Fill::End) => {}
+                Ok(fill) => {
+                    bar.set_position(capture.position());
+                    return Ok(fill);
+                }
+                Err(error) => self.fail(error),
+            }
+            if let Some((_, bar)) = self.current.take() {
+                bar.finish_and_clear();
+            }
+        }
+        self.failed.take().map_or(Ok(Fill::End), Err)
+    }
+
+    fn close(&mut self) {
+        self.waiting = Vec::new().into_iter();
+        self.current = None;
+    }
+}
+
+fn progress_bar(capture: &Capture) -> ProgressBar {
+    let bar = capture.size().map_or_else(ProgressBar::no_length, ProgressBar::new);
+    let template = if capture.size().is_some() { BAR } else { SPINNER };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.with_message(capture.name().to_owned())
+}

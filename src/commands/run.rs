@@ -1,0 +1,106 @@
+//! `run`: the exporter on the kernel's packet log.
+
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use anyhow::Context;
+
+use super::{announce, block_on, bound, listen, unpredictable};
+use crate::{
+    aggregate::Aggregate,
+    config::{Config, Flags},
+    exporter::{self, Parts, Reloader},
+    geoip::GeoIp,
+    logging,
+    pipeline::{Clock, Route, SharedAggregate},
+    rules::{self, InstallPlan},
+    source::nflog::{Nflog, NflogPlan},
+};
+
+/// The log prefix of our own rules.
+const INSTALLED_PREFIX: &str = "inbound";
+
+/// Runs until told to stop.
+pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
+    let level = logging::start(config.log.level, config.log.format);
+    block_on(|signals| async {
+        let reloader = Reloader::new(flags, config.clone(), Some(level));
+        let parts = take_parts(config, reloader)?;
+        exporter::run(parts, signals.split()).await.context("the packet log failed")
+    })
+}
+
+/// Takes everything that needs a privilege or can be refused, in an order in which nothing is left
+/// behind by a failure.
+fn take_parts(config: Config, reloader: Reloader) -> anyhow::Result<Parts> {
+    let geoip = GeoIp::open(&config.geoip.databases)?;
+    let listeners = listen(&config.web.listen_addresses)?;
+    let addresses = bound(&listeners)?;
+    let nflog = Nflog::open(&nflog_plan(&config))?;
+    let plan = install_plan(&config, &addresses);
+    let rules = config.rules.install.then(|| rules::install(&plan)).transpose()?;
+    say_what_runs(&config, &geoip);
+    announce(&config, &addresses);
+
+    let clock = Clock::running();
+    let groups = &config.nflog.groups;
+    let aggregate = Aggregate::new(&config.families(), groups, unpredictable(), clock.now());
+    Ok(Parts {
+        meters: nflog.meters(),
+        source: Box::new(nflog),
+        route: Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock),
+        geoip,
+        listeners,
+        reloader,
+        logging: Box::new(rules),
+        config,
+    })
+}
+
+fn nflog_plan(config: &Config) -> NflogPlan {
+    let nflog = &config.nflog;
+    NflogPlan {
+        groups: nflog.groups.clone(),
+        copy_range: nflog.copy_range,
+        queue_threshold: nflog.queue_threshold,
+        queue_timeout: nflog.queue_timeout,
+        kernel_buffer: nflog.kernel_buffer,
+        // At most 1 GiB, so it fits.
+        receive_buffer: nflog.receive_buffer as usize,
+    }
+}
+
+fn install_plan(config: &Config, addresses: &[SocketAddr]) -> InstallPlan {
+    InstallPlan {
+        group: config.nflog.groups[0],
+        prefix: INSTALLED_PREFIX.into(),
+        interfaces: config.rules.interfaces.clone(),
+        spare_tcp_ports: addresses
+            .iter()
+            .map(SocketAddr::port)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+        copy_range: config.nflog.copy_range,
+        // A rule can say no more than this; the group's own threshold still holds.
+        queue_threshold: u16::try_from(config.nflog.queue_threshold).unwrap_or(u16::MAX),
+    }
+}
+
+/// Says in a few lines what runs.
+fn say_what_runs(config: &Config, geoip: &GeoIp) {
+    let version = crate::cli::VERSION;
+    tracing::info!(version, groups = ?config.nflog.groups, "reading the packet log");
+    for database in geoip.status() {
+        tracing::info!(database = %database.name, edition = %database.edition, "GeoIP database");
+    }
+    if config.rules.install {
+        tracing::info!(
+            table = "inet nflog_exporter",
+            group = config.nflog.groups[0],
+            prefix = INSTALLED_PREFIX,
+            "installed our own nftables table; it goes when this process ends"
+        );
+    } else if !config.rules.interfaces.is_empty() {
+        tracing::warn!("rules.interfaces says where to log, but rules.install is off");
+    }
+}

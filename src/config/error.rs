@@ -1,0 +1,77 @@
+//! What can be wrong with a configuration: each message says where, what, and how to mend it.
+
+use std::{fmt, io, path::PathBuf};
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the configuration file {path}: {cause}; check --config.file and that this user may read it", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{place}: not valid TOML: {problem}")]
+    Syntax {
+        /// Where it stops to be TOML.
+        place: Place,
+        /// What the parser said.
+        problem: String,
+    },
+    /// A key that does not exist.
+    #[error("{place}: {key} is not known; {suggestion}")]
+    UnknownKey {
+        /// Where it stands.
+        place: Place,
+        /// The key, with dots.
+        key: String,
+        /// What was meant, as far as can be told.
+        suggestion: String,
+    },
+    /// A value of the wrong type, or one that a rule refuses.
+    #[error("{place}: {key} {problem}")]
+    Invalid {
+        /// Where it stands.
+        place: Place,
+        /// The key, with dots.
+        key: String,
+        /// What is wrong with its value and what would be right.
+        problem: String,
+    },
+    /// A value that TOML cannot carry.
+    #[error("cannot print the configuration as TOML: {reason}; use paths that are valid UTF-8")]
+    Unprintable {
+        /// What the printer said.
+        reason: String,
+    },
+}
+
+/// Where a value was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file.
+    File {
+        /// Its name.
+        name: String,
+        /// The line, counted from 1; `None` when the value is not in the file itself.
+        line: Option<usize>,
+    },
+    /// By this flag.
+    Flag(&'static str),
+    /// Nowhere: it is a default.
+    Default,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { name, line: Some(line) } => write!(formatter, "{name}:{line}"),
+            Self::File { name, line: None } => formatter.write_str(name),
+            Self::Flag(flag) => formatter.write_str(flag),
+            Self::Default => formatter.write_str("defaults"),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The flags that set configuration keys: they win over the file.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, builder::BoolishValueParser};
+
+use super::{Config, ConfigError, Document, ListenAddress, LogFormat, LogLevel, combine, read};
+
+/// Which key a flag set: the key with dots, and the flag.
+pub(super) type Given = (&'static str, &'static str);
+
+/// The configuration file and the flags over it: all that is needed to load the configuration, and
+/// to load it again later.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "Configuration")]
+pub struct Flags {
+    /// Configuration file, TOML; `config show` prints every key [default: none]
+    #[arg(long = "config.file", value_name = "FILE", global = true)]
+    pub config_file: Option<PathBuf>,
+
+    /// NFLOG group to read, 0 to 65535: the number behind `group` in nftables and behind
+    /// `--nflog-group` in iptables; repeatable [default: 1]
+    #[arg(long = "nflog.group", value_name = "GROUP", global = true)]
+    pub groups: Vec<u16>,
+
+    /// Install an nftables table of our own, `inet nflog_exporter`, that logs inbound packets to the
+    /// group, without a verdict; the kernel removes it when this process ends [default: false]
+    #[arg(long = "rules.install", value_name = "BOOL", global = true, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true",
+          action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub rules_install: Option<bool>,
+
+    /// Interface whose packets that table logs; repeatable [default: all but loopback]
+    #[arg(long = "rules.interface", value_name = "NAME", global = true)]
+    pub rules_interfaces: Vec<String>,
+
+    /// Address database, .mmdb: country, city or ASN; repeatable, read again when the file is
+    /// replaced [default: the embedded country database]
+    #[arg(long = "geoip.database", value_name = "FILE", global = true)]
+    pub databases: Vec<PathBuf>,
+
+    /// Addresses to serve HTTP on.
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        global = true,
+        // Brackets would be a link in the documentation.
+        help = "Address to serve HTTP on: HOST:PORT, [IPv6]:PORT, or :PORT for all addresses; \
+                repeatable [default: 127.0.0.1:10239]"
+    )]
+    pub listen_addresses: Vec<ListenAddress>,
+
+    /// Path of the metrics [default: /metrics]
+    #[arg(long = "web.telemetry-path", value_name = "PATH", global = true)]
+    pub telemetry_path: Option<String>,
+
+    /// Serve POST /-/reload, which does what SIGHUP does [default: false]
+    #[arg(long = "web.enable-reload", value_name = "BOOL", global = true, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true",
+          action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub enable_reload: Option<bool>,
+
+    /// Least severe messages to log [default: info]
+    #[arg(long = "log.level", value_name = "LEVEL", value_enum, global = true)]
+    pub log_level: Option<LogLevel>,
+
+    /// How to write log lines [default: logfmt]
+    #[arg(long = "log.format", value_name = "FORMAT", value_enum, global = true)]
+    pub log_format: Option<LogFormat>,
+}
+
+impl Flags {
+    /// The configuration: these flags over the file over the defaults, validated. Called again, it
+    /// reads the file again.
+    ///
+    /// # Errors
+    /// The first thing wrong with the file or a flag.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let Some(path) = &self.config_file else { return combine(None, self) };
+        let text = read(path)?;
+        let name = path.display().to_string();
+        combine(Some(&Document::parse(&text, &name)?), self)
+    }
+
+    /// Sets what was given, and tells which keys that were.
+    pub(super) fn apply(&self, config: &mut Config) -> Vec<Given> {
+        let mut given = Vec::new();
+        let Config { nflog, geoip, family: _, rules, web, log } = config;
+        set(&mut given, "nflog.groups", "--nflog.group", list(&self.groups), &mut nflog.groups);
+        set(&mut given, "rules.install", "--rules.install", self.rules_install, &mut rules.install);
+        let interfaces = list(&self.rules_interfaces);
+        set(&mut given, "rules.interfaces", "--rules.interface", interfaces, &mut rules.interfaces);
+        let databases = list(&self.databases);
+        set(&mut given, "geoip.databases", "--geoip.database", databases, &mut geoip.databases);
+        let addresses = list(&self.listen_addresses);
+        let target = &mut web.listen_addresses;
+        set(&mut given, "web.listen_addresses", "--web.listen-address", addresses, target);
+        let path = self.telemetry_path.clone();
+        let target = &mut web.telemetry_path;
+        set(&mut given, "web.telemetry_path", "--web.telemetry-path", path, target);
+        let target = &mut web.enable_reload;
+        set(&mut given, "web.enable_reload", "--web.enable-reload", self.enable_reload, target);
+        set(&mut given, "log.level", "--log.level", self.log_level, &mut log.level);
+        set(&mut given, "log.format", "--log.format", self.log_format, &mut log.format);
+        given
+    }
+}
+
+/// A repeatable flag: given at least once, or not at all.
+fn list<T: Clone>(values: &[T]) -> Option<Vec<T>> {
+    (!values.is_empty()).then(|| values.to_vec())
+}
+
+fn set<T>(
+    given: &mut Vec<Given>,
+    key: &'static str,
+    flag: &'static str,
+    value: Option<T>,
+    target: &mut T,
+) {
+    if let Some(value) = value {
+        *target = value;
+        given.push((key, flag));
+    }
+}

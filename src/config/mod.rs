@@ -1,0 +1,248 @@
+//! The configuration: a TOML file and flags become one validated [`Config`]; every default lives here.
+
+mod document;
+mod error;
+mod family;
+mod flags;
+mod listen;
+mod problem;
+#[cfg(test)]
+mod tests;
+mod units;
+mod validate;
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use self::{document::Document, problem::Problem};
+use crate::aggregate::FamilyPlan;
+
+pub use error::{ConfigError, Place};
+pub use family::{Family, MAX_FAMILIES};
+pub use flags::Flags;
+pub use listen::{ListenAddress, ListenAddressError};
+
+/// Longest configuration file that is read, in bytes: no hand writes more, and `/dev/zero` would.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Everything a user can set.
+///
+/// Each key has a default that shows up in [`Config::to_toml`], an empty one where nothing is set:
+/// the names that the parser accepts are read off there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The kernel's packet log.
+    pub nflog: Nflog,
+    /// The address databases.
+    pub geoip: GeoIp,
+    /// The metric families: `traffic` and `network` first, then the further ones as written.
+    pub family: Vec<Family>,
+    /// Firewall rules of our own.
+    pub rules: Rules,
+    /// What is served over HTTP.
+    pub web: Web,
+    /// Our own log.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            nflog: Nflog::default(),
+            geoip: GeoIp::default(),
+            family: family::complete(Vec::new()),
+            rules: Rules::default(),
+            web: Web::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// `[nflog]`: the kernel's packet log, `nfnetlink_log`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Nflog {
+    /// The groups that are read, each once; default 1.
+    pub groups: Vec<u16>,
+    /// Bytes of each packet the kernel copies, 60 to 65531; default 128.
+    pub copy_range: u32,
+    /// Most packets the kernel gathers into one datagram, at least 1; default 100.
+    pub queue_threshold: u32,
+    /// Longest time a packet waits for its datagram to fill, 10ms to 60s in steps of 10ms;
+    /// default 100ms.
+    #[serde(with = "units::duration")]
+    pub queue_timeout: Duration,
+    /// Bytes of one datagram in the kernel (`nlbufsiz`), 4096 to 131072; default 131072.
+    #[serde(with = "units::size")]
+    pub kernel_buffer: u32,
+    /// Bytes asked for the socket's receive buffer, 4096 to 1 GiB; default 16 MiB.
+    #[serde(with = "units::size")]
+    pub receive_buffer: u32,
+}
+
+impl Default for Nflog {
+    fn default() -> Self {
+        Self {
+            groups: vec![1],
+            copy_range: 128,
+            queue_threshold: 100,
+            queue_timeout: Duration::from_millis(100),
+            kernel_buffer: 128 * 1024,
+            receive_buffer: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// `[geoip]`: the address databases.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GeoIp {
+    /// Files in the MaxMind format (`.mmdb`); default empty: the embedded country database.
+    pub databases: Vec<PathBuf>,
+}
+
+/// `[rules]`: firewall rules of our own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rules {
+    /// Whether to install a table that logs inbound packets to the group; default false.
+    pub install: bool,
+    /// Interfaces whose packets it logs; default empty: all but loopback.
+    pub interfaces: Vec<String>,
+}
+
+/// `[web]`: what is served over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Web {
+    /// Where to listen, at least one address; default `127.0.0.1:10239`.
+    pub listen_addresses: Vec<ListenAddress>,
+    /// Path of the metrics; default `/metrics`.
+    pub telemetry_path: String,
+    /// Whether `POST /-/reload` is served; default false.
+    pub enable_reload: bool,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            listen_addresses: vec![ListenAddress { host: "127.0.0.1".into(), port: 10239 }],
+            telemetry_path: "/metrics".into(),
+            enable_reload: false,
+        }
+    }
+}
+
+/// `[log]`: our own log, on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    /// Least severe level that is written; default `info`.
+    pub level: LogLevel,
+    /// How a line is written; default `logfmt`.
+    pub format: LogFormat,
+}
+
+/// Severity of a log line, most severe first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something is wrong, and we go on.
+    Warn,
+    /// What an operator wants to know.
+    #[default]
+    Info,
+    /// What a developer wants to know.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The name it has in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// `key=value` pairs.
+    #[default]
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// The metric families, ready for the aggregate.
+    #[must_use]
+    pub fn families(&self) -> Vec<FamilyPlan> {
+        self.family.iter().map(Family::plan).collect()
+    }
+
+    /// The whole configuration as TOML, defaults and all; reads back as the same configuration.
+    ///
+    /// # Errors
+    /// A path that is not UTF-8, which TOML cannot carry.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self)
+            .map_err(|error| ConfigError::Unprintable { reason: error.to_string() })
+    }
+}
+
+/// The configuration this text describes, validated. `origin` stands for the file in messages.
+///
+/// # Errors
+/// The first thing wrong with it.
+pub fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
+    combine(Some(&Document::parse(text, origin)?), &Flags::default())
+}
+
+/// Puts the flags over the file and the file over the defaults, and validates what comes out.
+fn combine(document: Option<&Document<'_>>, flags: &Flags) -> Result<Config, ConfigError> {
+    let mut config = match document {
+        Some(document) => document.config()?,
+        None => Config::default(),
+    };
+    let given = flags.apply(&mut config);
+    validate::validate(&config).map_err(|Problem { key, text }| {
+        let flag = given.iter().find(|(of, _)| *of == key).map(|(_, flag)| Place::Flag(flag));
+        let place = flag
+            .or_else(|| document.map(|document| document.place(&key)))
+            .unwrap_or(Place::Default);
+        ConfigError::Invalid { place, key, problem: text }
+    })?;
+    Ok(config)
+}
+
+/// Reads a configuration file, [`MAX_FILE`] bytes at most.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
+        .and_then(|length| match length as u64 {
+            0..=MAX_FILE => Ok(text),
+            _ => Err(io::Error::other("it is longer than 1 MiB, no configuration is")),
+        })
+        .map_err(|cause| ConfigError::Read { path: path.into(), cause })
+}

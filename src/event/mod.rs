@@ -1,0 +1,138 @@
+//! The event: one packet as a plain value of fixed size, which every consumer takes.
+
+mod names;
+
+pub use names::{Interner, MAX_NAMES, NameId, Named, Names};
+
+use crate::{geoip::Place, packet::Headers};
+
+/// One logged packet: what the kernel said, what the bytes said, and where the remote end is.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// Time of the packet, microseconds since 1970-01-01 UTC.
+    pub time: u64,
+    /// NFLOG group, 0 for captures.
+    pub group: u16,
+    /// The rule's log prefix.
+    pub prefix: NameId,
+    /// Device the packet came in on; [`NameId::EMPTY`] for none.
+    pub in_device: NameId,
+    /// Device the packet goes out on; [`NameId::EMPTY`] for none.
+    pub out_device: NameId,
+    /// Where in the kernel the packet was logged.
+    pub hook: Option<Hook>,
+    /// Which way the packet went.
+    pub direction: Option<Direction>,
+    /// The firewall mark, 0 for none.
+    pub mark: u32,
+    /// User id of the local socket that sent the packet.
+    pub uid: Option<u32>,
+    /// Hardware address of the sender.
+    pub hardware_address: HardwareAddress,
+    /// What the bytes say.
+    pub headers: Headers,
+    /// Where the remote end is.
+    pub place: Place,
+}
+
+/// A link-layer address of up to 8 bytes, as `struct nfulnl_msg_packet_hw` carries it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardwareAddress {
+    bytes: [u8; 8],
+    length: u8,
+}
+
+impl HardwareAddress {
+    /// Takes the first 8 bytes at most.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the length is at most 8")]
+    pub fn new(address: &[u8]) -> Self {
+        let mut bytes = [0; 8];
+        let length = address.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&address[..length]);
+        Self { bytes, length: length as u8 }
+    }
+
+    /// The bytes; empty when the packet had none.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+/// Where in the kernel a packet was logged.
+///
+/// Numbers of `enum nf_inet_hooks` (`linux/netfilter.h`); the family netdev has its own two,
+/// which stand behind them here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Hook {
+    /// `NF_INET_PRE_ROUTING`
+    Prerouting,
+    /// `NF_INET_LOCAL_IN`
+    Input,
+    /// `NF_INET_FORWARD`
+    Forward,
+    /// `NF_INET_LOCAL_OUT`
+    Output,
+    /// `NF_INET_POST_ROUTING`
+    Postrouting,
+    /// `NF_NETDEV_INGRESS`, also `NF_INET_INGRESS`
+    Ingress,
+    /// `NF_NETDEV_EGRESS`
+    Egress,
+}
+
+impl Hook {
+    /// Every hook, in the order of their numbers here.
+    pub const ALL: [Self; 7] = [
+        Self::Prerouting,
+        Self::Input,
+        Self::Forward,
+        Self::Output,
+        Self::Postrouting,
+        Self::Ingress,
+        Self::Egress,
+    ];
+
+    /// The name nftables gives it: the value of the label `hook`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prerouting => "prerouting",
+            Self::Input => "input",
+            Self::Forward => "forward",
+            Self::Output => "output",
+            Self::Postrouting => "postrouting",
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
+/// Which way a packet went, seen from this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Direction {
+    /// Came from elsewhere, for this host or before routing has told.
+    In,
+    /// Sent by this host: the remote end is the destination.
+    Out,
+    /// Passes through this host.
+    Forward,
+}
+
+impl Direction {
+    /// Every direction, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::In, Self::Out, Self::Forward];
+
+    /// The value of the label `direction`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+            Self::Forward => "forward",
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The running exporter: its parts joined, reloads, and an orderly end. Everything is injected.
+
+mod page;
+mod reload;
+
+use std::{
+    future::Future,
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use tokio::{
+    signal::unix::Signal,
+    sync::{mpsc, oneshot, watch},
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+pub use page::ScrapePage;
+pub use reload::{Reloader, SharedStatus};
+
+use crate::{
+    cli,
+    config::Config,
+    geoip::GeoIp,
+    http::{self, Health, Limits, ReloadRequest, Site},
+    pipeline::{self, Route},
+    source::{Source, nflog::GroupMeter},
+};
+
+/// How often `GeoIP` files are looked at for a replacement.
+const GEOIP_CHECK: Duration = Duration::from_secs(2);
+
+/// Requests to reload that may wait; more are refused.
+const RELOADS: usize = 4;
+
+/// When a packet log without packets is worth a word.
+const FIRST_MINUTE: Duration = Duration::from_secs(60);
+
+/// How long the reader may take to read what the kernel still holds, on top of the time for which
+/// the kernel holds packets back.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// What a running exporter is made of.
+pub struct Parts {
+    /// The configuration the parts were made by.
+    pub config: Config,
+    /// Where packets come from, bound already.
+    pub source: Box<dyn Source>,
+    /// The meters of its groups; none for captures.
+    pub meters: Vec<Arc<GroupMeter>>,
+    /// The route from the source's records to the aggregate.
+    pub route: Route,
+    /// The databases.
+    pub geoip: GeoIp,
+    /// Where to serve, bound already.
+    pub listeners: Vec<TcpListener>,
+    /// Loads the configuration anew.
+    pub reloader: Reloader,
+    /// Dropped when packets should stop coming, before what is left is read: the firewall rules.
+    pub logging: Box<dyn Send>,
+}
+
+/// Runs until `shutdown` completes or the source fails; then reads what the kernel still holds and
+/// lets requests finish. A source that ends by itself is served on. Each of the `hangups` reloads.
+///
+/// # Errors
+/// A source that fails at run time.
+pub async fn run(
+    parts: Parts,
+    (mut hangups, shutdown): (Signal, impl Future<Output = ()>),
+) -> anyhow::Result<()> {
+    let Parts { config, source, meters, route, geoip, listeners, mut reloader, logging } = parts;
+    let is_capture = meters.is_empty();
+    let health = Health::new();
+    let page = ScrapePage::new(&route, meters, geoip.clone(), reloader.status());
+    let (aggregate, clock) = (route.aggregate(), route.clock());
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut reader = start_reader(source, route, Arc::clone(&stop), &health)?;
+    let (reload, mut reload_requests) = mpsc::channel::<ReloadRequest>(RELOADS);
+    let site = Site {
+        telemetry_path: config.web.telemetry_path.clone(),
+        version: cli::VERSION,
+        limits: Limits::default(),
+        enable_reload: config.web.enable_reload,
+        metrics: Arc::new(page),
+        health: health.clone(),
+        reload,
+    };
+    let (close_server, server_closing) = watch::channel(false);
+    let mut server = tokio::spawn(http::serve(listeners, Arc::new(site), server_closing));
+
+    let mut checks = interval(GEOIP_CHECK);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut checking = tokio::spawn(async {});
+    let mut first_minute = std::pin::pin!(sleep(FIRST_MINUTE));
+    let mut looked = is_capture;
+    let mut outcome = None;
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            ended = &mut reader, if outcome.is_none() => {
+                let failed = ended.is_err();
+                outcome = Some(ended);
+                if failed { break }
+            }
+            () = &mut first_minute, if !looked => {
+                looked = true;
+                if aggregate.lock().received_packets() == 0 {
+                    tracing::warn!(
+                        groups = ?config.nflog.groups,
+                        "no packet came in the first minute: does a rule log to one of these groups? \
+                         (nft: log group N; iptables: -j NFLOG --nflog-group N)"
+                    );
+                }
+            }
+            // A file system that hangs must not keep the program from ending.
+            Some(()) = hangups.recv() => tokio::select! {
+                // The log and the metric tell; nobody waits for an answer.
+                _ = reloader.reload(&geoip, &aggregate, clock.now()) => {}
+                () = &mut shutdown => break,
+            },
+            Some(request) = reload_requests.recv() => tokio::select! {
+                // Whoever asked may be gone.
+                outcome = reloader.reload(&geoip, &aggregate, clock.now()) => {
+                    let _ = request.send(outcome);
+                }
+                () = &mut shutdown => break,
+            },
+            _ = checks.tick() => {
+                // One at a time, however slow the file system is.
+                if checking.is_finished() {
+                    let geoip = geoip.clone();
+                    checking = tokio::task::spawn_blocking(move || geoip.check());
+                }
+            }
+            ended = &mut server => {
+                ended.context("the HTTP server panicked")?.context("the HTTP server failed")?;
+                return Err(anyhow!("the HTTP server ended by itself"));
+            }
+        }
+    }
+
+    tracing::info!("shutting down");
+    drop(logging);
+    stop.store(true, Ordering::Relaxed);
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => timeout(config.nflog.queue_timeout + DRAIN, reader).await.unwrap_or(Ok(())),
+    };
+    if let Err(error) = &outcome {
+        health.fail(format!("{error:#}"));
+    }
+    close_server.send_replace(true);
+    server.await.context("the HTTP server panicked")?.context("the HTTP server failed")?;
+    let received = aggregate.lock().received_packets();
+    tracing::info!(received, "stopped");
+    outcome
+}
+
+/// Starts the one thread that reads packets. The future completes when it ends.
+fn start_reader(
+    mut source: Box<dyn Source>,
+    mut route: Route,
+    stop: Arc<AtomicBool>,
+    health: &Health,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Unpin> {
+    let starting = health.latch("the reader thread");
+    let (end, ended) = oneshot::channel();
+    thread::Builder::new()
+        .name("reader".into())
+        .spawn(move || {
+            starting.release();
+            // Nobody listens only when the exporter gave up waiting.
+            let _ = end.send(pipeline::read(&mut *source, &mut route, &stop));
+        })
+        .context("start the reader thread")?;
+    Ok(Box::pin(async {
+        ended.await.unwrap_or_else(|_| Err(anyhow!("the reader thread panicked")))
+    }))
+}

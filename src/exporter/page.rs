@@ -1,0 +1,162 @@
+//! One scrape put together: the aggregate's snapshot and the state of every part.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cli,
+    event::Names,
+    exposition::{self, Build, CountryRow, DatabaseStatus, Format, GroupStatus, Scrape},
+    geoip::{CountryId, GeoIp},
+    http::{Client, MetricsPage, Rendered},
+    pipeline::{Clock, Route, SharedAggregate},
+    source::nflog::GroupMeter,
+    vitals,
+};
+
+use super::reload::SharedStatus;
+
+/// The metrics of a running exporter.
+#[derive(Debug)]
+pub struct ScrapePage {
+    aggregate: SharedAggregate,
+    clock: Clock,
+    names: Names,
+    meters: Vec<Arc<GroupMeter>>,
+    geoip: GeoIp,
+    status: SharedStatus,
+    audience: Audience,
+}
+
+impl ScrapePage {
+    /// Shows what comes along `route`.
+    #[must_use]
+    pub fn new(
+        route: &Route,
+        meters: Vec<Arc<GroupMeter>>,
+        geoip: GeoIp,
+        status: SharedStatus,
+    ) -> Self {
+        Self {
+            aggregate: route.aggregate(),
+            clock: route.clock(),
+            names: route.names(),
+            meters,
+            geoip,
+            status,
+            audience: Audience::default(),
+        }
+    }
+
+    /// The metrics as they stand, as text.
+    #[must_use]
+    pub fn text(&self, format: Format) -> Rendered {
+        let snapshot = self.aggregate.lock().snapshot(self.clock.now());
+        let generation = snapshot.generation;
+        let scrape = Scrape {
+            countries: snapshot.countries.iter().map(|id| country_row(*id)).collect(),
+            snapshot,
+            names: self.names.clone(),
+            groups: self.meters.iter().map(|meter| group_status(meter)).collect(),
+            databases: self.geoip.status().into_iter().map(database_status).collect(),
+            reload: self.status.get(),
+            build: Build { version: cli::VERSION, revision: cli::REVISION.unwrap_or("unknown") },
+            vitals: vitals::read(),
+        };
+        // Writing to a string does not fail.
+        let openmetrics = exposition::render(scrape).unwrap_or_default();
+        let body = match format {
+            Format::OpenMetrics => openmetrics,
+            Format::Plain => exposition::to_plain(&openmetrics),
+        };
+        Rendered { body, generation }
+    }
+}
+
+impl MetricsPage for ScrapePage {
+    fn render(&self, format: Format) -> Rendered {
+        self.text(format)
+    }
+
+    fn delivered(&self, generation: u64, client: Client) {
+        if self.audience.counts(client, Instant::now()) {
+            self.aggregate.lock().delivered(generation, self.clock.now());
+        }
+    }
+}
+
+/// How long after its last scrape a Prometheus is taken to come again: its longest usual interval,
+/// and a few scrapes that failed.
+const FAITHFUL: Duration = Duration::from_secs(300);
+
+/// Whose fetches count as scrapes, and let a series leave zero.
+///
+/// Where a Prometheus scrapes, only its scrapes do: else somebody who looks at the page would use up
+/// the zero that Prometheus has to see. Where none does, every fetch counts.
+#[derive(Debug, Default)]
+struct Audience {
+    prometheus: Mutex<Option<Instant>>,
+}
+
+impl Audience {
+    fn counts(&self, client: Client, now: Instant) -> bool {
+        let mut last = self.prometheus.lock().unwrap_or_else(PoisonError::into_inner);
+        match client {
+            Client::Prometheus => {
+                *last = Some(now);
+                true
+            }
+            Client::Other => last.is_none_or(|last| now.duration_since(last) > FAITHFUL),
+        }
+    }
+}
+
+fn country_row(id: CountryId) -> CountryRow {
+    let info = id.info();
+    CountryRow {
+        code: info.code,
+        iso3: info.iso3,
+        name: info.name,
+        latitude: info.latitude,
+        longitude: info.longitude,
+    }
+}
+
+fn group_status(meter: &GroupMeter) -> GroupStatus {
+    GroupStatus {
+        group: meter.group,
+        lost_packets: meter.lost_packets.load(Ordering::Relaxed),
+        malformed_messages: meter.malformed_messages.load(Ordering::Relaxed),
+        truncated_datagrams: meter.truncated_datagrams.load(Ordering::Relaxed),
+        socket_drops: meter.socket_drops.load(Ordering::Relaxed),
+        receive_buffer_bytes: meter.receive_buffer_bytes.load(Ordering::Relaxed),
+    }
+}
+
+fn database_status(status: crate::geoip::DatabaseStatus) -> DatabaseStatus {
+    DatabaseStatus {
+        name: status.name,
+        build_timestamp: status.build_timestamp,
+        reloads_ok: status.reloads_ok,
+        reloads_failed: status.reloads_failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_prometheus_counts_where_there_is_one() {
+        let audience = Audience::default();
+        let start = Instant::now();
+        assert!(audience.counts(Client::Other, start));
+        assert!(audience.counts(Client::Prometheus, start));
+        assert!(!audience.counts(Client::Other, start + FAITHFUL));
+        assert!(audience.counts(Client::Prometheus, start + FAITHFUL));
+        assert!(!audience.counts(Client::Other, start + FAITHFUL + FAITHFUL));
+        assert!(audience.counts(Client::Other, start + FAITHFUL * 3));
+    }
+}

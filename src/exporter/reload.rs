@@ -1,0 +1,131 @@
+//! Reloading: the configuration anew, and what of it can change while packets come in.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    config::{Config, ConfigError, Flags},
+    exposition::ReloadStatus,
+    geoip::GeoIp,
+    logging::LevelHandle,
+    pipeline::SharedAggregate,
+};
+
+/// Loads the same file under the same flags again, and remembers how that went.
+#[derive(Debug)]
+pub struct Reloader {
+    flags: Flags,
+    running: Config,
+    level: Option<LevelHandle>,
+    status: SharedStatus,
+}
+
+impl Reloader {
+    /// Starts with the configuration that runs. `level` is the log's, where it can be changed.
+    #[must_use]
+    pub fn new(flags: Flags, running: Config, level: Option<LevelHandle>) -> Self {
+        Self { flags, running, level, status: SharedStatus::new() }
+    }
+
+    /// How the last load went; stays current.
+    #[must_use]
+    pub fn status(&self) -> SharedStatus {
+        self.status.clone()
+    }
+
+    /// Loads and applies families, databases and the log's level; what needs a restart is named in
+    /// the log. On any error everything stays as it was.
+    ///
+    /// # Errors
+    /// What is wrong, in words for whoever asked.
+    pub async fn reload(
+        &mut self,
+        geoip: &GeoIp,
+        aggregate: &SharedAggregate,
+        now: Duration,
+    ) -> Result<(), String> {
+        let outcome = self.load(geoip).await;
+        match outcome {
+            Ok(config) => {
+                aggregate.lock().reconfigure(&config.families(), now);
+                self.apply(config);
+                self.status.set(true);
+                tracing::info!("configuration reloaded");
+                Ok(())
+            }
+            Err(error) => {
+                self.status.set(false);
+                tracing::error!(%error, "reload failed; the old configuration goes on");
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything that can fail, off the async threads: it reads files.
+    async fn load(&self, geoip: &GeoIp) -> Result<Config, String> {
+        let (flags, geoip) = (self.flags.clone(), geoip.clone());
+        let loading = tokio::task::spawn_blocking(move || {
+            let config = flags.load().map_err(|error: ConfigError| error.to_string())?;
+            geoip.reload(&config.geoip.databases).map_err(|error| error.to_string())?;
+            Ok(config)
+        });
+        loading.await.unwrap_or_else(|_| Err("loading panicked".into()))
+    }
+
+    fn apply(&mut self, config: Config) {
+        if let Some(level) = &self.level {
+            level.set(config.log.level);
+        }
+        let old = &self.running;
+        let restart = [
+            ("nflog", old.nflog != config.nflog),
+            ("rules", old.rules != config.rules),
+            ("web", old.web != config.web),
+            ("log.format", old.log.format != config.log.format),
+        ];
+        for (key, _) in restart.into_iter().filter(|(_, changed)| *changed) {
+            tracing::warn!(key, "changed in the configuration: takes effect after a restart");
+        }
+        // What was not applied stays on record, so that the next reload names it again.
+        self.running = Config {
+            geoip: config.geoip,
+            family: config.family,
+            log: crate::config::Log { format: old.log.format, ..config.log },
+            ..self.running.clone()
+        };
+    }
+}
+
+/// How the configuration was last loaded, shared with the scrapes.
+#[derive(Clone, Debug)]
+pub struct SharedStatus(Arc<Mutex<ReloadStatus>>);
+
+impl SharedStatus {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(ReloadStatus {
+            successful: true,
+            timestamp_seconds: wall_clock(),
+        })))
+    }
+
+    /// The status now.
+    #[must_use]
+    pub fn get(&self) -> ReloadStatus {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, successful: bool) {
+        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        status.successful = successful;
+        if successful {
+            status.timestamp_seconds = wall_clock();
+        }
+    }
+}
+
+/// Seconds since 1970; 0 for a clock set before.
+fn wall_clock() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

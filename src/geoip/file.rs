@@ -1,0 +1,202 @@
+//! Reading a database file whole, and telling whether it was replaced.
+
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use maxminddb::MaxMindDbError;
+
+use super::database::Database;
+
+/// Largest file that is read, bytes.
+const MAX_SIZE: u64 = 2 << 30;
+
+/// A GeoIP database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum GeoIpError {
+    /// The file cannot be read.
+    #[error("cannot read the GeoIP database {path}: {cause}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The path leads to a directory, a pipe or a device.
+    #[error("the GeoIP database {path} is not a regular file")]
+    NotAFile {
+        /// What should be a file.
+        path: PathBuf,
+    },
+    /// The file is larger than 2 GiB.
+    #[error("the GeoIP database {path} is larger than {MAX_SIZE} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file changed while it was read.
+    #[error("the GeoIP database {path} is being written; put it in place with a rename")]
+    Changing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is no MaxMind DB file, or a broken one.
+    #[error("{path} is not a usable MaxMind DB file (.mmdb): {cause}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: MaxMindDbError,
+    },
+    /// The records tell nothing that is wanted.
+    #[error(
+        "the GeoIP database {path} tells neither countries nor AS numbers; \
+         give a country, city or ASN database"
+    )]
+    NoFacts {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The embedded database cannot be unpacked: the binary is damaged.
+    #[error("cannot unpack the embedded GeoIP database, reinstall the program: {0}")]
+    Unpack(#[source] io::Error),
+    /// The embedded database cannot be opened: the binary is damaged.
+    #[error("cannot open the embedded GeoIP database, reinstall the program: {0}")]
+    Embedded(#[source] MaxMindDbError),
+}
+
+impl GeoIpError {
+    /// The file it happened at.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Read { path, .. }
+            | Self::NotAFile { path }
+            | Self::TooLarge { path }
+            | Self::Changing { path }
+            | Self::Format { path, .. }
+            | Self::NoFacts { path } => Some(path),
+            Self::Unpack(_) | Self::Embedded(_) => None,
+        }
+    }
+}
+
+/// Tells one state of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds of the last write.
+    modified: (i64, i64),
+}
+
+impl Fingerprint {
+    /// The file at this path, after its links; `None` if there is none.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().as_ref().map(Self::from_metadata)
+    }
+
+    fn from_metadata(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+/// Reads and opens the database at this path. Never maps it into memory: whoever truncates a
+/// mapped file kills the process.
+pub(super) fn open(path: &Path) -> Result<(Database, Fingerprint), GeoIpError> {
+    let (bytes, fingerprint) = read(path)?;
+    let database = Database::from_bytes(bytes)
+        .map_err(|cause| GeoIpError::Format { path: path.to_owned(), cause })?;
+    if !database.has_countries() && !database.has_asns() {
+        return Err(GeoIpError::NoFacts { path: path.to_owned() });
+    }
+    Ok((database, fingerprint))
+}
+
+fn read(path: &Path) -> Result<(Vec<u8>, Fingerprint), GeoIpError> {
+    let failed = |cause| GeoIpError::Read { path: path.to_owned(), cause };
+    // Asked before opening: to open a pipe would wait for its writer.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(GeoIpError::NotAFile { path: path.to_owned() });
+    }
+    let mut file = File::open(path).map_err(failed)?;
+    let before = Fingerprint::from_metadata(&file.metadata().map_err(failed)?);
+    if before.size > MAX_SIZE {
+        return Err(GeoIpError::TooLarge { path: path.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    // At most 2 GiB, which fits where a file of 2 GiB can be read at all. One byte more than the
+    // file has, so that reading its end needs no growth.
+    bytes
+        .try_reserve_exact(usize::try_from(before.size).unwrap_or(usize::MAX).saturating_add(1))
+        .map_err(|error| failed(error.into()))?;
+    (&mut file).take(before.size).read_to_end(&mut bytes).map_err(failed)?;
+    let after = Fingerprint::from_metadata(&file.metadata().map_err(failed)?);
+    if before != after || bytes.len() as u64 != before.size {
+        return Err(GeoIpError::Changing { path: path.to_owned() });
+    }
+    Ok((bytes, before))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A database of `tests/data/geoip`.
+    pub(crate) fn data(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/geoip").join(name)
+    }
+
+    /// What opening the file at this path complains of; empty for nothing.
+    fn check(path: &Path, expect: &str) {
+        let message = open(path).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(message.contains(expect), "{path:?}: {message}");
+        assert_eq!(message.is_empty(), expect.is_empty(), "{path:?}: {message}");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| {
+            let path = directory.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        check(&data("GeoIP2-City-Test.mmdb"), "");
+        check(&data("GeoLite2-ASN-Test.mmdb"), "");
+        check(&data("absent.mmdb"), "cannot read");
+        check(directory.path(), "not a regular file");
+        check(Path::new("/dev/zero"), "not a regular file");
+        check(&write("empty", b""), "not a usable MaxMind DB file");
+        check(&write("page", b"<html>404 not found</html>"), "not a usable MaxMind DB file");
+        let city = fs::read(data("GeoIP2-City-Test.mmdb")).unwrap();
+        check(&write("cut", &city[..city.len() / 2]), "not a usable MaxMind DB file");
+        check(&data("MaxMind-DB-test-ipv4-24.mmdb"), "neither countries nor AS numbers");
+        check(&data("MaxMind-DB-string-value-entries.mmdb"), "neither countries nor AS numbers");
+        let large = directory.path().join("large");
+        File::create(&large).unwrap().set_len(MAX_SIZE + 1).unwrap();
+        check(&large, "larger than");
+    }
+
+    #[test]
+    fn a_fingerprint_tells_a_replaced_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, new) = (directory.path().join("a"), directory.path().join("b"));
+        assert_eq!(Fingerprint::of(&path), None);
+        fs::write(&path, b"same size").unwrap();
+        fs::write(&new, b"size same").unwrap();
+        let old = Fingerprint::of(&path).unwrap();
+        assert_eq!(Fingerprint::of(&path), Some(old));
+        fs::rename(&new, &path).unwrap();
+        assert_ne!(Fingerprint::of(&path), Some(old));
+    }
+}

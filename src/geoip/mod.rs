@@ -1,0 +1,175 @@
+//! Address to place: the databases, their swap while running, and the country table.
+
+mod countries;
+#[rustfmt::skip] // Written by a script, a country a line.
+mod country_table;
+mod database;
+mod embedded;
+mod file;
+mod locator;
+mod record;
+mod scope;
+mod watch;
+
+pub use countries::{Continent, CountryInfo};
+pub use file::GeoIpError;
+pub use locator::{GeoIp, Locator};
+pub use scope::is_global;
+pub use watch::DatabaseStatus;
+
+use country_table::COUNTRIES;
+
+/// Where an address is: a small handle, copied into every event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The country, or why there is none.
+    pub country: Country,
+    /// Autonomous system number; 0 when no database told.
+    pub asn: u32,
+}
+
+/// A country of the table, or why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Country {
+    /// Index into the country table.
+    Known(CountryId),
+    /// The address is not globally routable (RFC 6890 and its registries).
+    Private,
+    /// No database knows the address.
+    Unknown,
+}
+
+impl Country {
+    /// Value of the label `country` without a country.
+    const PRIVATE: &'static str = "private";
+    /// Value of the label `country` without a country.
+    const UNKNOWN: &'static str = "unknown";
+    /// First number of [`Self::to_bits`] that stands for a row of the table.
+    const FIRST_ROW: u64 = 2;
+
+    /// ISO 3166-1 alpha-2, `private` or `unknown`: the value of the label `country`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Known(id) => id.info().code,
+            Self::Private => Self::PRIVATE,
+            Self::Unknown => Self::UNKNOWN,
+        }
+    }
+
+    /// Two letters, `private` or `unknown`: the value of the label `continent`.
+    #[must_use]
+    pub fn continent(self) -> &'static str {
+        Self::continent_name(self.continent_bits())
+    }
+
+    /// A number for this value, for [`Self::from_bits`].
+    #[must_use]
+    pub fn to_bits(self) -> u64 {
+        match self {
+            Self::Unknown => 0,
+            Self::Private => 1,
+            Self::Known(id) => Self::FIRST_ROW + u64::from(id.0),
+        }
+    }
+
+    /// The value of this number; [`Self::Unknown`] for a number that stands for none.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        match bits {
+            1 => Self::Private,
+            _ => bits
+                .checked_sub(Self::FIRST_ROW)
+                .and_then(|index| CountryId::from_index(usize::try_from(index).ok()?))
+                .map_or(Self::Unknown, Self::Known),
+        }
+    }
+
+    /// A number for the continent, or for why there is none, for [`Self::continent_name`].
+    #[must_use]
+    pub fn continent_bits(self) -> u64 {
+        match self {
+            Self::Known(id) => Self::FIRST_ROW + id.info().continent as u64,
+            _ => self.to_bits(),
+        }
+    }
+
+    /// The value of the label `continent` for a number of [`Self::continent_bits`]; `unknown` for
+    /// a number that stands for none.
+    #[must_use]
+    pub fn continent_name(bits: u64) -> &'static str {
+        match bits {
+            1 => Self::PRIVATE,
+            _ => bits
+                .checked_sub(Self::FIRST_ROW)
+                .and_then(|index| Continent::ALL.get(usize::try_from(index).ok()?))
+                .map_or(Self::UNKNOWN, |continent| continent.code()),
+        }
+    }
+}
+
+/// Index into the country table: always valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CountryId(u8);
+
+impl CountryId {
+    /// How many countries the table has.
+    pub const COUNT: usize = COUNTRIES.len();
+
+    /// Every country, in the order of their codes.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).filter_map(Self::from_index)
+    }
+
+    /// The country of these two letters, in either case.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        countries::find(code.as_bytes()).map(Self)
+    }
+
+    /// The country of this place in the table, below [`Self::COUNT`].
+    #[must_use]
+    pub fn from_index(index: usize) -> Option<Self> {
+        u8::try_from(index).ok().filter(|&row| usize::from(row) < Self::COUNT).map(Self)
+    }
+
+    /// Place in the table, below [`Self::COUNT`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The table's row.
+    #[must_use]
+    pub fn info(self) -> &'static CountryInfo {
+        &COUNTRIES[self.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Label values, and that the numbers lead back to them.
+    fn check(country: Country, code: &str, continent: &str) {
+        assert_eq!((country.code(), country.continent()), (code, continent));
+        assert_eq!(Country::from_bits(country.to_bits()), country);
+        assert_eq!(Country::continent_name(country.continent_bits()), continent);
+    }
+
+    #[test]
+    fn labels_and_numbers() {
+        check(Country::Private, "private", "private");
+        check(Country::Unknown, "unknown", "unknown");
+        for id in CountryId::all() {
+            check(Country::Known(id), id.info().code, id.info().continent.code());
+            assert_eq!(CountryId::from_index(id.index()), Some(id));
+            assert_eq!(CountryId::from_code(id.info().code), Some(id));
+        }
+        for bits in [252, 253, u64::from(u32::MAX), u64::MAX] {
+            assert_eq!(Country::from_bits(bits), Country::Unknown);
+            assert_eq!(Country::continent_name(bits), "unknown");
+        }
+        assert_eq!(CountryId::from_index(CountryId::COUNT), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! Where facts stand in a database's records: the layouts its makers use, and which one it has.
+
+use std::{collections::HashSet, fmt};
+
+use maxminddb::{
+    LookupResult,
+    PathElement::{self, Key},
+    Reader, WithinOptions,
+};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use super::CountryId;
+
+/// What a record tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The country.
+    pub(super) country: Option<CountryId>,
+    /// Autonomous system number, not 0.
+    pub(super) asn: Option<u32>,
+}
+
+/// A fact's place in a record.
+type Path = &'static [PathElement<'static>];
+
+/// Where countries stand. Of a layout's paths the first that tells a country of the table wins.
+const COUNTRY_LAYOUTS: [&[Path]; 3] = [
+    // MaxMind's and DB-IP's own; a satellite provider's networks have the second only.
+    &[&[Key("country"), Key("iso_code")], &[Key("registered_country"), Key("iso_code")]],
+    &[&[Key("country_code")]],
+    &[&[Key("country")]],
+];
+
+/// Where AS numbers stand.
+const ASN_LAYOUTS: [&[Path]; 3] = [
+    &[&[Key("autonomous_system_number")]],
+    &[&[Key("asn")]],
+    &[&[Key("traits"), Key("autonomous_system_number")]],
+];
+
+/// Most networks looked at to find the layout: a hostile search tree can hold 2^128.
+const PROBED_NETWORKS: usize = 65_536;
+
+/// Most distinct records looked at to find the layout.
+const PROBED_RECORDS: usize = 1_024;
+
+/// Where a database's facts stand; a fact that no record told has no place.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    country: Option<&'static [Path]>,
+    asn: Option<&'static [Path]>,
+}
+
+impl Layout {
+    /// Finds the layout by looking at the database's first records, whatever it calls itself.
+    pub(super) fn probe(reader: &Reader<Vec<u8>>) -> Self {
+        // With all options on, each step of the iterator is short: nothing is skipped within.
+        let options =
+            WithinOptions::default().include_aliased_networks().include_networks_without_data();
+        let mut layout = Self::default();
+        let mut probed = HashSet::new();
+        let Ok(networks) = reader.networks(options) else { return layout };
+        for record in networks.take(PROBED_NETWORKS).flatten() {
+            let Some(offset) = record.offset() else { continue };
+            if !probed.insert(offset) {
+                continue;
+            }
+            if layout.country.is_none() {
+                layout.country =
+                    COUNTRY_LAYOUTS.into_iter().find(|paths| country(&record, paths).is_some());
+            }
+            if layout.asn.is_none() {
+                layout.asn = ASN_LAYOUTS.into_iter().find(|paths| asn(&record, paths).is_some());
+            }
+            let found_all = layout.country.is_some() && layout.asn.is_some();
+            if found_all || probed.len() == PROBED_RECORDS {
+                break;
+            }
+        }
+        layout
+    }
+
+    /// Whether the database tells countries.
+    pub(super) fn has_countries(&self) -> bool {
+        self.country.is_some()
+    }
+
+    /// Whether the database tells AS numbers.
+    pub(super) fn has_asns(&self) -> bool {
+        self.asn.is_some()
+    }
+
+    /// Decodes what the record tells, and no more of it than that takes.
+    pub(super) fn facts(&self, record: &LookupResult<'_, Vec<u8>>) -> Facts {
+        Facts {
+            country: self.country.and_then(|paths| country(record, paths)),
+            asn: self.asn.and_then(|paths| asn(record, paths)),
+        }
+    }
+}
+
+fn country(record: &LookupResult<'_, Vec<u8>>, paths: &[Path]) -> Option<CountryId> {
+    // An error is a value of another type, or a broken record: neither tells a country.
+    paths
+        .iter()
+        .filter_map(|path| record.decode_path::<&str>(path).ok().flatten())
+        .find_map(CountryId::from_code)
+}
+
+fn asn(record: &LookupResult<'_, Vec<u8>>, paths: &[Path]) -> Option<u32> {
+    paths
+        .iter()
+        .filter_map(|path| record.decode_path::<AsNumber>(path).ok().flatten())
+        .find_map(|AsNumber(number)| (number != 0).then_some(number))
+}
+
+/// An AS number, written as a number, as `"123"` or as `"AS123"`.
+struct AsNumber(u32);
+
+impl<'de> Deserialize<'de> for AsNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AsNumberVisitor)
+    }
+}
+
+struct AsNumberVisitor;
+
+impl Visitor<'_> for AsNumberVisitor {
+    type Value = AsNumber;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an AS number")
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<AsNumber, E> {
+        u32::try_from(value).map(AsNumber).map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<AsNumber, E> {
+        u32::try_from(value).map(AsNumber).map_err(E::custom)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<AsNumber, E> {
+        let digits = match value.as_bytes() {
+            [b'A' | b'a', b'S' | b's', ..] => &value[2..],
+            _ => value,
+        };
+        digits.parse().map(AsNumber).map_err(E::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::{IntoDeserializer, value};
+
+    use super::*;
+
+    fn check<'de, T>(written: T, expect: Option<u32>)
+    where
+        T: IntoDeserializer<'de, value::Error>,
+    {
+        let read = AsNumber::deserialize(written.into_deserializer());
+        assert_eq!(read.ok().map(|AsNumber(number)| number), expect);
+    }
+
+    #[test]
+    fn as_numbers() {
+        check(1_221_u32, Some(1_221));
+        check(4_294_967_295_u64, Some(u32::MAX));
+        check(4_294_967_296_u64, None);
+        check(-1_i32, None);
+        check("AS13335", Some(13_335));
+        check("as13335", Some(13_335));
+        check("13335", Some(13_335));
+        check("AS", None);
+        check("", None);
+        check("<script>", None);
+        check("Ä1", None);
+        check(true, None);
+        check(1.5_f64, None);
+    }
+}

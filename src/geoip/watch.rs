@@ -1,0 +1,231 @@
+//! The database files in use: their labels, what was read of them, and whether they were replaced.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tracing::{info, warn};
+
+use super::{
+    database::Database,
+    embedded,
+    file::{self, Fingerprint, GeoIpError},
+};
+
+/// Value of the label `database` for the database inside the binary.
+const EMBEDDED: &str = "embedded";
+
+/// What is told of one database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseStatus {
+    /// Value of the label `database`, unique: the file's name, its path where names are alike, or
+    /// `embedded`.
+    pub name: String,
+    /// Seconds since 1970-01-01 UTC at which it was built.
+    pub build_timestamp: u64,
+    /// What it calls itself, for example `GeoLite2-City`.
+    pub edition: String,
+    /// How often it was read anew.
+    pub reloads_ok: u64,
+    /// How often reading it anew failed, and the old one stayed in use.
+    pub reloads_failed: u64,
+}
+
+/// The databases in use at one time: immutable, swapped whole.
+#[derive(Debug)]
+pub(super) struct Generation {
+    /// In the order they are asked.
+    pub(super) databases: Vec<Arc<Database>>,
+    /// In the same order.
+    pub(super) status: Vec<DatabaseStatus>,
+}
+
+/// The files, in the order they are asked.
+#[derive(Debug)]
+pub(super) struct Files(Vec<WatchedFile>);
+
+#[derive(Debug)]
+struct WatchedFile {
+    path: PathBuf,
+    name: String,
+    database: Arc<Database>,
+    /// What the database was read from.
+    loaded: Fingerprint,
+    /// What the last check saw, if that was not `loaded`.
+    seen: Option<State>,
+    /// What was not taken and is not to be tried or told again.
+    refused: Option<State>,
+    reloads_ok: u64,
+    reloads_failed: u64,
+}
+
+/// What stands at a path; `None` for nothing.
+type State = Option<Fingerprint>;
+
+impl Files {
+    /// Opens all of them. A path given twice counts once.
+    pub(super) fn open(paths: &[PathBuf]) -> Result<Self, GeoIpError> {
+        let mut files: Vec<WatchedFile> = Vec::with_capacity(paths.len());
+        for (path, name) in paths.iter().zip(names(paths)) {
+            if files.iter().any(|file| file.path == *path) {
+                continue;
+            }
+            let (database, loaded) = file::open(path)?;
+            files.push(WatchedFile {
+                path: path.clone(),
+                name,
+                database: Arc::new(database),
+                loaded,
+                seen: None,
+                refused: None,
+                reloads_ok: 0,
+                reloads_failed: 0,
+            });
+        }
+        Ok(Self(files))
+    }
+
+    /// Takes these files' place, and the counts of those that were among them.
+    pub(super) fn replace(&mut self, mut newer: Self) {
+        for file in &mut newer.0 {
+            if let Some(older) = self.0.iter().find(|older| older.path == file.path) {
+                file.reloads_ok = older.reloads_ok + 1;
+                file.reloads_failed = older.reloads_failed;
+            }
+        }
+        *self = newer;
+    }
+
+    /// Counts a failed reload at the file it failed at, if that is in use.
+    pub(super) fn count_failure(&mut self, error: &GeoIpError) {
+        let failed = self.0.iter_mut().find(|file| Some(file.path.as_path()) == error.path());
+        if let Some(file) = failed {
+            file.reloads_failed += 1;
+        }
+    }
+
+    /// Looks for replaced files and reads them; says whether anything changed.
+    pub(super) fn check(&mut self) -> bool {
+        let mut changed = false;
+        for file in &mut self.0 {
+            changed |= file.check();
+        }
+        changed
+    }
+
+    /// What is in use now. The embedded database comes last, where no file tells countries.
+    pub(super) fn generation(&self) -> Result<Generation, GeoIpError> {
+        let mut databases: Vec<_> = self.0.iter().map(|file| Arc::clone(&file.database)).collect();
+        let mut status: Vec<_> = self.0.iter().map(WatchedFile::status).collect();
+        if !databases.iter().any(|database| database.has_countries()) {
+            let database = embedded::database()?;
+            status.push(status_of(EMBEDDED.to_owned(), &database));
+            databases.push(database);
+        }
+        Ok(Generation { databases, status })
+    }
+}
+
+impl WatchedFile {
+    /// Says whether its status changed.
+    fn check(&mut self) -> bool {
+        let state = Fingerprint::of(&self.path);
+        if state == Some(self.loaded) {
+            self.seen = None;
+            self.refused = None;
+            return false;
+        }
+        if self.refused == Some(state) {
+            return false;
+        }
+        // A file that is still being written looks different at each check.
+        if self.seen.replace(state) != Some(state) {
+            return false;
+        }
+        match file::open(&self.path) {
+            Err(GeoIpError::Changing { .. }) => return false,
+            // Replaced once more since it was looked at: not yet known to be at rest.
+            Ok((_, fingerprint)) if Some(fingerprint) != state => return false,
+            Ok((database, fingerprint)) => {
+                self.database = Arc::new(database);
+                self.loaded = fingerprint;
+                self.seen = None;
+                self.refused = None;
+                self.reloads_ok += 1;
+                info!(
+                    database = self.name,
+                    build_timestamp = self.database.build_timestamp(),
+                    "the GeoIP database was replaced"
+                );
+            }
+            Err(error) => {
+                self.refused = Some(state);
+                self.reloads_failed += 1;
+                warn!(
+                    database = self.name,
+                    %error,
+                    "the GeoIP database was replaced by one that cannot be used; the old one stays"
+                );
+            }
+        }
+        true
+    }
+
+    fn status(&self) -> DatabaseStatus {
+        DatabaseStatus {
+            reloads_ok: self.reloads_ok,
+            reloads_failed: self.reloads_failed,
+            ..status_of(self.name.clone(), &self.database)
+        }
+    }
+}
+
+fn status_of(name: String, database: &Database) -> DatabaseStatus {
+    DatabaseStatus {
+        name,
+        build_timestamp: database.build_timestamp(),
+        edition: database.edition(),
+        reloads_ok: 0,
+        reloads_failed: 0,
+    }
+}
+
+/// A label for each path: its file name, or where that is not unique, the whole path.
+fn names(paths: &[PathBuf]) -> Vec<String> {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    paths
+        .iter()
+        .map(|path| {
+            let short = name(path);
+            let shared = paths.iter().any(|other| other != path && name(other) == short);
+            if !shared && short != EMBEDDED {
+                return short;
+            }
+            match path.to_str() {
+                Some(EMBEDDED) => format!("./{EMBEDDED}"),
+                Some(whole) => whole.to_owned(),
+                // Shown with replacement characters, two of them could look alike.
+                None => path.as_os_str().as_encoded_bytes().escape_ascii().to_string(),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(paths: &[&str], expect: &[&str]) {
+        let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
+        assert_eq!(names(&paths), expect);
+    }
+
+    #[test]
+    fn labels_are_unique() {
+        check(&["/a/City.mmdb", "/b/ASN.mmdb"], &["City.mmdb", "ASN.mmdb"]);
+        check(&["/a/x.mmdb", "/b/x.mmdb", "y"], &["/a/x.mmdb", "/b/x.mmdb", "y"]);
+        check(&["/a/embedded", "x"], &["/a/embedded", "x"]);
+        check(&["embedded"], &["./embedded"]);
+    }
+}

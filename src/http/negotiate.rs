@@ -1,0 +1,168 @@
+//! What a client wants to read: `Accept` and `Accept-Encoding` (RFC 9110, section 12.5).
+
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
+
+use super::{Client, Format};
+
+/// What Prometheus sends with every scrape.
+const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+
+const OPENMETRICS: &str = "application/openmetrics-text";
+const PLAIN: &str = "text/plain";
+
+/// The format to answer in: `OpenMetrics` for a client that names it and likes it no less than the
+/// older text; the older text for all others, so that a browser can show it.
+pub(super) fn format(headers: &HeaderMap) -> Format {
+    // The best of the ranges that name a format; ranges with a version that is not served name none.
+    let mut openmetrics = None::<f32>;
+    let mut plain = None::<f32>;
+    let mut any_text = None;
+    let mut anything = None;
+    for value in values(headers, &ACCEPT) {
+        let Some(wish) = Wish::read(value) else { continue };
+        let place = match (wish.name.as_str(), wish.version) {
+            (OPENMETRICS, None | Some("1.0.0")) => &mut openmetrics,
+            (PLAIN, None | Some("0.0.4")) => &mut plain,
+            ("text/*", _) => &mut any_text,
+            ("*/*", _) => &mut anything,
+            _ => continue,
+        };
+        *place = Some(place.map_or(wish.quality, |best| best.max(wish.quality)));
+    }
+    let plain = plain.or(any_text).or(anything).unwrap_or(0.0);
+    match openmetrics {
+        Some(quality) if quality > 0.0 && quality >= plain => Format::OpenMetrics,
+        _ => Format::Plain,
+    }
+}
+
+/// Who asks.
+pub(super) fn client(headers: &HeaderMap) -> Client {
+    if headers.contains_key(SCRAPE_TIMEOUT) { Client::Prometheus } else { Client::Other }
+}
+
+/// Whether to compress: the client accepts gzip, and likes it no less than the text as it is.
+pub(super) fn gzip(headers: &HeaderMap) -> bool {
+    let mut gzip = None;
+    let mut identity = None;
+    let mut anything = None;
+    for value in values(headers, &ACCEPT_ENCODING) {
+        let Some(wish) = Wish::read(value) else { continue };
+        match wish.name.as_str() {
+            "gzip" | "x-gzip" => gzip = Some(wish.quality),
+            "identity" => identity = Some(wish.quality),
+            "*" => anything = Some(wish.quality),
+            _ => {}
+        }
+    }
+    let gzip = gzip.or(anything).unwrap_or(0.0);
+    gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
+}
+
+/// One element of a list header: `name; version=…; q=…`.
+struct Wish<'a> {
+    /// In lower case.
+    name: String,
+    version: Option<&'a str>,
+    /// 0 (not at all) to 1.
+    quality: f32,
+}
+
+impl<'a> Wish<'a> {
+    /// Reads an element; `None` when its quality is no quality.
+    fn read(element: &'a str) -> Option<Self> {
+        let mut parts = element.split(';').map(str::trim);
+        let name = parts.next()?.to_ascii_lowercase();
+        let mut wish = Self { name, version: None, quality: 1.0 };
+        for part in parts {
+            let Some((key, value)) = part.split_once('=') else { continue };
+            let value = value.trim().trim_matches('"');
+            match key.trim().to_ascii_lowercase().as_str() {
+                "version" => wish.version = Some(value),
+                "q" => {
+                    wish.quality = value.parse().ok().filter(|q| (0.0..=1.0).contains(q))?;
+                }
+                _ => {}
+            }
+        }
+        Some(wish)
+    }
+}
+
+/// The elements of a list header, which may stand in several lines.
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim).filter(|element| !element.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &HeaderName, value: &str) -> HeaderMap {
+        value.split('\n').map(|line| (name.clone(), line.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn formats() {
+        let check = |accept: &str, expect: Format| {
+            assert_eq!(format(&headers(&ACCEPT, accept)), expect, "{accept}");
+        };
+        let (open, plain) = (Format::OpenMetrics, Format::Plain);
+        // Prometheus 2.42
+        check(
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            open,
+        );
+        // Prometheus 3
+        check(
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            open,
+        );
+        // Prometheus before 2.5
+        check("text/plain;version=0.0.4;q=1,*/*;q=0.1", plain);
+        // A browser, curl
+        check("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", plain);
+        check("*/*", plain);
+        check("", plain);
+        check("application/openmetrics-text", open);
+        check("Application/OpenMetrics-Text; Version=\"1.0.0\"; charset=utf-8", open);
+        check("application/openmetrics-text;version=0.0.1", plain);
+        check("application/openmetrics-text;version=2.0.0,text/plain;q=0.1", plain);
+        check("application/openmetrics-text;q=0.5,text/plain;q=0.6", plain);
+        check("application/openmetrics-text;q=0.5,text/plain;q=0.5", open);
+        check("application/openmetrics-text;q=0.5,text/*;q=0.9", plain);
+        check("application/openmetrics-text;q=0.5,text/plain;version=1.0.0", open);
+        check("text/*;q=0.1,*/*,application/openmetrics-text;q=0.2", open);
+        check("application/openmetrics-text;q=0", plain);
+        check("application/openmetrics-text;q=0, */*", plain);
+        check("application/openmetrics-text;q=NaN", plain);
+        check("application/openmetrics-text;q=7", plain);
+        check("application/*", plain);
+        check(";;;,,=,q=1;", plain);
+        check("text/plain;q=0.5\napplication/openmetrics-text", open);
+    }
+
+    #[test]
+    fn encodings() {
+        let check = |accept: &str, expect: bool| {
+            assert_eq!(gzip(&headers(&ACCEPT_ENCODING, accept)), expect, "{accept}");
+        };
+        check("gzip", true);
+        check("gzip, deflate, br, zstd", true);
+        check("GZIP;q=0.1", true);
+        check("x-gzip", true);
+        check("*", true);
+        check("", false);
+        check("identity", false);
+        check("deflate, br", false);
+        check("gzip;q=0", false);
+        check("gzip;q=0, *", false);
+        check("gzip;q=0.5, identity", false);
+        check("gzip, identity;q=0.5", true);
+        check("gzip;q=x", false);
+    }
+}

@@ -1,0 +1,154 @@
+//! The routes: request to answer.
+
+use std::io::Write as _;
+
+use flate2::{Compression, write::GzEncoder};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    header::{
+        ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+        HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    },
+};
+use tokio::sync::{mpsc::error::TrySendError, oneshot};
+
+use super::{
+    Site,
+    body::PageBody,
+    landing, negotiate,
+    receipt::{Counter, Receipt},
+    serve::Server,
+};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const RELOAD_IS_OFF: &str = "Reloading over HTTP is off. \
+     Set enable_reload = true in section [web] of the configuration, or send SIGHUP.";
+
+type Answer = Response<PageBody>;
+
+/// Answers a request. Its body is never read. A HEAD gets the head of the answer to a GET.
+pub(super) async fn answer<B>(server: &Server, counter: Counter, request: Request<B>) -> Answer {
+    let site = &*server.site;
+    let path = request.uri().path();
+    let get = *request.method() == Method::GET || *request.method() == Method::HEAD;
+    // The operator's choice of a path goes before our own pages.
+    let mut answer = if path == site.telemetry_path {
+        if get { metrics(server, counter, &request).await } else { not_allowed("GET, HEAD") }
+    } else {
+        match path {
+            "/-/reload" if *request.method() == Method::POST => reload(site).await,
+            "/-/reload" => not_allowed("POST"),
+            "/" | "/-/healthy" | "/-/ready" if !get => not_allowed("GET, HEAD"),
+            "/" => landing_page(site),
+            "/-/healthy" => verdict(site.health.healthy(), "healthy"),
+            "/-/ready" => verdict(site.health.ready(), "ready"),
+            _ => text(StatusCode::NOT_FOUND, "not found"),
+        }
+    };
+    if *request.method() == Method::HEAD {
+        let length = answer.body().len();
+        answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+        *answer.body_mut() = PageBody::new("");
+    }
+    answer
+}
+
+async fn metrics<B>(server: &Server, counter: Counter, request: &Request<B>) -> Answer {
+    let format = negotiate::format(request.headers());
+    let gzip = negotiate::gzip(request.headers());
+    let client = negotiate::client(request.headers());
+    // Nobody closes the semaphore.
+    let Ok(permit) = server.renders.clone().acquire_owned().await else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down");
+    };
+    let metrics = server.site.metrics.clone();
+    let rendered = tokio::task::spawn_blocking(move || {
+        // Held by the work itself: the client may be gone before it is done.
+        let _permit = permit;
+        let page = metrics.render(format);
+        let body = if gzip { compress(&page.body)? } else { page.body.into_bytes() };
+        Ok::<_, std::io::Error>((body, Receipt { metrics, generation: page.generation, client }))
+    });
+    let (body, receipt) = match rendered.await {
+        Ok(Ok(rendered)) => rendered,
+        Ok(Err(error)) => return broken(&error),
+        Err(error) => return broken(&error),
+    };
+    let mut answer = Response::new(PageBody::with_receipt(body, receipt, counter));
+    set(&mut answer, CONTENT_TYPE, format.content_type());
+    set(&mut answer, VARY, "Accept, Accept-Encoding");
+    set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if gzip {
+        set(&mut answer, CONTENT_ENCODING, "gzip");
+    }
+    answer
+}
+
+fn broken(error: &dyn std::error::Error) -> Answer {
+    tracing::error!(%error, "rendering the metrics failed; this is a bug");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "rendering the metrics failed; the log says why")
+}
+
+fn compress(text: &str) -> std::io::Result<Vec<u8>> {
+    // Metrics text shrinks to a tenth and less.
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish()
+}
+
+/// Passes the request on and waits for its outcome; one that comes while another waits is refused.
+async fn reload(site: &Site) -> Answer {
+    if !site.enable_reload {
+        return text(StatusCode::FORBIDDEN, RELOAD_IS_OFF);
+    }
+    let (reply, outcome) = oneshot::channel();
+    match site.reload.try_send(reply) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "another reload is under way");
+        }
+        Err(TrySendError::Closed(_)) => {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down");
+        }
+    }
+    match outcome.await {
+        Ok(Ok(())) => text(StatusCode::OK, "reloaded"),
+        Ok(Err(reason)) => text(StatusCode::INTERNAL_SERVER_ERROR, &reason),
+        Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "shutting down"),
+    }
+}
+
+fn landing_page(site: &Site) -> Answer {
+    let mut answer = Response::new(PageBody::new(landing::page(site)));
+    set(&mut answer, CONTENT_TYPE, HTML);
+    set(&mut answer, CONTENT_SECURITY_POLICY, landing::CONTENT_SECURITY_POLICY);
+    set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    answer
+}
+
+fn verdict(state: Result<(), String>, good: &str) -> Answer {
+    match state {
+        Ok(()) => text(StatusCode::OK, good),
+        Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
+    }
+}
+
+fn not_allowed(allowed: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+    set(&mut answer, ALLOW, allowed);
+    answer
+}
+
+/// A short answer of one line.
+fn text(status: StatusCode, line: &str) -> Answer {
+    let mut answer = Response::new(PageBody::new(format!("{line}\n")));
+    *answer.status_mut() = status;
+    set(&mut answer, CONTENT_TYPE, TEXT);
+    set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    answer
+}
+
+fn set(answer: &mut Answer, name: HeaderName, value: &'static str) {
+    answer.headers_mut().insert(name, HeaderValue::from_static(value));
+}

@@ -1,0 +1,215 @@
+//! The server over real loopback sockets, with clients that only know sockets.
+
+mod delivery;
+mod limits;
+mod routes;
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::Runtime,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use super::*;
+
+/// For what must happen soon.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// For what must not happen while a test runs.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Waits for a state.
+fn until(what: &str, mut state: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !state() {
+        assert!(start.elapsed() < DEADLINE, "still not: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A page of metrics that says how it is used.
+#[derive(Default)]
+struct Page {
+    text: String,
+    /// Renders wait while a test holds it.
+    gate: Mutex<()>,
+    started: AtomicU64,
+    delivered: Mutex<Vec<u64>>,
+    clients: Mutex<Vec<Client>>,
+}
+
+impl MetricsPage for Page {
+    fn render(&self, format: Format) -> Rendered {
+        let generation = self.started.fetch_add(1, Ordering::SeqCst) + 1;
+        drop(self.gate.lock().unwrap());
+        assert!(self.text != "panic", "asked to");
+        Rendered { body: format!("{format:?} {}", self.text), generation }
+    }
+
+    fn delivered(&self, generation: u64, client: Client) {
+        self.delivered.lock().unwrap().push(generation);
+        self.clients.lock().unwrap().push(client);
+    }
+}
+
+impl Page {
+    fn delivered(&self) -> Vec<u64> {
+        self.delivered.lock().unwrap().clone()
+    }
+}
+
+struct Options {
+    text: String,
+    telemetry_path: &'static str,
+    enable_reload: bool,
+    limits: Limits,
+    /// What the kernel keeps of an answer for a client that does not read, bytes; its own choice
+    /// when there is none.
+    send_buffer: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let limits = Limits {
+            header_time: NEVER,
+            stall_time: NEVER,
+            drain_time: NEVER,
+            ..Limits::default()
+        };
+        let text = "nflog_packets_total 1".into();
+        Self { text, telemetry_path: "/metrics", enable_reload: false, limits, send_buffer: None }
+    }
+}
+
+/// A server that runs.
+struct Served {
+    address: SocketAddr,
+    page: Arc<Page>,
+    health: Health,
+    reloads: mpsc::Receiver<ReloadRequest>,
+    shutdown: watch::Sender<bool>,
+    server: JoinHandle<std::io::Result<()>>,
+    runtime: Runtime,
+}
+
+impl Served {
+    fn new(options: Options) -> Self {
+        let page = Arc::new(Page { text: options.text, ..Page::default() });
+        let health = Health::new();
+        let (reload, reloads) = mpsc::channel(1);
+        let (shutdown, stop) = watch::channel(false);
+        let site = Arc::new(Site {
+            telemetry_path: options.telemetry_path.into(),
+            version: "1.2.3",
+            enable_reload: options.enable_reload,
+            metrics: page.clone(),
+            health: health.clone(),
+            reload,
+            limits: options.limits,
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        if let Some(bytes) = options.send_buffer {
+            // Connections have it from their listener.
+            rustix::net::sockopt::set_socket_send_buffer_size(&listener, bytes).unwrap();
+        }
+        let address = listener.local_addr().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = runtime.spawn(serve(vec![listener], site, stop));
+        Self { address, page, health, reloads, shutdown, server, runtime }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream
+    }
+
+    /// One request on a connection of its own.
+    fn ask(&self, method: &str, path: &str, headers: &str) -> Reply {
+        exchange(&mut self.connect(), method, path, headers)
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        self.ask("GET", path, "")
+    }
+
+    /// Waits until no answer is under way any more, delivered or not: nobody but this test and
+    /// the site holds the page.
+    fn settle(&self) {
+        until("all answers settled", || Arc::strong_count(&self.page) == 2);
+    }
+
+    /// Waits for the server to end, which somebody has told it to.
+    fn join(self) {
+        let server = self.server;
+        let outcome = self.runtime.block_on(async { tokio::time::timeout(DEADLINE, server).await });
+        outcome.expect("the server goes on").unwrap().unwrap();
+    }
+}
+
+struct Reply {
+    status: u16,
+    /// Header lines, names in lower case.
+    head: Vec<String>,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+fn send(stream: &mut TcpStream, method: &str, path: &str, headers: &str) {
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+}
+
+fn receive(stream: &mut TcpStream, has_body: bool) -> Reply {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("the head of an answer");
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.trim_end().split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let head = lines
+        .map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            format!("{}:{value}", name.to_ascii_lowercase())
+        })
+        .collect();
+    let mut reply = Reply { status, head, body: Vec::new() };
+    if has_body {
+        let length: usize = reply.header("content-length").expect("a length").parse().unwrap();
+        reply.body.resize(length, 0);
+        stream.read_exact(&mut reply.body).unwrap();
+    }
+    reply
+}
+
+fn exchange(stream: &mut TcpStream, method: &str, path: &str, headers: &str) -> Reply {
+    send(stream, method, path, headers);
+    receive(stream, method != "HEAD")
+}

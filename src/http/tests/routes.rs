@@ -1,0 +1,162 @@
+//! Every route.
+
+use super::*;
+
+#[test]
+fn paths_and_methods() {
+    let served = Served::new(Options::default());
+    let check = |method: &str, path: &str, status: u16, body: &str| {
+        let reply = served.ask(method, path, "");
+        assert_eq!((reply.status, reply.text()), (status, body), "{method} {path}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        assert!(reply.header("content-type").unwrap().starts_with("text/plain"));
+        reply
+    };
+    check("GET", "/metrics", 200, "Plain nflog_packets_total 1");
+    check("GET", "/metrics?x=1", 200, "Plain nflog_packets_total 1");
+    check("GET", "/-/healthy", 200, "healthy\n");
+    check("GET", "/-/ready", 200, "ready\n");
+    for path in ["/metrics/", "/metric", "/-/", "/../etc/passwd", "/%2e", "*"] {
+        check("GET", path, 404, "not found\n");
+    }
+    for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
+        for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
+            let reply = check(method, path, 405, "method not allowed\n");
+            assert_eq!(reply.header("allow"), Some("GET, HEAD"));
+        }
+    }
+    let reply = check("GET", "/-/reload", 405, "method not allowed\n");
+    assert_eq!(reply.header("allow"), Some("POST"));
+}
+
+#[test]
+fn a_head_is_the_head_of_the_get() {
+    let served = Served::new(Options::default());
+    for path in ["/metrics", "/", "/-/healthy", "/-/ready", "/nothing"] {
+        // On one connection: a body that went out all the same would be read as the next head.
+        let mut stream = served.connect();
+        let head = exchange(&mut stream, "HEAD", path, "");
+        let get = exchange(&mut stream, "GET", path, "");
+        assert_eq!(head.status, get.status, "{path}");
+        for name in ["content-length", "content-type", "vary"] {
+            assert_eq!(head.header(name), get.header(name), "{path}");
+        }
+    }
+}
+
+#[test]
+fn metrics_come_as_the_client_wants_them() {
+    let text = "nflog_packets_total{port=\"22\"} 1\n".repeat(5000);
+    let served = Served::new(Options { text: text.clone(), ..Options::default() });
+    let check = |headers: &str, format: Format, gzip: bool| {
+        let reply = served.ask("GET", "/metrics", headers);
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("content-type"), Some(format.content_type()), "{headers}");
+        assert_eq!(reply.header("vary"), Some("Accept, Accept-Encoding"));
+        assert_eq!(reply.header("content-encoding"), gzip.then_some("gzip"), "{headers}");
+        let mut body = String::new();
+        if gzip {
+            assert!(reply.body.len() < text.len() / 10);
+            flate2::read::GzDecoder::new(&*reply.body).read_to_string(&mut body).unwrap();
+        } else {
+            body.push_str(reply.text());
+        }
+        assert_eq!(body, format!("{format:?} {text}"));
+    };
+    let open = "Accept: application/openmetrics-text;version=1.0.0,*/*;q=0.1\r\n";
+    check("", Format::Plain, false);
+    check(open, Format::OpenMetrics, false);
+    check("Accept-Encoding: gzip\r\n", Format::Plain, true);
+    check(&format!("{open}Accept-Encoding: gzip\r\n"), Format::OpenMetrics, true);
+}
+
+#[test]
+fn the_landing_page_loads_nothing_and_escapes_its_links() {
+    let served = Served::new(Options { telemetry_path: "/m\"><b>&'", ..Options::default() });
+    let reply = served.get("/");
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(reply.header("content-security-policy").unwrap().starts_with("default-src 'none';"));
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    let page = reply.text();
+    assert!(page.contains(r#"<a href="/m&quot;&gt;&lt;b&gt;&amp;&#39;">Metrics</a>"#), "{page}");
+    assert!(page.contains("1.2.3") && page.contains("/-/healthy") && page.contains("/-/ready"));
+    // The one link elsewhere is the attribution: followed, not loaded.
+    let page = page.replace("<a href=\"https://db-ip.com\">", "");
+    assert!(!page.contains("//") && !page.contains("<script") && !page.contains("style="));
+}
+
+#[test]
+fn metrics_may_stand_at_the_root() {
+    let served = Served::new(Options { telemetry_path: "/", ..Options::default() });
+    assert_eq!(served.get("/").text(), "Plain nflog_packets_total 1");
+    assert_eq!(served.get("/metrics").status, 404);
+}
+
+#[test]
+fn health_and_readiness_tell_why_not() {
+    let served = Served::new(Options::default());
+    let check = |path: &str, status: u16, body: &str| {
+        let reply = served.get(path);
+        assert_eq!((reply.status, reply.text()), (status, body));
+    };
+    let latch = served.health.latch("NFLOG group 1");
+    check("/-/ready", 503, "waiting for NFLOG group 1\n");
+    check("/-/healthy", 200, "healthy\n");
+    latch.release();
+    check("/-/ready", 200, "ready\n");
+    served.health.fail("NFLOG group 1: the socket is gone");
+    check("/-/ready", 503, "NFLOG group 1: the socket is gone\n");
+    check("/-/healthy", 503, "NFLOG group 1: the socket is gone\n");
+    check("/metrics", 200, "Plain nflog_packets_total 1");
+}
+
+#[test]
+fn reloading_is_off_unless_enabled() {
+    let mut served = Served::new(Options::default());
+    let reply = served.ask("POST", "/-/reload", "");
+    assert_eq!(reply.status, 403);
+    assert!(reply.text().contains("enable_reload = true"), "{}", reply.text());
+    assert!(served.reloads.try_recv().is_err(), "a reload was asked for");
+}
+
+#[test]
+fn a_reload_answers_with_its_outcome() {
+    let mut served = Served::new(Options { enable_reload: true, ..Options::default() });
+    let mut check = |outcome: Option<Result<(), String>>, status: u16, body: &str| {
+        let mut stream = served.connect();
+        send(&mut stream, "POST", "/-/reload", "Content-Length: 0\r\n");
+        let reply = served.reloads.blocking_recv().unwrap();
+        if let Some(outcome) = outcome {
+            reply.send(outcome).unwrap();
+        } else {
+            drop(reply);
+        }
+        let reply = receive(&mut stream, true);
+        assert_eq!((reply.status, reply.text()), (status, body));
+    };
+    check(Some(Ok(())), 200, "reloaded\n");
+    check(Some(Err("line 3: no such family".into())), 500, "line 3: no such family\n");
+    check(None, 503, "shutting down\n");
+
+    // One waits in the queue, so the next is refused.
+    let mut first = served.connect();
+    send(&mut first, "POST", "/-/reload", "");
+    until("one request waits", || served.reloads.len() == 1);
+    assert_eq!(served.ask("POST", "/-/reload", "").status, 503);
+    served.reloads.blocking_recv().unwrap().send(Ok(())).unwrap();
+    assert_eq!(receive(&mut first, true).status, 200);
+    served.reloads.close();
+    assert_eq!(served.ask("POST", "/-/reload", "").status, 503);
+}
+
+#[test]
+fn a_page_that_panics_costs_only_its_own_answer() {
+    let served = Served::new(Options { text: "panic".into(), ..Options::default() });
+    // More than may render at a time: a panic gives its place back.
+    for _ in 0..10 {
+        assert_eq!(served.get("/metrics").status, 500);
+    }
+    assert_eq!(served.get("/-/healthy").status, 200);
+    assert!(served.page.delivered().is_empty());
+}

@@ -1,0 +1,50 @@
+//! Counts the packets a Linux firewall logs, by country, port, protocol and prefix, for Prometheus.
+//!
+//! # The route of a packet
+//!
+//! ```text
+//!  kernel ── NFLOG group ─▶ source::nflog ─┐
+//!  capture file ──────────▶ source::pcap ──┴─ Record   borrowed
+//!                                               │
+//!                                        packet::decode ──▶ Headers
+//!                                        geoip::Locator ──▶ Place
+//!                                               │
+//!                                         event::Event     plain, Copy, fixed size
+//!                                               │  a batch
+//!                                      aggregate::Aggregate ──snapshot──▶ exposition ─▶ http
+//! ```
+//!
+//! [`pipeline`] joins the upper part and runs on one thread of its own; [`exporter`] joins all of
+//! it, and is handed everything it needs; [`commands`] makes those things from a command line.
+//! `ARCHITECTURE.md` has the code map and the decisions.
+//!
+//! # Invariants
+//!
+//! 1. **The read loop never awaits and never blocks on an output.** One thread owns the sockets and
+//!    takes one lock a batch.
+//! 2. **No bytes from the network can make it panic, allocate without bound, or loop.**
+//! 3. **Every packet is counted exactly once, and every lost one is counted too.** At every scrape,
+//!    for every family: sum of its series + retired + pending = packets received.
+//! 4. **Every map, queue, ring and file has a cap, and reaching it has a counter.**
+//! 5. **No text from a packet, a rule or a database becomes a label unescaped, or without passing a
+//!    budget.**
+//! 6. **A broken `GeoIP` file, configuration or client never breaks a scrape,** nor the other way
+//!    round.
+//! 7. **A counter never goes down while its series lives.**
+
+pub mod aggregate;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod event;
+pub mod exporter;
+pub mod exposition;
+pub mod geoip;
+pub mod http;
+pub mod logging;
+mod netlink;
+pub mod packet;
+pub mod pipeline;
+pub mod rules;
+pub mod source;
+pub mod vitals;

@@ -1,0 +1,10 @@
+//! Netlink at its lowest: sockets, requests, and the framing of messages. Knows nothing of the rest of the crate.
+
+mod frame;
+mod request;
+mod socket;
+
+pub use frame::Malformed;
+pub(crate) use frame::{attributes, messages};
+pub(crate) use request::{Attribute, Request};
+pub(crate) use socket::{MAX_DATAGRAM, Refusal, Socket};

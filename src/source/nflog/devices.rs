@@ -1,0 +1,83 @@
+//! Names of network devices by their index, kept current.
+
+use hashbrown::HashMap;
+use neli::consts::socket::NlFamily;
+use rustix::{io::Errno, net::netdevice::index_to_name};
+
+use crate::netlink::Socket;
+
+/// Most names kept at once. More devices than that are asked for again and again, no more.
+const MAX_NAMES: usize = 1024;
+/// `RTMGRP_LINK`, `linux/rtnetlink.h`: tells of every device that comes, goes or changes its name.
+const LINK_EVENTS: u32 = 1;
+
+/// The names of the devices of one network namespace.
+///
+/// A name is asked for when its index is first met; any news of any device makes all be forgotten.
+pub(super) struct Devices {
+    socket: Socket,
+    names: HashMap<u32, Box<str>>,
+}
+
+impl Devices {
+    pub(super) fn open() -> std::io::Result<Self> {
+        Ok(Self { socket: Socket::open(NlFamily::Route, LINK_EVENTS)?, names: HashMap::new() })
+    }
+
+    /// Becomes readable when a device changed.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Takes in what changed. `buffer` is overwritten.
+    pub(super) fn refresh(&mut self, buffer: &mut [u8]) {
+        // What changed is not read: that something did is enough, and so is an overrun.
+        for _ in 0..MAX_NEWS {
+            match self.socket.receive(buffer) {
+                Ok(_) | Err(Errno::NOBUFS | Errno::INTR) => self.names.clear(),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// The names of two devices: empty for index 0, `if17` for an index that no device has.
+    pub(super) fn names(&mut self, first: u32, second: u32) -> (&str, &str) {
+        if self.names.len() + 2 > MAX_NAMES {
+            self.names.clear();
+        }
+        for index in [first, second] {
+            if index != 0 && !self.names.contains_key(&index) {
+                let name = index_to_name(&self.socket, index);
+                self.names.insert(index, name.unwrap_or_else(|_| format!("if{index}")).into());
+            }
+        }
+        let name = |index| self.names.get(&index).map_or("", |name| &**name);
+        (name(first), name(second))
+    }
+}
+
+/// Datagrams read in one go, so that a storm of news cannot keep packets waiting.
+const MAX_NEWS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_unknown_and_none() {
+        let mut devices = Devices::open().unwrap();
+        // The loopback device is the first of every network namespace.
+        assert_eq!(devices.names(1, 0), ("lo", ""));
+        assert_eq!(devices.names(0, 1_000_017), ("", "if1000017"));
+    }
+
+    #[test]
+    fn the_cache_is_capped() {
+        let mut devices = Devices::open().unwrap();
+        for index in 1_000_000..1_002_000 {
+            devices.names(index, 1);
+            assert!(devices.names.len() <= MAX_NAMES);
+        }
+        assert_eq!(devices.names(1, 1), ("lo", "lo"));
+    }
+}

@@ -1,0 +1,291 @@
+//! What NFLOG says about a packet: a walk over a datagram's bytes that copies nothing.
+
+use std::ffi::CStr;
+
+use super::super::Record;
+use crate::{
+    event::{Direction, Hook},
+    netlink,
+};
+
+pub use crate::netlink::Malformed;
+
+/// One logged packet: `struct nfgenmsg` and the attributes behind it.
+///
+/// Numbers are 0 and slices empty where the kernel said nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// `NFPROTO_…` of the chain that logged it.
+    pub family: u8,
+    /// The group it was logged to.
+    pub group: u16,
+    /// `EtherType` of the payload.
+    pub ether_type: Option<u16>,
+    /// Number of the hook, whose meaning depends on the family: [`Packet::hook`] tells.
+    pub hook_number: Option<u8>,
+    /// The rule's log prefix, up to its NUL; untrusted bytes.
+    pub prefix: &'a [u8],
+    /// The firewall mark.
+    pub mark: u32,
+    /// Index of the device it came in on; the bridge's for a bridged packet.
+    pub in_index: u32,
+    /// Index of the device it goes out on; the bridge's for a bridged packet.
+    pub out_index: u32,
+    /// Index of the bridge port it came in on.
+    pub physical_in_index: u32,
+    /// Index of the bridge port it goes out on.
+    pub physical_out_index: u32,
+    /// Hardware address of the sender, at most 8 bytes.
+    pub hardware_address: &'a [u8],
+    /// `ARPHRD_…` of the device it came in on.
+    pub hardware_type: Option<u16>,
+    /// Length of the link-layer header before the payload, bytes.
+    pub hardware_header_length: u16,
+    /// User id of the local socket that sent it.
+    pub uid: Option<u32>,
+    /// Group id of the local socket that sent it.
+    pub gid: Option<u32>,
+    /// Microseconds since 1970-01-01 UTC.
+    pub time: Option<u64>,
+    /// The group's running number: a gap tells of lost packets.
+    pub sequence: Option<u32>,
+    /// The packet as far as it was copied; from its link-layer header on where it was logged on a
+    /// device's way out, else from its IP header on.
+    pub payload: &'a [u8],
+}
+
+/// What a walk over one datagram came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// Packets that were handed over.
+    pub packets: u32,
+    /// Messages that could not be read.
+    pub malformed: u32,
+    /// The kernel's answer to a request: its number, and an `errno`, 0 for done.
+    pub answer: Option<(u32, i32)>,
+}
+
+/// Hands each packet of a netlink datagram to `take`; steps over whatever else is in it.
+pub fn walk<'a>(datagram: &'a [u8], mut take: impl FnMut(&Packet<'a>)) -> Walked {
+    let mut walked = Walked::default();
+    for message in netlink::messages(datagram) {
+        let Ok(message) = message else {
+            walked.malformed += 1;
+            break;
+        };
+        if message.kind != PACKET {
+            let answer = message.answer().map(|answer| (answer.sequence, answer.error));
+            walked.answer = answer.or(walked.answer);
+            continue;
+        }
+        // Filled in place: to return a value of this size costs as much as to read it.
+        let mut packet = Packet::default();
+        if packet.fill(message.body).is_ok() {
+            walked.packets += 1;
+            take(&packet);
+        } else {
+            walked.malformed += 1;
+        }
+    }
+    walked
+}
+
+impl<'a> Packet<'a> {
+    /// Reads `struct nfgenmsg` (family u8, version u8, group u16 big endian) and the attributes
+    /// behind it: the body of a netlink message, and a whole record of a capture file of link type
+    /// NFLOG (239). Lengths and types of attributes are in this host's byte order.
+    ///
+    /// # Errors
+    /// A length that does not fit, or a value too short for what it should be.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut packet = Self::default();
+        packet.fill(bytes)?;
+        Ok(packet)
+    }
+
+    #[inline]
+    fn fill(&mut self, bytes: &'a [u8]) -> Result<(), Malformed> {
+        let ([family, _version, group @ ..], rest) =
+            bytes.split_first_chunk::<4>().ok_or(Malformed)?;
+        self.family = *family;
+        self.group = u16::from_be_bytes(*group);
+        for attribute in netlink::attributes(rest) {
+            let (kind, value) = attribute?;
+            self.learn(kind, value)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(in crate::source) fn learn(&mut self, kind: u16, value: &'a [u8]) -> Result<(), Malformed> {
+        match kind {
+            PACKET_HEADER => {
+                let [e0, e1, hook, _] = start(value)?;
+                self.ether_type = Some(u16::from_be_bytes([e0, e1])).filter(|kind| *kind != 0);
+                self.hook_number = Some(hook);
+            }
+            MARK => self.mark = number(value)?,
+            TIMESTAMP => self.time = time(value)?,
+            IN_INDEX => self.in_index = number(value)?,
+            OUT_INDEX => self.out_index = number(value)?,
+            PHYSICAL_IN_INDEX => self.physical_in_index = number(value)?,
+            PHYSICAL_OUT_INDEX => self.physical_out_index = number(value)?,
+            HARDWARE_ADDRESS => {
+                // `struct nfulnl_msg_packet_hw`: length u16, padding, 8 bytes of address.
+                let ([l0, l1, _, _], address) = value.split_first_chunk::<4>().ok_or(Malformed)?;
+                let length = usize::from(u16::from_be_bytes([*l0, *l1])).min(8);
+                self.hardware_address = address.get(..length).ok_or(Malformed)?;
+            }
+            PAYLOAD => self.payload = value,
+            PREFIX => {
+                self.prefix =
+                    CStr::from_bytes_until_nul(value).map_or(value, |prefix| prefix.to_bytes());
+            }
+            UID => self.uid = Some(number(value)?),
+            SEQUENCE => self.sequence = Some(number(value)?),
+            GID => self.gid = Some(number(value)?),
+            HARDWARE_TYPE => self.hardware_type = Some(u16::from_be_bytes(start(value)?)),
+            HARDWARE_LENGTH => self.hardware_header_length = u16::from_be_bytes(start(value)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Where in the kernel it was logged.
+    #[must_use]
+    pub fn hook(&self) -> Option<Hook> {
+        Some(match (self.family, self.hook_number?) {
+            (FAMILY_NETDEV, 0) => Hook::Ingress,
+            (FAMILY_NETDEV, 1) => Hook::Egress,
+            (FAMILY_ARP, 0) => Hook::Input,
+            (FAMILY_ARP, 1) => Hook::Output,
+            // `NF_BR_BROUTING` stands where ingress stands elsewhere.
+            (FAMILY_NETDEV, _) | (FAMILY_BRIDGE, 5) => return None,
+            (_, 0) => Hook::Prerouting,
+            (_, 1) => Hook::Input,
+            (_, 2) => Hook::Forward,
+            (_, 3) => Hook::Output,
+            (_, 4) => Hook::Postrouting,
+            (_, 5) => Hook::Ingress,
+            _ => return None,
+        })
+    }
+
+    /// Which way it went. Behind routing, a packet that came in on a device is passing through.
+    #[must_use]
+    pub fn direction(&self) -> Option<Direction> {
+        Some(match self.hook()? {
+            Hook::Output | Hook::Egress => Direction::Out,
+            Hook::Postrouting if self.in_index == 0 => Direction::Out,
+            Hook::Postrouting | Hook::Forward => Direction::Forward,
+            Hook::Prerouting | Hook::Input | Hook::Ingress => Direction::In,
+        })
+    }
+
+    /// Indexes of the devices to name: where it came in and where it goes out, 0 for none. A bridge
+    /// port stands in where the bridge is not told.
+    #[must_use]
+    pub fn device_indexes(&self) -> (u32, u32) {
+        let or = |index, physical| if index == 0 { physical } else { index };
+        (or(self.in_index, self.physical_in_index), or(self.out_index, self.physical_out_index))
+    }
+
+    /// The payload from its IP header on. On egress the kernel copies the Ethernet header too, and
+    /// does not say so: it is there when its `EtherType` and the IP version behind it agree.
+    fn network_layer(&self) -> &'a [u8] {
+        if self.family != FAMILY_NETDEV || self.hook() != Some(Hook::Egress) {
+            return self.payload;
+        }
+        match (self.ether_type, self.payload) {
+            (Some(0x0800), [_, _, _, _, _, _, _, _, _, _, _, _, 0x08, 0x00, inner @ ..])
+                if inner.first().is_none_or(|byte| byte >> 4 == 4) =>
+            {
+                inner
+            }
+            (Some(0x86dd), [_, _, _, _, _, _, _, _, _, _, _, _, 0x86, 0xdd, inner @ ..])
+                if inner.first().is_none_or(|byte| byte >> 4 == 6) =>
+            {
+                inner
+            }
+            _ => self.payload,
+        }
+    }
+
+    /// The packet as the rest of the crate takes it, its devices by name.
+    #[must_use]
+    pub fn record<'b>(&self, in_device: &'b str, out_device: &'b str) -> Record<'b>
+    where
+        'a: 'b,
+    {
+        let payload = self.network_layer();
+        Record {
+            group: self.group,
+            prefix: self.prefix,
+            hook: self.hook(),
+            direction: self.direction(),
+            ether_type: self.ether_type,
+            mark: self.mark,
+            in_device,
+            out_device,
+            hardware_address: self.hardware_address,
+            uid: self.uid,
+            time: self.time,
+            payload,
+            // An attribute is shorter than 64 KiB.
+            wire_length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// The first bytes of a value.
+#[inline]
+fn start<const N: usize>(value: &[u8]) -> Result<[u8; N], Malformed> {
+    value.first_chunk().copied().ok_or(Malformed)
+}
+
+#[inline]
+fn number(value: &[u8]) -> Result<u32, Malformed> {
+    Ok(u32::from_be_bytes(start(value)?))
+}
+
+/// `struct nfulnl_msg_packet_timestamp`: seconds u64, microseconds u64, big endian. `None` for a
+/// time that no clock shows.
+#[inline]
+fn time(value: &[u8]) -> Result<Option<u64>, Malformed> {
+    let whole: [u8; 16] = start(value)?;
+    // The two halves are as long as they should be.
+    let seconds = u64::from_be_bytes(start(&whole)?);
+    let micros = u64::from_be_bytes(start(&whole[8..])?);
+    Ok(seconds.checked_mul(1_000_000).and_then(|whole| whole.checked_add(micros)))
+}
+
+/// `NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET`, `linux/netfilter/nfnetlink.h`.
+const PACKET: u16 = 4 << 8;
+
+/// `NFPROTO_ARP`, `linux/netfilter.h`: its hooks are in, out and forward.
+const FAMILY_ARP: u8 = 3;
+/// `NFPROTO_NETDEV`: its hooks are ingress and egress.
+const FAMILY_NETDEV: u8 = 5;
+/// `NFPROTO_BRIDGE`: its hooks are those of IP, but for the last.
+const FAMILY_BRIDGE: u8 = 7;
+
+// `enum nfulnl_attr_type`, `linux/netfilter/nfnetlink_log.h`.
+const PACKET_HEADER: u16 = 1;
+const MARK: u16 = 2;
+const TIMESTAMP: u16 = 3;
+const IN_INDEX: u16 = 4;
+const OUT_INDEX: u16 = 5;
+const PHYSICAL_IN_INDEX: u16 = 6;
+const PHYSICAL_OUT_INDEX: u16 = 7;
+const HARDWARE_ADDRESS: u16 = 8;
+pub(in crate::source) const PAYLOAD: u16 = 9;
+const PREFIX: u16 = 10;
+const UID: u16 = 11;
+const SEQUENCE: u16 = 12;
+const GID: u16 = 14;
+const HARDWARE_TYPE: u16 = 15;
+const HARDWARE_LENGTH: u16 = 17;
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

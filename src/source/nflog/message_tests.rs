@@ -1,0 +1,231 @@
+//! Real datagrams, made-up ones and hostile ones.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Recorded from a little-endian kernel 6.18: a UDP packet of 203.0.113.7 to port 53.
+const ONE: &[u8] = include_bytes!("../../../tests/data/nflog/1-packet.bin");
+/// The same with 100 packets: UDP and TCP, IPv4 and IPv6.
+const HUNDRED: &[u8] = include_bytes!("../../../tests/data/nflog/100-packets.bin");
+
+fn packets(datagram: &[u8]) -> (Vec<Packet<'_>>, Walked) {
+    let mut packets = Vec::new();
+    let walked = walk(datagram, |packet| packets.push(*packet));
+    (packets, walked)
+}
+
+#[test]
+#[cfg_attr(target_endian = "big", ignore = "recorded on a little-endian host")]
+fn a_recorded_packet() {
+    let (packets, walked) = packets(ONE);
+    assert_eq!(walked, Walked { packets: 1, ..Walked::default() });
+    let expect = Packet {
+        family: 2,
+        group: 7,
+        ether_type: Some(0x0800),
+        hook_number: Some(0),
+        prefix: b"drop-wan",
+        in_index: packets[0].in_index,
+        hardware_address: &[2, 0, 0, 0, 0, 2],
+        hardware_type: Some(1),
+        hardware_header_length: 14,
+        sequence: Some(0),
+        time: packets[0].time,
+        payload: packets[0].payload,
+        ..Packet::default()
+    };
+    assert_eq!(packets[0], expect);
+    assert_eq!(packets[0].payload.len(), 20 + 8 + 5);
+    assert!(packets[0].payload.ends_with(b"hello"));
+}
+
+#[test]
+#[cfg_attr(target_endian = "big", ignore = "recorded on a little-endian host")]
+fn a_recorded_batch() {
+    let (packets, walked) = packets(HUNDRED);
+    assert_eq!(walked, Walked { packets: 100, ..Walked::default() });
+    let sequences: Vec<_> = packets.iter().map(|packet| packet.sequence).collect();
+    assert_eq!(sequences, (0..100).map(Some).collect::<Vec<_>>());
+    let udp = packets.iter().filter(|packet| packet.prefix == b"drop-wan").count();
+    assert_eq!(udp, 25);
+    let v6 = packets.iter().filter(|packet| packet.ether_type == Some(0x86dd)).count();
+    assert_eq!(v6, 25);
+}
+
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(4 + value.len()).unwrap();
+    let mut bytes = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+/// A record of a capture file of link type NFLOG, which is also a message's body.
+fn record(family: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![family, 0, 0x12, 0x34];
+    bytes.extend(attributes.iter().flat_map(|(kind, value)| attribute(*kind, value)));
+    bytes
+}
+
+#[test]
+fn every_attribute() {
+    let bytes = record(
+        2,
+        &[
+            (PACKET_HEADER, &[0x08, 0x00, 3, 0]),
+            (MARK, &[0, 0, 1, 0]),
+            (TIMESTAMP, &[0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 7]),
+            (IN_INDEX, &[0, 0, 0, 1]),
+            (OUT_INDEX, &[0, 0, 0, 2]),
+            (PHYSICAL_IN_INDEX, &[0, 0, 0, 3]),
+            (PHYSICAL_OUT_INDEX, &[0, 0, 0, 4]),
+            (HARDWARE_ADDRESS, &[0, 6, 0, 0, 1, 2, 3, 4, 5, 6, 0, 0]),
+            (PREFIX, b"a \"b\"\0"),
+            (UID, &[0, 0, 0, 5]),
+            (GID, &[0, 0, 0, 6]),
+            (SEQUENCE, &[0, 0, 0, 7]),
+            (HARDWARE_TYPE, &[0, 1]),
+            (HARDWARE_LENGTH, &[0, 14]),
+            (99, &[1, 2, 3]),
+            (PAYLOAD, &[0x45, 0, 0]),
+        ],
+    );
+    let expect = Packet {
+        family: 2,
+        group: 0x1234,
+        ether_type: Some(0x0800),
+        hook_number: Some(3),
+        prefix: b"a \"b\"",
+        mark: 256,
+        in_index: 1,
+        out_index: 2,
+        physical_in_index: 3,
+        physical_out_index: 4,
+        hardware_address: &[1, 2, 3, 4, 5, 6],
+        hardware_type: Some(1),
+        hardware_header_length: 14,
+        uid: Some(5),
+        gid: Some(6),
+        time: Some(2_000_007),
+        sequence: Some(7),
+        payload: &[0x45, 0, 0],
+    };
+    assert_eq!(Packet::read(&bytes), Ok(expect));
+}
+
+#[test]
+fn values_that_are_no_values() {
+    let check = |kind, value: &[u8], expect: Result<Packet<'_>, Malformed>| {
+        let bytes = record(2, &[(kind, value)]);
+        let expect = expect.map(|packet| Packet { family: 2, group: 0x1234, ..packet });
+        assert_eq!(Packet::read(&bytes), expect, "attribute {kind}: {value:?}");
+    };
+    let nothing = Packet::default();
+    check(PACKET_HEADER, &[8, 0, 3], Err(Malformed));
+    check(MARK, &[1, 2], Err(Malformed));
+    check(TIMESTAMP, &[0; 15], Err(Malformed));
+    check(TIMESTAMP, &[0xff; 16], Ok(nothing));
+    check(HARDWARE_ADDRESS, &[0, 6, 0], Err(Malformed));
+    check(HARDWARE_ADDRESS, &[0, 6, 0, 0, 1, 2, 3], Err(Malformed));
+    check(HARDWARE_ADDRESS, &[0, 0, 0, 0], Ok(nothing));
+    check(PREFIX, b"", Ok(nothing));
+    check(PREFIX, b"\0hidden\0", Ok(nothing));
+    check(PREFIX, b"open", Ok(Packet { prefix: b"open", ..nothing }));
+    check(PACKET_HEADER, &[0, 0, 9, 0], Ok(Packet { hook_number: Some(9), ..nothing }));
+    // 20 bytes of address are more than the structure holds (InfiniBand).
+    let address = [0, 20, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    check(HARDWARE_ADDRESS, &address, Ok(Packet { hardware_address: &address[4..], ..nothing }));
+    assert_eq!(Packet::read(&[2, 0, 0]), Err(Malformed));
+}
+
+#[test]
+fn hooks_and_directions() {
+    let check = |family, hook, in_index, expect| {
+        let packet = Packet { family, hook_number: Some(hook), in_index, ..Packet::default() };
+        assert_eq!(packet.hook().zip(packet.direction()), expect, "family {family}, hook {hook}");
+    };
+    for family in [1, 2, 7, 10] {
+        check(family, 0, 1, Some((Hook::Prerouting, Direction::In)));
+        check(family, 1, 1, Some((Hook::Input, Direction::In)));
+        check(family, 2, 1, Some((Hook::Forward, Direction::Forward)));
+        check(family, 3, 0, Some((Hook::Output, Direction::Out)));
+        check(family, 4, 0, Some((Hook::Postrouting, Direction::Out)));
+        check(family, 4, 1, Some((Hook::Postrouting, Direction::Forward)));
+        let ingress = (family != FAMILY_BRIDGE).then_some((Hook::Ingress, Direction::In));
+        check(family, 5, 1, ingress);
+        check(family, 6, 1, None);
+    }
+    check(FAMILY_NETDEV, 0, 1, Some((Hook::Ingress, Direction::In)));
+    check(FAMILY_NETDEV, 1, 0, Some((Hook::Egress, Direction::Out)));
+    check(FAMILY_NETDEV, 2, 0, None);
+    check(FAMILY_ARP, 0, 1, Some((Hook::Input, Direction::In)));
+    check(FAMILY_ARP, 1, 0, Some((Hook::Output, Direction::Out)));
+    check(FAMILY_ARP, 2, 1, Some((Hook::Forward, Direction::Forward)));
+    assert_eq!(Packet::default().hook(), None);
+}
+
+#[test]
+fn the_network_layer_on_a_devices_way_out() {
+    let check = |hook_number, ether_type, payload: &[u8], expect: &[u8]| {
+        let packet = Packet {
+            family: FAMILY_NETDEV,
+            hook_number: Some(hook_number),
+            ether_type: Some(ether_type),
+            payload,
+            ..Packet::default()
+        };
+        assert_eq!(packet.record("", "").payload, expect);
+        assert_eq!(packet.record("", "").wire_length as usize, expect.len());
+    };
+    let ethernet = |kind: u16, inner: &[u8]| [&[2; 12], &kind.to_be_bytes()[..], inner].concat();
+    check(1, 0x0800, &ethernet(0x0800, &[0x45, 0]), &[0x45, 0]);
+    check(1, 0x86dd, &ethernet(0x86dd, &[0x60, 0]), &[0x60, 0]);
+    check(1, 0x0800, &ethernet(0x0800, &[]), &[]);
+    // A tunnel's device has no Ethernet header.
+    check(1, 0x0800, &[0x45; 20], &[0x45; 20]);
+    check(1, 0x86dd, &ethernet(0x0800, &[0x45]), &ethernet(0x0800, &[0x45]));
+    // On the way in the kernel starts at the IP header.
+    check(0, 0x0800, &ethernet(0x0800, &[0x45]), &ethernet(0x0800, &[0x45]));
+}
+
+#[test]
+fn a_bridge_port_stands_in_for_its_bridge() {
+    let check = |in_index, physical_in_index, expect| {
+        let packet = Packet { in_index, physical_in_index, ..Packet::default() };
+        assert_eq!(packet.device_indexes().0, expect);
+    };
+    check(3, 7, 3);
+    check(0, 7, 7);
+    check(0, 0, 0);
+}
+
+proptest! {
+    /// Nothing makes the walk panic, go on for ever, or make packets out of nothing.
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+        let (packets, walked) = packets(&bytes);
+        prop_assert_eq!(packets.len(), walked.packets as usize);
+        // A message with its `struct nfgenmsg` takes 20 bytes.
+        prop_assert!(packets.len() <= bytes.len() / 20);
+        let _ = Packet::read(&bytes);
+    }
+
+    /// The same near to what is real: a few bytes of a datagram changed, its end cut.
+    #[test]
+    fn a_damaged_batch(
+        damage in proptest::collection::vec((0..HUNDRED.len(), any::<u8>()), 1..40),
+        length in 0..=HUNDRED.len(),
+    ) {
+        let mut bytes = HUNDRED.to_vec();
+        for (place, byte) in damage {
+            bytes[place] = byte;
+        }
+        bytes.truncate(length);
+        let (packets, walked) = packets(&bytes);
+        prop_assert_eq!(packets.len(), walked.packets as usize);
+        prop_assert!(packets.len() <= bytes.len() / 20);
+        for packet in packets {
+            let _ = packet.record("", "");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Capture files as a source: pcap and pcapng, gzip-compressed or not, from a file or a pipe.
+
+// pcap-parser 0.17 reads headers and blocks: safe code, no panic found, bounded by the slice it is given.
+// Its readers stay unused (a large block stops them), as does pcap-file (transmutes, 3.0 unreleased).
+mod error;
+mod frame;
+mod input;
+mod legacy;
+mod link;
+mod nflog;
+mod ng;
+#[cfg(test)]
+mod tests;
+
+use std::{io, path::Path, time::Duration};
+
+use self::{
+    error::Trouble,
+    frame::{DeviceNames, Frame},
+    input::Input,
+};
+use super::{Fill, Source};
+
+pub use error::PcapError;
+
+/// Most records one [`Source::fill`] hands over.
+const BATCH: usize = 256;
+
+/// How a capture is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Log prefix of packets whose capture carries none.
+    pub prefix: String,
+}
+
+/// An open capture. Memory is bounded, however large or hostile the file: one buffer of 1 MiB, up to
+/// 4096 interface names, and for a moment the options of one block (16 MiB if it is full of them).
+///
+/// Every frame of the file becomes exactly one record. One that is too short for its link header,
+/// or whose block cannot be read, becomes a record with an empty payload.
+///
+/// A file that is cut or damaged gives every record before that place, and then, once, the error.
+#[derive(Debug)]
+pub struct Capture {
+    name: String,
+    options: Options,
+    input: Input,
+    format: Format,
+    devices: DeviceNames,
+    frames: u64,
+    failed: Option<PcapError>,
+    ended: bool,
+}
+
+/// The two file formats.
+#[derive(Debug)]
+enum Format {
+    Legacy(legacy::Header),
+    Ng(ng::Section),
+}
+
+impl Format {
+    /// Tells the format by the first 4 bytes.
+    fn detect(input: &mut Input) -> Result<Self, Trouble> {
+        if !input.need(4)? {
+            return Err(Trouble::NotACapture(input.peek_all().to_vec()));
+        }
+        let magic = input.peek(4);
+        if magic == ng::SECTION_HEADER.to_le_bytes() {
+            Ok(Self::Ng(ng::Section::default()))
+        } else if legacy::is_magic(magic) {
+            Ok(Self::Legacy(legacy::Header::read(input)?))
+        } else {
+            Err(Trouble::NotACapture(magic.to_vec()))
+        }
+    }
+
+    /// The next frame; `None` behind the last one.
+    fn next<'a>(&'a mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, Trouble> {
+        match self {
+            Self::Legacy(header) => header.next(input),
+            Self::Ng(section) => section.next(input),
+        }
+    }
+}
+
+impl Capture {
+    /// Opens a file, or stdin for `-`; waits until its first bytes have come.
+    pub fn open(path: &Path, options: Options) -> Result<Self, PcapError> {
+        let name = if path == Path::new("-") { "stdin".into() } else { path.display().to_string() };
+        match Input::open(path) {
+            Ok(input) => Self::from_input(name, input, options),
+            Err(cause) => Err(PcapError::Open { file: name, cause }),
+        }
+    }
+
+    /// Reads a capture from anywhere; `name` stands for it in messages. Its size is unknown.
+    pub fn from_reader(
+        name: &str,
+        reader: impl io::Read + Send + 'static,
+        options: Options,
+    ) -> Result<Self, PcapError> {
+        match Input::from_reader(reader) {
+            Ok(input) => Self::from_input(name.into(), input, options),
+            Err(cause) => Err(PcapError::Open { file: name.into(), cause }),
+        }
+    }
+
+    fn from_input(name: String, mut input: Input, options: Options) -> Result<Self, PcapError> {
+        match Format::detect(&mut input) {
+            Ok(format) => Ok(Self {
+                name,
+                options,
+                input,
+                format,
+                devices: DeviceNames::default(),
+                frames: 0,
+                failed: None,
+                ended: false,
+            }),
+            Err(trouble) => Err(trouble.of(&name, input.offset(), 0)),
+        }
+    }
+
+    /// What the capture is called in messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes read from the file so far, compressed ones where it is compressed.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.input.position()
+    }
+
+    /// Bytes of the file; `None` for a pipe.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        self.input.size()
+    }
+
+    /// Frames handed over so far.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+}
+
+impl Source for Capture {
+    /// The error, a [`PcapError`], comes alone: after the batches, and once.
+    fn fill(
+        &mut self,
+        patience: Duration,
+        take: &mut dyn FnMut(&super::Record<'_>),
+    ) -> anyhow::Result<Fill> {
+        let mut records = 0;
+        self.input.wait_at_most(patience);
+        while records < BATCH && !self.ended {
+            match self.format.next(&mut self.input) {
+                Ok(Some(frame)) => {
+                    take(&link::record(&frame, self.options.prefix.as_bytes(), &mut self.devices));
+                    records += 1;
+                    self.frames += 1;
+                    // What is there already goes out now; a pipe may pause for long.
+                    self.input.do_not_wait();
+                }
+                Ok(None) => self.ended = true,
+                Err(Trouble::Read(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(trouble) => {
+                    self.failed = Some(trouble.of(&self.name, self.input.offset(), self.frames));
+                    self.ended = true;
+                }
+            }
+        }
+        if records > 0 {
+            return Ok(Fill::Batch);
+        }
+        match self.failed.take() {
+            Some(error) => Err(error.into()),
+            None if self.ended => Ok(Fill::End),
+            None => Ok(Fill::Idle),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Frames of link type NFLOG: what the kernel's packet log said, as attributes.
+
+use super::frame::{DeviceNames, Frame, name_by_index, u16_of};
+use crate::source::{
+    Record,
+    nflog::{PAYLOAD, Packet},
+};
+
+/// `struct nfgenmsg`: family (1), version (1), group (2, big-endian).
+const HEADER: usize = 4;
+/// `NLA_TYPE_MASK`: the upper two bits are flags.
+const TYPE_MASK: u16 = 0x3fff;
+
+/// Fills in all that the attributes tell; a frame that is cut gives what stands before the cut.
+pub(super) fn nflog_record<'a>(
+    frame: &Frame<'a>,
+    record: Record<'a>,
+    devices: &'a mut DeviceNames,
+) -> Record<'a> {
+    let Some((&[family, _version, high, low], attributes)) =
+        frame.data.split_first_chunk::<HEADER>()
+    else {
+        return record;
+    };
+    let group = u16::from_be_bytes([high, low]);
+    let mut packet = Packet { family, group, ..Packet::default() };
+    let mut wire_length = 0;
+    for (kind, claimed, value) in (Attributes { rest: attributes, big_endian: frame.big_endian }) {
+        // A value too short for what it should be tells nothing.
+        if packet.learn(kind, value).is_ok() && kind == PAYLOAD {
+            wire_length = claimed;
+        }
+    }
+    let (in_index, out_index) = packet.device_indexes();
+    name_by_index(&mut devices.input, in_index);
+    name_by_index(&mut devices.output, out_index);
+    let told = packet.record(&devices.input, &devices.output);
+    Record {
+        // A rule without a prefix is one whose capture carries none.
+        prefix: if told.prefix.is_empty() { record.prefix } else { told.prefix },
+        time: told.time.or(record.time),
+        direction: told.direction.or(record.direction),
+        wire_length: u32::from(wire_length),
+        ..told
+    }
+}
+
+/// Attributes as a capture holds them: length with this header (2), type (2), value, padding to 4;
+/// length and type in the byte order of the host that captured, and the last one perhaps cut.
+struct Attributes<'a> {
+    rest: &'a [u8],
+    big_endian: bool,
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    /// Type, length that the attribute claims for its value, and what is there of the value.
+    type Item = (u16, u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let length = u16_of(self.big_endian, self.rest, 0)?;
+        let kind = u16_of(self.big_endian, self.rest, 2)? & TYPE_MASK;
+        // A length below the header's is no attribute; every step goes on by 4 bytes at least.
+        let claimed = length.checked_sub(4)?;
+        let value = &self.rest[4..];
+        let value = &value[..value.len().min(claimed.into())];
+        let padded = usize::from(length).next_multiple_of(4);
+        self.rest = self.rest.get(padded..).unwrap_or_default();
+        Some((kind, claimed, value))
+    }
+}

@@ -1,0 +1,253 @@
+//! The format pcapng: sections of blocks, interfaces that frames refer to (draft-ietf-opsawg-pcapng).
+
+use pcap_parser::{
+    EnhancedPacketBlock, InterfaceDescriptionBlock, OptionCode, SimplePacketBlock,
+    parse_enhancedpacketblock_be, parse_enhancedpacketblock_le, parse_interfacedescriptionblock_be,
+    parse_interfacedescriptionblock_le, parse_simplepacketblock_be, parse_simplepacketblock_le,
+};
+
+use super::{
+    error::Trouble,
+    frame::{Frame, u16_of, u32_of},
+    input::{CAPACITY, Input},
+    link::Link,
+};
+use crate::event::Direction;
+
+/// Type of a section header block; the same in both byte orders.
+pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const INTERFACE_DESCRIPTION: u32 = 1;
+/// Obsolete, written by tools of before 2010.
+const PACKET: u32 = 2;
+const SIMPLE_PACKET: u32 = 3;
+const ENHANCED_PACKET: u32 = 6;
+
+/// Byte-order magic of a section header.
+const BYTE_ORDER: u32 = 0x1a2b_3c4d;
+/// Type, length, and the length again at the end.
+const MIN_BLOCK: u32 = 12;
+/// Frame header of the obsolete packet block: type, length, interface, drops, time, lengths.
+const PACKET_HEADER: usize = 28;
+/// Most interfaces in a section.
+const MAX_INTERFACES: usize = 4096;
+/// Longest device name that is kept, in characters; Linux has 15, other systems more.
+const MAX_DEVICE_NAME: usize = 64;
+/// Option `epb_flags` of an enhanced packet block.
+const EPB_FLAGS: OptionCode = OptionCode(2);
+
+/// The section that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    big_endian: bool,
+    interfaces: Vec<Interface>,
+    /// A packet's block that is too long to be read is being stepped over.
+    oversized: bool,
+}
+
+/// One interface of a section.
+#[derive(Debug)]
+struct Interface {
+    /// Its link layer, or the number of one that is not read.
+    link: Result<Link, u32>,
+    name: Box<str>,
+    snap_length: u32,
+    /// Ticks a second; `None` when they do not fit.
+    resolution: Option<u128>,
+    /// Seconds to add.
+    offset: i64,
+}
+
+impl Section {
+    /// Takes blocks up to the next frame; `None` behind the last one.
+    pub(super) fn next<'a>(
+        &'a mut self,
+        input: &'a mut Input,
+    ) -> Result<Option<Frame<'a>>, Trouble> {
+        loop {
+            if self.oversized {
+                // The frame is one only if its block is really there.
+                if !input.need(0)? {
+                    return Err(Trouble::Cut);
+                }
+                self.oversized = false;
+                return Ok(Some(Frame::UNREADABLE));
+            }
+            if !input.need(8)? {
+                return if input.is_at_boundary() { Ok(None) } else { Err(Trouble::Cut) };
+            }
+            let kind = u32_of(self.big_endian, input.peek(8), 0).unwrap_or_default();
+            if kind == SECTION_HEADER {
+                self.begin(input)?;
+            }
+            let length = u32_of(self.big_endian, input.peek(8), 4).unwrap_or_default();
+            if length < MIN_BLOCK || !length.is_multiple_of(4) {
+                return Err(Trouble::Damaged(format!("a block claims {length} bytes")));
+            }
+            match kind {
+                INTERFACE_DESCRIPTION => {
+                    let block = whole(input, length)?;
+                    self.describe(block)?;
+                }
+                PACKET | SIMPLE_PACKET | ENHANCED_PACKET if length as usize > CAPACITY => {
+                    input.skip(length.into());
+                    self.oversized = true;
+                }
+                PACKET => return self.packet(whole(input, length)?).map(Some),
+                SIMPLE_PACKET => return self.simple_packet(whole(input, length)?).map(Some),
+                ENHANCED_PACKET => return self.enhanced_packet(whole(input, length)?).map(Some),
+                // The rest of a section header too: nothing in it is of use here.
+                _ => input.skip(length.into()),
+            }
+        }
+    }
+
+    /// Begins a section; its header stays in the input.
+    fn begin(&mut self, input: &mut Input) -> Result<(), Trouble> {
+        if !input.need(12)? {
+            return Err(Trouble::Cut);
+        }
+        self.big_endian = match u32_of(true, input.peek(12), 8) {
+            Some(BYTE_ORDER) => true,
+            Some(order) if order.swap_bytes() == BYTE_ORDER => false,
+            _ => return Err(Trouble::damaged("a section without its byte-order magic")),
+        };
+        self.interfaces.clear();
+        Ok(())
+    }
+
+    fn describe(&mut self, block: &[u8]) -> Result<(), Trouble> {
+        let parsed = if self.big_endian {
+            parse_interfacedescriptionblock_be(block)
+        } else {
+            parse_interfacedescriptionblock_le(block)
+        };
+        let (_, block) =
+            parsed.map_err(|_| Trouble::damaged("an interface description cannot be read"))?;
+        if self.interfaces.len() == MAX_INTERFACES {
+            return Err(Trouble::Damaged(format!(
+                "a section with more than {MAX_INTERFACES} interfaces"
+            )));
+        }
+        self.interfaces.push(Interface::new(&block, self.big_endian));
+        Ok(())
+    }
+
+    fn enhanced_packet<'a>(&'a self, block: &'a [u8]) -> Result<Frame<'a>, Trouble> {
+        let parsed = if self.big_endian {
+            parse_enhancedpacketblock_be(block)
+        } else {
+            parse_enhancedpacketblock_le(block)
+        };
+        let Ok((_, packet)) = parsed else { return Ok(Frame::UNREADABLE) };
+        let EnhancedPacketBlock { if_id, ts_high, ts_low, caplen, origlen, data, options, .. } =
+            packet;
+        // The block holds `data` padded.
+        let data = &data[..data.len().min(caplen as usize)];
+        let flags = options
+            .iter()
+            .find(|option| option.code == EPB_FLAGS)
+            .and_then(|option| u32_of(self.big_endian, option.value(), 0));
+        let direction = match flags.map(|flags| flags & 0b11) {
+            Some(0b01) => Some(Direction::In),
+            Some(0b10) => Some(Direction::Out),
+            _ => None,
+        };
+        let frame = self.frame(if_id as usize, Some((ts_high, ts_low)), origlen, data)?;
+        Ok(Frame { direction, ..frame })
+    }
+
+    fn simple_packet<'a>(&'a self, block: &'a [u8]) -> Result<Frame<'a>, Trouble> {
+        let parsed = if self.big_endian {
+            parse_simplepacketblock_be(block)
+        } else {
+            parse_simplepacketblock_le(block)
+        };
+        let Ok((_, packet)) = parsed else { return Ok(Frame::UNREADABLE) };
+        let SimplePacketBlock { origlen, data, .. } = packet;
+        let snap_length = match self.interfaces.first() {
+            Some(Interface { snap_length: 1.., .. }) => self.interfaces[0].snap_length,
+            _ => u32::MAX,
+        };
+        let data = &data[..data.len().min(origlen.min(snap_length) as usize)];
+        self.frame(0, None, origlen, data)
+    }
+
+    fn packet<'a>(&'a self, block: &'a [u8]) -> Result<Frame<'a>, Trouble> {
+        let number = |at| u32_of(self.big_endian, block, at);
+        let body = block.get(PACKET_HEADER..block.len() - 4);
+        let (Some(interface), Some(high), Some(low), Some(captured), Some(original), Some(body)) = (
+            u16_of(self.big_endian, block, 8),
+            number(12),
+            number(16),
+            number(20),
+            number(24),
+            body,
+        ) else {
+            return Ok(Frame::UNREADABLE);
+        };
+        let Some(data) = body.get(..captured as usize) else { return Ok(Frame::UNREADABLE) };
+        self.frame(interface.into(), Some((high, low)), original, data)
+    }
+
+    /// Joins a frame and the facts of its interface.
+    fn frame<'a>(
+        &'a self,
+        interface: usize,
+        ticks: Option<(u32, u32)>,
+        original_length: u32,
+        data: &'a [u8],
+    ) -> Result<Frame<'a>, Trouble> {
+        let Some(interface) = self.interfaces.get(interface) else { return Ok(Frame::UNREADABLE) };
+        Ok(Frame {
+            link: Some(interface.link.map_err(Trouble::LinkType)?),
+            big_endian: self.big_endian,
+            device: &interface.name,
+            direction: None,
+            time: ticks.and_then(|(high, low)| {
+                interface.time((u64::from(high) << u32::BITS) | u64::from(low))
+            }),
+            original_length,
+            data,
+        })
+    }
+}
+
+impl Interface {
+    fn new(block: &InterfaceDescriptionBlock<'_>, big_endian: bool) -> Self {
+        let number = block.linktype.0.cast_unsigned();
+        let name = match block.if_name() {
+            Some(Ok(name)) => name.trim_end_matches('\0'),
+            _ => "",
+        };
+        let exponent = u32::from(block.if_tsresol & 0x7f);
+        Self {
+            link: Link::from_number(number).ok_or(number),
+            name: name.chars().take(MAX_DEVICE_NAME).collect::<String>().into(),
+            snap_length: block.snaplen,
+            // pcap-parser has a function for this, which refuses all powers of two.
+            resolution: if block.if_tsresol & 0x80 == 0 {
+                10_u128.checked_pow(exponent)
+            } else {
+                1_u128.checked_shl(exponent)
+            },
+            // pcap-parser reads it as little-endian, always.
+            offset: if big_endian { block.if_tsoffset.swap_bytes() } else { block.if_tsoffset },
+        }
+    }
+
+    /// Microseconds since 1970-01-01 UTC.
+    fn time(&self, ticks: u64) -> Option<u64> {
+        let micros = u128::from(ticks) * 1_000_000 / self.resolution?;
+        let micros = i128::try_from(micros).ok()? + i128::from(self.offset) * 1_000_000;
+        u64::try_from(micros).ok()
+    }
+}
+
+/// Takes a whole block.
+fn whole(input: &mut Input, length: u32) -> Result<&[u8], Trouble> {
+    let length = length as usize;
+    if length > CAPACITY {
+        return Err(Trouble::Damaged(format!("an interface description of {length} bytes")));
+    }
+    if input.need(length)? { Ok(input.take(length)) } else { Err(Trouble::Cut) }
+}

@@ -1,0 +1,197 @@
+//! Both formats, in both byte orders, plain and compressed.
+
+use std::io::Write as _;
+
+use flate2::{Compression, write::GzEncoder};
+
+use super::{
+    Direction, Owned, check, drain, open, packet, read,
+    write::{
+        MICROSECONDS, MODIFIED, NANOSECONDS, ORDERS, Order, block, enhanced, interface, option,
+        pcap, pcap_file, pcap_frame, section, simple,
+    },
+};
+use crate::source::pcap::{Capture, Options};
+
+const RAW: u16 = 101;
+
+fn at(time: Option<u64>, device: &str) -> Owned {
+    Owned {
+        prefix: "given".into(),
+        time,
+        in_device: device.into(),
+        payload: packet(),
+        wire_length: 48,
+        ..Owned::default()
+    }
+}
+
+#[test]
+fn pcap_files() {
+    for order in ORDERS {
+        for (magic, fraction) in [(MICROSECONDS, 5), (NANOSECONDS, 5999)] {
+            let frame = pcap_frame(order, fraction, &packet(), 0);
+            let file = [pcap(order, magic, RAW.into()), frame.clone(), frame].concat();
+            check(&file, &[at(Some(1_000_005), ""), at(Some(1_000_005), "")]);
+        }
+    }
+}
+
+#[test]
+fn pcap_file_of_kuznetzov() {
+    let mut frame = pcap_frame(Order::Little, 5, &packet(), 0);
+    frame.splice(16..16, [0; 8]);
+    let file = [pcap(Order::Little, MODIFIED, RAW.into()), frame.clone(), frame].concat();
+    check(&file, &[at(Some(1_000_005), ""), at(Some(1_000_005), "")]);
+}
+
+#[test]
+fn pcap_link_type_with_checksum_bits() {
+    let file = pcap(Order::Little, MICROSECONDS, 0x1400_0000 | u32::from(RAW));
+    check(&[file, pcap_frame(Order::Little, 5, &packet(), 0)].concat(), &[at(Some(1_000_005), "")]);
+}
+
+#[test]
+fn pcap_without_frames() {
+    check(&pcap_file(RAW.into(), &[]), &[]);
+}
+
+#[test]
+fn pcapng_sections_and_interfaces() {
+    let mut file = Vec::new();
+    for order in [Order::Little, Order::Big, Order::Big, Order::Little] {
+        file.extend(section(order));
+        file.extend(interface(order, RAW, 0, &[option(order, 2, b"eth0")]));
+        file.extend(interface(order, RAW, 0, &[option(order, 2, b"eth1\0")]));
+        // Statistics, and a type that nobody knows.
+        file.extend(block(order, 5, &[0; 12]));
+        file.extend(block(order, 0x0bad, &[1, 2, 3]));
+        file.extend(enhanced(order, 1, 1_000_005, &packet(), &[]));
+        file.extend(enhanced(order, 0, 7, &packet(), &[option(order, 1, b"a comment")]));
+    }
+    let section = [at(Some(1_000_005), "eth1"), at(Some(7), "eth0")];
+    check(&file, &[section.clone(), section.clone(), section.clone(), section].concat());
+}
+
+/// Checks the time of 5,000,000 ticks on an interface with this option.
+#[track_caller]
+fn check_time(code: u16, value: impl Fn(Order) -> Vec<u8>, expect: Option<u64>) {
+    for order in ORDERS {
+        let description = interface(order, RAW, 0, &[option(order, code, &value(order))]);
+        let file =
+            [section(order), description, enhanced(order, 0, 5_000_000, &packet(), &[])].concat();
+        check(&file, &[at(expect, "")]);
+    }
+}
+
+#[test]
+fn pcapng_clocks() {
+    const RESOLUTION: u16 = 9;
+    const OFFSET: u16 = 14;
+    for (exponent, expect) in [
+        (6, Some(5_000_000)),
+        (9, Some(5_000)),
+        (0, Some(5_000_000_000_000)),
+        // The upper bit means powers of two.
+        (0x94, Some(4_768_371)),
+        (0xff, Some(0)),
+        (127, None),
+    ] {
+        check_time(RESOLUTION, |_| vec![exponent], expect);
+    }
+    for (offset, expect) in
+        [(2, Some(7_000_000)), (-3, Some(2_000_000)), (-6, None), (i64::MAX, None)]
+    {
+        check_time(OFFSET, |order| order.u64(offset.cast_unsigned()).to_vec(), expect);
+    }
+}
+
+#[test]
+fn pcapng_direction() {
+    for order in ORDERS {
+        for (flags, direction) in
+            [(0, None), (1, Some(Direction::In)), (2, Some(Direction::Out)), (3, None)]
+        {
+            let flags = option(order, 2, &order.u32(0xffff_fff0 | flags));
+            let description = interface(order, RAW, 0, &[option(order, 2, b"eth0")]);
+            let file =
+                [section(order), description, enhanced(order, 0, 5, &packet(), &[flags])].concat();
+            let mut expect = Owned { direction, ..at(Some(5), "eth0") };
+            if direction == Some(Direction::Out) {
+                std::mem::swap(&mut expect.in_device, &mut expect.out_device);
+            }
+            check(&file, &[expect]);
+        }
+    }
+}
+
+#[test]
+fn pcapng_simple_packets() {
+    for order in ORDERS {
+        let whole =
+            [section(order), interface(order, RAW, 0, &[]), simple(order, 48, &packet())].concat();
+        check(&whole, &[at(None, "")]);
+        // Cut by the interface to 30 bytes, so that 2 of the block are padding.
+        let cut =
+            [section(order), interface(order, RAW, 30, &[]), simple(order, 48, &packet()[..30])]
+                .concat();
+        check(&cut, &[Owned { payload: packet()[..30].into(), ..at(None, "") }]);
+    }
+}
+
+#[test]
+fn pcapng_obsolete_packets() {
+    for order in ORDERS {
+        let numbers = [0, 1_000_005, 48, 48].map(|number| order.u32(number)).concat();
+        let body = [&order.u16(0)[..], &order.u16(9), &numbers, &packet()].concat();
+        let file = [section(order), interface(order, RAW, 0, &[]), block(order, 2, &body)].concat();
+        check(&file, &[at(Some(1_000_005), "")]);
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn compressed() {
+    let file = pcap_file(RAW.into(), &[&packet(), &packet()]);
+    check(&gzip(&file), &[at(Some(1_000_005), ""), at(Some(1_000_005), "")]);
+    // Two members, one behind the other.
+    let members = [gzip(&file[..50]), gzip(&file[50..])].concat();
+    check(&members, &[at(Some(1_000_005), ""), at(Some(1_000_005), "")]);
+    let (_, error) = read(&members[..members.len() - 4]);
+    assert!(error.starts_with("file ends in the middle of a frame"), "{error}");
+}
+
+#[test]
+fn large_blocks_are_stepped_over() {
+    let order = Order::Little;
+    let head = [section(order), interface(order, RAW, 0, &[])].concat();
+    let last = enhanced(order, 0, 5, &packet(), &[]);
+    // Of no packet: nothing is said.
+    let file = [head.clone(), block(order, 5, &vec![0; 3 << 20]), last.clone()].concat();
+    check(&file, &[at(Some(5), "")]);
+    // Of a packet: it counts, unread.
+    let large = enhanced(order, 0, 5, &vec![0; 3 << 20], &[]);
+    let unread = Owned { prefix: "given".into(), ..Owned::default() };
+    check(&[head, large, last].concat(), &[unread, at(Some(5), "")]);
+}
+
+#[test]
+fn many_frames_come_in_batches_and_the_position_moves() {
+    let packet = packet();
+    let frames = vec![packet.as_slice(); 60_000];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let bytes = pcap_file(RAW.into(), &frames);
+    std::fs::write(file.path(), &bytes).unwrap();
+    let mut capture = Capture::open(file.path(), Options::default()).unwrap();
+    assert_eq!(capture.size(), Some(bytes.len() as u64));
+    assert!(capture.position() < bytes.len() as u64);
+    let (records, error) = drain(&mut capture);
+    assert!(error.is_none() && records.len() == 60_000);
+    assert_eq!(capture.position(), bytes.len() as u64);
+    assert_eq!(open(&bytes).unwrap().size(), None);
+}

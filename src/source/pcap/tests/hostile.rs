@@ -1,0 +1,197 @@
+//! Files that are cut, damaged, or made to hurt.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::{
+    super::{Capture, Options},
+    packet, read,
+    write::{Order, attribute, block, enhanced, interface, option, pcap_file, section, simple},
+};
+
+/// A pcapng file with every block that is looked into.
+fn pcapng_file() -> Vec<u8> {
+    let order = Order::Little;
+    let nflog = [vec![2, 0, 0, 5], attribute(order, 10, b"x\0"), attribute(order, 9, &packet())];
+    [
+        section(order),
+        interface(order, 101, 0, &[option(order, 2, b"eth0"), option(order, 9, &[9])]),
+        interface(order, 239, 0, &[]),
+        enhanced(order, 0, 5, &packet(), &[option(order, 2, &[1, 0, 0, 0])]),
+        simple(order, 48, &packet()),
+        section(Order::Big),
+        interface(Order::Big, 276, 0, &[option(Order::Big, 14, &[0; 8])]),
+        enhanced(Order::Big, 0, 5, &[8; 60], &[]),
+        block(Order::Big, 2, &[0; 40]),
+        section(order),
+        interface(order, 239, 0, &[]),
+        enhanced(order, 0, 5, &nflog.concat(), &[]),
+    ]
+    .concat()
+}
+
+#[test]
+fn cut_at_every_byte() {
+    for file in [
+        pcap_file(1, &[&packet(), &packet(), &packet()]),
+        pcap_file(239, &[&packet(), &packet()]),
+        pcapng_file(),
+    ] {
+        let (whole, error) = read(&file);
+        assert_eq!(error, "");
+        let mut clean = 0;
+        for length in 0..file.len() {
+            let (records, error) = read(&file[..length]);
+            assert!(whole.starts_with(&records), "{length}");
+            if error.is_empty() {
+                clean += 1;
+            } else if length >= 24 {
+                assert!(error.contains("ends in the middle of a frame, at byte "), "{error}");
+                let counted = format!("; the {} frames before it are counted", records.len());
+                assert!(error.ends_with(&counted), "{error}");
+            }
+        }
+        // Between frames, or between blocks, a cut cannot be seen.
+        assert!((2..=11).contains(&clean), "{clean}");
+    }
+}
+
+/// Checks the error and the number of records before it.
+#[track_caller]
+fn check(file: &[u8], records: usize, error: &str) {
+    let (told, message) = read(file);
+    assert_eq!((told.len(), message.as_str()), (records, error));
+}
+
+#[test]
+fn not_a_capture() {
+    check(
+        b"",
+        0,
+        "file is neither pcap nor pcapng: it begins with nothing, it is empty; convert it with `editcap -F pcapng`",
+    );
+    check(
+        b"GIF89a",
+        0,
+        "file is neither pcap nor pcapng: it begins with [47, 49, 46, 38]; convert it with `editcap -F pcapng`",
+    );
+    check(
+        b"\xd4",
+        0,
+        "file is neither pcap nor pcapng: it begins with [d4]; convert it with `editcap -F pcapng`",
+    );
+    let open = |path| Capture::open(Path::new(path), Options::default()).unwrap_err().to_string();
+    assert!(open("/no/such").starts_with("cannot open the capture /no/such: "));
+    assert!(open("/").starts_with("cannot open the capture /: "));
+}
+
+#[test]
+fn link_types_that_are_not_read() {
+    let error = "file holds frames of link type 189, which is not read; capture as NFLOG, Ethernet, Linux cooked, raw IP or loopback (`tcpdump -y`)";
+    check(&pcap_file(189, &[&packet()]), 0, error);
+    // An interface without frames does no harm.
+    let order = Order::Little;
+    let head = [section(order), interface(order, 101, 0, &[]), interface(order, 189, 0, &[])];
+    let good = [head.concat(), enhanced(order, 0, 5, &packet(), &[])].concat();
+    check(&good, 1, "");
+    check(&[good, enhanced(order, 1, 5, &packet(), &[])].concat(), 1, error);
+}
+
+#[test]
+fn pcap_frame_that_claims_too_much() {
+    let mut file = pcap_file(101, &[&packet(), &packet()]);
+    let second = 24 + 16 + 48;
+    file[second + 8..second + 12].copy_from_slice(&262_145_u32.to_le_bytes());
+    check(
+        &file,
+        1,
+        "file is damaged at byte 88: a frame claims 262145 bytes, 262144 is the most; the 1 frames before it are counted",
+    );
+}
+
+#[test]
+fn pcapng_blocks_that_lie() {
+    let order = Order::Little;
+    let head = [section(order), interface(order, 101, 0, &[])].concat();
+    for length in [0_u32, 8, 13] {
+        let mut bad = enhanced(order, 0, 5, &packet(), &[]);
+        bad[4..8].copy_from_slice(&order.u32(length));
+        let error = format!(
+            "file is damaged at byte 48: a block claims {length} bytes; the 0 frames before it are counted"
+        );
+        check(&[head.clone(), bad].concat(), 0, &error);
+    }
+    let mut bad = section(order);
+    bad[8] = 0;
+    check(
+        &bad,
+        0,
+        "file is damaged at byte 0: a section without its byte-order magic; the 0 frames before it are counted",
+    );
+}
+
+/// A frame whose block stands, but says nonsense, counts as one that was not read.
+#[test]
+fn frames_that_cannot_be_read_count() {
+    let order = Order::Little;
+    let head = [section(order), interface(order, 101, 0, &[])].concat();
+    let good = enhanced(order, 0, 5, &packet(), &[]);
+    let mut too_long = good.clone();
+    too_long[20..24].copy_from_slice(&order.u32(1000));
+    let mut endless = good.clone();
+    endless[20..24].copy_from_slice(&order.u32(u32::MAX));
+    for bad in [
+        too_long,
+        endless,
+        enhanced(order, 7, 5, &packet(), &[]),
+        block(order, 6, &[0; 4]),
+        block(order, 3, &[]),
+        block(order, 2, &[0; 12]),
+    ] {
+        let (records, error) = read(&[head.clone(), bad, good.clone()].concat());
+        assert_eq!((records.len(), error.as_str()), (2, ""));
+        assert!(records[0].payload.is_empty());
+        assert_eq!(records[1].payload, packet());
+    }
+}
+
+#[test]
+fn interfaces_are_bounded() {
+    let order = Order::Little;
+    let mut file = section(order);
+    for _ in 0..=4096 {
+        file.extend(interface(order, 101, 0, &[option(order, 2, &[b'x'; 60])]));
+    }
+    let (_, error) = read(&file);
+    assert!(error.contains("a section with more than 4096 interfaces"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..400), kind in 0..4_usize) {
+        let start = [
+            Vec::new(),
+            pcap_file(239, &[]),
+            pcap_file(1, &[]),
+            [section(Order::Big), interface(Order::Big, 239, 0, &[])].concat(),
+        ];
+        read(&[start[kind].clone(), bytes].concat());
+    }
+
+    #[test]
+    fn mutations(
+        kind in 0..2_usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let frame = [vec![2, 0, 0, 5], attribute(Order::Little, 9, &packet())].concat();
+        let mut file = [pcapng_file(), pcap_file(239, &[&frame, &frame])][kind].clone();
+        for (at, byte) in changes {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        let (records, _) = read(&file);
+        // Every frame takes 12 bytes at least.
+        prop_assert!(records.len() <= file.len() / 12);
+    }
+}

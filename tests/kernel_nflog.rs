@@ -1,0 +1,331 @@
+//! The NFLOG source against a real kernel, in network namespaces. Takes root.
+
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{
+    fs,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use nflog_exporter::{
+    event::{Direction, Hook},
+    source::{
+        Fill, Source,
+        nflog::{Nflog, NflogError, NflogPlan},
+    },
+};
+use support::{
+    Logged, Namespace, Wire, frame,
+    netns::{HOST, PEER, PEER_MAC, PEER_V6},
+    plan, read_packets, read_to_end,
+};
+
+fn open(namespace: &Namespace, plan: &NflogPlan) -> Nflog {
+    namespace.run(|| Nflog::open(plan)).unwrap()
+}
+
+/// The one packet, of several, that has this prefix.
+fn the<'a>(logged: &'a [Logged], prefix: &str) -> &'a Logged {
+    let mut found = logged.iter().filter(|packet| packet.prefix == prefix);
+    let packet = found.next().unwrap_or_else(|| panic!("no {prefix:?} in {logged:#?}"));
+    assert!(found.next().is_none(), "more than one {prefix:?} in {logged:#?}");
+    packet
+}
+
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
+}
+
+#[test]
+fn every_fact_of_an_incoming_packet() {
+    let wire = Wire::new();
+    let long = "p".repeat(127);
+    wire.host.nft(&format!(
+        "table inet t {{
+            chain pre {{ type filter hook prerouting priority raw
+                meta mark set 0xfeed0001
+                udp dport 9 log prefix \"pre\" group 7 snaplen 32
+                udp dport 9 log prefix \"{long}\" group 7
+                udp dport 9 log group 7
+            }}
+            chain in {{ type filter hook input priority 0; udp dport 9 log prefix \"in\" group 7; }}
+        }}"
+    ));
+    let mut source = open(&wire.host, &plan(&[7]));
+    let before = now();
+    let frame = frame::udp([203, 0, 113, 5], 4000, 9, b"some payload");
+    wire.send([frame.clone()]);
+    let logged = read_packets(&mut source, 4);
+    let expect = Logged {
+        group: 7,
+        prefix: "in".into(),
+        hook: Some(Hook::Input),
+        direction: Some(Direction::In),
+        ether_type: Some(0x0800),
+        mark: 0xfeed_0001,
+        in_device: "wan0".into(),
+        out_device: String::new(),
+        hardware_address: PEER_MAC.into(),
+        uid: None,
+        time: the(&logged, "in").time,
+        payload: frame[14..].into(),
+    };
+    assert_eq!(*the(&logged, "in"), expect);
+    if let Some(time) = expect.time {
+        assert!((before..=now()).contains(&time), "{before} {time}");
+    }
+    let pre = Logged {
+        prefix: "pre".into(),
+        hook: Some(Hook::Prerouting),
+        time: the(&logged, "pre").time,
+        payload: frame[14..14 + 32].into(),
+        ..expect.clone()
+    };
+    assert_eq!(*the(&logged, "pre"), pre);
+    the(&logged, &long);
+    the(&logged, "");
+}
+
+#[test]
+fn every_hook_tells_the_direction() {
+    let wire = Wire::new();
+    wire.host.sysctl("ipv4/ip_forward", "1");
+    wire.host.ip("neigh add 198.51.100.77 lladdr 02:00:00:00:00:77 dev wan0");
+    wire.host.nft(
+        "table netdev n {
+            chain in { type filter hook ingress device wan0 priority 0
+                udp dport 9 log prefix \"netdev in\" group 7; }
+            chain out { type filter hook egress device wan0 priority 0
+                udp dport 9 log prefix \"netdev out\" group 7; }
+        }
+        table inet t {
+            chain ingress { type filter hook ingress device wan0 priority 0
+                udp dport 9 log prefix \"inet in\" group 7; }
+            chain forward { type filter hook forward priority 0
+                udp dport 9 log prefix \"forward\" group 7; }
+            chain output { type filter hook output priority 0
+                udp dport 9 log prefix \"output\" group 7; }
+            chain post { type filter hook postrouting priority 0
+                udp dport 9 log prefix \"post\" group 7; }
+        }",
+    );
+    let mut source = open(&wire.host, &plan(&[7]));
+    let check = |packet: &Logged, hook, direction, devices: (&str, &str)| {
+        assert_eq!((packet.hook, packet.direction), (Some(hook), Some(direction)), "{packet:?}");
+        assert_eq!((&*packet.in_device, &*packet.out_device), devices, "{packet:?}");
+        assert_eq!(packet.payload[0], 0x45, "begins at the IP header: {packet:?}");
+        assert_eq!(packet.ether_type, Some(0x0800), "{packet:?}");
+    };
+
+    wire.send([frame::udp_to([198, 51, 100, 77], [203, 0, 113, 5], 4000, 9, b"x")]);
+    let forwarded = read_packets(&mut source, 5);
+    check(the(&forwarded, "netdev in"), Hook::Ingress, Direction::In, ("wan0", ""));
+    check(the(&forwarded, "inet in"), Hook::Ingress, Direction::In, ("wan0", ""));
+    check(the(&forwarded, "forward"), Hook::Forward, Direction::Forward, ("wan0", "wan0"));
+    check(the(&forwarded, "post"), Hook::Postrouting, Direction::Forward, ("wan0", "wan0"));
+    check(the(&forwarded, "netdev out"), Hook::Egress, Direction::Out, ("", "wan0"));
+    assert_eq!(the(&forwarded, "forward").uid, None);
+
+    let as_user = ["--reuid=12345", "--regid=12345", "--clear-groups", "bash", "-c"];
+    wire.host.exec("setpriv", &[&as_user[..], &["echo >/dev/udp/198.51.100.2/9"]].concat());
+    let sent = read_packets(&mut source, 3);
+    check(the(&sent, "output"), Hook::Output, Direction::Out, ("", "wan0"));
+    check(the(&sent, "post"), Hook::Postrouting, Direction::Out, ("", "wan0"));
+    check(the(&sent, "netdev out"), Hook::Egress, Direction::Out, ("", "wan0"));
+    assert_eq!(the(&sent, "output").uid, Some(12345));
+    assert_eq!(the(&sent, "output").payload[12..20], [HOST, PEER].concat());
+}
+
+#[test]
+fn the_copy_range_cuts_and_0_copies_all() {
+    let wire = Wire::new();
+    wire.host.nft(
+        "table inet t { chain pre { type filter hook prerouting priority 0
+            udp dport 9 log prefix \"six\" group 7; }; }",
+    );
+    let frame = frame::udp_v6(PEER_V6, 4000, 9, &[0xa5; 1000]);
+    for (copy_range, expect) in [(0, 14..frame.len()), (1, 14..15), (128, 14..14 + 128)] {
+        let mut source = open(&wire.host, &NflogPlan { copy_range, ..plan(&[7]) });
+        wire.send([frame.clone()]);
+        let logged = read_packets(&mut source, 1);
+        assert_eq!(logged[0].payload, frame[expect]);
+        assert_eq!(logged[0].ether_type, Some(0x86dd));
+        wire.host.release(source);
+    }
+}
+
+#[test]
+fn prefixes_of_iptables() {
+    let wire = Wire::new();
+    let long = "x".repeat(63);
+    for prefix in ["say \"hi\" \\ ", &long] {
+        let rule = "-I INPUT -p udp --dport 9 -j NFLOG --nflog-group 65535 --nflog-prefix";
+        let arguments: Vec<_> = rule.split(' ').chain([prefix]).collect();
+        wire.host.exec("iptables", &arguments);
+    }
+    let mut source = open(&wire.host, &plan(&[65535]));
+    wire.send(frame::spoofed(1, 9));
+    let logged = read_packets(&mut source, 2);
+    assert_eq!(the(&logged, "say \"hi\" \\ ").hook, Some(Hook::Input));
+    assert_eq!(the(&logged, &long).group, 65535);
+}
+
+#[test]
+fn a_flooded_group_does_not_starve_another() {
+    let wire = Wire::new();
+    wire.host.nft(
+        "table inet t { chain pre { type filter hook prerouting priority 0
+            udp dport 1 log prefix \"flood\" group 1 queue-threshold 10 drop
+            udp dport 2 log prefix \"quiet\" group 2 queue-threshold 1 drop; }; }",
+    );
+    let mut source = open(&wire.host, &plan(&[1, 2]));
+    wire.send(frame::spoofed(5_000, 1));
+    wire.send(frame::spoofed(2, 2));
+    let mut read = |count: usize| {
+        let mut groups = Vec::new();
+        for _ in 0..count {
+            let mut seen = None;
+            source.fill(Duration::ZERO, &mut |record| seen = Some(record.group)).unwrap();
+            groups.extend(seen);
+        }
+        groups
+    };
+    assert_eq!(read(5), [1, 2, 1, 2, 1]);
+    source.close();
+    assert_eq!(read_to_end(&mut source), 5_000 - 3 * 10);
+    for meter in source.meters() {
+        assert_eq!(meter.lost_packets.load(Relaxed), 0);
+        assert_eq!(meter.malformed_messages.load(Relaxed), 0);
+    }
+}
+
+const COUNTED: &str = "table inet t {
+    counter truth { }
+    chain pre { type filter hook prerouting priority 0
+        udp dport 9 counter name truth log prefix \"loss\" group 7 drop; }; }";
+
+#[test]
+fn every_lost_packet_is_counted() {
+    let wire = Wire::new();
+    wire.host.nft(COUNTED);
+    let small = NflogPlan { receive_buffer: 4096, ..plan(&[7]) };
+    let mut source = open(&wire.host, &small);
+    let meter = source.meters().remove(0);
+    assert_eq!(meter.receive_buffer_bytes.load(Relaxed), 4096);
+    wire.send(frame::spoofed(100_000, 9));
+    // Of a queue that overran nobody tells until a packet comes through again.
+    let mut received = 0;
+    while source.fill(Duration::from_millis(200), &mut |_| received += 1).unwrap() == Fill::Batch {}
+    wire.send(frame::spoofed(1, 9));
+    source.close();
+    received += read_to_end(&mut source);
+    let lost = meter.lost_packets.load(Relaxed);
+    assert_eq!(wire.host.counter("truth"), 100_001);
+    assert_eq!(received + lost, 100_001, "received {received}, lost {lost}");
+    assert!(lost > 50_000, "{lost}");
+    assert!(meter.socket_drops.load(Relaxed) > 500, "{meter:?}");
+    assert_eq!(meter.malformed_messages.load(Relaxed), 0);
+    assert_eq!(meter.truncated_datagrams.load(Relaxed), 0);
+}
+
+#[test]
+fn no_packet_is_lost_with_room_enough() {
+    let wire = Wire::new();
+    wire.host.nft(COUNTED);
+    let mut source = open(&wire.host, &plan(&[7]));
+    wire.send(frame::spoofed(20_000, 9));
+    source.close();
+    assert_eq!(read_to_end(&mut source), 20_000);
+    assert_eq!(source.fill(Duration::ZERO, &mut |_| {}).unwrap(), Fill::End);
+    assert_eq!(source.meters()[0].lost_packets.load(Relaxed), 0);
+    // The group is free again, before its reader is gone.
+    open(&wire.host, &plan(&[7]));
+}
+
+#[test]
+fn datagrams_as_long_as_the_kernel_makes_them() {
+    let wire = Wire::new();
+    wire.host.nft(COUNTED);
+    let slow =
+        NflogPlan { queue_threshold: 100_000, queue_timeout: Duration::from_secs(5), ..plan(&[7]) };
+    let mut source = open(&wire.host, &slow);
+    wire.send(frame::spoofed(20_000, 9));
+    source.close();
+    assert_eq!(read_to_end(&mut source), 20_000);
+    assert_eq!(source.meters()[0].truncated_datagrams.load(Relaxed), 0);
+}
+
+#[test]
+fn closing_without_privilege_waits_for_what_the_kernel_holds_back() {
+    let wire = Wire::new();
+    wire.host.nft(COUNTED);
+    let slow = NflogPlan { queue_timeout: Duration::from_millis(500), ..plan(&[7]) };
+    let mut source = open(&wire.host, &slow);
+    wire.send(frame::spoofed(20_050, 9));
+    let received = support::lacking_net_admin(|| {
+        source.close();
+        read_to_end(&mut source)
+    });
+    assert_eq!(received, 20_050);
+    assert_eq!(source.meters()[0].lost_packets.load(Relaxed), 0);
+}
+
+#[test]
+fn a_second_reader_is_told_who_holds_the_group() {
+    let host = Namespace::new("host");
+    let first = open(&host, &plan(&[7, 8]));
+    let error = host.run(|| Nflog::open(&plan(&[8]))).err().unwrap();
+    let NflogError::Held { group: 8, holder } = &error else { panic!("{error}") };
+    let comm = fs::read_to_string("/proc/self/comm").unwrap();
+    assert_eq!(holder.program, Some((std::process::id(), comm.trim_end().into())));
+    let message = error.to_string();
+    assert!(message.starts_with("NFLOG group 8 is held by "), "{message}");
+    assert!(message.contains(&format!("pid {}", std::process::id())), "{message}");
+    host.release(first);
+    open(&host, &plan(&[8]));
+}
+
+#[test]
+fn the_same_group_twice_is_held_by_ourselves() {
+    let host = Namespace::new("host");
+    let error = host.run(|| Nflog::open(&plan(&[7, 7]))).err().unwrap();
+    assert!(matches!(error, NflogError::Held { group: 7, .. }), "{error}");
+}
+
+#[test]
+fn without_the_capability_the_message_names_it() {
+    let host = Namespace::new("host");
+    let held = open(&host, &plan(&[8]));
+    for group in [7, 8] {
+        let error =
+            host.run(|| support::lacking_net_admin(|| Nflog::open(&plan(&[group])))).err().unwrap();
+        assert!(matches!(error, NflogError::NotPermitted { .. }), "{error}");
+        assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+    }
+    drop(held);
+}
+
+#[test]
+fn plans_the_kernel_would_not_take() {
+    let host = Namespace::new("host");
+    let error = host.run(|| Nflog::open(&plan(&[]))).err().unwrap();
+    assert!(matches!(error, NflogError::NoGroup), "{error}");
+    let large = NflogPlan { kernel_buffer: 131_073, ..plan(&[7]) };
+    let error = host.run(|| Nflog::open(&large)).err().unwrap();
+    assert!(error.to_string().contains("131072 bytes at most"), "{error}");
+}
+
+#[test]
+fn a_renamed_device_is_called_by_its_new_name() {
+    let wire = Wire::new();
+    wire.host.nft(COUNTED);
+    let mut source = open(&wire.host, &plan(&[7]));
+    wire.send(frame::spoofed(1, 9));
+    assert_eq!(read_packets(&mut source, 1)[0].in_device, "wan0");
+    wire.host.ip("link set wan0 name uplink7");
+    wire.send(frame::spoofed(1, 9));
+    assert_eq!(read_packets(&mut source, 1)[0].in_device, "uplink7");
+}

@@ -1,0 +1,250 @@
+//! The real program on capture files: the whole scrape as a golden file, and what a user meets.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+#[path = "support/golden.rs"]
+mod golden;
+
+use golden::check_golden;
+
+/// 189 packets recorded with tcpdump from a group of a real kernel: four rules of nftables and one
+/// of iptables with a hostile prefix, ssh attempts, a port scan, pings, fragments, unusual
+/// protocols, packets sent by the host, one ARP.
+const MIXED: &str = "tests/data/captures/mixed.pcap";
+const MIXED_PACKETS: u64 = 189;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn program(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
+        .args(arguments)
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || {
+        // A program that does not read is no failure of the test.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+/// The metrics of a replay that succeeds.
+fn metrics(arguments: &[&str], input: &[u8]) -> String {
+    let output = program(&[&["replay"], arguments].concat(), input);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Leaves out what differs from run to run.
+fn stable(text: &str) -> String {
+    let varies = |line: &&str| {
+        let name = line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ");
+        !name.starts_with("process_")
+            && !name.starts_with("nflog_exporter_config_last_reload_success_timestamp_seconds ")
+    };
+    text.lines().filter(varies).flat_map(|line| [line, "\n"]).collect()
+}
+
+fn value(text: &str, sample: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{sample} is not in\n{text}")).parse().unwrap()
+}
+
+fn sum(text: &str, metric: &str) -> u64 {
+    text.lines()
+        .filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{')?.rsplit_once("} "))
+        .map(|(_, value)| value.parse::<u64>().unwrap())
+        .sum()
+}
+
+fn check_conservation(text: &str, family: &str, metric: &str) {
+    let of_family = |name: &str| value(text, &format!("{name}{{family=\"{family}\"}}"));
+    let retired = of_family("nflog_exporter_retired_packets_total");
+    let pending = of_family("nflog_exporter_pending_packets");
+    let received = sum(text, "nflog_exporter_received_packets_total");
+    assert_eq!(sum(text, metric) + retired + pending, received, "{family}");
+}
+
+#[test]
+fn the_whole_scrape() {
+    let text = metrics(&[MIXED], &[]);
+    check_conservation(&text, "traffic", "nflog_packets_total");
+    check_conservation(&text, "network", "nflog_network_packets_total");
+    check_golden("tests/data/captures/mixed.metrics", &stable(&text));
+}
+
+/// One family for every dimension, with budgets so small that most of them fold.
+#[test]
+fn every_dimension() {
+    let config = "tests/data/captures/dimensions.toml";
+    let text = metrics(&["--config.file", config, MIXED], &[]);
+    let families = fs::read_to_string(root().join(config)).unwrap();
+    for name in families.lines().filter_map(|line| line.strip_prefix("name = \"")) {
+        let name = name.trim_end_matches('"');
+        let infix = if name == "traffic" { String::new() } else { format!("{name}_") };
+        check_conservation(&text, name, &format!("nflog_{infix}packets_total"));
+    }
+    check_golden("tests/data/captures/dimensions.metrics", &stable(&text));
+}
+
+#[test]
+fn promtool_has_no_complaint() {
+    let text = metrics(&[MIXED], &[]);
+    let mut child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is needed: install Prometheus");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn standard_input_and_several_files_add_up() {
+    let capture = fs::read(root().join(MIXED)).unwrap();
+    let text = metrics(&["-"], &capture);
+    assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), MIXED_PACKETS);
+    let text = metrics(&[MIXED, "-", MIXED], &capture);
+    assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), 3 * MIXED_PACKETS);
+}
+
+#[test]
+fn a_file_that_breaks_off_is_counted_up_to_there_and_the_others_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut: PathBuf = folder.path().join("cut.pcap");
+    let capture = fs::read(root().join(MIXED)).unwrap();
+    fs::write(&cut, &capture[..capture.len() - 7]).unwrap();
+    let output = program(&["replay", cut.to_str().unwrap(), "missing.pcap", MIXED], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), 2 * MIXED_PACKETS - 1);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("cut.pcap") && said.contains("missing.pcap"), "{said}");
+}
+
+#[test]
+fn a_replay_says_the_same_every_time() {
+    assert_eq!(stable(&metrics(&[MIXED], &[])), stable(&metrics(&[MIXED], &[])));
+}
+
+/// As under `tcpdump -w - | nflog_exporter replay -`, ended with Ctrl-C.
+#[test]
+fn an_interrupted_replay_prints_what_it_has() {
+    let capture = fs::read(root().join(MIXED)).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
+        .args(["replay", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&capture).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let unread = || rustix::io::ioctl_fionread(&stdin).unwrap();
+    while unread() > 0 {
+        assert!(Instant::now() < deadline, "the capture is not read");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), MIXED_PACKETS);
+}
+
+/// As many sources and ports as packets; what the program keeps must not grow with them.
+#[test]
+fn memory_stays_flat_under_a_flood() {
+    let flood = |packets: u32| {
+        let mut capture: Vec<u8> = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+        // Time zone and accuracy, snapshot length 65535, link type raw IP.
+        capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0]);
+        for number in 0..packets {
+            // Every packet from another address, most of them public, to another port.
+            let address = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
+            let [_, _, high, low] = number.to_be_bytes();
+            let seconds = (number / 10_000).to_le_bytes();
+            capture.extend(seconds);
+            capture.extend([0, 0, 0, 0, 40, 0, 0, 0, 40, 0, 0, 0]);
+            capture.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
+            capture.extend(address);
+            capture.extend([192, 0, 2, 1, high, low, low, high]);
+            capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]);
+        }
+        let text = metrics(&["-"], &capture);
+        assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), u64::from(packets));
+        check_conservation(&text, "traffic", "nflog_packets_total");
+        check_conservation(&text, "network", "nflog_network_packets_total");
+        assert!(value(&text, "nflog_exporter_series{family=\"traffic\"}") <= 2000);
+        assert!(value(&text, "nflog_exporter_series{family=\"network\"}") <= 2000);
+        value(&text, "process_resident_memory_bytes")
+    };
+    let (small, large) = (flood(20_000), flood(400_000));
+    assert!(large < small + (8 << 20), "{small} bytes grew to {large}");
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_code_2() {
+    let check = |toml: &str, expect: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        fs::write(&file, toml).unwrap();
+        for command in [&["config", "check"][..], &["config", "show"], &["run"], &["replay", MIXED]]
+        {
+            let arguments = [&["--config.file", file.to_str().unwrap()], command].concat();
+            let output = program(&arguments, &[]);
+            assert_eq!(output.status.code(), Some(2), "{command:?}");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains(expect) && said.contains("config.toml"), "{said}");
+            assert!(output.stdout.is_empty());
+        }
+    };
+    check("[nflog]\ngroup = [1]", "groups");
+    check("[nflog]\ncopy_range = 7", "copy_range");
+    check("[[family]]\nname = 'x'\nlabels = ['prot']", "proto");
+    check("nonsense", "");
+}
+
+#[test]
+fn what_config_show_prints_is_a_configuration() {
+    let shown = program(&["config", "show", "--nflog.group", "5"], &[]);
+    assert!(shown.status.success());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shown.toml");
+    fs::write(&file, &shown.stdout).unwrap();
+    let arguments = ["--config.file", file.to_str().unwrap(), "config"];
+    let check = program(&[&arguments[..], &["check"]].concat(), &[]);
+    assert_eq!(String::from_utf8_lossy(&check.stdout), "configuration is valid\n");
+    let again = program(&[&arguments[..], &["show"]].concat(), &[]);
+    assert_eq!(again.stdout, shown.stdout);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("groups = [5]"));
+}
+
+#[test]
+fn usage_errors_and_help_have_their_exit_codes() {
+    assert_eq!(program(&["--no-such-flag"], &[]).status.code(), Some(2));
+    assert_eq!(program(&["replay"], &[]).status.code(), Some(2));
+    assert_eq!(program(&["--help"], &[]).status.code(), Some(0));
+    assert_eq!(program(&["--version"], &[]).status.code(), Some(0));
+}

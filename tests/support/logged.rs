@@ -1,0 +1,86 @@
+//! Packets as the NFLOG source hands them over, owned, and ways to read until a state is reached.
+
+use std::time::{Duration, Instant};
+
+use nflog_exporter::{
+    event::{Direction, Hook},
+    source::{
+        Fill, Record, Source,
+        nflog::{Nflog, NflogPlan},
+    },
+};
+
+/// One packet as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    pub group: u16,
+    pub prefix: String,
+    pub hook: Option<Hook>,
+    pub direction: Option<Direction>,
+    pub ether_type: Option<u16>,
+    pub mark: u32,
+    pub in_device: String,
+    pub out_device: String,
+    pub hardware_address: Vec<u8>,
+    pub uid: Option<u32>,
+    pub time: Option<u64>,
+    pub payload: Vec<u8>,
+}
+
+impl From<&Record<'_>> for Logged {
+    fn from(record: &Record<'_>) -> Self {
+        Self {
+            group: record.group,
+            prefix: String::from_utf8(record.prefix.into()).unwrap(),
+            hook: record.hook,
+            direction: record.direction,
+            ether_type: record.ether_type,
+            mark: record.mark,
+            in_device: record.in_device.into(),
+            out_device: record.out_device.into(),
+            hardware_address: record.hardware_address.into(),
+            uid: record.uid,
+            time: record.time,
+            payload: record.payload.into(),
+        }
+    }
+}
+
+/// No state takes longer than this to come about.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A plan for these groups that keeps nothing back for long.
+pub fn plan(groups: &[u16]) -> NflogPlan {
+    NflogPlan {
+        groups: groups.into(),
+        copy_range: 128,
+        queue_threshold: 100,
+        queue_timeout: Duration::from_millis(20),
+        kernel_buffer: 131_072,
+        receive_buffer: 16 << 20,
+    }
+}
+
+/// Reads until `count` packets are there.
+pub fn read_packets(source: &mut Nflog, count: usize) -> Vec<Logged> {
+    let deadline = Instant::now() + DEADLINE;
+    let mut logged = Vec::new();
+    while logged.len() < count {
+        assert!(Instant::now() < deadline, "{} of {count} packets: {logged:#?}", logged.len());
+        let fill = source
+            .fill(Duration::from_millis(100), &mut |record| logged.push(Logged::from(record)))
+            .unwrap();
+        assert_ne!(fill, Fill::End, "{} of {count} packets", logged.len());
+    }
+    logged
+}
+
+/// Reads until the source ends, and counts.
+pub fn read_to_end(source: &mut dyn Source) -> u64 {
+    let deadline = Instant::now() + DEADLINE;
+    let mut count = 0;
+    while source.fill(Duration::from_millis(100), &mut |_| count += 1).unwrap() != Fill::End {
+        assert!(Instant::now() < deadline, "no end after {count} packets");
+    }
+    count
+}

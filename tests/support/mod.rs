@@ -1,0 +1,17 @@
+//! What kernel tests stand on: namespaces with a wire between them, frames to send, packets as read.
+#![allow(dead_code, unused_imports, reason = "no test uses all of it")]
+#![allow(unreachable_pub, missing_docs, reason = "shared by tests, published to nobody")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a failure here fails the test"
+)]
+
+pub mod frame;
+pub mod logged;
+pub mod netns;
+pub mod program;
+
+pub use logged::{Logged, plan, read_packets, read_to_end};
+pub use netns::{Namespace, Wire, lacking_net_admin};

@@ -1,0 +1,221 @@
+//! Network namespaces that go when they are dropped, and a pair of them with a wire between.
+//!
+//! Everything here takes root, and panics without it: a kernel test cannot pass by not running.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    os::fd::AsRawFd,
+    panic,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
+    time::Instant,
+};
+
+use nix::{
+    ifaddrs::getifaddrs,
+    sched::{CloneFlags, setns},
+    sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, bind, send, socket},
+};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
+use super::logged::DEADLINE;
+
+/// A network namespace with a loopback device that is up.
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes one; `label` tells it from the others in `ip netns list`.
+    pub fn new(label: &str) -> Self {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        assert!(rustix::process::geteuid().is_root(), "kernel tests take root");
+        let name = format!("nfl-{}-{}-{label}", std::process::id(), COUNTER.fetch_add(1, Relaxed));
+        succeed(Command::new("ip").args(["netns", "add", &name]), "");
+        let namespace = Self { name };
+        namespace.ip("link set lo up");
+        namespace
+    }
+
+    /// Its name, as `ip netns` knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `work` on a thread inside. Sockets opened there stay there, wherever they are moved.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                let namespace = File::open(format!("/run/netns/{}", self.name)).unwrap();
+                setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+                work()
+            });
+            inside.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+        })
+    }
+
+    /// A command that runs inside. What it starts, the caller ends.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]);
+        command
+    }
+
+    /// Runs `ip` inside with arguments separated by spaces; returns what it prints.
+    pub fn ip(&self, arguments: &str) -> String {
+        let mut command = Command::new("ip");
+        command.args(["-n", &self.name]).args(arguments.split(' '));
+        succeed(&mut command, "")
+    }
+
+    /// Runs a program inside, which must succeed; returns what it prints.
+    pub fn exec(&self, program: &str, arguments: &[&str]) -> String {
+        succeed(self.command(program).args(arguments), "")
+    }
+
+    /// Loads rules in the language of nft.
+    pub fn nft(&self, rules: &str) {
+        succeed(self.command("nft").args(["-f", "-"]), rules);
+    }
+
+    /// Packets a named counter of table `inet t` has counted: the truth to hold a count against.
+    pub fn counter(&self, name: &str) -> u64 {
+        let json = self.exec("nft", &["-j", "list", "counter", "inet", "t", name]);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let counters = json["nftables"].as_array().unwrap();
+        counters.iter().find_map(|entry| entry["counter"]["packets"].as_u64()).unwrap()
+    }
+
+    /// Drops what owns sockets in here, and waits until the kernel let go of them all.
+    ///
+    /// A socket outlives its owner while someone else refers to it, for a moment: a child between
+    /// fork and exec has a copy, and whoever looks through `/proc/PID/fd` holds a reference.
+    pub fn release<T>(&self, owner: T) {
+        drop(owner);
+        let deadline = Instant::now() + DEADLINE;
+        let held = || fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_log").unwrap();
+        self.run(|| {
+            while !held().is_empty() {
+                assert!(Instant::now() < deadline, "groups still held: {}", held());
+                thread::yield_now();
+            }
+        });
+        while self.exec("nft", &["list", "ruleset"]).contains("flags owner") {
+            assert!(Instant::now() < deadline, "a table still has its owner");
+        }
+    }
+
+    /// Sets a sysctl given as a path below `/proc/sys/net`.
+    pub fn sysctl(&self, path: &str, value: &str) {
+        self.run(|| fs::write(format!("/proc/sys/net/{path}"), value).unwrap());
+    }
+
+    /// Sends raw frames out of a device. Returns how many.
+    pub fn send(&self, device: &str, frames: impl IntoIterator<Item = Vec<u8>> + Send) -> u64 {
+        self.run(|| {
+            let link = getifaddrs()
+                .unwrap()
+                .filter(|interface| interface.interface_name == device)
+                .find_map(|interface| interface.address?.as_link_addr().copied())
+                .unwrap();
+            let raw =
+                socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).unwrap();
+            bind(raw.as_raw_fd(), &link).unwrap();
+            let mut sent = 0;
+            for frame in frames {
+                send(raw.as_raw_fd(), &frame, MsgFlags::empty()).unwrap();
+                sent += 1;
+            }
+            sent
+        })
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+/// Two namespaces with a wire between them: `host`, which logs, and `peer`, which sends.
+///
+/// The host's end is the device `wan0` with [`HOST`] and [`HOST_V6`], the peer's `wire0` with
+/// [`PEER`] and [`PEER_V6`]. The host takes any source address. Besides what a test sends, the kernels'
+/// own ARP and ICMPv6 (neighbours, multicast reports) go over the wire.
+pub struct Wire {
+    pub host: Namespace,
+    pub peer: Namespace,
+}
+
+/// The host's address, with a /24.
+pub const HOST: [u8; 4] = [198, 51, 100, 1];
+/// The peer's address.
+pub const PEER: [u8; 4] = [198, 51, 100, 2];
+/// The host's address, with a /64: `2001:db8::1`.
+pub const HOST_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+/// The peer's address: `2001:db8::2`.
+pub const PEER_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+/// Hardware address of `wan0`.
+pub const HOST_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// Hardware address of `wire0`.
+pub const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
+impl Wire {
+    pub fn new() -> Self {
+        let wire = Self { host: Namespace::new("host"), peer: Namespace::new("peer") };
+        for end in [&wire.host, &wire.peer] {
+            for scope in ["all", "default"] {
+                end.sysctl(&format!("ipv4/conf/{scope}/rp_filter"), "0");
+                end.sysctl(&format!("ipv6/conf/{scope}/router_solicitations"), "0");
+                end.sysctl(&format!("ipv6/conf/{scope}/addr_gen_mode"), "1");
+            }
+        }
+        wire.host.ip(&format!(
+            "link add wan0 address 02:00:00:00:00:01 type veth peer name wire0 \
+             address 02:00:00:00:00:02 netns {}",
+            wire.peer.name()
+        ));
+        for (end, device, last) in [(&wire.host, "wan0", 1), (&wire.peer, "wire0", 2)] {
+            end.ip(&format!("addr add 198.51.100.{last}/24 dev {device}"));
+            end.ip(&format!("addr add 2001:db8::{last}/64 dev {device} nodad"));
+            end.ip(&format!("link set {device} up"));
+        }
+        wire
+    }
+
+    /// Sends raw frames from the peer to the host, 200,000 in a second or so. Returns how many.
+    /// A busy kernel may take a moment more to put the last ones through the rules: wait for a counter.
+    pub fn send(&self, frames: impl IntoIterator<Item = Vec<u8>> + Send) -> u64 {
+        self.peer.send("wire0", frames)
+    }
+}
+
+/// Runs `work` on a thread that has given up `CAP_NET_ADMIN`.
+pub fn lacking_net_admin<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let lacking = scope.spawn(|| {
+            let mut sets = capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::NET_ADMIN);
+            set_capabilities(None, sets).unwrap();
+            work()
+        });
+        lacking.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+    })
+}
+
+/// Runs a command to its end with `input` on its standard input; returns its standard output.
+fn succeed(command: &mut Command, input: &str) -> String {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|cause| panic!("{command:?}: {cause}"));
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} < {input:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}

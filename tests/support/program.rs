@@ -1,0 +1,271 @@
+//! The real programs, started in a namespace and ended with the test: the exporter, Prometheus.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::Namespace;
+
+/// The longest a test waits for something that must happen.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until the answer is there.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// One sample: its labels and value. Labels sorted by name, the metric's name apart.
+pub type Samples = Vec<(BTreeMap<String, String>, f64)>;
+
+/// A process that a test started and that ends with it.
+pub struct Program {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    fn start(command: &mut Command, log: PathBuf) -> Self {
+        let output = fs::File::create(&log).unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|cause| panic!("{command:?}: {cause}"));
+        Self { child, log }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the end of a program", || self.child.try_wait().unwrap())
+    }
+
+    /// What it wrote to its standard output and error so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Stopped processes take no other signal.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), self.log());
+        }
+    }
+}
+
+/// The exporter's binary, as built for this test.
+pub const EXPORTER: &str = env!("CARGO_BIN_EXE_nflog_exporter");
+
+/// A running exporter in a namespace.
+pub struct Exporter<'n> {
+    pub program: Program,
+    namespace: &'n Namespace,
+    pub folder: TempDir,
+}
+
+impl<'n> Exporter<'n> {
+    /// Starts it with a configuration file and further arguments; returns when it is ready.
+    pub fn start(namespace: &'n Namespace, config: &str, arguments: &[&str]) -> Self {
+        let exporter = Self::spawn(namespace, config, arguments);
+        wait_for("the exporter to be ready", || {
+            exporter.get("/-/ready").filter(|(status, _)| *status == 200)
+        });
+        exporter
+    }
+
+    /// Starts it and does not wait.
+    pub fn spawn(namespace: &'n Namespace, config: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        fs::write(&file, config).unwrap();
+        let mut command = namespace.command(EXPORTER);
+        command.arg("--config.file").arg(&file).args(arguments);
+        let program = Program::start(&mut command, folder.path().join("exporter.log"));
+        Self { program, namespace, folder }
+    }
+
+    /// Replaces its configuration file.
+    pub fn configure(&self, config: &str) {
+        fs::write(self.folder.path().join("config.toml"), config).unwrap();
+    }
+
+    /// Status and body of a GET; `None` while nobody answers.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        get(self.namespace, 10239, path)
+    }
+
+    /// The metrics text. Counts as a scrape.
+    pub fn scrape(&self) -> String {
+        let (status, body) = self.get("/metrics").expect("the exporter answers");
+        assert_eq!(status, 200);
+        body
+    }
+}
+
+/// The samples of one metric in a metrics text.
+pub fn samples(text: &str, metric: &str) -> Samples {
+    text.lines().filter_map(|line| sample(line.strip_prefix(metric)?)).collect()
+}
+
+/// The sum of all samples of a metric.
+pub fn sum(text: &str, metric: &str) -> u64 {
+    whole(samples(text, metric).iter().map(|(_, value)| value).sum())
+}
+
+/// A count as a whole number.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "asserted")]
+pub fn whole(value: f64) -> u64 {
+    assert!(value >= 0.0 && value.fract() == 0.0, "{value} is no count");
+    value as u64
+}
+
+/// Labels and value behind a metric's name. Test labels hold neither quotes nor commas.
+fn sample(rest: &str) -> Option<(BTreeMap<String, String>, f64)> {
+    let (labels, value) = match rest.strip_prefix('{') {
+        Some(rest) => rest.rsplit_once("} ")?,
+        None => ("", rest.strip_prefix(' ')?),
+    };
+    let labels = labels
+        .split("\",")
+        .filter_map(|label| label.split_once("=\""))
+        .map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').to_owned()))
+        .collect();
+    Some((labels, value.parse().ok()?))
+}
+
+/// A GET inside a namespace, over its loopback.
+pub fn get(namespace: &Namespace, port: u16, path: &str) -> Option<(u16, String)> {
+    namespace.run(|| {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        Some((status, if chunked { unchunked(body)? } else { body.to_owned() }))
+    })
+}
+
+fn unchunked(mut body: &str) -> Option<String> {
+    let mut whole = String::new();
+    loop {
+        let (length, rest) = body.split_once("\r\n")?;
+        let length = usize::from_str_radix(length, 16).ok()?;
+        if length == 0 {
+            return Some(whole);
+        }
+        whole.push_str(rest.get(..length)?);
+        body = rest.get(length..)?.strip_prefix("\r\n")?;
+    }
+}
+
+/// A real Prometheus that scrapes the exporter in its namespace, every second.
+pub struct Prometheus<'n> {
+    namespace: &'n Namespace,
+    _program: Program,
+    _folder: TempDir,
+}
+
+const PROMETHEUS_PORT: u16 = 9090;
+
+impl<'n> Prometheus<'n> {
+    /// Starts it; returns when it has scraped once.
+    pub fn start(namespace: &'n Namespace) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("prometheus.yml");
+        fs::write(
+            &config,
+            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n\
+             scrape_configs:\n- job_name: nflog\n  static_configs:\n  - targets: ['127.0.0.1:10239']\n",
+        )
+        .unwrap();
+        let mut command = namespace.command("prometheus");
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{PROMETHEUS_PORT}"));
+        let program = Program::start(&mut command, folder.path().join("prometheus.log"));
+        let prometheus = Self { namespace, _program: program, _folder: folder };
+        wait_for("Prometheus's first scrape", || prometheus.query("up == 1")?.first().map(drop));
+        prometheus
+    }
+
+    /// The instant vector of an expression.
+    pub fn query(&self, expression: &str) -> Option<Samples> {
+        let result = self.ask(expression)?;
+        let value = |series: &Value| series["value"][1].as_str()?.parse().ok();
+        result.iter().map(|series| Some((labels(series), value(series)?))).collect()
+    }
+
+    /// Last minus first of every series of a selector such as `x[10m]`: what anybody who adds up
+    /// can get out of it.
+    pub fn growth(&self, range: &str) -> Samples {
+        let result = self.ask(range).expect("Prometheus answers");
+        let growth = |series: &Value| {
+            let values: Vec<f64> = series["values"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|value| value[1].as_str().unwrap().parse().unwrap())
+                .collect();
+            assert!(values.is_sorted(), "a counter went down: {series}");
+            values.last().unwrap() - values.first().unwrap()
+        };
+        result.iter().map(|series| (labels(series), growth(series))).collect()
+    }
+
+    fn ask(&self, expression: &str) -> Option<Vec<Value>> {
+        let mut escaped = String::new();
+        for byte in expression.bytes() {
+            write!(escaped, "%{byte:02x}").unwrap();
+        }
+        let path = format!("/api/v1/query?query={escaped}");
+        let (_, body) = get(self.namespace, PROMETHEUS_PORT, &path)?;
+        let answer: Value = serde_json::from_str(&body).ok()?;
+        assert_eq!(answer["status"], "success", "{expression}: {body}");
+        Some(answer["data"]["result"].as_array()?.clone())
+    }
+}
+
+fn labels(series: &Value) -> BTreeMap<String, String> {
+    let metric = series["metric"].as_object().unwrap();
+    metric.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().into())).collect()
+}
