@@ -1,0 +1,68 @@
+//! What each fuzz target does with its input: shared by the fuzzer and the test of the corpus.
+
+use std::{io::Cursor, time::Duration};
+
+use nflog_exporter::{
+    config, packet,
+    source::{
+        Fill, Source, nflog,
+        pcap::{Capture, Options},
+    },
+};
+
+/// The attribute walk: one netlink datagram.
+pub fn walk(data: &[u8]) {
+    let mut packets = 0;
+    let walked = nflog::walk(data, |packet| {
+        packets += 1;
+        assert!(packet.payload.len() <= data.len());
+        let _ = packet.record("", "");
+    });
+    assert_eq!(walked.packets, packets);
+    // A packet takes a netlink header at least.
+    assert!(packets as usize * 16 <= data.len());
+}
+
+/// The decoder: the EtherType in two bytes, then the packet.
+pub fn decode(data: &[u8]) {
+    let Some((kind, payload)) = data.split_first_chunk() else { return };
+    let length = u32::try_from(payload.len()).unwrap();
+    for kind in [None, Some(u16::from_be_bytes(*kind))] {
+        let headers = packet::decode(payload, kind, length);
+        // What has no addresses has nothing, and says why.
+        if headers.addresses.is_none() {
+            assert!(headers.flaw.is_some() && headers.transport.ports().is_none());
+        }
+        assert!(headers.transport.ports().is_none() || headers.protocol.is_some());
+    }
+}
+
+/// The capture reader: a whole file.
+pub fn capture(data: &[u8]) {
+    let Ok(mut capture) =
+        Capture::from_reader("fuzz", Cursor::new(data.to_vec()), Options::default())
+    else {
+        return;
+    };
+    let mut records = 0;
+    // A record takes more than a byte, so this many calls must reach the end.
+    for _ in 0..data.len() + 2 {
+        match capture.fill(Duration::ZERO, &mut |_| records += 1) {
+            Ok(Fill::End) | Err(_) => {
+                assert!(records <= data.len());
+                return;
+            }
+            Ok(_) => {}
+        }
+    }
+    panic!("the capture does not end");
+}
+
+/// The configuration: a TOML text. What is accepted must print as something that is accepted.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(config) = config::parse(text, "fuzz.toml") {
+        let shown = config.to_toml().unwrap();
+        assert_eq!(config::parse(&shown, "shown.toml").unwrap(), config);
+    }
+}

@@ -1,0 +1,39 @@
+//! Runs every input of the fuzz corpus through the body of its target.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+use std::{fs, path::Path};
+
+#[path = "../fuzz/bodies.rs"]
+mod bodies;
+
+fn replay(target: &str, body: impl Fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut inputs = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        println!("{}", path.display());
+        body(&fs::read(&path).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs >= 10, "{} holds {inputs} inputs", folder.display());
+}
+
+#[test]
+fn walk() {
+    replay("walk", bodies::walk);
+}
+
+#[test]
+fn decode() {
+    replay("decode", bodies::decode);
+}
+
+#[test]
+fn capture() {
+    replay("capture", bodies::capture);
+}
+
+#[test]
+fn config() {
+    replay("config", bodies::config);
+}
