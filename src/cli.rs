@@ -98,14 +98,6 @@ impl Cli {
     }
 }
 
-/// The configuration this command line asks for; [`Flags::load`] of [`Cli::flags`] loads it again.
-///
-/// # Errors
-/// The first thing wrong with the file or a flag.
-pub fn load(cli: &Cli) -> Result<Config, ConfigError> {
-    cli.flags.load()
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -150,7 +142,7 @@ mod tests {
         assert_eq!(check("--nflog.group 1 run --nflog.group 2", &Command::Run).flags.groups, [2]);
         let line =
             "--log.level debug config show --web.listen-address :1 --web.listen-address [::1]:2";
-        let config = load(&cli(line).unwrap()).unwrap();
+        let config = cli(line).unwrap().flags.load().unwrap();
         assert_eq!(config.log.level.name(), "debug");
         let addresses: Vec<_> =
             config.web.listen_addresses.iter().map(ToString::to_string).collect();
