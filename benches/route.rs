@@ -72,6 +72,7 @@ fn event(locator: &mut Locator, source: Ipv4Addr) -> Event {
         mark: 0,
         uid: None,
         hardware_address: HardwareAddress::default(),
+        captured_length: 60,
         headers: packet::decode(&payload, None, 60),
         place: locator.locate(source.into()),
     }
@@ -185,6 +186,7 @@ fn scrape(criterion: &mut Criterion) {
                 names: names.clone(),
                 countries: Vec::new(),
                 groups: Vec::new(),
+                mirror: None,
                 databases: Vec::new(),
                 reload: ReloadStatus { successful: true, timestamp_seconds: 0.0 },
                 build: Build { version: "0", revision: "0" },

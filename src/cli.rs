@@ -2,9 +2,15 @@
 
 use std::{path::PathBuf, sync::LazyLock};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
-use crate::config::{Config, ConfigError, Flags};
+use crate::{
+    config::{Config, ConfigError, Flags},
+    mirror::store::Kind,
+};
 
 /// The revision this was built from, where the build told.
 pub const REVISION: Option<&str> = option_env!("NFLOG_EXPORTER_REVISION");
@@ -46,6 +52,11 @@ pub enum Command {
     /// Reads pcap and pcapng, gzip-compressed or not; link types NFLOG, Ethernet, Linux cooked
     /// (SLL, SLL2), raw IP and loopback. The metrics go to stdout, the progress to stderr.
     Replay(Replay),
+    /// Print the SQL that makes the mirror's tables
+    ///
+    /// The exporter makes them itself where its database user may; this is for an administrator
+    /// who does it instead, as in `nflog_exporter schema --for mysql | mysql DATABASE`.
+    Schema(Schema),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -63,6 +74,22 @@ pub struct Replay {
     /// Log prefix of packets whose capture carries none
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub prefix: String,
+}
+
+/// `schema`.
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The database: mysql (MariaDB too), postgres or sqlite
+    #[arg(long = "for", value_name = "DATABASE", value_parser = database())]
+    pub database: Kind,
+}
+
+/// Takes the name of a database.
+fn database() -> impl TypedValueParser<Value = Kind> {
+    let names = PossibleValuesParser::new(Kind::ALL.map(Kind::name));
+    names.try_map(|name| {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("it is not known")
+    })
 }
 
 /// `config …`.

@@ -11,7 +11,10 @@
 //!                                               │
 //!                                         event::Event     plain, Copy, fixed size
 //!                                               │  a batch
-//!                                      aggregate::Aggregate ──snapshot──▶ exposition ─▶ http
+//!                      ┌────────────────────────┴──────────────┐
+//!            aggregate::Aggregate                         mirror::Queue
+//!                      │ snapshot                              │ rows
+//!              exposition ─▶ http                mirror: feeder ─▶ spool ─▶ delivery ─▶ database
 //! ```
 //!
 //! [`pipeline`] joins the upper part and runs on one thread of its own; [`exporter`] joins all of
@@ -26,10 +29,10 @@
 //! 3. **Every packet is counted exactly once, and every lost one is counted too.** At every scrape,
 //!    for every family: sum of its series + retired + pending = packets received.
 //! 4. **Every map, queue, ring and file has a cap, and reaching it has a counter.**
-//! 5. **No text from a packet, a rule or a database becomes a label unescaped, or without passing a
-//!    budget.**
-//! 6. **A broken `GeoIP` file, configuration or client never breaks a scrape,** nor the other way
-//!    round.
+//! 5. **No text from a packet, a rule or a database becomes a label or a row unescaped, or without
+//!    passing a budget.**
+//! 6. **A broken database, `GeoIP` file, configuration or client never breaks a scrape,** nor the
+//!    other way round.
 //! 7. **A counter never goes down while its series lives.**
 
 pub mod aggregate;
@@ -42,6 +45,7 @@ pub mod exposition;
 pub mod geoip;
 pub mod http;
 pub mod logging;
+pub mod mirror;
 mod netlink;
 pub mod packet;
 pub mod pipeline;

@@ -12,6 +12,7 @@ use crate::{
     aggregate::Aggregate,
     event::{Direction, Event, HardwareAddress, Interner, Named, Names},
     geoip::{Country, Locator, Place},
+    mirror::Queue,
     packet,
     source::{Fill, Record, Source},
 };
@@ -103,6 +104,7 @@ pub struct Route {
     interner: Interner,
     locator: Locator,
     aggregate: SharedAggregate,
+    mirror: Option<Queue>,
     clock: Clock,
     batch: Vec<Event>,
     /// Time of the running batch, for packets that carry none.
@@ -114,7 +116,12 @@ impl Route {
     #[must_use]
     pub fn new(locator: Locator, aggregate: SharedAggregate, clock: Clock) -> Self {
         let interner = Interner::new(Names::default());
-        Self { interner, locator, aggregate, clock, batch: Vec::new(), arrival: None }
+        Self { interner, locator, aggregate, mirror: None, clock, batch: Vec::new(), arrival: None }
+    }
+
+    /// Offers every batch to a mirror too.
+    pub fn mirror_to(&mut self, mirror: Queue) {
+        self.mirror = Some(mirror);
     }
 
     /// Turns a record into an event of the running batch.
@@ -140,6 +147,7 @@ impl Route {
             mark: record.mark,
             uid: record.uid,
             hardware_address: HardwareAddress::new(record.hardware_address),
+            captured_length: u32::try_from(record.payload.len()).unwrap_or(u32::MAX),
             headers,
             place,
         });
@@ -147,7 +155,13 @@ impl Route {
 
     /// Hands the batch to everything that takes events: one lock each.
     pub fn hand_over(&mut self) {
-        self.aggregate.lock().record(&self.batch, self.clock.now());
+        let mut aggregate = self.aggregate.lock();
+        aggregate.record(&self.batch, self.clock.now());
+        if let Some(mirror) = &self.mirror {
+            // Under the same lock, so that every scrape finds as many packets there as here.
+            mirror.offer(&self.batch);
+        }
+        drop(aggregate);
         self.batch.clear();
         self.arrival = None;
         self.locator.refresh();
@@ -163,6 +177,12 @@ impl Route {
     #[must_use]
     pub fn aggregate(&self) -> SharedAggregate {
         self.aggregate.clone()
+    }
+
+    /// The mirror that takes every batch.
+    #[must_use]
+    pub fn mirror(&self) -> Option<Queue> {
+        self.mirror.clone()
     }
 
     /// The names that this route interns.

@@ -37,6 +37,7 @@ fn packet(country: u8, port: u16) -> Event {
         mark: 0,
         uid: None,
         hardware_address: HardwareAddress::default(),
+        captured_length: 60,
         headers: Headers {
             addresses: Some(Addresses::V4 {
                 source: Ipv4Addr::new(198, 51, country, 1),

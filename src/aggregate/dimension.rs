@@ -287,6 +287,7 @@ mod tests {
             mark: 0,
             uid: None,
             hardware_address: HardwareAddress::default(),
+            captured_length: 60,
             headers: Headers {
                 addresses: None,
                 protocol: None,

@@ -1,5 +1,6 @@
 //! What each sub-command does, put together from the parts.
 
+mod conceal;
 mod replay;
 mod run;
 
@@ -17,6 +18,7 @@ use crate::{
     cli::{Cli, Command},
     config::{Config, ConfigError, ListenAddress},
     geoip::{GeoIp, GeoIpError},
+    mirror::schema::ddl,
 };
 
 /// Exit code of a wrong usage or configuration; clap uses the same.
@@ -30,11 +32,15 @@ const FAILURE: u8 = 1;
 /// # Errors
 /// Whatever keeps it from doing so; [`exit_code`] tells the kinds apart.
 pub fn execute(cli: &Cli) -> anyhow::Result<()> {
-    let config = cli.flags.load()?;
     match cli.chosen() {
-        Command::Run => run::run(cli.flags.clone(), config),
-        Command::Replay(replay) => replay::replay(&replay, cli.flags.clone(), config),
+        Command::Run => {
+            conceal::conceal(&cli.flags)?;
+            run::run(cli.flags.clone(), cli.flags.load()?)
+        }
+        Command::Replay(replay) => replay::replay(&replay, cli.flags.clone(), cli.flags.load()?),
+        Command::Schema(schema) => print(ddl(schema.database)),
         Command::Config(command) => {
+            let config = cli.flags.load()?;
             // What the start would refuse, a check refuses too.
             GeoIp::open(&config.geoip.databases)?;
             print(&command.output(&config)?)

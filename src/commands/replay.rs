@@ -52,6 +52,8 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             config,
             source: Box::new(files),
             meters: Vec::new(),
+            // A capture is not this host's log: its packets have no rows.
+            mirror: None,
             route,
             geoip,
             listeners,

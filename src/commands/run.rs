@@ -1,6 +1,6 @@
 //! `run`: the exporter on the kernel's packet log.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 
@@ -11,6 +11,7 @@ use crate::{
     exporter::{self, Parts, Reloader},
     geoip::GeoIp,
     logging,
+    mirror::{Mirror, MirrorPlan, select::Selection, spool::SpoolPlan, store::Upkeep},
     pipeline::{Clock, Route, SharedAggregate},
     rules::{self, InstallPlan},
     source::nflog::{Nflog, NflogPlan},
@@ -35,25 +36,70 @@ fn take_parts(config: Config, reloader: Reloader) -> anyhow::Result<Parts> {
     let geoip = GeoIp::open(&config.geoip.databases)?;
     let listeners = listen(&config.web.listen_addresses)?;
     let addresses = bound(&listeners)?;
+    let mirror_plan = mirror_plan(&config)?;
     let nflog = Nflog::open(&nflog_plan(&config))?;
     let plan = install_plan(&config, &addresses);
     let rules = config.rules.install.then(|| rules::install(&plan)).transpose()?;
+    let mut route = Route::new(
+        geoip.locator(),
+        SharedAggregate::new(Aggregate::new(
+            &config.families(),
+            &config.nflog.groups,
+            unpredictable(),
+            Duration::ZERO,
+        )),
+        Clock::running(),
+    );
     say_what_runs(&config, &geoip);
+    let mirror = mirror_plan.map(|plan| start_mirror(plan, &mut route, &geoip)).transpose()?;
     announce(&config, &addresses);
-
-    let clock = Clock::running();
-    let groups = &config.nflog.groups;
-    let aggregate = Aggregate::new(&config.families(), groups, unpredictable(), clock.now());
     Ok(Parts {
         meters: nflog.meters(),
         source: Box::new(nflog),
-        route: Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock),
+        route,
+        mirror,
         geoip,
         listeners,
         reloader,
         logging: Box::new(rules),
         config,
     })
+}
+
+/// What to mirror; `None` when no database is given.
+fn mirror_plan(config: &Config) -> anyhow::Result<Option<MirrorPlan>> {
+    let Some(target) = config.mirror_target()? else { return Ok(None) };
+    let mirror = &config.mirror;
+    let host = match mirror.host.as_str() {
+        "" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host => host.to_owned(),
+    };
+    Ok(Some(MirrorPlan {
+        target,
+        selection: Selection {
+            prefixes: mirror.prefixes.clone(),
+            countries: mirror.countries.clone(),
+            sample: mirror.sample,
+        },
+        anonymizer: config.mirror_anonymizer()?,
+        spool: SpoolPlan {
+            directory: mirror.spool.directory.clone(),
+            max_size: mirror.spool.max_size,
+            host,
+        },
+        upkeep: Upkeep {
+            retention: (!mirror.retention.is_zero()).then_some(mirror.retention),
+            max_size: (mirror.max_size != 0).then_some(mirror.max_size),
+        },
+    }))
+}
+
+fn start_mirror(plan: MirrorPlan, route: &mut Route, geoip: &GeoIp) -> anyhow::Result<Mirror> {
+    let (database, spool) = (plan.target.to_string(), plan.spool.directory.clone());
+    let mirror = Mirror::start(plan, route.names(), geoip)?;
+    route.mirror_to(mirror.queue());
+    tracing::info!(database, spool = %spool.display(), "mirroring each packet as a row");
+    Ok(mirror)
 }
 
 fn nflog_plan(config: &Config) -> NflogPlan {

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
-use super::{Config, ConfigError, Document, ListenAddress, LogFormat, LogLevel, combine, read};
+use super::{
+    Config, ConfigError, Document, ListenAddress, LogFormat, LogLevel, MirrorUrl, URL_VARIABLE,
+    combine, read,
+};
 
 /// Which key a flag set: the key with dots, and the flag.
 pub(super) type Given = (&'static str, &'static str);
@@ -38,6 +41,19 @@ pub struct Flags {
     /// replaced [default: the embedded country database]
     #[arg(long = "geoip.database", value_name = "FILE", global = true)]
     pub databases: Vec<PathBuf>,
+
+    /// Database that keeps each packet as a row.
+    #[arg(
+        long = "mirror.url",
+        value_name = "URL",
+        global = true,
+        env = URL_VARIABLE,
+        hide_env_values = true,
+        value_parser = |url: &str| Ok::<_, std::convert::Infallible>(MirrorUrl::from(url)),
+        help = "Database that keeps each packet as a row: mysql://USER:PASSWORD@HOST/DATABASE, \
+                postgres://USER:PASSWORD@HOST/DATABASE or sqlite:PATH [default: none]"
+    )]
+    pub mirror_url: Option<MirrorUrl>,
 
     /// Addresses to serve HTTP on.
     #[arg(
@@ -85,13 +101,18 @@ impl Flags {
     /// Sets what was given, and tells which keys that were.
     pub(super) fn apply(&self, config: &mut Config) -> Vec<Given> {
         let mut given = Vec::new();
-        let Config { nflog, geoip, family: _, rules, web, log } = config;
+        let Config { nflog, geoip, family: _, rules, mirror, web, log } = config;
         set(&mut given, "nflog.groups", "--nflog.group", list(&self.groups), &mut nflog.groups);
         set(&mut given, "rules.install", "--rules.install", self.rules_install, &mut rules.install);
         let interfaces = list(&self.rules_interfaces);
         set(&mut given, "rules.interfaces", "--rules.interface", interfaces, &mut rules.interfaces);
         let databases = list(&self.databases);
         set(&mut given, "geoip.databases", "--geoip.database", databases, &mut geoip.databases);
+        if let Some(url) = self.mirror_url.clone().filter(|url| !url.is_empty()) {
+            // It wins over the file's `url_file` too.
+            mirror.url_file = PathBuf::new();
+            set(&mut given, "mirror.url", "--mirror.url", Some(url), &mut mirror.url);
+        }
         let addresses = list(&self.listen_addresses);
         let target = &mut web.listen_addresses;
         set(&mut given, "web.listen_addresses", "--web.listen-address", addresses, target);

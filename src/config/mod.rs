@@ -5,11 +5,13 @@ mod error;
 mod family;
 mod flags;
 mod listen;
+mod mirror;
 mod problem;
 #[cfg(test)]
 mod tests;
 mod units;
 mod validate;
+mod validate_mirror;
 
 use std::{
     fs::File,
@@ -22,12 +24,16 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use self::{document::Document, problem::Problem};
-use crate::aggregate::FamilyPlan;
+use crate::{
+    aggregate::FamilyPlan,
+    mirror::{Target, anonymize::Anonymizer},
+};
 
 pub use error::{ConfigError, Place};
 pub use family::{Family, MAX_FAMILIES};
 pub use flags::Flags;
 pub use listen::{ListenAddress, ListenAddressError};
+pub use mirror::{Anonymize, Mirror, MirrorSpool, MirrorUrl, URL_VARIABLE};
 
 /// Longest configuration file that is read, in bytes: no hand writes more, and `/dev/zero` would.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -47,6 +53,8 @@ pub struct Config {
     pub family: Vec<Family>,
     /// Firewall rules of our own.
     pub rules: Rules,
+    /// Each packet as a row of a database.
+    pub mirror: Mirror,
     /// What is served over HTTP.
     pub web: Web,
     /// Our own log.
@@ -60,6 +68,7 @@ impl Default for Config {
             geoip: GeoIp::default(),
             family: family::complete(Vec::new()),
             rules: Rules::default(),
+            mirror: Mirror::default(),
             web: Web::default(),
             log: Log::default(),
         }
@@ -200,7 +209,24 @@ impl Config {
         self.family.iter().map(Family::plan).collect()
     }
 
-    /// The whole configuration as TOML, defaults and all; reads back as the same configuration.
+    /// The database to mirror to; `None` when there is none. Reads the URL's file.
+    ///
+    /// # Errors
+    /// The file cannot be read any more, or holds no URL.
+    pub fn mirror_target(&self) -> Result<Option<Target>, ConfigError> {
+        self.mirror.read_target().map_err(unplaced)
+    }
+
+    /// What is done to addresses in rows. Reads the key's file.
+    ///
+    /// # Errors
+    /// The file cannot be read any more, or holds no key.
+    pub fn mirror_anonymizer(&self) -> Result<Anonymizer, ConfigError> {
+        self.mirror.read_anonymizer().map_err(unplaced)
+    }
+
+    /// The whole configuration as TOML, defaults and all; reads back as the same configuration, but
+    /// for a password in the mirror's URL, which is not shown.
     ///
     /// # Errors
     /// A path that is not UTF-8, which TOML cannot carry.
@@ -233,6 +259,11 @@ fn combine(document: Option<&Document<'_>>, flags: &Flags) -> Result<Config, Con
         ConfigError::Invalid { place, key, problem: text }
     })?;
     Ok(config)
+}
+
+/// A problem that came up after the configuration was validated: a file that changed.
+fn unplaced(Problem { key, text }: Problem) -> ConfigError {
+    ConfigError::Invalid { place: Place::Default, key, problem: text }
 }
 
 /// Reads a configuration file, [`MAX_FILE`] bytes at most.

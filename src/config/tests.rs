@@ -120,7 +120,14 @@ fn syntax() {
 
 #[test]
 fn unknown_keys() {
-    check("x = 1", "f.toml:1: x is not known; known here: family, geoip, log, nflog, rules, web");
+    check(
+        "x = 1",
+        "f.toml:1: x is not known; known here: family, geoip, log, mirror, nflog, rules, web",
+    );
+    check(
+        "[mirror]\n[mirror.spool]\nmax_sise = 1",
+        "f.toml:3: mirror.spool.max_sise is not known; did you mean max_size?",
+    );
     check("[nflgo]", "f.toml:1: nflgo is not known; did you mean nflog?");
     check("[nflog]\n\ngroup = [1]", "f.toml:3: nflog.group is not known; did you mean groups?");
     check(

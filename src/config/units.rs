@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use bytesize::ByteSize;
-use serde::{Deserializer, Serializer, de};
+use serde::{Deserializer, Serialize, Serializer, de};
 
 /// A duration with its unit: `"100ms"`, `"0s"`, `"14d"`.
 pub(super) mod duration {
@@ -23,23 +23,22 @@ pub(super) mod duration {
     }
 }
 
-/// A size: a whole number of bytes, or text with a unit: `"16MiB"`.
+/// A size: a whole number of bytes, or text with a unit: `"16MiB"`. For every integer that holds it.
 pub(super) mod size {
-    use super::{Deserializer, Serializer, SizeVisitor, de};
+    use super::{Deserializer, Serialize, Serializer, SizeVisitor, de};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(in crate::config) fn serialize<S: Serializer>(
-        size: &u32,
+    pub(in crate::config) fn serialize<T: Serialize, S: Serializer>(
+        size: &T,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(*size)
+        size.serialize(serializer)
     }
 
-    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::config) fn deserialize<'de, T: TryFrom<u64>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<u32, D::Error> {
+    ) -> Result<T, D::Error> {
         let size = deserializer.deserialize_any(SizeVisitor)?;
-        u32::try_from(size).map_err(|_| de::Error::custom("the size is above 4 GiB"))
+        T::try_from(size).map_err(|_| de::Error::custom("the size is above 4 GiB"))
     }
 }
 

@@ -5,6 +5,7 @@ use std::{collections::HashSet, fmt::Display, hash::Hash, ops::RangeInclusive, t
 use super::{
     Config, Family, MAX_FAMILIES,
     problem::{Problem, suggestion},
+    validate_mirror,
 };
 use crate::aggregate::{Dimension, MAX_LABELS};
 
@@ -36,7 +37,7 @@ const MAX_NEWBORN_HOLD: Duration = Duration::from_secs(3600);
 /// Names that the exporter's own metrics (`nflog_exporter_…`) would clash with.
 const RESERVED_FAMILY: &str = "exporter";
 
-type Verdict = Result<(), Problem>;
+pub(super) type Verdict = Result<(), Problem>;
 
 /// Holds the configuration against every rule; the first broken one is told.
 pub(super) fn validate(config: &Config) -> Verdict {
@@ -48,6 +49,7 @@ pub(super) fn validate(config: &Config) -> Verdict {
     validate_receive_buffer(config.nflog.receive_buffer)?;
     validate_databases(config)?;
     validate_interfaces(&config.rules.interfaces)?;
+    validate_mirror::validate(&config.mirror)?;
     validate_listen_addresses(config)?;
     validate_telemetry_path(&config.web.telemetry_path)?;
     validate_family_names(&config.family)?;
@@ -55,7 +57,7 @@ pub(super) fn validate(config: &Config) -> Verdict {
 }
 
 /// Refuses a rule's break: `what` follows the key in the message.
-fn refuse(key: impl Into<String>, what: impl Into<String>) -> Verdict {
+pub(super) fn refuse(key: impl Into<String>, what: impl Into<String>) -> Verdict {
     Err(Problem::new(key, what))
 }
 
@@ -65,7 +67,7 @@ fn repeated<T: Eq + Hash>(values: impl IntoIterator<Item = T>) -> Option<T> {
     values.into_iter().find_map(|value| seen.replace(value))
 }
 
-fn validate_list<T: Eq + Hash + Display>(
+pub(super) fn validate_list<T: Eq + Hash + Display>(
     key: &str,
     values: impl ExactSizeIterator<Item = T>,
     most: usize,

@@ -2,7 +2,9 @@
 
 mod names;
 
-pub use names::{Interner, MAX_NAMES, NameId, Named, Names};
+pub use names::{Interner, MAX_NAMES, NameId, Named, Names, clean};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{geoip::Place, packet::Headers};
 
@@ -29,6 +31,8 @@ pub struct Event {
     pub uid: Option<u32>,
     /// Hardware address of the sender.
     pub hardware_address: HardwareAddress,
+    /// Bytes of the packet that the kernel copied.
+    pub captured_length: u32,
     /// What the bytes say.
     pub headers: Headers,
     /// Where the remote end is.
@@ -60,11 +64,23 @@ impl HardwareAddress {
     }
 }
 
+impl Serialize for HardwareAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_bytes().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for HardwareAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Self::new)
+    }
+}
+
 /// Where in the kernel a packet was logged.
 ///
 /// Numbers of `enum nf_inet_hooks` (`linux/netfilter.h`); the family netdev has its own two,
 /// which stand behind them here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Hook {
     /// `NF_INET_PRE_ROUTING`
@@ -111,7 +127,7 @@ impl Hook {
 }
 
 /// Which way a packet went, seen from this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Direction {
     /// Came from elsewhere, for this host or before routing has told.

@@ -179,8 +179,10 @@ impl Interner {
     }
 }
 
-/// Untrusted bytes as text that is safe to show: one line, valid UTF-8, bounded.
-fn clean(bytes: &[u8]) -> String {
+/// Untrusted bytes as text that is safe to show: one line, valid UTF-8, trimmed, at most 128 bytes;
+/// control characters and invalid UTF-8 become U+FFFD. So a label shows a name.
+#[must_use]
+pub fn clean(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(4 * MAX_LENGTH)];
     let text = String::from_utf8_lossy(head);
     let mut name = String::new();

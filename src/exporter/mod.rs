@@ -29,6 +29,7 @@ use crate::{
     config::Config,
     geoip::GeoIp,
     http::{self, Health, Limits, ReloadRequest, Site},
+    mirror::Mirror,
     pipeline::{self, Route},
     source::{Source, nflog::GroupMeter},
 };
@@ -46,6 +47,9 @@ const FIRST_MINUTE: Duration = Duration::from_secs(60);
 /// the kernel holds packets back.
 const DRAIN: Duration = Duration::from_secs(3);
 
+/// How long the database may take for the last rows; what it does not take stays in the spool.
+const LAST_ROWS: Duration = Duration::from_secs(5);
+
 /// What a running exporter is made of.
 pub struct Parts {
     /// The configuration the parts were made by.
@@ -56,6 +60,8 @@ pub struct Parts {
     pub meters: Vec<Arc<GroupMeter>>,
     /// The route from the source's records to the aggregate.
     pub route: Route,
+    /// Where each packet becomes a row, if anywhere; the route offers to it.
+    pub mirror: Option<Mirror>,
     /// The databases.
     pub geoip: GeoIp,
     /// Where to serve, bound already.
@@ -75,7 +81,8 @@ pub async fn run(
     parts: Parts,
     (mut hangups, shutdown): (Signal, impl Future<Output = ()>),
 ) -> anyhow::Result<()> {
-    let Parts { config, source, meters, route, geoip, listeners, mut reloader, logging } = parts;
+    let Parts { config, source, meters, route, mirror, geoip, listeners, mut reloader, logging } =
+        parts;
     let is_capture = meters.is_empty();
     let health = Health::new();
     let page = ScrapePage::new(&route, meters, geoip.clone(), reloader.status());
@@ -157,6 +164,9 @@ pub async fn run(
     };
     if let Err(error) = &outcome {
         health.fail(format!("{error:#}"));
+    }
+    if let Some(mirror) = mirror {
+        mirror.end(LAST_ROWS).await;
     }
     close_server.send_replace(true);
     server.await.context("the HTTP server panicked")?.context("the HTTP server failed")?;

@@ -8,9 +8,12 @@ use std::{
 use crate::{
     cli,
     event::Names,
-    exposition::{self, Build, CountryRow, DatabaseStatus, Format, GroupStatus, Scrape},
+    exposition::{
+        self, Build, CountryRow, DatabaseStatus, Format, GroupStatus, MirrorStatus, Scrape,
+    },
     geoip::{CountryId, GeoIp},
     http::{Client, MetricsPage, Rendered},
+    mirror::{Figures, Queue, account::Dropped, select::Filtered},
     pipeline::{Clock, Route, SharedAggregate},
     source::nflog::GroupMeter,
     vitals,
@@ -25,6 +28,7 @@ pub struct ScrapePage {
     clock: Clock,
     names: Names,
     meters: Vec<Arc<GroupMeter>>,
+    mirror: Option<Queue>,
     geoip: GeoIp,
     status: SharedStatus,
     audience: Audience,
@@ -43,6 +47,7 @@ impl ScrapePage {
             aggregate: route.aggregate(),
             clock: route.clock(),
             names: route.names(),
+            mirror: route.mirror(),
             meters,
             geoip,
             status,
@@ -53,13 +58,18 @@ impl ScrapePage {
     /// The metrics as they stand, as text.
     #[must_use]
     pub fn text(&self, format: Format) -> Rendered {
-        let snapshot = self.aggregate.lock().snapshot(self.clock.now());
+        let mut aggregate = self.aggregate.lock();
+        let snapshot = aggregate.snapshot(self.clock.now());
+        // Under the same lock, so that its account agrees with the packets received.
+        let mirror = self.mirror.as_ref().map(Queue::figures);
+        drop(aggregate);
         let generation = snapshot.generation;
         let scrape = Scrape {
             countries: snapshot.countries.iter().map(|id| country_row(*id)).collect(),
             snapshot,
             names: self.names.clone(),
             groups: self.meters.iter().map(|meter| group_status(meter)).collect(),
+            mirror: mirror.map(mirror_status),
             databases: self.geoip.status().into_iter().map(database_status).collect(),
             reload: self.status.get(),
             build: Build { version: cli::VERSION, revision: cli::REVISION.unwrap_or("unknown") },
@@ -132,6 +142,27 @@ fn group_status(meter: &GroupMeter) -> GroupStatus {
         truncated_datagrams: meter.truncated_datagrams.load(Ordering::Relaxed),
         socket_drops: meter.socket_drops.load(Ordering::Relaxed),
         receive_buffer_bytes: meter.receive_buffer_bytes.load(Ordering::Relaxed),
+    }
+}
+
+fn mirror_status(figures: Figures) -> MirrorStatus {
+    let Figures { account, up, lag, spool_size, spool_limit, upkeep_timestamp } = figures;
+    MirrorStatus {
+        up,
+        written: account.written,
+        dropped: Dropped::ALL
+            .map(|reason| (reason.name(), account.dropped[reason as usize]))
+            .into(),
+        filtered: Filtered::ALL
+            .map(|reason| (reason.name(), account.filtered[reason as usize]))
+            .into(),
+        recovered: account.recovered,
+        queued: account.queued,
+        spooled: account.spooled,
+        lag_seconds: lag.as_secs_f64(),
+        spool_size_bytes: spool_size,
+        spool_size_limit_bytes: spool_limit,
+        upkeep_timestamp_seconds: upkeep_timestamp,
     }
 }
 

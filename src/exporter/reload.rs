@@ -82,6 +82,7 @@ impl Reloader {
         let restart = [
             ("nflog", old.nflog != config.nflog),
             ("rules", old.rules != config.rules),
+            ("mirror", old.mirror != config.mirror),
             ("web", old.web != config.web),
             ("log.format", old.log.format != config.log.format),
         ];

@@ -26,6 +26,7 @@ impl Collector for Scrape {
         self.countries(&mut page)?;
         self.intake(&mut page)?;
         self.ladder(&mut page)?;
+        self.mirror(&mut page)?;
         self.state(&mut page)?;
         self.vitals(&mut page)
     }
@@ -258,6 +259,65 @@ impl Scrape {
             "nflog_exporter_build_info",
             "Version and revision of this exporter; always 1.",
             [(build, 1_u64)],
+        )
+    }
+
+    fn mirror(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(mirror) = &self.mirror else { return Ok(()) };
+        page.gauge(
+            "nflog_exporter_mirror_up",
+            "Whether the mirror's database takes rows: 1, or 0.",
+            Some(u64::from(mirror.up)),
+        )?;
+        page.counter(
+            "nflog_exporter_mirror_written_rows",
+            "Rows that the mirror's database holds.",
+            Some(mirror.written),
+        )?;
+        page.counters(
+            "nflog_exporter_mirror_dropped_rows",
+            "Rows that are lost, by reason.",
+            mirror.dropped.iter().map(|(reason, rows)| ([("reason", *reason)], *rows)),
+        )?;
+        page.counters(
+            "nflog_exporter_mirror_filtered_rows",
+            "Packets that were to have no row, by what the configuration says.",
+            mirror.filtered.iter().map(|(reason, rows)| ([("reason", *reason)], *rows)),
+        )?;
+        page.counter(
+            "nflog_exporter_mirror_recovered_rows",
+            "Rows that an earlier run left in the spool; they are written and spooled rows too.",
+            Some(mirror.recovered),
+        )?;
+        page.gauge(
+            "nflog_exporter_mirror_queued_rows",
+            "Packets in memory that no row was made of yet.",
+            Some(mirror.queued),
+        )?;
+        page.gauge(
+            "nflog_exporter_mirror_spooled_rows",
+            "Rows in the spool that the database does not hold yet.",
+            Some(mirror.spooled),
+        )?;
+        page.gauge(
+            "nflog_exporter_mirror_lag_seconds",
+            "Age of the oldest packet that the database does not hold yet; 0 when it holds all.",
+            Some(mirror.lag_seconds),
+        )?;
+        page.gauge(
+            "nflog_exporter_mirror_spool_size_bytes",
+            "Size of the spool on disk.",
+            Some(mirror.spool_size_bytes),
+        )?;
+        page.gauge(
+            "nflog_exporter_mirror_spool_size_limit_bytes",
+            "Most the spool may take on disk; 0 when rows wait in memory only.",
+            Some(mirror.spool_size_limit_bytes),
+        )?;
+        page.gauge(
+            "nflog_exporter_mirror_last_upkeep_timestamp_seconds",
+            "When the database's retention and partitions were last looked after; 0 for never.",
+            Some(mirror.upkeep_timestamp_seconds),
         )
     }
 

@@ -13,7 +13,9 @@ use std::fmt;
 use prometheus_client::{encoding::text, registry::Registry};
 
 pub use plain::to_plain;
-pub use scrape::{Build, CountryRow, DatabaseStatus, GroupStatus, ReloadStatus, Scrape, Vitals};
+pub use scrape::{
+    Build, CountryRow, DatabaseStatus, GroupStatus, MirrorStatus, ReloadStatus, Scrape, Vitals,
+};
 
 /// A text format that Prometheus reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,8 @@ pub struct Scrape {
     pub countries: Vec<CountryRow>,
     /// The NFLOG groups; none where packets come from elsewhere.
     pub groups: Vec<GroupStatus>,
+    /// The mirror, where there is one.
+    pub mirror: Option<MirrorStatus>,
     /// The `GeoIP` databases, of distinct names.
     pub databases: Vec<DatabaseStatus>,
     /// How the configuration was last loaded.
@@ -54,6 +56,34 @@ pub struct GroupStatus {
     pub truncated_datagrams: u64,
     /// Receive buffer the kernel granted, bytes.
     pub receive_buffer_bytes: u64,
+}
+
+/// The rows on their way to a database. At every moment
+/// `written + spooled + queued + dropped + filtered = packets received + recovered`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorStatus {
+    /// Whether the database takes rows.
+    pub up: bool,
+    /// Rows that the database holds.
+    pub written: u64,
+    /// Rows that are lost, by reason.
+    pub dropped: Vec<(&'static str, u64)>,
+    /// Packets that were to have no row, by reason.
+    pub filtered: Vec<(&'static str, u64)>,
+    /// Rows that an earlier run left in the spool.
+    pub recovered: u64,
+    /// Packets that no row was made of yet.
+    pub queued: u64,
+    /// Rows that wait in the spool.
+    pub spooled: u64,
+    /// Age of the oldest packet that is not in the database yet.
+    pub lag_seconds: f64,
+    /// Bytes of the spool on disk.
+    pub spool_size_bytes: u64,
+    /// Most bytes it may have.
+    pub spool_size_limit_bytes: u64,
+    /// When retention and partitions were last looked after, seconds since 1970-01-01 UTC.
+    pub upkeep_timestamp_seconds: u64,
 }
 
 /// A `GeoIP` database.

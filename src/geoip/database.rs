@@ -3,9 +3,12 @@
 use std::{net::IpAddr, num::NonZeroUsize};
 
 use lru::LruCache;
-use maxminddb::{MaxMindDbError, Reader};
+use maxminddb::{LookupResult, MaxMindDbError, Reader};
 
-use super::record::{Facts, Layout};
+use super::{
+    record::{Facts, Layout},
+    spot::Spot,
+};
 
 /// What was decoded of a database, by a record's offset: one per thread.
 pub(super) type RecordMemo = LruCache<u32, Facts>;
@@ -16,6 +19,14 @@ const RECORDS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 /// A memo that remembers nothing yet.
 pub(super) fn record_memo() -> RecordMemo {
     LruCache::new(RECORDS)
+}
+
+/// Spots decoded of a database, by a record's offset: one per thread.
+pub(super) type SpotMemo = LruCache<u32, Option<Spot>>;
+
+/// A memo that remembers nothing yet, and takes no memory for it.
+pub(super) fn spot_memo() -> SpotMemo {
+    LruCache::sparse(RECORDS)
 }
 
 /// Most characters of a database's type that are shown.
@@ -53,6 +64,11 @@ impl Database {
         self.layout.has_asns()
     }
 
+    /// Whether it tells coordinates.
+    pub(super) fn has_spots(&self) -> bool {
+        self.layout.has_spots()
+    }
+
     /// Seconds since 1970-01-01 UTC at which it was built.
     pub(super) fn build_timestamp(&self) -> u64 {
         self.reader.metadata().build_epoch
@@ -66,13 +82,27 @@ impl Database {
     /// What it tells of an address. `records` must be used with this database only.
     #[inline]
     pub(super) fn facts(&self, address: IpAddr, records: &mut RecordMemo) -> Facts {
-        if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
-            return Facts::default();
+        match self.record(address) {
+            Some((offset, record)) => *records.get_or_insert(offset, || self.layout.facts(&record)),
+            None => Facts::default(),
         }
-        let Ok(record) = self.reader.lookup(address) else { return Facts::default() };
-        let Some(offset) = record.offset() else { return Facts::default() };
+    }
+
+    /// City and coordinates of an address. `records` must be used with this database only.
+    pub(super) fn spot<'a>(&self, address: IpAddr, records: &'a mut SpotMemo) -> Option<&'a Spot> {
+        let (offset, record) = self.record(address)?;
+        records.get_or_insert(offset, || self.layout.spot(&record)).as_ref()
+    }
+
+    /// The record of an address and its offset.
+    #[inline]
+    fn record(&self, address: IpAddr) -> Option<(u32, LookupResult<'_, Vec<u8>>)> {
+        if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
+            return None;
+        }
+        let record = self.reader.lookup(address).ok()?;
         // A file has at most 2 GiB.
-        let Ok(offset) = u32::try_from(offset) else { return Facts::default() };
-        *records.get_or_insert(offset, || self.layout.facts(&record))
+        let offset = u32::try_from(record.offset()?).ok()?;
+        Some((offset, record))
     }
 }

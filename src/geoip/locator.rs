@@ -16,6 +16,7 @@ use super::{
     database::{Database, RecordMemo, record_memo},
     record::Facts,
     scope,
+    surveyor::Surveyor,
     watch::{DatabaseStatus, Files, Generation},
 };
 
@@ -49,8 +50,14 @@ impl GeoIp {
         let mut newest = Cache::new(Arc::clone(&self.current));
         let current = Arc::clone(newest.load());
         let databases = current.databases.iter().map(Remembered::new).collect();
-        let answers = answers(&current);
+        let answers = answers(&current.databases);
         Locator { newest, current, databases, answers }
+    }
+
+    /// A way for one thread to ask for cities and coordinates, apart from where packets are read.
+    #[must_use]
+    pub fn surveyor(&self) -> Surveyor {
+        Surveyor::new(&self.current)
     }
 
     /// Opens all of these databases anew and swaps them in. Blocks while it reads.
@@ -122,7 +129,7 @@ impl Locator {
     #[cold]
     fn turn(&mut self) {
         self.current = Arc::clone(self.newest.load());
-        self.answers = answers(&self.current);
+        self.answers = answers(&self.current.databases);
         let mut older = std::mem::take(&mut self.databases);
         for database in &self.current.databases {
             let same = older.iter().position(|old| Arc::ptr_eq(&old.database, database));
@@ -171,10 +178,12 @@ fn ask(databases: &mut [Remembered], address: IpAddr) -> Place {
 /// Asking walks a search tree. In one that stays in the processor's cache that takes about 80 ns,
 /// and an answer not yet remembered would cost as much again; in a city database of 60 MB it takes
 /// about 400 ns, and most packets come from few sources.
-fn answers(generation: &Generation) -> Option<LruCache<IpAddr, Place>> {
+pub(super) fn answers<'a, T>(
+    databases: impl IntoIterator<Item = &'a Arc<Database>>,
+) -> Option<LruCache<IpAddr, T>> {
     /// Databases of more bytes than this do not stay in the cache.
     const LARGE: usize = 16 << 20;
-    let size: usize = generation.databases.iter().map(|database| database.size()).sum();
+    let size: usize = databases.into_iter().map(|database| database.size()).sum();
     (size > LARGE).then(|| LruCache::new(ANSWERS))
 }
 

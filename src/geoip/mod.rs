@@ -9,12 +9,16 @@ mod file;
 mod locator;
 mod record;
 mod scope;
+mod spot;
+mod surveyor;
 mod watch;
 
 pub use countries::{Continent, CountryInfo};
 pub use file::GeoIpError;
 pub use locator::{GeoIp, Locator};
 pub use scope::is_global;
+pub use spot::Spot;
+pub use surveyor::Surveyor;
 pub use watch::DatabaseStatus;
 
 use country_table::COUNTRIES;
@@ -55,6 +59,18 @@ impl Country {
             Self::Private => Self::PRIVATE,
             Self::Unknown => Self::UNKNOWN,
         }
+    }
+
+    /// The value of this code, in either case: what [`Self::code`] gives for it.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        if code.eq_ignore_ascii_case(Self::PRIVATE) {
+            return Some(Self::Private);
+        }
+        if code.eq_ignore_ascii_case(Self::UNKNOWN) {
+            return Some(Self::Unknown);
+        }
+        CountryId::from_code(code).map(Self::Known)
     }
 
     /// Two letters, `private` or `unknown`: the value of the label `continent`.
@@ -154,6 +170,7 @@ mod tests {
     fn check(country: Country, code: &str, continent: &str) {
         assert_eq!((country.code(), country.continent()), (code, continent));
         assert_eq!(Country::from_bits(country.to_bits()), country);
+        assert_eq!(Country::from_code(&code.to_lowercase()), Some(country));
         assert_eq!(Country::continent_name(country.continent_bits()), continent);
     }
 
@@ -171,5 +188,7 @@ mod tests {
             assert_eq!(Country::continent_name(bits), "unknown");
         }
         assert_eq!(CountryId::from_index(CountryId::COUNT), None);
+        assert_eq!(Country::from_code("ZZ"), None);
+        assert_eq!(Country::from_code("other"), None);
     }
 }

@@ -9,7 +9,10 @@ use maxminddb::{
 };
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::CountryId;
+use super::{
+    CountryId,
+    spot::{Spot, SpotLayout},
+};
 
 /// What a record tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +24,7 @@ pub(super) struct Facts {
 }
 
 /// A fact's place in a record.
-type Path = &'static [PathElement<'static>];
+pub(super) type Path = &'static [PathElement<'static>];
 
 /// Where countries stand. Of a layout's paths the first that tells a country of the table wins.
 const COUNTRY_LAYOUTS: [&[Path]; 3] = [
@@ -49,6 +52,7 @@ const PROBED_RECORDS: usize = 1_024;
 pub(super) struct Layout {
     country: Option<&'static [Path]>,
     asn: Option<&'static [Path]>,
+    spot: Option<&'static SpotLayout>,
 }
 
 impl Layout {
@@ -72,7 +76,11 @@ impl Layout {
             if layout.asn.is_none() {
                 layout.asn = ASN_LAYOUTS.into_iter().find(|paths| asn(&record, paths).is_some());
             }
-            let found_all = layout.country.is_some() && layout.asn.is_some();
+            if layout.spot.is_none() {
+                layout.spot = SpotLayout::of(&record);
+            }
+            let found_all =
+                layout.country.is_some() && layout.asn.is_some() && layout.spot.is_some();
             if found_all || probed.len() == PROBED_RECORDS {
                 break;
             }
@@ -88,6 +96,16 @@ impl Layout {
     /// Whether the database tells AS numbers.
     pub(super) fn has_asns(&self) -> bool {
         self.asn.is_some()
+    }
+
+    /// Whether the database tells coordinates.
+    pub(super) fn has_spots(&self) -> bool {
+        self.spot.is_some()
+    }
+
+    /// Decodes the city and the coordinates that the record tells.
+    pub(super) fn spot(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Spot> {
+        self.spot?.spot(record)
     }
 
     /// Decodes what the record tells, and no more of it than that takes.

@@ -7,6 +7,8 @@ pub use decode::decode;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 /// What could be read of one IP packet. Fixed size, no borrow.
 ///
 /// A truncated packet is an ordinary value: what could be read is here, and [`Headers::flaw`] says
@@ -113,7 +115,7 @@ impl Transport {
 }
 
 /// Why a packet could not be read in full: the values of the label `reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flaw {
     /// Neither IPv4 nor IPv6 (ARP, for one).
     NotIp,

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::geoip::{CountryId, file::tests::data};
+use crate::geoip::{CountryId, database::spot_memo, file::tests::data};
 
 const CITY: &str = "GeoIP2-City-Test.mmdb";
 const COUNTRY: &str = "GeoIP2-Country-Test.mmdb";
@@ -259,9 +259,13 @@ fn a_reload_takes_all_or_nothing() {
 /// Asks a database of any bytes about some addresses; it may tell anything or nothing.
 fn survive(bytes: &[u8]) {
     let Ok(database) = Database::from_bytes(bytes.to_vec()) else { return };
-    let mut memo = record_memo();
+    let (mut memo, mut spots) = (record_memo(), spot_memo());
     for address in ["1.1.1.1", "89.160.20.112", "81.2.69.142", "255.0.0.1", "2001:218::1", "::"] {
         let _ = database.facts(address.parse().unwrap(), &mut memo);
+        if let Some(spot) = database.spot(address.parse().unwrap(), &mut spots) {
+            assert!(spot.latitude.abs() <= 90.0 && spot.longitude.abs() <= 180.0, "{spot:?}");
+            assert!(spot.city.len() <= 128 && !spot.city.contains(char::is_control), "{spot:?}");
+        }
     }
 }
 

@@ -1,0 +1,206 @@
+//! A spot: city and coordinates, and where they stand in a database's records.
+
+use std::fmt;
+
+use compact_str::CompactString;
+use maxminddb::{LookupResult, PathElement::Key};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use super::record::Path;
+
+/// Longest name of a city, bytes.
+const MAX_CITY: usize = 128;
+
+/// Steps a degree that a single-precision number is rounded to: ten metres, which it can tell
+/// everywhere, and no digits that nobody wrote.
+const STEPS: f64 = 10_000.0;
+
+/// Where an address is, as closely as a database tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spot {
+    /// English name of the city, one line of at most 128 bytes; empty when only the coordinates are
+    /// known. Text of the database's maker: to be escaped where it is shown.
+    pub city: CompactString,
+    /// Degrees north, -90 to 90.
+    pub latitude: f64,
+    /// Degrees east, -180 to 180.
+    pub longitude: f64,
+}
+
+/// Places of the facts of a spot.
+#[derive(Debug)]
+pub(super) struct SpotLayout {
+    city: Path,
+    latitude: Path,
+    longitude: Path,
+}
+
+/// Where spots stand.
+static LAYOUTS: [SpotLayout; 2] = [
+    // MaxMind's and DB-IP's own.
+    SpotLayout {
+        city: &[Key("city"), Key("names"), Key("en")],
+        latitude: &[Key("location"), Key("latitude")],
+        longitude: &[Key("location"), Key("longitude")],
+    },
+    SpotLayout {
+        city: &[Key("city")],
+        latitude: &[Key("latitude")],
+        longitude: &[Key("longitude")],
+    },
+];
+
+impl SpotLayout {
+    /// The layout by which this record tells a spot.
+    pub(super) fn of(record: &LookupResult<'_, Vec<u8>>) -> Option<&'static Self> {
+        LAYOUTS.iter().find(|layout| layout.coordinates(record).is_some())
+    }
+
+    /// Decodes the record's spot; `None` when it has no coordinates, or impossible ones.
+    pub(super) fn spot(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Spot> {
+        let (latitude, longitude) = self.coordinates(record)?;
+        // An error is a value of another type, or a broken record: neither tells a city.
+        let city = record.decode_path::<&str>(self.city).ok().flatten().map(clean);
+        Some(Spot { city: city.unwrap_or_default(), latitude, longitude })
+    }
+
+    fn coordinates(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<(f64, f64)> {
+        let Degrees(latitude) = record.decode_path(self.latitude).ok().flatten()?;
+        let Degrees(longitude) = record.decode_path(self.longitude).ok().flatten()?;
+        possible(latitude, longitude).then_some((latitude, longitude))
+    }
+}
+
+/// Whether there is such a place. Some makers write 0, 0 for what they do not know: a point in the
+/// sea.
+fn possible(latitude: f64, longitude: f64) -> bool {
+    // A NaN is in no range.
+    (-90.0..=90.0).contains(&latitude)
+        && (-180.0..=180.0).contains(&longitude)
+        && (latitude, longitude) != (0.0, 0.0)
+}
+
+/// A name as one line of bounded length.
+fn clean(name: &str) -> CompactString {
+    let mut city = CompactString::default();
+    for character in name.trim().chars() {
+        let shown = if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
+        if city.len() + shown.len_utf8() > MAX_CITY {
+            break;
+        }
+        city.push(shown);
+    }
+    city.truncate(city.trim_end().len());
+    city
+}
+
+/// Degrees, written as a number of any type or as text.
+#[derive(Debug)]
+struct Degrees(f64);
+
+impl<'de> Deserialize<'de> for Degrees {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DegreesVisitor)
+    }
+}
+
+struct DegreesVisitor;
+
+impl Visitor<'_> for DegreesVisitor {
+    type Value = Degrees;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("degrees")
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Degrees, E> {
+        Ok(Degrees(value))
+    }
+
+    fn visit_f32<E: Error>(self, value: f32) -> Result<Degrees, E> {
+        Ok(Degrees((f64::from(value) * STEPS).round() / STEPS))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Degrees, E> {
+        u32::try_from(value).map(|value| Degrees(value.into())).map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Degrees, E> {
+        i32::try_from(value).map(|value| Degrees(value.into())).map_err(E::custom)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Degrees, E> {
+        value.trim().parse().map(Degrees).map_err(E::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::{IntoDeserializer, value};
+
+    use super::*;
+
+    fn degrees<'de, T>(written: T, expect: Option<f64>)
+    where
+        T: IntoDeserializer<'de, value::Error>,
+    {
+        let read = Degrees::deserialize(written.into_deserializer());
+        assert_eq!(read.ok().map(|Degrees(number)| number), expect);
+    }
+
+    #[test]
+    fn degrees_as_makers_write_them() {
+        degrees(51.5142_f64, Some(51.5142));
+        degrees(51.5142_f32, Some(51.5142));
+        degrees(-179.9999_f32, Some(-179.9999));
+        degrees(51_u32, Some(51.0));
+        degrees(51_u64, Some(51.0));
+        degrees(-9_i32, Some(-9.0));
+        degrees("-0.0931", Some(-0.0931));
+        degrees(" 12 ", Some(12.0));
+        degrees(u64::MAX, None);
+        degrees("", None);
+        degrees("51,5", None);
+        degrees("51N", None);
+        degrees(true, None);
+    }
+
+    fn place(latitude: f64, longitude: f64, expect: bool) {
+        assert_eq!(possible(latitude, longitude), expect, "{latitude} {longitude}");
+    }
+
+    #[test]
+    fn what_can_be_no_place_is_none() {
+        place(90.0, 180.0, true);
+        place(-90.0, -180.0, true);
+        place(0.0, 9.5, true);
+        place(0.0, 0.0, false);
+        place(-0.0, 0.0, false);
+        place(90.1, 0.0, false);
+        place(-90.1, 0.0, false);
+        place(1.0, 180.1, false);
+        place(1.0, -180.1, false);
+        place(f64::NAN, 1.0, false);
+        place(1.0, f64::NAN, false);
+        place(f64::INFINITY, 1.0, false);
+        place(1.0, f64::NEG_INFINITY, false);
+    }
+
+    fn city(name: &str, expect: &str) {
+        assert_eq!(clean(name), expect, "{name:?}");
+    }
+
+    #[test]
+    fn names_of_cities() {
+        city("Linköping", "Linköping");
+        city("  London\r\n", "London");
+        city("", "");
+        city("a\nb\0c\u{1b}[2J", "a\u{fffd}b\u{fffd}c\u{fffd}[2J");
+        city("<script>alert('1')</script>", "<script>alert('1')</script>");
+        city(&"x".repeat(500), &"x".repeat(128));
+        // 43 of three bytes would be one byte too many.
+        city(&"東".repeat(50), &"東".repeat(42));
+        city(&format!("{} y", "x".repeat(127)), &"x".repeat(127));
+        city(&"\u{1}".repeat(1_000), &"\u{fffd}".repeat(42));
+    }
+}

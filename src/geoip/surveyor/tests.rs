@@ -1,0 +1,240 @@
+//! Through the public face: both layouts, order of databases, swaps, hostile values.
+
+use std::{fs, path::PathBuf};
+
+use super::*;
+use crate::geoip::{GeoIp, file::tests::data};
+
+const CITY: &str = "GeoIP2-City-Test.mmdb";
+const COUNTRY: &str = "GeoIP2-Country-Test.mmdb";
+const ASN: &str = "GeoLite2-ASN-Test.mmdb";
+
+fn surveyor(names: &[&str]) -> Surveyor {
+    let paths: Vec<_> = names.iter().map(|name| data(name)).collect();
+    GeoIp::open(&paths).unwrap().surveyor()
+}
+
+fn check(surveyor: &mut Surveyor, address: &str, expect: Option<(&str, f64, f64)>) {
+    let expect =
+        expect.map(|(city, latitude, longitude)| Spot { city: city.into(), latitude, longitude });
+    assert_eq!(surveyor.spot(address.parse().unwrap()), expect.as_ref(), "{address}");
+    // The second time from memory.
+    assert_eq!(surveyor.spot(address.parse().unwrap()), expect.as_ref(), "{address}");
+}
+
+const LONDON: Option<(&str, f64, f64)> = Some(("London", 51.5142, -0.0931));
+const LINKÖPING: Option<(&str, f64, f64)> = Some(("Linköping", 58.4167, 15.6167));
+
+#[test]
+fn a_city_file_tells_spots() {
+    let mut surveyor = surveyor(&[CITY]);
+    check(&mut surveyor, "81.2.69.142", LONDON);
+    check(&mut surveyor, "89.160.20.112", LINKÖPING);
+    check(&mut surveyor, "::ffff:89.160.20.112", LINKÖPING);
+    // Coordinates without a city.
+    check(&mut surveyor, "2001:218::1", Some(("", 35.685_36, 139.753_09)));
+    check(&mut surveyor, "8.8.8.8", None);
+    check(&mut surveyor, "192.168.1.1", None);
+    check(&mut surveyor, "fe80::1", None);
+}
+
+#[test]
+fn other_files_tell_none() {
+    for names in [&[][..], &[COUNTRY], &[ASN]] {
+        let mut surveyor = surveyor(names);
+        check(&mut surveyor, "81.2.69.142", None);
+        assert!(surveyor.databases.is_empty(), "{names:?} would be asked for nothing");
+    }
+    check(&mut surveyor(&[COUNTRY, ASN, CITY]), "81.2.69.142", LONDON);
+}
+
+/// A value of a database's record.
+#[derive(Clone, Copy)]
+enum Value {
+    Text(&'static str),
+    Double(f64),
+    Float(f32),
+    Whole(u32),
+    Short(u16),
+    Long(u64),
+}
+
+/// A database of one flat record that stands for the upper half of the IPv4 addresses.
+fn flat(latitude: &Value, longitude: &Value, city: &Value) -> Vec<u8> {
+    fn text(bytes: &mut Vec<u8>, text: &str) {
+        let length = u8::try_from(text.len()).unwrap();
+        match length {
+            0..29 => bytes.push(0x40 | length),
+            _ => bytes.extend([0x5d, length - 29]),
+        }
+        bytes.extend(text.as_bytes());
+    }
+    fn value(bytes: &mut Vec<u8>, name: &str, value: &Value) {
+        text(bytes, name);
+        match value {
+            Value::Text(value) => text(bytes, value),
+            Value::Double(value) => {
+                bytes.push(0x68);
+                bytes.extend(value.to_be_bytes());
+            }
+            Value::Float(value) => {
+                bytes.extend([0x04, 0x08]);
+                bytes.extend(value.to_be_bytes());
+            }
+            Value::Whole(value) => {
+                bytes.push(0xc4);
+                bytes.extend(value.to_be_bytes());
+            }
+            Value::Short(value) => {
+                bytes.push(0xa2);
+                bytes.extend(value.to_be_bytes());
+            }
+            Value::Long(value) => {
+                bytes.extend([0x08, 0x02]);
+                bytes.extend(value.to_be_bytes());
+            }
+        }
+    }
+    // One node: to the left nothing, which is the number of nodes; to the right the first record,
+    // which is 16 more.
+    let mut bytes = vec![0, 0, 1, 0, 0, 17];
+    bytes.extend([0; 16]);
+    bytes.push(0xe4);
+    value(&mut bytes, "country_code", &Value::Text("FR"));
+    value(&mut bytes, "city", city);
+    value(&mut bytes, "latitude", latitude);
+    value(&mut bytes, "longitude", longitude);
+    bytes.extend(b"\xab\xcd\xefMaxMind.com");
+    bytes.push(0xe9);
+    text(&mut bytes, "languages");
+    bytes.extend([0x00, 0x04]);
+    text(&mut bytes, "description");
+    bytes.push(0xe0);
+    value(&mut bytes, "database_type", &Value::Text("flat"));
+    for (name, number) in [
+        ("node_count", Value::Whole(1)),
+        ("record_size", Value::Short(24)),
+        ("ip_version", Value::Short(4)),
+        ("binary_format_major_version", Value::Short(2)),
+        ("binary_format_minor_version", Value::Short(0)),
+        ("build_epoch", Value::Long(1)),
+    ] {
+        value(&mut bytes, name, &number);
+    }
+    bytes
+}
+
+/// What a database with these values tells.
+fn told(latitude: Value, longitude: Value, city: Value) -> Option<Spot> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flat.mmdb");
+    fs::write(&path, flat(&latitude, &longitude, &city)).unwrap();
+    let mut surveyor = GeoIp::open(&[path]).unwrap().surveyor();
+    surveyor.spot("193.0.6.139".parse().unwrap()).cloned()
+}
+
+fn flat_tells(latitude: Value, longitude: Value, city: Value, expect: (&str, f64, f64)) {
+    let (city_name, north, east) = expect;
+    let expect = Spot { city: city_name.into(), latitude: north, longitude: east };
+    assert_eq!(told(latitude, longitude, city), Some(expect));
+}
+
+#[test]
+fn a_flat_file_tells_spots_as_numbers_and_as_text() {
+    use Value::{Double, Float, Text, Whole};
+    let paris = ("Paris", 48.8566, 2.3522);
+    flat_tells(Double(48.8566), Double(2.3522), Text("Paris"), paris);
+    flat_tells(Float(48.8566), Float(2.3522), Text("Paris"), paris);
+    flat_tells(Text("48.8566"), Text("2.3522"), Text("Paris"), paris);
+    flat_tells(Whole(48), Whole(2), Text(""), ("", 48.0, 2.0));
+    flat_tells(Whole(48), Whole(2), Whole(7), ("", 48.0, 2.0));
+    flat_tells(Whole(48), Whole(2), Text("<b>\u{7}"), ("<b>\u{fffd}", 48.0, 2.0));
+}
+
+#[test]
+fn impossible_values_tell_no_spot() {
+    use Value::{Double, Float, Text, Whole};
+    assert_eq!(told(Double(f64::NAN), Double(2.0), Text("x")), None);
+    assert_eq!(told(Double(1.0), Float(f32::INFINITY), Text("x")), None);
+    assert_eq!(told(Text("NaN"), Text("2"), Text("x")), None);
+    assert_eq!(told(Text("inf"), Text("2"), Text("x")), None);
+    assert_eq!(told(Whole(91), Whole(2), Text("x")), None);
+    assert_eq!(told(Whole(1), Whole(181), Text("x")), None);
+    assert_eq!(told(Text(""), Text(""), Text("x")), None);
+    assert_eq!(told(Whole(0), Double(0.0), Text("x")), None);
+}
+
+#[test]
+fn the_first_file_with_coordinates_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine.mmdb");
+    let point = Value::Whole(7);
+    fs::write(&mine, flat(&point, &point, &Value::Text("Mine"))).unwrap();
+    let first = |paths: &[PathBuf]| {
+        let mut surveyor = GeoIp::open(paths).unwrap().surveyor();
+        // In both, and in one only.
+        let both = surveyor.spot("216.160.83.56".parse().unwrap()).cloned();
+        let one = surveyor.spot("193.0.6.139".parse().unwrap()).cloned();
+        (both.map(|spot| spot.city), one.map(|spot| spot.city))
+    };
+    let (mine_told, other) = (Some("Mine".into()), Some("Milton".into()));
+    assert_eq!(first(&[mine.clone(), data(CITY)]), (mine_told.clone(), mine_told.clone()));
+    assert_eq!(first(&[data(CITY), mine]), (other, mine_told));
+}
+
+#[test]
+fn a_replaced_file_is_taken_while_a_surveyor_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("geo.mmdb");
+    let put = |bytes: &[u8]| {
+        let new = folder.path().join("new");
+        fs::write(&new, bytes).unwrap();
+        fs::rename(new, &path).unwrap();
+    };
+    put(&fs::read(data(COUNTRY)).unwrap());
+    let geoip = GeoIp::open(std::slice::from_ref(&path)).unwrap();
+    let mut surveyor = geoip.surveyor();
+    check(&mut surveyor, "81.2.69.142", None);
+
+    let city = fs::read(data(CITY)).unwrap();
+    put(&city);
+    geoip.check();
+    geoip.check();
+    check(&mut surveyor, "81.2.69.142", None);
+    surveyor.refresh();
+    check(&mut surveyor, "81.2.69.142", LONDON);
+    assert!(surveyor.answers.is_none());
+
+    // The same file larger than a processor's cache: answers are remembered by address.
+    let place = city.windows(14).rposition(|it| it == b"\xab\xcd\xefMaxMind.com").unwrap();
+    let mut large = city[..place].to_vec();
+    large.resize(17 << 20, 0);
+    large.extend(&city[place..]);
+    put(&large);
+    geoip.check();
+    geoip.check();
+    surveyor.refresh();
+    assert!(surveyor.answers.is_some());
+    check(&mut surveyor, "81.2.69.142", LONDON);
+    check(&mut surveyor, "89.160.20.112", LINKÖPING);
+    check(&mut surveyor, "10.0.0.1", None);
+
+    geoip.reload(&[data(ASN)]).unwrap();
+    surveyor.refresh();
+    check(&mut surveyor, "81.2.69.142", None);
+}
+
+/// The whole DB-IP city database, where it is: it is too large for the repository.
+#[test]
+#[ignore = "needs NFLOG_EXPORTER_CITY_DATABASE, a path to a city database"]
+fn a_real_city_database_tells_spots() {
+    let path = std::env::var_os("NFLOG_EXPORTER_CITY_DATABASE").unwrap();
+    let mut surveyor = GeoIp::open(&[path.into()]).unwrap().surveyor();
+    let told = (0..100_000_u32)
+        .filter(|number| {
+            let address = std::net::Ipv4Addr::from_bits(number.wrapping_mul(0x9e37_79b9));
+            surveyor.spot(address.into()).is_some_and(|spot| !spot.city.is_empty())
+        })
+        .count();
+    assert!(told > 50_000, "{told} of 100,000 addresses have a city");
+}

@@ -1,0 +1,305 @@
+//! The delivery: a thread that brings the spool's rows to the database, exactly once, in order.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+
+use super::{
+    account::Dropped,
+    queue::Queue,
+    shared::SharedSpool,
+    spool::{Portion, Spool},
+    store::{Batch, Store, StoreError, Upkeep, Writer},
+    target::Target,
+    tell::{Seldom, Trouble},
+};
+
+/// Rows of one transaction at most: enough to share the cost of a commit among many.
+const MOST: usize = 10_000;
+
+/// Rows of one transaction at least, after it took too long.
+const LEAST: usize = 100;
+
+/// How long the database may take for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long it may take for the schema.
+const PREPARE: Duration = Duration::from_secs(60);
+
+/// How long it may take for a transaction or an answer.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// How long it may take to keep house; rows wait in the spool meanwhile.
+const UPKEEP: Duration = Duration::from_secs(120);
+
+/// How often the database is asked for a sign of life when there are no rows.
+const PING: Duration = Duration::from_secs(5);
+
+/// How often house is kept.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// How soon more of it is done when it was too much for once: rows go first.
+const UPKEEP_PAUSE: Duration = Duration::from_millis(100);
+
+/// Waits between attempts to reach the database grow from the first to the last of these.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// What the delivery works with.
+pub(super) struct Delivery {
+    queue: Queue,
+    spool: SharedSpool,
+    appended: Arc<Notify>,
+    target: Target,
+    upkeep: Upkeep,
+    /// Turns true when nothing is appended any more: then it ends as soon as the spool is empty.
+    ending: watch::Receiver<bool>,
+    /// Rows of one transaction now.
+    most: usize,
+    upkeep_due: Instant,
+    trouble: Trouble,
+    house: Trouble,
+    refusals: Seldom,
+}
+
+impl Delivery {
+    /// From the spool to the target; told by `appended` that there are rows.
+    pub(super) fn new(
+        (queue, spool, appended): (Queue, SharedSpool, Arc<Notify>),
+        (target, upkeep): (Target, Upkeep),
+        ending: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            queue,
+            spool,
+            appended,
+            target,
+            upkeep,
+            ending,
+            most: MOST,
+            upkeep_due: Instant::now(),
+            trouble: Trouble::new("mirror"),
+            house: Trouble::new("mirror, retention and partitions"),
+            refusals: Seldom::default(),
+        }
+    }
+
+    /// Delivers until told to end and the spool is empty. Never gives up: who cannot wait, drops it.
+    pub(super) async fn run<S: Store>(mut self) {
+        let mut wait = RETRY.0;
+        loop {
+            let began = Instant::now();
+            let Err(error) = self.session::<S>().await else { return };
+            self.queue.tell_up(false);
+            let told = format!("{}: {error}; rows wait in the spool", self.target);
+            self.trouble.tell(Some(&told), "");
+            if began.elapsed() > RETRY.1 {
+                wait = RETRY.0;
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(RETRY.1);
+        }
+    }
+
+    /// One connection's worth of deliveries.
+    async fn session<S: Store>(&mut self) -> Result<(), StoreError> {
+        let mut store = within(CONNECT, "a connection", S::connect(&self.target)).await?;
+        within(PREPARE, "the schema", store.prepare()).await?;
+        let mut writer = self.resume(&mut store, None).await?;
+        if self.spool.with(|spool| spool.waiting()) == 0 {
+            self.is_well();
+        }
+        loop {
+            if self.upkeep_due <= Instant::now() {
+                self.keep_house(&mut store).await?;
+            }
+            let portion = self.spool.with(|spool| spool.next(self.most));
+            match portion {
+                Some(portion) if portion.writer == writer => {
+                    match self.deliver(&mut store, portion).await {
+                        // Another connection of ours got through after all.
+                        Err(StoreError::Moved) => {
+                            let before = self.spool.with(|spool| spool.position());
+                            writer = self.resume(&mut store, Some(writer)).await?;
+                            if self.spool.with(|spool| spool.position()) == before {
+                                let why = "nflog_writers does not let this writer's position move";
+                                return Err(StoreError::Unavailable(why.into()));
+                            }
+                        }
+                        delivered => delivered?,
+                    }
+                }
+                Some(_) => writer = self.resume(&mut store, Some(writer)).await?,
+                None if *self.ending.borrow() => {
+                    if self.spool.with(|spool| spool.waiting()) == 0 {
+                        within(ANSWER, "an answer", store.forget(&writer)).await?;
+                    }
+                    return Ok(());
+                }
+                None => self.rest(&mut store).await?,
+            }
+        }
+    }
+
+    /// Asks the database how far it got with the writer whose rows come next, and passes over what it
+    /// holds already: commits whose answers were lost. The `last` writer is forgotten when it is over.
+    async fn resume<S: Store>(
+        &mut self,
+        store: &mut S,
+        mut last: Option<Writer>,
+    ) -> Result<Writer, StoreError> {
+        loop {
+            let (writer, known) = self.spool.with(|spool| spool.position());
+            if let Some(over) = last.filter(|last| *last != writer) {
+                // Lest a loss of power brings rows back to a database that forgot who wrote them.
+                self.spool.with(Spool::sync);
+                within(ANSWER, "an answer", store.forget(&over)).await?;
+            }
+            let held = within(ANSWER, "an answer", store.position(&writer, known)).await?;
+            if held <= known {
+                return Ok(writer);
+            }
+            let rows = self.settle(&writer, held, 0);
+            tracing::info!(rows, "mirror: the database held rows whose commit was not answered");
+            last = Some(writer);
+        }
+    }
+
+    /// Writes a portion, in transactions of [`Self::most`] rows. Rows that the database refuses are
+    /// found by halving, and dropped alone.
+    async fn deliver<S: Store>(
+        &mut self,
+        store: &mut S,
+        portion: Portion,
+    ) -> Result<(), StoreError> {
+        let Portion { writer, from, to, rows, .. } = portion;
+        let count = rows.len();
+        // A portion has rows without a gap, or none: numbers that are lost.
+        let number = |index: usize| to - (count - index) as u64;
+        let mut parts: Vec<_> = (0..count.max(1))
+            .step_by(self.most)
+            .map(|start| start..(start + self.most).min(count))
+            .rev()
+            .collect();
+        let mut position = from;
+        while let Some(part) = parts.pop() {
+            let batch = Batch { from: position, to: number(part.end), rows: &rows[part.clone()] };
+            let refused = match within(ANSWER, "a transaction", store.write(&writer, batch)).await {
+                Ok(()) => false,
+                Err(StoreError::Refused(_)) if part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    parts.push(middle..part.end);
+                    parts.push(part.start..middle);
+                    continue;
+                }
+                Err(StoreError::Refused(why)) => {
+                    let over = Batch { rows: &[], ..batch };
+                    within(ANSWER, "a transaction", store.write(&writer, over)).await?;
+                    if self.refusals.worth_a_line() {
+                        tracing::error!("mirror: {} refuses a row, dropped: {why}", self.target);
+                    }
+                    true
+                }
+                Err(error) => {
+                    // A slow database gets less at a time, so that something gets through.
+                    self.most = (self.most / 2).max(LEAST);
+                    return Err(error);
+                }
+            };
+            self.settle(&writer, batch.to, u64::from(refused));
+            position = batch.to;
+        }
+        self.most = (self.most + self.most / 4).min(MOST);
+        self.is_well();
+        Ok(())
+    }
+
+    /// The database takes rows, or answers while there are none. A connection alone does not tell: a
+    /// table may be locked behind it.
+    fn is_well(&mut self) {
+        self.queue.tell_up(true);
+        self.trouble.tell(None, &format!("mirror: {} takes rows again", self.target));
+    }
+
+    /// The database holds all of this writer's rows before `to`, but for so many that it refused:
+    /// they leave the spool and are booked. Returns how many it holds of those.
+    fn settle(&self, writer: &Writer, to: u64, refused: u64) -> u64 {
+        self.spool.with(|spool| {
+            let waiting = spool.waiting();
+            let delivered = spool.delivered(writer, to);
+            let lost = waiting - spool.waiting() - delivered;
+            self.queue.book(|account| {
+                account.lose(lost, Dropped::SpoolCorrupt);
+                account.lose(refused, Dropped::Refused);
+                account.write(delivered - refused);
+            });
+            if lost > 0 {
+                tracing::error!(
+                    rows = lost,
+                    "mirror: rows in the spool cannot be read back, its files are damaged"
+                );
+            }
+            delivered - refused
+        })
+    }
+
+    /// Waits for rows, and asks for a sign of life now and then.
+    async fn rest<S: Store>(&mut self, store: &mut S) -> Result<(), StoreError> {
+        let upkeep = self.upkeep_due.saturating_duration_since(Instant::now());
+        tokio::select! {
+            () = self.appended.notified() => Ok(()),
+            // An error is a mirror that is gone: it told to end before.
+            _ = self.ending.changed() => Ok(()),
+            () = sleep(upkeep.min(PING)) => {
+                within(ANSWER, "a sign of life", store.ping()).await?;
+                self.is_well();
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes partitions ahead and drops what is over. Trouble with it keeps no row from being written.
+    async fn keep_house<S: Store>(&mut self, store: &mut S) -> Result<(), StoreError> {
+        // Also when it fails, so that it is not tried at each new connection.
+        self.upkeep_due = Instant::now() + UPKEEP_INTERVAL;
+        let kept =
+            within(UPKEEP, "retention", store.maintain(&self.upkeep, SystemTime::now())).await;
+        let done = match kept {
+            Ok(done) => done,
+            Err(error) => {
+                self.house.tell(Some(&format!("{}: {error}", self.target)), "");
+                return Err(error);
+            }
+        };
+        if !done.dropped.is_empty() {
+            tracing::info!(dropped = %done.dropped.join(" "), "mirror: dropped what is over");
+        }
+        if done.unfinished {
+            self.upkeep_due = Instant::now() + UPKEEP_PAUSE;
+        }
+        if done.warnings.is_empty() {
+            self.queue.tell_upkeep();
+            self.house.tell(None, "mirror: retention and partitions work again");
+        } else {
+            self.house.tell(Some(&done.warnings.join("; ")), "");
+        }
+        Ok(())
+    }
+}
+
+/// Gives a call its time. One that takes longer is dropped, and its connection with it.
+async fn within<T>(
+    time: Duration,
+    what: &str,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(time, call).await.unwrap_or_else(|_| {
+        Err(StoreError::Unavailable(format!("{what} takes longer than {} s", time.as_secs())))
+    })
+}

@@ -1,0 +1,125 @@
+//! The feeder: a thread that makes rows of queued events and appends them to the spool.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::{
+    account::Dropped,
+    anonymize::Anonymizer,
+    queue::{Queue, Taken, now},
+    row::Row,
+    scribe::Scribe,
+    select::{Filtered, Selector},
+    shared::SharedSpool,
+    spool::SpoolRefusal,
+    tell::{Seldom, Trouble},
+};
+use crate::event::Event;
+
+/// Rows of one frame of the spool.
+const FRAME: usize = 4_096;
+
+/// Rows that have waited so long are worth the disk's effort to keep them through a loss of power, once
+/// in that time; most are in the database before.
+const SYNC_AFTER: Duration = Duration::from_secs(1);
+
+/// What the feeder works with.
+pub(super) struct Feeder {
+    pub(super) queue: Queue,
+    pub(super) selector: Selector,
+    pub(super) scribe: Scribe,
+    pub(super) anonymizer: Anonymizer,
+    pub(super) spool: SharedSpool,
+    /// Told whenever rows were appended.
+    pub(super) appended: Arc<Notify>,
+    pub(super) trouble: Trouble,
+    /// When the disk was last asked to keep rows.
+    pub(super) synced: Instant,
+}
+
+impl Feeder {
+    /// Runs until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let mut events = Vec::new();
+        let mut rows = Vec::with_capacity(FRAME);
+        let mut refusals = Seldom::default();
+        loop {
+            match self.queue.take(&mut events) {
+                Taken::Events => {}
+                Taken::Nothing => {
+                    self.look_after_spool();
+                    continue;
+                }
+                Taken::End => break,
+            }
+            for some in events.chunks(FRAME) {
+                self.feed(some, &mut rows, &mut refusals);
+            }
+            self.queue.looked();
+            self.scribe.refresh();
+            self.look_after_spool();
+        }
+        self.look_after_spool();
+    }
+
+    /// Makes rows of some events and appends them.
+    fn feed(&mut self, events: &[Event], rows: &mut Vec<Row>, refusals: &mut Seldom) {
+        rows.clear();
+        let mut filtered = [0; Filtered::ALL.len()];
+        for event in events {
+            match self.selector.pick(event) {
+                Ok(()) => {
+                    let mut row = self.scribe.row(event, self.selector.weight());
+                    self.anonymizer.apply(&mut row);
+                    rows.push(row);
+                }
+                Err(reason) => filtered[reason as usize] += 1,
+            }
+        }
+        let appended = self.spool.with(|spool| {
+            let appended = spool.append(rows, now());
+            match &appended {
+                Ok(()) => self.queue.book(|account| account.spool(rows.len(), filtered)),
+                Err(refusal) => {
+                    let reason = reason(refusal);
+                    self.queue.book(|account| account.refuse(rows.len(), filtered, reason));
+                }
+            }
+            appended
+        });
+        match appended {
+            Ok(()) => self.appended.notify_one(),
+            Err(refusal) if refusals.worth_a_line() => tracing::error!(
+                reason = reason(&refusal).name(),
+                "mirror: rows are dropped, the counters go on: {refusal}, and the database takes \
+                 them too slowly or not at all"
+            ),
+            Err(_) => {}
+        }
+    }
+
+    /// Keeps what waits, and tells how the spool stands.
+    fn look_after_spool(&mut self) {
+        let due = self.synced.elapsed() > SYNC_AFTER;
+        let trouble = self.spool.with(|spool| {
+            let waited = spool.oldest().map_or(0, |since| now().saturating_sub(since));
+            if due && Duration::from_micros(waited) > SYNC_AFTER {
+                spool.sync();
+                self.synced = Instant::now();
+            }
+            spool.trouble().map(str::to_owned)
+        });
+        self.trouble.tell(trouble.as_deref(), "mirror: the spool works again");
+    }
+}
+
+fn reason(refusal: &SpoolRefusal) -> Dropped {
+    match refusal {
+        SpoolRefusal::Full => Dropped::SpoolFull,
+        SpoolRefusal::Failed(_) => Dropped::SpoolFailed,
+    }
+}

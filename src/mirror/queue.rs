@@ -1,0 +1,186 @@
+//! The queue from the reader to the feeder: whole batches handed over under one short lock.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::account::Account;
+use crate::event::Event;
+
+/// Most events that wait, some 20 MB: more than two seconds of 50,000 packets a second.
+pub const CAPACITY: usize = 131_072;
+
+/// As many events are worth a batch of rows, however young they are.
+const FULL: usize = 4_096;
+
+/// So long an event waits for others, at most.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The feeder looks around so often when nothing comes.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The reader's handle to the mirror, and everybody's to its account. Nobody holds its lock for more
+/// than a copy of a batch.
+#[derive(Clone, Debug)]
+pub struct Queue(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: Vec<Event>,
+    /// When the first of them was offered.
+    since: Option<(Instant, u64)>,
+    /// When the first of those was offered that the feeder is looking at, microseconds since 1970.
+    taken_since: Option<u64>,
+    /// When the oldest row in the spool was appended, microseconds since 1970.
+    spooled_since: Option<u64>,
+    closed: bool,
+    figures: Figures,
+}
+
+/// The mirror at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Where every row is.
+    pub account: Account,
+    /// Whether the database took what it was last given, or answered when there was nothing.
+    pub up: bool,
+    /// Age of the oldest packet that the database does not hold yet; 0 when it holds them all.
+    pub lag: Duration,
+    /// Bytes of the spool on disk.
+    pub spool_size: u64,
+    /// Most bytes it may have.
+    pub spool_limit: u64,
+    /// When the database's house was last kept without trouble, seconds since 1970; 0 for never.
+    pub upkeep_timestamp: u64,
+}
+
+/// What the feeder finds in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Events, moved into the feeder's buffer.
+    Events,
+    /// Nothing for a while.
+    Nothing,
+    /// Nothing, and nothing will come.
+    End,
+}
+
+impl Queue {
+    /// An empty queue in front of a spool of so many bytes.
+    pub(super) fn new(spool_limit: u64) -> Self {
+        let figures = Figures { spool_limit, ..Figures::default() };
+        let state = Mutex::new(State { figures, ..State::default() });
+        Self(Arc::new(Shared { state, filled: Condvar::new() }))
+    }
+
+    /// Offers a batch to the mirror. Never waits for it: what does not fit is dropped and counted.
+    pub fn offer(&self, batch: &[Event]) {
+        if batch.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        let taken = batch.len().min(CAPACITY - state.events.len());
+        state.events.extend_from_slice(&batch[..taken]);
+        state.figures.account.offer(batch.len(), taken);
+        let first = state.since.is_none();
+        state.since.get_or_insert_with(|| (Instant::now(), now()));
+        if first || state.events.len() >= FULL {
+            drop(state);
+            self.0.filled.notify_one();
+        }
+    }
+
+    /// The mirror as it stands.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let state = self.lock();
+        let queued = state.since.map(|(_, since)| since);
+        let oldest = [queued, state.taken_since, state.spooled_since].into_iter().flatten().min();
+        let lag = oldest.map_or(0, |since| now().saturating_sub(since));
+        Figures { lag: Duration::from_micros(lag), ..state.figures }
+    }
+
+    /// No event comes any more: what is here is taken, then the feeder ends.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.0.filled.notify_all();
+    }
+
+    /// Waits for enough events, or until the oldest has waited long enough, and swaps them for the
+    /// `emptied` buffer. They stay queued in the account until told otherwise.
+    pub(super) fn take(&self, emptied: &mut Vec<Event>) -> Taken {
+        emptied.clear();
+        if emptied.capacity() > 4 * FULL {
+            // What a burst took is given back.
+            *emptied = Vec::new();
+        }
+        let began = Instant::now();
+        let mut state = self.lock();
+        loop {
+            let ready = state.events.len() >= FULL || state.closed;
+            let wait = match state.since {
+                Some((since, _)) => PATIENCE.saturating_sub(since.elapsed()),
+                None => IDLE.saturating_sub(began.elapsed()),
+            };
+            if ready || wait.is_zero() {
+                break;
+            }
+            state = match self.0.filled.wait_timeout(state, wait) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        if state.events.is_empty() {
+            return if state.closed { Taken::End } else { Taken::Nothing };
+        }
+        std::mem::swap(&mut state.events, emptied);
+        state.taken_since = state.since.take().map(|(_, since)| since);
+        Taken::Events
+    }
+
+    /// Everything that was taken has been looked at, and stands elsewhere in the account.
+    pub(super) fn looked(&self) {
+        self.lock().taken_since = None;
+    }
+
+    /// Books a change.
+    pub(super) fn book(&self, change: impl FnOnce(&mut Account)) {
+        change(&mut self.lock().figures.account);
+    }
+
+    /// Tells how the spool stands.
+    pub(super) fn tell_spool(&self, size: u64, since: Option<u64>) {
+        let mut state = self.lock();
+        state.figures.spool_size = size;
+        state.spooled_since = since;
+    }
+
+    /// Tells whether the database takes rows.
+    pub(super) fn tell_up(&self, up: bool) {
+        self.lock().figures.up = up;
+    }
+
+    /// Tells that the database's house was kept.
+    pub(super) fn tell_upkeep(&self) {
+        self.lock().figures.upkeep_timestamp = now() / 1_000_000;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each change is whole when its guard goes, but for a panic within: then the account may be
+        // off by one batch, and the reader goes on.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Microseconds since 1970; 0 for a clock set before.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

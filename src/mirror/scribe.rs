@@ -1,0 +1,106 @@
+//! The scribe: writes an event as a row, with everything that is looked up for it.
+
+use compact_str::CompactString;
+
+use super::{per_name::PerName, row::Row};
+use crate::{
+    event::{Direction, Event, NameId, Names},
+    geoip::{Country, Surveyor},
+    packet::{Addresses, Transport},
+};
+
+/// Makes rows, for one thread.
+#[derive(Debug)]
+pub struct Scribe {
+    texts: PerName<CompactString>,
+    surveyor: Surveyor,
+}
+
+impl Scribe {
+    /// For events whose names are of this table.
+    #[must_use]
+    pub fn new(names: Names, surveyor: Surveyor) -> Self {
+        Self { texts: PerName::new(names), surveyor }
+    }
+
+    /// Turns to the newest databases; to be called once a batch.
+    #[inline]
+    pub fn refresh(&mut self) {
+        self.surveyor.refresh();
+    }
+
+    /// The row of an event that stands for `weight` packets. Takes no lock but for a name that is
+    /// new. A packet that could not be read gives a row with what is known of it.
+    #[must_use]
+    pub fn row(&mut self, event: &Event, weight: u32) -> Row {
+        let headers = &event.headers;
+        let addresses = headers.addresses;
+        let (ip_version, source, destination) = match addresses {
+            Some(it @ Addresses::V4 { .. }) => (Some(4), Some(it.source()), Some(it.destination())),
+            Some(it @ Addresses::V6 { .. }) => (Some(6), Some(it.source()), Some(it.destination())),
+            None => (None, None, None),
+        };
+        let ports = headers.transport.ports();
+        let (tcp_flags, icmp) = match headers.transport {
+            Transport::Tcp { flags, .. } => (Some(flags), None),
+            Transport::Icmp { kind, code } => (None, Some((kind, code))),
+            Transport::None | Transport::Ports { .. } => (None, None),
+        };
+        // The end whose place the event has.
+        let remote = match event.direction {
+            Some(Direction::Out) => destination,
+            _ => source,
+        };
+        let (city, point) = match remote.and_then(|address| self.surveyor.spot(address)) {
+            Some(spot) => (spot.city.clone(), Some((spot.latitude, spot.longitude))),
+            None => (CompactString::default(), centre(event.place.country)),
+        };
+        Row {
+            time: event.time,
+            group: event.group,
+            prefix: self.text(event.prefix),
+            hook: event.hook,
+            direction: event.direction,
+            in_device: self.text(event.in_device),
+            out_device: self.text(event.out_device),
+            mark: event.mark,
+            uid: event.uid,
+            hardware_address: event.hardware_address,
+            ip_version,
+            source,
+            destination,
+            protocol: headers.protocol,
+            length: headers.length,
+            captured_length: event.captured_length,
+            ttl: addresses.map(|_| headers.ttl),
+            source_port: ports.map(|(source, _)| source),
+            destination_port: ports.map(|(_, destination)| destination),
+            tcp_flags,
+            icmp_type: icmp.map(|(kind, _)| kind),
+            icmp_code: icmp.map(|(_, code)| code),
+            flaw: headers.flaw,
+            country: CompactString::const_new(event.place.country.code()),
+            city,
+            latitude: point.map(|(latitude, _)| latitude),
+            longitude: point.map(|(_, longitude)| longitude),
+            asn: Some(event.place.asn).filter(|&asn| asn != 0),
+            weight,
+        }
+    }
+
+    #[inline]
+    fn text(&mut self, id: NameId) -> CompactString {
+        self.texts.get(id, |text| text.into()).clone()
+    }
+}
+
+/// Where the table puts a country.
+fn centre(country: Country) -> Option<(f64, f64)> {
+    match country {
+        Country::Known(id) => Some((id.info().latitude, id.info().longitude)),
+        Country::Private | Country::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,248 @@
+//! Each field of a row, from the bytes of a packet on.
+
+use std::net::IpAddr;
+
+use super::*;
+use crate::{
+    event::{HardwareAddress, Hook, Interner, Named},
+    geoip::{GeoIp, Place},
+    packet::{self, Flaw},
+};
+
+/// A packet that the kernel said little of, with the place that `geoip` gives its source.
+pub(in crate::mirror) fn event(payload: &[u8], geoip: &GeoIp) -> Event {
+    let headers = packet::decode(payload, None, 1500);
+    let unknown = Place { country: Country::Unknown, asn: 0 };
+    let source = headers.addresses.map(Addresses::source);
+    Event {
+        time: 1_700_000_000_123_456,
+        group: 7,
+        prefix: NameId::EMPTY,
+        in_device: NameId::EMPTY,
+        out_device: NameId::EMPTY,
+        hook: None,
+        direction: None,
+        mark: 0,
+        uid: None,
+        hardware_address: HardwareAddress::default(),
+        captured_length: u32::try_from(payload.len()).unwrap(),
+        headers,
+        place: source.map_or(unknown, |address| geoip.locator().locate(address)),
+    }
+}
+
+/// An IP packet of 20 bytes behind its header, of which the first are these.
+pub(in crate::mirror) fn packet(
+    source: &str,
+    destination: &str,
+    protocol: u8,
+    head: &[u8],
+) -> Vec<u8> {
+    let mut bytes;
+    match (source.parse().unwrap(), destination.parse().unwrap()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            bytes = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 57, protocol, 0, 0];
+            bytes.extend(source.octets());
+            bytes.extend(destination.octets());
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            bytes = vec![0x60, 0, 0, 0, 0, 20, protocol, 58];
+            bytes.extend(source.octets());
+            bytes.extend(destination.octets());
+        }
+        _ => panic!("one IP version"),
+    }
+    let whole = bytes.len() + 20;
+    bytes.extend(head);
+    // A TCP header says its own length.
+    bytes.resize(whole, 0x50);
+    bytes
+}
+
+/// A TCP header's ports, numbers, length and flags.
+pub(in crate::mirror) const SYN: [u8; 14] = [0x9c, 0x40, 0, 22, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x02];
+
+pub(in crate::mirror) fn geoip() -> GeoIp {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/geoip/");
+    let names = ["GeoIP2-City-Test.mmdb", "GeoLite2-ASN-Test.mmdb"];
+    GeoIp::open(&names.map(|name| format!("{data}{name}").into())).unwrap()
+}
+
+fn row(event: &Event) -> Row {
+    Scribe::new(Names::default(), geoip().surveyor()).row(event, 1)
+}
+
+/// The row of nothing but a packet that came from London.
+fn plain() -> Row {
+    Row {
+        time: 1_700_000_000_123_456,
+        group: 7,
+        prefix: "".into(),
+        hook: None,
+        direction: None,
+        in_device: "".into(),
+        out_device: "".into(),
+        mark: 0,
+        uid: None,
+        hardware_address: HardwareAddress::default(),
+        ip_version: Some(4),
+        source: Some("81.2.69.142".parse().unwrap()),
+        destination: Some("10.0.0.1".parse().unwrap()),
+        protocol: Some(6),
+        length: 40,
+        captured_length: 40,
+        ttl: Some(57),
+        source_port: Some(40_000),
+        destination_port: Some(22),
+        tcp_flags: Some(2),
+        icmp_type: None,
+        icmp_code: None,
+        flaw: None,
+        country: "GB".into(),
+        city: "London".into(),
+        latitude: Some(51.5142),
+        longitude: Some(-0.0931),
+        asn: None,
+        weight: 1,
+    }
+}
+
+#[test]
+fn what_a_packet_says() {
+    let geoip = geoip();
+    let check = |packet: &[u8], expect: Row| assert_eq!(row(&event(packet, &geoip)), expect);
+    let base = || packet("81.2.69.142", "10.0.0.1", 6, &SYN);
+    check(&base(), plain());
+    let no_flags = Row { tcp_flags: None, ..plain() };
+    let udp = packet("81.2.69.142", "10.0.0.1", 17, &[0x9c, 0x40, 0, 22, 0, 20]);
+    check(&udp, Row { protocol: Some(17), ..no_flags.clone() });
+    let no_ports = Row { source_port: None, destination_port: None, ..no_flags };
+    let icmp = packet("81.2.69.142", "10.0.0.1", 1, &[8, 3]);
+    let (icmp_type, icmp_code) = (Some(8), Some(3));
+    check(&icmp, Row { protocol: Some(1), icmp_type, icmp_code, ..no_ports.clone() });
+    let gre = packet("81.2.69.142", "10.0.0.1", 47, &[]);
+    check(&gre, Row { protocol: Some(47), ..no_ports.clone() });
+    let cut = &base()[..22];
+    let flaw = Some(Flaw::Truncated);
+    check(cut, Row { captured_length: 22, flaw, ..no_ports.clone() });
+    let six = packet("2001:218::1", "2001:db8::1", 6, &SYN);
+    check(
+        &six,
+        Row {
+            ip_version: Some(6),
+            source: "2001:218::1".parse().ok(),
+            destination: "2001:db8::1".parse().ok(),
+            length: 60,
+            captured_length: 60,
+            ttl: Some(58),
+            country: "JP".into(),
+            city: "".into(),
+            latitude: Some(35.685_36),
+            longitude: Some(139.753_09),
+            ..plain()
+        },
+    );
+}
+
+#[test]
+fn a_packet_that_cannot_be_read_is_a_row_too() {
+    let check = |packet: &[u8], flaw| {
+        let expect = Row {
+            ip_version: None,
+            source: None,
+            destination: None,
+            protocol: None,
+            length: 1500,
+            captured_length: u32::try_from(packet.len()).unwrap(),
+            ttl: None,
+            source_port: None,
+            destination_port: None,
+            tcp_flags: None,
+            flaw: Some(flaw),
+            country: "unknown".into(),
+            city: "".into(),
+            latitude: None,
+            longitude: None,
+            ..plain()
+        };
+        assert_eq!(row(&event(packet, &geoip())), expect);
+    };
+    check(&[], Flaw::Truncated);
+    check(&[0x45, 0, 0], Flaw::Truncated);
+    check(&[0, 1, 8, 0], Flaw::NotIp);
+}
+
+#[test]
+fn what_the_kernel_says() {
+    let mut interner = Interner::new(Names::default());
+    let mut scribe = Scribe::new(interner.names(), geoip().surveyor());
+    let long = "é".repeat(100);
+    for (prefix, text) in [
+        ("drop: ", "drop:"),
+        ("'; DROP TABLE packets; --", "'; DROP TABLE packets; --"),
+        (&long, &long[..128]),
+    ] {
+        let event = Event {
+            prefix: interner.intern(Named::Prefix, prefix.as_bytes()),
+            in_device: interner.intern(Named::InDevice, b"eth0"),
+            out_device: interner.intern(Named::OutDevice, b"wg0"),
+            hook: Some(Hook::Forward),
+            direction: Some(Direction::Forward),
+            mark: u32::MAX,
+            uid: Some(0),
+            hardware_address: HardwareAddress::new(&[2, 0, 0, 0, 0, 9]),
+            ..event(&packet("81.2.69.142", "10.0.0.1", 6, &SYN), &geoip())
+        };
+        let expect = Row {
+            prefix: text.into(),
+            in_device: "eth0".into(),
+            out_device: "wg0".into(),
+            hook: Some(Hook::Forward),
+            direction: Some(Direction::Forward),
+            mark: u32::MAX,
+            uid: Some(0),
+            hardware_address: HardwareAddress::new(&[2, 0, 0, 0, 0, 9]),
+            weight: 100,
+            ..plain()
+        };
+        assert_eq!(scribe.row(&event, 100), expect);
+    }
+}
+
+/// City and point of the end that counts for a direction.
+fn located(direction: Direction, source: &str, destination: &str, city: &str) {
+    let event = Event {
+        direction: Some(direction),
+        ..event(&packet(source, destination, 6, &SYN), &geoip())
+    };
+    assert_eq!(row(&event).city, city, "{direction:?} {source} {destination}");
+}
+
+#[test]
+fn the_city_is_that_of_the_remote_end() {
+    located(Direction::In, "81.2.69.142", "89.160.20.112", "London");
+    located(Direction::Forward, "81.2.69.142", "89.160.20.112", "London");
+    located(Direction::Out, "81.2.69.142", "89.160.20.112", "Linköping");
+    located(Direction::Out, "89.160.20.112", "10.0.0.1", "");
+}
+
+#[test]
+fn where_no_city_is_known_the_country_stands() {
+    let geoip = GeoIp::open(&[]).unwrap();
+    let mut scribe = Scribe::new(Names::default(), geoip.surveyor());
+    let mut check = |source: &str, country: &str, point: Option<(f64, f64)>| {
+        let row = scribe.row(&event(&packet(source, "10.0.0.1", 6, &SYN), &geoip), 1);
+        assert_eq!((&*row.country, &*row.city), (country, ""));
+        assert_eq!(row.latitude.zip(row.longitude), point, "{source}");
+    };
+    let gb = centre(Country::from_code("GB").unwrap());
+    assert!(gb.is_some());
+    check("212.58.244.20", "GB", gb);
+    check("192.168.0.1", "private", None);
+    let geoip = self::geoip();
+    let mut scribe = Scribe::new(Names::default(), geoip.surveyor());
+    let row = scribe.row(&event(&packet("8.8.8.8", "10.0.0.1", 6, &SYN), &geoip), 1);
+    assert_eq!((&*row.country, row.latitude), ("unknown", None));
+    let row = scribe.row(&event(&packet("1.128.0.1", "10.0.0.1", 6, &SYN), &geoip), 1);
+    assert_eq!(row.asn, Some(1_221));
+}

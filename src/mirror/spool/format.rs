@@ -1,0 +1,244 @@
+//! The bytes of a segment: its header, the headers of its frames, and rows as their payload.
+//!
+//! All numbers are little-endian, all checksums CRC-32. A change of [`Row`] or of anything here takes
+//! a new [`VERSION`].
+//!
+//! ```text
+//! segment  magic 8 | version 2 | length of host 2 | life 8 | writer 16 | first row 8 | time 8
+//!          | host | checksum 4
+//! frame    length of payload 4 | rows 4 | first row 8 | time 8 | checksum of payload 4
+//!          | checksum of these 28 bytes 4 | payload
+//! ```
+
+use postcard::ser_flavors::Flavor;
+
+use crate::mirror::{row::Row, store::Writer};
+
+/// Version of everything in this file.
+pub const VERSION: u16 = 1;
+/// Bytes of a segment's header without the host's name and the checksum.
+pub const SEGMENT_START: usize = 52;
+/// Most bytes of a segment's header.
+pub const SEGMENT_HEADER_MAX: usize = SEGMENT_START + HOST_MAX + 4;
+/// Bytes of a frame's header.
+pub const FRAME_HEADER: usize = 32;
+/// Most rows of a frame.
+pub const FRAME_ROWS: usize = 1024;
+/// Longest host name, bytes.
+pub const HOST_MAX: usize = 255;
+
+const MAGIC: [u8; 8] = *b"nflogspl";
+/// Most bytes of a frame's payload: more than [`FRAME_ROWS`] of the longest rows take.
+const PAYLOAD_MAX: usize = 4 << 20;
+/// Fewest bytes of a row: each field takes one or more.
+const ROW_MIN: usize = 29;
+/// Numbers of rows and lives stay below: what a signed column holds.
+const NUMBER_MAX: u64 = i64::MAX as u64;
+
+/// What stands at the beginning of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// Number of the life, counted in this folder.
+    pub life: u64,
+    /// Whose rows these are.
+    pub writer: Writer,
+    /// Number of the first row.
+    pub first: u64,
+    /// When it was begun, microseconds since 1970.
+    pub time: u64,
+}
+
+/// Why a segment's header is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderFlaw {
+    /// A version of the format that this program does not know.
+    Version(u16),
+    /// The bytes are not what was written.
+    Broken,
+}
+
+impl SegmentHeader {
+    /// As bytes. The host's name is at most [`HOST_MAX`] bytes long.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the host's name is at most 255 bytes")]
+    pub fn encode(&self) -> Vec<u8> {
+        let host = self.writer.host.as_bytes();
+        let mut bytes = Vec::with_capacity(SEGMENT_HEADER_MAX);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&(host.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(&self.life.to_le_bytes());
+        bytes.extend_from_slice(&self.writer.id);
+        bytes.extend_from_slice(&self.first.to_le_bytes());
+        bytes.extend_from_slice(&self.time.to_le_bytes());
+        bytes.extend_from_slice(host);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// The header at the beginning of these bytes, and its length.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, u64), HeaderFlaw> {
+        Self::fields(bytes).ok_or_else(|| {
+            // What a later version has behind its number is unknown, its checksum too.
+            match (bytes.starts_with(&MAGIC), number(bytes, 8).map(u16::from_le_bytes)) {
+                (true, Some(version)) if version != VERSION => HeaderFlaw::Version(version),
+                _ => HeaderFlaw::Broken,
+            }
+        })
+    }
+
+    fn fields(bytes: &[u8]) -> Option<(Self, u64)> {
+        let version = u16::from_le_bytes(number(bytes, 8)?);
+        let host = usize::from(u16::from_le_bytes(number(bytes, 10)?));
+        if !bytes.starts_with(&MAGIC) || version != VERSION || host > HOST_MAX {
+            return None;
+        }
+        let end = SEGMENT_START + host;
+        let checksum = u32::from_le_bytes(number(bytes, end)?);
+        if crc32fast::hash(bytes.get(..end)?) != checksum {
+            return None;
+        }
+        let header = Self {
+            life: u64::from_le_bytes(number(bytes, 12)?),
+            writer: Writer {
+                id: number(bytes, 20)?,
+                host: String::from_utf8(bytes.get(SEGMENT_START..end)?.to_vec()).ok()?,
+            },
+            first: u64::from_le_bytes(number(bytes, 36)?),
+            time: u64::from_le_bytes(number(bytes, 44)?),
+        };
+        let valid = header.life < NUMBER_MAX && header.first < NUMBER_MAX;
+        valid.then_some((header, (end + 4) as u64))
+    }
+}
+
+/// What stands in front of a frame's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Number of the first row.
+    pub first: u64,
+    /// How many rows, from 1 to [`FRAME_ROWS`].
+    pub rows: u32,
+    /// When they were appended, microseconds since 1970.
+    pub time: u64,
+    /// Bytes of the payload.
+    pub length: u32,
+    checksum: u32,
+}
+
+impl FrameHeader {
+    /// The header in these bytes; `None` when they are not what was written.
+    #[must_use]
+    pub fn decode(bytes: &[u8; FRAME_HEADER]) -> Option<Self> {
+        let checksum = u32::from_le_bytes(number(bytes, 28)?);
+        if crc32fast::hash(&bytes[..28]) != checksum {
+            return None;
+        }
+        let header = Self {
+            length: u32::from_le_bytes(number(bytes, 0)?),
+            rows: u32::from_le_bytes(number(bytes, 4)?),
+            first: u64::from_le_bytes(number(bytes, 8)?),
+            time: u64::from_le_bytes(number(bytes, 16)?),
+            checksum: u32::from_le_bytes(number(bytes, 24)?),
+        };
+        // Zeros have a checksum of their own, but no rows.
+        let (rows, length) = (header.rows as usize, header.length as usize);
+        let valid = (1..=FRAME_ROWS).contains(&rows)
+            && (rows * ROW_MIN..=PAYLOAD_MAX).contains(&length)
+            && header.first < NUMBER_MAX - u64::from(header.rows);
+        valid.then_some(header)
+    }
+
+    /// Number of the row behind the last one.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first + u64::from(self.rows)
+    }
+
+    /// Bytes of the whole frame.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        FRAME_HEADER as u64 + u64::from(self.length)
+    }
+
+    /// Puts this frame's rows behind the others, but for the first `skip` and only so many that
+    /// `take` are left. `false`, and none of them, when the payload is not what was written.
+    pub fn rows_of(&self, payload: &[u8], skip: u64, take: u64, rows: &mut Vec<Row>) -> bool {
+        let before = rows.len();
+        let whole = self.decode_rows(payload, skip, take, rows);
+        if !whole {
+            rows.truncate(before);
+        }
+        whole
+    }
+
+    fn decode_rows(&self, payload: &[u8], skip: u64, take: u64, rows: &mut Vec<Row>) -> bool {
+        if crc32fast::hash(payload) != self.checksum {
+            return false;
+        }
+        rows.reserve(self.rows as usize);
+        let mut rest = payload;
+        for index in 0..u64::from(self.rows) {
+            let Ok((row, behind)) = postcard::take_from_bytes(rest) else { return false };
+            rest = behind;
+            if index >= skip && index - skip < take {
+                rows.push(row);
+            }
+        }
+        rest.is_empty()
+    }
+}
+
+/// Puts the rows behind the bytes, as frames. `false` when a row is longer than any row can be.
+#[expect(clippy::cast_possible_truncation, reason = "a frame's rows and bytes have caps below")]
+pub fn encode_frames(rows: &[Row], first: u64, time: u64, bytes: &mut Vec<u8>) -> bool {
+    let mut first = first;
+    for rows in rows.chunks(FRAME_ROWS) {
+        let start = bytes.len();
+        bytes.resize(start + FRAME_HEADER, 0);
+        for row in rows {
+            if postcard::serialize_with_flavor(row, Behind(bytes)).is_err() {
+                return false;
+            }
+        }
+        let (header, payload) = bytes[start..].split_at_mut(FRAME_HEADER);
+        if payload.len() > PAYLOAD_MAX {
+            return false;
+        }
+        header[0..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        header[4..8].copy_from_slice(&(rows.len() as u32).to_le_bytes());
+        header[8..16].copy_from_slice(&first.to_le_bytes());
+        header[16..24].copy_from_slice(&time.to_le_bytes());
+        header[24..28].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
+        let checksum = crc32fast::hash(&header[..28]);
+        header[28..32].copy_from_slice(&checksum.to_le_bytes());
+        first += rows.len() as u64;
+    }
+    true
+}
+
+/// The bytes of a number that stand at this place.
+fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+/// Serializes behind the bytes of a vector that is used again and again.
+struct Behind<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Behind<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! The file `position`: how many rows of the foremost life the database is known to hold.
+//!
+//! Only a help: it is rewritten in place without waiting for the disk, and when it is missing, old
+//! or broken the database is asked for the truth.
+//!
+//! ```text
+//! life 8 | writer 16 | delivered 8 | checksum of these 4
+//! ```
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use super::folder::open_file;
+
+const SIZE: usize = 36;
+
+/// How far a life was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Number of the life. All lives before it are delivered.
+    pub life: u64,
+    /// Its writer.
+    pub writer: [u8; 16],
+    /// How many of its rows are delivered.
+    pub delivered: u64,
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct PositionFile {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl PositionFile {
+    /// Opens the file in this folder and reads what it says, if that is intact. A file that cannot be
+    /// had is tried again at the next write.
+    #[must_use]
+    pub fn open(folder: &Path) -> (Self, Option<Position>) {
+        let path = folder.join("position");
+        let file = open_file(&path).ok();
+        let mut bytes = [0; SIZE];
+        let read = file.as_ref().is_some_and(|file| file.read_exact_at(&mut bytes, 0).is_ok());
+        (Self { path, file }, if read { decode(&bytes) } else { None })
+    }
+
+    /// Rewrites it.
+    pub fn write(&mut self, position: Position) -> io::Result<()> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => open_file(&self.path)?,
+        };
+        let written = file.write_all_at(&encode(position), 0);
+        self.file = Some(file);
+        written
+    }
+}
+
+fn encode(position: Position) -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
+    bytes[0..8].copy_from_slice(&position.life.to_le_bytes());
+    bytes[8..24].copy_from_slice(&position.writer);
+    bytes[24..32].copy_from_slice(&position.delivered.to_le_bytes());
+    let checksum = crc32fast::hash(&bytes[..32]);
+    bytes[32..].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8; SIZE]) -> Option<Position> {
+    let (fields, checksum) = bytes.split_last_chunk()?;
+    if crc32fast::hash(fields) != u32::from_le_bytes(*checksum) {
+        return None;
+    }
+    Some(Position {
+        life: u64::from_le_bytes(*fields.get(0..8)?.first_chunk()?),
+        writer: *fields.get(8..24)?.first_chunk()?,
+        delivered: u64::from_le_bytes(*fields.get(24..32)?.first_chunk()?),
+    })
+}

@@ -1,0 +1,137 @@
+//! Rows in MySQL, MariaDB and clusters that speak their protocol.
+
+mod connect;
+mod days;
+mod failure;
+mod insert;
+mod prepare;
+
+use std::time::SystemTime;
+
+use mysql_async::{Conn, Params, Value, prelude::Queryable};
+
+use self::{failure::failure, insert::Inserts};
+use super::{Batch, Maintained, Store, StoreError, Upkeep, Writer};
+use crate::mirror::target::Target;
+
+/// A connection to MySQL.
+///
+/// The server drops it after a minute without a call, and what it had begun with it: call
+/// [`Store::ping`] more often than that.
+#[derive(Debug)]
+pub struct MySql {
+    connection: Conn,
+    inserts: Inserts,
+}
+
+impl Store for MySql {
+    async fn connect(target: &Target) -> Result<Self, StoreError> {
+        let mut connection = connect::connect(target).await?;
+        let inserts = Inserts::new(&mut connection).await?;
+        Ok(Self { connection, inserts })
+    }
+
+    async fn prepare(&mut self) -> Result<(), StoreError> {
+        prepare::prepare(&mut self.connection).await
+    }
+
+    async fn position(&mut self, writer: &Writer, at_least: u64) -> Result<u64, StoreError> {
+        // Waits for a transaction that a connection of ours left behind.
+        self.execute(
+            "register this writer",
+            "INSERT INTO nflog_writers (writer, host, delivered, updated) \
+             VALUES (?, ?, ?, UTC_TIMESTAMP(6)) \
+             ON DUPLICATE KEY UPDATE delivered = GREATEST(delivered, ?)",
+            vec![
+                writer.id.to_vec().into(),
+                Value::from(writer.host.as_str()),
+                at_least.into(),
+                at_least.into(),
+            ],
+        )
+        .await?;
+        let position: Option<u64> = self
+            .connection
+            .exec_first(
+                "SELECT delivered FROM nflog_writers WHERE writer = ?",
+                (Value::from(writer.id.to_vec()),),
+            )
+            .await
+            .map_err(|error| failure("read this writer's position", &error))?;
+        position.ok_or_else(|| {
+            StoreError::Unavailable("MySQL: this writer's position vanished as it was read".into())
+        })
+    }
+
+    async fn write(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
+        self.query("begin", "START TRANSACTION").await?;
+        let written = self.write_within(writer, batch).await;
+        match written {
+            Ok(()) => self.query("commit", "COMMIT").await,
+            // The connection goes, and the transaction with it.
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+            Err(error) => {
+                self.query("roll back", "ROLLBACK").await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn forget(&mut self, writer: &Writer) -> Result<(), StoreError> {
+        self.execute(
+            "remove a writer",
+            "DELETE FROM nflog_writers WHERE writer = ?",
+            vec![writer.id.to_vec().into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn maintain(
+        &mut self,
+        upkeep: &Upkeep,
+        now: SystemTime,
+    ) -> Result<Maintained, StoreError> {
+        days::maintain(&mut self.connection, upkeep, now).await
+    }
+
+    async fn ping(&mut self) -> Result<(), StoreError> {
+        self.connection.ping().await.map_err(|error| failure("ping", &error))
+    }
+}
+
+impl MySql {
+    /// The steps of a transaction between its begin and its end.
+    async fn write_within(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
+        let moved = self
+            .execute(
+                "move this writer's position",
+                "UPDATE nflog_writers SET delivered = ?, updated = UTC_TIMESTAMP(6) \
+                 WHERE writer = ? AND delivered = ?",
+                vec![batch.to.into(), writer.id.to_vec().into(), batch.from.into()],
+            )
+            .await?;
+        if moved == 0 {
+            return Err(StoreError::Moved);
+        }
+        self.inserts.insert(&mut self.connection, &writer.host, batch.rows).await
+    }
+
+    /// Runs a statement; tells how many rows it found.
+    async fn execute(
+        &mut self,
+        doing: &str,
+        statement: &str,
+        parameters: Vec<Value>,
+    ) -> Result<u64, StoreError> {
+        self.connection
+            .exec_drop(statement, Params::Positional(parameters))
+            .await
+            .map_err(|error| failure(doing, &error))?;
+        Ok(self.connection.affected_rows())
+    }
+
+    async fn query(&mut self, doing: &str, statement: &str) -> Result<(), StoreError> {
+        self.connection.query_drop(statement).await.map_err(|error| failure(doing, &error))
+    }
+}

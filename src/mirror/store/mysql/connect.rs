@@ -1,0 +1,93 @@
+//! A connection: where to, how encrypted, and with which settings of the session.
+
+use std::time::Duration;
+
+use mysql_async::{Conn, Opts, OptsBuilder, SslOpts, prelude::Queryable};
+
+use super::{
+    super::{StoreError, tls::authorities},
+    failure::failure,
+};
+use crate::mirror::target::{Place, Target, Tls};
+
+/// How often the kernel asks a silent server whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Settings of the session. What speaks the protocol but has not all of them (a cluster, a proxy)
+/// goes without.
+const SETTINGS: [&str; 6] = [
+    "SET SESSION time_zone = '+00:00'",
+    "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    // The transaction of a connection that died unseen must not hold its locks for the usual eight
+    // hours.
+    "SET SESSION wait_timeout = 60",
+    "SET SESSION innodb_lock_wait_timeout = 10",
+    // A change of partitions that waits for the table makes everybody behind it wait as well.
+    "SET SESSION lock_wait_timeout = 1",
+    // MySQL 8 else tells the sizes of yesterday.
+    "SET SESSION information_schema_stats_expiry = 0",
+];
+
+pub(super) async fn connect(target: &Target) -> Result<Conn, StoreError> {
+    let mut connection = Conn::new(options(target)?)
+        .await
+        .map_err(|error| failure(&format!("connect to {target}"), &error))?;
+    for setting in SETTINGS {
+        match connection.query_drop(setting).await {
+            Ok(()) => {}
+            Err(error @ mysql_async::Error::Server(_)) => {
+                tracing::debug!(%setting, %error, "the database goes without a setting");
+            }
+            Err(error) => return Err(failure("set up the session", &error)),
+        }
+    }
+    Ok(connection)
+}
+
+fn options(target: &Target) -> Result<Opts, StoreError> {
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let builder = OptsBuilder::default()
+        .user(some(&target.user))
+        .pass(some(&target.password))
+        .db_name(some(&target.database))
+        // A position that is found but keeps its value counts as found.
+        .client_found_rows(true)
+        // A server on loopback would be asked for its socket, and the socket be taken.
+        .prefer_socket(false)
+        .tcp_keepalive(Some(KEEPALIVE))
+        .tcp_nodelay(true);
+    let builder = match &target.place {
+        Place::Tcp { host, port } => {
+            builder.ip_or_hostname(host).tcp_port(*port).ssl_opts(encryption(&target.tls)?)
+        }
+        Place::Socket { path, .. } => {
+            let path = path.to_str().ok_or_else(|| {
+                StoreError::Denied(format!(
+                    "MySQL: the socket's path {} is not UTF-8",
+                    path.display()
+                ))
+            })?;
+            builder.socket(Some(path))
+        }
+        Place::File(path) => {
+            return Err(StoreError::Denied(format!(
+                "MySQL: {} is a file, not a server",
+                path.display()
+            )));
+        }
+    };
+    Ok(builder.into())
+}
+
+fn encryption(tls: &Tls) -> Result<Option<SslOpts>, StoreError> {
+    let roots = match tls {
+        Tls::Off => return Ok(None),
+        // The built-in authorities stay, unused: the driver makes no verifier without any.
+        Tls::Unverified => {
+            return Ok(Some(SslOpts::default().with_danger_accept_invalid_certs(true)));
+        }
+        Tls::Verified { roots } => authorities(roots.as_deref())?,
+    };
+    let roots = roots.into_iter().map(|root| root.as_ref().to_vec().into()).collect();
+    Ok(Some(SslOpts::default().with_disable_built_in_roots(true).with_root_certs(roots)))
+}

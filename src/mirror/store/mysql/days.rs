@@ -1,0 +1,302 @@
+//! Days as partitions of `packets`: made ahead, dropped whole.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mysql_async::{Conn, Error, prelude::Queryable};
+
+use super::{
+    super::{Maintained, StoreError, Upkeep},
+    failure::{answer, code, failure, lacks_right},
+};
+use crate::mirror::day::Day;
+
+/// How many days before today and after it have a partition.
+const BEHIND: i64 = 1;
+const AHEAD: i64 = 3;
+
+/// Of many hosts that share a database one keeps house. A name has 64 characters at most.
+const LOCK: &str = "CONCAT('nflog_exporter ', LEFT(DATABASE(), 48))";
+
+pub(super) async fn maintain(
+    connection: &mut Conn,
+    upkeep: &Upkeep,
+    now: SystemTime,
+) -> Result<Maintained, StoreError> {
+    let locked: Result<Option<Option<i64>>, Error> =
+        connection.query_first(format!("SELECT GET_LOCK({LOCK}, 0)")).await;
+    match locked {
+        Ok(Some(Some(0))) => return Ok(Maintained::default()),
+        // A cluster without such locks: what follows can be done twice at a time.
+        Ok(_) | Err(Error::Server(_)) => {}
+        Err(error) => return Err(failure("keep house", &error)),
+    }
+    let maintained = keep_house(connection, upkeep, now).await;
+    let released = connection.query_drop(format!("DO RELEASE_LOCK({LOCK})")).await;
+    match (maintained, released) {
+        (Ok(maintained), Ok(()) | Err(Error::Server(_))) => Ok(maintained),
+        (Err(error), _) => Err(error),
+        (_, Err(error)) => Err(failure("keep house", &error)),
+    }
+}
+
+async fn keep_house(
+    connection: &mut Conn,
+    upkeep: &Upkeep,
+    now: SystemTime,
+) -> Result<Maintained, StoreError> {
+    let mut maintained = Maintained::default();
+    let partitions = match partitions(connection).await {
+        Ok(partitions) => partitions,
+        Err(error @ Error::Server(_)) => {
+            maintained.warnings.push(told("cannot see the partitions of `packets`", &error));
+            return Ok(maintained);
+        }
+        Err(error) => return Err(failure("read the partitions", &error)),
+    };
+    let Some(partitions) = partitions else {
+        maintained.warnings.push(
+            "MySQL: `packets` has no partitions by range of time: rows are kept for ever and none \
+             is made ahead. Let an administrator run ALTER TABLE packets PARTITION BY RANGE \
+             COLUMNS (time) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
+                .to_owned(),
+        );
+        return Ok(maintained);
+    };
+    let micros = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let now = u64::try_from(micros).unwrap_or(u64::MAX);
+    let doomed = too_old_or_too_much(&partitions, upkeep, now);
+    if !doomed.is_empty() {
+        let names: Vec<_> = doomed.iter().map(|name| quoted(name)).collect();
+        let statement = format!("ALTER TABLE packets DROP PARTITION {}", names.join(", "));
+        if !alter(connection, &statement, &mut maintained).await? {
+            // What is in the way is so for the next change too: one wait is enough.
+            return Ok(maintained);
+        }
+        maintained.dropped = doomed;
+    }
+    if let Some(statement) = ahead(&partitions, Day::of_micros(now)) {
+        alter(connection, &statement, &mut maintained).await?;
+    }
+    Ok(maintained)
+}
+
+/// A partition of `packets`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Partition {
+    name: String,
+    /// The first day that is later than all its rows; `None` for the one that takes the rest.
+    end: Option<Day>,
+    /// Bytes, indexes included.
+    size: u64,
+}
+
+/// The partitions, the oldest first; `None` when there are none, or such as are not by day.
+async fn partitions(connection: &mut Conn) -> Result<Option<Vec<Partition>>, Error> {
+    let rows: Vec<(Option<String>, Option<String>, Option<u64>)> = connection
+        .query(
+            "SELECT PARTITION_NAME, PARTITION_DESCRIPTION, \
+             CAST(IFNULL(DATA_LENGTH, 0) + IFNULL(INDEX_LENGTH, 0) AS UNSIGNED) \
+             FROM information_schema.PARTITIONS \
+             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'packets' \
+             ORDER BY PARTITION_ORDINAL_POSITION",
+        )
+        .await?;
+    let partitions = rows.into_iter().map(|(name, end, size)| {
+        Some(Partition { name: name?, end: end_of(&end?)?, size: size.unwrap_or(0) })
+    });
+    Ok(partitions.collect::<Option<Vec<_>>>().filter(|partitions| !partitions.is_empty()))
+}
+
+/// Reads `'2026-11-24 00:00:00'` or `MAXVALUE`. An end within a day counts as the end of that day.
+#[expect(clippy::option_option, reason = "unreadable, or without end")]
+fn end_of(description: &str) -> Option<Option<Day>> {
+    if description.eq_ignore_ascii_case("MAXVALUE") {
+        return Some(None);
+    }
+    let text = description.trim_matches('\'');
+    let (date, clock) = text.split_once(' ').unwrap_or((text, ""));
+    let day = Day::parse_compact(&date.replace('-', ""))?;
+    let midnight = clock.bytes().all(|byte| matches!(byte, b'0' | b':' | b'.'));
+    Some(Some(if midnight { day } else { day.plus(1) }))
+}
+
+/// The partitions to drop: all of whose rows are older than the retention, then the oldest while
+/// all together take too much room. Never today's, nor the one without end.
+fn too_old_or_too_much(partitions: &[Partition], upkeep: &Upkeep, now: u64) -> Vec<String> {
+    let today = Day::of_micros(now);
+    let oldest = upkeep.retention.map(|retention| {
+        let retention = u64::try_from(retention.as_micros()).unwrap_or(u64::MAX);
+        Day::of_micros(now.saturating_sub(retention))
+    });
+    let mut size = partitions.iter().map(|partition| partition.size).sum::<u64>();
+    partitions
+        .iter()
+        .take_while(|partition| {
+            let Some(end) = partition.end.filter(|end| *end <= today) else { return false };
+            let old = oldest.is_some_and(|oldest| end <= oldest);
+            let much = upkeep.max_size.is_some_and(|most| size > most);
+            size = size.saturating_sub(partition.size);
+            old || much
+        })
+        .map(|partition| partition.name.clone())
+        .collect()
+}
+
+/// The statement that makes the days ahead, if any is missing. New ones are cut from the partition
+/// without end; a gap before the first of them becomes part of it.
+fn ahead(partitions: &[Partition], today: Day) -> Option<String> {
+    let rest = partitions.iter().find(|partition| partition.end.is_none());
+    let last = partitions.iter().filter_map(|partition| partition.end).max();
+    let mut made: Vec<_> = (-BEHIND..=AHEAD)
+        .map(|days| today.plus(days))
+        .filter(|day| last.is_none_or(|last| day.plus(1) > last))
+        .map(|day| format!("PARTITION p{} VALUES LESS THAN ('{}')", day.compact(), day.plus(1)))
+        .collect();
+    let name = rest.map_or("pmax", |rest| &rest.name);
+    let whole = format!("PARTITION {} VALUES LESS THAN (MAXVALUE)", quoted(name));
+    if rest.is_some() && made.is_empty() {
+        return None;
+    }
+    made.push(whole);
+    let made = made.join(", ");
+    Some(if rest.is_some() {
+        format!("ALTER TABLE packets REORGANIZE PARTITION {} INTO ({made})", quoted(name))
+    } else {
+        format!("ALTER TABLE packets ADD PARTITION ({made})")
+    })
+}
+
+/// Changes the table; tells whether it could. The connection's errors only are errors.
+async fn alter(
+    connection: &mut Conn,
+    statement: &str,
+    maintained: &mut Maintained,
+) -> Result<bool, StoreError> {
+    let Err(error) = connection.query_drop(statement).await else { return Ok(true) };
+    let warning = match code(&error) {
+        None => return Err(failure("change the partitions", &error)),
+        Some(1205) => told("`packets` is in use, its partitions are changed next time", &error),
+        Some(_) if lacks_right(&error) => {
+            let what = "cannot change the partitions of `packets`; let an administrator run \
+                        GRANT ALTER, CREATE, DROP ON DATABASE.packets TO USER";
+            told(what, &error)
+        }
+        Some(_) => told(&format!("cannot run {statement}"), &error),
+    };
+    maintained.warnings.push(warning);
+    Ok(false)
+}
+
+fn told(what: &str, error: &Error) -> String {
+    format!("MySQL: {what}: {}", answer(error))
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const DAY: u64 = 86_400_000_000;
+
+    /// 2026-11-23, one o'clock.
+    const NOW: u64 = 1_795_392_000_000_000 + 3_600_000_000;
+
+    fn day(text: &str) -> Day {
+        Day::parse_compact(text).unwrap_or_else(|| panic!("{text} is no day"))
+    }
+
+    /// `p20261120:5` is a partition of five bytes that ends on the 20th of November.
+    fn table(text: &str) -> Vec<Partition> {
+        text.split_whitespace()
+            .map(|one| {
+                let (name, size) = one.split_once(':').unwrap_or((one, "0"));
+                Partition {
+                    name: name.to_owned(),
+                    end: (name != "pmax").then(|| day(&name[1..])),
+                    size: size.parse().unwrap_or_default(),
+                }
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn check_doomed(partitions: &str, retention: Option<u64>, most: Option<u64>, expect: &str) {
+        let upkeep = Upkeep {
+            retention: retention.map(|hours| Duration::from_secs(hours * 3_600)),
+            max_size: most,
+        };
+        let doomed = too_old_or_too_much(&table(partitions), &upkeep, NOW).join(" ");
+        assert_eq!(doomed, expect);
+    }
+
+    #[test]
+    fn what_is_dropped() {
+        let days = "p20261120:5 p20261121:5 p20261122:5 p20261123:5 p20261124:5 pmax:5";
+        check_doomed(days, None, None, "");
+        check_doomed(days, Some(48), None, "p20261120 p20261121");
+        check_doomed(days, Some(49), None, "p20261120 p20261121");
+        check_doomed(days, Some(50), None, "p20261120");
+        check_doomed(days, Some(0), None, "p20261120 p20261121 p20261122 p20261123");
+        check_doomed(days, Some(u64::MAX / 3_600), None, "");
+        check_doomed(days, None, Some(30), "");
+        check_doomed(days, None, Some(29), "p20261120");
+        check_doomed(days, None, Some(20), "p20261120 p20261121");
+        check_doomed(days, None, Some(0), "p20261120 p20261121 p20261122 p20261123");
+        check_doomed(days, Some(50), Some(16), "p20261120 p20261121 p20261122");
+        check_doomed("pmax:5", Some(1), Some(1), "");
+    }
+
+    #[track_caller]
+    fn check_ahead(partitions: &str, expect: &[&str], how: &str) {
+        let statement = ahead(&table(partitions), Day::of_micros(NOW)).unwrap_or_default();
+        let ends: Vec<_> = statement.split("LESS THAN ").skip(1).map(|end| &end[1..]).collect();
+        assert!(statement.starts_with(how), "{statement}");
+        assert_eq!(ends.len(), expect.len(), "{statement}");
+        for (end, expect) in ends.iter().zip(expect) {
+            assert!(end.starts_with(expect), "{statement}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_ahead() {
+        let cut = "ALTER TABLE packets REORGANIZE PARTITION `pmax` INTO (PARTITION p202611";
+        let all = [
+            "'2026-11-23'",
+            "'2026-11-24'",
+            "'2026-11-25'",
+            "'2026-11-26'",
+            "'2026-11-27'",
+            "MAXVALUE",
+        ];
+        check_ahead("pmax", &all, cut);
+        check_ahead("p20261001 pmax", &all, cut);
+        check_ahead("p20261124 pmax", &all[2..], cut);
+        check_ahead("p20261123 p20261126 pmax", &all[4..], cut);
+        check_ahead("p20261127 pmax", &[], "");
+        check_ahead("p20270101 pmax", &[], "");
+        check_ahead(
+            "p20261126",
+            &all[4..],
+            "ALTER TABLE packets ADD PARTITION (PARTITION p20261126 ",
+        );
+        check_ahead("p20270101", &all[5..], "ALTER TABLE packets ADD PARTITION (PARTITION `pmax` ");
+    }
+
+    #[test]
+    fn ends_of_partitions() {
+        let check =
+            |text: &str, expect: Option<Option<Day>>| assert_eq!(end_of(text), expect, "{text}");
+        check("MAXVALUE", Some(None));
+        check("'2026-11-24 00:00:00'", Some(Some(day("20261124"))));
+        check("'2026-11-24'", Some(Some(day("20261124"))));
+        check("'2026-11-24 00:00:00.000000'", Some(Some(day("20261124"))));
+        check("'2026-11-24 00:00:01'", Some(Some(day("20261125"))));
+        check("738000", None);
+        assert_eq!(Day::of_micros(NOW - NOW % DAY), day("20261123"));
+    }
+}

@@ -1,0 +1,227 @@
+//! Rows as parameters, and the statements that insert many at once.
+//!
+//! MariaDB has a statement for many rows of parameters, the quickest of the safe ways; what else
+//! speaks the protocol gets statements of many rows, of sizes that are powers of two, so that a few
+//! prepared ones fit every batch.
+
+use std::net::IpAddr;
+
+use mysql_async::{Conn, Params, Statement, Value, prelude::Queryable};
+
+use super::{super::StoreError, failure::failure};
+use crate::mirror::{
+    day::{Day, LATEST},
+    row::Row,
+};
+
+/// Columns that are inserted, in the order of [`parameters`].
+pub(super) const COLUMNS: &str = "time, host, nflog_group, prefix, hook, direction, in_device, \
+    out_device, mark, uid, hardware_address, ip_version, source, destination, protocol, length, \
+    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
+    country, city, latitude, longitude, asn, weight";
+
+/// How many they are.
+const WIDTH: usize = 30;
+
+/// Most rows of a statement, as a power of two. 512 rows of the longest texts take 600 kB: they fit
+/// the smallest `max_allowed_packet` in use, 1 MiB, and the 65,535 parameters of a statement.
+const MOST: usize = 9;
+
+/// The statements, prepared when they are first needed.
+#[derive(Debug)]
+pub(super) enum Inserts {
+    /// MariaDB's: one row, run for many at once.
+    Bulk(Option<Statement>),
+    /// Of 1, 2, 4 … rows.
+    Many(Vec<Option<Statement>>),
+}
+
+impl Inserts {
+    /// Asks the server which of the ways it knows.
+    pub(super) async fn new(connection: &mut Conn) -> Result<Self, StoreError> {
+        let server: Option<(String, u64)> = connection
+            .query_first("SELECT VERSION(), @@max_allowed_packet")
+            .await
+            .map_err(|error| failure("ask for the version", &error))?;
+        // The driver tells the types of the parameters with the first packet of a call only: each
+        // call must fit into one.
+        let bulk = server.is_some_and(|(version, packet)| {
+            version.to_lowercase().contains("mariadb") && packet >= 1 << 20
+        });
+        Ok(if bulk { Self::Bulk(None) } else { Self::Many(vec![None; MOST + 1]) })
+    }
+
+    pub(super) async fn insert(
+        &mut self,
+        connection: &mut Conn,
+        host: &str,
+        rows: &[Row],
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Bulk(statement) => {
+                let statement = prepared(connection, statement, 1).await?;
+                for rows in rows.chunks(1 << MOST) {
+                    let rows = rows.iter().map(|row| {
+                        let mut values = Vec::with_capacity(WIDTH);
+                        parameters(host, row, &mut values);
+                        Params::Positional(values)
+                    });
+                    connection
+                        .exec_batch(statement, rows)
+                        .await
+                        .map_err(|error| failure("insert rows", &error))?;
+                }
+            }
+            Self::Many(statements) => {
+                let mut rest = rows;
+                while !rest.is_empty() {
+                    let size = MOST.min(rest.len().ilog2() as usize);
+                    let (now, later) = rest.split_at(1 << size);
+                    rest = later;
+                    let mut values = Vec::with_capacity(WIDTH * now.len());
+                    for row in now {
+                        parameters(host, row, &mut values);
+                    }
+                    let statement = prepared(connection, &mut statements[size], now.len()).await?;
+                    connection
+                        .exec_drop(statement, Params::Positional(values))
+                        .await
+                        .map_err(|error| failure("insert rows", &error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn prepared<'a>(
+    connection: &mut Conn,
+    statement: &'a mut Option<Statement>,
+    rows: usize,
+) -> Result<&'a Statement, StoreError> {
+    let made = match statement.take() {
+        Some(made) => made,
+        None => connection
+            .prep(text(rows))
+            .await
+            .map_err(|error| failure("prepare the insertion of rows", &error))?,
+    };
+    Ok(statement.insert(made))
+}
+
+fn text(rows: usize) -> String {
+    let row = format!("({})", vec!["?"; WIDTH].join(","));
+    format!("INSERT INTO packets ({COLUMNS}) VALUES {}", vec![row; rows].join(","))
+}
+
+/// A row's values, each column always of one type: MariaDB takes a batch's types once.
+fn parameters(host: &str, row: &Row, values: &mut Vec<Value>) {
+    values.extend([
+        time(row.time),
+        Value::from(host),
+        Value::UInt(row.group.into()),
+        Value::from(row.prefix.as_str()),
+        // The values of an ENUM count from 1.
+        number(row.hook.map(|hook| hook as u8 + 1)),
+        number(row.direction.map(|direction| direction as u8 + 1)),
+        Value::from(row.in_device.as_str()),
+        Value::from(row.out_device.as_str()),
+        Value::UInt(row.mark.into()),
+        number(row.uid),
+        some_bytes(row.hardware_address.as_bytes()),
+        number(row.ip_version),
+        address(row.source),
+        address(row.destination),
+        number(row.protocol),
+        Value::UInt(row.length.into()),
+        Value::UInt(row.captured_length.into()),
+        number(row.ttl),
+        number(row.source_port),
+        number(row.destination_port),
+        number(row.tcp_flags),
+        number(row.icmp_type),
+        number(row.icmp_code),
+        number(row.flaw.map(|flaw| flaw as u8 + 1)),
+        Value::from(row.country.as_str()),
+        some_bytes(row.city.as_bytes()),
+        row.latitude.map_or(Value::NULL, Value::Double),
+        row.longitude.map_or(Value::NULL, Value::Double),
+        number(row.asn),
+        Value::UInt(row.weight.into()),
+    ]);
+}
+
+/// Microseconds since 1970 as a DATETIME; the last of the year 9999 for what is later.
+#[expect(clippy::cast_possible_truncation, reason = "within the ranges of a clock")]
+fn time(micros: u64) -> Value {
+    let micros = micros.min(LATEST);
+    let day = Day::of_micros(micros);
+    let (year, month, date) = day.date();
+    let rest = micros - day.start_micros();
+    let seconds = rest / 1_000_000;
+    Value::Date(
+        u16::try_from(year).unwrap_or(9999),
+        month,
+        date,
+        (seconds / 3_600) as u8,
+        (seconds / 60 % 60) as u8,
+        (seconds % 60) as u8,
+        (rest % 1_000_000) as u32,
+    )
+}
+
+fn number<T: Into<u64>>(value: Option<T>) -> Value {
+    value.map_or(Value::NULL, |value| Value::UInt(value.into()))
+}
+
+fn some_bytes(bytes: &[u8]) -> Value {
+    if bytes.is_empty() { Value::NULL } else { Value::Bytes(bytes.to_vec()) }
+}
+
+fn address(address: Option<IpAddr>) -> Value {
+    let bytes = match address {
+        None => return Value::NULL,
+        Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
+        Some(IpAddr::V6(address)) => address.octets(),
+    };
+    Value::Bytes(bytes.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{Direction, Hook},
+        mirror::{schema, store::Kind},
+        packet::Flaw,
+    };
+
+    #[test]
+    fn as_many_values_as_columns() {
+        assert_eq!(COLUMNS.split(',').count(), WIDTH);
+        assert_eq!(text(2).matches('?').count(), 2 * WIDTH);
+    }
+
+    #[test]
+    fn enums_stand_in_the_order_of_their_numbers() {
+        let listed = |names: Vec<&str>| format!("ENUM('{}')", names.join("', '"));
+        let ddl = schema::ddl(Kind::MySql);
+        let lists = [
+            ("hook", listed(Hook::ALL.map(Hook::name).to_vec())),
+            ("direction", listed(Direction::ALL.map(Direction::name).to_vec())),
+            ("flaw", listed(Flaw::ALL.map(Flaw::name).to_vec())),
+        ];
+        for (column, list) in lists {
+            assert!(ddl.contains(&format!("  {column} {list},")), "{column} {list}");
+        }
+        assert!(Hook::ALL.iter().enumerate().all(|(number, hook)| *hook as usize == number));
+        assert!(Flaw::ALL.iter().enumerate().all(|(number, flaw)| *flaw as usize == number));
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(time(0), Value::Date(1970, 1, 1, 0, 0, 0, 0));
+        assert_eq!(time(951_827_696_789_012), Value::Date(2000, 2, 29, 12, 34, 56, 789_012));
+        assert_eq!(time(u64::MAX), Value::Date(9999, 12, 31, 23, 59, 59, 999_999));
+    }
+}

@@ -1,0 +1,165 @@
+//! The schema made where it is missing, and checked.
+
+use mysql_async::{Conn, Error, prelude::Queryable};
+
+use super::{
+    super::{Kind, StoreError},
+    failure::{answer, code, failure, lacks_right},
+    insert::COLUMNS,
+};
+use crate::mirror::schema;
+
+/// No such table; without a right to it, MySQL says that instead.
+const MISSING: [u16; 2] = [NO_SUCH_TABLE, 1142];
+
+/// `ER_NO_SUCH_TABLE`
+const NO_SUCH_TABLE: u16 = 1146;
+
+pub(super) async fn prepare(connection: &mut Conn) -> Result<(), StoreError> {
+    match version(connection).await? {
+        Some(newer) if newer > schema::VERSION => Err(StoreError::Denied(format!(
+            "MySQL: the schema has version {newer}, this program knows {}: install a newer \
+             nflog_exporter, or give it a database of its own",
+            schema::VERSION
+        ))),
+        Some(schema::VERSION) if !lacks_table(connection).await? => check(connection).await,
+        // Also a table that somebody dropped is made anew.
+        _ => make(connection).await,
+    }
+}
+
+/// Whether a table is missing.
+async fn lacks_table(connection: &mut Conn) -> Result<bool, StoreError> {
+    for table in ["packets", "nflog_writers"] {
+        match connection.query_drop(format!("SELECT 1 FROM {table} LIMIT 0")).await {
+            Err(error) if code(&error) == Some(NO_SUCH_TABLE) => return Ok(true),
+            Err(error @ Error::Io(_)) => return Err(failure("check the schema", &error)),
+            // What else is wrong, the check tells.
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+/// The version of the schema, `None` when there is none.
+async fn version(connection: &mut Conn) -> Result<Option<u32>, StoreError> {
+    let found: Result<Option<Option<u32>>, Error> =
+        connection.query_first("SELECT MAX(version) FROM nflog_schema").await;
+    match found {
+        Ok(version) => Ok(version.flatten()),
+        Err(error) if code(&error).is_some_and(|code| MISSING.contains(&code)) => Ok(None),
+        Err(error) => Err(failure("read the schema's version", &error)),
+    }
+}
+
+async fn make(connection: &mut Conn) -> Result<(), StoreError> {
+    for statement in schema::statements(Kind::MySql).map(without_comments) {
+        if statement.contains(" VIEW ulog ") {
+            make_view(connection, statement).await?;
+            continue;
+        }
+        if statement.starts_with("INSERT") {
+            // Before the version is put down: what is there may be another's.
+            check(connection).await?;
+        }
+        connection.query_drop(statement).await.map_err(|error| {
+            if lacks_right(&error) {
+                lacks_schema(&error)
+            } else {
+                failure("make the schema", &error)
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// The view is for people: a database that cannot have it, or has another of that name, is as good.
+async fn make_view(connection: &mut Conn, statement: &str) -> Result<(), StoreError> {
+    let there = connection.query_drop("SELECT 1 FROM ulog LIMIT 0").await;
+    let made = match there {
+        Ok(()) => {
+            tracing::info!("the database has a table or view `ulog`: it is left as it is");
+            return Ok(());
+        }
+        Err(Error::Server(_)) => connection.query_drop(statement).await,
+        Err(error) => Err(error),
+    };
+    match made {
+        Err(error @ Error::Server(_)) => {
+            tracing::warn!(
+                %error,
+                "the view `ulog` could not be made; everything else works without it. \
+                 `nflog_exporter schema --for mysql` prints it"
+            );
+            Ok(())
+        }
+        Err(error) => Err(failure("make the view ulog", &error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Whether the tables are ours: they have every column that is written.
+async fn check(connection: &mut Conn) -> Result<(), StoreError> {
+    let tables = [("packets", COLUMNS), ("nflog_writers", "writer, host, delivered, updated")];
+    for (table, columns) in tables {
+        connection.query_drop(format!("SELECT {columns} FROM {table} LIMIT 0")).await.map_err(
+            |error| match code(&error) {
+                Some(1054) => StoreError::Denied(format!(
+                    "MySQL: the table `{table}` is not nflog_exporter's: {}. Give it a database \
+                     of its own",
+                    answer(&error)
+                )),
+                Some(code) if MISSING.contains(&code) => lacks_schema(&error),
+                _ => failure("check the schema", &error),
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// What an administrator has to run.
+fn lacks_schema(error: &Error) -> StoreError {
+    StoreError::Denied(format!(
+        "MySQL: the schema is missing and cannot be made: {}. Let an administrator run \
+         `nflog_exporter schema --for mysql | mysql -u ADMIN DATABASE` and \
+         `GRANT SELECT, INSERT, UPDATE, DELETE ON DATABASE.* TO USER` (for retention `GRANT \
+         ALTER, CREATE, DROP ON DATABASE.packets TO USER` as well)",
+        answer(error)
+    ))
+}
+
+fn without_comments(statement: &str) -> &str {
+    let mut rest = statement;
+    while let Some((first, later)) = rest.split_once('\n') {
+        if !first.starts_with("--") && !first.is_empty() {
+            break;
+        }
+        rest = later;
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statements_are_what_is_asked_for() {
+        let statements: Vec<_> = schema::statements(Kind::MySql).map(without_comments).collect();
+        let begin = |number: usize, text: &str| {
+            assert!(statements[number].starts_with(text), "{}", statements[number]);
+        };
+        begin(0, "CREATE TABLE IF NOT EXISTS packets (");
+        begin(1, "CREATE TABLE IF NOT EXISTS nflog_writers (");
+        begin(2, "CREATE TABLE IF NOT EXISTS nflog_schema (");
+        begin(
+            3,
+            &format!(
+                "INSERT IGNORE INTO nflog_schema (version, installed) VALUES ({},",
+                schema::VERSION
+            ),
+        );
+        begin(4, "CREATE OR REPLACE SQL SECURITY INVOKER VIEW ulog AS");
+        assert_eq!(statements.len(), 5);
+    }
+}

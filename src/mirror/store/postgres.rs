@@ -1,0 +1,201 @@
+//! Rows in PostgreSQL: a connection, its session, and the transaction of a batch.
+
+mod days;
+mod failure;
+mod prepare;
+mod rows;
+
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, NoTls, config::SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use self::failure::failure;
+use super::{Batch, Maintained, Store, StoreError, Upkeep, Writer, tls::client_config};
+use crate::mirror::target::{Place, Target};
+
+/// A connection to PostgreSQL 13 or later. Must be made and used inside one tokio runtime.
+#[derive(Debug)]
+pub struct Postgres {
+    client: Client,
+    _driver: Driver,
+}
+
+/// The task that moves bytes between the client and the server. It ends with the store, so that a
+/// dropped store leaves no connection behind.
+#[derive(Debug)]
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Set on each connection. The server ends what a host that went away left behind: a transaction
+/// that holds a writer's row would hold up the next connection.
+const SESSION: &str = "\
+    SET TimeZone = 'UTC'; SET statement_timeout = '60s'; \
+    SET idle_in_transaction_session_timeout = '60s'; \
+    SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
+    SET client_min_messages = 'warning'";
+
+/// Longest time for a connection to be made, and for the network to take what was sent.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Store for Postgres {
+    async fn connect(target: &Target) -> Result<Self, StoreError> {
+        let mut config = config(target)?;
+        // A socket in the file system never speaks TLS.
+        let tls = match target.place {
+            Place::Tcp { .. } => client_config(&target.tls)?,
+            _ => None,
+        };
+        let doing = format!("connect to {target}");
+        let (client, driver) = match tls {
+            None => {
+                config.ssl_mode(SslMode::Disable);
+                let (client, connection) =
+                    config.connect(NoTls).await.map_err(|error| failure(&doing, &error))?;
+                (client, tokio::spawn(drive(connection)))
+            }
+            Some(tls) => {
+                config.ssl_mode(SslMode::Require);
+                let (client, connection) = config
+                    .connect(MakeRustlsConnect::new(tls))
+                    .await
+                    .map_err(|error| failure(&doing, &error))?;
+                (client, tokio::spawn(drive(connection)))
+            }
+        };
+        let store = Self { client, _driver: Driver(driver) };
+        store.run("set up the session", SESSION).await?;
+        Ok(store)
+    }
+
+    async fn prepare(&mut self) -> Result<(), StoreError> {
+        prepare::prepare(self).await
+    }
+
+    async fn position(&mut self, writer: &Writer, at_least: u64) -> Result<u64, StoreError> {
+        let (id, at_least) = (&writer.id[..], bigint(at_least)?);
+        // An insert that meets the row waits for a transaction that holds it; a SELECT would not.
+        let row = self
+            .client
+            .query_one(
+                "INSERT INTO nflog_writers AS known (writer, host, delivered, updated) \
+                 VALUES ($1, $2, $3, now()) ON CONFLICT (writer) DO UPDATE \
+                 SET delivered = greatest(known.delivered, excluded.delivered), updated = now() \
+                 RETURNING delivered",
+                &[&id, &writer.host, &at_least],
+            )
+            .await
+            .map_err(|error| failure("ask for the writer's position", &error))?;
+        let delivered: i64 =
+            row.try_get(0).map_err(|error| failure("read the writer's position", &error))?;
+        u64::try_from(delivered).map_err(|_| {
+            StoreError::Denied(format!("nflog_writers holds {delivered} rows delivered: mend it"))
+        })
+    }
+
+    async fn write(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
+        let result = self.write_batch(writer, batch).await;
+        if matches!(result, Err(StoreError::Refused(_) | StoreError::Moved)) {
+            // The transaction was rolled back by a message that nobody waits for: wait now, so
+            // that the connection is known to be good.
+            self.ping().await?;
+        }
+        result
+    }
+
+    async fn forget(&mut self, writer: &Writer) -> Result<(), StoreError> {
+        self.client
+            .execute("DELETE FROM nflog_writers WHERE writer = $1", &[&&writer.id[..]])
+            .await
+            .map_err(|error| failure("remove a writer", &error))?;
+        Ok(())
+    }
+
+    async fn maintain(
+        &mut self,
+        upkeep: &Upkeep,
+        now: SystemTime,
+    ) -> Result<Maintained, StoreError> {
+        days::maintain(self, upkeep, now).await
+    }
+
+    async fn ping(&mut self) -> Result<(), StoreError> {
+        self.run("ping", "").await
+    }
+}
+
+impl Postgres {
+    async fn write_batch(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
+        let (from, to) = (bigint(batch.from)?, bigint(batch.to)?);
+        let doing = "write rows";
+        let transaction =
+            self.client.transaction().await.map_err(|error| failure(doing, &error))?;
+        let moved = transaction
+            .execute(
+                "UPDATE nflog_writers SET delivered = $1, updated = now() \
+                 WHERE writer = $2 AND delivered = $3",
+                &[&to, &&writer.id[..], &from],
+            )
+            .await
+            .map_err(|error| failure(doing, &error))?;
+        if moved == 0 {
+            return Err(StoreError::Moved);
+        }
+        if !batch.rows.is_empty() {
+            rows::copy(&transaction, &writer.host, batch.rows).await?;
+        }
+        transaction.commit().await.map_err(|error| failure("commit rows", &error))
+    }
+
+    /// Runs statements without values and without answers.
+    async fn run(&self, doing: &str, statements: &str) -> Result<(), StoreError> {
+        self.client.batch_execute(statements).await.map_err(|error| failure(doing, &error))
+    }
+}
+
+fn config(target: &Target) -> Result<Config, StoreError> {
+    let mut config = Config::new();
+    config
+        .application_name("nflog_exporter")
+        .connect_timeout(PATIENCE)
+        .tcp_user_timeout(3 * PATIENCE)
+        .keepalives(true)
+        .keepalives_idle(3 * PATIENCE)
+        .keepalives_interval(PATIENCE)
+        .keepalives_retries(3);
+    match &target.place {
+        Place::Tcp { host, port } => config.host(host).port(*port),
+        Place::Socket { path, port } => config.host_path(path).port(*port),
+        Place::File(_) => {
+            return Err(StoreError::Denied(format!("PostgreSQL needs a host, not {target}")));
+        }
+    };
+    if !target.user.is_empty() {
+        config.user(&target.user);
+    }
+    if !target.password.is_empty() {
+        config.password(&target.password);
+    }
+    if !target.database.is_empty() {
+        config.dbname(&target.database);
+    }
+    Ok(config)
+}
+
+async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    // Whoever waits for an answer gets this error too, and tells it.
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "the connection to PostgreSQL ended");
+    }
+}
+
+fn bigint(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number)
+        .map_err(|_| StoreError::Refused(format!("row number {number} is beyond bigint")))
+}

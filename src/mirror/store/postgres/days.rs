@@ -1,0 +1,260 @@
+//! Days as partitions: made ahead, filled from the default partition, dropped when old or too much.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_postgres::Error;
+
+use super::{
+    Maintained, Postgres, StoreError, Upkeep,
+    failure::{failure, lacks_right},
+};
+use crate::mirror::day::Day;
+
+/// Taken by the one exporter that keeps house, and given back at the end or with the connection.
+const LOCK: &str = "SELECT pg_try_advisory_lock(1852206183, 2)";
+const UNLOCK: &str = "SELECT pg_advisory_unlock(1852206183, 2)";
+
+/// How many days to make ahead of today.
+const AHEAD: i64 = 3;
+
+/// Most days to move out of the default partition in one go.
+const MOST_DAYS: usize = 8;
+
+/// Most rows to delete from the default partition in one statement.
+const MOST_ROWS: i64 = 20_000;
+
+/// The table's schema, its default partition, and whether it may be changed by us.
+const TABLE: &str = "\
+    SELECT quote_ident(n.nspname), d.partdefid::regclass::text, \
+      pg_has_role(c.relowner, 'USAGE'), current_user::text \
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+    JOIN pg_partitioned_table d ON d.partrelid = c.oid \
+    WHERE c.oid = to_regclass('packets')";
+
+/// Its partitions and what they take, indexes included. Nothing for one that was dropped meanwhile.
+const PARTITIONS: &str = "\
+    SELECT c.relname::text, coalesce(pg_total_relation_size(c.oid), 0) \
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+    WHERE i.inhparent = to_regclass('packets')";
+
+/// Each transaction's own limits: whoever wants rows waits no longer than that for us.
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10min'";
+
+/// The table as the catalogue has it.
+struct Table {
+    schema: String,
+    /// Quoted, and with its schema where that is needed.
+    default: Option<String>,
+}
+
+/// A partition of a day.
+struct Partition {
+    day: Day,
+    size: u64,
+}
+
+pub(super) async fn maintain(
+    store: &Postgres,
+    upkeep: &Upkeep,
+    now: SystemTime,
+) -> Result<Maintained, StoreError> {
+    let doing = "keep house";
+    let row = store.client.query_one(LOCK, &[]).await.map_err(|error| failure(doing, &error))?;
+    if !row.get::<_, bool>(0) {
+        return Ok(Maintained::default());
+    }
+    let mut done = Maintained::default();
+    keep(store, upkeep, now, &mut done).await?;
+    store.run(doing, UNLOCK).await?;
+    Ok(done)
+}
+
+async fn keep(
+    store: &Postgres,
+    upkeep: &Upkeep,
+    now: SystemTime,
+    done: &mut Maintained,
+) -> Result<(), StoreError> {
+    let Some(table) = table(store, done).await? else { return Ok(()) };
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let today = Day::of_micros(micros(now));
+    // The first day of which anything is kept.
+    let first = upkeep.retention.map(|kept| Day::of_micros(micros(now.saturating_sub(kept))));
+
+    let (mut partitions, _) = partitions(store).await?;
+    let mut wanted: Vec<_> = (-1..=AHEAD).map(|days| today.plus(days)).collect();
+    if let Some(default) = &table.default {
+        if let Some(first) = first {
+            done.unfinished |= delete_before(store, default, first).await?;
+        }
+        let strays = days_in(store, default, today).await?;
+        done.unfinished |= strays.len() > MOST_DAYS;
+        wanted.extend(strays.into_iter().take(MOST_DAYS));
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted.retain(|day| {
+        first.is_none_or(|first| *day >= first) && partitions.iter().all(|known| known.day != *day)
+    });
+    for day in wanted {
+        if !make(store, &table, day, done).await? {
+            // Whoever holds the lock holds up the other days as well.
+            done.unfinished = false;
+            break;
+        }
+    }
+
+    let mut total;
+    (partitions, total) = self::partitions(store).await?;
+    for Partition { day, size } in partitions {
+        let old = first.is_some_and(|first| day < first);
+        let too_much = upkeep.max_size.is_some_and(|most| total > most) && day < today;
+        if !old && !too_much {
+            continue;
+        }
+        let name = format!("packets_p{}", day.compact());
+        let statement = format!("DROP TABLE IF EXISTS {}.{name}", table.schema);
+        if !attempt(store, &format!("drop partition {name}"), &[statement], done).await? {
+            break;
+        }
+        total = total.saturating_sub(size);
+        done.dropped.push(name);
+    }
+    Ok(())
+}
+
+/// `None`, with a warning, when the table is not ours to change.
+async fn table(store: &Postgres, done: &mut Maintained) -> Result<Option<Table>, StoreError> {
+    let doing = "look at the table packets";
+    let row = store.client.query_opt(TABLE, &[]).await.map_err(|error| failure(doing, &error))?;
+    let Some(row) = row else {
+        done.warnings.push(
+            "PostgreSQL: the table packets is not partitioned: retention cannot drop days; make it \
+             anew by nflog_exporter schema --for postgres"
+                .to_owned(),
+        );
+        return Ok(None);
+    };
+    if !row.get::<_, bool>(2) {
+        done.warnings.push(format!(
+            "PostgreSQL: user {user} does not own the table packets: days are neither made nor \
+             dropped; mend it by: ALTER TABLE packets OWNER TO \"{user}\"",
+            user = row.get::<_, String>(3)
+        ));
+        return Ok(None);
+    }
+    let default = row.get::<_, Option<String>>(1).filter(|name| name != "-");
+    Ok(Some(Table { schema: row.get(0), default }))
+}
+
+/// The partitions of days, the oldest first, and the size of all partitions in bytes.
+async fn partitions(store: &Postgres) -> Result<(Vec<Partition>, u64), StoreError> {
+    let doing = "list the partitions";
+    let rows = store.client.query(PARTITIONS, &[]).await.map_err(|error| failure(doing, &error))?;
+    let (mut days, mut total) = (Vec::new(), 0);
+    for row in rows {
+        let (name, size): (String, i64) = (row.get(0), row.get(1));
+        let size = u64::try_from(size).unwrap_or(0);
+        total += size;
+        let day = name.strip_prefix("packets_p").and_then(Day::parse_compact);
+        days.extend(day.map(|day| Partition { day, size }));
+    }
+    days.sort_unstable_by_key(|partition| partition.day);
+    Ok((days, total))
+}
+
+/// Deletes rows of days before `first`; whether there may be more. Few are ever there: rows that
+/// came late, or bear a wrong clock's time.
+async fn delete_before(store: &Postgres, default: &str, first: Day) -> Result<bool, StoreError> {
+    let statement = format!(
+        "DELETE FROM {default} WHERE ctid = ANY (ARRAY( \
+           SELECT ctid FROM {default} WHERE time < '{first} 00:00:00+00' LIMIT {MOST_ROWS}))"
+    );
+    let deleted = store
+        .client
+        .execute(&statement, &[])
+        .await
+        .map_err(|error| failure("delete old rows", &error))?;
+    Ok(deleted == u64::try_from(MOST_ROWS).unwrap_or(u64::MAX))
+}
+
+/// The days of the rows in the default partition, up to the last day that is made ahead.
+async fn days_in(store: &Postgres, default: &str, today: Day) -> Result<Vec<Day>, StoreError> {
+    let statement = format!(
+        "SELECT DISTINCT to_char(time AT TIME ZONE 'UTC', 'YYYYMMDD') FROM {default} \
+         WHERE time < '{} 00:00:00+00' ORDER BY 1",
+        today.plus(AHEAD + 1)
+    );
+    let rows = store
+        .client
+        .query(&statement, &[])
+        .await
+        .map_err(|error| failure("look for rows without a day", &error))?;
+    Ok(rows.iter().filter_map(|row| Day::parse_compact(row.get(0))).collect())
+}
+
+/// Makes a day's partition, and moves into it what the default partition holds of that day.
+///
+/// A table of its own is filled and then attached: that keeps nobody from reading and writing other
+/// days, where `CREATE TABLE … PARTITION OF` locks them all.
+async fn make(
+    store: &Postgres,
+    Table { schema, default }: &Table,
+    day: Day,
+    done: &mut Maintained,
+) -> Result<bool, StoreError> {
+    let name = format!("{schema}.packets_p{}", day.compact());
+    let (from, to) = (format!("'{day} 00:00:00+00'"), format!("'{} 00:00:00+00'", day.plus(1)));
+    let mut statements = Vec::new();
+    if let Some(default) = default {
+        statements.push(format!("LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE"));
+    }
+    statements.push(format!(
+        "CREATE TABLE {name} (LIKE {schema}.packets INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+    ));
+    if let Some(default) = default {
+        statements.push(format!(
+            "WITH moved AS (DELETE FROM {default} WHERE time >= {from} AND time < {to} RETURNING *) \
+             INSERT INTO {name} SELECT * FROM moved"
+        ));
+    }
+    statements.push(format!(
+        "ALTER TABLE {schema}.packets ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
+    ));
+    attempt(store, &format!("make the partition of {day}"), &statements, done).await
+}
+
+/// Runs statements as one transaction. Whether that worked: what the server answers otherwise (a
+/// lock that somebody holds, a right that we lack, a table in the way) is a warning.
+async fn attempt(
+    store: &Postgres,
+    doing: &str,
+    statements: &[String],
+    done: &mut Maintained,
+) -> Result<bool, StoreError> {
+    let Err(error) = transaction(store, statements).await else { return Ok(true) };
+    let failed = failure(doing, &error);
+    if error.as_db_error().is_none() {
+        return Err(failed);
+    }
+    done.warnings.push(if lacks_right(&error) {
+        format!("{failed}; mend it by: GRANT CREATE ON SCHEMA … TO …, as the database's owner")
+    } else {
+        format!("{failed}; it is tried again the next time")
+    });
+    // Also tells when the error was the connection's last.
+    store.run(doing, "ROLLBACK").await?;
+    Ok(false)
+}
+
+async fn transaction(store: &Postgres, statements: &[String]) -> Result<(), Error> {
+    store.client.batch_execute(BEGIN).await?;
+    for statement in statements {
+        store.client.batch_execute(statement).await?;
+    }
+    store.client.batch_execute("COMMIT").await
+}
+
+fn micros(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,133 @@
+//! The schema in the database: made when missing, refused when foreign or newer, tried out.
+
+use tokio_postgres::Error;
+
+use super::{Postgres, StoreError, failure::failure, rows};
+use crate::mirror::{schema, store::Kind};
+
+/// Taken by the one exporter that makes the schema: our number (`nflg`), and what for.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(1852206183, 1)";
+
+/// Writes of a writer that nobody is, each of a kind that the store does.
+const TRIAL: &str = "\
+    INSERT INTO nflog_writers (writer, host, delivered, updated) \
+      VALUES (int4send(pg_backend_pid()), '', 0, now()) \
+      ON CONFLICT (writer) DO UPDATE SET delivered = 0 RETURNING delivered; \
+    UPDATE nflog_writers SET delivered = 0 WHERE writer = int4send(pg_backend_pid()); \
+    DELETE FROM nflog_writers WHERE writer = int4send(pg_backend_pid())";
+
+/// Makes the schema when there is none, and tries out what the store will do.
+pub(super) async fn prepare(store: &mut Postgres) -> Result<(), StoreError> {
+    if version(store).await? != Some(schema::VERSION) {
+        make(store).await?;
+    }
+    try_out(store).await
+}
+
+/// The version that is there; an error when it is newer than ours.
+async fn version(store: &Postgres) -> Result<Option<u32>, StoreError> {
+    let doing = "read the schema's version";
+    if !exists(store, "nflog_schema").await? {
+        return Ok(None);
+    }
+    let query = "SELECT max(version) FROM nflog_schema";
+    let row = store.client.query_one(query, &[]).await.map_err(|error| lacking(doing, &error))?;
+    let version: Option<i32> = row.try_get(0).map_err(|error| failure(doing, &error))?;
+    match version.and_then(|version| u32::try_from(version).ok()) {
+        Some(version) if version > schema::VERSION => Err(StoreError::Denied(format!(
+            "PostgreSQL: database {} has version {version} of the schema, and this program knows \
+             {}: install a later nflog_exporter, or name another database",
+            database(store).await?,
+            schema::VERSION
+        ))),
+        // A table that somebody dropped is made anew, as by a version before the first.
+        Some(_) if !(exists(store, "packets").await? && exists(store, "nflog_writers").await?) => {
+            Ok(Some(0))
+        }
+        found => Ok(found),
+    }
+}
+
+/// Whether the session finds a table by its bare name. From the table of tables: `to_regclass`
+/// may answer out of a memory older than the lock.
+async fn exists(store: &Postgres, table: &str) -> Result<bool, StoreError> {
+    let query =
+        "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))";
+    let row = store.client.query_one(query, &[&table]).await;
+    Ok(row.map_err(|error| failure("look for the schema", &error))?.get(0))
+}
+
+/// The name of the database, for messages.
+async fn database(store: &Postgres) -> Result<String, StoreError> {
+    let row = store.client.query_one("SELECT current_database()::text", &[]).await;
+    Ok(row.map_err(|error| failure("look for the schema", &error))?.get(0))
+}
+
+/// Makes the schema in one transaction, unless somebody else made it while we waited.
+///
+/// Only under the lock is a table without a version somebody else's: before, it may be one that is
+/// being made.
+async fn make(store: &Postgres) -> Result<(), StoreError> {
+    let doing = "make the schema";
+    store.run(doing, "BEGIN; SET LOCAL lock_timeout = '30s'").await?;
+    store.run(doing, LOCK).await?;
+    match version(store).await? {
+        Some(schema::VERSION) => return store.run(doing, "COMMIT").await,
+        None if exists(store, "packets").await? => {
+            return Err(StoreError::Denied(format!(
+                "PostgreSQL: database {} has a table packets that nflog_exporter did not make: \
+                 name another database, or rename that table",
+                database(store).await?
+            )));
+        }
+        _ => {}
+    }
+    for statement in schema::statements(Kind::Postgres) {
+        if statement.contains("VIEW ulog AS") {
+            make_view(store, statement).await?;
+        } else if let Err(error) = store.client.batch_execute(statement).await {
+            return Err(lacking(doing, &error));
+        }
+    }
+    store.run(doing, "COMMIT").await
+}
+
+/// The view serves people, not the exporter: a database that has another `ulog` keeps it.
+async fn make_view(store: &Postgres, statement: &str) -> Result<(), StoreError> {
+    store.run("make the view ulog", "SAVEPOINT view").await?;
+    if let Err(error) = store.run("make the view ulog", statement).await {
+        tracing::warn!(%error, "the database has no view ulog of ours; to have it, rename what is \
+            in its way and run: nflog_exporter schema --for postgres | psql DATABASE");
+        store.run("make the view ulog", "ROLLBACK TO SAVEPOINT view").await?;
+    }
+    Ok(())
+}
+
+/// Does what the store does, and takes it back: so a lack of rights shows now.
+async fn try_out(store: &mut Postgres) -> Result<(), StoreError> {
+    let doing = "try out the schema";
+    let transaction = store.client.transaction().await.map_err(|error| failure(doing, &error))?;
+    transaction.batch_execute(TRIAL).await.map_err(|error| lacking(doing, &error))?;
+    rows::copy(&transaction, "", &[]).await.map_err(|error| match error {
+        StoreError::Denied(text) => StoreError::Denied(with_mend(&text)),
+        error => error,
+    })?;
+    transaction.rollback().await.map_err(|error| failure(doing, &error))
+}
+
+/// The error, with what to run when rights or the schema are missing.
+fn lacking(doing: &str, error: &Error) -> StoreError {
+    match failure(doing, error) {
+        StoreError::Denied(text) => StoreError::Denied(with_mend(&text)),
+        error => error,
+    }
+}
+
+fn with_mend(text: &str) -> String {
+    format!(
+        "{text}. As the owner of the database, run: nflog_exporter schema --for postgres | psql \
+         DATABASE, then, with the name of our user: GRANT SELECT, INSERT ON packets TO …; GRANT \
+         SELECT, INSERT, UPDATE, DELETE ON nflog_writers TO …; GRANT SELECT ON nflog_schema TO …; \
+         and for retention: ALTER TABLE packets OWNER TO …"
+    )
+}

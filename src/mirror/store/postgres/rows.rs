@@ -1,0 +1,123 @@
+//! Rows as `COPY … BINARY` takes them.
+
+use std::{
+    pin::{Pin, pin},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use tokio_postgres::{
+    Transaction,
+    binary_copy::BinaryCopyInWriter,
+    types::{ToSql, Type},
+};
+
+use super::{StoreError, failure::failure};
+use crate::{
+    event::{Direction, Hook},
+    mirror::{day::LATEST, row::Row},
+    packet::Flaw,
+};
+
+const COPY: &str = "COPY packets (time, host, nflog_group, prefix, hook, direction, in_device, \
+    out_device, mark, uid, hardware_address, ip_version, source, destination, protocol, length, \
+    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
+    country, city, latitude, longitude, asn, weight) FROM STDIN BINARY";
+
+/// Types of the columns of [`COPY`].
+const TYPES: [Type; 30] = [
+    Type::TIMESTAMPTZ,
+    Type::TEXT,
+    Type::INT4,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::INT8,
+    Type::INT8,
+    Type::BYTEA,
+    Type::INT2,
+    Type::INET,
+    Type::INET,
+    Type::INT2,
+    Type::INT8,
+    Type::INT8,
+    Type::INT2,
+    Type::INT4,
+    Type::INT4,
+    Type::INT2,
+    Type::INT2,
+    Type::INT2,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::FLOAT8,
+    Type::FLOAT8,
+    Type::INT8,
+    Type::INT8,
+];
+
+/// Copies rows into `packets`.
+pub(super) async fn copy(
+    transaction: &Transaction<'_>,
+    host: &str,
+    rows: &[Row],
+) -> Result<(), StoreError> {
+    if let Some(row) = rows.iter().find(|row| row.time > LATEST) {
+        let time = row.time;
+        return Err(StoreError::Refused(format!("the time of a row, {time} µs, is past 9999")));
+    }
+    let doing = "write rows";
+    let sink = transaction.copy_in(COPY).await.map_err(|error| failure(doing, &error))?;
+    let mut writer = pin!(BinaryCopyInWriter::new(sink, &TYPES));
+    for row in rows {
+        if let Err(error) = write(writer.as_mut(), host, row).await {
+            return Err(failure(doing, &error));
+        }
+    }
+    writer.finish().await.map_err(|error| failure(doing, &error))?;
+    Ok(())
+}
+
+async fn write(
+    writer: Pin<&mut BinaryCopyInWriter>,
+    host: &str,
+    row: &Row,
+) -> Result<(), tokio_postgres::Error> {
+    let time = UNIX_EPOCH + Duration::from_micros(row.time);
+    let hardware_address = Some(row.hardware_address.as_bytes()).filter(|bytes| !bytes.is_empty());
+    let city = Some(row.city.as_str()).filter(|city| !city.is_empty());
+    let values: [&(dyn ToSql + Sync); TYPES.len()] = [
+        &time,
+        &host,
+        &i32::from(row.group),
+        &row.prefix.as_str(),
+        &row.hook.map(Hook::name),
+        &row.direction.map(Direction::name),
+        &row.in_device.as_str(),
+        &row.out_device.as_str(),
+        &i64::from(row.mark),
+        &row.uid.map(i64::from),
+        &hardware_address,
+        &row.ip_version.map(i16::from),
+        &row.source,
+        &row.destination,
+        &row.protocol.map(i16::from),
+        &i64::from(row.length),
+        &i64::from(row.captured_length),
+        &row.ttl.map(i16::from),
+        &row.source_port.map(i32::from),
+        &row.destination_port.map(i32::from),
+        &row.tcp_flags.map(i16::from),
+        &row.icmp_type.map(i16::from),
+        &row.icmp_code.map(i16::from),
+        &row.flaw.map(Flaw::name),
+        &row.country.as_str(),
+        &city,
+        &row.latitude,
+        &row.longitude,
+        &row.asn.map(i64::from),
+        &i64::from(row.weight),
+    ];
+    writer.write(&values).await
+}

@@ -1,0 +1,122 @@
+//! Rows as the statement of an insert takes them.
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use rusqlite::{Connection, params};
+
+use super::{StoreError, failure::failure};
+use crate::{
+    event::{Direction, Hook},
+    mirror::{
+        day::{Day, LATEST},
+        row::Row,
+    },
+    packet::Flaw,
+};
+
+const INSERT: &str = "INSERT INTO packets (time, host, nflog_group, prefix, hook, direction, \
+    in_device, out_device, mark, uid, hardware_address, ip_version, source, destination, protocol, \
+    length, captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, \
+    flaw, country, city, latitude, longitude, asn, weight) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Inserts rows into `packets`, inside the transaction of the caller.
+pub(super) fn insert(
+    connection: &Connection,
+    name: &str,
+    host: &str,
+    rows: &[Row],
+) -> Result<(), StoreError> {
+    let failure = |error: rusqlite::Error| failure(name, "write rows", &error);
+    let mut statement = connection.prepare_cached(INSERT).map_err(failure)?;
+    let mut time = String::with_capacity(26);
+    for row in rows {
+        if row.time > LATEST {
+            let text = format!("the time of a row, {} µs, is past the year 9999", row.time);
+            return Err(StoreError::Refused(text));
+        }
+        write_time(&mut time, row.time);
+        let hardware_address = Some(row.hardware_address.as_bytes()).filter(|it| !it.is_empty());
+        let city = Some(row.city.as_str()).filter(|city| !city.is_empty());
+        statement
+            .execute(params![
+                time,
+                host,
+                row.group,
+                row.prefix.as_str(),
+                row.hook.map(Hook::name),
+                row.direction.map(Direction::name),
+                row.in_device.as_str(),
+                row.out_device.as_str(),
+                row.mark,
+                row.uid,
+                hardware_address,
+                row.ip_version,
+                row.source.map(sixteen),
+                row.destination.map(sixteen),
+                row.protocol,
+                row.length,
+                row.captured_length,
+                row.ttl,
+                row.source_port,
+                row.destination_port,
+                row.tcp_flags,
+                row.icmp_type,
+                row.icmp_code,
+                row.flaw.map(Flaw::name),
+                row.country.as_str(),
+                city,
+                row.latitude,
+                row.longitude,
+                row.asn,
+                row.weight,
+            ])
+            .map_err(failure)?;
+    }
+    Ok(())
+}
+
+/// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, which sorts as the times do up to [`LATEST`].
+pub(super) fn write_time(text: &mut String, time: u64) {
+    let day = Day::of_micros(time);
+    let micros = time - day.start_micros();
+    let seconds = micros / 1_000_000;
+    text.clear();
+    // Writing to a String never fails.
+    let _ = write!(
+        text,
+        "{day} {:02}:{:02}:{:02}.{:06}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        micros % 1_000_000
+    );
+}
+
+/// 16 bytes, IPv4 as `::ffff:a.b.c.d`.
+fn sixteen(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+    .octets()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (time, expect) in [
+            (0, "1970-01-01 00:00:00.000000"),
+            (1_795_435_199_999_999, "2026-11-23 11:59:59.999999"),
+            (1_795_435_200_000_001, "2026-11-23 12:00:00.000001"),
+            (LATEST, "9999-12-31 23:59:59.999999"),
+        ] {
+            let mut text = String::new();
+            write_time(&mut text, time);
+            assert_eq!(text, expect);
+        }
+    }
+}

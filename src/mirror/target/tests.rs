@@ -1,0 +1,223 @@
+//! URLs and what they come to, one a line; and that no message holds a password.
+
+use super::*;
+
+fn parse(url: &str) -> Target {
+    url.parse().unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// How the URL is shown, and user, password and database of it.
+fn shown(url: &str, expect: &str, user: &str, password: &str, database: &str) {
+    let target = parse(url);
+    assert_eq!(target.to_string(), expect, "{url}");
+    assert_eq!((&*target.user, &*target.password, &*target.database), (user, password, database));
+}
+
+#[test]
+fn servers() {
+    shown("mysql://u:p@db.example/d", "mysql://u@db.example:3306/d", "u", "p", "d");
+    shown("mariadb://u:p@db.example/d", "mysql://u@db.example:3306/d", "u", "p", "d");
+    shown("postgres://u:p@h/d", "postgres://u@h:5432/d", "u", "p", "d");
+    shown("postgresql://u@h:6432/d", "postgres://u@h:6432/d", "u", "", "d");
+    shown("MySQL://h/d", "mysql://h:3306/d", "", "", "d");
+    shown("  mysql://h/d\n", "mysql://h:3306/d", "", "", "d");
+    shown("mysql://:p@h/d", "mysql://h:3306/d", "", "p", "d");
+    shown("mysql://[2001:db8::1]:3307/d", "mysql://[2001:db8::1]:3307/d", "", "", "d");
+    shown("postgres://[::1]/d", "postgres://[::1]:5432/d", "", "", "d");
+    shown("mysql://192.0.2.1/d", "mysql://192.0.2.1:3306/d", "", "", "d");
+    shown(
+        "mysql://u%40x:p%40%2F%3A%3f%23%25@h/my%20db",
+        "mysql://u@x@h:3306/my db",
+        "u@x",
+        "p@/:?#%",
+        "my db",
+    );
+    // Characters that need no code.
+    shown("mysql://ü:p@ss:w%rd^\"<{é}@h/dä", "mysql://ü@h:3306/dä", "ü", "p@ss:w%rd^\"<{é}", "dä");
+    shown("mysql://u:a+b@h/a+b", "mysql://u@h:3306/a+b", "u", "a+b", "a+b");
+    shown("mysql://u:a%0Ab@h/d", "mysql://u@h:3306/d", "u", "a\nb", "d");
+}
+
+/// Where the URL leads.
+fn place(url: &str, expect: &Place) {
+    assert_eq!(&parse(url).place, expect, "{url}");
+    assert_eq!(parse(url).tls, Tls::Off, "{url}");
+}
+
+#[test]
+fn sockets() {
+    let socket = |path: &str, port| Place::Socket { path: path.into(), port };
+    let my = socket("/run/mysqld/mysqld.sock", 3306);
+    place("mysql://u:p@localhost/d?socket=/run/mysqld/mysqld.sock", &my);
+    place("mysql://u@/d?socket=%2Frun%2Fmysqld/mysqld.sock", &my);
+    place("mysql:///d?socket=/run/mysqld/mysqld.sock&ssl-mode=DISABLED", &my);
+    place("mysql:///d?socket=/a+b%20c", &socket("/a+b c", 3306));
+    place("postgres:///d?host=/run/postgresql", &socket("/run/postgresql", 5432));
+    place("postgres://u@/d?host=/run/postgresql", &socket("/run/postgresql", 5432));
+    place("postgres://u@h:5433/d?host=/run/postgresql", &socket("/run/postgresql", 5433));
+    place("postgres://u@%2Frun%2Fpostgresql/d", &socket("/run/postgresql", 5432));
+    place("postgres://%2Frun%2Fpostgresql:5433/d", &socket("/run/postgresql", 5433));
+}
+
+#[test]
+fn files() {
+    let file = |path: &str| Place::File(path.into());
+    place("sqlite:/var/lib/x.db", &file("/var/lib/x.db"));
+    place("sqlite:///var/lib/x.db", &file("/var/lib/x.db"));
+    place("sqlite:x.db", &file("x.db"));
+    place("sqlite://x.db", &file("x.db"));
+    place("sqlite:./a/../x.db", &file("./a/../x.db"));
+    place("SQLite:x.db", &file("x.db"));
+    place("sqlite:/a b/ü#1.db", &file("/a b/ü#1.db"));
+    place("sqlite:/100%/50%x.db", &file("/100%/50%x.db"));
+    place("sqlite:/a%20b%3F%25.db", &file("/a b?%.db"));
+    place("sqlite:/a@b:c.db?", &file("/a@b:c.db"));
+    place("sqlite:C:x.db", &file("C:x.db"));
+    assert_eq!(parse("sqlite:/x.db").to_string(), "sqlite:/x.db");
+}
+
+fn tls(url: &str, expect: &Tls) {
+    assert_eq!(&parse(url).tls, expect, "{url}");
+}
+
+#[test]
+fn certificates_are_verified_unless_it_is_said_or_near() {
+    let verified = Tls::Verified { roots: None };
+    let own = Tls::Verified { roots: Some("/etc/ca.pem".into()) };
+    tls("mysql://h/d", &verified);
+    tls("postgres://h/d", &verified);
+    tls("mysql://192.0.2.1/d", &verified);
+    tls("mysql://localhost.example/d", &verified);
+    tls("mysql://128.0.0.1/d", &verified);
+    tls("mysql://localhost/d", &Tls::Off);
+    tls("mysql://LOCALHOST/d", &Tls::Off);
+    tls("postgres://127.0.0.1/d", &Tls::Off);
+    tls("postgres://127.9.9.9/d", &Tls::Off);
+    tls("postgres://[::1]/d", &Tls::Off);
+    tls("postgres://[::ffff:127.0.0.1]/d", &Tls::Off);
+    tls("mysql://h/d?sslmode=disable", &Tls::Off);
+    tls("mysql://h/d?ssl-mode=DISABLED", &Tls::Off);
+    tls("mysql://h/d?ssl_mode=REQUIRED", &Tls::Unverified);
+    tls("postgres://h/d?sslmode=require", &Tls::Unverified);
+    tls("postgres://localhost/d?sslmode=require", &Tls::Unverified);
+    tls("postgres://localhost/d?sslmode=verify-full", &verified);
+    tls("mysql://localhost/d?ssl-mode=VERIFY_IDENTITY", &verified);
+    tls("mysql://localhost/d?ssl-mode=verify%5Fidentity", &verified);
+    tls("mysql://h/d?ssl-ca=/etc/ca.pem", &own);
+    tls("mysql://localhost/d?ssl_ca=/etc/ca.pem", &own);
+    tls("postgres://localhost/d?sslrootcert=/etc/ca.pem", &own);
+    tls("postgres://h/d?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem", &own);
+    tls("postgres://h/d?SSLMODE=Verify-Full&&sslrootcert=/etc/ca.pem&", &own);
+}
+
+/// What is wrong with the URL. All of these have `secret` where a password or a part of it is.
+fn refused(url: &str, expect: &str) {
+    let error = url.parse::<Target>().expect_err(url);
+    for message in [error.to_string(), format!("{error:?}")] {
+        assert!(!message.contains("secret"), "{url}: {message}");
+    }
+    assert!(error.to_string().contains(expect), "{url}: {error}");
+}
+
+#[test]
+fn what_cannot_be_used_says_how_to_mend_it() {
+    refused("", "begins with none of mysql://");
+    refused("secret", "begins with none of mysql://");
+    refused("/var/lib/secret.db", "begins with none of mysql://");
+    refused("secret://u:secret@h/d", "begins with none of mysql://");
+    refused("http://u:secret@h/d", "begins with none of mysql://");
+    refused("mysql:secret", "// is missing");
+    refused("mysql:/u:secret@h/d", "// is missing");
+    refused("mysql://u:secret@h", "names no database; put its name");
+    refused("mysql://u:secret@h/", "names no database");
+    refused("postgres://u:secret@h?sslmode=require", "names no database");
+    refused("mysql://u:secret@/d", "names no host and no socket");
+    refused("postgres:///d", "names no host and no socket");
+    refused("mysql://", "names no database");
+    refused("mysql://u:secret@h:port/d", "is no port");
+    refused("mysql://u:secret@h:65536/d", "is no port");
+    refused("mysql://u:secret@h:0/d", "the port is 0");
+    refused("mysql://u:secret@[::g]/d", "no IPv6 address");
+    refused("mysql://u:secret@a b/d", "a character that no host has");
+    refused("mysql://u:secret@h/d/e", "more than one /");
+    refused("mysql://u:secret@h/d%0Ae", "control character");
+    refused("mysql://u%0A:secret@h/d", "control character");
+    refused("mysql://u:sec\nret@h/d", "control character");
+    refused("mysql://u:secret%00@h/d", "%00");
+    refused("mysql://u:secret%ff@h/d", "make no text");
+}
+
+#[test]
+fn a_password_that_was_not_encoded_is_not_repeated() {
+    refused("mysql://u:secret/x@h/d", "/ as %2F");
+    refused("mysql://u:12/secret@h", "an @ behind the host");
+    refused("mysql://u:12/secret@h/d", "an @ behind the host");
+    refused("mysql://u:12?secret@h/d", "an @ behind the host");
+    refused("mysql://u:12?secret=secret@h/d", "an @ behind the host");
+    refused("mysql://u:12#secret@h/d", "a # in it");
+    refused("mysql://u:se#secret@h/d", "is no port");
+    refused("mysql://u:se?secret@h/d", "is no port");
+    refused("mysql://h/d?password%3Dsecret", "unknown parameter; known here");
+}
+
+#[test]
+fn parameters_that_cannot_be() {
+    refused("mysql://u:secret@h/d?sslmod=x", "unknown parameter sslmod; did you mean sslmode?");
+    refused("mysql://u:secret@h/d?sokcet=/x", "did you mean socket?");
+    refused("postgres://h/d?sslrotcert=/x", "did you mean sslrootcert?");
+    refused("mysql://h/d?host=/x", "unknown parameter host");
+    refused("postgres://h/d?password=secret", "unknown parameter password; known here: sslmode,");
+    refused("sqlite:x.db?mode=rwc", "unknown parameter mode; there are none for SQLite");
+    refused("mysql://h/d?sslmode=on", "sslmode is not one of disable, require, verify-full");
+    refused("mysql://h/d?sslmode", "sslmode is not one of");
+    refused("postgres://h/d?sslmode=verify-ca", "write verify-full");
+    refused("mysql://h/d?ssl-mode=VERIFY_CA", "write verify-full");
+    refused("postgres://h/d?sslmode=prefer", "without encryption");
+    refused("mysql://h/d?ssl-mode=PREFERRED", "without encryption");
+    refused("postgres://h/d?sslmode=require&ssl-mode=require", "ssl-mode is given twice");
+    refused("postgres://h/d?sslrootcert=", "sslrootcert names no file");
+    refused("postgres://h/d?sslmode=require&sslrootcert=/x", "sslrootcert names whom to trust");
+    refused("postgres://h/d?sslmode=disable&sslrootcert=/x", "sslrootcert names whom to trust");
+    refused("mysql://h/d?socket=", "socket is not an absolute path");
+    refused("mysql://h/d?socket=mysqld.sock", "socket is not an absolute path");
+    refused("postgres://h/d?host=other", "a host's name stands behind ://");
+    refused("mysql://h/d?socket=/x&ssl-mode=REQUIRED", "ssl-mode asks for TLS, which a socket");
+    refused("postgres:///d?host=/x&sslrootcert=/x", "sslrootcert asks for TLS, which a socket");
+}
+
+#[test]
+fn files_that_keep_nothing() {
+    refused("sqlite:", "names no file");
+    refused("sqlite://", "names no file");
+    refused("sqlite::memory:", "names no file that can be kept");
+    refused("sqlite:file:x.db", "names no file that can be kept");
+    refused("sqlite:a%00b", "names no file");
+}
+
+#[test]
+fn no_display_shows_a_password() {
+    for url in ["mysql://u:secret@h/d", "postgres:///d?host=/x", "postgres://u:secret@/d?host=/x"] {
+        let target = parse(url);
+        assert!(!format!("{target} {target:?}").contains("secret"), "{url}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_password_can_be_encoded(password in "[^\0]{0,40}", user in "[^\\p{Cc}]{0,20}") {
+        let encode = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
+        let url = format!("postgres://{}:{}@h/d", encode(&user), encode(&password));
+        let target = parse(&url);
+        assert_eq!((target.user, target.password), (user, password));
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(
+        scheme in "(mysql|postgres|sqlite):/{0,3}",
+        rest in "[ -~é/?#@:%\\[\\]&=]{0,60}",
+    ) {
+        let _ = format!("{scheme}{rest}").parse::<Target>();
+    }
+}
