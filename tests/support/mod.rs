@@ -10,8 +10,14 @@
 
 pub mod frame;
 pub mod logged;
+pub mod mariadb;
 pub mod netns;
+pub mod postgres_server;
 pub mod program;
+pub mod proxy;
+pub mod sample_rows;
+pub mod server;
+pub mod tmpfs;
 
 pub use logged::{Logged, plan, read_packets, read_to_end};
 pub use netns::{Namespace, Wire, lacking_net_admin};

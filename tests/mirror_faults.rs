@@ -1,0 +1,317 @@
+//! Rows of a running exporter under load while its database, its disk and it itself are ill-treated.
+//! Takes root, and a MariaDB of Debian's packages.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use support::{
+    Wire, frame,
+    mariadb::MariaDb,
+    program::{Exporter, samples, sum, wait_for, whole},
+    proxy::Proxy,
+    tmpfs::Tmpfs,
+};
+
+/// Logs all UDP, counts it, and drops it.
+const RULES: &str = "
+    table inet t {
+        counter logged {}
+        chain in {
+            type filter hook prerouting priority -100;
+            iifname wan0 meta l4proto udp counter name logged log prefix \"load\" group 1 drop
+        }
+    }
+";
+
+/// Packets a second of the load: enough for several transactions at any moment.
+const RATE: u32 = 4_000;
+
+/// Name of the database.
+const DATABASE: &str = "log";
+
+/// A server with an empty database.
+fn database() -> MariaDb {
+    let server = MariaDb::start();
+    server.query("mysql", &format!("CREATE DATABASE {DATABASE}"));
+    server
+}
+
+/// The way to it by a socket, which every network namespace shares.
+fn url(socket: &Path) -> String {
+    format!("mysql://root@localhost/{DATABASE}?socket={}", socket.display())
+}
+
+/// The frame of this number; each has another source.
+fn numbered(number: u32) -> Vec<u8> {
+    let [_, high, middle, low] = number.to_be_bytes();
+    frame::udp([133, 11, middle, low], 20_000 + u16::from(high), 53, b"x")
+}
+
+/// The numbers of all rows, with those that stand twice.
+fn numbers(database: &MariaDb) -> Vec<u32> {
+    let rows = database.query(DATABASE, "SELECT ip_saddr & 65535, udp_sport - 20000 FROM ulog");
+    let number = |row: &str| {
+        let (low, high) = row.split_once('\t').unwrap();
+        low.parse::<u32>().unwrap() | high.parse::<u32>().unwrap() << 16
+    };
+    rows.lines().map(number).collect()
+}
+
+fn config(url: &str, spool: &Path, more: &str) -> String {
+    format!(
+        "[mirror]\nurl = '{url}'\nhost = 'test'\n{more}\n[mirror.spool]\ndirectory = '{}'\n",
+        spool.display()
+    )
+}
+
+/// The mirror's part of a scrape.
+#[derive(Debug)]
+struct Mirror {
+    received: u64,
+    written: u64,
+    spooled: u64,
+    queued: u64,
+    dropped: u64,
+    filtered: u64,
+    recovered: u64,
+    up: bool,
+}
+
+/// Scrapes, and holds the account against the packets received.
+#[track_caller]
+fn scrape(exporter: &Exporter<'_>) -> Mirror {
+    let text = exporter.scrape();
+    let rows = |what: &str| sum(&text, &format!("nflog_exporter_mirror_{what}"));
+    let mirror = Mirror {
+        received: sum(&text, "nflog_exporter_received_packets_total"),
+        written: rows("written_rows_total"),
+        spooled: rows("spooled_rows"),
+        queued: rows("queued_rows"),
+        dropped: rows("dropped_rows_total"),
+        filtered: rows("filtered_rows_total"),
+        recovered: rows("recovered_rows_total"),
+        up: rows("up") == 1,
+    };
+    let Mirror { written, spooled, queued, dropped, filtered, .. } = mirror;
+    assert_eq!(
+        written + spooled + queued + dropped + filtered,
+        mirror.received + mirror.recovered,
+        "{mirror:?}"
+    );
+    assert_eq!(sum(&text, "nflog_exporter_lost_packets_total"), 0);
+    mirror
+}
+
+fn dropped(exporter: &Exporter<'_>, reason: &str) -> u64 {
+    let dropped = samples(&exporter.scrape(), "nflog_exporter_mirror_dropped_rows_total");
+    let of = dropped.iter().find(|(labels, _)| labels["reason"] == reason).unwrap();
+    whole(of.1)
+}
+
+/// Everything received has found its end, and the database is well.
+fn settled(exporter: &Exporter<'_>, sent: u64) -> Mirror {
+    wait_for("all rows in the database", || {
+        let mirror = scrape(exporter);
+        let all = mirror.received >= sent && mirror.up;
+        (all && mirror.spooled + mirror.queued == 0).then_some(mirror)
+    })
+}
+
+/// A load that goes on until it is dropped.
+struct Load<'s> {
+    sent: &'s AtomicU32,
+    stop: &'s AtomicBool,
+}
+
+impl Load<'_> {
+    fn sent(&self) -> u32 {
+        self.sent.load(Relaxed)
+    }
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+    }
+}
+
+/// Runs `work` while numbered packets come at [`RATE`]. Returns how many there were.
+fn under_load(wire: &Wire, work: impl FnOnce(&Load<'_>)) -> u32 {
+    let (sent, stop) = (AtomicU32::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let began = Instant::now();
+            wire.send((0..).map_while(|number| {
+                let due = began + Duration::from_secs(1) * number / RATE;
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                sent.store(number, Relaxed);
+                (!stop.load(Relaxed)).then(|| numbered(number))
+            }));
+        });
+        work(&Load { sent: &sent, stop: &stop });
+    });
+    sent.into_inner()
+}
+
+/// The database dies ten times, hangs, and loses connections in the middle of commits; the exporter
+/// dies twice. No row is twice in the table; missing are at most those of the second before the
+/// exporter was killed, and those that came while there was none.
+#[test]
+fn rows_survive_everything() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let database = database();
+    let spool = tempfile::tempdir().unwrap();
+    let sockets = tempfile::tempdir().unwrap();
+    let proxied = sockets.path().join("proxy.sock");
+    let proxy = Proxy::start(&proxied, &database.socket());
+    let config = config(&url(&proxied), spool.path(), "");
+
+    let mut exporter = Some(Exporter::start(&wire.host, &config, &[]));
+    let mut gaps = Vec::new();
+    let mut recovered = 0;
+    let mut random = 7_u64;
+    let mut chance = |most: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) % most
+    };
+    let sent = under_load(&wire, |load| {
+        for round in 0..10 {
+            let running = exporter.as_ref().unwrap();
+            let written = scrape(running).written + 500 + chance(4_000);
+            wait_for("rows", || (scrape(running).written >= written).then_some(()));
+            proxy.cut(round % 2 == 1);
+            database.kill_9();
+            let spooled = scrape(running).spooled + 500 + chance(4_000);
+            wait_for("rows in the spool", || (scrape(running).spooled >= spooled).then_some(()));
+            if round == 3 || round == 7 {
+                // What was sent a second before is not to be lost.
+                let (before, then) = (load.sent(), Instant::now());
+                wait_for("a second", || (then.elapsed() >= Duration::from_secs(1)).then_some(()));
+                let mut killed = exporter.take().unwrap();
+                killed.program.signal(Signal::SIGKILL);
+                killed.program.wait();
+                drop(killed);
+                exporter = Some(Exporter::start(&wire.host, &config, &[]));
+                gaps.push(before..load.sent() + 1);
+                recovered += scrape(exporter.as_ref().unwrap()).recovered;
+            }
+            database.restart();
+        }
+        let running = exporter.as_ref().unwrap();
+        let cuts = proxy.cuts();
+        proxy.cut(true);
+        wait_for("commits that are cut", || {
+            scrape(running);
+            (proxy.cuts() >= cuts + 10).then_some(())
+        });
+        proxy.cut(false);
+
+        database.stop();
+        let stopped = Instant::now();
+        let mut slowest = Duration::ZERO;
+        while stopped.elapsed() < Duration::from_secs(30) {
+            let asked = Instant::now();
+            scrape(running);
+            slowest = slowest.max(asked.elapsed());
+        }
+        assert!(!scrape(running).up, "a database that hangs is not up");
+        database.cont();
+        assert!(slowest < Duration::from_secs(5), "a scrape took {slowest:?}");
+    });
+
+    let running = exporter.as_ref().unwrap();
+    wait_for("everything through the rules", || {
+        (wire.host.counter("logged") >= u64::from(sent)).then_some(())
+    });
+    let last = settled(running, 0);
+    assert_eq!(last.dropped, 0);
+    assert!(recovered > 0, "a killed exporter leaves rows in its spool");
+    let numbers = numbers(&database);
+    let distinct: BTreeSet<_> = numbers.iter().copied().collect();
+    assert_eq!(distinct.len(), numbers.len(), "rows stand twice");
+    let missing = |number: &u32| !distinct.contains(number);
+    for number in (0..sent).filter(missing) {
+        assert!(
+            gaps.iter().any(|gap| gap.contains(&number)),
+            "{number} is missing, not in {gaps:?}"
+        );
+    }
+    assert!(proxy.cuts() >= 10);
+}
+
+/// A disk that is full keeps what it can, memory a little more; the rest is counted, and the counters
+/// go on. Afterwards everything kept is delivered.
+#[test]
+fn a_full_disk_costs_rows_only() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let database = database();
+    let disk = Tmpfs::mount(1 << 20);
+    let config = config(&url(&database.socket()), &disk.path(), "");
+    let exporter = Exporter::start(&wire.host, &config, &[]);
+    wait_for("the mirror to be up", || scrape(&exporter).up.then_some(()));
+    database.kill_9();
+    let mut sent = 0;
+    while dropped(&exporter, "spool_failed") == 0 {
+        assert!(sent < 400_000, "the disk never fills");
+        sent += u32::try_from(wire.send((sent..sent + 5_000).map(numbered))).unwrap();
+        wait_for("packets", || (scrape(&exporter).received >= u64::from(sent)).then_some(()));
+    }
+    let counted = sum(&exporter.scrape(), "nflog_exporter_received_packets_total");
+    assert_eq!(counted, u64::from(sent));
+    let log = exporter.program.log();
+    assert!(log.contains("no space left on the file system"), "{log}");
+
+    database.restart();
+    let settled = settled(&exporter, u64::from(sent));
+    let numbers = numbers(&database);
+    assert_eq!(numbers.len() as u64, settled.written);
+    assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len());
+    assert_eq!(settled.written + settled.dropped, u64::from(sent));
+
+    // And it is as good as new.
+    let more = wire.send((sent..sent + 1_000).map(numbered));
+    let after = self::settled(&exporter, u64::from(sent) + more);
+    assert_eq!(after.dropped, settled.dropped);
+}
+
+/// A spool that is full drops the newest rows, and says so.
+#[test]
+fn a_full_spool_drops_the_newest() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let database = database();
+    let spool = tempfile::tempdir().unwrap();
+    let config =
+        format!("{}max_size = '1MiB'\n", config(&url(&database.socket()), spool.path(), ""));
+    database.kill_9();
+    // Also at its start the database may be away.
+    let exporter = Exporter::start(&wire.host, &config, &[]);
+    let mut sent = 0;
+    while dropped(&exporter, "spool_full") == 0 {
+        assert!(sent < 200_000, "the spool never fills");
+        sent += u32::try_from(wire.send((sent..sent + 5_000).map(numbered))).unwrap();
+        wait_for("packets", || (scrape(&exporter).received >= u64::from(sent)).then_some(()));
+    }
+    let size = sum(&exporter.scrape(), "nflog_exporter_mirror_spool_size_bytes");
+    assert!(size <= 1 << 20, "{size}");
+    assert!(!scrape(&exporter).up);
+
+    database.restart();
+    let settled = settled(&exporter, u64::from(sent));
+    let numbers: BTreeSet<_> = numbers(&database).into_iter().collect();
+    assert_eq!(numbers.len() as u64, settled.written);
+    // The oldest were kept: all of the first batches.
+    let first_missing = (0..sent).find(|number| !numbers.contains(number)).unwrap();
+    assert!(first_missing > 5_000, "{first_missing}");
+}

@@ -1,0 +1,649 @@
+//! The mirror's rows in a real PostgreSQL: written, read back, kept by the day, never twice.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use nflog_exporter::{
+    event::{Direction, HardwareAddress, Hook},
+    mirror::{
+        row::Row,
+        store::{Batch, Postgres, Store, StoreError, Upkeep, Writer},
+        target::{Target, Tls},
+    },
+    packet::Flaw,
+};
+use nix::sys::signal::Signal;
+use support::{
+    postgres_server::PostgresServer,
+    program::wait_for,
+    sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp},
+};
+use tokio_postgres::{Client, NoTls};
+
+fn writer() -> Writer {
+    Writer { id: [7; 16], host: "gate".to_owned() }
+}
+
+async fn prepared(target: &Target) -> Postgres {
+    let mut store = Postgres::connect(target).await.unwrap();
+    store.prepare().await.unwrap();
+    store
+}
+
+/// A new database with the schema, and a writer at 0.
+async fn started(server: &PostgresServer) -> (String, Postgres) {
+    let database = server.database();
+    let mut store = prepared(&server.target(&database)).await;
+    assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
+    (database, store)
+}
+
+async fn write(store: &mut Postgres, rows: &[Row]) {
+    let from = store.position(&writer(), 0).await.unwrap();
+    store.write(&writer(), Batch { from, to: from + rows.len() as u64, rows }).await.unwrap();
+}
+
+fn count(server: &PostgresServer, database: &str) -> u64 {
+    server.psql(database, "SELECT count(*) FROM packets").parse().unwrap()
+}
+
+fn time(micros: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(micros)
+}
+
+/// A client of the test's own.
+async fn client(server: &PostgresServer, database: &str) -> Client {
+    let config = format!(
+        "host={} user=postgres dbname={database} port={}",
+        server.folder().display(),
+        server.port()
+    );
+    let (client, connection) = tokio_postgres::connect(&config, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn read(row: &tokio_postgres::Row) -> Row {
+    let text = |name: &str| row.get::<_, Option<String>>(name).unwrap_or_default();
+    let small = |name: &str| row.get::<_, Option<i16>>(name).map(|it| u8::try_from(it).unwrap());
+    let port = |name: &str| row.get::<_, Option<i32>>(name).map(|it| u16::try_from(it).unwrap());
+    let large = |name: &str| row.get::<_, Option<i64>>(name).map(|it| u32::try_from(it).unwrap());
+    let since = row.get::<_, SystemTime>("time").duration_since(UNIX_EPOCH).unwrap();
+    assert_eq!(row.get::<_, String>("host"), "gate");
+    Row {
+        time: since.as_micros().try_into().unwrap(),
+        group: port("nflog_group").unwrap(),
+        prefix: text("prefix").into(),
+        hook: Hook::ALL.into_iter().find(|hook| hook.name() == text("hook")),
+        direction: Direction::ALL.into_iter().find(|it| it.name() == text("direction")),
+        in_device: text("in_device").into(),
+        out_device: text("out_device").into(),
+        mark: large("mark").unwrap(),
+        uid: large("uid"),
+        hardware_address: row
+            .get::<_, Option<Vec<u8>>>("hardware_address")
+            .map_or_else(HardwareAddress::default, |bytes| HardwareAddress::new(&bytes)),
+        ip_version: small("ip_version"),
+        source: row.get::<_, Option<IpAddr>>("source"),
+        destination: row.get::<_, Option<IpAddr>>("destination"),
+        protocol: small("protocol"),
+        length: large("length").unwrap(),
+        captured_length: large("captured_length").unwrap(),
+        ttl: small("ttl"),
+        source_port: port("source_port"),
+        destination_port: port("destination_port"),
+        tcp_flags: small("tcp_flags"),
+        icmp_type: small("icmp_type"),
+        icmp_code: small("icmp_code"),
+        flaw: Flaw::ALL.into_iter().find(|flaw| flaw.name() == text("flaw")),
+        country: text("country").into(),
+        city: text("city").into(),
+        latitude: row.get("latitude"),
+        longitude: row.get("longitude"),
+        asn: large("asn"),
+        weight: large("weight").unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn rows_come_back_as_they_were() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    let rows = every_kind(NOON - 3);
+    write(&mut store, &rows).await;
+    let client = client(&server, &database).await;
+    let found = client.query("SELECT * FROM packets ORDER BY id", &[]).await.unwrap();
+    assert_eq!(found.len(), rows.len());
+    for (found, expect) in found.iter().zip(&rows) {
+        assert_eq!(&read(found), expect);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_written_once() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    let rows = [tcp(NOON), empty(NOON)];
+    let batch = Batch { from: 0, to: 2, rows: &rows };
+    store.write(&writer(), batch).await.unwrap();
+    assert!(matches!(store.write(&writer(), batch).await, Err(StoreError::Moved)));
+    assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
+    assert_eq!(count(&server, &database), 2);
+    // Rows 2 to 9 were lost: passed over.
+    store.write(&writer(), Batch { from: 2, to: 10, rows: &[] }).await.unwrap();
+    assert_eq!(store.position(&writer(), 5).await.unwrap(), 10);
+    // A restored backup is told what the writer knows.
+    assert_eq!(store.position(&writer(), 50).await.unwrap(), 50);
+    store.forget(&writer()).await.unwrap();
+    assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_transaction_left_behind_is_waited_for_and_seen() {
+    let server = PostgresServer::shared();
+    for (end, expect) in [("COMMIT", 1), ("ROLLBACK", 0)] {
+        let (database, mut store) = started(&server).await;
+        let zombie = client(&server, &database).await;
+        zombie.batch_execute("BEGIN; UPDATE nflog_writers SET delivered = 1").await.unwrap();
+        let position = tokio::spawn(async move { store.position(&writer(), 0).await.unwrap() });
+        let waiting = format!(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = '{database}' AND \
+             application_name = 'nflog_exporter' AND wait_event_type = 'Lock'"
+        );
+        // The store's task shares this thread.
+        while zombie.query(&waiting, &[]).await.unwrap().is_empty() {
+            assert!(!position.is_finished(), "it did not wait");
+            tokio::task::yield_now().await;
+        }
+        zombie.batch_execute(end).await.unwrap();
+        assert_eq!(position.await.unwrap(), expect, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_behind_a_transaction_left_behind_has_moved() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    let zombie = client(&server, &database).await;
+    zombie.batch_execute("BEGIN; UPDATE nflog_writers SET delivered = 1").await.unwrap();
+    let write = tokio::spawn(async move {
+        store.write(&writer(), Batch { from: 0, to: 1, rows: &[tcp(NOON)] }).await
+    });
+    let waiting = "SELECT 1 FROM pg_locks WHERE NOT granted";
+    while zombie.query(waiting, &[]).await.unwrap().is_empty() {
+        assert!(!write.is_finished(), "it did not wait");
+        tokio::task::yield_now().await;
+    }
+    zombie.batch_execute("COMMIT").await.unwrap();
+    assert!(matches!(write.await.unwrap(), Err(StoreError::Moved)));
+    assert_eq!(count(&server, &database), 0);
+}
+
+#[tokio::test]
+async fn a_refused_row_takes_its_batch_with_it() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    server.psql(&database, "ALTER TABLE packets ADD CONSTRAINT mine CHECK (prefix <> 'bad')");
+    let bad = |prefix: &str| Row { prefix: prefix.into(), ..tcp(NOON) };
+    for bad in [bad("bad"), bad("a\0b"), tcp(u64::MAX)] {
+        // Behind more rows than the network holds back.
+        let mut rows: Vec<_> = crowd(5_000, NOON, DAY).collect();
+        rows.insert(7, bad);
+        let batch = Batch { from: 0, to: rows.len() as u64, rows: &rows };
+        let error = store.write(&writer(), batch).await;
+        assert!(matches!(error, Err(StoreError::Refused(_))), "{error:?}");
+        assert_eq!(count(&server, &database), 0);
+    }
+    // The same connection goes on.
+    store.write(&writer(), Batch { from: 0, to: 1, rows: &[tcp(NOON)] }).await.unwrap();
+    assert_eq!(count(&server, &database), 1);
+}
+
+#[tokio::test]
+async fn eight_that_start_at_once_make_the_schema_once() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    let target = server.target(&database);
+    let mut starting = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let target = target.clone();
+        starting.spawn(async move { Postgres::connect(&target).await?.prepare().await });
+    }
+    while let Some(result) = starting.join_next().await {
+        result.unwrap().unwrap();
+    }
+    assert_eq!(server.psql(&database, "SELECT * FROM nflog_writers"), "");
+    assert_eq!(server.psql(&database, "SELECT version FROM nflog_schema"), "1");
+    let left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND \
+        database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(server.psql(&database, left), "0");
+}
+
+#[tokio::test]
+async fn the_printed_schema_can_be_run_by_hand_and_again() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    let ddl = nflog_exporter::mirror::schema::ddl(nflog_exporter::mirror::store::Kind::Postgres);
+    server.psql(&database, ddl);
+    server.psql(&database, ddl);
+    prepared(&server.target(&database)).await;
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_left_alone() {
+    let server = PostgresServer::shared();
+    let check = async |make: &str, expect: &str| {
+        let database = server.database();
+        server.psql(&database, make);
+        let mut store = Postgres::connect(&server.target(&database)).await.unwrap();
+        let error = store.prepare().await.unwrap_err();
+        let StoreError::Denied(text) = error else { panic!("{error:?}") };
+        assert!(text.contains(expect) && text.contains(&database), "{text}");
+        let tables =
+            server.psql(&database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
+        assert_eq!(tables, "1");
+    };
+    check("CREATE TABLE packets (a int)", "did not make").await;
+    let newer = "CREATE TABLE nflog_schema (version int); INSERT INTO nflog_schema VALUES (99)";
+    check(newer, "version 99").await;
+}
+
+#[tokio::test]
+async fn a_view_of_that_name_is_no_hindrance() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    server.psql(&database, "CREATE TABLE ulog (a int)");
+    let mut store = prepared(&server.target(&database)).await;
+    write(&mut store, &[tcp(NOON)]).await;
+    assert_eq!(count(&server, &database), 1);
+}
+
+#[tokio::test]
+async fn a_user_without_rights_is_told_what_to_run() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    let name = format!("small_{database}");
+    server.psql(&database, &format!("CREATE USER {name}"));
+    let target = Target { user: name.clone(), ..server.target(&database) };
+    let denied = async || {
+        let error = Postgres::connect(&target).await.unwrap().prepare().await.unwrap_err();
+        let StoreError::Denied(text) = error else { panic!("{error:?}") };
+        assert!(text.contains("nflog_exporter schema --for postgres | psql"), "{text}");
+        assert!(text.contains("GRANT SELECT, INSERT ON packets"), "{text}");
+    };
+    denied().await;
+    prepared(&server.target(&database)).await;
+    denied().await;
+    server.psql(&database, &format!("GRANT SELECT ON nflog_schema TO {name}"));
+    denied().await;
+    let writers = "GRANT SELECT, INSERT, UPDATE, DELETE ON nflog_writers";
+    server.psql(&database, &format!("{writers} TO {name}"));
+    denied().await;
+    server.psql(&database, &format!("GRANT SELECT, INSERT ON packets TO {name}"));
+    let mut store = prepared(&target).await;
+    write(&mut store, &[tcp(NOON)]).await;
+    assert_eq!(count(&server, &database), 1);
+    // Days are the owner's.
+    let done = store.maintain(&Upkeep::default(), time(NOON)).await.unwrap();
+    assert!(done.warnings[0].contains("ALTER TABLE packets OWNER TO"), "{done:?}");
+    store.forget(&writer()).await.unwrap();
+}
+
+/// Names of the partitions and the rows in each.
+fn partitions(server: &PostgresServer, database: &str) -> String {
+    let query = "SELECT string_agg(name || ' ' || rows, ', ' ORDER BY name) FROM \
+        (SELECT tableoid::regclass::text, count(*) FROM packets GROUP BY 1) r(name, rows)";
+    server.psql(database, query)
+}
+
+fn names(server: &PostgresServer, database: &str) -> String {
+    let query = "SELECT string_agg(substr(relid::text, 9), ' ' ORDER BY relid::text) \
+        FROM pg_partition_tree('packets') WHERE isleaf";
+    server.psql(database, query)
+}
+
+async fn keep_house(store: &mut Postgres, upkeep: Upkeep, now: u64) -> Vec<String> {
+    let mut dropped = Vec::new();
+    for _ in 0..100 {
+        let done = store.maintain(&upkeep, time(now)).await.unwrap();
+        assert_eq!(done.warnings, [""; 0]);
+        dropped.extend(done.dropped);
+        if !done.unfinished {
+            return dropped;
+        }
+    }
+    panic!("keeping house does not end");
+}
+
+const KEEP_ALL: Upkeep = Upkeep { retention: None, max_size: None };
+
+#[tokio::test]
+async fn days_are_made_ahead_filled_and_dropped() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    let midnight = NOON - DAY / 2;
+    // Before there are days: yesterday's last, today's first, five days ago, far ahead.
+    let times = [midnight - 1, midnight, NOON - 5 * DAY, NOON + 90 * DAY];
+    write(&mut store, &times.map(tcp)).await;
+    assert_eq!(partitions(&server, &database), "packets_default 4");
+    assert_eq!(keep_house(&mut store, KEEP_ALL, NOON).await, [""; 0]);
+    assert_eq!(
+        partitions(&server, &database),
+        "packets_default 1, packets_p20261118 1, packets_p20261122 1, packets_p20261123 1"
+    );
+    let days = "default p20261118 p20261122 p20261123 p20261124 p20261125 p20261126";
+    assert_eq!(names(&server, &database), days);
+    // Moved rows keep their numbers.
+    let ids = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM packets";
+    assert_eq!(server.psql(&database, ids), "1 2 3 4");
+    write(&mut store, &[tcp(NOON)]).await;
+    assert!(partitions(&server, &database).contains("packets_p20261123 2"));
+
+    // Yesterday ends 36 hours before: it is whole inside of 37, and outside of 35.
+    let keep =
+        |hours: u64| Upkeep { retention: Some(Duration::from_secs(hours * 3600)), max_size: None };
+    let now = midnight + 36 * DAY / 24;
+    assert_eq!(keep_house(&mut store, keep(37), now).await, ["packets_p20261118"]);
+    assert_eq!(keep_house(&mut store, keep(35), now).await, ["packets_p20261122"]);
+    assert_eq!(keep_house(&mut store, keep(35), now).await, [""; 0]);
+    // Late rows of days that went go too, without a partition.
+    write(&mut store, &[tcp(NOON - 5 * DAY), tcp(NOON - 4 * DAY)]).await;
+    assert_eq!(keep_house(&mut store, keep(35), now).await, [""; 0]);
+    assert_eq!(partitions(&server, &database), "packets_default 1, packets_p20261123 2");
+    let left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND \
+        database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(server.psql(&database, left), "0");
+}
+
+#[tokio::test]
+async fn rows_of_many_days_find_their_partitions() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    let rows: Vec<_> = crowd(4_000, NOON - 20 * DAY, 20 * DAY).collect();
+    write(&mut store, &rows).await;
+    keep_house(&mut store, KEEP_ALL, NOON).await;
+    assert_eq!(count(&server, &database), 4_000);
+    assert_eq!(server.psql(&database, "SELECT count(*) FROM packets_default"), "0");
+}
+
+#[tokio::test]
+async fn the_oldest_days_go_when_all_take_too_much() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    keep_house(&mut store, KEEP_ALL, NOON - 3 * DAY).await;
+    keep_house(&mut store, KEEP_ALL, NOON).await;
+    let rows: Vec<_> = crowd(20_000, NOON - 3 * DAY, 3 * DAY).collect();
+    write(&mut store, &rows).await;
+    let total = "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('packets')";
+    let size: u64 = server.psql(&database, total).parse().unwrap();
+    let upkeep = |most| Upkeep { retention: None, max_size: Some(most) };
+    assert_eq!(keep_house(&mut store, upkeep(size), NOON).await, [""; 0]);
+    let dropped = keep_house(&mut store, upkeep(size - 1), NOON).await;
+    assert_eq!(dropped, ["packets_p20261119"]);
+    // Today stays, whatever it takes.
+    let dropped = keep_house(&mut store, upkeep(1), NOON).await;
+    assert_eq!(dropped, ["packets_p20261120", "packets_p20261121", "packets_p20261122"]);
+    assert!(partitions(&server, &database).contains("packets_p20261123"));
+}
+
+// Two threads: a connection ends while the test waits for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn one_of_many_keeps_house() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    let other = client(&server, &database).await;
+    let lock = "SELECT pg_advisory_lock(1852206183, 2)";
+    other.batch_execute(lock).await.unwrap();
+    store.maintain(&KEEP_ALL, time(NOON)).await.unwrap();
+    assert_eq!(names(&server, &database), "default");
+    drop(other);
+    wait_for("the other's end", || {
+        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND \
+            database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        (server.psql(&database, held) == "0").then_some(())
+    });
+    store.maintain(&KEEP_ALL, time(NOON)).await.unwrap();
+    assert!(names(&server, &database).contains("p20261123"));
+}
+
+#[tokio::test]
+async fn a_long_reader_is_not_waited_for() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    keep_house(&mut store, KEEP_ALL, NOON).await;
+    let reader = client(&server, &database).await;
+    reader.batch_execute("BEGIN; SELECT count(*) FROM packets").await.unwrap();
+    let upkeep = Upkeep { retention: Some(Duration::ZERO), max_size: None };
+    let done = store.maintain(&upkeep, time(NOON + 3 * DAY)).await.unwrap();
+    assert!(done.dropped.is_empty() && done.warnings[0].contains("tried again"), "{done:?}");
+    // The connection goes on, and so do rows.
+    write(&mut store, &[tcp(NOON)]).await;
+    reader.batch_execute("COMMIT").await.unwrap();
+    let done = store.maintain(&upkeep, time(NOON + 3 * DAY)).await.unwrap();
+    assert_eq!(done.warnings, [""; 0]);
+    assert!(done.dropped.len() >= 3, "{done:?}");
+}
+
+#[tokio::test]
+async fn rows_go_on_while_days_are_made() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    let target = server.target(&database);
+    let writing = tokio::spawn(async move {
+        let mut again = 0;
+        for _ in 0..100 {
+            let from = store.position(&writer(), 0).await.unwrap();
+            let rows: Vec<_> = crowd(50, NOON + DAY * (from / 50 % 4), DAY).collect();
+            match store.write(&writer(), Batch { from, to: from + 50, rows: &rows }).await {
+                Ok(()) => {}
+                Err(StoreError::Unavailable(_)) => {
+                    again += 1;
+                    store = prepared(&target).await;
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+            tokio::task::yield_now().await;
+        }
+        (store, again)
+    });
+    let mut keeper = prepared(&server.target(&database)).await;
+    for day in 0..4 {
+        keep_house(&mut keeper, KEEP_ALL, NOON + day * DAY).await;
+    }
+    let (mut store, again) = writing.await.unwrap();
+    let position = store.position(&writer(), 0).await.unwrap();
+    assert_eq!(position, (100 - again) * 50);
+    assert_eq!(count(&server, &database), position);
+}
+
+#[tokio::test]
+async fn the_view_answers_as_ulogd_did() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    write(&mut store, &every_kind(NOON)).await;
+    let check = |id: u32, column: &str, expect: &str| {
+        let query = format!("SELECT coalesce({column}::text, 'NULL') FROM ulog WHERE id = {id}");
+        assert_eq!(server.psql(&database, &query), expect, "{column} of row {id}");
+    };
+    for (column, expect) in [
+        ("oob_time_sec", "1795435200"),
+        ("oob_time_usec", "1"),
+        ("oob_hook", "1"),
+        ("oob_prefix", "DROP-IN"),
+        ("oob_in", "eth0"),
+        ("oob_family", "2"),
+        ("ip_saddr", "3221225985"),
+        ("ip_daddr", "3325256959"),
+        ("host(ip_saddr_str)", "192.0.2.1"),
+        ("ip_protocol", "6"),
+        ("ip_ttl", "57"),
+        ("ip_totlen", "60"),
+        ("raw_pktlen", "60"),
+        ("tcp_sport", "50000"),
+        ("tcp_dport", "80"),
+        ("tcp_syn", "true"),
+        ("tcp_ack", "false"),
+        ("udp_dport", "NULL"),
+        ("icmp_type", "NULL"),
+        ("mac_saddr_str", "52:54:00:ab:cd:ef"),
+        ("host", "gate"),
+        ("city", "Köln"),
+        ("asn", "64496"),
+    ] {
+        check(2, column, expect);
+    }
+    check(1, "ip_saddr", "NULL");
+    check(1, "ip_saddr_str", "NULL");
+    check(1, "mac_saddr_str", "NULL");
+    check(3, "ip_saddr", "NULL");
+    check(3, "host(ip_saddr_str)", "2001:db8::ff00:42:8329");
+    check(3, "udp_dport", "53");
+    check(3, "tcp_dport", "NULL");
+    check(3, "tcp_syn", "NULL");
+    check(3, "oob_family", "10");
+    check(4, "icmp_type", "8");
+    check(4, "icmpv6_type", "NULL");
+    check(5, "icmpv6_type", "135");
+    check(7, "ip_saddr", "4294967295");
+    check(7, "mac_saddr_str", "ff:ff:ff:ff:ff:ff:ff:ff");
+    check(8, "ip_saddr", "0");
+    check(8, "mac_saddr_str", "00");
+}
+
+#[tokio::test]
+async fn questions_use_indexes() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    keep_house(&mut store, KEEP_ALL, NOON).await;
+    for hour in 0..12 {
+        let rows: Vec<_> = crowd(5_000, NOON - DAY + hour * DAY / 12, DAY / 12).collect();
+        write(&mut store, &rows).await;
+    }
+    server.psql(&database, "ANALYZE packets");
+    let check = |question: &str, index: &str| {
+        let plan = server.psql(&database, &format!("EXPLAIN {question}"));
+        let used = plan.contains(index) && !plan.contains("Seq Scan on packets_p20261123");
+        assert!(used, "{question}\n{plan}");
+    };
+    check(
+        "SELECT ip_saddr FROM ulog WHERE tcp_dport = 80 ORDER BY id DESC LIMIT 1000",
+        "packets_p20261123_case_id_idx",
+    );
+    check(
+        "SELECT ip_saddr FROM ulog WHERE udp_dport = 6379 ORDER BY id DESC LIMIT 10",
+        "packets_p20261123_case_id_idx1",
+    );
+    check(
+        "SELECT DISTINCT ip_saddr FROM ulog \
+         WHERE oob_time_sec > extract(epoch FROM timestamptz '2026-11-23 11:50:00Z')::int",
+        "packets_p20261123_floor_idx",
+    );
+    check("SELECT * FROM packets WHERE source = '10.1.1.1'", "packets_p20261123_source_time_idx");
+    check(
+        "SELECT * FROM ulog WHERE ip_saddr_str = '10.1.1.1'",
+        "packets_p20261123_source_time_idx",
+    );
+    check(
+        "SELECT * FROM packets WHERE country = 'SG' AND time > '2026-11-23 11:00:00Z'",
+        "packets_p20261123_country_time_idx",
+    );
+}
+
+#[tokio::test]
+async fn certificates_are_verified() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    server.psql(&database, &format!("CREATE USER u_{database} PASSWORD 'secret'"));
+    let user = format!("u_{database}");
+    let connect = async |host: &str, password: &str, tls: Tls| {
+        let target = server.tcp_target(host, &user, password, &database);
+        Postgres::connect(&Target { tls, ..target }).await.map(|_| ())
+    };
+    let roots = |name: &str| -> Tls {
+        Tls::Verified { roots: Some(PathBuf::from(server.folder()).join(name)) }
+    };
+    for (host, tls) in [
+        ("127.0.0.1", roots("ca.pem")),
+        ("localhost", roots("ca.pem")),
+        ("127.0.0.2", Tls::Unverified),
+        ("127.0.0.2", Tls::Off),
+    ] {
+        connect(host, "secret", tls).await.unwrap();
+    }
+    for (host, password, tls, expect) in [
+        ("127.0.0.1", "secret", roots("other-ca.pem"), "certificate"),
+        ("127.0.0.1", "secret", Tls::Verified { roots: None }, "certificate"),
+        ("127.0.0.2", "secret", roots("ca.pem"), "not valid for name"),
+        ("127.0.0.1", "secret", roots("server.key"), "no certificate"),
+        ("127.0.0.1", "secret", roots("none.pem"), "none.pem"),
+        ("127.0.0.1", "Xanadu", Tls::Unverified, "28P01"),
+        ("127.0.0.1", "", Tls::Unverified, "password"),
+    ] {
+        let error = connect(host, password, tls).await.unwrap_err();
+        let StoreError::Denied(text) = error else { panic!("{expect}: {error:?}") };
+        assert!(text.contains(expect), "{text}");
+        assert!(!text.contains("secret") && !text.contains("Xanadu"), "{text}");
+    }
+}
+
+// Two threads: a connection ends while the test waits for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn connections_are_encrypted_and_named() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    server.psql(&database, &format!("CREATE USER u_{database} SUPERUSER PASSWORD 'secret'"));
+    let target = server.tcp_target("127.0.0.1", &format!("u_{database}"), "secret", &database);
+    for (tls, expect) in [(Tls::Unverified, "t"), (Tls::Off, "f")] {
+        let store = prepared(&Target { tls, ..target.clone() }).await;
+        let query = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+            WHERE application_name = 'nflog_exporter' AND datname = current_database()";
+        assert_eq!(server.psql(&database, query), expect);
+        drop(store);
+        wait_for("the connection's end", || {
+            (server.psql(&database, query).is_empty()).then_some(())
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_denied() {
+    let server = PostgresServer::shared();
+    let error = Postgres::connect(&server.target("nowhere")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Denied(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_crashes_is_unavailable_and_keeps_what_it_confirmed() {
+    let server = PostgresServer::start();
+    let (database, mut store) = started(&server).await;
+    write(&mut store, &[tcp(NOON)]).await;
+    server.kill_9();
+    let batch = Batch { from: 1, to: 2, rows: &[tcp(NOON)] };
+    let error = store.write(&writer(), batch).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    let error = Postgres::connect(&server.target(&database)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    server.restart();
+    let mut store = prepared(&server.target(&database)).await;
+    assert_eq!(store.position(&writer(), 1).await.unwrap(), 1);
+    assert_eq!(count(&server, &database), 1);
+
+    // A server that hangs answers nothing; the caller's deadline ends the call, and dropping the
+    // store ends the connection.
+    server.signal(Signal::SIGSTOP);
+    let late =
+        tokio::time::timeout(Duration::from_millis(200), store.write(&writer(), batch)).await;
+    assert!(late.is_err());
+    drop(store);
+    server.signal(Signal::SIGCONT);
+    let mut store = prepared(&server.target(&database)).await;
+    let position = store.position(&writer(), 1).await.unwrap();
+    assert_eq!(count(&server, &database), position);
+}

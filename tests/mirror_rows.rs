@@ -1,0 +1,408 @@
+//! Packets on a wire, and the rows that a running exporter makes of them in each database, field by
+//! field. Takes root, and MariaDB and PostgreSQL of Debian's packages.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{
+    ffi::OsStr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use support::{
+    Wire, frame,
+    mariadb::MariaDb,
+    netns::{HOST, HOST_V6, PEER_MAC},
+    postgres_server::PostgresServer,
+    program::{Exporter, sum, wait_for},
+};
+
+/// Prefixes that rules may carry, and how the rows show them.
+const PREFIXES: [(&[u8], &str); 9] = [
+    (b"plain: ", "plain:"),
+    (b"'; DROP TABLE packets; -- ", "'; DROP TABLE packets; --"),
+    (br#""double" `back` 'single'"#, r#""double" `back` 'single'"#),
+    (br"\", r"\"),
+    (br"\N", r"\N"),
+    (br"\.", r"\."),
+    (b"\xff\xfe a\xc3", "\u{fffd}\u{fffd} a\u{fffd}"),
+    ("münchen 🔥 <b>%s".as_bytes(), "münchen 🔥 <b>%s"),
+    (b"tab\tescape\x1b[2Jbell\x07", "tab\u{fffd}escape\u{fffd}[2Jbell\u{fffd}"),
+];
+
+/// First port of the rules with these prefixes.
+const FIRST_PORT: u16 = 7_000;
+
+/// What a row says of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    prefix: String,
+    hook: String,
+    direction: String,
+    in_device: String,
+    hardware_address: String,
+    source: String,
+    destination: String,
+    protocol: String,
+    length: String,
+    captured: String,
+    ttl: String,
+    source_port: String,
+    destination_port: String,
+    flags: String,
+    icmp_type: String,
+    icmp_code: String,
+    country: String,
+    weight: String,
+    host: String,
+}
+
+/// The columns in this order: of the table `p` and the view `u`, in SQL that all three understand.
+/// Texts as hexadecimal digits, so that no client's way of writing them matters.
+fn columns(hex: impl Fn(&str) -> String, address: impl Fn(&str) -> String) -> String {
+    [
+        &hex("p.prefix"),
+        "p.hook",
+        "p.direction",
+        "p.in_device",
+        "u.mac_saddr_str",
+        &address("u.ip_saddr_str"),
+        &address("u.ip_daddr_str"),
+        "p.protocol",
+        "p.length",
+        "p.captured_length",
+        "p.ttl",
+        "p.source_port",
+        "p.destination_port",
+        "p.tcp_flags",
+        "p.icmp_type",
+        "p.icmp_code",
+        "p.country",
+        "p.weight",
+        "p.host",
+    ]
+    .map(|column| format!("COALESCE(CAST({column} AS CHAR(200)), '-')"))
+    .join(", ")
+}
+
+/// A database, empty at first.
+enum Database {
+    Maria(MariaDb),
+    Postgres(PostgresServer),
+    Sqlite(PathBuf),
+}
+
+impl Database {
+    fn url(&self) -> String {
+        match self {
+            Self::Maria(server) => {
+                server.query("mysql", "CREATE DATABASE log");
+                format!("mysql://root@localhost/log?socket={}", server.socket().display())
+            }
+            Self::Postgres(server) => {
+                server.psql("postgres", "CREATE DATABASE log");
+                let (folder, port) = (server.folder().display(), server.port());
+                format!("postgres://postgres@localhost:{port}/log?host={folder}")
+            }
+            Self::Sqlite(file) => format!("sqlite:{}", file.display()),
+        }
+    }
+
+    /// What it prints, columns divided by `separator`.
+    fn query(&self, sql: &str) -> (String, char) {
+        match self {
+            Self::Maria(server) => (server.query("log", sql), '\t'),
+            Self::Postgres(server) => (server.psql("log", sql), '|'),
+            Self::Sqlite(file) => {
+                let output = Command::new("sqlite3").arg(file).arg(sql).output().unwrap();
+                assert!(output.status.success(), "{output:?}");
+                (String::from_utf8(output.stdout).unwrap().trim_end().to_owned(), '|')
+            }
+        }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let columns = match self {
+            Self::Postgres(_) => columns(
+                |text| format!("encode(convert_to({text}, 'UTF8'), 'hex')"),
+                |address| format!("host({address})"),
+            ),
+            _ => columns(|text| format!("hex({text})"), str::to_owned),
+        };
+        let sql = format!("SELECT {columns} FROM packets p JOIN ulog u ON u.id = p.id");
+        let (text, separator) = self.query(&sql);
+        text.lines().map(|line| row(&line.split(separator).collect::<Vec<_>>())).collect()
+    }
+}
+
+fn row(columns: &[&str]) -> Row {
+    let mut columns = columns.iter().map(|column| column.trim().to_owned());
+    let mut next = || columns.next().unwrap();
+    // However a database writes an address.
+    let address = |text: String| match text.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => text,
+    };
+    Row {
+        prefix: unhex(&next()),
+        hook: next(),
+        direction: next(),
+        in_device: next(),
+        hardware_address: next(),
+        source: address(next()),
+        destination: address(next()),
+        protocol: next(),
+        length: next(),
+        captured: next(),
+        ttl: next(),
+        source_port: next(),
+        destination_port: next(),
+        flags: next(),
+        icmp_type: next(),
+        icmp_code: next(),
+        country: next(),
+        weight: next(),
+        host: next(),
+    }
+}
+
+fn unhex(digits: &str) -> String {
+    let bytes = digits
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
+    String::from_utf8(bytes.collect()).unwrap()
+}
+
+/// Rules with hostile prefixes for UDP, one a port; and a plain one for everything else.
+fn load_rules(wire: &Wire) {
+    for (number, (prefix, _)) in (FIRST_PORT..).zip(PREFIXES) {
+        for tool in ["iptables", "ip6tables"] {
+            let status = wire
+                .host
+                .command(tool)
+                .args(["-w", "-t", "raw", "-A", "PREROUTING", "-i", "wan0", "-p", "udp"])
+                .args(["--dport", &number.to_string(), "-j", "NFLOG", "--nflog-group", "1"])
+                .args([OsStr::new("--nflog-prefix"), OsStr::from_bytes(prefix)])
+                .status();
+            assert!(status.unwrap().success(), "{tool} {prefix:?}");
+        }
+    }
+    wire.host.nft(
+        "table inet t {
+            chain in {
+                type filter hook prerouting priority -100;
+                iifname wan0 tcp dport 1-65535 log prefix \"tcp\" group 1 drop
+                iifname wan0 icmp type echo-request log prefix \"ping\" group 1 drop
+                iifname wan0 icmpv6 type echo-request log prefix \"ping\" group 1 drop
+                iifname wan0 meta l4proto udp drop
+            }
+        }",
+    );
+}
+
+/// What is sent, and the rows that it gives.
+fn packets() -> (Vec<Vec<u8>>, Vec<Row>) {
+    let v4 = Ipv4Addr::new(133, 11, 0, 7);
+    let v6 = Ipv6Addr::new(0x2001, 0x200, 0, 0, 0, 0, 0, 7);
+    let plain = Row {
+        prefix: String::new(),
+        hook: "prerouting".into(),
+        direction: "in".into(),
+        in_device: "wan0".into(),
+        hardware_address: PEER_MAC.map(|byte| format!("{byte:02x}")).join(":"),
+        source: v4.to_string(),
+        destination: Ipv4Addr::from(HOST).to_string(),
+        protocol: "17".into(),
+        length: "29".into(),
+        captured: "29".into(),
+        ttl: "64".into(),
+        source_port: "40000".into(),
+        destination_port: "-".into(),
+        flags: "-".into(),
+        icmp_type: "-".into(),
+        icmp_code: "-".into(),
+        country: "JP".into(),
+        weight: "1".into(),
+        host: "gate.example.net".into(),
+    };
+    let from_v6 = Row {
+        source: v6.to_string(),
+        destination: Ipv6Addr::from(HOST_V6).to_string(),
+        ..plain.clone()
+    };
+    let long = |row: &Row, length: &str| Row {
+        length: length.into(),
+        captured: length.into(),
+        ..row.clone()
+    };
+    let (mut frames, mut rows) = (Vec::new(), Vec::new());
+    for (number, (_, shown)) in (FIRST_PORT..).zip(PREFIXES) {
+        let named =
+            |row: Row| Row { prefix: shown.into(), destination_port: number.to_string(), ..row };
+        frames.push(frame::udp(v4.octets(), 40_000, number, b"x"));
+        rows.push(named(plain.clone()));
+        frames.push(frame::udp_v6(v6.octets(), 40_000, number, b"x"));
+        rows.push(named(long(&from_v6, "49")));
+    }
+    for (row, frame, length) in [
+        (&plain, frame::syn(v4.octets(), 40_000, 22), "40"),
+        (&from_v6, frame::syn_v6(v6.octets(), 40_000, 22), "60"),
+    ] {
+        frames.push(frame);
+        rows.push(Row {
+            prefix: "tcp".into(),
+            protocol: "6".into(),
+            destination_port: "22".into(),
+            flags: "2".into(),
+            ..long(row, length)
+        });
+    }
+    for (row, frame, length, protocol, kind) in [
+        (&plain, frame::ping(v4.octets()), "28", "1", "8"),
+        (&from_v6, frame::ping_v6(v6.octets()), "48", "58", "128"),
+    ] {
+        frames.push(frame);
+        rows.push(Row {
+            prefix: "ping".into(),
+            protocol: protocol.into(),
+            source_port: "-".into(),
+            icmp_type: kind.into(),
+            icmp_code: "0".into(),
+            ..long(row, length)
+        });
+    }
+    // More than one transaction's worth of one kind.
+    for _ in 0..12_000 {
+        frames.push(frame::syn(v4.octets(), 40_000, 443));
+        rows.push(Row {
+            prefix: "tcp".into(),
+            protocol: "6".into(),
+            destination_port: "443".into(),
+            flags: "2".into(),
+            ..long(&plain, "40")
+        });
+    }
+    rows.sort();
+    (frames, rows)
+}
+
+fn check(database: &Database) {
+    let wire = Wire::new();
+    load_rules(&wire);
+    let spool = tempfile::tempdir().unwrap();
+    let config = config(&database.url(), spool.path(), "");
+    let mut exporter = Exporter::start(&wire.host, &config, &[]);
+    let (frames, expected) = packets();
+    let sent = wire.send(frames);
+    wait_until_written(&exporter, sent);
+    let mut rows = database.rows();
+    rows.sort();
+    assert_eq!(rows.len(), expected.len());
+    for (row, expected) in rows.iter().zip(&expected) {
+        assert_eq!(row, expected);
+    }
+    // Told to end, it leaves nothing behind: no rows in the spool, no writer in the database.
+    exporter.program.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(exporter.program.wait().success());
+    assert_eq!(database.query("SELECT COUNT(*) FROM nflog_writers").0, "0");
+}
+
+fn config(url: &str, spool: &Path, more: &str) -> String {
+    format!(
+        "[mirror]\nurl = '{url}'\nhost = 'gate.example.net'\n{more}\n\
+         [mirror.spool]\ndirectory = '{}'\n",
+        spool.display()
+    )
+}
+
+fn wait_until_written(exporter: &Exporter<'_>, rows: u64) {
+    wait_for("the rows", || {
+        let written = sum(&exporter.scrape(), "nflog_exporter_mirror_written_rows_total");
+        (written >= rows).then_some(())
+    });
+}
+
+#[test]
+fn mariadb() {
+    check(&Database::Maria(MariaDb::start()));
+}
+
+#[test]
+fn postgres() {
+    check(&Database::Postgres(PostgresServer::start()));
+}
+
+#[test]
+fn sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    check(&Database::Sqlite(folder.path().join("rows.db")));
+}
+
+/// What must not be stored is not stored, and what is filtered is counted.
+#[test]
+fn less_is_more() {
+    let wire = Wire::new();
+    load_rules(&wire);
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::Sqlite(folder.path().join("rows.db"));
+    let more =
+        "prefixes = ['tcp ', 'ping']\ncountries = ['JP']\nsample = 10\nanonymize = 'truncate'\n";
+    let config = config(&database.url(), &folder.path().join("spool"), more);
+    let exporter = Exporter::start(&wire.host, &config, &[]);
+    let (mut frames, all) = packets();
+    let unlike = frames.len();
+    frames.extend((0..100).map(|_| frame::syn([130, 75, 1, 1], 40_000, 22)));
+    let sent = wire.send(frames);
+    let chosen = all.iter().filter(|row| ["tcp", "ping"].contains(&&*row.prefix)).count() as u64;
+    let text = wait_for("all packets", || {
+        let text = exporter.scrape();
+        let rows = |what: &str| sum(&text, &format!("nflog_exporter_mirror_{what}_rows"));
+        let waiting = rows("queued") + rows("spooled");
+        let received = sum(&text, "nflog_exporter_received_packets_total");
+        (received == sent && waiting == 0).then_some(text)
+    });
+    let rows = database.rows();
+    let kept = rows.len() as u64;
+    assert!(kept == chosen / 10 || kept == chosen / 10 + 1, "{kept} of {chosen}");
+    assert_eq!(sum(&text, "nflog_exporter_mirror_written_rows_total"), kept);
+    let filtered = |reason: &str| {
+        sum(&text, &format!("nflog_exporter_mirror_filtered_rows_total{{reason=\"{reason}\"}}"))
+    };
+    assert_eq!(filtered("prefix"), unlike as u64 - chosen);
+    assert_eq!(filtered("country"), 100);
+    assert_eq!(filtered("sample"), chosen - kept);
+    for row in rows {
+        assert_eq!((row.weight.as_str(), row.hardware_address.as_str()), ("10", "-"));
+        assert!(["133.11.0.0", "2001:200::"].contains(&&*row.source), "{}", row.source);
+        assert!(["198.51.100.0", "2001:db8::"].contains(&&*row.destination), "{}", row.destination);
+    }
+}
+
+/// A password is in no command line, log or page.
+#[test]
+fn secrets_stay_secret() {
+    let wire = Wire::new();
+    let spool = tempfile::tempdir().unwrap();
+    let config = format!("[mirror.spool]\ndirectory = '{}'\n", spool.path().display());
+    let url = "mysql://ann:s3cr3t@127.0.0.1:9/log";
+    let arguments = ["--mirror.url", url, "--log.level", "trace"];
+    let exporter = Exporter::start(&wire.host, &config, &arguments);
+    wait_for("a line about the database", || {
+        exporter.program.log().contains("rows wait in the spool").then_some(())
+    });
+    let pid = exporter.program.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    for pid in children.split_whitespace().chain([pid.to_string().as_str()]) {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+        assert!(!String::from_utf8_lossy(&line).contains("s3cr3t"));
+    }
+    let log = exporter.program.log();
+    assert!(log.contains("mysql://ann@127.0.0.1:9/log"), "{log}");
+    for text in [log, exporter.get("/").unwrap().1, exporter.scrape()] {
+        assert!(!text.contains("s3cr3t"), "{text}");
+    }
+}

@@ -1,0 +1,509 @@
+//! The mirror's rows in a real SQLite file: written, read back, kept small, never in others' way.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{IpAddr, Ipv6Addr},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use nflog_exporter::{
+    event::{Direction, HardwareAddress, Hook},
+    mirror::{
+        row::Row,
+        store::{Batch, Kind, Sqlite, Store, StoreError, Upkeep, Writer},
+        target::{Place, Target, Tls},
+    },
+    packet::Flaw,
+};
+use rusqlite::Connection;
+use support::sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp};
+use tempfile::TempDir;
+
+fn target(path: &Path) -> Target {
+    Target {
+        kind: Kind::Sqlite,
+        place: Place::File(path.to_owned()),
+        user: String::new(),
+        password: String::new(),
+        database: String::new(),
+        tls: Tls::Off,
+    }
+}
+
+fn writer() -> Writer {
+    Writer { id: [7; 16], host: "gate".to_owned() }
+}
+
+async fn prepared(path: &Path) -> Sqlite {
+    let mut store = Sqlite::connect(&target(path)).await.unwrap();
+    store.prepare().await.unwrap();
+    store
+}
+
+/// A prepared file with these rows in it.
+async fn filled(rows: &[Row]) -> (TempDir, Connection, Sqlite) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packets.db");
+    let mut store = prepared(&path).await;
+    store.position(&writer(), 0).await.unwrap();
+    for (number, rows) in rows.chunks(5_000).enumerate() {
+        let from = number as u64 * 5_000;
+        let to = from + rows.len() as u64;
+        store.write(&writer(), Batch { from, to, rows }).await.unwrap();
+    }
+    (folder, Connection::open(path).unwrap(), store)
+}
+
+fn count(connection: &Connection) -> u64 {
+    let count: i64 =
+        connection.query_row("SELECT count(*) FROM packets", [], |row| row.get(0)).unwrap();
+    count.try_into().unwrap()
+}
+
+fn time(micros: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(micros)
+}
+
+fn address(bytes: Option<[u8; 16]>, ip_version: Option<u8>) -> Option<IpAddr> {
+    let address = Ipv6Addr::from(bytes?);
+    Some(if ip_version == Some(4) { address.to_canonical() } else { address.into() })
+}
+
+fn read_back(connection: &Connection) -> Vec<Row> {
+    let mut query = connection
+        .prepare("SELECT *, CAST(strftime('%s', substr(time, 1, 19)) AS INTEGER) AS s FROM packets ORDER BY id")
+        .unwrap();
+    let rows = query.query_map([], |row| {
+        let text = |name: &str| row.get::<_, Option<String>>(name).map(Option::unwrap_or_default);
+        let ip_version = row.get("ip_version")?;
+        let micros: u64 = row.get::<_, String>("time")?[20..].parse().unwrap();
+        assert_eq!(row.get::<_, String>("host")?, "gate");
+        Ok(Row {
+            time: u64::try_from(row.get::<_, i64>("s")?).unwrap() * 1_000_000 + micros,
+            group: row.get("nflog_group")?,
+            prefix: text("prefix")?.into(),
+            hook: text("hook").map(|it| Hook::ALL.into_iter().find(|hook| hook.name() == it))?,
+            direction: text("direction")
+                .map(|it| Direction::ALL.into_iter().find(|direction| direction.name() == it))?,
+            in_device: text("in_device")?.into(),
+            out_device: text("out_device")?.into(),
+            mark: row.get("mark")?,
+            uid: row.get("uid")?,
+            hardware_address: row
+                .get::<_, Option<Vec<u8>>>("hardware_address")?
+                .map_or_else(HardwareAddress::default, |bytes| HardwareAddress::new(&bytes)),
+            ip_version,
+            source: address(row.get("source")?, ip_version),
+            destination: address(row.get("destination")?, ip_version),
+            protocol: row.get("protocol")?,
+            length: row.get("length")?,
+            captured_length: row.get("captured_length")?,
+            ttl: row.get("ttl")?,
+            source_port: row.get("source_port")?,
+            destination_port: row.get("destination_port")?,
+            tcp_flags: row.get("tcp_flags")?,
+            icmp_type: row.get("icmp_type")?,
+            icmp_code: row.get("icmp_code")?,
+            flaw: text("flaw").map(|it| Flaw::ALL.into_iter().find(|flaw| flaw.name() == it))?,
+            country: text("country")?.into(),
+            city: text("city")?.into(),
+            latitude: row.get("latitude")?,
+            longitude: row.get("longitude")?,
+            asn: row.get("asn")?,
+            weight: row.get("weight")?,
+        })
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn rows_come_back_as_they_were() {
+    let rows = every_kind(NOON - 3);
+    let (_folder, connection, _store) = filled(&rows).await;
+    for (found, expect) in read_back(&connection).iter().zip(&rows) {
+        assert_eq!(found, expect);
+    }
+    assert_eq!(count(&connection), rows.len() as u64);
+}
+
+#[tokio::test]
+async fn a_batch_is_written_once() {
+    let (_folder, connection, mut store) = filled(&[]).await;
+    let rows = [tcp(NOON), empty(NOON)];
+    let batch = Batch { from: 0, to: 2, rows: &rows };
+    store.write(&writer(), batch).await.unwrap();
+    assert!(matches!(store.write(&writer(), batch).await, Err(StoreError::Moved)));
+    assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
+    assert_eq!(count(&connection), 2);
+    // Rows 2 to 9 were lost: passed over.
+    store.write(&writer(), Batch { from: 2, to: 10, rows: &[] }).await.unwrap();
+    assert_eq!(store.position(&writer(), 5).await.unwrap(), 10);
+    // A restored backup is told what the writer knows.
+    assert_eq!(store.position(&writer(), 50).await.unwrap(), 50);
+    store.forget(&writer()).await.unwrap();
+    assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_row_takes_its_batch_with_it() {
+    let (_folder, connection, mut store) = filled(&[]).await;
+    connection
+        .execute_batch(
+            "CREATE TRIGGER picky BEFORE INSERT ON packets WHEN new.prefix = 'bad' \
+             BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        )
+        .unwrap();
+    let bad = Row { prefix: "bad".into(), ..tcp(NOON) };
+    for rows in [[tcp(NOON), bad], [tcp(NOON), tcp(u64::MAX)]] {
+        let error = store.write(&writer(), Batch { from: 0, to: 2, rows: &rows }).await;
+        assert!(matches!(error, Err(StoreError::Refused(_))), "{error:?}");
+        assert_eq!(count(&connection), 0);
+    }
+    let good = [tcp(NOON)];
+    store.write(&writer(), Batch { from: 0, to: 1, rows: &good }).await.unwrap();
+    assert_eq!(count(&connection), 1);
+}
+
+#[tokio::test]
+async fn the_folder_and_the_file_are_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b/packets.db");
+    let _store = prepared(&path).await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    // As far as the umask of whoever runs this allows.
+    assert_eq!(mode(&path) & 0o137, 0);
+    assert_eq!(mode(path.parent().unwrap()) & 0o027, 0);
+    let again = prepared(&path).await;
+    drop(again);
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = async |name: &str, make: &str, expect: &str| {
+        let path = folder.path().join(name);
+        if make.is_empty() {
+            fs::write(&path, "no database at all, but long enough to be one".repeat(99)).unwrap();
+        } else {
+            Connection::open(&path).unwrap().execute_batch(make).unwrap();
+        }
+        let before = fs::read(&path).unwrap();
+        let error = match Sqlite::connect(&target(&path)).await {
+            Ok(mut store) => store.prepare().await.unwrap_err(),
+            Err(error) => error,
+        };
+        let StoreError::Denied(text) = error else { panic!("{name}: {error:?}") };
+        assert!(text.contains(expect) && text.contains(name), "{text}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    };
+    check("text", "", "not a database").await;
+    check("foreign", "CREATE TABLE packets (a)", "did not make").await;
+    let newer = "CREATE TABLE nflog_schema (version); INSERT INTO nflog_schema VALUES (99)";
+    check("newer", newer, "version 99").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn eight_that_start_at_once_make_the_schema_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packets.db");
+    let mut starting = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let target = target(&path);
+        starting.spawn(async move { Sqlite::connect(&target).await?.prepare().await });
+    }
+    while let Some(result) = starting.join_next().await {
+        // Whoever met another's change of the file's mode is told to try again.
+        let result = result.unwrap();
+        assert!(matches!(result, Ok(()) | Err(StoreError::Unavailable(_))), "{result:?}");
+    }
+    prepared(&path).await;
+}
+
+#[tokio::test]
+async fn a_view_of_that_name_is_no_hindrance() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packets.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE ulog (a)").unwrap();
+    let _store = prepared(&path).await;
+}
+
+/// The `sqlite3` program on a file: another process, as a person or Grafana would be.
+struct Shell {
+    child: std::process::Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Shell {
+    fn open(path: &Path) -> Self {
+        let mut child = Command::new("sqlite3")
+            .arg(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("install sqlite3");
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { child, answers }
+    }
+
+    /// Runs statements of which the last answers with one line.
+    fn ask(&mut self, statements: &str) -> String {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{statements}").unwrap();
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_reader_elsewhere_neither_waits_nor_holds_up() {
+    let rows: Vec<_> = crowd(1_000, NOON, DAY).collect();
+    let (folder, _connection, mut store) = filled(&rows).await;
+    let mut reader = Shell::open(&folder.path().join("packets.db"));
+    assert_eq!(reader.ask("BEGIN; SELECT count(*) FROM ulog;"), "1000");
+    for from in (1_000..6_000).step_by(1_000) {
+        store.write(&writer(), Batch { from, to: from + 1_000, rows: &rows }).await.unwrap();
+    }
+    let upkeep = Upkeep { retention: Some(Duration::ZERO), max_size: None };
+    store.maintain(&upkeep, time(NOON + DAY / 2)).await.unwrap();
+    assert_eq!(reader.ask("SELECT count(*) FROM ulog;"), "1000");
+    assert_eq!(reader.ask("COMMIT; SELECT count(*) FROM ulog;"), "4000");
+}
+
+/// Rows written to a file that nobody can open any more would be lost without a word.
+#[tokio::test]
+async fn a_file_that_is_removed_is_made_anew() {
+    let (folder, _, mut store) = filled(&[tcp(NOON)]).await;
+    let path = folder.path().join("packets.db");
+    fs::remove_file(&path).unwrap();
+    let rows = [tcp(NOON + 1)];
+    let batch = Batch { from: 1, to: 2, rows: &rows };
+    for failed in [store.write(&writer(), batch).await, store.ping().await] {
+        let Err(StoreError::Unavailable(text)) = failed else { panic!("{failed:?}") };
+        assert!(text.contains("removed or replaced"), "{text}");
+    }
+    drop(store);
+    let mut store = prepared(&path).await;
+    assert_eq!(store.position(&writer(), 1).await.unwrap(), 1);
+    store.write(&writer(), batch).await.unwrap();
+    assert_eq!(count(&Connection::open(&path).unwrap()), 1);
+}
+
+#[tokio::test]
+async fn a_table_that_is_dropped_is_made_anew() {
+    let (folder, connection, store) = filled(&[tcp(NOON)]).await;
+    drop(store);
+    connection.execute_batch("DROP TABLE packets").unwrap();
+    let mut store = prepared(&folder.path().join("packets.db")).await;
+    let rows = [tcp(NOON + 1)];
+    store.write(&writer(), Batch { from: 1, to: 2, rows: &rows }).await.unwrap();
+    assert_eq!(count(&connection), 1);
+}
+
+/// Debian's own SQLite is older than ours, and rounds where ours cuts: an index must not tell.
+#[tokio::test]
+async fn another_version_finds_every_row_in_every_index() {
+    let rows: Vec<_> = (999_000..1_000_000).map(|micros| tcp(NOON + micros)).collect();
+    let (folder, _, _store) = filled(&rows).await;
+    let ask = |sql: &str| {
+        let asked = Command::new("sqlite3").arg(folder.path().join("packets.db")).arg(sql).output();
+        String::from_utf8(asked.unwrap().stdout).unwrap()
+    };
+    assert_eq!(ask("PRAGMA integrity_check"), "ok\n");
+    let second = NOON / 1_000_000;
+    assert_eq!(ask(&format!("SELECT count(*) FROM ulog WHERE oob_time_sec = {second}")), "1000\n");
+}
+
+#[tokio::test]
+async fn a_locked_file_is_unavailable_and_loses_nothing() {
+    let (folder, connection, mut store) = filled(&[]).await;
+    let mut other = Shell::open(&folder.path().join("packets.db"));
+    assert_eq!(other.ask("BEGIN IMMEDIATE; SELECT 1;"), "1");
+    let rows = [tcp(NOON)];
+    let batch = Batch { from: 0, to: 1, rows: &rows };
+    let error = store.write(&writer(), batch).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("lock")), "{error:?}");
+    assert_eq!(other.ask("ROLLBACK; SELECT 2;"), "2");
+    store.write(&writer(), batch).await.unwrap();
+    assert_eq!(count(&connection), 1);
+}
+
+/// Keeps house until there is nothing left to do; how many steps that took.
+async fn keep_house(store: &mut Sqlite, upkeep: Upkeep, now: u64) -> usize {
+    for steps in 1..1_000 {
+        let done = store.maintain(&upkeep, time(now)).await.unwrap();
+        assert_eq!(done.warnings, [""; 0]);
+        if !done.unfinished {
+            return steps;
+        }
+    }
+    panic!("keeping house does not end");
+}
+
+fn size(folder: &TempDir) -> u64 {
+    fs::metadata(folder.path().join("packets.db")).unwrap().len()
+}
+
+#[tokio::test]
+async fn old_rows_go_in_small_steps_and_the_file_shrinks() {
+    let rows: Vec<_> = crowd(40_000, NOON, 2 * DAY).collect();
+    let (folder, connection, mut store) = filled(&rows).await;
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let before = size(&folder);
+    let upkeep = Upkeep { retention: Some(Duration::from_secs(43_200)), max_size: None };
+    let steps = keep_house(&mut store, upkeep, NOON + 2 * DAY).await;
+    assert!(steps >= 15, "{steps}");
+    assert_eq!(count(&connection), 10_000);
+    let oldest: String =
+        connection.query_row("SELECT min(time) FROM packets", [], |row| row.get(0)).unwrap();
+    assert_eq!(oldest, "2026-11-25 00:00:00.000000");
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    assert!(size(&folder) < before * 2 / 3, "{before} to {}", size(&folder));
+    // Nothing is too old: nothing goes.
+    assert_eq!(keep_house(&mut store, upkeep, NOON + 2 * DAY).await, 1);
+    assert_eq!(count(&connection), 10_000);
+}
+
+#[tokio::test]
+async fn the_oldest_rows_go_when_all_take_too_much() {
+    let rows: Vec<_> = crowd(20_000, NOON, DAY).collect();
+    let (folder, connection, mut store) = filled(&rows).await;
+    let most = 3 << 20;
+    keep_house(&mut store, Upkeep { retention: None, max_size: Some(most) }, NOON).await;
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    // Up to two portions of free pages stay for the next rows.
+    assert!(size(&folder) < most + 1_000 * 4_096, "{}", size(&folder));
+    let left = count(&connection);
+    assert!((1_000..19_000).contains(&left), "{left}");
+    let newest: i64 =
+        connection.query_row("SELECT max(oob_time_sec) FROM ulog", [], |row| row.get(0)).unwrap();
+    assert!(newest >= 1_795_521_600 - 60);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_shrink_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packets.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE mine (a)").unwrap();
+    let mut store = prepared(&path).await;
+    store.position(&writer(), 0).await.unwrap();
+    let rows: Vec<_> = crowd(20_000, NOON, DAY).collect();
+    store.write(&writer(), Batch { from: 0, to: 20_000, rows: &rows }).await.unwrap();
+    let upkeep = Upkeep { retention: Some(Duration::ZERO), max_size: None };
+    let mut warnings = Vec::new();
+    loop {
+        let done = store.maintain(&upkeep, time(NOON + 2 * DAY)).await.unwrap();
+        warnings.extend(done.warnings);
+        if !done.unfinished {
+            break;
+        }
+    }
+    assert!(warnings.last().is_some_and(|text| text.contains("VACUUM")), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn the_view_answers_as_ulogd_did() {
+    let (_folder, connection, _store) = filled(&every_kind(NOON)).await;
+    let check = |id: u32, column: &str, expect: &str| {
+        let query =
+            format!("SELECT coalesce(CAST({column} AS TEXT), 'NULL') FROM ulog WHERE id = {id}");
+        let found: String = connection.query_row(&query, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, expect, "{column} of row {id}");
+    };
+    for (column, expect) in [
+        ("oob_time_sec", "1795435200"),
+        ("oob_time_usec", "1"),
+        ("oob_hook", "1"),
+        ("oob_prefix", "DROP-IN"),
+        ("oob_in", "eth0"),
+        ("oob_family", "2"),
+        ("ip_saddr", "3221225985"),
+        ("ip_daddr", "3325256959"),
+        ("ip_saddr_str", "192.0.2.1"),
+        ("ip_daddr_str", "198.51.100.255"),
+        ("ip_protocol", "6"),
+        ("ip_ttl", "57"),
+        ("ip_totlen", "60"),
+        ("raw_pktlen", "60"),
+        ("tcp_sport", "50000"),
+        ("tcp_dport", "80"),
+        ("tcp_syn", "1"),
+        ("tcp_ack", "0"),
+        ("udp_dport", "NULL"),
+        ("icmp_type", "NULL"),
+        ("mac_saddr_str", "52:54:00:ab:cd:ef"),
+        ("host", "gate"),
+        ("city", "Köln"),
+        ("asn", "64496"),
+    ] {
+        check(2, column, expect);
+    }
+    check(1, "ip_saddr", "NULL");
+    check(1, "ip_saddr_str", "NULL");
+    check(1, "mac_saddr_str", "NULL");
+    check(3, "ip_saddr", "NULL");
+    check(3, "ip_saddr_str", "2001:0db8:0000:0000:0000:ff00:0042:8329");
+    check(3, "udp_dport", "53");
+    check(3, "tcp_dport", "NULL");
+    check(3, "tcp_syn", "NULL");
+    check(3, "oob_family", "10");
+    check(4, "icmp_type", "8");
+    check(4, "icmpv6_type", "NULL");
+    check(5, "icmpv6_type", "135");
+    check(5, "ip_daddr", "NULL");
+    check(7, "ip_saddr", "4294967295");
+    check(7, "mac_saddr_str", "ff:ff:ff:ff:ff:ff:ff:ff");
+    check(8, "ip_saddr", "0");
+    check(8, "mac_saddr_str", "00");
+}
+
+#[tokio::test]
+async fn questions_use_indexes() {
+    let (_folder, connection, _store) = filled(&[]).await;
+    let check = |question: &str, index: &str| {
+        let mut query = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
+        let lines = query.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        let plan = lines.map(Result::unwrap).collect::<Vec<_>>().join("\n");
+        assert!(plan.contains(index) && !plan.contains("SCAN"), "{question}\n{plan}");
+        assert!(!plan.contains("ORDER BY"), "sorted: {question}\n{plan}");
+    };
+    let last = "SELECT DISTINCT ip_saddr FROM ulog WHERE oob_time_sec >";
+    check(&format!("{last} unixepoch() - 600"), "packets_by_second");
+    check(&format!("{last} strftime('%s', 'now') - 600"), "packets_by_second");
+    check(
+        "SELECT ip_saddr FROM ulog WHERE tcp_dport = 80 ORDER BY id DESC LIMIT 10000",
+        "packets_by_tcp_port",
+    );
+    check(
+        "SELECT ip_saddr FROM ulog WHERE udp_dport = 53 ORDER BY id DESC LIMIT 10000",
+        "packets_by_udp_port",
+    );
+    check("SELECT * FROM packets WHERE country = 'CN' AND time > '2026'", "packets_by_country");
+    check("SELECT * FROM packets WHERE source = x'00' ORDER BY time", "packets_by_source");
+    check("SELECT * FROM packets WHERE time > '2026-11-23' ORDER BY time DESC", "packets_by_time");
+}
+
+#[tokio::test]
+async fn a_second_as_text_is_compared_as_a_number() {
+    let (_folder, connection, _store) = filled(&[tcp(NOON)]).await;
+    for (moment, expect) in [("2026-11-23 11:59:59", 1), ("2026-11-23 12:00:00", 0)] {
+        let query =
+            format!("SELECT count(*) FROM ulog WHERE oob_time_sec > strftime('%s', '{moment}')");
+        let found: i64 = connection.query_row(&query, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, expect, "{moment}");
+    }
+}

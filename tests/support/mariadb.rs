@@ -1,0 +1,220 @@
+//! A MariaDB server of the tests' own: private folder, free loopback port, TLS by a throw-away CA.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use nflog_exporter::mirror::{
+    store::Kind,
+    target::{Place, Target, Tls},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+use super::{
+    program::wait_for,
+    server::{certificates, run},
+};
+
+/// A running server; ends with its last owner. `root` needs no password.
+pub struct MariaDb {
+    folder: TempDir,
+    port: u16,
+    options: Vec<String>,
+    child: Mutex<Child>,
+}
+
+static SHARED: Mutex<Weak<MariaDb>> = Mutex::new(Weak::new());
+
+impl MariaDb {
+    /// One server for the tests that run at the same time, each with a database of its own.
+    pub fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start());
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// A server for a test that kills or stops it.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server with further options of `mariadbd`.
+    pub fn start_with(options: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("nflog-mariadb-").tempdir().unwrap();
+        run(Command::new("mariadb-install-db")
+            .args(["--no-defaults", "--user=root", "--skip-test-db"])
+            .arg("--auth-root-authentication-method=normal")
+            // Servers that are made at the same time must not share it.
+            .arg(format!("--tmpdir={}", folder.path().display()))
+            .arg(format!("--datadir={}", folder.path().join("data").display())));
+        certificates(folder.path(), "");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        let child = Mutex::new(spawn(folder.path(), port, &options));
+        let server = Self { folder, port, options, child };
+        server.wait_until_ready();
+        server
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// Where its log, `ca.pem` and `other-ca.pem` are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The administrator's way to a database, through the socket.
+    pub fn target(&self, database: &str) -> Target {
+        Target {
+            kind: Kind::MySql,
+            place: Place::Socket { path: self.socket(), port: self.port },
+            user: "root".to_owned(),
+            password: String::new(),
+            database: database.to_owned(),
+            tls: Tls::Off,
+        }
+    }
+
+    /// A user's way to a database over TCP; the certificate is valid for localhost.
+    pub fn tcp_target(&self, host: &str, user: &str, password: &str, database: &str) -> Target {
+        Target {
+            place: Place::Tcp { host: host.to_owned(), port: self.port },
+            user: user.to_owned(),
+            password: password.to_owned(),
+            ..self.target(database)
+        }
+    }
+
+    /// The URL of a database, for a program that is started with one.
+    pub fn url(&self, user: &str, password: &str, database: &str) -> String {
+        format!("mysql://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A new, empty database.
+    pub fn database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.query("mysql", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// What the client prints: a line a row, columns divided by tabs, no headings.
+    pub fn query(&self, database: &str, sql: &str) -> String {
+        let output = run(self.client().args(["--batch", "--skip-column-names", "--raw"]).args([
+            database,
+            "--execute",
+            sql,
+        ]));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.trim_end_matches('\n').to_owned()
+    }
+
+    /// Reads a file of SQL as `mysql DATABASE < FILE` does.
+    pub fn load(&self, database: &str, sql: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), sql).unwrap();
+        run(self.client().arg(database).stdin(file.reopen().unwrap()));
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill_9(&self) {
+        let mut child = self.child();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts it again after it ended.
+    pub fn restart(&self) {
+        *self.child() = spawn(self.folder.path(), self.port, &self.options);
+        self.wait_until_ready();
+    }
+
+    /// Lets it hang: connections stay, nothing answers.
+    pub fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn cont(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child().id()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    fn child(&self) -> std::sync::MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self) -> Command {
+        let mut client = Command::new("mariadb");
+        client.args(["--no-defaults", "--user=root", "--default-character-set=utf8mb4"]);
+        client.arg(format!("--socket={}", self.socket().display()));
+        client
+    }
+
+    fn wait_until_ready(&self) {
+        wait_for("MariaDB", || {
+            if let Some(status) = self.child().try_wait().unwrap() {
+                let log = fs::read_to_string(self.folder().join("log")).unwrap_or_default();
+                panic!("mariadbd ended with {status}: {log}");
+            }
+            let asked = self.client().args(["--execute", "SELECT 1"]).output().unwrap();
+            asked.status.success().then_some(())
+        });
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        let mut child = self.child();
+        child.kill().ok();
+        child.wait().ok();
+    }
+}
+
+fn spawn(folder: &Path, port: u16, options: &[String]) -> Child {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new("mariadbd")
+        .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1"])
+        .args(["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"])
+        .arg(format!("--datadir={}", at("data")))
+        .arg(format!("--socket={}", at("socket")))
+        .arg(format!("--tmpdir={}", folder.display()))
+        .arg(format!("--pid-file={}", at("pid")))
+        .arg(format!("--port={port}"))
+        .arg(format!("--ssl-ca={}", at("ca.pem")))
+        .arg(format!("--ssl-cert={}", at("server.pem")))
+        .arg(format!("--ssl-key={}", at("server.key")))
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(|cause| panic!("mariadbd: {cause}"))
+}

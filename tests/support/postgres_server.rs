@@ -1,0 +1,247 @@
+//! A PostgreSQL server of the tests' own: private folder, free loopback port, TLS by a throw-away CA.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use nflog_exporter::mirror::{
+    store::Kind,
+    target::{Place, Target, Tls},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+use super::{
+    program::wait_for,
+    server::{certificates, run},
+};
+
+/// A running server; ends with its last owner. The user `postgres` needs no password on the socket;
+/// over TCP everybody does.
+pub struct PostgresServer {
+    folder: TempDir,
+    port: u16,
+    account: Option<(u32, u32)>,
+    child: Mutex<Child>,
+}
+
+static SHARED: Mutex<Weak<PostgresServer>> = Mutex::new(Weak::new());
+
+impl PostgresServer {
+    /// One server for the tests that run at the same time, each with a database of its own.
+    pub fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start());
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// A server for a test that kills or stops it.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("nflog-pg-").tempdir().unwrap();
+        let account = account();
+        if let Some((user, group)) = account {
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
+        let data = folder.path().join("data");
+        run(program("initdb", account)
+            .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"])
+            .args(["--locale=C", "-D"])
+            .arg(&data));
+        certificates(folder.path(), ",IP:127.0.0.1");
+        if let Some((user, group)) = account {
+            chown(folder.path().join("server.key"), Some(user), Some(group)).unwrap();
+        }
+        fs::write(
+            data.join("pg_hba.conf"),
+            "local all all trust\nhost all all 127.0.0.0/8 scram-sha-256\n",
+        )
+        .unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Mutex::new(spawn(folder.path(), port, account));
+        let server = Self { folder, port, account, child };
+        server.wait_until_ready();
+        server
+    }
+
+    /// Its port on 127.0.0.1 and in the name of its socket.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its socket, its log, `ca.pem` and `other-ca.pem` are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The superuser's way to a database, through the socket.
+    pub fn target(&self, database: &str) -> Target {
+        Target {
+            kind: Kind::Postgres,
+            place: Place::Socket { path: self.folder().to_owned(), port: self.port },
+            user: "postgres".to_owned(),
+            password: String::new(),
+            database: database.to_owned(),
+            tls: Tls::Off,
+        }
+    }
+
+    /// A user's way to a database over TCP; the certificate is valid for 127.0.0.1 and localhost.
+    pub fn tcp_target(&self, host: &str, user: &str, password: &str, database: &str) -> Target {
+        let (host, port) = (host.to_owned(), self.port);
+        Target {
+            place: Place::Tcp { host, port },
+            user: user.to_owned(),
+            password: password.to_owned(),
+            ..self.target(database)
+        }
+    }
+
+    /// The URL of a database, for a program that is started with one.
+    pub fn url(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A new, empty database.
+    pub fn database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.psql("postgres", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// What psql prints, without headings and trailing line end, columns divided by `|`.
+    pub fn psql(&self, database: &str, sql: &str) -> String {
+        let output = run(Command::new("psql")
+            .args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
+            .arg(self.folder())
+            .args(["-p", &self.port.to_string(), "-d", database, "-c", sql]));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// Ends it as a crash of the machine would, for this process.
+    pub fn kill_9(&self) {
+        self.signal(Signal::SIGKILL);
+        self.child.lock().unwrap().wait().unwrap();
+    }
+
+    /// Starts it again after [`Self::kill_9`].
+    pub fn restart(&self) {
+        wait_for("PostgreSQL to start again", || {
+            *self.child.lock().unwrap() = spawn(self.folder(), self.port, self.account);
+            // It refuses while processes of its former life are about.
+            wait_for("PostgreSQL to start or refuse", || {
+                if self.child.lock().unwrap().try_wait().unwrap().is_some() {
+                    return Some(None);
+                }
+                self.is_ready().then_some(Some(()))
+            })
+        });
+    }
+
+    /// Sends a signal to all of its processes: SIGSTOP hangs it, SIGCONT lets it go on.
+    pub fn signal(&self, signal: Signal) {
+        let main = self.child.lock().unwrap().id();
+        let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
+        let children = children.unwrap_or_default();
+        for id in [main.to_string().as_str()].into_iter().chain(children.split_whitespace()) {
+            // A child may have ended meanwhile.
+            let _ = kill(Pid::from_raw(id.parse().unwrap()), signal);
+        }
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder().join("log")).unwrap_or_default()
+    }
+
+    fn is_ready(&self) -> bool {
+        Command::new("psql")
+            .args(["-X", "-U", "postgres", "-p", &self.port.to_string(), "-c", "SELECT 1", "-h"])
+            .arg(self.folder())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    }
+
+    fn wait_until_ready(&self) {
+        wait_for("PostgreSQL to be ready", || {
+            let ended = self.child.lock().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "PostgreSQL ended:\n{}", self.log());
+            self.is_ready().then_some(())
+        });
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGCONT);
+        let child = self.child.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Immediate shutdown: unlike a kill, it gives back its shared memory.
+        let _ = kill(Pid::from_raw(i32::try_from(child.id()).unwrap_or(0)), Signal::SIGQUIT);
+        let _ = child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- PostgreSQL\n{}", self.log());
+        }
+    }
+}
+
+/// PostgreSQL refuses to run as root; the package's own user is there for it.
+fn account() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let line = users.lines().find(|line| line.starts_with("postgres:"));
+    let mut fields = line.expect("no user postgres: install postgresql").split(':').skip(2);
+    let mut number = || fields.next().unwrap().parse().unwrap();
+    Some((number(), number()))
+}
+
+fn program(name: &str, account: Option<(u32, u32)>) -> Command {
+    let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .expect("no PostgreSQL: install postgresql")
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    versions.sort();
+    let mut command = Command::new(versions.pop().unwrap().join("bin").join(name));
+    if let Some((user, group)) = account {
+        command.uid(user).gid(group);
+    }
+    command.current_dir("/").stdin(Stdio::null());
+    command
+}
+
+fn spawn(folder: &Path, port: u16, account: Option<(u32, u32)>) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut command = program("postgres", account);
+    command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+    for setting in [
+        &format!("unix_socket_directories={}", folder.display()),
+        "listen_addresses=127.0.0.1,127.0.0.2",
+        "ssl=on",
+        &format!("ssl_cert_file={}", folder.join("server.pem").display()),
+        &format!("ssl_key_file={}", folder.join("server.key").display()),
+        "max_connections=50",
+        "shared_buffers=32MB",
+        "timezone=Asia/Kathmandu",
+    ] {
+        command.args(["-c", setting]);
+    }
+    command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}

@@ -1,0 +1,116 @@
+//! A proxy between the exporter and a database's socket, which cuts connections at commits.
+
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    thread,
+};
+
+/// Cuts every so many commits, in turn before the server has seen it and after it has answered.
+pub struct Proxy {
+    state: Arc<State>,
+    listen: PathBuf,
+}
+
+struct State {
+    server: PathBuf,
+    cutting: AtomicBool,
+    commits: AtomicU32,
+    cuts: AtomicU32,
+    closing: AtomicBool,
+}
+
+/// One commit in so many is cut.
+const EVERY: u32 = 3;
+
+impl Proxy {
+    /// Listens on a socket of its own in front of the server's; cuts nothing yet.
+    pub fn start(listen: &Path, server: &Path) -> Self {
+        let listener = UnixListener::bind(listen).unwrap();
+        let state = Arc::new(State {
+            server: server.into(),
+            cutting: AtomicBool::new(false),
+            commits: AtomicU32::new(0),
+            cuts: AtomicU32::new(0),
+            closing: AtomicBool::new(false),
+        });
+        let accepting = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                if accepting.closing.load(Relaxed) {
+                    return;
+                }
+                let state = Arc::clone(&accepting);
+                // A server that is away is a client that is cut off.
+                if let (Ok(client), Ok(server)) = (client, UnixStream::connect(&state.server)) {
+                    thread::spawn(move || forward(&state, client, server));
+                }
+            }
+        });
+        Self { state, listen: listen.into() }
+    }
+
+    /// Begins or ends to cut.
+    pub fn cut(&self, cutting: bool) {
+        self.state.cutting.store(cutting, Relaxed);
+    }
+
+    /// How often it cut.
+    pub fn cuts(&self) -> u32 {
+        self.state.cuts.load(Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.closing.store(true, Relaxed);
+        // Wakes the one that accepts.
+        let _ = UnixStream::connect(&self.listen);
+    }
+}
+
+fn forward(state: &State, mut client: UnixStream, mut server: UnixStream) {
+    let silent = Arc::new(AtomicBool::new(false));
+    let mut back = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let muted = Arc::clone(&silent);
+    let returning = thread::spawn(move || {
+        let mut buffer = vec![0; 65_536];
+        while let Ok(length @ 1..) = back.0.read(&mut buffer) {
+            if muted.load(Relaxed) || back.1.write_all(&buffer[..length]).is_err() {
+                break;
+            }
+        }
+        let _ = back.0.shutdown(Shutdown::Both);
+        let _ = back.1.shutdown(Shutdown::Both);
+    });
+    let mut buffer = vec![0; 65_536];
+    while let Ok(length @ 1..) = client.read(&mut buffer) {
+        let part = &buffer[..length];
+        let commits = part.len() < 64 && part.windows(6).any(|word| word == b"COMMIT");
+        if commits
+            && state.cutting.load(Relaxed)
+            && state.commits.fetch_add(1, Relaxed) % EVERY == EVERY - 1
+        {
+            if state.cuts.fetch_add(1, Relaxed).is_multiple_of(2) {
+                // The server commits, and nobody hears of it.
+                silent.store(true, Relaxed);
+                let _ = server.write_all(part);
+                let _ = returning.join();
+                return;
+            }
+            break;
+        }
+        if server.write_all(part).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Both);
+    let _ = client.shutdown(Shutdown::Both);
+    let _ = returning.join();
+}

@@ -1,0 +1,41 @@
+//! What servers of the tests' own share: programs that must succeed, and throw-away certificates.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+/// Runs a program to its end, which must be good.
+pub fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|cause| panic!("{command:?}: {cause}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Writes `ca.pem`, a certificate by it for localhost and `addresses` (`server.pem` and its key), and
+/// `other-ca.pem`, which has nothing to do with it.
+pub fn certificates(folder: &Path, addresses: &str) {
+    for name in ["ca", "other-ca"] {
+        let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
+        run(openssl(folder, "/CN=throw-away").args(["-keyout", &key, "-out", &certificate]));
+    }
+    run(openssl(folder, "/CN=server")
+        .args(["-keyout", "server.key", "-out", "server.pem", "-CA", "ca.pem", "-CAkey", "ca.key"])
+        .args(["-addext", &format!("subjectAltName=DNS:localhost{addresses}")])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"]));
+}
+
+fn openssl(folder: &Path, subject: &str) -> Command {
+    let mut command = Command::new("openssl");
+    command
+        .current_dir(folder)
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-days", "2", "-subj", subject]);
+    command
+}
