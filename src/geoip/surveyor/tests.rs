@@ -223,18 +223,3 @@ fn a_replaced_file_is_taken_while_a_surveyor_lives() {
     surveyor.refresh();
     check(&mut surveyor, "81.2.69.142", None);
 }
-
-/// The whole DB-IP city database, where it is: it is too large for the repository.
-#[test]
-#[ignore = "needs NFLOG_EXPORTER_CITY_DATABASE, a path to a city database"]
-fn a_real_city_database_tells_spots() {
-    let path = std::env::var_os("NFLOG_EXPORTER_CITY_DATABASE").unwrap();
-    let mut surveyor = GeoIp::open(&[path.into()]).unwrap().surveyor();
-    let told = (0..100_000_u32)
-        .filter(|number| {
-            let address = std::net::Ipv4Addr::from_bits(number.wrapping_mul(0x9e37_79b9));
-            surveyor.spot(address.into()).is_some_and(|spot| !spot.city.is_empty())
-        })
-        .count();
-    assert!(told > 50_000, "{told} of 100,000 addresses have a city");
-}
