@@ -146,6 +146,18 @@ async fn a_batch_is_written_once() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_dropped_is_made_anew() {
+    let server = PostgresServer::shared();
+    let (database, mut store) = started(&server).await;
+    write(&mut store, &[tcp(NOON)]).await;
+    drop(store);
+    server.psql(&database, "DROP TABLE packets CASCADE");
+    let mut store = prepared(&server.target(&database)).await;
+    write(&mut store, &[tcp(NOON)]).await;
+    assert_eq!(server.psql(&database, "SELECT tcp_dport FROM ulog"), "80");
+}
+
+#[tokio::test]
 async fn a_transaction_left_behind_is_waited_for_and_seen() {
     let server = PostgresServer::shared();
     for (end, expect) in [("COMMIT", 1), ("ROLLBACK", 0)] {

@@ -12,15 +12,10 @@ use super::{super::StoreError, failure::failure};
 use crate::mirror::{
     day::{Day, LATEST},
     row::Row,
+    schema::COLUMNS,
 };
 
-/// Columns that are inserted, in the order of [`parameters`].
-pub(super) const COLUMNS: &str = "time, host, nflog_group, prefix, hook, direction, in_device, \
-    out_device, mark, uid, hardware_address, ip_version, source, destination, protocol, length, \
-    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
-    country, city, latitude, longitude, asn, weight";
-
-/// How many they are.
+/// How many [`COLUMNS`] there are.
 const WIDTH: usize = 30;
 
 /// Most rows of a statement, as a power of two. 512 rows of the longest texts take 600 kB: they fit

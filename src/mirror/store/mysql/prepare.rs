@@ -5,7 +5,6 @@ use mysql_async::{Conn, Error, prelude::Queryable};
 use super::{
     super::{Kind, StoreError},
     failure::{answer, code, failure, lacks_right},
-    insert::COLUMNS,
 };
 use crate::mirror::schema;
 
@@ -100,7 +99,8 @@ async fn make_view(connection: &mut Conn, statement: &str) -> Result<(), StoreEr
 
 /// Whether the tables are ours: they have every column that is written.
 async fn check(connection: &mut Conn) -> Result<(), StoreError> {
-    let tables = [("packets", COLUMNS), ("nflog_writers", "writer, host, delivered, updated")];
+    let tables =
+        [("packets", schema::COLUMNS), ("nflog_writers", "writer, host, delivered, updated")];
     for (table, columns) in tables {
         connection.query_drop(format!("SELECT {columns} FROM {table} LIMIT 0")).await.map_err(
             |error| match code(&error) {

@@ -14,16 +14,11 @@ use tokio_postgres::{
 use super::{StoreError, failure::failure};
 use crate::{
     event::{Direction, Hook},
-    mirror::{day::LATEST, row::Row},
+    mirror::{day::LATEST, row::Row, schema::COLUMNS},
     packet::Flaw,
 };
 
-const COPY: &str = "COPY packets (time, host, nflog_group, prefix, hook, direction, in_device, \
-    out_device, mark, uid, hardware_address, ip_version, source, destination, protocol, length, \
-    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
-    country, city, latitude, longitude, asn, weight) FROM STDIN BINARY";
-
-/// Types of the columns of [`COPY`].
+/// Types of the columns of [`COLUMNS`].
 const TYPES: [Type; 30] = [
     Type::TIMESTAMPTZ,
     Type::TEXT,
@@ -68,7 +63,8 @@ pub(super) async fn copy(
         return Err(StoreError::Refused(format!("the time of a row, {time} µs, is past 9999")));
     }
     let doing = "write rows";
-    let sink = transaction.copy_in(COPY).await.map_err(|error| failure(doing, &error))?;
+    let copy = format!("COPY packets ({COLUMNS}) FROM STDIN BINARY");
+    let sink = transaction.copy_in(&copy).await.map_err(|error| failure(doing, &error))?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &TYPES));
     for row in rows {
         if let Err(error) = write(writer.as_mut(), host, row).await {

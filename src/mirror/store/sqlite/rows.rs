@@ -10,15 +10,10 @@ use crate::{
     mirror::{
         day::{Day, LATEST},
         row::Row,
+        schema::COLUMNS,
     },
     packet::Flaw,
 };
-
-const INSERT: &str = "INSERT INTO packets (time, host, nflog_group, prefix, hook, direction, \
-    in_device, out_device, mark, uid, hardware_address, ip_version, source, destination, protocol, \
-    length, captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, \
-    flaw, country, city, latitude, longitude, asn, weight) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Inserts rows into `packets`, inside the transaction of the caller.
 pub(super) fn insert(
@@ -28,7 +23,9 @@ pub(super) fn insert(
     rows: &[Row],
 ) -> Result<(), StoreError> {
     let failure = |error: rusqlite::Error| failure(name, "write rows", &error);
-    let mut statement = connection.prepare_cached(INSERT).map_err(failure)?;
+    let values = vec!["?"; COLUMNS.split(',').count()].join(", ");
+    let statement = format!("INSERT INTO packets ({COLUMNS}) VALUES ({values})");
+    let mut statement = connection.prepare_cached(&statement).map_err(failure)?;
     let mut time = String::with_capacity(26);
     for row in rows {
         if row.time > LATEST {
