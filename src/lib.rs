@@ -11,10 +11,10 @@
 //!                                               │
 //!                                         event::Event     plain, Copy, fixed size
 //!                                               │  a batch
-//!                      ┌────────────────────────┴──────────────┐
-//!            aggregate::Aggregate                         mirror::Queue
-//!                      │ snapshot                              │ rows
-//!              exposition ─▶ http                mirror: feeder ─▶ spool ─▶ delivery ─▶ database
+//!                      ┌────────────────────────┼──────────────┐
+//!            aggregate::Aggregate         recent::Recent   mirror::Queue
+//!                      │ snapshot                │             │ rows
+//!              exposition ─▶ http         page, markers  feeder ─▶ spool ─▶ delivery ─▶ database
 //! ```
 //!
 //! [`pipeline`] joins the upper part and runs on one thread of its own; [`exporter`] joins all of
@@ -24,7 +24,7 @@
 //! # Invariants
 //!
 //! 1. **The read loop never awaits and never blocks on an output.** One thread owns the sockets and
-//!    takes one lock a batch.
+//!    takes two locks a batch, one after the other.
 //! 2. **No bytes from the network can make it panic, allocate without bound, or loop.**
 //! 3. **Every packet is counted exactly once, and every lost one is counted too.** At every scrape,
 //!    for every family: sum of its series + retired + pending = packets received.
@@ -49,6 +49,7 @@ pub mod mirror;
 mod netlink;
 pub mod packet;
 pub mod pipeline;
+pub mod recent;
 pub mod rules;
 pub mod source;
 pub mod vitals;

@@ -10,10 +10,11 @@ use std::{
 
 use crate::{
     aggregate::Aggregate,
-    event::{Direction, Event, HardwareAddress, Interner, Named, Names},
+    event::{Event, HardwareAddress, Interner, Named, Names, remote_end},
     geoip::{Country, Locator, Place},
     mirror::Queue,
     packet,
+    recent::{Pace, SharedRecent},
     source::{Fill, Record, Source},
 };
 
@@ -105,6 +106,7 @@ pub struct Route {
     locator: Locator,
     aggregate: SharedAggregate,
     mirror: Option<Queue>,
+    recent: SharedRecent,
     clock: Clock,
     batch: Vec<Event>,
     /// Time of the running batch, for packets that carry none.
@@ -115,8 +117,20 @@ impl Route {
     /// Joins the parts.
     #[must_use]
     pub fn new(locator: Locator, aggregate: SharedAggregate, clock: Clock) -> Self {
-        let interner = Interner::new(Names::default());
-        Self { interner, locator, aggregate, mirror: None, clock, batch: Vec::new(), arrival: None }
+        let recent = SharedRecent::new(match clock {
+            Clock::Running(_) => Pace::Live,
+            Clock::Packets(_) => Pace::Capture,
+        });
+        Self {
+            interner: Interner::new(Names::default()),
+            locator,
+            aggregate,
+            mirror: None,
+            recent,
+            clock,
+            batch: Vec::new(),
+            arrival: None,
+        }
     }
 
     /// Offers every batch to a mirror too.
@@ -128,10 +142,7 @@ impl Route {
     pub fn take(&mut self, record: &Record<'_>) {
         let headers = packet::decode(record.payload, record.ether_type, record.wire_length);
         let place = match headers.addresses {
-            Some(addresses) => self.locator.locate(match record.direction {
-                Some(Direction::Out) => addresses.destination(),
-                _ => addresses.source(),
-            }),
+            Some(addresses) => self.locator.locate(remote_end(addresses, record.direction)),
             None => Place { country: Country::Unknown, asn: 0 },
         };
         let time = record.time.unwrap_or_else(|| *self.arrival.get_or_insert_with(wall_clock));
@@ -162,6 +173,9 @@ impl Route {
             mirror.offer(&self.batch);
         }
         drop(aggregate);
+        if !self.batch.is_empty() {
+            self.recent.lock().push(&self.batch, self.clock.now());
+        }
         self.batch.clear();
         self.arrival = None;
         self.locator.refresh();
@@ -183,6 +197,12 @@ impl Route {
     #[must_use]
     pub fn mirror(&self) -> Option<Queue> {
         self.mirror.clone()
+    }
+
+    /// The latest minutes of what comes along this route.
+    #[must_use]
+    pub fn recent(&self) -> SharedRecent {
+        self.recent.clone()
     }
 
     /// The names that this route interns.

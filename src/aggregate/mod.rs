@@ -16,7 +16,7 @@ pub use key::Key;
 pub use snapshot::{FamilySnapshot, Series, Snapshot};
 
 use crate::{
-    event::Event,
+    event::{Event, NameId},
     geoip::{Country, CountryId},
     packet::Flaw,
 };
@@ -117,6 +117,18 @@ impl Aggregate {
     #[must_use]
     pub fn received_packets(&self) -> u64 {
         self.received.iter().map(|(_, packets)| packets).sum()
+    }
+
+    /// Packets that could not be read in full.
+    #[must_use]
+    pub fn undecoded_packets(&self) -> u64 {
+        self.undecoded.iter().sum()
+    }
+
+    /// Estimated distinct source addresses of the last 10 minutes, by prefix.
+    pub fn source_addresses(&mut self, now: Duration) -> Vec<(NameId, f64)> {
+        self.advance(now);
+        self.sources.estimates()
     }
 
     /// Everything as it stands, for one scrape.

@@ -4,9 +4,14 @@ mod names;
 
 pub use names::{Interner, MAX_NAMES, NameId, Named, Names, clean};
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{geoip::Place, packet::Headers};
+use crate::{
+    geoip::Place,
+    packet::{Addresses, Headers},
+};
 
 /// One logged packet: what the kernel said, what the bytes said, and where the remote end is.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +42,24 @@ pub struct Event {
     pub headers: Headers,
     /// Where the remote end is.
     pub place: Place,
+}
+
+impl Event {
+    /// The remote end, whose place the event has; `None` when the IP header could not be read.
+    #[must_use]
+    pub fn remote(&self) -> Option<IpAddr> {
+        self.headers.addresses.map(|addresses| remote_end(addresses, self.direction))
+    }
+}
+
+/// The remote end of a packet: whom it is for when this host sent it, else who sent it.
+#[must_use]
+#[inline]
+pub fn remote_end(addresses: Addresses, direction: Option<Direction>) -> IpAddr {
+    match direction {
+        Some(Direction::Out) => addresses.destination(),
+        _ => addresses.source(),
+    }
 }
 
 /// A link-layer address of up to 8 bytes, as `struct nfulnl_msg_packet_hw` carries it.

@@ -1,5 +1,6 @@
 //! The running exporter: its parts joined, reloads, and an orderly end. Everything is injected.
 
+mod latest;
 mod page;
 mod reload;
 
@@ -21,6 +22,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
+pub use latest::Latest;
 pub use page::ScrapePage;
 pub use reload::{Reloader, SharedStatus};
 
@@ -85,6 +87,13 @@ pub async fn run(
         parts;
     let is_capture = meters.is_empty();
     let health = Health::new();
+    let latest = Latest::new(
+        &route,
+        meters.clone(),
+        geoip.clone(),
+        health.clone(),
+        config.web.telemetry_path.clone(),
+    );
     let page = ScrapePage::new(&route, meters, geoip.clone(), reloader.status());
     let (aggregate, clock) = (route.aggregate(), route.clock());
 
@@ -97,6 +106,7 @@ pub async fn run(
         limits: Limits::default(),
         enable_reload: config.web.enable_reload,
         metrics: Arc::new(page),
+        latest: Arc::new(latest),
         health: health.clone(),
         reload,
     };

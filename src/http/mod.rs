@@ -7,6 +7,7 @@
 mod body;
 mod health;
 mod landing;
+mod markers;
 mod negotiate;
 mod receipt;
 mod routes;
@@ -19,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 pub use crate::exposition::Format;
+use crate::recent::{MarkerQuery, Markers};
 pub use health::{Health, Latch};
 pub use serve::serve;
 
@@ -29,6 +31,27 @@ pub trait MetricsPage: Send + Sync {
 
     /// A page of this generation went out as a whole; called on a thread that must not wait long.
     fn delivered(&self, generation: u64, client: Client);
+}
+
+/// Where the figures of the page come from.
+pub trait LatestPage: Send + Sync {
+    /// The latest minutes as JSON, of what has these values (label and value); called on a thread
+    /// that may block for a moment.
+    fn overview(&self, filter: &[(String, String)]) -> Result<String, BadFilter>;
+
+    /// The newest packets as markers on a map; called on a thread that may block for a moment.
+    fn markers(&self, query: &MarkerQuery) -> Markers;
+}
+
+/// A filter that cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadFilter {
+    /// Not a label that the page counts by.
+    #[error("unknown parameter {0:?}: there are country, port, prefix, proto and network")]
+    Unknown(String),
+    /// A parameter given twice.
+    #[error("the parameter {0:?} stands there twice")]
+    Repeated(String),
 }
 
 /// Who fetched a page of metrics.
@@ -63,6 +86,8 @@ pub struct Site {
     pub enable_reload: bool,
     /// Where the metrics come from.
     pub metrics: Arc<dyn MetricsPage>,
+    /// Where the figures of the page come from.
+    pub latest: Arc<dyn LatestPage>,
     /// What `/-/healthy` and `/-/ready` tell.
     pub health: Health,
     /// Takes the requests of `/-/reload`.

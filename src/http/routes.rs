@@ -1,26 +1,29 @@
 //! The routes: request to answer.
 
-use std::io::Write as _;
+use std::{convert::Infallible, fmt::Display, io::Write as _};
 
 use flate2::{Compression, write::GzEncoder};
 use hyper::{
     Method, Request, Response, StatusCode,
     header::{
-        ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
-        HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+        CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
     },
 };
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use super::{
-    Site,
+    LatestPage, Markers, Site,
     body::PageBody,
-    landing, negotiate,
+    landing, markers, negotiate,
     receipt::{Counter, Receipt},
     serve::Server,
 };
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const XML: &str = "application/xml; charset=utf-8";
+const GEOJSON: &str = "application/geo+json";
 const HTML: &str = "text/html; charset=utf-8";
 const RELOAD_IS_OFF: &str = "Reloading over HTTP is off. \
      Set enable_reload = true in section [web] of the configuration, or send SIGHUP.";
@@ -39,8 +42,16 @@ pub(super) async fn answer<B>(server: &Server, counter: Counter, request: Reques
         match path {
             "/-/reload" if *request.method() == Method::POST => reload(site).await,
             "/-/reload" => not_allowed("POST"),
-            "/" | "/-/healthy" | "/-/ready" if !get => not_allowed("GET, HEAD"),
+            "/" | "/overview.json" | "/markers.xml" | "/markers.geojson" | "/-/healthy"
+            | "/-/ready"
+                if !get =>
+            {
+                not_allowed("GET, HEAD")
+            }
             "/" => landing_page(site),
+            "/overview.json" => overview(server, &request).await,
+            "/markers.xml" => markers(server, &request, XML, markers::xml).await,
+            "/markers.geojson" => markers(server, &request, GEOJSON, markers::geojson).await,
             "/-/healthy" => verdict(site.health.healthy(), "healthy"),
             "/-/ready" => verdict(site.health.ready(), "ready"),
             _ => text(StatusCode::NOT_FOUND, "not found"),
@@ -58,22 +69,15 @@ async fn metrics<B>(server: &Server, counter: Counter, request: &Request<B>) -> 
     let format = negotiate::format(request.headers());
     let gzip = negotiate::gzip(request.headers());
     let client = negotiate::client(request.headers());
-    // Nobody closes the semaphore.
-    let Ok(permit) = server.renders.clone().acquire_owned().await else {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down");
-    };
     let metrics = server.site.metrics.clone();
-    let rendered = tokio::task::spawn_blocking(move || {
-        // Held by the work itself: the client may be gone before it is done.
-        let _permit = permit;
+    let rendered = render(server, move || {
         let page = metrics.render(format);
         let body = if gzip { compress(&page.body)? } else { page.body.into_bytes() };
-        Ok::<_, std::io::Error>((body, Receipt { metrics, generation: page.generation, client }))
+        Ok((body, Receipt { metrics, generation: page.generation, client }))
     });
     let (body, receipt) = match rendered.await {
-        Ok(Ok(rendered)) => rendered,
-        Ok(Err(error)) => return broken(&error),
-        Err(error) => return broken(&error),
+        Ok(rendered) => rendered,
+        Err(answer) => return answer,
     };
     let mut answer = Response::new(PageBody::with_receipt(body, receipt, counter));
     set(&mut answer, CONTENT_TYPE, format.content_type());
@@ -85,9 +89,83 @@ async fn metrics<B>(server: &Server, counter: Counter, request: &Request<B>) -> 
     answer
 }
 
+/// The page's figures.
+async fn overview<B>(server: &Server, request: &Request<B>) -> Answer {
+    let query = request.uri().query().unwrap_or_default();
+    let filter: Vec<(String, String)> =
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    fresh(server, request, JSON, move |latest| latest.overview(&filter)).await
+}
+
+/// The newest packets on a map, in the way of writing that `write` knows.
+async fn markers<B>(
+    server: &Server,
+    request: &Request<B>,
+    content_type: &'static str,
+    write: fn(&Markers) -> String,
+) -> Answer {
+    let query = match markers::query(request.uri().query().unwrap_or_default()) {
+        Ok(query) => query,
+        Err(bad) => return text(StatusCode::BAD_REQUEST, &bad.to_string()),
+    };
+    let work = move |latest: &dyn LatestPage| Ok::<_, Infallible>(write(&latest.markers(&query)));
+    fresh(server, request, content_type, work).await
+}
+
+/// What changes with every packet: nobody keeps it. A request that cannot be followed is told why.
+async fn fresh<B, E: Display + Send + 'static>(
+    server: &Server,
+    request: &Request<B>,
+    content_type: &'static str,
+    work: impl FnOnce(&dyn LatestPage) -> Result<String, E> + Send + 'static,
+) -> Answer {
+    let gzip = negotiate::gzip(request.headers());
+    let latest = server.site.latest.clone();
+    let rendered = render(server, move || match work(&*latest) {
+        Err(bad) => Ok(Err(bad)),
+        Ok(page) if gzip => compress(&page).map(Ok),
+        Ok(page) => Ok(Ok(page.into_bytes())),
+    });
+    let body = match rendered.await {
+        Ok(Ok(body)) => body,
+        Ok(Err(bad)) => return text(StatusCode::BAD_REQUEST, &bad.to_string()),
+        Err(answer) => return answer,
+    };
+    let mut answer = Response::new(PageBody::new(body));
+    set(&mut answer, CONTENT_TYPE, content_type);
+    set(&mut answer, VARY, "Accept-Encoding");
+    set(&mut answer, CACHE_CONTROL, "no-store");
+    set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if gzip {
+        set(&mut answer, CONTENT_ENCODING, "gzip");
+    }
+    answer
+}
+
+/// Does work that may take a while on a thread for it, a few at a time.
+async fn render<T: Send + 'static>(
+    server: &Server,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Answer> {
+    // Nobody closes the semaphore.
+    let Ok(permit) = server.renders.clone().acquire_owned().await else {
+        return Err(text(StatusCode::SERVICE_UNAVAILABLE, "shutting down"));
+    };
+    let rendered = tokio::task::spawn_blocking(move || {
+        // Held by the work itself: the client may be gone before it is done.
+        let _permit = permit;
+        work()
+    });
+    match rendered.await {
+        Ok(Ok(rendered)) => Ok(rendered),
+        Ok(Err(error)) => Err(broken(&error)),
+        Err(error) => Err(broken(&error)),
+    }
+}
+
 fn broken(error: &dyn std::error::Error) -> Answer {
-    tracing::error!(%error, "rendering the metrics failed; this is a bug");
-    text(StatusCode::INTERNAL_SERVER_ERROR, "rendering the metrics failed; the log says why")
+    tracing::error!(%error, "rendering a page failed; this is a bug");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "rendering the page failed; the log says why")
 }
 
 fn compress(text: &str) -> std::io::Result<Vec<u8>> {

@@ -4,7 +4,7 @@ use compact_str::CompactString;
 
 use super::{per_name::PerName, row::Row};
 use crate::{
-    event::{Direction, Event, NameId, Names},
+    event::{Event, NameId, Names},
     geoip::{Country, Surveyor},
     packet::{Addresses, Transport},
 };
@@ -46,12 +46,7 @@ impl Scribe {
             Transport::Icmp { kind, code } => (None, Some((kind, code))),
             Transport::None | Transport::Ports { .. } => (None, None),
         };
-        // The end whose place the event has.
-        let remote = match event.direction {
-            Some(Direction::Out) => destination,
-            _ => source,
-        };
-        let (city, point) = match remote.and_then(|address| self.surveyor.spot(address)) {
+        let (city, point) = match event.remote().and_then(|address| self.surveyor.spot(address)) {
             Some(spot) => (spot.city.clone(), Some((spot.latitude, spot.longitude))),
             None => (CompactString::default(), centre(event.place.country)),
         };

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod limits;
+mod markers;
 mod routes;
 
 use std::{
@@ -46,6 +47,9 @@ struct Page {
     started: AtomicU64,
     delivered: Mutex<Vec<u64>>,
     clients: Mutex<Vec<Client>>,
+    markers: Markers,
+    /// The latest query for markers.
+    asked: Mutex<Option<MarkerQuery>>,
 }
 
 impl MetricsPage for Page {
@@ -62,6 +66,20 @@ impl MetricsPage for Page {
     }
 }
 
+impl LatestPage for Page {
+    fn overview(&self, filter: &[(String, String)]) -> Result<String, BadFilter> {
+        match filter.iter().find(|(name, _)| name != "country") {
+            Some((name, _)) => Err(BadFilter::Unknown(name.clone())),
+            None => Ok(format!("{filter:?} {}", self.text)),
+        }
+    }
+
+    fn markers(&self, query: &MarkerQuery) -> Markers {
+        *self.asked.lock().unwrap() = Some(query.clone());
+        self.markers.clone()
+    }
+}
+
 impl Page {
     fn delivered(&self) -> Vec<u64> {
         self.delivered.lock().unwrap().clone()
@@ -70,6 +88,7 @@ impl Page {
 
 struct Options {
     text: String,
+    markers: Markers,
     telemetry_path: &'static str,
     enable_reload: bool,
     limits: Limits,
@@ -87,7 +106,14 @@ impl Default for Options {
             ..Limits::default()
         };
         let text = "nflog_packets_total 1".into();
-        Self { text, telemetry_path: "/metrics", enable_reload: false, limits, send_buffer: None }
+        Self {
+            text,
+            markers: Markers::default(),
+            telemetry_path: "/metrics",
+            enable_reload: false,
+            limits,
+            send_buffer: None,
+        }
     }
 }
 
@@ -104,7 +130,8 @@ struct Served {
 
 impl Served {
     fn new(options: Options) -> Self {
-        let page = Arc::new(Page { text: options.text, ..Page::default() });
+        let page =
+            Arc::new(Page { text: options.text, markers: options.markers, ..Page::default() });
         let health = Health::new();
         let (reload, reloads) = mpsc::channel(1);
         let (shutdown, stop) = watch::channel(false);
@@ -113,6 +140,7 @@ impl Served {
             version: "1.2.3",
             enable_reload: options.enable_reload,
             metrics: page.clone(),
+            latest: page.clone(),
             health: health.clone(),
             reload,
             limits: options.limits,
@@ -148,10 +176,10 @@ impl Served {
         self.ask("GET", path, "")
     }
 
-    /// Waits until no answer is under way any more, delivered or not: nobody but this test and
-    /// the site holds the page.
+    /// Waits until no answer is under way any more, delivered or not: nobody but this test holds
+    /// the page, and the site, for the metrics and for the latest.
     fn settle(&self) {
-        until("all answers settled", || Arc::strong_count(&self.page) == 2);
+        until("all answers settled", || Arc::strong_count(&self.page) == 3);
     }
 
     /// Waits for the server to end, which somebody has told it to.

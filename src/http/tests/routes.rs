@@ -19,7 +19,7 @@ fn paths_and_methods() {
     for path in ["/metrics/", "/metric", "/-/", "/../etc/passwd", "/%2e", "*"] {
         check("GET", path, 404, "not found\n");
     }
-    for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
+    for path in ["/metrics", "/", "/overview.json", "/-/healthy", "/-/ready"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
             let reply = check(method, path, 405, "method not allowed\n");
             assert_eq!(reply.header("allow"), Some("GET, HEAD"));
@@ -32,7 +32,7 @@ fn paths_and_methods() {
 #[test]
 fn a_head_is_the_head_of_the_get() {
     let served = Served::new(Options::default());
-    for path in ["/metrics", "/", "/-/healthy", "/-/ready", "/nothing"] {
+    for path in ["/metrics", "/", "/overview.json", "/-/healthy", "/-/ready", "/nothing"] {
         // On one connection: a body that went out all the same would be read as the next head.
         let mut stream = served.connect();
         let head = exchange(&mut stream, "HEAD", path, "");
@@ -68,6 +68,26 @@ fn metrics_come_as_the_client_wants_them() {
     check(open, Format::OpenMetrics, false);
     check("Accept-Encoding: gzip\r\n", Format::Plain, true);
     check(&format!("{open}Accept-Encoding: gzip\r\n"), Format::OpenMetrics, true);
+}
+
+#[test]
+fn the_overview_takes_a_filter() {
+    let served = Served::new(Options { text: "x".into(), ..Options::default() });
+    let reply = served.get("/overview.json?country=a%26%3Cb%3E+c");
+    assert_eq!((reply.status, reply.text()), (200, "[(\"country\", \"a&<b> c\")] x"));
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    let reply = served.get("/overview.json?colour=%3Cb%3E");
+    assert_eq!(reply.status, 400);
+    let reason =
+        "unknown parameter \"colour\": there are country, port, prefix, proto and network\n";
+    assert_eq!(reply.text(), reason);
+    let reply = served.ask("GET", "/overview.json", "Accept-Encoding: gzip\r\n");
+    assert_eq!(reply.header("content-encoding"), Some("gzip"));
+    let mut body = String::new();
+    flate2::read::GzDecoder::new(&*reply.body).read_to_string(&mut body).unwrap();
+    assert_eq!(body, "[] x");
 }
 
 #[test]

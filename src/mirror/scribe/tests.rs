@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    event::{HardwareAddress, Hook, Interner, Named},
+    event::{Direction, HardwareAddress, Hook, Interner, Named},
     geoip::{GeoIp, Place},
     packet::{self, Flaw},
 };

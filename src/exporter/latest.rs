@@ -1,0 +1,438 @@
+//! What the page and the markers show, put together: the latest minutes and the state of every part.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use hashbrown::HashMap;
+use serde::Serialize;
+
+use crate::{
+    aggregate::{ABSENT, Dimension, OTHER},
+    cli,
+    event::Names,
+    geoip::{Country, GeoIp, Surveyor},
+    http::{BadFilter, Health, LatestPage},
+    mirror::Queue,
+    pipeline::{Clock, Route, SharedAggregate},
+    recent::{
+        self, Cell, Count, Facets, Filter, MarkerQuery, Markers, Pace, Row, SLICES, SharedRecent,
+        Sightings, Span,
+    },
+    source::nflog::GroupMeter,
+};
+
+/// Rows of each list.
+const ROWS: usize = 10;
+
+/// First rows of a list that come with a timeline.
+const DETAILED: usize = 12;
+
+/// Places shown at most.
+const PLACES: usize = 300;
+
+/// A value that no packet has: what a filter asks for that nothing in the window is called by.
+const NOBODY: u64 = u64::MAX - 2;
+
+/// What a packet without ports has for a port.
+const NONE: &str = "none";
+
+/// The page of a running exporter.
+pub struct Latest {
+    aggregate: SharedAggregate,
+    recent: SharedRecent,
+    clock: Clock,
+    names: Names,
+    meters: Vec<Arc<GroupMeter>>,
+    mirror: Option<Queue>,
+    geoip: GeoIp,
+    surveyor: Mutex<Surveyor>,
+    health: Health,
+    telemetry_path: String,
+}
+
+impl Latest {
+    /// Shows what comes along `route`.
+    #[must_use]
+    pub fn new(
+        route: &Route,
+        meters: Vec<Arc<GroupMeter>>,
+        geoip: GeoIp,
+        health: Health,
+        telemetry_path: String,
+    ) -> Self {
+        Self {
+            aggregate: route.aggregate(),
+            recent: route.recent(),
+            clock: route.clock(),
+            names: route.names(),
+            mirror: route.mirror(),
+            surveyor: Mutex::new(geoip.surveyor()),
+            meters,
+            geoip,
+            health,
+            telemetry_path,
+        }
+    }
+
+    /// The value that each text of a filter stands for, among those in the window.
+    fn filter(&self, asked: &[(String, String)], span: &Span) -> Result<Filter, BadFilter> {
+        let mut filter = Filter::default();
+        for (name, text) in asked {
+            let place = Cell::DIMENSIONS
+                .iter()
+                .position(|dimension| dimension.name() == name)
+                .ok_or_else(|| BadFilter::Unknown(name.clone()))?;
+            if filter.0[place].is_some() {
+                return Err(BadFilter::Repeated(name.clone()));
+            }
+            filter.0[place] = Some(self.find(place, text, span));
+        }
+        Ok(filter)
+    }
+
+    /// The value of this text. What is shown is what may be asked for, so texts are compared as shown.
+    fn find(&self, place: usize, text: &str, span: &Span) -> u64 {
+        let mut asked = HashMap::new();
+        for (_, slice) in &span.slices {
+            for (cell, _) in slice.cells() {
+                let value = cell.values()[place];
+                let same = asked
+                    .entry(value)
+                    .or_insert_with(|| self.text(Cell::DIMENSIONS[place], value) == text);
+                if *same {
+                    return value;
+                }
+            }
+        }
+        NOBODY
+    }
+
+    fn text(&self, dimension: Dimension, value: u64) -> String {
+        dimension.text(value, &self.names).map_or_else(|| NONE.into(), Into::into)
+    }
+
+    fn list(&self, dimension: Dimension, rows: &[Row]) -> List {
+        let (first, rest) = rows.split_at(rows.len().min(ROWS));
+        List {
+            rows: first.iter().map(|row| self.line(dimension, row)).collect(),
+            more: More {
+                values: rest.len(),
+                packets: rest.iter().map(|row| row.count.packets).sum(),
+            },
+        }
+    }
+
+    fn line(&self, dimension: Dimension, row: &Row) -> Line {
+        let name = match dimension {
+            Dimension::Port => u16::try_from(row.value).map_or("", recent::service),
+            Dimension::Network if row.value != OTHER && row.value != ABSENT => match row.country {
+                Some(OTHER) | None => "",
+                Some(country) => Country::from_bits(country).code(),
+            },
+            _ => "",
+        };
+        Line {
+            value: self.text(dimension, row.value),
+            name,
+            count: row.count.into(),
+            timeline: row.timeline.as_deref().map(|timeline| timeline.to_vec()),
+        }
+    }
+
+    /// The newest packets by city, where a database tells cities.
+    fn places(&self, sightings: &Sightings, filter: &Filter) -> Vec<Place> {
+        let mut surveyor = self.surveyor.lock().unwrap_or_else(PoisonError::into_inner);
+        surveyor.refresh();
+        let mut by_address: HashMap<(IpAddr, u64), u64> = HashMap::new();
+        for sighting in sightings.newest_first().filter(|it| filter.admits(&it.cell)) {
+            if let Some(remote) = sighting.remote {
+                *by_address.entry((remote, sighting.cell.values()[0])).or_default() += 1;
+            }
+        }
+        let mut places: HashMap<(i64, i64), Place> = HashMap::new();
+        for ((address, country), packets) in by_address {
+            let Some(spot) = surveyor.spot(address) else { continue };
+            let place =
+                places.entry(spot_key(spot.latitude, spot.longitude)).or_insert_with(|| Place {
+                    latitude: spot.latitude,
+                    longitude: spot.longitude,
+                    city: spot.city.to_string(),
+                    country: self.text(Dimension::Country, country),
+                    packets: 0,
+                });
+            place.packets += packets;
+        }
+        let mut places: Vec<_> = places.into_values().collect();
+        places.sort_unstable_by(|a, b| {
+            (b.packets, &a.city, &a.country).cmp(&(a.packets, &b.city, &b.country))
+        });
+        places.truncate(PLACES);
+        places
+    }
+
+    fn mirror_state(&self) -> Option<MirrorState> {
+        let figures = self.mirror.as_ref()?.figures();
+        Some(MirrorState {
+            up: figures.up,
+            lag_seconds: figures.lag.as_secs_f64(),
+            written: figures.account.written,
+            queued: figures.account.queued,
+            spooled: figures.account.spooled,
+            dropped: figures.account.dropped.iter().sum(),
+            spool_bytes: figures.spool_size,
+            spool_limit_bytes: figures.spool_limit,
+        })
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        let group = |meter: &Arc<GroupMeter>| Group {
+            number: meter.group,
+            lost: meter.lost_packets.load(Ordering::Relaxed),
+            socket_drops: meter.socket_drops.load(Ordering::Relaxed),
+        };
+        self.meters.iter().map(group).collect()
+    }
+}
+
+impl LatestPage for Latest {
+    fn overview(&self, asked: &[(String, String)]) -> Result<String, BadFilter> {
+        let now = self.clock.now();
+        let recent = self.recent.lock();
+        let (span, sightings) = (recent.span(now), recent.sightings());
+        drop(recent);
+        let filter = self.filter(asked, &span)?;
+        let Facets { total, timeline, lists } = recent::facets(&span, &filter, DETAILED);
+        let mut aggregate = self.aggregate.lock();
+        let (received, undecoded) = (aggregate.received_packets(), aggregate.undecoded_packets());
+        let sources = aggregate.source_addresses(now);
+        drop(aggregate);
+        let groups = self.groups();
+        let (packets_per_second, bytes_per_second) = span.rate();
+        let [countries, protocols, prefixes, ports, networks] = &lists;
+        let overview = Overview {
+            version: cli::VERSION,
+            time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            telemetry_path: &self.telemetry_path,
+            window: Window {
+                seconds: span.width.as_secs() * SLICES as u64,
+                slices: SLICES,
+                capture: span.pace == Pace::Capture,
+            },
+            now: Now { packets_per_second, bytes_per_second },
+            received,
+            lost: groups.iter().map(|group| group.lost).sum(),
+            undecoded,
+            filter: asked.iter().cloned().collect(),
+            total: total.into(),
+            timeline: timeline.to_vec(),
+            countries: countries.iter().map(|row| self.country(row)).collect(),
+            ports: self.list(Dimension::Port, ports),
+            prefixes: self.list(Dimension::Prefix, prefixes),
+            protocols: self.list(Dimension::Proto, protocols),
+            networks: self.list(Dimension::Network, networks),
+            places: self.places(&sightings, &filter),
+            sources: sources
+                .into_iter()
+                .map(|(prefix, addresses)| Source {
+                    prefix: self.names.text(prefix).to_string(),
+                    addresses,
+                })
+                .collect(),
+            groups,
+            mirror: self.mirror_state(),
+            databases: self.geoip.status().into_iter().map(Database::from).collect(),
+            health: self.health.healthy().and_then(|()| self.health.ready()).err(),
+        };
+        // Numbers, texts and lists of them: nothing there that has no JSON.
+        Ok(serde_json::to_string(&overview).unwrap_or_default())
+    }
+
+    fn markers(&self, query: &MarkerQuery) -> Markers {
+        let recent = self.recent.lock();
+        let (pace, sightings) = (recent.pace(), recent.sightings());
+        drop(recent);
+        let now = match pace {
+            Pace::Live => SystemTime::now().duration_since(UNIX_EPOCH).ok(),
+            Pace::Capture => None,
+        };
+        let now = now.and_then(|now| u64::try_from(now.as_micros()).ok());
+        let mut surveyor = self.surveyor.lock().unwrap_or_else(PoisonError::into_inner);
+        surveyor.refresh();
+        query.find(&sightings, now, &self.names, |address| surveyor.spot(address).cloned())
+    }
+}
+
+impl Latest {
+    fn country(&self, row: &Row) -> CountryLine {
+        let info = match Country::from_bits(row.value) {
+            Country::Known(id) if row.value != OTHER => Some(id.info()),
+            _ => None,
+        };
+        let value = self.text(Dimension::Country, row.value);
+        CountryLine {
+            name: info.map_or_else(|| without_country(&value), |info| info.name),
+            iso3: info.map(|info| info.iso3),
+            latitude: info.map(|info| info.latitude),
+            longitude: info.map(|info| info.longitude),
+            value,
+            count: row.count.into(),
+            timeline: row.timeline.as_deref().map(|timeline| timeline.to_vec()),
+        }
+    }
+}
+
+/// What a value of the label `country` that is none means.
+fn without_country(value: &str) -> &'static str {
+    match value {
+        "private" => "Private addresses",
+        "unknown" => "Unknown to the database",
+        _ => "Other countries",
+    }
+}
+
+/// A hundredth of a degree: what is closer than a kilometre is one place.
+#[expect(clippy::cast_possible_truncation, reason = "degrees times a hundred")]
+fn spot_key(latitude: f64, longitude: f64) -> (i64, i64) {
+    ((latitude * 100.0).round() as i64, (longitude * 100.0).round() as i64)
+}
+
+/// The page's figures: fields as they stand in the JSON.
+#[derive(Serialize)]
+struct Overview<'a> {
+    version: &'static str,
+    time: f64,
+    telemetry_path: &'a str,
+    window: Window,
+    now: Now,
+    received: u64,
+    lost: u64,
+    undecoded: u64,
+    filter: std::collections::BTreeMap<String, String>,
+    total: Sum,
+    timeline: Vec<u64>,
+    countries: Vec<CountryLine>,
+    ports: List,
+    prefixes: List,
+    protocols: List,
+    networks: List,
+    places: Vec<Place>,
+    sources: Vec<Source>,
+    groups: Vec<Group>,
+    mirror: Option<MirrorState>,
+    databases: Vec<Database>,
+    health: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Window {
+    seconds: u64,
+    slices: usize,
+    capture: bool,
+}
+
+#[derive(Serialize)]
+struct Now {
+    packets_per_second: f64,
+    bytes_per_second: f64,
+}
+
+#[derive(Serialize)]
+struct Sum {
+    packets: u64,
+    bytes: u64,
+}
+
+impl From<Count> for Sum {
+    fn from(count: Count) -> Self {
+        Self { packets: count.packets, bytes: count.bytes }
+    }
+}
+
+#[derive(Serialize)]
+struct CountryLine {
+    value: String,
+    name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iso3: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latitude: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longitude: Option<f64>,
+    #[serde(flatten)]
+    count: Sum,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<Vec<u64>>,
+}
+
+#[derive(Serialize)]
+struct List {
+    rows: Vec<Line>,
+    more: More,
+}
+
+#[derive(Serialize)]
+struct Line {
+    value: String,
+    name: &'static str,
+    #[serde(flatten)]
+    count: Sum,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<Vec<u64>>,
+}
+
+#[derive(Serialize)]
+struct More {
+    values: usize,
+    packets: u64,
+}
+
+#[derive(Serialize)]
+struct Place {
+    latitude: f64,
+    longitude: f64,
+    city: String,
+    country: String,
+    packets: u64,
+}
+
+#[derive(Serialize)]
+struct Source {
+    prefix: String,
+    addresses: f64,
+}
+
+#[derive(Serialize)]
+struct Group {
+    #[serde(rename = "group")]
+    number: u16,
+    lost: u64,
+    socket_drops: u64,
+}
+
+#[derive(Serialize)]
+struct MirrorState {
+    up: bool,
+    lag_seconds: f64,
+    written: u64,
+    queued: u64,
+    spooled: u64,
+    dropped: u64,
+    spool_bytes: u64,
+    spool_limit_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Database {
+    name: String,
+    edition: String,
+    built: u64,
+}
+
+impl From<crate::geoip::DatabaseStatus> for Database {
+    fn from(status: crate::geoip::DatabaseStatus) -> Self {
+        Self { name: status.name, edition: status.edition, built: status.build_timestamp }
+    }
+}

@@ -1,0 +1,74 @@
+//! The ring of the newest packets, in sealed pieces that a reader shares instead of copying.
+
+use std::{collections::VecDeque, net::IpAddr, sync::Arc};
+
+use super::Cell;
+
+/// Packets held at least, once that many came; about 5 MB.
+pub const HELD: usize = PIECE * PIECES;
+
+/// Packets a piece: all that is copied for a reader is the piece under way.
+const PIECE: usize = 1024;
+
+/// Sealed pieces kept.
+const PIECES: usize = 64;
+
+/// One packet, as much of it as is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Time of the packet, microseconds since 1970-01-01 UTC.
+    pub time: u64,
+    /// The remote end; `None` when the IP header could not be read.
+    pub remote: Option<IpAddr>,
+    /// What it is counted by.
+    pub cell: Cell,
+}
+
+/// The newest packets, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    sealed: VecDeque<Arc<Vec<Sighting>>>,
+    open: Vec<Sighting>,
+}
+
+impl Ring {
+    pub(super) fn push(&mut self, sighting: Sighting) {
+        self.open.push(sighting);
+        if self.open.len() < PIECE {
+            return;
+        }
+        if self.sealed.len() == PIECES {
+            self.sealed.pop_front();
+        }
+        let full = std::mem::replace(&mut self.open, Vec::with_capacity(PIECE));
+        self.sealed.push_back(Arc::new(full));
+    }
+
+    pub(super) fn sightings(&self) -> Sightings {
+        let open = Arc::new(self.open.clone());
+        Sightings(self.sealed.iter().cloned().chain([open]).collect())
+    }
+}
+
+/// The newest packets at one moment.
+#[derive(Clone, Debug)]
+pub struct Sightings(Vec<Arc<Vec<Sighting>>>);
+
+impl Sightings {
+    /// All of them, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Sighting> {
+        self.0.iter().rev().flat_map(|piece| piece.iter().rev())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|piece| piece.len()).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,184 @@
+//! The ring and the window over streams of events.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    aggregate::OTHER,
+    event::{Direction, HardwareAddress, NameId},
+    geoip::{Country, CountryId, Place},
+    packet::{Addresses, Headers, Transport},
+};
+
+const COUNTRY: usize = 0;
+const PORT: usize = 3;
+const NETWORK: usize = 4;
+
+pub(super) fn event(country: &str, source: u32, port: u16) -> Event {
+    Event {
+        time: 0,
+        group: 1,
+        prefix: NameId::EMPTY,
+        in_device: NameId::EMPTY,
+        out_device: NameId::EMPTY,
+        hook: None,
+        direction: None,
+        mark: 0,
+        uid: None,
+        hardware_address: HardwareAddress::default(),
+        captured_length: 60,
+        headers: Headers {
+            addresses: Some(Addresses::V4 { source: source.into(), destination: 9.into() }),
+            protocol: Some(6),
+            length: 60,
+            ttl: 64,
+            transport: Transport::Tcp { source: 1, destination: port, flags: 2 },
+            flaw: None,
+        },
+        place: Place { country: Country::from_code(country).unwrap(), asn: 0 },
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn all(recent: &Recent, now: u64) -> Facets {
+    facets(&recent.span(seconds(now)), &Filter::default(), 10)
+}
+
+#[test]
+fn the_ring_keeps_the_newest() {
+    let mut recent = Recent::new(Pace::Live);
+    let packets = HELD as u64 + 3000;
+    for time in 0..packets {
+        recent.push(&[Event { time, ..event("DE", 1, 22) }], seconds(1));
+    }
+    let sightings = recent.sightings();
+    assert!((HELD..HELD + 1024).contains(&sightings.len()));
+    let times: Vec<_> = sightings.newest_first().map(|sighting| sighting.time).collect();
+    let expect: Vec<_> = (0..packets).rev().take(times.len()).collect();
+    assert_eq!(times, expect);
+}
+
+#[test]
+fn the_remote_end_is_the_destination_of_what_this_host_sent() {
+    let mut sent = event("DE", 1, 22);
+    assert_eq!(sent.remote(), Some([0, 0, 0, 1].into()));
+    sent.direction = Some(Direction::Out);
+    assert_eq!(sent.remote(), Some([0, 0, 0, 9].into()));
+    sent.headers.addresses = None;
+    assert_eq!(sent.remote(), None);
+}
+
+#[test]
+fn the_window_moves_on_and_forgets() {
+    let mut recent = Recent::new(Pace::Live);
+    recent.push(&[event("DE", 1, 22), event("DE", 1, 22)], seconds(5));
+    recent.push(&[event("CN", 2 << 8, 80)], seconds(604));
+    let seen = all(&recent, 605);
+    assert_eq!(seen.total, Count { packets: 1, bytes: 60 });
+    assert_eq!(seen.timeline[59], 1);
+    let seen = all(&recent, 609);
+    assert_eq!((seen.timeline[59], seen.timeline.iter().sum::<u64>()), (1, 1));
+    // Nothing came since: the slice goes to the left, then out.
+    assert_eq!(all(&recent, 610).timeline[58], 1);
+    assert_eq!(all(&recent, 604 + 600).total.packets, 0);
+
+    let mut recent = Recent::new(Pace::Live);
+    recent.push(&[event("DE", 1, 22)], seconds(5));
+    recent.push(&[event("CN", 2 << 8, 80)], seconds(591));
+    assert_eq!(all(&recent, 599).timeline[0], 1);
+    assert_eq!(all(&recent, 600).total.packets, 1);
+}
+
+#[test]
+fn a_capture_is_shown_whole() {
+    let mut recent = Recent::new(Pace::Capture);
+    let start = 1_700_000_000;
+    let mut pushed = 0;
+    for second in [0, 1, 59, 60, 61, 500, 86_400, 86_401, 7 * 86_400] {
+        recent.push(&[event("DE", 1, 22)], seconds(start + second));
+        pushed += 1;
+        let seen = all(&recent, start + second);
+        assert_eq!(seen.total.packets, pushed);
+        assert_eq!(seen.timeline.iter().sum::<u64>(), pushed);
+        assert!(recent.span(seconds(0)).slices.len() <= SLICES);
+    }
+    let span = recent.span(seconds(start));
+    assert!(span.width.as_secs() * SLICES as u64 > 7 * 86_400);
+    assert!(span.width.as_secs() * SLICES as u64 / 2 <= 7 * 86_400);
+    // Long behind the last packet it still shows.
+    assert_eq!(all(&recent, start + 365 * 86_400).total.packets, pushed);
+}
+
+#[test]
+fn a_flood_costs_networks_and_ports_but_no_country() {
+    let mut recent = Recent::new(Pace::Live);
+    let countries: Vec<_> = CountryId::all().map(|id| id.info().code).collect();
+    let packets: u32 = 300_000;
+    let mut by_country = std::collections::BTreeMap::<_, u64>::new();
+    for number in 0..packets {
+        let country = countries[number as usize % countries.len()];
+        let port = u16::try_from(number.wrapping_mul(2_654_435_761) >> 16).unwrap();
+        *by_country.entry(country).or_default() += 1;
+        recent.push(&[event(country, number << 8, port)], seconds(1));
+    }
+    let span = recent.span(seconds(1));
+    assert!(span.slices.iter().all(|(_, slice)| slice.cells().count() <= 2561));
+    let seen = all(&recent, 1);
+    assert_eq!(seen.total.packets, u64::from(packets));
+    for row in &seen.lists[COUNTRY] {
+        assert_eq!(row.count.packets, by_country[Country::from_bits(row.value).code()]);
+    }
+    for list in &seen.lists {
+        assert_eq!(list.iter().map(|row| row.count.packets).sum::<u64>(), u64::from(packets));
+    }
+    assert!(seen.lists[NETWORK].iter().any(|row| row.value == OTHER));
+}
+
+#[test]
+fn a_filter_leaves_its_own_list_whole() {
+    let mut recent = Recent::new(Pace::Live);
+    let events = [
+        event("DE", 1 << 8, 22),
+        event("DE", 1 << 8, 80),
+        event("CN", 2 << 8, 22),
+        event("CN", 2 << 8, 22),
+    ];
+    recent.push(&events, seconds(1));
+    let span = recent.span(seconds(1));
+    let filter = |country: &str, port: Option<u64>| {
+        let mut filter = Filter::default();
+        filter.0[COUNTRY] = Some(Country::from_code(country).unwrap().to_bits());
+        filter.0[PORT] = port;
+        filter
+    };
+    let packets = |rows: &[Row]| -> Vec<_> {
+        rows.iter().map(|row| (row.value, row.count.packets)).collect()
+    };
+    let seen = facets(&span, &filter("DE", None), 10);
+    assert_eq!(seen.total.packets, 2);
+    assert_eq!(seen.lists[COUNTRY].len(), 2);
+    assert_eq!(packets(&seen.lists[PORT]), [(22, 1), (80, 1)]);
+    assert_eq!(packets(&seen.lists[NETWORK]), [(1, 2)]);
+    assert_eq!(seen.lists[NETWORK][0].country, filter("DE", None).0[COUNTRY]);
+
+    let seen = facets(&span, &filter("DE", Some(22)), 10);
+    assert_eq!(seen.total.packets, 1);
+    assert_eq!(packets(&seen.lists[PORT]), [(22, 1), (80, 1)]);
+    assert_eq!(packets(&seen.lists[COUNTRY]).iter().map(|row| row.1).sum::<u64>(), 3);
+    assert_eq!(packets(&seen.lists[NETWORK]), [(1, 1)]);
+}
+
+#[test]
+fn the_rate_is_that_of_the_last_whole_seconds() {
+    let mut recent = Recent::new(Pace::Live);
+    for second in 0..20 {
+        recent.push(&[event("DE", 1, 22); 10], seconds(second));
+    }
+    let rate = |now| recent.span(seconds(now)).rate().0;
+    assert!((rate(20) - 10.0).abs() < 1e-9);
+    assert!((rate(22) - 6.0).abs() < 1e-9);
+    assert!(rate(40) < 1e-9);
+}

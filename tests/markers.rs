@@ -1,0 +1,206 @@
+//! Markers of the real program, over a capture and a city database.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+mod support;
+
+use support::program::{EXPORTER, PATIENCE, wait_for};
+
+const CITIES: &str = "tests/data/geoip/GeoIP2-City-Test.mmdb";
+const LONDON: [u8; 4] = [81, 2, 69, 142];
+const LINKOEPING: [u8; 4] = [89, 160, 20, 112];
+const PRIVATE: [u8; 4] = [10, 0, 0, 1];
+
+/// A prefix that is no text for XML, JSON or a query as it stands.
+const PREFIX: &str = "<script>\"&'\n=+%";
+/// As it is shown, in a query.
+const SHOWN_PREFIX: &str = "%3Cscript%3E%22%26%27%EF%BF%BD%3D%2B%25";
+
+/// A program that serves a capture.
+struct Replay {
+    child: Child,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Replay {
+    /// Packets come a minute apart from these addresses, to these ports. Returns when all are read.
+    fn start(packets: &[([u8; 4], u16)], database: Option<&Path>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("packets.pcap");
+        fs::write(&file, capture(packets)).unwrap();
+        let log = folder.path().join("log");
+        let mut command = Command::new(EXPORTER);
+        command.args(["--web.listen-address", "127.0.0.1:0", "--log.format", "json"]);
+        if let Some(database) = database {
+            command.arg("--geoip.database").arg(database);
+        }
+        let child = command
+            .args(["replay", "--serve", "--prefix", PREFIX])
+            .arg(&file)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut replay = Self { child, address: String::new(), _folder: folder };
+        replay.address = wait_for("the address that is served", || {
+            let log = fs::read_to_string(&log).unwrap();
+            let (_, rest) = log.split_once("http://")?;
+            Some(rest.split_once('/')?.0.to_owned())
+        });
+        wait_for("all packets", || {
+            let page: Value = serde_json::from_str(&replay.get("/markers.geojson").1).unwrap();
+            (page["held"] == packets.len()).then_some(())
+        });
+        replay
+    }
+
+    /// Status and body.
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// What both ways of writing say, which must be the same: country, degrees east and north and
+    /// city of each marker, and how many packets are left out.
+    fn markers(&self, query: &str) -> (Vec<(String, f64, f64, String)>, u64) {
+        let (status, xml) = self.get(&format!("/markers.xml{query}"));
+        assert_eq!(status, 200, "{xml}");
+        for address in [LONDON, LINKOEPING, PRIVATE] {
+            assert!(!xml.contains(&std::net::Ipv4Addr::from(address).to_string()), "{xml}");
+        }
+        let document = roxmltree::Document::parse(&xml).unwrap();
+        let root = document.root_element();
+        let markers: Vec<_> = root
+            .children()
+            .filter(roxmltree::Node::is_element)
+            .map(|node| {
+                assert!(node.children().next().is_none(), "{xml}");
+                let text = |name| node.attribute(name).unwrap_or_default();
+                let degrees = |name| text(name).parse().unwrap();
+                (text("country_code").into(), degrees("lng"), degrees("lat"), text("city").into())
+            })
+            .collect();
+        let left_out: u64 = root.attribute("left_out").unwrap().parse().unwrap();
+        assert_eq!(root.attribute("entries"), Some(&*markers.len().to_string()));
+
+        let (status, geojson) = self.get(&format!("/markers.geojson{query}"));
+        assert_eq!(status, 200, "{geojson}");
+        let page: Value = serde_json::from_str(&geojson).unwrap();
+        let features: Vec<_> = page["features"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|feature| {
+                let properties = &feature["properties"];
+                let text = |name: &str| properties[name].as_str().unwrap_or_default().to_owned();
+                let place = &feature["geometry"]["coordinates"];
+                let degrees = |index: usize| place[index].as_f64().unwrap();
+                (text("country_code"), degrees(0), degrees(1), text("city"))
+            })
+            .collect();
+        assert_eq!(features, markers);
+        assert_eq!(
+            (&page["entries"], &page["left_out"]),
+            (&markers.len().into(), &left_out.into())
+        );
+        (markers, left_out)
+    }
+
+    #[track_caller]
+    fn check(&self, query: &str, cities: &[&str], left_out: u64) {
+        let (markers, left) = self.markers(query);
+        let found: Vec<_> = markers.iter().map(|(.., city)| &**city).collect();
+        assert_eq!((found.as_slice(), left), (cities, left_out), "{query}");
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A pcap file of TCP segments without a link layer.
+fn capture(packets: &[([u8; 4], u16)]) -> Vec<u8> {
+    let mut capture = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+    // Time zone and accuracy, snapshot length 65535, link type raw IP.
+    capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0]);
+    for (number, (address, port)) in (0_u32..).zip(packets) {
+        capture.extend((1_700_000_000 + 60 * number).to_le_bytes());
+        capture.extend([0, 0, 0, 0, 40, 0, 0, 0, 40, 0, 0, 0]);
+        capture.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
+        capture.extend(address);
+        capture.extend([192, 0, 2, 1, 200, 1]);
+        capture.extend(port.to_be_bytes());
+        capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]);
+    }
+    capture
+}
+
+const PACKETS: &[([u8; 4], u16)] = &[(LONDON, 22), (PRIVATE, 22), (LINKOEPING, 80), (LONDON, 80)];
+
+#[test]
+fn a_capture_on_the_map() {
+    let replay = Replay::start(PACKETS, Some(CITIES.as_ref()));
+    let (markers, left_out) = replay.markers("");
+    let london = ("GB".into(), -0.0931, 51.5142, "London".into());
+    let linkoeping = ("SE".into(), 15.6167, 58.4167, "Linköping".into());
+    assert_eq!((markers, left_out), (vec![london.clone(), linkoeping, london], 1));
+    replay.check("?port=22", &["London"], 1);
+    replay.check("?port=80&last=1", &["London"], 0);
+    replay.check("?country=se", &["Linköping"], 0);
+    replay.check("?country=private", &[], 1);
+    // Back from the newest packet, years ago.
+    replay.check("?since=1m", &["London", "Linköping"], 0);
+    replay.check("?since=2m&country=GB", &["London"], 0);
+    replay.check(&format!("?prefix={SHOWN_PREFIX}"), &["London", "Linköping", "London"], 1);
+    replay.check("?prefix=", &[], 0);
+    let (status, reason) = replay.get("/markers.xml?port=http");
+    assert_eq!((status, &*reason), (400, "port=\"http\" is not a port from 0 to 65535\n"));
+}
+
+#[test]
+fn without_cities_markers_stand_in_their_country() {
+    let (markers, left_out) = Replay::start(PACKETS, None).markers("");
+    assert_eq!(left_out, 1);
+    let codes: Vec<_> = markers.iter().map(|(code, ..)| &**code).collect();
+    assert_eq!(codes, ["GB", "SE", "GB"]);
+    for (_, longitude, latitude, city) in markers {
+        assert!((-8.0..25.0).contains(&longitude) && (50.0..70.0).contains(&latitude));
+        assert_eq!(city, "");
+    }
+}
+
+#[test]
+fn html_for_a_city_stays_text() {
+    let hostile = "<b>&\"x</b>";
+    let mut bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(CITIES)).unwrap();
+    let name = "Linköping".as_bytes();
+    let place = bytes.windows(name.len()).position(|it| it == name).unwrap();
+    bytes[place..place + name.len()].copy_from_slice(hostile.as_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("hostile.mmdb");
+    fs::write(&database, bytes).unwrap();
+    let replay = Replay::start(PACKETS, Some(&database));
+    replay.check("?country=SE", &[hostile], 0);
+    let (_, xml) = replay.get("/markers.xml");
+    assert!(xml.contains("city=\"&lt;b&gt;&amp;&quot;x&lt;/b&gt;\""), "{xml}");
+}

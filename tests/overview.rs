@@ -1,0 +1,175 @@
+//! The page's figures, from the real program: they are those of its metrics, and a filter adds up.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// See `tests/replay.rs`.
+const MIXED: &str = "tests/data/captures/mixed.pcap";
+const MIXED_PACKETS: u64 = 189;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A replay that is served, on a free port.
+struct Served {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Served {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
+            .args(["replay", "--serve", "--web.listen-address", "127.0.0.1:0", MIXED])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        // The first line with an address says where it listens.
+        let address = loop {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+            let address = line
+                .split(|character: char| !(character.is_ascii_digit() || ".:".contains(character)))
+                .find_map(|word| word.parse::<SocketAddr>().ok());
+            if let Some(address) = address {
+                break address;
+            }
+        };
+        // What it goes on saying must go somewhere.
+        std::thread::spawn(move || log.read_to_string(&mut String::new()));
+        let served = Self { child, address };
+        let start = Instant::now();
+        while served.overview("")["received"] != MIXED_PACKETS {
+            assert!(start.elapsed() < PATIENCE, "the capture is not read");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        served
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    fn overview(&self, query: &str) -> Value {
+        let (status, body) = self.get(&format!("/overview.json{query}"));
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Packets of the traffic family by one of its labels.
+    fn metrics_by(&self, label: &str) -> BTreeMap<String, u64> {
+        // The first scrape shows zeros.
+        self.get("/metrics");
+        let start = Instant::now();
+        loop {
+            let (_, text) = self.get("/metrics");
+            let pending = text
+                .lines()
+                .filter(|line| line.starts_with("nflog_exporter_pending_packets{"))
+                .all(|line| line.ends_with(" 0"));
+            if pending {
+                return sums(&text, label);
+            }
+            assert!(start.elapsed() < PATIENCE, "packets stay pending");
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn sums(text: &str, label: &str) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with("nflog_packets_total{")) {
+        let (labels, packets) = line.rsplit_once("} ").unwrap();
+        let marker = format!("{label}=\"");
+        let value = labels.split_once(&marker).map_or("none", |(_, rest)| {
+            let end = rest.find("\",").unwrap_or(rest.len() - 1);
+            &rest[..end]
+        });
+        *sums.entry(value.to_owned()).or_default() += packets.parse::<u64>().unwrap();
+    }
+    sums.retain(|_, packets| *packets > 0);
+    sums
+}
+
+fn rows(list: &Value) -> BTreeMap<String, u64> {
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["value"].as_str().unwrap().to_owned(), row["packets"].as_u64().unwrap()))
+        .collect()
+}
+
+/// Packets of a list, with those of the rows it leaves out.
+fn whole(list: &Value) -> u64 {
+    rows(&list["rows"]).values().sum::<u64>() + list["more"]["packets"].as_u64().unwrap()
+}
+
+#[test]
+fn the_figures_are_those_of_the_metrics() {
+    let served = Served::start();
+    let overview = served.overview("");
+    assert_eq!(overview["total"]["packets"], MIXED_PACKETS);
+    let timeline = overview["timeline"].as_array().unwrap();
+    assert_eq!(timeline.len(), 60);
+    assert_eq!(timeline.iter().map(|it| it.as_u64().unwrap()).sum::<u64>(), MIXED_PACKETS);
+    assert_eq!(overview["window"]["capture"], true);
+    assert_eq!(rows(&overview["countries"]), served.metrics_by("country"));
+    for list in ["ports", "prefixes", "protocols", "networks"] {
+        assert_eq!(whole(&overview[list]), MIXED_PACKETS, "{list}");
+    }
+    for (list, label) in [("ports", "port"), ("protocols", "proto")] {
+        let metrics = served.metrics_by(label);
+        for (value, packets) in rows(&overview[list]["rows"]) {
+            assert_eq!(metrics[&value], packets, "{label} {value}");
+        }
+    }
+    assert_eq!(overview["databases"][0]["name"], "embedded");
+    assert_eq!(overview["mirror"], Value::Null);
+    assert_eq!(overview["health"], Value::Null);
+}
+
+#[test]
+fn a_filter_on_every_value_adds_up_to_the_whole() {
+    let served = Served::start();
+    let everything = served.overview("");
+    for (parameter, list) in [("proto", "protocols"), ("prefix", "prefixes")] {
+        let mut sum = 0;
+        for (value, packets) in rows(&everything[list]["rows"]) {
+            let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            let filtered = served.overview(&format!("?{parameter}={value}"));
+            assert_eq!(filtered["total"]["packets"], packets, "{parameter}={value}");
+            assert_eq!(whole(&filtered[list]), MIXED_PACKETS, "its own list stays whole");
+            assert_eq!(whole(&filtered["ports"]), packets);
+            sum += packets;
+        }
+        let rest = everything[list]["more"]["packets"].as_u64().unwrap();
+        assert_eq!(sum + rest, MIXED_PACKETS, "{parameter}");
+    }
+    let nothing = served.overview("?country=XX&port=22");
+    assert_eq!(nothing["total"]["packets"], 0);
+    assert_eq!(nothing["timeline"].as_array().unwrap().len(), 60);
+    let (status, reason) = served.get("/overview.json?port=22&port=80");
+    assert_eq!((status, reason.as_str()), (400, "the parameter \"port\" stands there twice\n"));
+}
