@@ -6,9 +6,9 @@
 
 mod body;
 mod health;
-mod landing;
 mod markers;
 mod negotiate;
+mod page;
 mod receipt;
 mod routes;
 mod serve;
@@ -80,7 +80,7 @@ pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 pub struct Site {
     /// Path of the metrics, from its `/` on.
     pub telemetry_path: String,
-    /// Version shown on the landing page.
+    /// Version shown on the page.
     pub version: &'static str,
     /// Whether `POST /-/reload` is on.
     pub enable_reload: bool,

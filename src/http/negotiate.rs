@@ -59,6 +59,12 @@ pub(super) fn gzip(headers: &HeaderMap) -> bool {
     gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
 }
 
+/// Whether a list of entity tags holds this one, or any (RFC 9110, section 13.1.2).
+pub(super) fn has(headers: &HeaderMap, name: &HeaderName, tag: &str) -> bool {
+    values(headers, name)
+        .any(|element| element == "*" || element.strip_prefix("W/").unwrap_or(element) == tag)
+}
+
 /// One element of a list header: `name; version=…; q=…`.
 struct Wish<'a> {
     /// In lower case.

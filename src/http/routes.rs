@@ -7,7 +7,7 @@ use hyper::{
     Method, Request, Response, StatusCode,
     header::{
         ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-        CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+        CONTENT_TYPE, ETAG, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
     },
 };
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use super::{
     LatestPage, Markers, Site,
     body::PageBody,
-    landing, markers, negotiate,
+    markers, negotiate, page,
     receipt::{Counter, Receipt},
     serve::Server,
 };
@@ -24,7 +24,6 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const XML: &str = "application/xml; charset=utf-8";
 const GEOJSON: &str = "application/geo+json";
-const HTML: &str = "text/html; charset=utf-8";
 const RELOAD_IS_OFF: &str = "Reloading over HTTP is off. \
      Set enable_reload = true in section [web] of the configuration, or send SIGHUP.";
 
@@ -42,24 +41,29 @@ pub(super) async fn answer<B>(server: &Server, counter: Counter, request: Reques
         match path {
             "/-/reload" if *request.method() == Method::POST => reload(site).await,
             "/-/reload" => not_allowed("POST"),
-            "/" | "/overview.json" | "/markers.xml" | "/markers.geojson" | "/-/healthy"
-            | "/-/ready"
+            "/overview.json" | "/markers.xml" | "/markers.geojson" | "/-/healthy" | "/-/ready"
                 if !get =>
             {
                 not_allowed("GET, HEAD")
             }
-            "/" => landing_page(site),
             "/overview.json" => overview(server, &request).await,
             "/markers.xml" => markers(server, &request, XML, markers::xml).await,
             "/markers.geojson" => markers(server, &request, GEOJSON, markers::geojson).await,
             "/-/healthy" => verdict(site.health.healthy(), "healthy"),
             "/-/ready" => verdict(site.health.ready(), "ready"),
-            _ => text(StatusCode::NOT_FOUND, "not found"),
+            path if page::has(path) && !get => not_allowed("GET, HEAD"),
+            path => match page::file(path, site, request.headers()) {
+                Some(file) => page_file(file),
+                None => text(StatusCode::NOT_FOUND, "not found"),
+            },
         }
     };
     if *request.method() == Method::HEAD {
-        let length = answer.body().len();
-        answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+        // A 304 has no body; a length there would be that of the file.
+        if answer.status() != StatusCode::NOT_MODIFIED {
+            let length = answer.body().len();
+            answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
         *answer.body_mut() = PageBody::new("");
     }
     answer
@@ -197,11 +201,25 @@ async fn reload(site: &Site) -> Answer {
     }
 }
 
-fn landing_page(site: &Site) -> Answer {
-    let mut answer = Response::new(PageBody::new(landing::page(site)));
-    set(&mut answer, CONTENT_TYPE, HTML);
-    set(&mut answer, CONTENT_SECURITY_POLICY, landing::CONTENT_SECURITY_POLICY);
+/// A file of the page: kept by the browser, which asks each time whether it is still the same.
+fn page_file(file: page::File) -> Answer {
+    let known = file.body.is_none();
+    let mut answer = Response::new(PageBody::new(file.body.unwrap_or_default()));
+    if let Ok(tag) = HeaderValue::from_str(&file.tag) {
+        answer.headers_mut().insert(ETAG, tag);
+    }
+    set(&mut answer, CACHE_CONTROL, "no-cache");
+    set(&mut answer, VARY, "Accept-Encoding");
+    if known {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        return answer;
+    }
+    set(&mut answer, CONTENT_TYPE, file.content_type);
+    set(&mut answer, CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY);
     set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if file.gzip {
+        set(&mut answer, CONTENT_ENCODING, "gzip");
+    }
     answer
 }
 

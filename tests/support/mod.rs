@@ -8,6 +8,8 @@
     reason = "a failure here fails the test"
 )]
 
+#[cfg(feature = "browser-tests")]
+pub mod browser;
 pub mod frame;
 pub mod logged;
 pub mod mariadb;

@@ -45,7 +45,8 @@ pub struct Program {
 }
 
 impl Program {
-    fn start(command: &mut Command, log: PathBuf) -> Self {
+    /// Starts it; what it says goes to the file `log`.
+    pub fn start(command: &mut Command, log: PathBuf) -> Self {
         let output = fs::File::create(&log).unwrap();
         let child = command
             .stdin(Stdio::null())

@@ -91,19 +91,86 @@ fn the_overview_takes_a_filter() {
 }
 
 #[test]
-fn the_landing_page_loads_nothing_and_escapes_its_links() {
+fn the_page_escapes_its_links_and_names_nothing_elsewhere_to_load() {
     let served = Served::new(Options { telemetry_path: "/m\"><b>&'", ..Options::default() });
     let reply = served.get("/");
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
-    assert!(reply.header("content-security-policy").unwrap().starts_with("default-src 'none';"));
-    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
     let page = reply.text();
-    assert!(page.contains(r#"<a href="/m&quot;&gt;&lt;b&gt;&amp;&#39;">Metrics</a>"#), "{page}");
-    assert!(page.contains("1.2.3") && page.contains("/-/healthy") && page.contains("/-/ready"));
-    // The one link elsewhere is the attribution: followed, not loaded.
-    let page = page.replace("<a href=\"https://db-ip.com\">", "");
-    assert!(!page.contains("//") && !page.contains("<script") && !page.contains("style="));
+    assert!(page.contains(r#"<a href="./m&quot;&gt;&lt;b&gt;&amp;&#39;">Metrics</a>"#), "{page}");
+    assert!(page.contains("nflog_exporter 1.2.3") && !page.contains('{'), "{page}");
+    assert!(page.contains("\"-/healthy\"") && page.contains("\"-/ready\""));
+    // The links elsewhere are attributions: followed, not loaded.
+    let page = page
+        .replace("<a href=\"https://db-ip.com\">", "")
+        .replace("<a href=\"https://www.naturalearthdata.com\">", "");
+    assert!(!page.contains("//") && !page.contains("style=") && !page.contains("<style"));
+    // Behind a proxy's path, a link from the root would lead out of it.
+    assert!(!page.contains("=\"/"), "{page}");
+}
+
+#[test]
+fn the_files_of_the_page_are_kept_until_they_change() {
+    let served = Served::new(Options::default());
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/page.css", "text/css; charset=utf-8"),
+        ("/page.js", "text/javascript; charset=utf-8"),
+        ("/world.svg", "image/svg+xml"),
+    ] {
+        let plain = served.get(path);
+        let packed = served.ask("GET", path, "Accept-Encoding: gzip\r\n");
+        for reply in [&plain, &packed] {
+            assert_eq!(reply.status, 200, "{path}");
+            assert_eq!(reply.header("content-type"), Some(content_type));
+            assert_eq!(reply.header("cache-control"), Some("no-cache"));
+            assert_eq!(reply.header("vary"), Some("Accept-Encoding"));
+            assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+            let policy = reply.header("content-security-policy").unwrap();
+            assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+            assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
+        }
+        assert_eq!(plain.header("content-encoding"), None);
+        assert_eq!(packed.header("content-encoding"), Some("gzip"));
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(&*packed.body).read_to_end(&mut unpacked).unwrap();
+        assert!(unpacked == plain.body && packed.body.len() < 50_000, "{path}");
+
+        let (tag, other) = (plain.header("etag").unwrap(), packed.header("etag").unwrap());
+        assert_ne!(tag, other, "two texts of different bytes");
+        for (known, status) in [
+            (tag, 304),
+            (&*format!("\"x\", W/{tag}"), 304),
+            ("*", 304),
+            ("\"x\"", 200),
+            (other, 200),
+        ] {
+            for method in ["GET", "HEAD"] {
+                let mut stream = served.connect();
+                let headers = format!("If-None-Match: {known}\r\n");
+                send(&mut stream, method, path, &headers);
+                let reply = receive(&mut stream, method == "GET" && status == 200);
+                assert_eq!((reply.status, reply.header("etag")), (status, Some(tag)), "{known}");
+                // Nothing stands behind it that would be read as the next head.
+                assert_eq!(exchange(&mut stream, "GET", "/-/ready", "").text(), "ready\n");
+            }
+        }
+        assert_eq!(served.ask("POST", path, "").status, 405);
+    }
+}
+
+#[test]
+fn the_map_has_every_country() {
+    let served = Served::new(Options::default());
+    let map = served.get("/world.svg");
+    let map = map.text();
+    let table = include_str!("../../../assets/countries.tsv");
+    let codes = table.lines().filter(|line| !line.starts_with('#')).map(|line| &line[..2]);
+    for code in codes {
+        let shape = format!("data-code=\"{code}\"");
+        assert_eq!(map.matches(&shape).count(), 1, "{code}");
+    }
+    assert!(!map.contains("<script") && !map.contains("href") && !map.contains("NaN"));
 }
 
 #[test]

@@ -1,0 +1,219 @@
+// Writes src/http/page/world.svg from assets/countries.tsv and Natural Earth's countries.
+//
+// usage: node assets/map.mjs COUNTRIES-50M.JSON COUNTRIES.TSV > world.svg
+//
+// Natural Earth projection around 11° E, which cuts no land (the cut runs through the Bering Strait),
+// 1000 units wide, without Antarctica. page.js places cities with the same formula. One path a
+// country; countries too small to be seen shaded have a circle, and so have those without an outline.
+
+import { readFileSync } from "node:fs";
+
+const [topologyPath, tablePath] = process.argv.slice(2);
+const topology = JSON.parse(readFileSync(topologyPath, "utf8"));
+const { scale, translate } = topology.transform;
+
+const RADIANS = Math.PI / 180;
+const WIDTH = 1000;
+const MERIDIAN = 11;
+const [NORTH, SOUTH] = [83.7, -56.2];
+/** How far a simplified outline may lie from the true one. */
+const TOLERANCE = 0.25;
+/** Islands below this many square units are left out, unless they are all there is of a country. */
+const LEAST_AREA = 0.12;
+/** A country gets a circle when its largest piece is smaller than this many square units. */
+const SMALL_AREA = 6;
+const RADIUS = 2.2;
+/** Pieces Natural Earth draws apart from the ISO code they stand under. */
+const BY_NAME = { Kosovo: "XK", "N. Cyprus": "CY", Somaliland: "SO" };
+
+/** Natural Earth projection (Patterson and Šavrič 2012), radius 1. */
+function naturalEarth(longitude, latitude) {
+  const phi = latitude * RADIANS;
+  const p2 = phi * phi;
+  const p4 = p2 * p2;
+  const x = 0.8707 - 0.131979 * p2 + p4 * (-0.013791 + p4 * (0.003971 * p2 - 0.001529 * p4));
+  const y = 1.007226 + p2 * (0.015085 + p4 * (-0.044475 + 0.028874 * p2 - 0.005916 * p4));
+  return [longitude * RADIANS * x, phi * y];
+}
+
+const UNIT = WIDTH / (2 * naturalEarth(180, 0)[0]);
+const TOP = naturalEarth(0, NORTH)[1];
+const HEIGHT = Math.round((TOP - naturalEarth(0, SOUTH)[1]) * UNIT);
+
+/** Units from the upper left corner; `longitude` may lie beyond ±180. */
+function project([longitude, latitude]) {
+  const [x, y] = naturalEarth(longitude - MERIDIAN, latitude);
+  return [WIDTH / 2 + x * UNIT, (TOP - y) * UNIT];
+}
+
+/** Turns later points by whole circles, so that no step is longer than half of one. */
+function unwrap(points) {
+  let turn = 0;
+  return points.map(([longitude, latitude], index) => {
+    if (index > 0) {
+      const step = longitude - points[index - 1][0];
+      if (step > 180) turn -= 360;
+      if (step < -180) turn += 360;
+    }
+    return [longitude + turn, latitude];
+  });
+}
+
+function distanceToLine([px, py], [ax, ay], [bx, by]) {
+  const [dx, dy] = [bx - ax, by - ay];
+  const length = dx * dx + dy * dy;
+  const along = length === 0 ? 0 : Math.min(1, Math.max(0, ((px - ax) * dx + (py - ay) * dy) / length));
+  return Math.hypot(px - ax - along * dx, py - ay - along * dy);
+}
+
+/** Which points to keep (Douglas and Peucker). */
+function keep(points) {
+  const kept = new Set([0, points.length - 1]);
+  const spans = [[0, points.length - 1]];
+  while (spans.length > 0) {
+    const [from, to] = spans.pop();
+    let [far, most] = [-1, TOLERANCE];
+    for (let i = from + 1; i < to; i += 1) {
+      const distance = distanceToLine(points[i], points[from], points[to]);
+      if (distance > most) [far, most] = [i, distance];
+    }
+    if (far < 0) continue;
+    kept.add(far);
+    spans.push([from, far], [far, to]);
+  }
+  return points.map((_, index) => index).filter((index) => kept.has(index));
+}
+
+/** Arcs as [longitude, latitude], simplified once, so that neighbours share their border. */
+const arcs = topology.arcs.map((arc) => {
+  let [x, y] = [0, 0];
+  const points = arc.map(([dx, dy]) => {
+    x += dx;
+    y += dy;
+    return [x * scale[0] + translate[0], y * scale[1] + translate[1]];
+  });
+  return keep(unwrap(points).map(project)).map((index) => points[index]);
+});
+
+/** A closed ring in units: its arcs joined, a negative index being the complement, reversed. */
+function ring(indices) {
+  const points = unwrap(
+    indices.flatMap((index, position) => {
+      const arc = index < 0 ? [...arcs[~index]].reverse() : arcs[index];
+      return position === 0 ? arc : arc.slice(1);
+    }),
+  );
+  const middle = points.reduce((sum, [longitude]) => sum + longitude, 0) / points.length;
+  const turn = -360 * Math.round((middle - MERIDIAN) / 360);
+  return points.map(([longitude, latitude]) => project([longitude + turn, latitude]));
+}
+
+/** Area and centroid of a closed ring. */
+function measure(points) {
+  const [originX, originY] = points[0];
+  let [area, cx, cy] = [0, 0, 0];
+  for (let i = 1; i < points.length; i += 1) {
+    const [ax, ay] = [points[i - 1][0] - originX, points[i - 1][1] - originY];
+    const [bx, by] = [points[i][0] - originX, points[i][1] - originY];
+    const cross = ax * by - bx * ay;
+    area += cross / 2;
+    cx += ((ax + bx) * cross) / 6;
+    cy += ((ay + by) * cross) / 6;
+  }
+  const centre = area === 0 ? [originX, originY] : [originX + cx / area, originY + cy / area];
+  return { area: Math.abs(area), centre };
+}
+
+function contains(points, [x, y]) {
+  let inside = false;
+  for (let i = 1; i < points.length; i += 1) {
+    const [[ax, ay], [bx, by]] = [points[i - 1], points[i]];
+    if (ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax)) inside = !inside;
+  }
+  return inside;
+}
+
+/** Tenths of a unit, as short as SVG takes them; what rounds to one point is one point. */
+function pathOf(rings) {
+  let text = "";
+  for (const points of rings) {
+    const tenths = points
+      .map(([x, y]) => [Math.round(x * 10), Math.round(y * 10)])
+      .filter(([x, y], i, all) => i === 0 || x !== all[i - 1][0] || y !== all[i - 1][1]);
+    tenths.pop(); // closed by z
+    if (tenths.length < 3) continue;
+    const number = (value) => String(value / 10).replace(/^(-?)0\./, "$1.");
+    const pair = ([x, y]) => `${number(x)}${y < 0 ? "" : " "}${number(y)}`;
+    text += `M${pair(tenths[0])}l`;
+    text += tenths
+      .slice(1)
+      .map(([x, y], i) => pair([x - tenths[i][0], y - tenths[i][1]]))
+      .reduce((line, step) => line + (line === "" || step.startsWith("-") ? "" : " ") + step, "");
+    text += "z";
+  }
+  return text;
+}
+
+const table = readFileSync(tablePath, "utf8")
+  .split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#"))
+  .map((line) => line.split("\t"));
+const codeOf = new Map(table.map(([code, , number]) => [number, code]));
+
+/** Pieces by country code; those without one under "". */
+const pieces = new Map();
+for (const geometry of topology.objects.countries.geometries) {
+  const code = codeOf.get(geometry.id) ?? BY_NAME[geometry.properties.name] ?? "";
+  if (code === "AQ") continue;
+  const polygons = geometry.type === "Polygon" ? [geometry.arcs] : geometry.arcs;
+  for (const polygon of polygons) {
+    const rings = polygon.map(ring);
+    const piece = { rings, ...measure(rings[0]) };
+    if (!pieces.has(code)) pieces.set(code, []);
+    pieces.get(code).push(piece);
+  }
+}
+for (const list of pieces.values()) list.sort((a, b) => b.area - a.area);
+
+// A code without an outline of its own takes the piece of another country its point lies on, which
+// is how French Guiana or Svalbard come to theirs.
+for (const [code, , , , , latitude, longitude] of table) {
+  if (latitude === undefined || pieces.has(code)) continue;
+  const point = project([Number(longitude), Number(latitude)]);
+  for (const list of pieces.values()) {
+    const found = list.findIndex(({ rings }, rank) => rank > 0 && contains(rings[0], point));
+    if (found > 0) pieces.set(code, list.splice(found, 1));
+  }
+}
+
+const [shapes, circles] = [[], []];
+const round = (value) => Number(value.toFixed(1));
+for (const [code, , , , , latitude, longitude] of table) {
+  const list = pieces.get(code);
+  const rings = (list ?? [])
+    .filter(({ area }, rank) => rank === 0 || area >= LEAST_AREA)
+    .flatMap((piece) => piece.rings.filter((points, hole) => hole === 0 || measure(points).area >= LEAST_AREA));
+  const path = pathOf(rings);
+  const small = list === undefined || list[0].area < SMALL_AREA;
+  // A circle hides the speck below it.
+  if (path !== "" && !small) shapes.push(`<path data-code="${code}" d="${path}"/>`);
+  if (small) {
+    const [x, y] = list?.[0].centre ?? project([Number(longitude), Number(latitude)]);
+    circles.push(
+      `<circle data-code="${code}" cx="${round(x)}" cy="${round(Math.min(y, HEIGHT - 2 * RADIUS))}" r="${RADIUS}"/>`,
+    );
+  }
+}
+const nobody = pathOf((pieces.get("") ?? []).flatMap(({ rings }) => rings));
+
+process.stdout.write(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}">
+<!-- Made with Natural Earth. Written by assets/refresh map. -->
+<g fill="#9aa7b4" stroke="#fff" stroke-width=".4">
+<path d="${nobody}"/>
+${shapes.join("\n")}
+</g>
+<g fill="#7f8fa0">
+${circles.join("\n")}
+</g>
+</svg>
+`);

@@ -1,0 +1,722 @@
+/**
+ * The live page: polls overview.json, keeps map, panels and figures in step with it, and the filter
+ * in the address. Text from packets and databases reaches the document as text only.
+ */
+
+const POLL = 2000;
+const PATIENCE = 8000;
+const SUMMARY_EVERY = 60000;
+const SVG = "http://www.w3.org/2000/svg";
+const LEVELS = 6;
+
+/** The panels: what the overview calls their lists, and what a reader calls them. */
+const DIMENSIONS = {
+  country: { list: "countries", title: "Countries", one: "country" },
+  port: { list: "ports", title: "Ports", one: "port" },
+  prefix: { list: "prefixes", title: "Prefixes", one: "prefix" },
+  network: { list: "networks", title: "Networks", one: "network" },
+  proto: { list: "protocols", title: "Protocols", one: "protocol" },
+};
+/** Rows of the panel of countries; the overview has them all. */
+const COUNTRY_ROWS = 12;
+
+const $ = (id) => document.getElementById(id);
+const state = { filter: readFilter(), view: null, lastAnswer: 0, names: new Map() };
+
+// ---- Words and numbers ------------------------------------------------------------------------
+
+const whole = new Intl.NumberFormat("en");
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const count = (value) => (value < 1e6 ? whole.format(value) : compact.format(value));
+
+/** Packets a second: three digits, and never "0" for what is there. */
+function rate(value) {
+  if (value === 0) return "0";
+  if (value < 0.1) return "<0.1";
+  if (value < 100) return value.toFixed(1);
+  return value < 10000 ? whole.format(Math.round(value)) : compact.format(value);
+}
+
+function share(part, all) {
+  const percent = all > 0 ? (100 * part) / all : 0;
+  return `${percent > 0 && percent < 0.1 ? "<0.1" : percent.toFixed(1)} %`;
+}
+
+function ago(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return seconds < 129600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+}
+
+function bytes(value) {
+  const steps = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const step = Math.min(steps.length - 1, Math.floor(Math.log2(Math.max(1, value)) / 10));
+  return `${(value / 1024 ** step).toFixed(step && value / 1024 ** step < 100 ? 1 : 0)} ${steps[step]}`;
+}
+
+/** What a value is called: [main text, second text]. */
+function label(dimension, row) {
+  if (dimension === "country") return row.iso3 ? [row.name, row.value] : [row.name || row.value, ""];
+  if (dimension === "prefix" && row.value === "") return ["(no prefix)", ""];
+  if (dimension === "port" && row.value === "none") return ["no port", ""];
+  if (row.value === "other") return ["other", ""];
+  return [row.value, row.name ?? ""];
+}
+
+// ---- Documents --------------------------------------------------------------------------------
+
+/** Sets text or an attribute only where it changes, so that nothing flickers or is read anew. */
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function put(element, name, value) {
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+function make(tag, className = "", text = "") {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return element;
+}
+
+function makeSvg(tag, attributes = {}) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+/**
+ * Makes the children of `parent` follow `items`: one element a key, kept while the key stays.
+ * An element that has the focus stays, too, until it is left.
+ */
+function keyed(parent, items, keyOf, build, update) {
+  parent.known ??= new Map();
+  const gone = new Set(parent.known.keys());
+  const focused = document.activeElement;
+  let before = null;
+  items.forEach((item, index) => {
+    const key = keyOf(item);
+    gone.delete(key);
+    let element = parent.known.get(key);
+    if (!element) {
+      element = build(item);
+      parent.known.set(key, element);
+    }
+    update(element, item, index);
+    const place = before ? before.nextSibling : parent.firstChild;
+    if (element !== place) {
+      if (element.isConnected && parent.moveBefore) parent.moveBefore(element, place);
+      else parent.insertBefore(element, place);
+    }
+    before = element;
+  });
+  for (const key of gone) {
+    const element = parent.known.get(key);
+    if (element.contains(focused)) continue;
+    element.remove();
+    parent.known.delete(key);
+  }
+  if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
+}
+
+// ---- Filter -----------------------------------------------------------------------------------
+
+/** The filter stands in the address behind "#", so that a view can be linked. */
+function readFilter() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  return new Map(Object.keys(DIMENSIONS).filter((name) => given.has(name)).map((name) => [name, given.get(name)]));
+}
+
+function setFilter(dimension, value) {
+  if (dimension === null) state.filter.clear();
+  else if (value === null || state.filter.get(dimension) === value) state.filter.delete(dimension);
+  else state.filter.set(dimension, value);
+  const hash = new URLSearchParams([...state.filter]).toString();
+  history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  showFilter();
+  poller.now();
+}
+
+function filterName(dimension, value) {
+  const name = state.names.get(`${dimension} ${value}`) ?? (value === "" ? "(none)" : value);
+  return `${DIMENSIONS[dimension].one}: ${name}`;
+}
+
+function showFilter() {
+  const box = $("filters");
+  const chips = [...state.filter].map(([dimension, value]) => ({ dimension, value, text: filterName(dimension, value) }));
+  if (chips.length > 0) chips.push({ dimension: null, value: null, text: "Clear all" });
+  keyed(
+    box,
+    chips,
+    (chip) => `${chip.dimension} ${chip.value}`,
+    (chip) => {
+      const button = make("button", chip.dimension ? "chip" : "plain");
+      button.type = "button";
+      button.addEventListener("click", () => setFilter(chip.dimension, null));
+      return button;
+    },
+    (button, chip) => {
+      say(button, chip.text);
+      if (chip.dimension) put(button, "aria-label", `Remove the filter ${chip.text}`);
+    },
+  );
+  box.hidden = chips.length === 0;
+  for (const element of document.querySelectorAll("[data-filter]")) {
+    put(element, "aria-pressed", state.filter.get(element.dataset.filter) === element.dataset.value);
+  }
+  const chosen = state.filter.get("country");
+  world.group?.classList.toggle("chosen", chosen !== undefined);
+  for (const [code, shape] of world.shapes) {
+    if (shape.dataset.level) put(shape, "aria-pressed", code === chosen);
+  }
+}
+
+// ---- Lines over time --------------------------------------------------------------------------
+
+/** The slices that are full: the running one would always look like a fall. */
+function full(timeline, view) {
+  return view.window.capture ? timeline : timeline.slice(0, -1);
+}
+
+/** A line over `values` in a box of `width` by `height`, and the area below it. */
+function linePath(values, width, height, most = Math.max(1, ...values)) {
+  const step = width / Math.max(1, values.length - 1);
+  const points = values.map((value, i) => `${(i * step).toFixed(1)},${(height - (height * value) / most).toFixed(1)}`);
+  const line = `M${points.join("L")}`;
+  return { line, area: `${line}L${width},${height}L0,${height}Z` };
+}
+
+/** Packets a second over the last half minute, or over all of a capture. */
+function recentRate(row, view) {
+  const { seconds, slices, capture } = view.window;
+  if (capture || !row.timeline) return row.packets / seconds;
+  const latest = full(row.timeline, view).slice(-3);
+  return latest.reduce((sum, value) => sum + value, 0) / (latest.length * (seconds / slices));
+}
+
+const timeline = {
+  at: null,
+  build() {
+    const svg = makeSvg("svg", { viewBox: "0 0 600 60", preserveAspectRatio: "none", "aria-hidden": "true" });
+    this.area = svg.appendChild(makeSvg("path", { class: "area" }));
+    this.line = svg.appendChild(makeSvg("path", { class: "stroke" }));
+    this.cursor = svg.appendChild(makeSvg("path", { class: "cursor" }));
+    const box = $("timeline");
+    box.append(svg);
+    const move = (at) => {
+      this.at = at;
+      this.show();
+    };
+    box.addEventListener("pointermove", (event) => {
+      const bounds = box.getBoundingClientRect();
+      const last = (this.values?.length ?? 1) - 1;
+      move(Math.max(0, Math.min(last, Math.round(((event.clientX - bounds.left) / bounds.width) * last))));
+    });
+    box.addEventListener("pointerleave", () => move(null));
+    box.addEventListener("blur", () => move(null));
+    box.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!step || !this.values) return;
+      event.preventDefault();
+      const last = this.values.length - 1;
+      move(Math.max(0, Math.min(last, (this.at ?? last + (step < 0 ? 1 : 0)) + step)));
+    });
+  },
+  update(view) {
+    this.view = view;
+    this.values = full(view.timeline, view);
+    const path = linePath(this.values, 600, 58);
+    put(this.area, "d", path.area);
+    put(this.line, "d", path.line);
+    const { seconds, capture } = view.window;
+    const what = state.filter.size > 0 ? "packets that match" : "packets";
+    const span = capture ? `the capture, ${ago(seconds)}` : `last ${ago(seconds)}`;
+    say($("timeline-title"), `${whole.format(view.total.packets)} ${what}, ${span}`);
+    this.show();
+  },
+  show() {
+    if (!this.values) return;
+    const { seconds, slices } = this.view.window;
+    const slice = seconds / slices;
+    const most = Math.max(...this.values);
+    let text = `peak ${rate(most / slice)}/s`;
+    if (this.at !== null && this.at < this.values.length) {
+      const x = (600 * this.at) / Math.max(1, this.values.length - 1);
+      put(this.cursor, "d", `M${x} 0V60`);
+      const end = this.view.time - slice * (this.values.length - 1 - this.at);
+      const when = this.view.window.capture ? `${ago(slice * this.at)} in` : new Date(end * 1000).toLocaleTimeString([], { hour12: false });
+      text = `${when}: ${rate(this.values[this.at] / slice)}/s`;
+    } else put(this.cursor, "d", "");
+    say($("timeline-readout"), text);
+    put($("timeline"), "aria-label", `Packets over time, ${text}. Left and right arrow keys read single moments.`);
+  },
+};
+
+// ---- Panels -----------------------------------------------------------------------------------
+
+function buildPanels() {
+  for (const panel of document.querySelectorAll(".panel")) {
+    const { dimension } = panel.dataset;
+    const head = make("div", "panel-head");
+    const title = make("h2", "", DIMENSIONS[dimension].title);
+    title.id = `${dimension}-title`;
+    head.append(title, make("span", "unit", "per second"), make("span", "unit", "packets"));
+    const rows = make("ul", "rows");
+    rows.setAttribute("role", "list");
+    panel.append(head, rows, make("p", "more"));
+  }
+}
+
+function buildRow(dimension, row) {
+  const item = make("li");
+  const button = make("button", "row");
+  button.type = "button";
+  button.dataset.filter = dimension;
+  button.dataset.value = row.value;
+  button.addEventListener("click", () => setFilter(dimension, row.value));
+  const name = make("span", "name");
+  name.append(document.createTextNode(""), make("small"));
+  const spark = makeSvg("svg", { class: "spark", viewBox: "0 0 56 18", preserveAspectRatio: "none", "aria-hidden": "true" });
+  spark.append(makeSvg("path", { class: "stroke" }));
+  button.append(name, spark, make("span", "per-second"), make("span", "count"));
+  item.append(button);
+  return item;
+}
+
+function updateRow(item, dimension, row, view, most) {
+  const button = item.firstChild;
+  const [name, spark, perSecond, packets] = button.children;
+  const [main, second] = label(dimension, row);
+  const now = recentRate(row, view);
+  if (name.firstChild.data !== main) name.firstChild.data = main;
+  say(name.lastChild, second);
+  put(button, "title", second ? `${main} ${second}` : main);
+  put(spark.firstChild, "d", row.timeline ? linePath(full(row.timeline, view), 56, 17).line : "");
+  say(perSecond, rate(now));
+  say(packets, count(row.packets));
+  button.style.setProperty("--share", (row.packets / most).toFixed(4));
+  put(button, "aria-label", `${main}${second ? ` (${second})` : ""}, ${whole.format(row.packets)} packets, ${rate(now)} per second`);
+  put(button, "aria-pressed", state.filter.get(dimension) === row.value);
+  item.classList.toggle("fold", row.value === "other" || (dimension === "country" && !row.iso3));
+  state.names.set(`${dimension} ${row.value}`, second && dimension !== "network" ? `${main} ${second}` : main);
+}
+
+function updatePanels(view) {
+  for (const panel of document.querySelectorAll(".panel")) {
+    const { dimension } = panel.dataset;
+    const list = view[DIMENSIONS[dimension].list];
+    let rows = list.rows ?? list;
+    let more = list.more ?? { values: 0, packets: 0 };
+    if (dimension === "country") {
+      const rest = rows.slice(COUNTRY_ROWS);
+      more = { values: rest.length, packets: rest.reduce((sum, row) => sum + row.packets, 0) };
+      rows = rows.slice(0, COUNTRY_ROWS);
+    }
+    const most = Math.max(1, ...rows.map((row) => row.packets));
+    keyed(
+      panel.children[1],
+      rows,
+      (row) => row.value,
+      (row) => buildRow(dimension, row),
+      (item, row) => updateRow(item, dimension, row, view, most),
+    );
+    say(panel.lastChild, more.values > 0 ? `and ${whole.format(more.values)} more with ${count(more.packets)} packets` : rows.length ? "" : "none in this window");
+  }
+}
+
+// ---- Map --------------------------------------------------------------------------------------
+
+const world = {
+  shapes: new Map(),
+  group: null,
+  places: null,
+
+  /** The outlines come as a file of their own, which the browser keeps. */
+  async build() {
+    const answer = await fetch("world.svg");
+    if (!answer.ok) throw new Error(`the map: ${answer.status}`);
+    const parsed = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
+    const svg = document.importNode(parsed, true);
+    this.bounds = svg.viewBox.baseVal;
+    for (const part of svg.querySelectorAll("path, circle")) {
+      const code = part.dataset.code;
+      if (code) this.shapes.set(code, part);
+      else part.classList.add("nobody");
+    }
+    put(svg, "role", "group");
+    put(svg, "aria-label", "World map. Arrow keys go through the countries, the heaviest first; Enter filters. The same numbers are in the table.");
+    for (const group of svg.querySelectorAll("g")) {
+      group.removeAttribute("fill");
+      group.removeAttribute("stroke");
+    }
+    this.group = svg;
+    this.places = svg.appendChild(makeSvg("g", { "aria-hidden": "true" }));
+    $("map").append(svg);
+    svg.addEventListener("click", (event) => this.choose(event.target));
+    svg.addEventListener("keydown", (event) => this.key(event));
+    svg.addEventListener("pointermove", (event) => tooltip.over(event.target, event.clientX, event.clientY));
+    svg.addEventListener("pointerleave", () => tooltip.hide());
+    svg.addEventListener("focusin", (event) => {
+      if (!event.target.matches(":focus-visible")) return;
+      const box = event.target.getBoundingClientRect();
+      tooltip.over(event.target, box.left + box.width / 2, box.top + box.height / 2);
+    });
+    svg.addEventListener("focusout", () => tooltip.hide());
+  },
+
+  choose(target) {
+    if (target.dataset?.level) setFilter("country", target.dataset.code);
+    else if (target.place) setFilter("country", target.place.country);
+  },
+
+  key(event) {
+    const target = event.target;
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.choose(target);
+    }
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step || !this.order?.length) return;
+    event.preventDefault();
+    const at = this.order.indexOf(target.dataset.code);
+    const next = this.shapes.get(this.order[(at + step + this.order.length) % this.order.length]);
+    put(target, "tabindex", -1);
+    put(next, "tabindex", 0);
+    next.focus();
+  },
+
+  /** Natural Earth projection around 11° E, as assets/map.mjs draws it. */
+  project(latitude, longitude) {
+    const plane = (lambda, phi) => {
+      const p2 = phi * phi;
+      const p4 = p2 * p2;
+      return [
+        lambda * (0.8707 - 0.131979 * p2 + p4 * (-0.013791 + p4 * (0.003971 * p2 - 0.001529 * p4))),
+        phi * (1.007226 + p2 * (0.015085 + p4 * (-0.044475 + 0.028874 * p2 - 0.005916 * p4))),
+      ];
+    };
+    const radians = Math.PI / 180;
+    const unit = this.bounds.width / (2 * 0.8707 * Math.PI);
+    const turned = ((longitude - 11 + 540) % 360) - 180;
+    const [x, y] = plane(turned * radians, latitude * radians);
+    const top = plane(0, 83.7 * radians)[1];
+    return [this.bounds.width / 2 + x * unit, Math.min((top - y) * unit, this.bounds.height)];
+  },
+
+  update(view) {
+    if (!this.group) return;
+    const located = view.countries.filter((row) => this.shapes.has(row.value) && row.packets > 0);
+    const most = Math.max(10, ...located.map((row) => row.packets));
+    // Each level is this many times the one below, so that a few heavy countries stand out.
+    const step = Math.min(4, most ** (1 / LEVELS));
+    const all = view.countries.reduce((sum, row) => sum + row.packets, 0);
+    const held = document.activeElement?.dataset?.code;
+    const seen = new Set();
+    this.order = located.map((row) => row.value);
+    const stop = this.order.includes(held) ? held : this.order[0];
+    for (const row of located) {
+      const shape = this.shapes.get(row.value);
+      seen.add(row.value);
+      put(shape, "data-level", Math.max(1, LEVELS - Math.floor(Math.log(most / row.packets) / Math.log(step))));
+      put(shape, "role", "button");
+      put(shape, "tabindex", row.value === stop ? 0 : -1);
+      put(shape, "aria-pressed", state.filter.get("country") === row.value);
+      put(shape, "aria-label", `${row.name}, ${whole.format(row.packets)} packets, ${share(row.packets, all)}`);
+      shape.told = [row.name, `${whole.format(row.packets)} packets`, `${rate(recentRate(row, view))}/s · ${share(row.packets, all)} of all`];
+    }
+    for (const [code, shape] of this.shapes) {
+      if (seen.has(code)) continue;
+      for (const name of ["data-level", "role", "tabindex", "aria-pressed", "aria-label"]) put(shape, name, null);
+      shape.told = null;
+    }
+    this.updatePlaces(view);
+    this.legend(located.length > 0 ? most : 0, view.places.length > 0);
+    const off = view.countries.filter((row) => !row.iso3).map((row) => `${row.name} ${count(row.packets)}`);
+    say($("elsewhere"), off.length > 0 ? `Not on the map: ${off.join(" · ")}` : "");
+    tooltip.refresh();
+  },
+
+  updatePlaces(view) {
+    const heaviest = Math.max(1, ...view.places.map((place) => place.packets));
+    keyed(
+      this.places,
+      view.places,
+      (place) => `${place.latitude} ${place.longitude} ${place.city}`,
+      () => makeSvg("circle", { class: "place" }),
+      (circle, place) => {
+        const [x, y] = this.project(place.latitude, place.longitude);
+        put(circle, "cx", x.toFixed(1));
+        put(circle, "cy", y.toFixed(1));
+        put(circle, "r", (1.2 + 5 * Math.sqrt(place.packets / heaviest)).toFixed(2));
+        circle.place = place;
+        circle.told = [place.city || place.country, `${whole.format(place.packets)} packets`, place.country];
+      },
+    );
+  },
+
+  legend(most, cities) {
+    const key = `${most} ${cities}`;
+    if (this.legendKey === key) return;
+    this.legendKey = key;
+    const parts = [];
+    if (most > 0) {
+      parts.push(make("b", "", "1"));
+      for (let level = 1; level <= LEVELS; level += 1) {
+        const step = make("i");
+        step.dataset.level = level;
+        parts.push(step);
+      }
+      parts.push(make("b", "", `${count(most)} packets`));
+    }
+    if (cities) parts.push(make("i", "dot"), make("b", "", "city"));
+    $("legend").replaceChildren(...parts);
+  },
+};
+
+const tooltip = {
+  over(target, x, y) {
+    this.target = target.told ? target : null;
+    const box = $("tooltip");
+    box.hidden = !this.target;
+    if (!this.target) return;
+    this.refresh();
+    const { width, height } = box.getBoundingClientRect();
+    const left = Math.min(Math.max(8, x + 14), innerWidth - width - 8);
+    const top = y + 16 + height > innerHeight ? y - height - 12 : y + 16;
+    box.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+  },
+  refresh() {
+    if (!this.target?.told) return this.hide();
+    const [name, ...lines] = this.target.told;
+    const text = [make("strong", "", name), ...lines.map((line, i) => make(i ? "span" : "div", "", line))];
+    $("tooltip").replaceChildren(...text);
+  },
+  hide() {
+    this.target = null;
+    $("tooltip").hidden = true;
+  },
+};
+
+function updateTable(view) {
+  const all = view.countries.reduce((sum, row) => sum + row.packets, 0);
+  const cells = (tr, texts) => texts.forEach((text, i) => say(tr.children[i], text));
+  const build = (columns) => () => {
+    const tr = make("tr");
+    const head = make("th");
+    head.scope = "row";
+    tr.append(head, ...Array.from({ length: columns - 1 }, () => make("td")));
+    return tr;
+  };
+  keyed($("country-rows"), view.countries, (row) => row.value, build(5), (tr, row) =>
+    cells(tr, [row.name || row.value, row.iso3 ? row.value : "", whole.format(row.packets), rate(recentRate(row, view)), share(row.packets, all)]));
+  $("city-table").hidden = view.places.length === 0;
+  keyed($("city-rows"), view.places.slice(0, 50), (place) => `${place.latitude} ${place.longitude} ${place.city}`, build(3), (tr, place) =>
+    cells(tr, [place.city || "(unnamed)", place.country, whole.format(place.packets)]));
+}
+
+// ---- Figures ----------------------------------------------------------------------------------
+
+/** A figure with a smaller word behind it. */
+function figure(id, text, small = "") {
+  const element = $(id);
+  element.main ??= element.replaceChildren(document.createTextNode(""), make("small")) ?? element.firstChild;
+  if (element.main.data !== text) element.main.data = text;
+  say(element.lastChild, small ? ` ${small}` : "");
+}
+
+function updateFigures(view) {
+  figure("rate", rate(view.now.packets_per_second));
+  figure("received", whole.format(view.received));
+  figure("lost", whole.format(view.lost));
+  $("lost-figure").classList.toggle("bad", view.lost > 0);
+  put($("lost-figure"), "title", view.groups.map((group) => `group ${group.group}: ${whole.format(group.lost)} lost, ${whole.format(group.socket_drops)} socket drops`).join("\n") || "packets the kernel logged and the exporter did not get");
+  figure("sources", count(view.sources.reduce((sum, { addresses }) => sum + addresses, 0)));
+  put($("sources"), "title", view.sources.map(({ prefix, addresses }) => `${prefix || "(no prefix)"}: ${whole.format(addresses)}`).join("\n"));
+  const { mirror } = view;
+  const box = $("mirror-figure");
+  box.classList.toggle("good", mirror?.up === true && mirror.dropped === 0);
+  box.classList.toggle("bad", mirror !== null && (!mirror.up || mirror.dropped > 0));
+  if (!mirror) figure("mirror", "off");
+  else if (!mirror.up) figure("mirror", "down", `${count(mirror.spooled + mirror.queued)} rows wait`);
+  else if (mirror.dropped > 0) figure("mirror", "dropping", `${count(mirror.dropped)} rows`);
+  else figure("mirror", "up", mirror.lag_seconds < 1 ? "" : `lag ${ago(mirror.lag_seconds)}`);
+  put(box, "title", mirror ? `${whole.format(mirror.written)} rows written, ${whole.format(mirror.queued)} queued, ${whole.format(mirror.spooled)} spooled, ${whole.format(mirror.dropped)} dropped; spool ${bytes(mirror.spool_bytes)} of ${bytes(mirror.spool_limit_bytes)}` : "no database is configured");
+  document.title = `${rate(view.now.packets_per_second)}/s · nflog_exporter`;
+}
+
+/** Which databases place the addresses, and what their licences ask for. */
+function updateDatabases(view) {
+  const key = JSON.stringify(view.databases);
+  const line = $("databases");
+  if (line.dataset.key === key) return;
+  line.dataset.key = key;
+  const parts = [];
+  const link = (text, href) => Object.assign(make("a", "", text), { href });
+  const has = (pattern) => view.databases.some(({ name, edition }) => pattern.test(edition) || (name === "embedded" && pattern.test("DBIP")));
+  if (has(/^DBIP/i)) parts.push([link("IP Geolocation by DB-IP", "https://db-ip.com")]);
+  if (has(/^Geo(Lite2|IP2)/i)) {
+    parts.push(["This product includes GeoLite Data created by MaxMind, available from ", link("https://www.maxmind.com", "https://www.maxmind.com")]);
+  }
+  for (const { edition, built } of view.databases) {
+    parts.push([`${edition}, ${new Date(built * 1000).toISOString().slice(0, 10)}`]);
+  }
+  line.replaceChildren(...parts.flatMap((part, i) => (i ? [" · ", ...part] : part)));
+}
+
+function summarise(view) {
+  const now = Date.now();
+  const filter = [...state.filter].map(([dimension, value]) => filterName(dimension, value)).join(", ");
+  if (now - (state.summarised ?? 0) < SUMMARY_EVERY && state.summarisedFilter === filter) return;
+  state.summarised = now;
+  state.summarisedFilter = filter;
+  const first = view.countries[0];
+  say($("summary"), `${filter ? `Filter ${filter}: ` : ""}${whole.format(view.total.packets)} packets in the last ${ago(view.window.seconds)}${first ? `, most from ${first.name || first.value}` : ""}; ${whole.format(view.lost)} lost.`);
+}
+
+function show(view) {
+  state.view = view;
+  for (const element of document.querySelectorAll(".live")) element.hidden = false;
+  document.body.dataset.ready = "";
+  const nothing = view.received === 0;
+  $("empty").hidden = !nothing;
+  $("map").hidden = nothing || tableShown();
+  updateFigures(view);
+  timeline.update(view);
+  updatePanels(view);
+  world.update(view);
+  updateTable(view);
+  updateDatabases(view);
+  showFilter();
+  summarise(view);
+}
+
+function tableShown() {
+  return $("as-table").getAttribute("aria-pressed") === "true";
+}
+
+/** One line about what is wrong, or nothing. */
+function warn(text) {
+  const line = $("state");
+  say(line, text ?? "");
+  line.hidden = !text;
+}
+
+// ---- Polling ----------------------------------------------------------------------------------
+
+/** One request at a time; a change of the filter takes the place of the one under way. */
+const poller = {
+  async once() {
+    const running = new AbortController();
+    this.running = running;
+    const patience = setTimeout(() => running.abort(), PATIENCE);
+    try {
+      const query = new URLSearchParams([...state.filter]).toString();
+      const answer = await fetch(`overview.json${query && "?"}${query}`, { signal: running.signal, cache: "no-store" });
+      if (!answer.ok) {
+        const reason = answer.headers.get("content-type")?.startsWith("text/plain") ? await answer.text() : "";
+        throw new Error(`The exporter answered ${answer.status}: ${reason.trim().slice(0, 300)}`);
+      }
+      const view = await answer.json();
+      if (this.running !== running) return;
+      state.lastAnswer = Date.now();
+      show(view);
+      warn(view.health);
+    } catch (error) {
+      if (this.running !== running) return;
+      const answered = error.message.startsWith("The exporter answered");
+      const since = state.lastAnswer ? ` since ${new Date(state.lastAnswer).toLocaleTimeString([], { hour12: false })}; the numbers are from then` : "";
+      if (answered) warn(error.message);
+      else if (error instanceof TypeError || error.name === "AbortError") warn(`No connection to the exporter${since}. Trying again.`);
+      else {
+        console.error(error);
+        warn(`This page failed: ${error.message}`);
+      }
+    } finally {
+      clearTimeout(patience);
+      if (this.running === running) {
+        this.running = null;
+        this.plan(POLL);
+      }
+    }
+  },
+  plan(delay) {
+    clearTimeout(this.timer);
+    if (!document.hidden) this.timer = setTimeout(() => this.once(), delay);
+  },
+  now() {
+    const running = this.running;
+    this.running = null;
+    running?.abort();
+    this.plan(0);
+  },
+};
+
+// ---- Light and dark ---------------------------------------------------------------------------
+
+const theme = {
+  /** What was chosen here; a browser may forbid to remember it. */
+  stored() {
+    try {
+      return localStorage.getItem("theme");
+    } catch {
+      return null;
+    }
+  },
+  system: matchMedia("(prefers-color-scheme: dark)"),
+  current() {
+    return document.documentElement.dataset.theme ?? (this.system.matches ? "dark" : "light");
+  },
+  show() {
+    say($("theme"), this.current() === "dark" ? "Light" : "Dark");
+    put($("theme"), "aria-label", `Show in ${this.current() === "dark" ? "light" : "dark"} colours`);
+  },
+  build() {
+    const stored = this.stored();
+    if (stored === "light" || stored === "dark") document.documentElement.dataset.theme = stored;
+    this.show();
+    this.system.addEventListener("change", () => this.show());
+    $("theme").addEventListener("click", () => {
+      const wanted = this.current() === "dark" ? "light" : "dark";
+      const system = this.system.matches ? "dark" : "light";
+      if (wanted === system) delete document.documentElement.dataset.theme;
+      else document.documentElement.dataset.theme = wanted;
+      try {
+        if (wanted === system) localStorage.removeItem("theme");
+        else localStorage.setItem("theme", wanted);
+      } catch {
+        // Not remembered, then.
+      }
+      this.show();
+    });
+  },
+};
+
+// ---- Start ------------------------------------------------------------------------------------
+
+theme.build();
+buildPanels();
+timeline.build();
+$("as-table").addEventListener("click", () => {
+  put($("as-table"), "aria-pressed", !tableShown());
+  $("map-table").classList.toggle("unseen", !tableShown());
+  $("map").hidden = tableShown() || state.view?.received === 0;
+});
+addEventListener("hashchange", () => {
+  state.filter = readFilter();
+  poller.now();
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) poller.now();
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && state.filter.size > 0) setFilter(null, null);
+});
+world
+  .build()
+  .then(() => state.view && show(state.view))
+  .catch((error) => warn(`The map is missing: ${error.message}`));
+poller.now();
