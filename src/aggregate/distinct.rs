@@ -63,23 +63,25 @@ impl Sources {
         }
     }
 
-    /// Sees a source.
+    /// Sees a source. Returns the prefix whose estimate it went to.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a register's number has 11 bits, a rank is at most 54"
     )]
-    pub fn record(&mut self, prefix: NameId, source: IpAddr) {
+    pub fn record(&mut self, prefix: NameId, source: IpAddr) -> NameId {
         let hash = match source {
             IpAddr::V4(source) => self.hasher.hash_one(source.to_bits()),
             IpAddr::V6(source) => self.hasher.hash_one(source.to_bits()),
         };
         let slot = slot_of(self.minute);
+        let prefix = self.estimated(prefix);
         let registers = self.window(prefix).minutes[slot].get_or_insert_with(Default::default);
         let register = (hash >> RANK_BITS) as usize;
         // A set bit at the end bounds the rank for a hash of zeros.
         let rank = ((hash << PRECISION) | (1 << (PRECISION - 1))).leading_zeros() + 1;
         let highest = &mut registers.0[register];
         *highest = (*highest).max(rank as u8);
+        prefix
     }
 
     /// The estimates, in the order of the prefixes' ids.
@@ -104,13 +106,17 @@ impl Sources {
         self.folded_packets
     }
 
-    fn window(&mut self, prefix: NameId) -> &mut Window {
+    /// The prefix itself, or `other` when it came after the cap.
+    fn estimated(&mut self, prefix: NameId) -> NameId {
         let known = self.windows.get(usize::from(prefix.index())).is_some_and(Option::is_some);
         // The last window is kept for `other`.
         let full = self.taken >= MAX_PREFIXES - 1;
         let folded = full && !known;
         self.folded_packets += u64::from(folded);
-        let prefix = if folded { NameId::OTHER } else { prefix };
+        if folded { NameId::OTHER } else { prefix }
+    }
+
+    fn window(&mut self, prefix: NameId) -> &mut Window {
         let index = usize::from(prefix.index());
         if index >= self.windows.len() {
             self.windows.resize_with(index + 1, || None);

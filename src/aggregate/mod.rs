@@ -1,10 +1,11 @@
-//! Bounded counters: dimensions, the ladder, distinct-source estimates, snapshots.
+//! Bounded counters: dimensions, the ladder, distinct sources, scans, snapshots.
 
 mod budget;
 mod dimension;
 mod distinct;
 mod family;
 mod key;
+mod scans;
 mod series;
 mod sketch;
 mod snapshot;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use dimension::{ABSENT, Dimension, OTHER};
 pub use key::Key;
+pub use scans::ScanFigures;
 pub use snapshot::{FamilySnapshot, Series, Snapshot};
 
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
 };
 use distinct::Sources;
 use family::Family;
+use scans::Scans;
 
 /// Most labels a family can have.
 pub const MAX_LABELS: usize = 8;
@@ -56,6 +59,7 @@ pub struct Aggregate {
     received: Vec<(u16, u64)>,
     undecoded: [u64; Flaw::ALL.len()],
     sources: Sources,
+    scans: Scans,
     /// By [`CountryId::index`].
     countries: [bool; CountryId::COUNT],
     generation: u64,
@@ -75,6 +79,7 @@ impl Aggregate {
             received,
             undecoded: [0; Flaw::ALL.len()],
             sources: Sources::new(seed),
+            scans: Scans::new(seed),
             countries: [false; CountryId::COUNT],
             generation: 0,
             next_beat: now + BEAT,
@@ -93,7 +98,10 @@ impl Aggregate {
                 self.countries[id.index()] = true;
             }
             if let Some(addresses) = event.headers.addresses {
-                self.sources.record(event.prefix, addresses.source());
+                let prefix = self.sources.record(event.prefix, addresses.source());
+                if let Some(port) = scans::port_reached(event) {
+                    self.scans.record(prefix, addresses.source(), port);
+                }
             }
             for family in &mut self.families {
                 family.record(event, now);
@@ -104,6 +112,7 @@ impl Aggregate {
     /// Moves the slow clock on; called now and then when nothing comes in.
     pub fn advance(&mut self, now: Duration) {
         self.sources.advance(now);
+        self.scans.advance(now);
         if now < self.next_beat {
             return;
         }
@@ -136,6 +145,8 @@ impl Aggregate {
         self.advance(now);
         self.generation += 1;
         let generation = self.generation;
+        let source_addresses = self.sources.estimates();
+        let scans = self.scans.figures(source_addresses.iter().map(|&(prefix, _)| prefix));
         Snapshot {
             generation,
             received: self.received.clone(),
@@ -145,8 +156,10 @@ impl Aggregate {
                 .iter_mut()
                 .map(|family| family.snapshot(generation, now))
                 .collect(),
-            source_addresses: self.sources.estimates(),
+            source_addresses,
             source_addresses_folded_packets: self.sources.folded_packets(),
+            scans,
+            scan_displaced_sources: self.scans.displaced(),
             countries: CountryId::all().filter(|id| self.countries[id.index()]).collect(),
         }
     }

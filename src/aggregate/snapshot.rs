@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dimension, Key};
+use super::{Dimension, Key, ScanFigures};
 use crate::{event::NameId, geoip::CountryId};
 
 /// The aggregate at one moment. For every family: its series + retired + pending = received.
@@ -20,6 +20,10 @@ pub struct Snapshot {
     pub source_addresses: Vec<(NameId, f64)>,
     /// Packets whose source went to the estimate of `other`.
     pub source_addresses_folded_packets: u64,
+    /// Scans in the last 10 minutes, for the same prefixes.
+    pub scans: Vec<ScanFigures>,
+    /// How often the table of scans had no room for a source.
+    pub scan_displaced_sources: u64,
     /// Countries seen so far, in the order of the table.
     pub countries: Vec<CountryId>,
 }

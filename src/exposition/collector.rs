@@ -9,7 +9,7 @@ use prometheus_client::{
 
 use super::{page::Page, scrape::Scrape};
 use crate::{
-    aggregate::{Dimension, FamilySnapshot, MAX_LABELS},
+    aggregate::{Dimension, FamilySnapshot, MAX_LABELS, ScanFigures},
     packet::Flaw,
 };
 
@@ -23,6 +23,7 @@ impl Collector for Scrape {
             self.family(&mut page, family)?;
         }
         self.source_addresses(&mut page)?;
+        self.scans(&mut page)?;
         self.countries(&mut page)?;
         self.intake(&mut page)?;
         self.ladder(&mut page)?;
@@ -122,6 +123,31 @@ impl Scrape {
             "nflog_exporter_refused_names",
             "Prefixes and device names of packets that became other, as the table of names is full.",
             Some(self.names.refused()),
+        )
+    }
+
+    fn scans(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut rows: Vec<(Arc<str>, &ScanFigures)> = self
+            .snapshot
+            .scans
+            .iter()
+            .map(|figures| (self.names.text(figures.prefix), figures))
+            .collect();
+        rows.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        page.gauges(
+            "nflog_scanning_sources",
+            "Sources that reached 16 destination ports or more in the last 10 minutes, by log prefix.",
+            rows.iter().map(|(prefix, figures)| ([("prefix", &**prefix)], figures.sources)),
+        )?;
+        page.gauges(
+            "nflog_scan_ports_max",
+            "Most destination ports that one source reached in the last 10 minutes, by log prefix.",
+            rows.iter().map(|(prefix, figures)| ([("prefix", &**prefix)], figures.most_ports)),
+        )?;
+        page.counter(
+            "nflog_exporter_scan_displaced_sources",
+            "Times a source found no room in the table that watches for scans, or gave up its place.",
+            Some(self.snapshot.scan_displaced_sources),
         )
     }
 

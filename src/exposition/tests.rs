@@ -10,7 +10,7 @@ mod golden;
 
 use super::*;
 use crate::{
-    aggregate::{ABSENT, Dimension, FamilySnapshot, Key, OTHER, Series, Snapshot},
+    aggregate::{ABSENT, Dimension, FamilySnapshot, Key, OTHER, ScanFigures, Series, Snapshot},
     event::{Interner, NameId, Named, Names},
     geoip::{Country, CountryId},
 };
@@ -73,6 +73,11 @@ fn scrape(prefix: &str, database: &str) -> Scrape {
             families,
             source_addresses: vec![(prefix, 2.5), (NameId::OTHER, 0.0)],
             source_addresses_folded_packets: 0,
+            scans: vec![
+                ScanFigures { prefix, sources: 2, most_ports: 131.0 },
+                ScanFigures { prefix: NameId::OTHER, sources: 0, most_ports: 0.0 },
+            ],
+            scan_displaced_sources: 3,
             countries: vec![],
         },
         names,
