@@ -10,6 +10,7 @@
 
 #[cfg(feature = "browser-tests")]
 pub mod browser;
+pub mod dashboards;
 pub mod frame;
 pub mod logged;
 pub mod mariadb;

@@ -210,12 +210,20 @@ const PROMETHEUS_PORT: u16 = 9090;
 impl<'n> Prometheus<'n> {
     /// Starts it; returns when it has scraped once.
     pub fn start(namespace: &'n Namespace) -> Self {
+        Self::start_with_rules(namespace, &[])
+    }
+
+    /// Starts it with files of rules, evaluated every second.
+    pub fn start_with_rules(namespace: &'n Namespace, rules: &[PathBuf]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yml");
         fs::write(
             &config,
-            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n\
-             scrape_configs:\n- job_name: nflog\n  static_configs:\n  - targets: ['127.0.0.1:10239']\n",
+            format!(
+                "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+                 rule_files: {rules:?}\n\
+                 scrape_configs:\n- job_name: nflog\n  static_configs:\n  - targets: ['127.0.0.1:10239']\n"
+            ),
         )
         .unwrap();
         let mut command = namespace.command("prometheus");

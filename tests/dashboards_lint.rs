@@ -1,0 +1,530 @@
+//! The dashboards hold to what Grafana's own linter asks for, and to what they promise each other:
+//! a function a rule. Takes promtool.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write as _,
+    fs,
+    process::Command,
+};
+
+use serde_json::Value;
+use support::dashboards::{Dashboard, label_values, metrics, selectors};
+
+/// Runs a rule over all dashboards and tells all that is wrong.
+fn hold(rule: impl Fn(&Dashboard, &mut Vec<String>)) {
+    let mut wrong = Vec::new();
+    for dashboard in Dashboard::all() {
+        let mut of_this = Vec::new();
+        rule(&dashboard, &mut of_this);
+        wrong.extend(of_this.into_iter().map(|what| format!("{}: {what}", dashboard.file)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whether a dashboard asks Prometheus.
+fn of_prometheus(dashboard: &Dashboard) -> bool {
+    source_variable(dashboard)["query"] == "prometheus"
+}
+
+fn source_variable(dashboard: &Dashboard) -> &Value {
+    dashboard.variables().iter().find(|variable| variable["type"] == "datasource").unwrap()
+}
+
+fn title(panel: &Value) -> &str {
+    panel["title"].as_str().unwrap_or_default()
+}
+
+/// Every value in a document with the key that leads to it.
+fn walk<'v>(value: &'v Value, key: &'v str, visit: &mut dyn FnMut(&'v str, &'v Value)) {
+    visit(key, value);
+    match value {
+        Value::Object(members) => members.iter().for_each(|(key, value)| walk(value, key, visit)),
+        Value::Array(elements) => elements.iter().for_each(|value| walk(value, key, visit)),
+        _ => {}
+    }
+}
+
+#[test]
+fn there_are_four_with_names_that_last() {
+    let uids: Vec<_> = Dashboard::all().iter().map(|each| each.uid().to_owned()).collect();
+    let expected =
+        ["nflog-drilldown-mysql", "nflog-drilldown-postgres", "nflog-health", "nflog-overview"];
+    assert_eq!(uids, expected);
+    hold(|dashboard, wrong| {
+        if !dashboard.json["title"].as_str().unwrap().starts_with("Firewall / ") {
+            wrong.push("the title does not begin with Firewall /".into());
+        }
+    });
+}
+
+#[test]
+fn files_are_as_a_provider_reads_them() {
+    hold(|dashboard, wrong| {
+        let json = &dashboard.json;
+        for (key, expected) in [
+            ("id", Value::Null),
+            ("editable", false.into()),
+            ("schemaVersion", 42.into()),
+            ("timezone", "browser".into()),
+        ] {
+            if json.get(key) != Some(&expected) {
+                wrong.push(format!("{key} is not {expected}"));
+            }
+        }
+        for absent in ["__inputs", "__requires", "__elements"] {
+            if json.get(absent).is_some() {
+                wrong.push(format!("{absent}: no provider resolves it"));
+            }
+        }
+        if !json["tags"].as_array().unwrap().contains(&"nflog".into()) {
+            wrong.push("no tag nflog".into());
+        }
+        if json["description"].as_str().unwrap_or_default().is_empty() {
+            wrong.push("no description".into());
+        }
+        let indents = dashboard.text.lines().map(|line| line.len() - line.trim_start().len());
+        if !indents.clone().all(|indent| indent % 2 == 0) || indents.count() < 100 {
+            wrong.push("is not written with two spaces".into());
+        }
+    });
+}
+
+#[test]
+fn the_data_source_is_a_variable_with_the_usual_name() {
+    hold(|dashboard, wrong| {
+        let sources: Vec<_> =
+            dashboard.variables().iter().filter(|each| each["type"] == "datasource").collect();
+        let [source] = sources[..] else {
+            wrong.push(format!("{} data source variables", sources.len()));
+            return;
+        };
+        let kind = source["query"].as_str().unwrap();
+        let titled = kind[..1].to_uppercase() + &kind[1..];
+        let usual = [
+            (format!("{kind}_datasource"), format!("{titled} data source")),
+            ("datasource".to_owned(), "Data source".to_owned()),
+        ];
+        let own = (source["name"].as_str().unwrap(), source["label"].as_str().unwrap());
+        if !usual.iter().any(|(name, label)| own == (name, label)) {
+            wrong.push(format!("data source variable {own:?}"));
+        }
+    });
+}
+
+#[test]
+fn everything_asks_the_chosen_data_source() {
+    hold(|dashboard, wrong| {
+        let source = source_variable(dashboard);
+        let uid = format!("${{{}}}", source["name"].as_str().unwrap());
+        let mut check = |what: &str, of: &Value| {
+            if of["datasource"]["uid"] != *uid || of["datasource"]["type"] != source["query"] {
+                wrong.push(format!("{what} asks {}", of["datasource"]));
+            }
+        };
+        for panel in dashboard.panels() {
+            check(title(panel), panel);
+            for target in panel["targets"].as_array().unwrap() {
+                check(title(panel), target);
+            }
+        }
+        for variable in dashboard.variables().iter().filter(|each| each["type"] == "query") {
+            check(variable["name"].as_str().unwrap(), variable);
+        }
+    });
+}
+
+#[test]
+fn job_and_instance_can_be_chosen() {
+    hold(|dashboard, wrong| {
+        if !of_prometheus(dashboard) {
+            return;
+        }
+        for (name, label) in [("job", "Job"), ("instance", "Instance")] {
+            let Some(variable) = dashboard.variable(name) else {
+                wrong.push(format!("no variable {name}"));
+                continue;
+            };
+            let as_it_should = variable["type"] == "query"
+                && variable["label"] == label
+                && variable["multi"] == true
+                && variable["includeAll"] == true
+                && variable["allValue"] == ".+";
+            if !as_it_should {
+                wrong.push(format!("variable {name}: {variable}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn variables_that_are_asked_for_follow_the_time() {
+    hold(|dashboard, wrong| {
+        for variable in dashboard.variables().iter().filter(|each| each["type"] == "query") {
+            if variable["refresh"] != 2 {
+                wrong.push(format!("{} has refresh {}", variable["name"], variable["refresh"]));
+            }
+            if variable["includeAll"] == true && variable["allValue"].as_str().is_none() {
+                wrong.push(format!("{} spells out all it has", variable["name"]));
+            }
+            // What is derived from others must not come from an address.
+            if variable["hide"] == 2 && variable["skipUrlSync"] != true {
+                wrong.push(format!("{} is hidden and in the address", variable["name"]));
+            }
+        }
+    });
+}
+
+#[test]
+fn variables_of_prometheus_are_label_values() {
+    hold(|dashboard, wrong| {
+        for query in dashboard.variable_queries() {
+            if query.source == "prometheus" && label_values(&query.text).is_none() {
+                wrong.push(format!("{}: {}", query.place, query.text));
+            }
+        }
+    });
+}
+
+#[test]
+fn every_selector_asks_for_job_and_instance() {
+    hold(|dashboard, wrong| {
+        for query in dashboard.targets().iter().filter(|each| each.source == "prometheus") {
+            let found = selectors(&query.text);
+            if found.is_empty() {
+                wrong.push(format!("{}: no selector in {}", query.place, query.text));
+            }
+            for selector in &found {
+                for matcher in [r#"job=~"$job""#, r#"instance=~"$instance""#] {
+                    if !selector.matchers.contains(matcher) {
+                        wrong.push(format!("{}: {} lacks {matcher}", query.place, selector.name));
+                    }
+                }
+            }
+            let bare = metrics(&query.text).len() - found.iter().filter(|s| s.name != "up").count();
+            if bare > 0 {
+                wrong.push(format!("{}: a metric without matchers in {}", query.place, query.text));
+            }
+        }
+    });
+}
+
+#[test]
+fn counters_are_rates_or_increases() {
+    hold(|dashboard, wrong| {
+        for query in dashboard.targets().iter().filter(|each| each.source == "prometheus") {
+            for selector in selectors(&query.text) {
+                let counter = selector.name.ends_with("_total");
+                let over_time = ["rate", "irate", "increase"].contains(&&*selector.function);
+                if counter != (over_time && !selector.range.is_empty()) {
+                    wrong.push(format!("{}: {selector:?}", query.place));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn rates_are_taken_over_the_rate_interval() {
+    hold(|dashboard, wrong| {
+        for query in dashboard.targets().iter().filter(|each| each.source == "prometheus") {
+            for selector in selectors(&query.text).iter().filter(|each| !each.range.is_empty()) {
+                let whole = selector.function == "increase" && selector.range == "$__range";
+                if selector.range != "$__rate_interval" && !whole {
+                    wrong.push(format!("{}: {selector:?}", query.place));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn every_panel_says_what_it_shows() {
+    hold(|dashboard, wrong| {
+        let mut titles = BTreeSet::new();
+        for panel in dashboard.grid() {
+            if title(panel).is_empty() || !titles.insert(title(panel)) {
+                wrong.push(format!("panel {} has no title of its own", panel["id"]));
+            }
+        }
+        for panel in dashboard.panels() {
+            let description = panel["description"].as_str().unwrap_or_default();
+            if !description.ends_with('.') {
+                wrong.push(format!("{} has no description", title(panel)));
+            }
+        }
+    });
+}
+
+/// Units of Grafana that the dashboards use, each with its meaning there.
+const UNITS: [&str; 13] = [
+    "none",
+    "short",
+    "percentunit",
+    "pps",
+    "Bps",
+    "wps",
+    "cps",
+    "bytes",
+    "s",
+    "degree",
+    "dateTimeAsIso",
+    "string",
+    "bool",
+];
+
+#[test]
+fn every_panel_has_a_unit() {
+    hold(|dashboard, wrong| {
+        for panel in dashboard.panels() {
+            let unit = panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default();
+            if !UNITS.contains(&unit) {
+                wrong.push(format!("{} has the unit {unit:?}", title(panel)));
+            }
+        }
+        walk(&dashboard.json, "", &mut |_, value| {
+            let unit = value["value"].as_str().unwrap_or_default();
+            if value["id"] == "unit" && !UNITS.contains(&unit) {
+                wrong.push(format!("an override has the unit {unit:?}"));
+            }
+        });
+    });
+}
+
+#[test]
+fn every_panel_has_queries_with_letters_of_their_own() {
+    hold(|dashboard, wrong| {
+        for panel in dashboard.panels() {
+            let targets = panel["targets"].as_array().unwrap();
+            let letters: BTreeSet<_> = targets.iter().map(|each| each["refId"].as_str()).collect();
+            if targets.is_empty() || letters.len() != targets.len() || letters.contains(&None) {
+                wrong.push(format!("{}: {} queries, {letters:?}", title(panel), targets.len()));
+            }
+        }
+    });
+}
+
+#[test]
+fn panels_lie_side_by_side_in_the_grid() {
+    hold(|dashboard, wrong| {
+        let mut ids = BTreeSet::new();
+        let mut taken = HashMap::new();
+        for panel in dashboard.grid() {
+            if !ids.insert(panel["id"].as_u64().unwrap()) {
+                wrong.push(format!("id {} is used twice", panel["id"]));
+            }
+            let [x, y, w, h] =
+                ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
+            if w == 0 || h == 0 || x + w > 24 {
+                wrong.push(format!("{} is beside the grid", title(panel)));
+            }
+            for cell in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
+                if let Some(other) = taken.insert(cell, title(panel)) {
+                    wrong.push(format!("{} lies on {other}", title(panel)));
+                }
+            }
+        }
+        let rows: BTreeSet<_> = taken.keys().map(|(_, y)| y).collect();
+        let gaps =
+            (0..**rows.last().unwrap()).any(|y| (0..24).any(|x| !taken.contains_key(&(x, y))));
+        if gaps {
+            wrong.push("there are gaps between panels".into());
+        }
+    });
+}
+
+#[test]
+fn maps_need_no_server_elsewhere() {
+    hold(|dashboard, wrong| {
+        for panel in dashboard.panels().filter(|panel| panel["type"] == "geomap") {
+            let base = &panel["options"]["basemap"];
+            if base["type"] != "geojson" || base["config"]["src"] != "public/maps/countries.geojson"
+            {
+                wrong.push(format!("{}: {base}", title(panel)));
+            }
+            // Time series have no place on a map.
+            if panel["targets"].as_array().unwrap().iter().any(|target| target["format"] != "table")
+            {
+                wrong.push(format!("{} asks for no table", title(panel)));
+            }
+            if panel["options"]["layers"].as_array().unwrap().last().unwrap()["type"] != "markers" {
+                wrong.push(format!("{} has no markers on top", title(panel)));
+            }
+        }
+        for elsewhere in ["http://", "https://"] {
+            if dashboard.text.contains(elsewhere) {
+                wrong.push(format!("{elsewhere} in the file"));
+            }
+        }
+    });
+}
+
+#[test]
+fn each_links_to_all_others() {
+    let all: BTreeSet<_> =
+        Dashboard::all().iter().map(|each| format!("/d/{}", each.uid())).collect();
+    hold(|dashboard, wrong| {
+        let own = format!("/d/{}", dashboard.uid());
+        let mut linked = BTreeSet::from([own]);
+        for link in dashboard.json["links"].as_array().unwrap() {
+            if link["includeVars"] != true || link["keepTime"] != true || link["type"] != "link" {
+                wrong.push(format!("link {} keeps nothing", link["title"]));
+            }
+            linked.insert(link["url"].as_str().unwrap().to_owned());
+        }
+        if linked != all {
+            wrong.push(format!("links to {linked:?}"));
+        }
+    });
+}
+
+#[test]
+fn data_links_lead_to_what_exists_and_keep_the_time() {
+    let all = Dashboard::all();
+    let to: HashMap<_, _> = all.iter().map(|each| (format!("/d/{}", each.uid()), each)).collect();
+    hold(|dashboard, wrong| {
+        for panel in dashboard.panels() {
+            let statements: String =
+                dashboard.targets_of(panel).into_iter().map(|query| query.text + "\n").collect();
+            let mut urls = Vec::new();
+            walk(panel, "", &mut |key, value| {
+                if key == "url" {
+                    urls.push(value.as_str().unwrap());
+                }
+            });
+            for url in urls {
+                let mut say = |what: &str| wrong.push(format!("{}: {what} in {url}", title(panel)));
+                let (path, query) = url.split_once('?').unwrap();
+                let Some(target) = to.get(path) else {
+                    say("no such dashboard");
+                    continue;
+                };
+                if !query.split('&').any(|part| part == "${__url_time_range}") {
+                    say("the time is lost");
+                }
+                for part in query.split('&') {
+                    if let Some((name, value)) =
+                        part.strip_prefix("var-").and_then(|p| p.split_once('='))
+                    {
+                        if target.variable(name).is_none() {
+                            say(&format!("no variable {name} there"));
+                        }
+                        let field = value
+                            .strip_prefix("${__data.fields.")
+                            .or_else(|| value.strip_prefix("${__field.labels."))
+                            .and_then(|value| value.strip_suffix(":percentencode}"));
+                        if !field.is_some_and(|field| has_word(&statements, field)) {
+                            say(&format!("{value} is not in the answer"));
+                        }
+                    } else if let Some(name) =
+                        part.strip_prefix("${").and_then(|part| part.strip_suffix(":queryparam}"))
+                    {
+                        if dashboard.variable(name).is_none() || target.variable(name).is_none() {
+                            say(&format!("no variable {name} on both sides"));
+                        }
+                    } else if part != "${__url_time_range}" {
+                        say("something unknown");
+                    }
+                }
+            }
+        }
+    });
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|each| each == word)
+}
+
+#[test]
+fn the_overview_leads_to_the_packets_of_everything_it_shows() {
+    let all = Dashboard::all();
+    let overview = all.iter().find(|each| each.uid() == "nflog-overview").unwrap();
+    for name in ["country", "port", "network", "prefix"] {
+        for to in ["nflog-drilldown-mysql", "nflog-drilldown-postgres"] {
+            let link = format!(
+                "/d/{to}?${{__url_time_range}}&var-{name}=${{__data.fields.{name}:percentencode}}"
+            );
+            assert!(overview.text.contains(&link), "{link}");
+        }
+    }
+}
+
+#[test]
+fn sql_takes_variables_only_as_quoted_strings() {
+    hold(|dashboard, wrong| {
+        let mut queries = dashboard.targets();
+        queries.extend(dashboard.variable_queries());
+        for query in queries.iter().filter(|each| each.source != "prometheus") {
+            for part in query.text.split("${").skip(1) {
+                let inside = part.split('}').next().unwrap();
+                let name = inside.strip_suffix(":sqlstring");
+                if name.and_then(|name| dashboard.variable(name)).is_none() {
+                    wrong.push(format!("{}: ${{{inside}}}", query.place));
+                }
+            }
+            // `$name` without braces: only Grafana's own, which are numbers and columns.
+            for part in query.text.split('$').skip(1) {
+                if part.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+                    wrong.push(format!("{}: ${part}", query.place));
+                }
+            }
+            // And none without a time, but what only computes.
+            if query.text.contains("FROM packets") && !query.text.contains("$__timeFilter(time)") {
+                wrong.push(format!("{} asks for all times", query.place));
+            }
+        }
+        for variable in dashboard.variables().iter().filter(|each| each["includeAll"] == true) {
+            let all = variable["allValue"].as_str().unwrap();
+            if !of_prometheus(dashboard) && variable["name"] != all {
+                wrong.push(format!("all of {} is {all}", variable["name"]));
+            }
+        }
+    });
+}
+
+#[test]
+fn every_expression_is_promql() {
+    let mut rules = "groups:\n- name: dashboards\n  rules:\n".to_owned();
+    let mut count = 0;
+    for dashboard in Dashboard::all() {
+        let mut queries = dashboard.targets();
+        queries.extend(dashboard.variable_queries());
+        for query in queries.iter().filter(|each| each.source == "prometheus") {
+            let text = label_values(&query.text).map_or(&*query.text, |(metric, _)| metric);
+            let text = text.replace("$__rate_interval", "1m").replace("$__range", "1h");
+            count += 1;
+            let text = serde_json::to_string(&text).unwrap();
+            writeln!(rules, "  - record: dashboards:expression_{count}\n    expr: {text}").unwrap();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.yml");
+    fs::write(&file, &rules).unwrap();
+    let output = Command::new("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{rules}");
+    assert!(said.contains(&format!("{count} rules found")), "{said}");
+}
+
+#[test]
+fn provisioning_files_name_every_kind_of_data_source_and_no_secret() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/provisioning");
+    let sources = fs::read_to_string(format!("{folder}/datasources/nflog.yaml")).unwrap();
+    hold(|dashboard, wrong| {
+        let kind = format!("type: {}\n", source_variable(dashboard)["query"].as_str().unwrap());
+        if !sources.contains(&kind) {
+            wrong.push(format!("no data source of {kind}"));
+        }
+    });
+    for line in sources.lines().filter_map(|line| line.trim().strip_prefix("password:")) {
+        assert!(
+            line.trim().starts_with("$__env{") || line.trim().starts_with("\"$__env{"),
+            "{line}"
+        );
+    }
+    let provider = fs::read_to_string(format!("{folder}/dashboards/nflog.yaml")).unwrap();
+    assert!(provider.contains("type: file"), "{provider}");
+}

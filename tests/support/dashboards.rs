@@ -1,0 +1,272 @@
+//! The Grafana dashboards of `dashboards/`, as their tests read them: panels, variables, statements,
+//! and these with variables and macros filled in as Grafana does it.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde_json::Value;
+
+/// One dashboard's file.
+pub struct Dashboard {
+    pub file: String,
+    pub text: String,
+    pub json: Value,
+}
+
+/// A statement in a dashboard.
+pub struct Query {
+    /// File, and panel or variable.
+    pub place: String,
+    /// In the language that the data source's type tells.
+    pub text: String,
+    /// Type of the data source.
+    pub source: String,
+}
+
+/// A selector in an expression, as `rate(name{matchers}[range])`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    pub function: String,
+    pub name: String,
+    pub matchers: String,
+    pub range: String,
+}
+
+impl Dashboard {
+    /// All there are.
+    pub fn all() -> Vec<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards");
+        let mut all: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .map(|path| {
+                let file = path.file_name().unwrap().to_str().unwrap().to_owned();
+                let text = fs::read_to_string(&path).unwrap();
+                let json = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{file}: {e}"));
+                Self { file, text, json }
+            })
+            .collect();
+        all.sort_by(|a, b| a.file.cmp(&b.file));
+        assert!(!all.is_empty(), "no dashboards");
+        all
+    }
+
+    /// The name in its address.
+    pub fn uid(&self) -> &str {
+        self.json["uid"].as_str().unwrap()
+    }
+
+    /// Everything in the grid, headings of rows included.
+    pub fn grid(&self) -> &[Value] {
+        self.json["panels"].as_array().unwrap()
+    }
+
+    /// The panels, without headings.
+    pub fn panels(&self) -> impl Iterator<Item = &Value> {
+        self.grid().iter().filter(|panel| panel["type"] != "row")
+    }
+
+    /// The template variables.
+    pub fn variables(&self) -> &[Value] {
+        self.json["templating"]["list"].as_array().unwrap()
+    }
+
+    /// The variable of this name.
+    pub fn variable(&self, name: &str) -> Option<&Value> {
+        self.variables().iter().find(|variable| variable["name"] == name)
+    }
+
+    /// The statements of panels.
+    pub fn targets(&self) -> Vec<Query> {
+        self.panels().flat_map(|panel| self.targets_of(panel)).collect()
+    }
+
+    /// The statements of one panel.
+    pub fn targets_of(&self, panel: &Value) -> Vec<Query> {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        let query = |target: &Value| Query {
+            place: format!("{}: {}", self.file, panel["title"].as_str().unwrap()),
+            text: target["expr"].as_str().or(target["rawSql"].as_str()).unwrap().to_owned(),
+            source: target["datasource"]["type"].as_str().unwrap().to_owned(),
+        };
+        targets.map(query).collect()
+    }
+
+    /// The statements of variables.
+    pub fn variable_queries(&self) -> Vec<Query> {
+        let queries = self.variables().iter().filter(|variable| variable["type"] == "query");
+        let query = |variable: &Value| Query {
+            place: format!("{}: variable {}", self.file, variable["name"].as_str().unwrap()),
+            text: variable["query"].as_str().unwrap().to_owned(),
+            source: variable["datasource"]["type"].as_str().unwrap().to_owned(),
+        };
+        queries.map(query).collect()
+    }
+}
+
+/// Function and arguments of `label_values(metric, label)`.
+pub fn label_values(query: &str) -> Option<(&str, &str)> {
+    let (metric, label) =
+        query.strip_prefix("label_values(")?.strip_suffix(')')?.rsplit_once(',')?;
+    Some((metric.trim(), label.trim()))
+}
+
+/// The selectors with braces in an expression.
+pub fn selectors(expression: &str) -> Vec<Selector> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let last_word = |text: &str| text[text.trim_end_matches(word).len()..].to_owned();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(open) = expression[at..].find('{').map(|open| at + open) {
+        // `${variable}` is none.
+        if expression[..open].ends_with('$') {
+            at = open + 1;
+            continue;
+        }
+        let close = open + closing(&expression[open..]);
+        let before = &expression[..open];
+        let name = last_word(before);
+        let outer = before[..before.len() - name.len()].trim_end();
+        let function = outer.strip_suffix('(').map(last_word).unwrap_or_default();
+        let rest = expression[close + 1..].strip_prefix('[');
+        let range = rest.and_then(|rest| rest.split_once(']')).map_or("", |(range, _)| range);
+        found.push(Selector {
+            function,
+            name,
+            matchers: expression[open + 1..close].to_owned(),
+            range: range.to_owned(),
+        });
+        at = close + 1;
+    }
+    found
+}
+
+/// Where the brace closes that the text begins with.
+fn closing(text: &str) -> usize {
+    let mut quoted = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '}' if !quoted => return at,
+            _ => {}
+        }
+    }
+    panic!("no end of {text}");
+}
+
+/// Words in a statement that are metrics of ours, with or without braces.
+pub fn metrics(expression: &str) -> Vec<&str> {
+    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+    words
+        .filter(|word| ["nflog_", "nflog:", "process_"].iter().any(|p| word.starts_with(p)))
+        .collect()
+}
+
+/// What is chosen of each variable; nothing means all.
+pub type Choice<'c> = BTreeMap<&'c str, Vec<String>>;
+
+/// Seconds of the time shown, of `$__rate_interval` and of `$__interval`.
+pub const RANGE: u64 = 300;
+const RATE_INTERVAL: u64 = 60;
+const INTERVAL: u64 = 10;
+
+/// The statement as Grafana sends it, for the time from `RANGE` before `now` until a minute after.
+pub fn fill(dashboard: &Dashboard, query: &Query, choice: &Choice<'_>, now: u64) -> String {
+    let text = globals(&query.text, &query.source, now);
+    let mut filled = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once('$') {
+        filled.push_str(before);
+        let (name, format, behind) = if let Some(braced) = after.strip_prefix('{') {
+            let (inner, behind) = braced.split_once('}').unwrap();
+            let (name, format) = inner.split_once(':').unwrap_or((inner, ""));
+            (name, format, behind)
+        } else {
+            let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let (name, behind) = after.split_at(end.unwrap_or(after.len()));
+            (name, "", behind)
+        };
+        if name.is_empty() {
+            filled.push('$');
+        } else {
+            filled.push_str(&value(dashboard, query, choice, name, format));
+        }
+        rest = behind;
+    }
+    filled + rest
+}
+
+/// The value of a variable, written for the data source.
+fn value(
+    dashboard: &Dashboard,
+    query: &Query,
+    choice: &Choice<'_>,
+    name: &str,
+    format: &str,
+) -> String {
+    let variable = dashboard.variable(name);
+    let variable = variable.unwrap_or_else(|| panic!("{}: no variable {name}", query.place));
+    let chosen = choice.get(name).map(Vec::as_slice).unwrap_or_default();
+    if chosen.is_empty() && variable["includeAll"] == true {
+        return variable["allValue"].as_str().unwrap().to_owned();
+    }
+    match format {
+        "sqlstring" => {
+            // Quotes are doubled and double quotes get a backslash: that is all Grafana does.
+            let quoted =
+                |value: &String| format!("'{}'", value.replace('\'', "''").replace('"', "\\\""));
+            if chosen.is_empty() {
+                "''".to_owned()
+            } else {
+                chosen.iter().map(quoted).collect::<Vec<_>>().join(",")
+            }
+        }
+        "" if query.source == "prometheus" => {
+            let escaped = |value: &String| {
+                let special = |c: char| r"\^$*+?.()|[]{}".contains(c);
+                value.chars().fold(String::new(), |mut text, c| {
+                    if special(c) {
+                        text.push_str(r"\\");
+                    }
+                    text.push(c);
+                    text
+                })
+            };
+            format!("({})", chosen.iter().map(escaped).collect::<Vec<_>>().join("|"))
+        }
+        _ => panic!("{}: ${{{name}:{format}}} is not quoted", query.place),
+    }
+}
+
+/// Fills in what Grafana itself and its data sources give.
+fn globals(text: &str, source: &str, now: u64) -> String {
+    let (from, to) = (now - RANGE, now + 60);
+    let mut text = text
+        .replace("$__rate_interval", &format!("{RATE_INTERVAL}s"))
+        .replace("$__range", &format!("{RANGE}s"))
+        .replace("$__interval_ms", &(INTERVAL * 1000).to_string())
+        .replace("$__interval", &format!("{INTERVAL}s"));
+    while let Some(start) = text.find("$__") {
+        let open = start + text[start..].find('(').unwrap();
+        let end = open + text[open..].find(')').unwrap();
+        let arguments: Vec<_> = text[open + 1..end].split(',').map(str::trim).collect();
+        let column = arguments[0];
+        let filled = match (&text[start + 3..open], source) {
+            ("timeFilter", "mysql") => {
+                format!("{column} BETWEEN FROM_UNIXTIME({from}) AND FROM_UNIXTIME({to})")
+            }
+            ("timeFilter", _) => {
+                format!("{column} BETWEEN to_timestamp({from}) AND to_timestamp({to})")
+            }
+            ("timeGroupAlias", "mysql") => {
+                format!("UNIX_TIMESTAMP({column}) DIV {INTERVAL} * {INTERVAL} AS \"time\"")
+            }
+            ("timeGroupAlias", _) => {
+                format!("floor(extract(epoch from {column})/{INTERVAL})*{INTERVAL} AS \"time\"")
+            }
+            (name, _) => panic!("macro {name}"),
+        };
+        text.replace_range(start..=end, &filled);
+    }
+    text
+}
