@@ -140,7 +140,7 @@ fn every_alert_says_what_it_is_how_grave_and_what_to_do() {
             assert!(rule.annotations[annotation].ends_with('.'), "{name} has no {annotation}");
         }
         let (address, anchor) = rule.annotations["runbook_url"].split_once('#').unwrap();
-        assert!(address.ends_with(RUNBOOKS), "{name}: {address}");
+        assert_eq!(address, format!("{}/blob/main/{RUNBOOKS}", env!("CARGO_PKG_REPOSITORY")));
         addresses.insert(address.to_owned());
         assert_eq!(anchor, name.to_lowercase());
         names.push(anchor.to_owned());
@@ -221,6 +221,10 @@ fn the_mixin_gives_the_same_rules_and_all_dashboards() {
     }
     let changed = render("{ thresholds+:: { scan_ports: 50 } }", "prometheusRules").to_string();
     assert_eq!(changed.matches(r#""vector(50)""#).count(), 1, "{changed}");
+
+    let wiki = render("{ runbooks:: 'https://wiki.test/fw' }", "prometheusAlerts").to_string();
+    assert!(wiki.contains("https://wiki.test/fw#nflogexporterdown"), "{wiki}");
+    assert!(!wiki.contains("alerts/README.md"), "{wiki}");
 
     let dashboards = render("{}", "grafanaDashboards");
     let files: BTreeSet<String> = fs::read_dir(root().join("dashboards"))

@@ -100,6 +100,16 @@ impl Sources {
             .collect()
     }
 
+    /// The estimate over all prefixes: a source of several counts once.
+    #[must_use]
+    pub fn estimate(&self) -> f64 {
+        let mut merged = Registers::default();
+        for window in self.windows.iter().flatten() {
+            window.merge_into(&mut merged);
+        }
+        merged.estimate().round()
+    }
+
     /// Packets whose source went to the estimate of `other`, as their prefix came after the cap.
     #[must_use]
     pub fn folded_packets(&self) -> u64 {
@@ -151,19 +161,29 @@ impl Default for Registers {
     }
 }
 
-impl Window {
+impl Registers {
     fn estimate(&self) -> f64 {
-        let mut merged = [0_u8; REGISTERS];
-        for registers in self.minutes.iter().flatten() {
-            for (merged, register) in merged.iter_mut().zip(&registers.0) {
-                *merged = (*merged).max(*register);
-            }
-        }
         let mut ranks = [0_u32; TOP_RANK + 1];
-        for rank in merged {
+        for rank in self.0 {
             ranks[usize::from(rank)] += 1;
         }
         estimate(&ranks)
+    }
+}
+
+impl Window {
+    fn merge_into(&self, merged: &mut Registers) {
+        for registers in self.minutes.iter().flatten() {
+            for (merged, register) in merged.0.iter_mut().zip(&registers.0) {
+                *merged = (*merged).max(*register);
+            }
+        }
+    }
+
+    fn estimate(&self) -> f64 {
+        let mut merged = Registers::default();
+        self.merge_into(&mut merged);
+        merged.estimate()
     }
 }
 
@@ -259,6 +279,19 @@ mod tests {
         assert!(seen(&sources) < 0.5);
         see(&mut sources, 0, 20, 86_401);
         close(seen(&sources), 20);
+    }
+
+    #[test]
+    fn a_source_of_two_prefixes_is_one_source() {
+        let mut sources = Sources::new(0);
+        assert!(sources.estimate() < 0.5);
+        for (prefix, addresses) in [(1, 0..2000), (2, 1000..3000)] {
+            for address in addresses {
+                let address = Ipv4Addr::from_bits(address).into();
+                sources.record(NameId::from_index(prefix), address);
+            }
+        }
+        close(sources.estimate(), 3000);
     }
 
     #[test]

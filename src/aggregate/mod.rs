@@ -134,10 +134,10 @@ impl Aggregate {
         self.undecoded.iter().sum()
     }
 
-    /// Estimated distinct source addresses of the last 10 minutes, by prefix.
-    pub fn source_addresses(&mut self, now: Duration) -> Vec<(NameId, f64)> {
+    /// Estimated distinct source addresses of the last 10 minutes: of all packets, and by prefix.
+    pub fn source_addresses(&mut self, now: Duration) -> (f64, Vec<(NameId, f64)>) {
         self.advance(now);
-        self.sources.estimates()
+        (self.sources.estimate(), self.sources.estimates())
     }
 
     /// Everything as it stands, for one scrape.

@@ -28,7 +28,7 @@ use crate::{
 const ROWS: usize = 10;
 
 /// First rows of a list that come with a timeline.
-const DETAILED: usize = 12;
+const DETAILED: usize = 14;
 
 /// Places shown at most.
 const PLACES: usize = 300;
@@ -207,7 +207,7 @@ impl LatestPage for Latest {
         let Facets { total, timeline, lists } = recent::facets(&span, &filter, DETAILED);
         let mut aggregate = self.aggregate.lock();
         let (received, undecoded) = (aggregate.received_packets(), aggregate.undecoded_packets());
-        let sources = aggregate.source_addresses(now);
+        let (source_addresses, sources) = aggregate.source_addresses(now);
         drop(aggregate);
         let groups = self.groups();
         let (packets_per_second, bytes_per_second) = span.rate();
@@ -219,6 +219,7 @@ impl LatestPage for Latest {
             window: Window {
                 seconds: span.width.as_secs() * SLICES as u64,
                 slices: SLICES,
+                running: span.running.as_secs_f64(),
                 capture: span.pace == Pace::Capture,
             },
             now: Now { packets_per_second, bytes_per_second },
@@ -234,6 +235,7 @@ impl LatestPage for Latest {
             protocols: self.list(Dimension::Proto, protocols),
             networks: self.list(Dimension::Network, networks),
             places: self.places(&sightings, &filter),
+            source_addresses,
             sources: sources
                 .into_iter()
                 .map(|(prefix, addresses)| Source {
@@ -319,6 +321,8 @@ struct Overview<'a> {
     protocols: List,
     networks: List,
     places: Vec<Place>,
+    /// Estimated distinct sources of the last 10 minutes, and by prefix.
+    source_addresses: f64,
     sources: Vec<Source>,
     groups: Vec<Group>,
     mirror: Option<MirrorState>,
@@ -330,6 +334,8 @@ struct Overview<'a> {
 struct Window {
     seconds: u64,
     slices: usize,
+    /// Seconds that the last slice has run.
+    running: f64,
     capture: bool,
 }
 

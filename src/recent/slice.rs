@@ -8,8 +8,9 @@ use super::Cell;
 ///
 /// A flood from everywhere fills the first row with single networks; then packets count without
 /// their network, then without their port too, and so on. So a flood costs the network and
-/// the port, and never the country: the last steps have room for every country there is.
-const ROOM: [usize; Cell::DIMENSIONS.len()] = [1024, 1536, 2048, 2304, 2560];
+/// the port, and never the country: the last steps have room for every country there is. With the
+/// cell in which everything is folded, they just fit a table of 4,096 places.
+const ROOM: [usize; Cell::DIMENSIONS.len()] = [1024, 2560, 3072, 3328, 3583];
 
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Count {
     }
 }
 
-/// The counts of one slice of time. At most 2,561 cells.
+/// The counts of one slice of time. At most 3,584 cells.
 #[derive(Clone, Debug, Default)]
 pub struct Slice {
     cells: HashMap<Cell, Count>,

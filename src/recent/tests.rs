@@ -125,7 +125,7 @@ fn a_flood_costs_networks_and_ports_but_no_country() {
         recent.push(&[event(country, number << 8, port)], seconds(1));
     }
     let span = recent.span(seconds(1));
-    assert!(span.slices.iter().all(|(_, slice)| slice.cells().count() <= 2561));
+    assert!(span.slices.iter().all(|(_, slice)| slice.cells().count() <= 3584));
     let seen = all(&recent, 1);
     assert_eq!(seen.total.packets, u64::from(packets));
     for row in &seen.lists[COUNTRY] {

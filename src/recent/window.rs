@@ -89,6 +89,10 @@ impl Window {
         Span {
             pace: self.pace,
             width: self.width,
+            running: match self.pace {
+                Pace::Live => Duration::from_secs_f64(now.as_secs_f64() % self.width.as_secs_f64()),
+                Pace::Capture => self.width,
+            },
             // Live, the last slice is always the running one.
             slices: slices
                 .filter(|(number, _)| *number >= first)
@@ -199,6 +203,8 @@ pub struct Span {
     pub pace: Pace,
     /// Length of a slice.
     pub width: Duration,
+    /// How long the last slice has run: all of it, in a capture.
+    pub running: Duration,
     /// The slices in which packets came, with their place in the window, below [`SLICES`]; oldest first.
     pub slices: Vec<(usize, Arc<Slice>)>,
     rate: Count,

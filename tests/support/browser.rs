@@ -96,6 +96,16 @@ impl<'n> Browser<'n> {
         });
     }
 
+    /// Moves the mouse to the middle of an element; `selector` in CSS.
+    pub fn hover(&self, selector: &str) {
+        let middle = self.eval(&format!(
+            "(({{ x, y, width, height }}) => [x + width / 2, y + height / 2])\
+             (document.querySelector('{selector}').getBoundingClientRect())"
+        ));
+        let event = json!({ "type": "mouseMoved", "x": middle[0], "y": middle[1] });
+        self.devtools("Input.dispatchMouseEvent", &event);
+    }
+
     /// Presses and releases a key.
     pub fn press(&self, key: &str) {
         let (code, text) = match key {
@@ -111,7 +121,7 @@ impl<'n> Browser<'n> {
             let event = json!({
                 "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text,
             });
-            self.devtools("Input.dispatchKeyEvent", event);
+            self.devtools("Input.dispatchKeyEvent", &event);
         }
     }
 
@@ -119,11 +129,11 @@ impl<'n> Browser<'n> {
     pub fn view(&self, width: u32, height: u32, scheme: &str) {
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 }),
+            &json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 }),
         );
         self.devtools(
             "Emulation.setEmulatedMedia",
-            json!({ "features": [
+            &json!({ "features": [
                 { "name": "prefers-color-scheme", "value": scheme },
                 { "name": "prefers-reduced-motion", "value": "reduce" },
             ] }),
@@ -142,13 +152,14 @@ impl<'n> Browser<'n> {
         self.log("browser").iter().map(ToString::to_string).collect()
     }
 
-    /// The addresses of all requests since it was asked last.
+    /// The addresses of all requests since it was asked last, but those of the browser's own first page.
     pub fn requests(&self) -> Vec<String> {
         let events = self.log("performance");
         let sent = events.iter().filter_map(|entry| {
             let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
             let event = &event["message"];
-            (event["method"] == "Network.requestWillBeSent")
+            let own = event["params"]["documentURL"].as_str()?.starts_with("chrome://");
+            (event["method"] == "Network.requestWillBeSent" && !own)
                 .then(|| event["params"]["request"]["url"].as_str().map(str::to_owned))?
         });
         sent.collect()
@@ -159,7 +170,7 @@ impl<'n> Browser<'n> {
         entries.as_array().unwrap().clone()
     }
 
-    fn devtools(&self, command: &str, parameters: Value) {
+    fn devtools(&self, command: &str, parameters: &Value) {
         self.issue("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }));
     }
 

@@ -261,6 +261,18 @@ impl<'n> Prometheus<'n> {
         result.iter().map(|series| (labels(series), growth(series))).collect()
     }
 
+    /// Name and expression of every rule, and what went wrong when it was evaluated last.
+    pub fn rules(&self) -> Vec<(String, String, String)> {
+        let (_, body) = get(self.namespace, PROMETHEUS_PORT, "/api/v1/rules").unwrap();
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        let groups = answer["data"]["groups"].as_array().unwrap();
+        let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+        let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+        rules
+            .map(|rule| (text(rule, "name"), text(rule, "query"), text(rule, "lastError")))
+            .collect()
+    }
+
     fn ask(&self, expression: &str) -> Option<Vec<Value>> {
         let mut escaped = String::new();
         for byte in expression.bytes() {

@@ -8,6 +8,8 @@ const PATIENCE = 8000;
 const SUMMARY_EVERY = 60000;
 const SVG = "http://www.w3.org/2000/svg";
 const LEVELS = 6;
+/** Seconds from which on a running slice tells a rate. */
+const SHORTEST = 2;
 
 /** The panels: what the overview calls their lists, and what a reader calls them. */
 const DIMENSIONS = {
@@ -17,8 +19,10 @@ const DIMENSIONS = {
   network: { list: "networks", title: "Networks", one: "network" },
   proto: { list: "protocols", title: "Protocols", one: "protocol" },
 };
-/** Rows of the panel of countries; the overview has them all. */
-const COUNTRY_ROWS = 12;
+/** Rows of the panel of countries, of all that the overview has; on a wall screen as many as fit. */
+const COUNTRY_ROWS = 14;
+const ROW_HEIGHT = 26;
+const WALL = matchMedia("(min-width: 1600px) and (min-height: 900px)");
 
 const $ = (id) => document.getElementById(id);
 const state = { filter: readFilter(), view: null, lastAnswer: 0, names: new Map() };
@@ -177,9 +181,14 @@ function showFilter() {
 
 // ---- Lines over time --------------------------------------------------------------------------
 
-/** The slices that are full: the running one would always look like a fall. */
+/**
+ * A timeline of full slices. The running one would always look like a fall: it is told as if it went
+ * on as it does, or left out while it is too short to tell.
+ */
 function full(timeline, view) {
-  return view.window.capture ? timeline : timeline.slice(0, -1);
+  const { seconds, slices, running } = view.window;
+  const whole = timeline.slice(0, -1);
+  return running < SHORTEST ? whole : [...whole, (timeline.at(-1) * seconds) / slices / running];
 }
 
 /** A line over `values` in a box of `width` by `height`, and the area below it. */
@@ -247,7 +256,9 @@ const timeline = {
     if (this.at !== null && this.at < this.values.length) {
       const x = (600 * this.at) / Math.max(1, this.values.length - 1);
       put(this.cursor, "d", `M${x} 0V60`);
-      const end = this.view.time - slice * (this.values.length - 1 - this.at);
+      const { running } = this.view.window;
+      const newest = running < SHORTEST ? running : 0;
+      const end = this.view.time - newest - slice * (this.values.length - 1 - this.at);
       const when = this.view.window.capture ? `${ago(slice * this.at)} in` : new Date(end * 1000).toLocaleTimeString([], { hour12: false });
       text = `${when}: ${rate(this.values[this.at] / slice)}/s`;
     } else put(this.cursor, "d", "");
@@ -306,15 +317,19 @@ function updateRow(item, dimension, row, view, most) {
 }
 
 function updatePanels(view) {
-  for (const panel of document.querySelectorAll(".panel")) {
+  // The countries last: on a wall screen they have the height that the others leave.
+  const [countries, ...others] = document.querySelectorAll(".panel");
+  for (const panel of [...others, countries]) {
     const { dimension } = panel.dataset;
     const list = view[DIMENSIONS[dimension].list];
     let rows = list.rows ?? list;
     let more = list.more ?? { values: 0, packets: 0 };
     if (dimension === "country") {
-      const rest = rows.slice(COUNTRY_ROWS);
+      const fit = WALL.matches ? Math.floor(panel.children[1].clientHeight / ROW_HEIGHT) : COUNTRY_ROWS;
+      const shown = Math.max(1, Math.min(COUNTRY_ROWS, fit));
+      const rest = rows.slice(shown);
       more = { values: rest.length, packets: rest.reduce((sum, row) => sum + row.packets, 0) };
-      rows = rows.slice(0, COUNTRY_ROWS);
+      rows = rows.slice(0, shown);
     }
     const most = Math.max(1, ...rows.map((row) => row.packets));
     keyed(
@@ -534,7 +549,7 @@ function updateFigures(view) {
   figure("lost", whole.format(view.lost));
   $("lost-figure").classList.toggle("bad", view.lost > 0);
   put($("lost-figure"), "title", view.groups.map((group) => `group ${group.group}: ${whole.format(group.lost)} lost, ${whole.format(group.socket_drops)} socket drops`).join("\n") || "packets the kernel logged and the exporter did not get");
-  figure("sources", count(view.sources.reduce((sum, { addresses }) => sum + addresses, 0)));
+  figure("sources", count(view.source_addresses));
   put($("sources"), "title", view.sources.map(({ prefix, addresses }) => `${prefix || "(no prefix)"}: ${whole.format(addresses)}`).join("\n"));
   const { mirror } = view;
   const box = $("mirror-figure");
@@ -558,11 +573,11 @@ function updateDatabases(view) {
   const link = (text, href) => Object.assign(make("a", "", text), { href });
   const has = (pattern) => view.databases.some(({ name, edition }) => pattern.test(edition) || (name === "embedded" && pattern.test("DBIP")));
   if (has(/^DBIP/i)) parts.push([link("IP Geolocation by DB-IP", "https://db-ip.com")]);
-  if (has(/^Geo(Lite2|IP2)/i)) {
+  if (has(/^GeoLite2/i)) {
     parts.push(["This product includes GeoLite Data created by MaxMind, available from ", link("https://www.maxmind.com", "https://www.maxmind.com")]);
   }
-  for (const { edition, built } of view.databases) {
-    parts.push([`${edition}, ${new Date(built * 1000).toISOString().slice(0, 10)}`]);
+  for (const { name, edition, built } of view.databases) {
+    parts.push([`${name === "embedded" ? "built-in countries" : edition}, ${new Date(built * 1000).toISOString().slice(0, 10)}`]);
   }
   line.replaceChildren(...parts.flatMap((part, i) => (i ? [" · ", ...part] : part)));
 }
@@ -712,6 +727,7 @@ addEventListener("hashchange", () => {
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) poller.now();
 });
+addEventListener("resize", () => state.view && updatePanels(state.view));
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && state.filter.size > 0) setFilter(null, null);
 });
