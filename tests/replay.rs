@@ -184,7 +184,7 @@ fn memory_stays_flat_under_a_flood() {
             // Every packet from another address, most of them public, to another port.
             let address = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
             let [_, _, high, low] = number.to_be_bytes();
-            let seconds = (number / 10_000).to_le_bytes();
+            let seconds = (number / 1_000).to_le_bytes();
             capture.extend(seconds);
             capture.extend([0, 0, 0, 0, 40, 0, 0, 0, 40, 0, 0, 0]);
             capture.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
@@ -200,8 +200,11 @@ fn memory_stays_flat_under_a_flood() {
         assert!(value(&text, "nflog_exporter_series{family=\"network\"}") <= 2000);
         value(&text, "process_resident_memory_bytes")
     };
-    let (small, large) = (flood(20_000), flood(400_000));
-    assert!(large < small + (8 << 20), "{small} bytes grew to {large}");
+    // What is kept fills up, and the allocator keeps some of what it gave: both are bounded. A
+    // source kept would take more than the 17 bytes each that are left here.
+    let (some, many) = (flood(200_000), flood(1_600_000));
+    assert!(many < some + (24 << 20), "{some} bytes grew to {many}");
+    assert!(many < 96 << 20, "{many} bytes");
 }
 
 #[test]
