@@ -189,6 +189,7 @@ fn scrape(criterion: &mut Criterion) {
                 mirror: None,
                 databases: Vec::new(),
                 reload: ReloadStatus { successful: true, timestamp_seconds: 0.0 },
+                confinement: Vec::new(),
                 build: Build { version: "0", revision: "0" },
                 vitals: Vitals::default(),
             };

@@ -49,6 +49,7 @@ pub mod mirror;
 mod netlink;
 pub mod packet;
 pub mod pipeline;
+pub mod privileges;
 pub mod recent;
 pub mod rules;
 pub mod source;

@@ -12,7 +12,7 @@ use support::{
     Namespace, Wire,
     browser::Browser,
     frame,
-    program::{Exporter, Prometheus, sum, wait_for, whole},
+    program::{Exporter, Prometheus, open_to_all, sum, wait_for, whole},
 };
 
 /// Ten bytes, as many as the name that it takes the place of.
@@ -74,8 +74,13 @@ fn hostile_text_stays_text_everywhere() {
     let wire = Wire::new();
     load_rules(&wire.host);
     let folder = tempfile::tempdir().unwrap();
+    open_to_all(folder.path());
     let rows = folder.path().join("rows.db");
-    let config = format!("[mirror]\nurl = 'sqlite:{}'\n", rows.display());
+    let config = format!(
+        "[mirror]\nurl = 'sqlite:{}'\n[mirror.spool]\ndirectory = '{}'\n",
+        rows.display(),
+        folder.path().join("spool").display()
+    );
     let database = hostile_cities(folder.path());
     let exporter = Exporter::start(&wire.host, &config, &["--geoip.database", &database]);
     wire.send([22, 23, 24, 22, 23, 24].map(|port| frame::syn(LINKOEPING, 40_000, port)));

@@ -354,7 +354,7 @@ fn a_reload_that_hangs_keeps_nobody_from_ending_it() {
     let mut exporter = Exporter::start(&host, "", &[]);
     let file = exporter.folder.path().join("config.toml");
     fs::remove_file(&file).unwrap();
-    mkfifo(&file, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    mkfifo(&file, Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IROTH).unwrap();
     exporter.program.signal(Signal::SIGHUP);
     // There is a writer only where there is a reader; and it waits as long as nothing is written.
     let _writer = wait_for("the file to be read", || {
@@ -377,8 +377,8 @@ fn packets_of_the_last_moment_are_read_before_the_end() {
             }
         }",
     );
-    // A minute's timeout: the kernel still holds the packets back when the end is asked for.
-    let config = "[nflog]\nqueue_timeout = '60s'\n[log]\nlevel = 'debug'";
+    // Three seconds' timeout: the kernel still holds the packets back when the end is asked for.
+    let config = "[nflog]\nqueue_timeout = '3s'\n[log]\nlevel = 'debug'";
     let mut exporter = Exporter::start(&wire.host, config, &[]);
     wire.send((0..7).map(|number| frame::syn([133, 11, 0, 1], 1000 + number, 22)));
     wait_for("the rule to log them", || (wire.host.counter("c_all") == 7).then_some(()));

@@ -17,7 +17,7 @@ use support::{
     mariadb::MariaDb,
     netns::{HOST, HOST_V6, PEER_MAC},
     postgres_server::PostgresServer,
-    program::{Exporter, sum, wait_for},
+    program::{Exporter, open_to_all, sum, wait_for},
 };
 
 /// Prefixes that rules may carry, and how the rows show them.
@@ -339,6 +339,7 @@ fn postgres() {
 #[test]
 fn sqlite() {
     let folder = tempfile::tempdir().unwrap();
+    open_to_all(folder.path());
     check(&Database::Sqlite(folder.path().join("rows.db")));
 }
 
@@ -348,6 +349,7 @@ fn less_is_more() {
     let wire = Wire::new();
     load_rules(&wire);
     let folder = tempfile::tempdir().unwrap();
+    open_to_all(folder.path());
     let database = Database::Sqlite(folder.path().join("rows.db"));
     let more =
         "prefixes = ['tcp ', 'ping']\ncountries = ['JP']\nsample = 10\nanonymize = 'truncate'\n";

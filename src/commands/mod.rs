@@ -1,6 +1,7 @@
 //! What each sub-command does, put together from the parts.
 
 mod conceal;
+mod confine;
 mod replay;
 mod run;
 

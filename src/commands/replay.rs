@@ -58,6 +58,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             geoip,
             listeners,
             reloader,
+            confinement: None,
             logging: Box::new(()),
         };
         exporter::run(parts, signals.split()).await

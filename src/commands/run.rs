@@ -1,10 +1,14 @@
 //! `run`: the exporter on the kernel's packet log.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use anyhow::Context;
 
-use super::{announce, block_on, bound, listen, unpredictable};
+use super::{announce, block_on, bound, confine::confine, listen, unpredictable};
 use crate::{
     aggregate::Aggregate,
     config::{Config, Flags},
@@ -13,7 +17,8 @@ use crate::{
     logging,
     mirror::{Mirror, MirrorPlan, select::Selection, spool::SpoolPlan, store::Upkeep},
     pipeline::{Clock, Route, SharedAggregate},
-    rules::{self, InstallPlan},
+    privileges::Confinement,
+    rules::{self, InstallPlan, Installed},
     source::nflog::{Nflog, NflogPlan},
 };
 
@@ -23,23 +28,47 @@ const INSTALLED_PREFIX: &str = "inbound";
 /// Runs until told to stop.
 pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     let level = logging::start(config.log.level, config.log.format);
+    let holds = Holds::take(&config)?;
+    // Before any other thread is there, and before the first packet is looked at.
+    let target = holds.mirror.as_ref().map(|plan| &plan.target);
+    let confinement = confine(&flags, &config, target)?;
     block_on(|signals| async {
         let reloader = Reloader::new(flags, config.clone(), Some(level));
-        let parts = take_parts(config, reloader)?;
+        let parts = join(config, reloader, holds, confinement)?;
         exporter::run(parts, signals.split()).await.context("the packet log failed")
     })
 }
 
-/// Takes everything that needs a privilege or can be refused, in an order in which nothing is left
-/// behind by a failure.
-fn take_parts(config: Config, reloader: Reloader) -> anyhow::Result<Parts> {
+/// What takes a right that is given up afterwards. Dropped, it leaves nothing behind.
+struct Holds {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    mirror: Option<MirrorPlan>,
+    nflog: Nflog,
+    rules: Option<Installed>,
+}
+
+impl Holds {
+    fn take(config: &Config) -> anyhow::Result<Self> {
+        let listeners = listen(&config.web.listen_addresses)?;
+        let addresses = bound(&listeners)?;
+        let mirror = mirror_plan(config)?;
+        let nflog = Nflog::open(&nflog_plan(config))?;
+        let plan = install_plan(config, &addresses);
+        let rules = config.rules.install.then(|| rules::install(&plan)).transpose()?;
+        Ok(Self { listeners, addresses, mirror, nflog, rules })
+    }
+}
+
+/// Joins the parts of a run.
+fn join(
+    config: Config,
+    reloader: Reloader,
+    holds: Holds,
+    confinement: Confinement,
+) -> anyhow::Result<Parts> {
+    let Holds { listeners, addresses, mirror, nflog, rules } = holds;
     let geoip = GeoIp::open(&config.geoip.databases)?;
-    let listeners = listen(&config.web.listen_addresses)?;
-    let addresses = bound(&listeners)?;
-    let mirror_plan = mirror_plan(&config)?;
-    let nflog = Nflog::open(&nflog_plan(&config))?;
-    let plan = install_plan(&config, &addresses);
-    let rules = config.rules.install.then(|| rules::install(&plan)).transpose()?;
     let mut route = Route::new(
         geoip.locator(),
         SharedAggregate::new(Aggregate::new(
@@ -51,7 +80,7 @@ fn take_parts(config: Config, reloader: Reloader) -> anyhow::Result<Parts> {
         Clock::running(),
     );
     say_what_runs(&config, &geoip);
-    let mirror = mirror_plan.map(|plan| start_mirror(plan, &mut route, &geoip)).transpose()?;
+    let mirror = mirror.map(|plan| start_mirror(plan, &mut route, &geoip)).transpose()?;
     announce(&config, &addresses);
     Ok(Parts {
         meters: nflog.meters(),
@@ -61,6 +90,7 @@ fn take_parts(config: Config, reloader: Reloader) -> anyhow::Result<Parts> {
         geoip,
         listeners,
         reloader,
+        confinement: Some(confinement),
         logging: Box::new(rules),
         config,
     })

@@ -76,6 +76,11 @@ pub struct Flags {
           action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub enable_reload: Option<bool>,
 
+    /// User to run with once everything stands, when started as root; `root` stays root
+    /// [default: `nflog_exporter` where there is such a user, else `nobody`]
+    #[arg(long = "privileges.user", value_name = "USER", global = true)]
+    pub user: Option<String>,
+
     /// Least severe messages to log [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", value_enum, global = true)]
     pub log_level: Option<LogLevel>,
@@ -101,7 +106,7 @@ impl Flags {
     /// Sets what was given, and tells which keys that were.
     pub(super) fn apply(&self, config: &mut Config) -> Vec<Given> {
         let mut given = Vec::new();
-        let Config { nflog, geoip, family: _, rules, mirror, web, log } = config;
+        let Config { nflog, geoip, family: _, rules, mirror, web, privileges, log } = config;
         set(&mut given, "nflog.groups", "--nflog.group", list(&self.groups), &mut nflog.groups);
         set(&mut given, "rules.install", "--rules.install", self.rules_install, &mut rules.install);
         let interfaces = list(&self.rules_interfaces);
@@ -121,6 +126,8 @@ impl Flags {
         set(&mut given, "web.telemetry_path", "--web.telemetry-path", path, target);
         let target = &mut web.enable_reload;
         set(&mut given, "web.enable_reload", "--web.enable-reload", self.enable_reload, target);
+        let target = &mut privileges.user;
+        set(&mut given, "privileges.user", "--privileges.user", self.user.clone(), target);
         set(&mut given, "log.level", "--log.level", self.log_level, &mut log.level);
         set(&mut given, "log.format", "--log.format", self.log_format, &mut log.format);
         given

@@ -57,6 +57,8 @@ pub struct Config {
     pub mirror: Mirror,
     /// What is served over HTTP.
     pub web: Web,
+    /// The rights that are kept.
+    pub privileges: Privileges,
     /// Our own log.
     pub log: Log,
 }
@@ -70,6 +72,7 @@ impl Default for Config {
             rules: Rules::default(),
             mirror: Mirror::default(),
             web: Web::default(),
+            privileges: Privileges::default(),
             log: Log::default(),
         }
     }
@@ -147,6 +150,26 @@ impl Default for Web {
             telemetry_path: "/metrics".into(),
             enable_reload: false,
         }
+    }
+}
+
+/// `[privileges]`: the rights that are kept once sockets, rules and listeners stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Privileges {
+    /// User to run with when started as root, a name or a number; default empty: `nflog_exporter`
+    /// where there is such a user, else `nobody`.
+    pub user: String,
+    /// Its group; default empty: the user's own.
+    pub group: String,
+    /// Whether the kernel shall refuse files, ports and system calls that are not needed, by Landlock
+    /// and seccomp; default true.
+    pub sandbox: bool,
+}
+
+impl Default for Privileges {
+    fn default() -> Self {
+        Self { user: String::new(), group: String::new(), sandbox: true }
     }
 }
 

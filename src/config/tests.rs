@@ -122,7 +122,7 @@ fn syntax() {
 fn unknown_keys() {
     check(
         "x = 1",
-        "f.toml:1: x is not known; known here: family, geoip, log, mirror, nflog, rules, web",
+        "f.toml:1: x is not known; known here: family, geoip, log, mirror, nflog, privileges, rules, web",
     );
     check(
         "[mirror]\n[mirror.spool]\nmax_sise = 1",

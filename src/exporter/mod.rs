@@ -32,7 +32,8 @@ use crate::{
     geoip::GeoIp,
     http::{self, Health, Limits, ReloadRequest, Site},
     mirror::Mirror,
-    pipeline::{self, Route},
+    pipeline::{self, Route, SharedAggregate},
+    privileges::Confinement,
     source::{Source, nflog::GroupMeter},
 };
 
@@ -70,6 +71,8 @@ pub struct Parts {
     pub listeners: Vec<TcpListener>,
     /// Loads the configuration anew.
     pub reloader: Reloader,
+    /// What the program is held by; none for captures.
+    pub confinement: Option<Confinement>,
     /// Dropped when packets should stop coming, before what is left is read: the firewall rules.
     pub logging: Box<dyn Send>,
 }
@@ -83,8 +86,18 @@ pub async fn run(
     parts: Parts,
     (mut hangups, shutdown): (Signal, impl Future<Output = ()>),
 ) -> anyhow::Result<()> {
-    let Parts { config, source, meters, route, mirror, geoip, listeners, mut reloader, logging } =
-        parts;
+    let Parts {
+        config,
+        source,
+        meters,
+        route,
+        mirror,
+        geoip,
+        listeners,
+        mut reloader,
+        confinement,
+        logging,
+    } = parts;
     let is_capture = meters.is_empty();
     let health = Health::new();
     let latest = Latest::new(
@@ -94,7 +107,8 @@ pub async fn run(
         health.clone(),
         config.web.telemetry_path.clone(),
     );
-    let page = ScrapePage::new(&route, meters, geoip.clone(), reloader.status());
+    let page =
+        ScrapePage::new(&route, meters, geoip.clone(), reloader.status()).confined(confinement);
     let (aggregate, clock) = (route.aggregate(), route.clock());
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -130,13 +144,7 @@ pub async fn run(
             }
             () = &mut first_minute, if !looked => {
                 looked = true;
-                if aggregate.lock().received_packets() == 0 {
-                    tracing::warn!(
-                        groups = ?config.nflog.groups,
-                        "no packet came in the first minute: does a rule log to one of these groups? \
-                         (nft: log group N; iptables: -j NFLOG --nflog-group N)"
-                    );
-                }
+                warn_of_silence(&config, &aggregate);
             }
             // A file system that hangs must not keep the program from ending.
             Some(()) = hangups.recv() => tokio::select! {
@@ -183,6 +191,17 @@ pub async fn run(
     let received = aggregate.lock().received_packets();
     tracing::info!(received, "stopped");
     outcome
+}
+
+/// Tells an operator whose packet log has no packets.
+fn warn_of_silence(config: &Config, aggregate: &SharedAggregate) {
+    if aggregate.lock().received_packets() == 0 {
+        tracing::warn!(
+            groups = ?config.nflog.groups,
+            "no packet came in the first minute: does a rule log to one of these groups? \
+             (nft: log group N; iptables: -j NFLOG --nflog-group N)"
+        );
+    }
 }
 
 /// Starts the one thread that reads packets. The future completes when it ends.

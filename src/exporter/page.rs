@@ -15,11 +15,17 @@ use crate::{
     http::{Client, MetricsPage, Rendered},
     mirror::{Figures, Queue, account::Dropped, select::Filtered},
     pipeline::{Clock, Route, SharedAggregate},
+    privileges::{Confinement, Layer},
     source::nflog::GroupMeter,
     vitals,
 };
 
 use super::reload::SharedStatus;
+
+/// Each layer, and whether it is in force.
+fn layers(confinement: &Confinement) -> Vec<(&'static str, bool)> {
+    Layer::ALL.iter().map(|layer| (layer.name(), confinement.has(*layer))).collect()
+}
 
 /// The metrics of a running exporter.
 #[derive(Debug)]
@@ -31,6 +37,7 @@ pub struct ScrapePage {
     mirror: Option<Queue>,
     geoip: GeoIp,
     status: SharedStatus,
+    confinement: Option<Confinement>,
     audience: Audience,
 }
 
@@ -51,8 +58,16 @@ impl ScrapePage {
             meters,
             geoip,
             status,
+            confinement: None,
             audience: Audience::default(),
         }
+    }
+
+    /// Shows how the program is confined, too.
+    #[must_use]
+    pub fn confined(mut self, confinement: Option<Confinement>) -> Self {
+        self.confinement = confinement;
+        self
     }
 
     /// The metrics as they stand, as text.
@@ -72,6 +87,7 @@ impl ScrapePage {
             mirror: mirror.map(mirror_status),
             databases: self.geoip.status().into_iter().map(database_status).collect(),
             reload: self.status.get(),
+            confinement: self.confinement.as_ref().map(layers).unwrap_or_default(),
             build: Build { version: cli::VERSION, revision: cli::REVISION.unwrap_or("unknown") },
             vitals: vitals::read(),
         };

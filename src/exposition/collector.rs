@@ -280,6 +280,13 @@ impl Scrape {
             "When the configuration was last loaded without an error.",
             Some(self.reload.timestamp_seconds),
         )?;
+        page.gauges(
+            "nflog_exporter_confinement",
+            "Whether a layer that confines this program is in force: 1 or 0.",
+            self.confinement
+                .iter()
+                .map(|(layer, in_force)| ([("layer", *layer)], u64::from(*in_force))),
+        )?;
         let build = [("version", self.build.version), ("revision", self.build.revision)];
         page.gauges(
             "nflog_exporter_build_info",

@@ -20,6 +20,8 @@ pub struct Scrape {
     pub databases: Vec<DatabaseStatus>,
     /// How the configuration was last loaded.
     pub reload: ReloadStatus,
+    /// The layers by which the program is confined, and whether each is in force; none for a replay.
+    pub confinement: Vec<(&'static str, bool)>,
     /// What this program is.
     pub build: Build,
     /// What this program uses.

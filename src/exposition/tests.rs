@@ -113,6 +113,7 @@ fn scrape(prefix: &str, database: &str) -> Scrape {
             reloads_failed: 1,
         }],
         reload: ReloadStatus { successful: true, timestamp_seconds: 1_780_000_000.5 },
+        confinement: vec![("landlock", false), ("user", true)],
         build: Build { version: "0.1.0", revision: "0123abc" },
         vitals: Vitals {
             cpu_seconds: Some(1.25),

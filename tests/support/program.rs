@@ -6,7 +6,8 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -136,6 +137,11 @@ impl<'n> Exporter<'n> {
         assert_eq!(status, 200);
         body
     }
+}
+
+/// Makes a folder one in which the exporter can write, too, once it is no longer root.
+pub fn open_to_all(folder: &Path) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
 }
 
 /// The samples of one metric in a metrics text.

@@ -1,9 +1,13 @@
 //! A proxy between the exporter and a database's socket, which cuts connections at commits.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::Shutdown,
-    os::unix::net::{UnixListener, UnixStream},
+    os::unix::{
+        fs::PermissionsExt as _,
+        net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -33,6 +37,8 @@ impl Proxy {
     /// Listens on a socket of its own in front of the server's; cuts nothing yet.
     pub fn start(listen: &Path, server: &Path) -> Self {
         let listener = UnixListener::bind(listen).unwrap();
+        // Everybody may connect, as to a server's.
+        fs::set_permissions(listen, fs::Permissions::from_mode(0o777)).unwrap();
         let state = Arc::new(State {
             server: server.into(),
             cutting: AtomicBool::new(false),

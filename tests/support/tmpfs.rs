@@ -12,7 +12,7 @@ impl Tmpfs {
     pub fn mount(size: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         run(Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "spool-test"])
+            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=0755"), "spool-test"])
             .arg(folder.path()));
         Self { folder }
     }

@@ -1,0 +1,32 @@
+//! Capabilities: none is kept, and none can come back.
+
+use std::io;
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities,
+};
+
+/// Takes every capability out of the set that a program started later could get, where this thread may
+/// (`CAP_SETPCAP`, so: as root). Where it may not, `no_new_privs` comes to the same.
+pub(super) fn shrink_bounds() -> io::Result<()> {
+    let held = rustix::thread::capabilities(None)?;
+    if !held.effective.contains(CapabilitySet::SETPCAP) {
+        return Ok(());
+    }
+    for capability in CapabilitySet::all() {
+        // A kernel older than the list does not know the last ones.
+        if capability_is_in_bounding_set(capability).unwrap_or(false) {
+            remove_capability_from_bounding_set(capability)?;
+        }
+    }
+    Ok(())
+}
+
+/// Empties all other sets.
+pub(super) fn clear() -> io::Result<()> {
+    clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    Ok(())
+}

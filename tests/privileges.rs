@@ -1,0 +1,264 @@
+//! The running exporter without its rights, in a namespace with real packets and a real database.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{cell::Cell, collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path};
+
+use nix::sys::signal::Signal;
+use support::{
+    Wire, frame,
+    mariadb::MariaDb,
+    program::{EXPORTER, Exporter, Program, open_to_all, samples, sum, wait_for, whole},
+};
+
+const RULES: &str = "
+    table inet t {
+        chain in {
+            type filter hook prerouting priority -100;
+            iifname wan0 tcp dport 22 log prefix \"ssh\" group 1 drop
+        }
+    }
+";
+
+/// A field of every thread's `/proc/PID/task/TID/status`.
+fn of_each_thread(pid: u32, field: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let values = tasks.filter_map(|task| {
+        // A thread may end while we look.
+        let status = fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        Some(line.split_once(':').unwrap().1.trim().to_owned())
+    });
+    values.collect()
+}
+
+/// Every thread is held: as this user, without a capability, under filters.
+fn assert_confined(pid: u32, user: u32, group: u32) {
+    let four = |number: u32| [number; 4].map(|number| number.to_string()).join("\t");
+    let none = "0000000000000000";
+    let expected = [
+        ("Uid:", four(user)),
+        ("Gid:", four(group)),
+        ("Groups:", group.to_string()),
+        ("CapInh:", none.into()),
+        ("CapPrm:", none.into()),
+        ("CapEff:", none.into()),
+        ("CapBnd:", none.into()),
+        ("CapAmb:", none.into()),
+        ("NoNewPrivs:", "1".into()),
+        ("Seccomp:", "2".into()),
+    ];
+    for (field, expected) in expected {
+        let values = of_each_thread(pid, field);
+        assert!(values.len() >= 4, "{values:?}");
+        assert!(values.iter().all(|value| *value == expected), "{field} {values:?}");
+    }
+}
+
+/// A process of the program itself, behind `ip netns exec` and whatever else starts it.
+fn pid_of(program: &Program) -> u32 {
+    let own = |pid: u32| {
+        fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|name| name.trim() == "nflog_exporter")
+    };
+    wait_for("the program's process", || {
+        let mut pids = vec![program.pid()];
+        while let Some(pid) = pids.pop() {
+            if own(pid) {
+                return Some(pid);
+            }
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+            pids.extend(children.split_whitespace().map(|child| child.parse::<u32>().unwrap()));
+        }
+        None
+    })
+}
+
+fn layers(exporter: &Exporter) -> BTreeMap<String, u64> {
+    let samples = samples(&exporter.scrape(), "nflog_exporter_confinement");
+    samples.into_iter().map(|(labels, value)| (labels["layer"].clone(), whole(value))).collect()
+}
+
+fn reloads(exporter: &Exporter, result: &str) -> u64 {
+    let samples = samples(&exporter.scrape(), "nflog_exporter_geoip_reloads_total");
+    let chosen = samples.iter().filter(|(labels, _)| labels["result"] == result);
+    whole(chosen.map(|(_, value)| value).sum())
+}
+
+#[test]
+fn without_its_rights_everything_goes_on() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let database = MariaDb::start();
+    database.query("mysql", "CREATE DATABASE log");
+    let folder = tempfile::tempdir().unwrap();
+    let geoip = folder.path().join("geoip.mmdb");
+    let data = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/geoip").join(name);
+    fs::copy(data("GeoLite2-ASN-Test.mmdb"), &geoip).unwrap();
+    let spool = folder.path().join("spool");
+    let config = |series: u32| {
+        format!(
+            "[geoip]\ndatabases = ['{}']\n[mirror]\nurl = 'mysql://root@localhost/log?socket={}'\n\
+             [mirror.spool]\ndirectory = '{}'\n[[family]]\nname = 'traffic'\nmax_series = {series}\n",
+            geoip.display(),
+            database.socket().display(),
+            spool.display(),
+        )
+    };
+    let exporter = Exporter::start(&wire.host, &config(1000), &["--rules.install"]);
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let (user, group) = (nobody.uid.as_raw(), nobody.gid.as_raw());
+    let pid = pid_of(&exporter.program);
+    assert_confined(pid, user, group);
+    let all = ["capabilities", "landlock", "no_new_privs", "seccomp", "user"];
+    assert_eq!(layers(&exporter), all.map(|layer| (layer.to_owned(), 1)).into());
+    assert_eq!(fs::metadata(&spool).unwrap().uid(), user);
+
+    // Packets flow, and are rows.
+    let sent = Cell::new(0);
+    let go_out = |first: u16| {
+        let frames = (first..first + 100).map(|port| frame::syn([133, 11, 0, 7], port, 22));
+        sent.set(sent.get() + wire.send(frames));
+    };
+    let flow = || {
+        go_out(1000);
+        wait_for("packets as rows", || {
+            let text = exporter.scrape();
+            // The rule and the table of the exporter's own both log them.
+            let received = sum(&text, "nflog_exporter_received_packets_total");
+            let written = sum(&text, "nflog_exporter_mirror_written_rows_total");
+            (received >= 2 * sent.get() && written == received).then_some(())
+        });
+    };
+    flow();
+
+    // A GeoIP file is replaced.
+    let newer = folder.path().join("newer.mmdb");
+    fs::copy(data("GeoIP2-City-Test.mmdb"), &newer).unwrap();
+    fs::rename(&newer, &geoip).unwrap();
+    wait_for("the newer database", || (reloads(&exporter, "success") == 1).then_some(()));
+
+    // The database dies and comes back; rows wait on the disk.
+    database.kill_9();
+    go_out(2000);
+    wait_for("rows in the spool", || {
+        (sum(&exporter.scrape(), "nflog_exporter_mirror_spooled_rows") >= 200).then_some(())
+    });
+    database.restart();
+    flow();
+
+    // SIGHUP takes the new configuration, which was replaced as editors do.
+    let file = exporter.folder.path().join("config.toml");
+    fs::write(exporter.folder.path().join("new"), config(500)).unwrap();
+    fs::rename(exporter.folder.path().join("new"), &file).unwrap();
+    exporter.program.signal(Signal::SIGHUP);
+    wait_for("the new limit", || {
+        let text = exporter.scrape();
+        let limit = samples(&text, "nflog_exporter_series_limit")
+            .into_iter()
+            .find(|(labels, _)| labels["family"] == "traffic");
+        (whole(limit?.1) == 500).then_some(())
+    });
+    flow();
+    assert_confined(pid, user, group);
+
+    let mut exporter = exporter;
+    exporter.program.signal(Signal::SIGTERM);
+    assert_eq!(exporter.program.wait().code(), Some(0));
+    assert!(!wire.host.exec("nft", &["list", "tables"]).contains("nflog_exporter"));
+    let log = exporter.program.log();
+    assert!(!log.contains("level=error"), "{log}");
+}
+
+#[test]
+fn a_named_user_and_group_and_no_sandbox() {
+    let wire = Wire::new();
+    let config = "[privileges]\nuser = 'daemon'\ngroup = 'mail'\nsandbox = false\n";
+    let exporter = Exporter::start(&wire.host, config, &[]);
+    let pid = pid_of(&exporter.program);
+    let daemon = nix::unistd::User::from_name("daemon").unwrap().unwrap().uid.to_string();
+    for user in of_each_thread(pid, "Uid:") {
+        assert!(user.split_whitespace().all(|id| id == daemon), "{user}");
+    }
+    let layers = layers(&exporter);
+    assert_eq!((layers["user"], layers["landlock"], layers["seccomp"]), (1, 0, 0));
+    assert_eq!(layers["capabilities"], 1);
+}
+
+/// As under systemd with `AmbientCapabilities=`: never root, and nothing is left of what was given.
+#[test]
+fn started_by_another_user_with_one_capability() {
+    let wire = Wire::new();
+    let folder = tempfile::tempdir().unwrap();
+    open_to_all(folder.path());
+    let mut command = wire.host.command("setpriv");
+    command
+        .args(["--reuid=daemon", "--regid=daemon", "--clear-groups"])
+        .args(["--inh-caps=+net_admin", "--ambient-caps=+net_admin"])
+        .arg(EXPORTER)
+        .arg("--rules.install");
+    let program = Program::start(&mut command, folder.path().join("log"));
+    wait_for("the exporter to be ready", || {
+        support::program::get(&wire.host, 10239, "/-/ready").filter(|(status, _)| *status == 200)
+    });
+    let pid = pid_of(&program);
+    for field in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        let values = of_each_thread(pid, field);
+        assert!(values.iter().all(|value| value == "0000000000000000"), "{field} {values:?}");
+    }
+    assert!(of_each_thread(pid, "NoNewPrivs:").iter().all(|value| value == "1"));
+    wire.send([frame::syn([133, 11, 0, 7], 1000, 22)]);
+    wait_for("the packet", || {
+        let (_, text) = support::program::get(&wire.host, 10239, "/metrics")?;
+        (sum(&text, "nflog_exporter_received_packets_total") > 0).then_some(())
+    });
+}
+
+#[test]
+fn what_is_wrong_with_a_user_is_said() {
+    let wire = Wire::new();
+    let run = |user: &str, become_user: &[&str]| {
+        let mut command = match become_user {
+            [] => wire.host.command(EXPORTER),
+            [first, rest @ ..] => {
+                let mut command = wire.host.command(first);
+                command.args(rest).arg(EXPORTER);
+                command
+            }
+        };
+        let output = command.args(["--privileges.user", user]).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let unknown = run("nobody-at-all", &[]);
+    assert!(unknown.contains("privileges.user = \"nobody-at-all\""), "{unknown}");
+    let daemon = ["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups"];
+    let with = [&daemon[..], &["--inh-caps=+net_admin", "--ambient-caps=+net_admin"]].concat();
+    let other = run("mail", &with);
+    assert!(other.contains("cannot become another"), "{other}");
+}
+
+/// A folder that others may write to, or that has other things in it, is not given away.
+#[test]
+fn only_a_folder_of_its_own_is_handed_over() {
+    let wire = Wire::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, full) = (folder.path().join("shared"), folder.path().join("full"));
+    fs::create_dir(&shared).unwrap();
+    open_to_all(&shared);
+    fs::write(shared.join("secret"), "").unwrap();
+    fs::create_dir_all(full.join("beneath")).unwrap();
+    for spool in [&shared, &full] {
+        let config = format!(
+            "[mirror]\nurl = 'sqlite:{}'\n[mirror.spool]\ndirectory = '{}'\n",
+            folder.path().join("new/rows.db").display(),
+            spool.display()
+        );
+        let _exporter = Exporter::start(&wire.host, &config, &[]);
+        assert_eq!(fs::metadata(spool).unwrap().uid(), 0);
+    }
+    assert_eq!(fs::metadata(shared.join("secret")).unwrap().uid(), 0);
+    // One that it made is its own.
+    assert_ne!(fs::metadata(folder.path().join("new")).unwrap().uid(), 0);
+}
