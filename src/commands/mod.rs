@@ -145,7 +145,8 @@ impl Signals {
 /// Says where to look.
 fn announce(config: &Config, addresses: &[SocketAddr]) {
     for address in addresses {
-        tracing::info!(url = %format!("http://{address}{}", config.web.telemetry_path), "serving");
+        let metrics = format!("http://{address}{}", config.web.telemetry_path);
+        tracing::info!(page = %format!("http://{address}/"), metrics, "serving");
     }
 }
 

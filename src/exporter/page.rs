@@ -13,6 +13,7 @@ use crate::{
     },
     geoip::{CountryId, GeoIp},
     http::{Client, MetricsPage, Rendered},
+    logging,
     mirror::{Figures, Queue, account::Dropped, select::Filtered},
     pipeline::{Clock, Route, SharedAggregate},
     privileges::{Confinement, Layer},
@@ -88,6 +89,7 @@ impl ScrapePage {
             databases: self.geoip.status().into_iter().map(database_status).collect(),
             reload: self.status.get(),
             confinement: self.confinement.as_ref().map(layers).unwrap_or_default(),
+            log_lines_left_out: logging::left_out(),
             build: Build { version: cli::VERSION, revision: cli::REVISION.unwrap_or("unknown") },
             vitals: vitals::read(),
         };

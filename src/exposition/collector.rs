@@ -287,6 +287,11 @@ impl Scrape {
                 .iter()
                 .map(|(layer, in_force)| ([("layer", *layer)], u64::from(*in_force))),
         )?;
+        page.counter(
+            "nflog_exporter_log_lines_left_out",
+            "Log lines that came too often and were not written.",
+            Some(self.log_lines_left_out),
+        )?;
         let build = [("version", self.build.version), ("revision", self.build.revision)];
         page.gauges(
             "nflog_exporter_build_info",

@@ -1,9 +1,15 @@
 //! The program's own log: one line an entry on standard error, logfmt or JSON.
 
+mod often;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use crate::config::{LogFormat, LogLevel};
+
+use self::often::Often;
+
+pub use self::often::left_out;
 
 /// Changes the level of a running log.
 #[derive(Clone, Debug)]
@@ -26,12 +32,14 @@ pub fn start(level: LogLevel, format: LogFormat) -> LevelHandle {
             .with_target(false)
             .layer()
             .with_writer(std::io::stderr)
+            .with_filter(Often::default())
             .boxed(),
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_target(false)
             .with_writer(std::io::stderr)
+            .with_filter(Often::default())
             .boxed(),
     };
     tracing_subscriber::registry().with(level).with(lines).init();
