@@ -2,6 +2,7 @@
 
 mod conceal;
 mod confine;
+mod packaged;
 mod replay;
 mod run;
 
@@ -39,6 +40,8 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             run::run(cli.flags.clone(), cli.flags.load()?)
         }
         Command::Replay(replay) => replay::replay(&replay, cli.flags.clone(), cli.flags.load()?),
+        Command::Completions { shell } => print(&packaged::completions(shell)),
+        Command::Man => print(&packaged::manual().context("write the page of the manual")?),
         Command::Schema(schema) => print(ddl(schema.database)),
         Command::Config(command) => {
             let config = cli.flags.load()?;
