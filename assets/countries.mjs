@@ -6,59 +6,15 @@
 // States without Alaska), or, where that lies outside, the middle of the widest stretch of the
 // polygon on the centroid's parallel.
 
-import { readFileSync } from "node:fs";
+import { join, measure, polygonsOf, readTable, readTopology } from "./atlas.mjs";
 
 const [topologyPath, tablePath] = process.argv.slice(2);
-const topology = JSON.parse(readFileSync(topologyPath, "utf8"));
-const { scale, translate } = topology.transform;
+const { geometries, arcs } = readTopology(topologyPath);
 const RADIANS = Math.PI / 180;
 
-/** Arcs of the topology as absolute [longitude, latitude]. */
-const arcs = topology.arcs.map((arc) => {
-  let x = 0;
-  let y = 0;
-  return arc.map(([dx, dy]) => {
-    x += dx;
-    y += dy;
-    return [x * scale[0] + translate[0], y * scale[1] + translate[1]];
-  });
-});
-
-/** Joins the arcs of a ring; a negative index is its complement, reversed. */
+/** A ring on an equal-area plane: x longitude, y sine of latitude. */
 function ring(indices) {
-  const points = indices.flatMap((index, position) => {
-    const arc = index < 0 ? [...arcs[~index]].reverse() : arcs[index];
-    return position === 0 ? arc : arc.slice(1);
-  });
-  // Unwrap at the antimeridian, then project to an equal-area plane (x longitude, y sine of latitude).
-  let turn = 0;
-  return points.map(([longitude, latitude], index) => {
-    if (index > 0) {
-      const step = longitude - points[index - 1][0];
-      if (step > 180) turn -= 360;
-      if (step < -180) turn += 360;
-    }
-    return [longitude + turn, Math.sin(latitude * RADIANS)];
-  });
-}
-
-/** Signed area and centroid of a closed ring. */
-function measure(points) {
-  const [originX, originY] = points[0];
-  let area = 0;
-  let cx = 0;
-  let cy = 0;
-  for (let i = 1; i < points.length; i += 1) {
-    const ax = points[i - 1][0] - originX;
-    const ay = points[i - 1][1] - originY;
-    const bx = points[i][0] - originX;
-    const by = points[i][1] - originY;
-    const cross = ax * by - bx * ay;
-    area += cross / 2;
-    cx += ((ax + bx) * cross) / 6;
-    cy += ((ay + by) * cross) / 6;
-  }
-  return { area: Math.abs(area), x: originX + cx / area, y: originY + cy / area };
+  return join(arcs, indices).map(([longitude, latitude]) => [longitude, Math.sin(latitude * RADIANS)]);
 }
 
 /** Where the rings of a polygon cross the parallel y, from west to east. */
@@ -75,7 +31,7 @@ function crossings(rings, y) {
 }
 
 /** The representative point of a polygon, [latitude, longitude]. */
-function pointIn({ rings, x, y }) {
+function pointIn({ rings, centre: [x, y] }) {
   const found = crossings(rings, y);
   let best = [x, x];
   for (let i = 0; i + 1 < found.length; i += 2) {
@@ -92,19 +48,15 @@ function pointIn({ rings, x, y }) {
 
 /** Largest polygon by ISO number; a number may stand at several geometries. */
 const largest = new Map();
-for (const geometry of topology.objects.countries.geometries) {
-  const polygons = geometry.type === "Polygon" ? [geometry.arcs] : geometry.arcs;
-  for (const polygon of polygons) {
+for (const geometry of geometries) {
+  for (const polygon of polygonsOf(geometry)) {
     const rings = polygon.map(ring);
     const candidate = { rings, ...measure(rings[0]) };
     if (!(largest.get(geometry.id)?.area >= candidate.area)) largest.set(geometry.id, candidate);
   }
 }
 
-const rows = readFileSync(tablePath, "utf8")
-  .split("\n")
-  .filter((line) => line !== "" && !line.startsWith("#"))
-  .map((line) => line.split("\t"))
+const rows = readTable(tablePath)
   .map(([code, iso3, number, continent, name, latitude, longitude]) => {
     const polygon = largest.get(number);
     if (latitude === undefined && polygon === undefined) {

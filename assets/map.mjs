@@ -6,11 +6,10 @@
 // 1000 units wide, without Antarctica. page.js places cities with the same formula. One path a
 // country; countries too small to be seen shaded have a circle, and so have those without an outline.
 
-import { readFileSync } from "node:fs";
+import { join, measure, polygonsOf, readTable, readTopology, unwrap } from "./atlas.mjs";
 
 const [topologyPath, tablePath] = process.argv.slice(2);
-const topology = JSON.parse(readFileSync(topologyPath, "utf8"));
-const { scale, translate } = topology.transform;
+const topology = readTopology(topologyPath);
 
 const RADIANS = Math.PI / 180;
 const WIDTH = 1000;
@@ -46,19 +45,6 @@ function project([longitude, latitude]) {
   return [WIDTH / 2 + x * UNIT, (TOP - y) * UNIT];
 }
 
-/** Turns later points by whole circles, so that no step is longer than half of one. */
-function unwrap(points) {
-  let turn = 0;
-  return points.map(([longitude, latitude], index) => {
-    if (index > 0) {
-      const step = longitude - points[index - 1][0];
-      if (step > 180) turn -= 360;
-      if (step < -180) turn += 360;
-    }
-    return [longitude + turn, latitude];
-  });
-}
-
 function distanceToLine([px, py], [ax, ay], [bx, by]) {
   const [dx, dy] = [bx - ax, by - ay];
   const length = dx * dx + dy * dy;
@@ -85,43 +71,16 @@ function keep(points) {
 }
 
 /** Arcs as [longitude, latitude], simplified once, so that neighbours share their border. */
-const arcs = topology.arcs.map((arc) => {
-  let [x, y] = [0, 0];
-  const points = arc.map(([dx, dy]) => {
-    x += dx;
-    y += dy;
-    return [x * scale[0] + translate[0], y * scale[1] + translate[1]];
-  });
-  return keep(unwrap(points).map(project)).map((index) => points[index]);
-});
+const arcs = topology.arcs.map((points) =>
+  keep(unwrap(points).map(project)).map((index) => points[index]),
+);
 
-/** A closed ring in units: its arcs joined, a negative index being the complement, reversed. */
+/** A closed ring in units. */
 function ring(indices) {
-  const points = unwrap(
-    indices.flatMap((index, position) => {
-      const arc = index < 0 ? [...arcs[~index]].reverse() : arcs[index];
-      return position === 0 ? arc : arc.slice(1);
-    }),
-  );
+  const points = join(arcs, indices);
   const middle = points.reduce((sum, [longitude]) => sum + longitude, 0) / points.length;
   const turn = -360 * Math.round((middle - MERIDIAN) / 360);
   return points.map(([longitude, latitude]) => project([longitude + turn, latitude]));
-}
-
-/** Area and centroid of a closed ring. */
-function measure(points) {
-  const [originX, originY] = points[0];
-  let [area, cx, cy] = [0, 0, 0];
-  for (let i = 1; i < points.length; i += 1) {
-    const [ax, ay] = [points[i - 1][0] - originX, points[i - 1][1] - originY];
-    const [bx, by] = [points[i][0] - originX, points[i][1] - originY];
-    const cross = ax * by - bx * ay;
-    area += cross / 2;
-    cx += ((ax + bx) * cross) / 6;
-    cy += ((ay + by) * cross) / 6;
-  }
-  const centre = area === 0 ? [originX, originY] : [originX + cx / area, originY + cy / area];
-  return { area: Math.abs(area), centre };
 }
 
 function contains(points, [x, y]) {
@@ -154,19 +113,15 @@ function pathOf(rings) {
   return text;
 }
 
-const table = readFileSync(tablePath, "utf8")
-  .split("\n")
-  .filter((line) => line !== "" && !line.startsWith("#"))
-  .map((line) => line.split("\t"));
+const table = readTable(tablePath);
 const codeOf = new Map(table.map(([code, , number]) => [number, code]));
 
 /** Pieces by country code; those without one under "". */
 const pieces = new Map();
-for (const geometry of topology.objects.countries.geometries) {
+for (const geometry of topology.geometries) {
   const code = codeOf.get(geometry.id) ?? BY_NAME[geometry.properties.name] ?? "";
   if (code === "AQ") continue;
-  const polygons = geometry.type === "Polygon" ? [geometry.arcs] : geometry.arcs;
-  for (const polygon of polygons) {
+  for (const polygon of polygonsOf(geometry)) {
     const rings = polygon.map(ring);
     const piece = { rings, ...measure(rings[0]) };
     if (!pieces.has(code)) pieces.set(code, []);
