@@ -3,8 +3,6 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
-    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -13,7 +11,7 @@ use serde_json::Value;
 
 mod support;
 
-use support::program::{EXPORTER, PATIENCE, wait_for};
+use support::program::{EXPORTER, get_from, wait_for};
 
 const CITIES: &str = "tests/data/geoip/GeoIP2-City-Test.mmdb";
 const LONDON: [u8; 4] = [81, 2, 69, 142];
@@ -68,13 +66,7 @@ impl Replay {
 
     /// Status and body.
     fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        get_from(self.address.parse().unwrap(), path).unwrap()
     }
 
     /// What both ways of writing say, which must be the same: country, degrees east and north and

@@ -84,30 +84,23 @@ impl Sources {
         prefix
     }
 
-    /// The estimates, in the order of the prefixes' ids.
+    /// The estimate over all prefixes, where a source of several counts once; and that of each, in the
+    /// order of the prefixes' ids.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the table is as long as a prefix's number can get"
     )]
-    pub fn estimates(&self) -> Vec<(NameId, f64)> {
-        self.windows
-            .iter()
-            .enumerate()
-            .filter_map(|(index, window)| {
-                Some((NameId::from_index(index as u16), window.as_ref()?.estimate().round()))
-            })
-            .collect()
-    }
-
-    /// The estimate over all prefixes: a source of several counts once.
-    #[must_use]
-    pub fn estimate(&self) -> f64 {
-        let mut merged = Registers::default();
-        for window in self.windows.iter().flatten() {
-            window.merge_into(&mut merged);
+    pub fn estimates(&self) -> (f64, Vec<(NameId, f64)>) {
+        let mut all = Registers::default();
+        let mut each = Vec::with_capacity(self.taken);
+        for (index, window) in self.windows.iter().enumerate() {
+            let Some(window) = window else { continue };
+            let merged = window.merged();
+            all.merge(&merged);
+            each.push((NameId::from_index(index as u16), merged.estimate().round()));
         }
-        merged.estimate().round()
+        (all.estimate().round(), each)
     }
 
     /// Packets whose source went to the estimate of `other`, as their prefix came after the cap.
@@ -162,6 +155,12 @@ impl Default for Registers {
 }
 
 impl Registers {
+    fn merge(&mut self, other: &Self) {
+        for (register, other) in self.0.iter_mut().zip(&other.0) {
+            *register = (*register).max(*other);
+        }
+    }
+
     fn estimate(&self) -> f64 {
         let mut ranks = [0_u32; TOP_RANK + 1];
         for rank in self.0 {
@@ -172,18 +171,12 @@ impl Registers {
 }
 
 impl Window {
-    fn merge_into(&self, merged: &mut Registers) {
-        for registers in self.minutes.iter().flatten() {
-            for (merged, register) in merged.0.iter_mut().zip(&registers.0) {
-                *merged = (*merged).max(*register);
-            }
-        }
-    }
-
-    fn estimate(&self) -> f64 {
+    fn merged(&self) -> Registers {
         let mut merged = Registers::default();
-        self.merge_into(&mut merged);
-        merged.estimate()
+        for registers in self.minutes.iter().flatten() {
+            merged.merge(registers);
+        }
+        merged
     }
 }
 
@@ -246,7 +239,7 @@ mod tests {
     }
 
     fn seen(sources: &Sources) -> f64 {
-        sources.estimates()[0].1
+        sources.estimates().1[0].1
     }
 
     /// Four standard errors, and never more than one off for a handful.
@@ -284,14 +277,14 @@ mod tests {
     #[test]
     fn a_source_of_two_prefixes_is_one_source() {
         let mut sources = Sources::new(0);
-        assert!(sources.estimate() < 0.5);
+        assert!(sources.estimates().0 < 0.5);
         for (prefix, addresses) in [(1, 0..2000), (2, 1000..3000)] {
             for address in addresses {
                 let address = Ipv4Addr::from_bits(address).into();
                 sources.record(NameId::from_index(prefix), address);
             }
         }
-        close(sources.estimate(), 3000);
+        close(sources.estimates().0, 3000);
     }
 
     #[test]
@@ -300,8 +293,8 @@ mod tests {
         for index in 1..1000 {
             sources.record(NameId::from_index(index), Ipv4Addr::LOCALHOST.into());
         }
-        assert_eq!(sources.estimates().len(), MAX_PREFIXES);
+        assert_eq!(sources.estimates().1.len(), MAX_PREFIXES);
         assert_eq!(sources.folded_packets(), 999 - (MAX_PREFIXES as u64 - 1));
-        assert!(sources.estimates().iter().any(|(prefix, _)| *prefix == NameId::OTHER));
+        assert!(sources.estimates().1.iter().any(|(prefix, _)| *prefix == NameId::OTHER));
     }
 }

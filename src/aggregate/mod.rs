@@ -137,7 +137,7 @@ impl Aggregate {
     /// Estimated distinct source addresses of the last 10 minutes: of all packets, and by prefix.
     pub fn source_addresses(&mut self, now: Duration) -> (f64, Vec<(NameId, f64)>) {
         self.advance(now);
-        (self.sources.estimate(), self.sources.estimates())
+        self.sources.estimates()
     }
 
     /// Everything as it stands, for one scrape.
@@ -145,7 +145,7 @@ impl Aggregate {
         self.advance(now);
         self.generation += 1;
         let generation = self.generation;
-        let source_addresses = self.sources.estimates();
+        let (_, source_addresses) = self.sources.estimates();
         let scans = self.scans.figures(source_addresses.iter().map(|&(prefix, _)| prefix));
         Snapshot {
             generation,

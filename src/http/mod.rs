@@ -5,6 +5,7 @@
 //! the module `receipt`.
 
 mod body;
+mod gzip;
 mod health;
 mod markers;
 mod negotiate;

@@ -1,14 +1,14 @@
 //! The built-in page: its files, which are part of the program, and how browsers may keep them.
 
-use std::{io::Write as _, sync::LazyLock};
+use std::sync::LazyLock;
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::Compression;
 use hyper::{
     body::Bytes,
     header::{HeaderMap, IF_NONE_MATCH},
 };
 
-use super::{Site, negotiate};
+use super::{Site, gzip::compress, negotiate};
 
 /// What the page may load: its own files, and the empty icon; and nobody may frame it.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
@@ -65,13 +65,6 @@ fn index(site: &Site) -> String {
     // Without the dot, a path such as `/a:b` would become a scheme.
     let metrics = format!(".{}", site.telemetry_path);
     INDEX.replace("{version}", &escape(site.version)).replace("{telemetry_path}", &escape(&metrics))
-}
-
-fn compress(text: &str, level: Compression) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 3), level);
-    // A vector takes every byte.
-    let written = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
-    written.unwrap_or_default()
 }
 
 /// Text for an element or a quoted attribute.

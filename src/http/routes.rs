@@ -1,8 +1,8 @@
 //! The routes: request to answer.
 
-use std::{convert::Infallible, fmt::Display, io::Write as _};
+use std::{convert::Infallible, fmt::Display};
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::Compression;
 use hyper::{
     Method, Request, Response, StatusCode,
     header::{
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use super::{
     LatestPage, Markers, Site,
     body::PageBody,
+    gzip::compress,
     markers, negotiate, page,
     receipt::{Counter, Receipt},
     serve::Server,
@@ -76,8 +77,8 @@ async fn metrics<B>(server: &Server, counter: Counter, request: &Request<B>) -> 
     let metrics = server.site.metrics.clone();
     let rendered = render(server, move || {
         let page = metrics.render(format);
-        let body = if gzip { compress(&page.body)? } else { page.body.into_bytes() };
-        Ok((body, Receipt { metrics, generation: page.generation, client }))
+        let body = encode(page.body, gzip);
+        (body, Receipt { metrics, generation: page.generation, client })
     });
     let (body, receipt) = match rendered.await {
         Ok(rendered) => rendered,
@@ -125,11 +126,7 @@ async fn fresh<B, E: Display + Send + 'static>(
 ) -> Answer {
     let gzip = negotiate::gzip(request.headers());
     let latest = server.site.latest.clone();
-    let rendered = render(server, move || match work(&*latest) {
-        Err(bad) => Ok(Err(bad)),
-        Ok(page) if gzip => compress(&page).map(Ok),
-        Ok(page) => Ok(Ok(page.into_bytes())),
-    });
+    let rendered = render(server, move || work(&*latest).map(|page| encode(page, gzip)));
     let body = match rendered.await {
         Ok(Ok(body)) => body,
         Ok(Err(bad)) => return text(StatusCode::BAD_REQUEST, &bad.to_string()),
@@ -149,7 +146,7 @@ async fn fresh<B, E: Display + Send + 'static>(
 /// Does work that may take a while on a thread for it, a few at a time.
 async fn render<T: Send + 'static>(
     server: &Server,
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Answer> {
     // Nobody closes the semaphore.
     let Ok(permit) = server.renders.clone().acquire_owned().await else {
@@ -161,22 +158,19 @@ async fn render<T: Send + 'static>(
         work()
     });
     match rendered.await {
-        Ok(Ok(rendered)) => Ok(rendered),
-        Ok(Err(error)) => Err(broken(&error)),
+        Ok(rendered) => Ok(rendered),
         Err(error) => Err(broken(&error)),
     }
+}
+
+/// A page as it goes out.
+fn encode(page: String, gzip: bool) -> Vec<u8> {
+    if gzip { compress(&page, Compression::fast()) } else { page.into_bytes() }
 }
 
 fn broken(error: &dyn std::error::Error) -> Answer {
     tracing::error!(%error, "rendering a page failed; this is a bug");
     text(StatusCode::INTERNAL_SERVER_ERROR, "rendering the page failed; the log says why")
-}
-
-fn compress(text: &str) -> std::io::Result<Vec<u8>> {
-    // Metrics text shrinks to a tenth and less.
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-    encoder.write_all(text.as_bytes())?;
-    encoder.finish()
 }
 
 /// Passes the request on and waits for its outcome; one that comes while another waits is refused.

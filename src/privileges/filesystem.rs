@@ -1,11 +1,6 @@
 //! Landlock: the files and ports that the program can still reach (landlock(7)).
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs::File, io, path::Path, sync::Arc};
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, NetPort,
@@ -31,59 +26,51 @@ const DNS_PORT: u16 = 53;
 
 /// Restricts this thread. Returns what must stay open for the rules to hold.
 pub(super) fn confine(needs: &Needs) -> Result<Vec<Arc<File>>, String> {
-    let rules = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(KNOWN))
-        .and_then(|rules| rules.handle_access(AccessNet::from_all(KNOWN)))
-        .and_then(|rules| rules.scope(Scope::Signal))
-        .and_then(Ruleset::create)
-        .map_err(|error| error.to_string())?;
-    let names: &[&str] = if needs.names { &NAMES } else { &[] };
-    let read = needs.read.iter().map(PathBuf::as_path).chain(names.iter().map(Path::new));
-    let dns = needs.names.then_some(DNS_PORT);
-    let mut pinned = Vec::new();
-    let rules = allow(rules, read, AccessFs::from_read(KNOWN) & !AccessFs::Execute)
-        .and_then(|rules| {
-            let write = needs.write.iter().map(PathBuf::as_path);
-            allow(rules, write, AccessFs::from_all(KNOWN) & !AccessFs::Execute)
-        })
-        .and_then(|rules| {
-            PROCESS.iter().try_fold(rules, |rules, path| match File::open(path) {
-                Ok(file) => {
-                    let file = Arc::new(file);
-                    pinned.push(Arc::clone(&file));
-                    let access = AccessFs::ReadFile | AccessFs::ReadDir;
-                    let access =
-                        if *path == PROCESS[1] { AccessFs::ReadFile.into() } else { access };
-                    rules.add_rule(PathBeneath::new(&*file, access))
-                }
-                // No /proc: no metrics of the process.
-                Err(_) => Ok(rules),
-            })
-        })
-        .and_then(|rules| {
-            needs.connect.iter().copied().chain(dns).try_fold(rules, |rules, port| {
-                rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))
-            })
-        })
-        .map_err(|error| error.to_string())?;
-    let status = rules.restrict_self().map_err(|error| error.to_string())?;
-    match status.ruleset {
+    // No /proc: no metrics of the process.
+    let process: Vec<_> =
+        PROCESS.iter().filter_map(|path| File::open(path).ok()).map(Arc::new).collect();
+    match restrict(needs, &process).map_err(|error| error.to_string())? {
         RulesetStatus::NotEnforced => Err("this kernel has no Landlock, or not switched on".into()),
-        RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(pinned),
+        RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(process),
     }
 }
 
+fn restrict(needs: &Needs, process: &[Arc<File>]) -> Result<RulesetStatus, RulesetError> {
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(KNOWN))?
+        .handle_access(AccessNet::from_all(KNOWN))?
+        .scope(Scope::Signal)?
+        .create()?;
+    let reading = AccessFs::ReadFile | AccessFs::ReadDir;
+    rules = allow(rules, &needs.read, reading)?;
+    rules = allow(rules, &needs.write, AccessFs::from_all(KNOWN) & !AccessFs::Execute)?;
+    for file in process {
+        // Of a file that is no folder, the crate leaves out what is for folders.
+        rules = rules.add_rule(PathBeneath::new(&**file, reading))?;
+    }
+    if needs.names {
+        rules = allow(rules, NAMES, reading)?;
+        rules = rules.add_rule(NetPort::new(DNS_PORT, AccessNet::ConnectTcp))?;
+    }
+    for port in &needs.connect {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+    }
+    Ok(rules.restrict_self()?.ruleset)
+}
+
 /// Lets through what lies beneath these folders; one that is not there needs no rule.
-fn allow<'p>(
-    rules: RulesetCreated,
-    mut folders: impl Iterator<Item = &'p Path>,
+fn allow<P: AsRef<Path>>(
+    mut rules: RulesetCreated,
+    folders: impl IntoIterator<Item = P>,
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, RulesetError> {
-    folders.try_fold(rules, |rules, folder| match open(folder) {
-        Ok(folder) => rules.add_rule(PathBeneath::new(folder, access)),
-        Err(_) => Ok(rules),
-    })
+    for folder in folders {
+        if let Ok(folder) = open(folder.as_ref()) {
+            rules = rules.add_rule(PathBeneath::new(folder, access))?;
+        }
+    }
+    Ok(rules)
 }
 
 /// A handle on a folder, which takes no right to read it.

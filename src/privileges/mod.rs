@@ -102,8 +102,8 @@ impl Confinement {
 
 impl fmt::Display for Confinement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It always holds capabilities, so there is a name.
         let names: Vec<_> = self.in_force.iter().map(|layer| layer.name()).collect();
-        f.write_str(if names.is_empty() { "nothing" } else { "" })?;
         f.write_str(&names.join(" "))
     }
 }

@@ -165,6 +165,18 @@ impl<'n> Browser<'n> {
         sent.collect()
     }
 
+    /// Why requests never left the browser, since the requests were asked for last.
+    pub fn refusals(&self) -> Vec<String> {
+        let events = self.log("performance");
+        let refused = events.iter().filter_map(|entry| {
+            let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+            let event = &event["message"];
+            (event["method"] == "Network.loadingFailed")
+                .then(|| event["params"]["blockedReason"].as_str().map(str::to_owned))?
+        });
+        refused.collect()
+    }
+
     fn log(&self, kind: &str) -> Vec<Value> {
         let entries = self.issue("se/log", &json!({ "type": kind }));
         entries.as_array().unwrap().clone()

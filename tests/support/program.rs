@@ -177,18 +177,20 @@ fn sample(rest: &str) -> Option<(BTreeMap<String, String>, f64)> {
 
 /// A GET inside a namespace, over its loopback.
 pub fn get(namespace: &Namespace, port: u16, path: &str) -> Option<(u16, String)> {
-    namespace.run(|| {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        Some((status, if chunked { unchunked(body)? } else { body.to_owned() }))
-    })
+    namespace.run(|| get_from(SocketAddr::from(([127, 0, 0, 1], port)), path))
+}
+
+/// Status and body of a GET; `None` while nobody answers.
+pub fn get_from(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    Some((status, if chunked { unchunked(body)? } else { body.to_owned() }))
 }
 
 fn unchunked(mut body: &str) -> Option<String> {

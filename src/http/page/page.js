@@ -187,8 +187,8 @@ function showFilter() {
  */
 function full(timeline, view) {
   const { seconds, slices, running } = view.window;
-  const whole = timeline.slice(0, -1);
-  return running < SHORTEST ? whole : [...whole, (timeline.at(-1) * seconds) / slices / running];
+  const past = timeline.slice(0, -1);
+  return running < SHORTEST ? past : [...past, (timeline.at(-1) * seconds) / slices / running];
 }
 
 /** A line over `values` in a box of `width` by `height`, and the area below it. */
