@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     config::{Config, Flags},
+    http::Guard,
     mirror::{
         Target,
         target::{Place, Tls},
@@ -37,6 +38,7 @@ const AUTHORITY_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 pub(super) fn confine(
     flags: &Flags,
     config: &Config,
+    guard: &Guard,
     target: Option<&Target>,
 ) -> Result<Confinement, PrivilegesError> {
     let account = Account::choose(&config.privileges.user, &config.privileges.group)?;
@@ -44,13 +46,14 @@ pub(super) fn confine(
         hand_over(config, target, account)?;
     }
     let user = account.as_ref().map(ToString::to_string);
-    let sandbox = config.privileges.sandbox.then(|| needs(flags, config, target));
+    let read_again = read_again(flags, config, guard);
+    let sandbox = config.privileges.sandbox.then(|| needs(&read_again, config, target));
     let confinement = privileges::give_up(&Plan { account, sandbox })?;
     tracing::info!(user, in_force = %confinement, "gave up what is not needed");
     for (layer, why) in confinement.missing() {
         tracing::warn!(layer = layer.name(), why, "this host cannot confine the program further");
     }
-    warn_of_hidden_files(flags, config);
+    warn_of_hidden_files(&read_again);
     Ok(confinement)
 }
 
@@ -68,9 +71,9 @@ fn hand_over(config: &Config, target: &Target, account: &Account) -> Result<(), 
     }
 }
 
-fn needs(flags: &Flags, config: &Config, target: Option<&Target>) -> Needs {
+fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Needs {
     // A file that is replaced is another file: its folder is what stays.
-    let mut read: BTreeSet<PathBuf> = read_again(flags, config).flat_map(folders_of).collect();
+    let mut read: BTreeSet<PathBuf> = read_again.iter().flat_map(folders_of).collect();
     let mut needs = Needs::default();
     if let Some(target) = target {
         needs.write.push(config.mirror.spool.directory.clone());
@@ -100,16 +103,13 @@ fn needs(flags: &Flags, config: &Config, target: Option<&Target>) -> Needs {
 }
 
 /// The files that are read again while the program runs.
-fn read_again<'c>(flags: &'c Flags, config: &'c Config) -> impl Iterator<Item = &'c Path> {
+fn read_again(flags: &Flags, config: &Config, guard: &Guard) -> Vec<PathBuf> {
     let mirror = &config.mirror;
     let single =
         [flags.config_file.as_ref(), Some(&mirror.url_file), Some(&mirror.anonymize_key_file)];
-    single
-        .into_iter()
-        .flatten()
-        .chain(&config.geoip.databases)
-        .map(PathBuf::as_path)
-        .filter(|path| !path.as_os_str().is_empty())
+    let files = single.into_iter().flatten().chain(&config.geoip.databases);
+    let files = files.filter(|path| !path.as_os_str().is_empty()).cloned();
+    files.chain(guard.files()).collect()
 }
 
 /// The folder that a file stands in, and that to which its links lead.
@@ -127,8 +127,8 @@ fn folder_of(file: &Path) -> PathBuf {
 }
 
 /// Says now which files the next reload will not be able to read.
-fn warn_of_hidden_files(flags: &Flags, config: &Config) {
-    for file in read_again(flags, config) {
+fn warn_of_hidden_files(files: &[PathBuf]) {
+    for file in files {
         if File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
             tracing::warn!(
                 file = %file.display(),
@@ -149,7 +149,8 @@ mod tests {
     fn needs_of(toml: &str) -> Needs {
         let config = config::parse(toml, "f.toml").unwrap();
         let target = config.mirror_target().unwrap();
-        needs(&Flags::default(), &config, target.as_ref())
+        let files = read_again(&Flags::default(), &config, &Guard::default());
+        needs(&files, &config, target.as_ref())
     }
 
     #[test]

@@ -14,12 +14,14 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     cli::{Cli, Command},
-    config::{Config, ConfigError, ListenAddress},
+    config::{Config, ConfigError, ListenAddress, Web},
     geoip::{GeoIp, GeoIpError},
+    http::{Guard, WebConfigError},
     mirror::schema::ddl,
 };
 
@@ -47,6 +49,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             let config = cli.flags.load()?;
             // What the start would refuse, a check refuses too.
             GeoIp::open(&config.geoip.databases)?;
+            Guard::open(&config.web.config_file)?;
             print(&command.output(&config)?)
         }
     }
@@ -55,7 +58,11 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
 /// The process's exit code for an error.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigError>() || error.is::<GeoIpError>() { USAGE } else { FAILURE }
+    if error.is::<ConfigError>() || error.is::<GeoIpError>() || error.is::<WebConfigError>() {
+        USAGE
+    } else {
+        FAILURE
+    }
 }
 
 /// Writes to standard output. That nobody reads on is no error: `| head` is a fine thing to do.
@@ -67,9 +74,30 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Binds every address of the configuration.
-fn listen(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener>> {
-    let bind = |address: &ListenAddress| {
+/// The listening sockets: of every address of the configuration, or of systemd.
+fn listen(web: &Web) -> anyhow::Result<Vec<TcpListener>> {
+    if web.systemd_socket { inherited() } else { bind(&web.listen_addresses) }
+}
+
+/// The sockets that systemd has opened for us: `sd_listen_fds(3)`.
+fn inherited() -> anyhow::Result<Vec<TcpListener>> {
+    let mut sockets = ListenFd::from_env();
+    let found = (0..sockets.len()).filter_map(|index| sockets.take_tcp_listener(index).transpose());
+    let found: Vec<_> = found.collect::<Result<_, _>>().context(
+        "--web.systemd-socket: a socket that was passed is no TCP socket; give the socket unit \
+         ListenStream= with a port",
+    )?;
+    if found.is_empty() {
+        return Err(anyhow!(
+            "--web.systemd-socket: no socket was passed; start the socket unit, not this program"
+        ));
+    }
+    Ok(found)
+}
+
+/// Binds every address.
+fn bind(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener>> {
+    let bind_one = |address: &ListenAddress| {
         if address.host.is_empty() {
             // Both IP versions by one socket, unless this host has no IPv6.
             TcpListener::bind((Ipv6Addr::UNSPECIFIED, address.port))
@@ -79,7 +107,7 @@ fn listen(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener>> {
         }
     };
     let with_advice = |address| {
-        bind(address).map_err(|cause| {
+        bind_one(address).map_err(|cause| {
             let advice = match cause.kind() {
                 ErrorKind::AddrInUse => "another program has it: stop that, or choose another",
                 ErrorKind::PermissionDenied => "ports below 1024 take a privilege: choose another",
@@ -146,10 +174,11 @@ impl Signals {
 }
 
 /// Says where to look.
-fn announce(config: &Config, addresses: &[SocketAddr]) {
+fn announce(config: &Config, guard: &Guard, addresses: &[SocketAddr]) {
+    let scheme = if guard.is_tls() { "https" } else { "http" };
     for address in addresses {
-        let metrics = format!("http://{address}{}", config.web.telemetry_path);
-        tracing::info!(page = %format!("http://{address}/"), metrics, "serving");
+        let metrics = format!("{scheme}://{address}{}", config.web.telemetry_path);
+        tracing::info!(page = %format!("{scheme}://{address}/"), metrics, "serving");
     }
 }
 

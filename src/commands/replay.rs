@@ -20,6 +20,7 @@ use crate::{
     exporter::{self, Parts, Reloader, ScrapePage},
     exposition::Format,
     geoip::GeoIp,
+    http::Guard,
     logging,
     pipeline::{self, Clock, Route, SharedAggregate},
     source::{
@@ -46,8 +47,9 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
         if !serve {
             return report(files, route, geoip, &reloader, signals).await;
         }
-        let listeners = listen(&config.web.listen_addresses)?;
-        announce(&config, &bound(&listeners)?);
+        let guard = Guard::open(&config.web.config_file)?;
+        let listeners = listen(&config.web)?;
+        announce(&config, &guard, &bound(&listeners)?);
         let parts = Parts {
             config,
             source: Box::new(files),
@@ -57,6 +59,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             route,
             geoip,
             listeners,
+            guard,
             reloader,
             confinement: None,
             logging: Box::new(()),

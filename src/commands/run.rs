@@ -14,6 +14,7 @@ use crate::{
     config::{Config, Flags},
     exporter::{self, Parts, Reloader},
     geoip::GeoIp,
+    http::Guard,
     logging,
     mirror::{Mirror, MirrorPlan, select::Selection, spool::SpoolPlan, store::Upkeep},
     pipeline::{Clock, Route, SharedAggregate},
@@ -31,7 +32,7 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     let holds = Holds::take(&config)?;
     // Before any other thread is there, and before the first packet is looked at.
     let target = holds.mirror.as_ref().map(|plan| &plan.target);
-    let confinement = confine(&flags, &config, target)?;
+    let confinement = confine(&flags, &config, &holds.guard, target)?;
     block_on(|signals| async {
         let reloader = Reloader::new(flags, config.clone(), Some(level));
         let parts = join(config, reloader, holds, confinement)?;
@@ -42,6 +43,7 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
 /// What takes a right that is given up afterwards. Dropped, it leaves nothing behind.
 struct Holds {
     listeners: Vec<TcpListener>,
+    guard: Guard,
     addresses: Vec<SocketAddr>,
     mirror: Option<MirrorPlan>,
     nflog: Nflog,
@@ -50,13 +52,15 @@ struct Holds {
 
 impl Holds {
     fn take(config: &Config) -> anyhow::Result<Self> {
-        let listeners = listen(&config.web.listen_addresses)?;
+        // Its files may be for root alone.
+        let guard = Guard::open(&config.web.config_file)?;
+        let listeners = listen(&config.web)?;
         let addresses = bound(&listeners)?;
         let mirror = mirror_plan(config)?;
         let nflog = Nflog::open(&nflog_plan(config))?;
         let plan = install_plan(config, &addresses);
         let rules = config.rules.install.then(|| rules::install(&plan)).transpose()?;
-        Ok(Self { listeners, addresses, mirror, nflog, rules })
+        Ok(Self { listeners, guard, addresses, mirror, nflog, rules })
     }
 }
 
@@ -67,7 +71,7 @@ fn join(
     holds: Holds,
     confinement: Confinement,
 ) -> anyhow::Result<Parts> {
-    let Holds { listeners, addresses, mirror, nflog, rules } = holds;
+    let Holds { listeners, guard, addresses, mirror, nflog, rules } = holds;
     let geoip = GeoIp::open(&config.geoip.databases)?;
     let mut route = Route::new(
         geoip.locator(),
@@ -81,7 +85,7 @@ fn join(
     );
     say_what_runs(&config, &geoip);
     let mirror = mirror.map(|plan| start_mirror(plan, &mut route, &geoip)).transpose()?;
-    announce(&config, &addresses);
+    announce(&config, &guard, &addresses);
     Ok(Parts {
         meters: nflog.meters(),
         source: Box::new(nflog),
@@ -89,6 +93,7 @@ fn join(
         mirror,
         geoip,
         listeners,
+        guard,
         reloader,
         confinement: Some(confinement),
         logging: Box::new(rules),

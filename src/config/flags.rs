@@ -66,6 +66,18 @@ pub struct Flags {
     )]
     pub listen_addresses: Vec<ListenAddress>,
 
+    /// Take the listening sockets of a systemd socket unit instead of these addresses
+    /// [default: false]
+    #[arg(long = "web.systemd-socket", value_name = "BOOL", global = true, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true",
+          action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub systemd_socket: Option<bool>,
+
+    /// TLS and basic auth: a file in the format of Prometheus's exporter-toolkit, read again when
+    /// it changes [default: none]
+    #[arg(long = "web.config.file", value_name = "FILE", global = true)]
+    pub web_config_file: Option<PathBuf>,
+
     /// Path of the metrics [default: /metrics]
     #[arg(long = "web.telemetry-path", value_name = "PATH", global = true)]
     pub telemetry_path: Option<String>,
@@ -124,6 +136,10 @@ impl Flags {
         let path = self.telemetry_path.clone();
         let target = &mut web.telemetry_path;
         set(&mut given, "web.telemetry_path", "--web.telemetry-path", path, target);
+        let target = &mut web.systemd_socket;
+        set(&mut given, "web.systemd_socket", "--web.systemd-socket", self.systemd_socket, target);
+        let file = self.web_config_file.clone();
+        set(&mut given, "web.config_file", "--web.config.file", file, &mut web.config_file);
         let target = &mut web.enable_reload;
         set(&mut given, "web.enable_reload", "--web.enable-reload", self.enable_reload, target);
         let target = &mut privileges.user;

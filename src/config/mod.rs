@@ -137,8 +137,13 @@ pub struct Rules {
 pub struct Web {
     /// Where to listen, at least one address; default `127.0.0.1:10239`.
     pub listen_addresses: Vec<ListenAddress>,
+    /// Whether to take the listening sockets of a systemd socket unit instead; default false.
+    pub systemd_socket: bool,
     /// Path of the metrics; default `/metrics`.
     pub telemetry_path: String,
+    /// TLS and basic auth, a file in the format of Prometheus's exporter-toolkit; default empty:
+    /// plain HTTP for everybody who gets there.
+    pub config_file: PathBuf,
     /// Whether `POST /-/reload` is served; default false.
     pub enable_reload: bool,
 }
@@ -147,7 +152,9 @@ impl Default for Web {
     fn default() -> Self {
         Self {
             listen_addresses: vec![ListenAddress { host: "127.0.0.1".into(), port: 10239 }],
+            systemd_socket: false,
             telemetry_path: "/metrics".into(),
+            config_file: PathBuf::new(),
             enable_reload: false,
         }
     }

@@ -30,7 +30,7 @@ use crate::{
     cli,
     config::Config,
     geoip::GeoIp,
-    http::{self, Health, Limits, ReloadRequest, Site},
+    http::{self, Guard, Health, Limits, Refusals, ReloadRequest, Site},
     mirror::Mirror,
     pipeline::{self, Route, SharedAggregate},
     privileges::Confinement,
@@ -69,6 +69,8 @@ pub struct Parts {
     pub geoip: GeoIp,
     /// Where to serve, bound already.
     pub listeners: Vec<TcpListener>,
+    /// Who may ask there.
+    pub guard: Guard,
     /// Loads the configuration anew.
     pub reloader: Reloader,
     /// What the program is held by; none for captures.
@@ -82,6 +84,7 @@ pub struct Parts {
 ///
 /// # Errors
 /// A source that fails at run time.
+#[allow(clippy::too_many_lines, reason = "a life, told from its beginning to its end")]
 pub async fn run(
     parts: Parts,
     (mut hangups, shutdown): (Signal, impl Future<Output = ()>),
@@ -94,6 +97,7 @@ pub async fn run(
         mirror,
         geoip,
         listeners,
+        guard,
         mut reloader,
         confinement,
         logging,
@@ -107,8 +111,10 @@ pub async fn run(
         health.clone(),
         config.web.telemetry_path.clone(),
     );
-    let page =
-        ScrapePage::new(&route, meters, geoip.clone(), reloader.status()).confined(confinement);
+    let refusals = Arc::<Refusals>::default();
+    let page = ScrapePage::new(&route, meters, geoip.clone(), reloader.status())
+        .confined(confinement)
+        .served(refusals.clone());
     let (aggregate, clock) = (route.aggregate(), route.clock());
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -117,6 +123,8 @@ pub async fn run(
     let site = Site {
         telemetry_path: config.web.telemetry_path.clone(),
         version: cli::VERSION,
+        guard: Arc::new(guard),
+        refusals,
         limits: Limits::default(),
         enable_reload: config.web.enable_reload,
         metrics: Arc::new(page),

@@ -12,7 +12,7 @@ use crate::{
         self, Build, CountryRow, DatabaseStatus, Format, GroupStatus, MirrorStatus, Scrape,
     },
     geoip::{CountryId, GeoIp},
-    http::{Client, MetricsPage, Rendered},
+    http::{Client, MetricsPage, Refusals, Rendered},
     logging,
     mirror::{Figures, Queue, account::Dropped, select::Filtered},
     pipeline::{Clock, Route, SharedAggregate},
@@ -39,6 +39,7 @@ pub struct ScrapePage {
     geoip: GeoIp,
     status: SharedStatus,
     confinement: Option<Confinement>,
+    refusals: Option<Arc<Refusals>>,
     audience: Audience,
 }
 
@@ -60,6 +61,7 @@ impl ScrapePage {
             geoip,
             status,
             confinement: None,
+            refusals: None,
             audience: Audience::default(),
         }
     }
@@ -68,6 +70,13 @@ impl ScrapePage {
     #[must_use]
     pub fn confined(mut self, confinement: Option<Confinement>) -> Self {
         self.confinement = confinement;
+        self
+    }
+
+    /// Shows whom the server has turned away, too.
+    #[must_use]
+    pub fn served(mut self, refusals: Arc<Refusals>) -> Self {
+        self.refusals = Some(refusals);
         self
     }
 
@@ -89,6 +98,7 @@ impl ScrapePage {
             databases: self.geoip.status().into_iter().map(database_status).collect(),
             reload: self.status.get(),
             confinement: self.confinement.as_ref().map(layers).unwrap_or_default(),
+            refusals: self.refusals.as_ref().map(|refusals| refusals.counts()).unwrap_or_default(),
             log_lines_left_out: logging::left_out(),
             build: Build { version: cli::VERSION, revision: cli::REVISION.unwrap_or("unknown") },
             vitals: vitals::read(),

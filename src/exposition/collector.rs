@@ -287,6 +287,11 @@ impl Scrape {
                 .iter()
                 .map(|(layer, in_force)| ([("layer", *layer)], u64::from(*in_force))),
         )?;
+        page.counters(
+            "nflog_exporter_http_refused",
+            "Requests and connections that the HTTP server turned away, by reason.",
+            self.refusals.iter().map(|(reason, count)| ([("reason", *reason)], *count)),
+        )?;
         page.counter(
             "nflog_exporter_log_lines_left_out",
             "Log lines that came too often and were not written.",

@@ -22,6 +22,8 @@ pub struct Scrape {
     pub reload: ReloadStatus,
     /// The layers by which the program is confined, and whether each is in force; none for a replay.
     pub confinement: Vec<(&'static str, bool)>,
+    /// The clients that the server has turned away, by reason; none where nothing is served.
+    pub refusals: Vec<(&'static str, u64)>,
     /// Lines that were left out of the log.
     pub log_lines_left_out: u64,
     /// What this program is.

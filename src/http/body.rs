@@ -8,7 +8,10 @@ use std::{
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 
-use super::receipt::{Counter, Receipt};
+use super::{
+    places::Place,
+    receipt::{Counter, Receipt},
+};
 
 /// Largest piece, bytes: little enough that a client which does not read keeps most of the body
 /// back, much enough that system calls do not show.
@@ -19,16 +22,23 @@ pub(super) struct PageBody {
     rest: Bytes,
     /// Goes to the counter with the last piece; one that is dropped before is dropped too.
     receipt: Option<(Receipt, Counter)>,
+    /// Among the answers in memory, while it is there.
+    place: Option<Place>,
 }
 
 impl PageBody {
     pub(super) fn new(text: impl Into<Bytes>) -> Self {
-        Self { rest: text.into(), receipt: None }
+        Self { rest: text.into(), receipt: None, place: None }
     }
 
     /// A body whose delivery is told, through the counter of the connection it goes out on.
     pub(super) fn with_receipt(text: impl Into<Bytes>, receipt: Receipt, counter: Counter) -> Self {
-        Self { rest: text.into(), receipt: Some((receipt, counter)) }
+        Self { rest: text.into(), receipt: Some((receipt, counter)), place: None }
+    }
+
+    /// Keeps this place for as long as something of it waits for the client.
+    pub(super) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     pub(super) fn len(&self) -> usize {

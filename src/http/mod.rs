@@ -4,17 +4,21 @@
 //! zero only when somebody has seen the zero. So a page is watched down to the socket: see
 //! the module `receipt`.
 
+mod admit;
 mod body;
 mod gzip;
 mod health;
 mod markers;
 mod negotiate;
 mod page;
+mod places;
 mod receipt;
+mod refusals;
 mod routes;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod web_config;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +27,9 @@ use tokio::sync::{mpsc, oneshot};
 pub use crate::exposition::Format;
 use crate::recent::{MarkerQuery, Markers};
 pub use health::{Health, Latch};
+pub use refusals::{Refusal, Refusals};
 pub use serve::serve;
+pub use web_config::{Guard, WebConfigError};
 
 /// Where the metrics come from.
 pub trait MetricsPage: Send + Sync {
@@ -93,6 +99,10 @@ pub struct Site {
     pub health: Health,
     /// Takes the requests of `/-/reload`.
     pub reload: mpsc::Sender<ReloadRequest>,
+    /// Who may ask, and over what line.
+    pub guard: Arc<Guard>,
+    /// Counts those who are turned away.
+    pub refusals: Arc<Refusals>,
     /// What clients may use.
     pub limits: Limits,
 }
@@ -100,11 +110,17 @@ pub struct Site {
 /// What clients may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most open connections; more wait in the kernel's queue.
+    /// Most open connections; for one more, the one that has been of no use for longest is closed.
     pub connections: usize,
     /// Most pages rendered at a time; more wait.
     pub renders: usize,
-    /// How long a client may take for the head of a request, and keep a connection idle.
+    /// Most that wait; more are told to come again.
+    pub waiting_renders: usize,
+    /// Most answers that wait in memory for their clients; for one more, the oldest is given up and
+    /// its connection closed.
+    pub answers: usize,
+    /// How long a client may take for a handshake, for the head of a request, and keep a connection
+    /// idle.
     pub header_time: Duration,
     /// How long a client may take nothing of what it asked for.
     pub stall_time: Duration,
@@ -117,6 +133,8 @@ impl Default for Limits {
         Self {
             connections: 512,
             renders: 4,
+            waiting_renders: 128,
+            answers: 64,
             header_time: Duration::from_secs(10),
             stall_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(2),

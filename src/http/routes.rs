@@ -13,7 +13,7 @@ use hyper::{
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use super::{
-    LatestPage, Markers, Site,
+    LatestPage, Markers, Refusal, Site,
     body::PageBody,
     gzip::compress,
     markers, negotiate, page,
@@ -28,7 +28,7 @@ const GEOJSON: &str = "application/geo+json";
 const RELOAD_IS_OFF: &str = "Reloading over HTTP is off. \
      Set enable_reload = true in section [web] of the configuration, or send SIGHUP.";
 
-type Answer = Response<PageBody>;
+pub(super) type Answer = Response<PageBody>;
 
 /// Answers a request. Its body is never read. A HEAD gets the head of the answer to a GET.
 pub(super) async fn answer<B>(server: &Server, counter: Counter, request: Request<B>) -> Answer {
@@ -148,6 +148,10 @@ async fn render<T: Send + 'static>(
     server: &Server,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Answer> {
+    let Ok(_queued) = server.queue.clone().try_acquire_owned() else {
+        server.site.refusals.count(Refusal::Busy);
+        return Err(text(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait; try again"));
+    };
     // Nobody closes the semaphore.
     let Ok(permit) = server.renders.clone().acquire_owned().await else {
         return Err(text(StatusCode::SERVICE_UNAVAILABLE, "shutting down"));
@@ -231,7 +235,7 @@ fn not_allowed(allowed: &'static str) -> Answer {
 }
 
 /// A short answer of one line.
-fn text(status: StatusCode, line: &str) -> Answer {
+pub(super) fn text(status: StatusCode, line: &str) -> Answer {
     let mut answer = Response::new(PageBody::new(format!("{line}\n")));
     *answer.status_mut() = status;
     set(&mut answer, CONTENT_TYPE, TEXT);

@@ -1,22 +1,36 @@
 //! Listeners, connections and the end of them: accept, serve, drain.
 
-use std::{convert::Infallible, io, net, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error as _,
+    io, net,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{
+    rt::{Read, Write},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
+    time::timeout,
 };
 
 use super::{
-    Site,
+    Refusal, Site, admit,
+    places::{Place, Places},
     receipt::{Counter, Wire},
-    routes,
 };
 
 /// Most bytes of a request's head, and of an answer that hyper buffers besides one piece.
@@ -25,14 +39,23 @@ const BUFFER: usize = 16 * 1024;
 /// Most header lines of a request.
 const MAX_HEADERS: usize = 64;
 
+/// Connections that may still be closing when others have got their places.
+const CLOSING: usize = 16;
+
 /// How long to wait when the system has no descriptor or memory for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// What all connections share.
 pub(super) struct Server {
     pub(super) site: Arc<Site>,
+    /// Renders under way.
     pub(super) renders: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
+    /// Renders under way or waited for.
+    pub(super) queue: Arc<Semaphore>,
+    /// Answers in memory, until the client has taken them.
+    pub(super) answers: Arc<Places>,
+    connections: Arc<Places>,
+    sockets: Arc<Semaphore>,
 }
 
 /// Serves the site on all listeners until `shutdown` turns true or its sender is gone; then
@@ -47,7 +70,10 @@ pub async fn serve(
 ) -> io::Result<()> {
     let server = Arc::new(Server {
         renders: Arc::new(Semaphore::new(site.limits.renders)),
-        connections: Arc::new(Semaphore::new(site.limits.connections)),
+        queue: Arc::new(Semaphore::new(site.limits.renders + site.limits.waiting_renders)),
+        answers: Places::new(site.limits.answers),
+        connections: Places::new(site.limits.connections),
+        sockets: Arc::new(Semaphore::new(site.limits.connections + CLOSING)),
         site,
     });
     // Dropped with this future, and the connections with it.
@@ -57,15 +83,18 @@ pub async fn serve(
         let listener = TcpListener::from_std(listener)?;
         tasks.spawn(listen(listener, server.clone(), shutdown.clone()));
     }
+    let watching = tokio::spawn(server.site.guard.clone().watch());
     while let Some(outcome) = tasks.join_next().await {
         outcome?;
     }
+    watching.abort();
     Ok(())
 }
 
 /// Serves the connections of one listener.
 async fn listen(listener: TcpListener, server: Arc<Server>, mut shutdown: watch::Receiver<bool>) {
     let graceful = GracefulShutdown::new();
+    let ending = shutdown.clone();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -77,7 +106,12 @@ async fn listen(listener: TcpListener, server: Arc<Server>, mut shutdown: watch:
                 }
             }
             (stream, permit) = accept(&listener, &server) => {
-                connections.spawn(converse(stream, permit, server.clone(), graceful.watcher()));
+                let conversation =
+                    converse(stream, server.clone(), graceful.watcher(), ending.clone());
+                connections.spawn(async move {
+                    conversation.await;
+                    drop(permit);
+                });
             }
         }
     }
@@ -88,10 +122,10 @@ async fn listen(listener: TcpListener, server: Arc<Server>, mut shutdown: watch:
     connections.shutdown().await;
 }
 
-/// The next connection, with its place among the connections allowed.
+/// The next connection, with its right to a socket.
 async fn accept(listener: &TcpListener, server: &Server) -> (TcpStream, OwnedSemaphorePermit) {
     loop {
-        let Ok(permit) = server.connections.clone().acquire_owned().await else {
+        let Ok(permit) = server.sockets.clone().acquire_owned().await else {
             // Nobody closes the semaphore.
             return std::future::pending().await;
         };
@@ -107,22 +141,61 @@ async fn accept(listener: &TcpListener, server: &Server) -> (TcpStream, OwnedSem
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end, or until another needs its place.
 async fn converse(
     stream: TcpStream,
-    _permit: OwnedSemaphorePermit,
     server: Arc<Server>,
     watcher: Watcher,
+    mut shutdown: watch::Receiver<bool>,
 ) {
-    let limits = server.site.limits;
     // Answers go out in one piece or in large ones; without it, their tail waits for an
     // acknowledgement. A connection where it fails is slower, no more.
     let _ = stream.set_nodelay(true);
+    let notice = Arc::new(Notify::new());
+    let place = Arc::new(server.connections.take(notice.clone()));
+    let refusals = server.site.refusals.clone();
+    let talk = async {
+        let Some(tls) = server.site.guard.gate().tls() else {
+            return talk(TokioIo::new(stream), server, place, watcher).await;
+        };
+        let handshake = timeout(server.site.limits.header_time, tls.accept(stream));
+        let outcome = tokio::select! {
+            outcome = handshake => outcome,
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        };
+        match outcome {
+            Ok(Ok(stream)) => talk(TokioIo::new(stream), server, place, watcher).await,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                server.site.refusals.count(of_handshake(&error));
+            }
+            Err(_) => server.site.refusals.count(Refusal::TooSlow),
+        }
+    };
+    tokio::select! {
+        () = talk => {}
+        () = notice.notified() => refusals.count(Refusal::Crowded),
+    }
+}
+
+/// Answers the requests of one connection.
+async fn talk<S>(stream: S, server: Arc<Server>, place: Arc<Place>, watcher: Watcher)
+where
+    S: Read + Write + Unpin + Send + 'static,
+{
+    let limits = server.site.limits;
     let counter = Counter::default();
-    let wire = Wire::new(TokioIo::new(stream), counter.clone(), limits.stall_time);
-    let service = service_fn(move |request| {
-        let (server, counter) = (server.clone(), counter.clone());
-        async move { Ok::<_, Infallible>(routes::answer(&server, counter, request).await) }
+    let wire = Wire::new(stream, counter.clone(), limits.stall_time);
+    let asked = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        asked.store(true, Relaxed);
+        place.renew();
+        let (server, counter, place) = (server.clone(), counter.clone(), place.clone());
+        async move {
+            let mut answer = admit::answer(&server, counter, request).await;
+            answer.body_mut().hold(server.answers.take(place.notice()));
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -131,7 +204,34 @@ async fn converse(
         .max_headers(MAX_HEADERS)
         .serve_connection(wire, service);
     if let Err(error) = watcher.watch(connection).await {
-        // Clients hang up as they like.
+        // Clients hang up as they like, and let connections lie that they have used.
         tracing::debug!(%error, "a connection failed");
+        match of_connection(&error) {
+            Some(Refusal::TooSlow) if error.is_timeout() && asked.load(Relaxed) => {}
+            Some(refusal) => server.site.refusals.count(refusal),
+            None => {}
+        }
+    }
+}
+
+/// Why a handshake was refused.
+fn of_handshake(error: &io::Error) -> Refusal {
+    match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            Refusal::Certificate
+        }
+        _ => Refusal::Tls,
+    }
+}
+
+/// Why a connection was cut; `None` when the client has left.
+fn of_connection(error: &hyper::Error) -> Option<Refusal> {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    if error.is_timeout() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut) {
+        Some(Refusal::TooSlow)
+    } else if error.is_parse() {
+        Some(Refusal::BadRequest)
+    } else {
+        None
     }
 }

@@ -223,6 +223,11 @@ impl<'n> Prometheus<'n> {
 
     /// Starts it with files of rules, evaluated every second.
     pub fn start_with_rules(namespace: &'n Namespace, rules: &[PathBuf]) -> Self {
+        Self::start_with(namespace, rules, "")
+    }
+
+    /// Starts it with files of rules and further settings of how it scrapes, in YAML and braces.
+    pub fn start_with(namespace: &'n Namespace, rules: &[PathBuf], scrape: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yml");
         fs::write(
@@ -230,7 +235,7 @@ impl<'n> Prometheus<'n> {
             format!(
                 "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
                  rule_files: {rules:?}\n\
-                 scrape_configs:\n- job_name: nflog\n  static_configs:\n  - targets: ['127.0.0.1:10239']\n"
+                 scrape_configs:\n- job_name: nflog\n  {scrape}\n  static_configs:\n  - targets: ['127.0.0.1:10239']\n"
             ),
         )
         .unwrap();

@@ -27,10 +27,13 @@ fn a_client_that_is_slow_with_its_request_is_cut() {
     // One that sends a byte now and then, too.
     let mut stream = served.connect();
     until("it was cut", || stream.write_all(b"G").is_err());
+    until("they are counted", || served.refused(Refusal::TooSlow) == 4);
     // And one that stays after its request.
     let mut stream = served.connect();
     assert_eq!(exchange(&mut stream, "GET", "/", "").status, 200);
     closed(&mut stream);
+    // That is what a client does that asks now and then.
+    assert_eq!(served.refused(Refusal::TooSlow), 4);
 }
 
 #[test]
@@ -48,6 +51,7 @@ fn a_request_is_bounded() {
     check(&format!("X: {}\r\n", "x".repeat(8_000)), 200);
     check(&"X: x\r\n".repeat(200), 431);
     check(&format!("X: {}\r\n", "x".repeat(17_000)), 431);
+    until("they are counted", || served.refused(Refusal::BadRequest) == 2);
     // A body that never comes is not waited for.
     check("Content-Length: 1000000000000\r\n", 200);
     check("Transfer-Encoding: chunked\r\n", 200);
@@ -65,21 +69,83 @@ fn nonsense_breaks_only_its_own_connection() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait() {
+fn for_a_connection_beyond_the_limit_the_most_idle_one_goes() {
     let served = Served::new(limits(|limits| limits.connections = 2));
     let mut first = served.connect();
     let mut second = served.connect();
-    for stream in [&mut first, &mut second] {
-        assert_eq!(exchange(stream, "GET", "/", "").status, 200);
+    assert_eq!(exchange(&mut first, "GET", "/", "").status, 200);
+    assert_eq!(exchange(&mut second, "GET", "/", "").status, 200);
+    assert_eq!(exchange(&mut first, "GET", "/", "").status, 200);
+    assert_eq!(served.get("/-/healthy").status, 200);
+    closed(&mut second);
+    assert_eq!(served.refused(Refusal::Crowded), 1);
+    assert_eq!(exchange(&mut first, "GET", "/", "").status, 200);
+    // However many come that never ask, the next one that does is answered.
+    let idle: Vec<_> = (0..100).map(|_| served.connect()).collect();
+    assert_eq!(served.get("/-/healthy").status, 200);
+    drop(idle);
+}
+
+#[test]
+fn for_an_answer_beyond_the_limit_the_oldest_one_goes() {
+    let mut options = limits(|limits| limits.answers = 2);
+    options.text = "x".repeat(10_000_000);
+    options.send_buffer = Some(4096);
+    let served = Served::new(options);
+    let mut slow = served.connect();
+    send(&mut slow, "GET", "/metrics", "");
+    slow.read_exact(&mut [0; 100]).unwrap();
+    for _ in 0..2 {
+        assert_eq!(served.get("/metrics").status, 200);
     }
-    let mut third = served.connect();
-    send(&mut third, "GET", "/-/healthy", "");
-    third.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    let early = third.peek(&mut [0]).unwrap_err();
-    assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
-    third.set_read_timeout(Some(DEADLINE)).unwrap();
-    drop(second);
-    assert_eq!(receive(&mut third, true).status, 200);
+    assert_eq!(served.refused(Refusal::Crowded), 0, "a place was not given back");
+    let slower: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = served.connect();
+            send(&mut stream, "GET", "/metrics", "");
+            stream.read_exact(&mut [0; 100]).unwrap();
+            stream
+        })
+        .collect();
+    until("the oldest has left", || served.refused(Refusal::Crowded) == 1);
+    assert!(slow.read_to_end(&mut Vec::new()).map_or(0, |length| length) < 10_000_000);
+    drop(slower);
+}
+
+#[test]
+fn renders_that_would_wait_too_long_are_refused() {
+    let served = Served::new(limits(|limits| {
+        limits.renders = 1;
+        limits.waiting_renders = 1;
+    }));
+    let gate = served.page.gate.lock().unwrap();
+    let mut clients: Vec<_> = (0..3).map(|_| served.connect()).collect();
+    for client in &mut clients {
+        send(client, "GET", "/metrics", "");
+    }
+    until("one is refused", || served.refused(Refusal::Busy) == 1);
+    drop(gate);
+    let mut answers: Vec<u16> =
+        clients.iter_mut().map(|client| receive(client, true).status).collect();
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 200, 503]);
+    assert_eq!(served.get("/metrics").status, 200);
+}
+
+#[test]
+fn a_request_names_its_host_once() {
+    let served = Served::new(Options::default());
+    for (request, status) in [
+        ("GET / HTTP/1.0\r\n\r\n", 200),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    ] {
+        let mut stream = served.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        assert_eq!(receive(&mut stream, true).status, status, "{request:?}");
+    }
+    assert_eq!(served.refused(Refusal::BadRequest), 2);
 }
 
 #[test]

@@ -92,6 +92,7 @@ struct Options {
     telemetry_path: &'static str,
     enable_reload: bool,
     limits: Limits,
+    guard: Guard,
     /// What the kernel keeps of an answer for a client that does not read, bytes; its own choice
     /// when there is none.
     send_buffer: Option<usize>,
@@ -112,6 +113,7 @@ impl Default for Options {
             telemetry_path: "/metrics",
             enable_reload: false,
             limits,
+            guard: Guard::default(),
             send_buffer: None,
         }
     }
@@ -121,6 +123,7 @@ impl Default for Options {
 struct Served {
     address: SocketAddr,
     page: Arc<Page>,
+    refusals: Arc<Refusals>,
     health: Health,
     reloads: mpsc::Receiver<ReloadRequest>,
     shutdown: watch::Sender<bool>,
@@ -134,6 +137,7 @@ impl Served {
             Arc::new(Page { text: options.text, markers: options.markers, ..Page::default() });
         let health = Health::new();
         let (reload, reloads) = mpsc::channel(1);
+        let refusals = Arc::<Refusals>::default();
         let (shutdown, stop) = watch::channel(false);
         let site = Arc::new(Site {
             telemetry_path: options.telemetry_path.into(),
@@ -143,6 +147,8 @@ impl Served {
             latest: page.clone(),
             health: health.clone(),
             reload,
+            guard: Arc::new(options.guard),
+            refusals: refusals.clone(),
             limits: options.limits,
         });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -157,7 +163,7 @@ impl Served {
             .build()
             .unwrap();
         let server = runtime.spawn(serve(vec![listener], site, stop));
-        Self { address, page, health, reloads, shutdown, server, runtime }
+        Self { address, page, refusals, health, reloads, shutdown, server, runtime }
     }
 
     fn connect(&self) -> TcpStream {
@@ -176,10 +182,25 @@ impl Served {
         self.ask("GET", path, "")
     }
 
+    fn refused(&self, reason: Refusal) -> u64 {
+        self.refusals.counts().iter().find(|(name, _)| *name == reason.name()).unwrap().1
+    }
+
     /// Waits until no answer is under way any more, delivered or not: nobody but this test holds
     /// the page, and the site, for the metrics and for the latest.
     fn settle(&self) {
         until("all answers settled", || Arc::strong_count(&self.page) == 3);
+    }
+
+    /// Whether the server still has a connection: `TCP_ESTABLISHED` or `TCP_CLOSE_WAIT` in the
+    /// kernel's table (`include/net/tcp_states.h`).
+    fn has_connections(&self) -> bool {
+        let own = format!("0100007F:{:04X}", self.address.port());
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        table.lines().any(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields[1] == own && matches!(fields[3], "01" | "08")
+        })
     }
 
     /// Waits for the server to end, which somebody has told it to.

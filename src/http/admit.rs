@@ -1,0 +1,60 @@
+//! Who is let in: what a request has to pass before it gets to the routes.
+
+use hyper::{
+    Request, StatusCode, Version,
+    header::{HOST, HeaderValue, WWW_AUTHENTICATE},
+};
+
+use super::{
+    Refusal,
+    receipt::Counter,
+    routes::{self, Answer, text},
+    serve::Server,
+    web_config::{Gate, Verdict},
+};
+
+/// Answers a request, or turns it away with no more words than its status has.
+pub(super) async fn answer<B>(server: &Server, counter: Counter, request: Request<B>) -> Answer {
+    let gate = server.site.guard.gate();
+    let mut answer = match refusal(&gate, &request).await {
+        None => routes::answer(server, counter, request).await,
+        Some(refusal) => {
+            server.site.refusals.count(refusal);
+            turn_away(refusal)
+        }
+    };
+    for (name, value) in gate.headers() {
+        answer.headers_mut().insert(name, value);
+    }
+    answer
+}
+
+async fn refusal<B>(gate: &Gate, request: &Request<B>) -> Option<Refusal> {
+    if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1
+    {
+        // RFC 9112, 3.2.
+        return Some(Refusal::BadRequest);
+    }
+    if !gate.has_room() {
+        return Some(Refusal::RateLimit);
+    }
+    match gate.look(request.headers()).await {
+        Verdict::Welcome => None,
+        Verdict::Stranger => Some(Refusal::Password),
+        Verdict::Busy => Some(Refusal::Busy),
+    }
+}
+
+fn turn_away(refusal: Refusal) -> Answer {
+    let status = match refusal {
+        Refusal::Password => StatusCode::UNAUTHORIZED,
+        Refusal::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let mut answer = text(status, status.canonical_reason().unwrap_or_default());
+    if refusal == Refusal::Password {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+    }
+    answer
+}

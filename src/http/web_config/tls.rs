@@ -1,0 +1,231 @@
+//! TLS from the file's keys, which are named as in Go.
+
+use std::{path::Path, sync::Arc};
+
+use rustls::{
+    RootCertStore, ServerConfig, SupportedProtocolVersion,
+    crypto::{CryptoProvider, SupportedKxGroup, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    version::{TLS12, TLS13},
+};
+
+use super::{Problem, certificate::Policy, document::TlsServer, read};
+
+/// Go's names of the versions, and ours of those that are still safe.
+const VERSIONS: [(&str, Option<&SupportedProtocolVersion>); 4] =
+    [("TLS10", None), ("TLS11", None), ("TLS12", Some(&TLS12)), ("TLS13", Some(&TLS13))];
+
+/// Go's names of the curves.
+const CURVES: [(&str, Option<&dyn SupportedKxGroup>); 4] = [
+    ("X25519", Some(ring::kx_group::X25519)),
+    ("CurveP256", Some(ring::kx_group::SECP256R1)),
+    ("CurveP384", Some(ring::kx_group::SECP384R1)),
+    ("CurveP521", None),
+];
+
+/// Go's suites that this server does not have: without authenticated encryption or forward secrecy.
+const WEAK_SUITES: [&str; 9] = [
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
+];
+
+/// The server's side of TLS, as configured.
+pub(super) fn server(tls: &TlsServer) -> Result<ServerConfig, Problem> {
+    let provider = Arc::new(provider(tls)?);
+    let versions = versions(tls)?;
+    let chain = chain(tls)?;
+    let key = key(tls)?;
+    let policy = policy(tls, provider.clone())?;
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&versions)
+        .map_err(|error| said("min_version, max_version and cipher_suites", error))?;
+    let builder = match policy {
+        Some(policy) => builder.with_client_cert_verifier(Arc::new(policy)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut server = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| said("certificate and key do not go together", error))?;
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    server.ignore_client_order = tls.prefer_server_cipher_suites;
+    Ok(server)
+}
+
+fn said(what: &str, why: impl std::fmt::Display) -> Problem {
+    Problem::said(format!("tls_server_config: {what}: {why}"))
+}
+
+/// The ciphers and curves, in the file's order.
+fn provider(tls: &TlsServer) -> Result<CryptoProvider, Problem> {
+    let mut provider = ring::default_provider();
+    if !tls.cipher_suites.is_empty() {
+        let of_go = |suite: &rustls::SupportedCipherSuite| {
+            let name = format!("{:?}", suite.suite());
+            // Those of TLS 1.3 have no key exchange in their names, and Go leaves them all on.
+            name.strip_prefix("TLS13_")
+                .map_or((name.clone(), false), |rest| (format!("TLS_{rest}"), true))
+        };
+        let all = provider.cipher_suites.clone();
+        let mut chosen: Vec<_> = all.iter().filter(|suite| of_go(suite).1).copied().collect();
+        for name in &tls.cipher_suites {
+            // RFC 7905 and Go write the name differently.
+            let name = name.trim_end_matches("_SHA256");
+            let found = all.iter().find(|suite| of_go(suite).0.trim_end_matches("_SHA256") == name);
+            match found {
+                Some(suite) if chosen.contains(suite) => {}
+                Some(suite) => chosen.push(*suite),
+                None if WEAK_SUITES.iter().any(|weak| weak.trim_end_matches("_SHA256") == name) => {
+                    tracing::warn!(
+                        suite = name,
+                        "cipher_suites: left out, it is not safe any more"
+                    );
+                }
+                None => return Err(unknown("cipher_suites", name, "those that Go calls secure")),
+            }
+        }
+        provider.cipher_suites = chosen;
+    }
+    if !tls.curve_preferences.is_empty() {
+        provider.kx_groups.clear();
+        for name in &tls.curve_preferences {
+            match CURVES.iter().find(|(known, _)| known == name) {
+                Some((_, Some(curve))) => provider.kx_groups.push(*curve),
+                Some((_, None)) => tracing::warn!(curve = name, "curve_preferences: not offered"),
+                None => {
+                    let known = CURVES.map(|(known, _)| known).join(", ");
+                    return Err(unknown("curve_preferences", name, &known));
+                }
+            }
+        }
+        if provider.kx_groups.is_empty() {
+            return Err(said("curve_preferences", "none of them is offered; add X25519"));
+        }
+    }
+    Ok(provider)
+}
+
+fn unknown(key: &str, name: &str, known: &str) -> Problem {
+    Problem::said(format!("tls_server_config.{key} has {name:?}; there are {known}"))
+}
+
+/// The versions from the least to the highest.
+fn versions(tls: &TlsServer) -> Result<Vec<&'static SupportedProtocolVersion>, Problem> {
+    let place = |key: &str, name: &str| {
+        VERSIONS
+            .iter()
+            .position(|(known, _)| *known == name)
+            .ok_or_else(|| unknown(key, name, "TLS12 and TLS13"))
+    };
+    let least = place("min_version", &tls.min_version)?;
+    let most = place("max_version", &tls.max_version)?;
+    if VERSIONS[least].1.is_none() {
+        tracing::warn!(min_version = tls.min_version, "not safe any more: TLS12 is the least");
+    }
+    let between = VERSIONS.iter().enumerate().filter(|(at, _)| (least..=most).contains(at));
+    let versions: Vec<_> = between.filter_map(|(_, (_, version))| *version).collect();
+    if versions.is_empty() {
+        return Err(said(
+            "min_version and max_version",
+            format!(
+                "{} to {} leaves no version; use TLS12 and TLS13",
+                tls.min_version, tls.max_version
+            ),
+        ));
+    }
+    Ok(versions)
+}
+
+/// What a text in the file or a file of its own has.
+fn pem(text: &str, file: &Path, keys: &str) -> Result<Option<Vec<u8>>, Problem> {
+    match (text.is_empty(), file.as_os_str().is_empty()) {
+        (true, true) => Ok(None),
+        (false, true) => Ok(Some(text.as_bytes().to_vec())),
+        (true, false) => read(file).map(Some),
+        (false, false) => Err(said(keys, "both are there; use one")),
+    }
+}
+
+fn certificates(pem: &[u8], keys: &str) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| said(keys, error))?;
+    if certificates.is_empty() {
+        return Err(said(keys, "has no certificate; use PEM, which begins with -----BEGIN"));
+    }
+    Ok(certificates)
+}
+
+fn chain(tls: &TlsServer) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let keys = "cert and cert_file";
+    let pem = pem(&tls.cert, &tls.cert_file, keys)?
+        .ok_or_else(|| said(keys, "one of them has to be there"))?;
+    certificates(&pem, keys)
+}
+
+fn key(tls: &TlsServer) -> Result<PrivateKeyDer<'static>, Problem> {
+    let keys = "key and key_file";
+    let pem = pem(&tls.key, &tls.key_file, keys)?
+        .ok_or_else(|| said(keys, "one of them has to be there"))?;
+    // The error of a parser could quote what it read.
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|_| said(keys, "has no private key without a pass phrase, in PEM"))
+}
+
+/// What is asked of a client's certificate; `None` for nothing.
+fn policy(tls: &TlsServer, provider: Arc<CryptoProvider>) -> Result<Option<Policy>, Problem> {
+    let keys = "client_ca and client_ca_file";
+    let authorities = pem(&tls.client_ca, &tls.client_ca_file, keys)?;
+    let (mandatory, verified) = match tls.client_auth_type.as_str() {
+        "" | "NoClientCert" if authorities.is_some() => {
+            return Err(said("client_auth_type", "a CA is there; add RequireAndVerifyClientCert"));
+        }
+        "" | "NoClientCert" if tls.client_allowed_sans.is_some() => {
+            return Err(said(
+                "client_allowed_sans",
+                "no certificate is asked for; set client_auth_type to RequireAndVerifyClientCert",
+            ));
+        }
+        "" | "NoClientCert" => return Ok(None),
+        "RequestClientCert" => (false, false),
+        "RequireAnyClientCert" | "RequireClientCert" => (true, false),
+        "VerifyClientCertIfGiven" => (false, true),
+        "RequireAndVerifyClientCert" => (true, true),
+        other => {
+            let known = "NoClientCert, RequestClientCert, RequireAnyClientCert, \
+                         VerifyClientCertIfGiven and RequireAndVerifyClientCert";
+            return Err(unknown("client_auth_type", other, known));
+        }
+    };
+    let authorities = match (verified, authorities) {
+        (false, _) => None,
+        (true, Some(pem)) => Some(verifier(&certificates(&pem, keys)?, provider.clone())?),
+        (true, None) => {
+            return Err(said(keys, "client certificates are to be verified; name their CA"));
+        }
+    };
+    let allowed_names = tls.client_allowed_sans.clone();
+    Ok(Some(Policy { authorities, mandatory, allowed_names, provider }))
+}
+
+fn verifier(
+    authorities: &[CertificateDer<'static>],
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots
+            .add(authority.clone())
+            .map_err(|error| said("client_ca and client_ca_file", error))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| said("client_ca and client_ca_file", error))
+}

@@ -1,0 +1,298 @@
+//! TLS and basic authentication as a client meets them: real certificates, curl, and a real
+//! Prometheus, against an exporter that has given up its rights.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{fs, path::Path, process::Command};
+
+use nix::sys::signal::Signal;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use support::{
+    Wire,
+    program::{Exporter, Prometheus, samples, wait_for, whole},
+    server::run,
+};
+use tempfile::TempDir;
+
+const ADDRESS: &str = "https://127.0.0.1:10239";
+
+/// Of `right`, and one that is dear enough to see that the answer to it is remembered.
+const USERS: &str = "basic_auth_users:\n  alice: HASH\n";
+
+/// Certificates and a web configuration, for all to read: they are read again without rights.
+struct Files {
+    folder: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Files {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        support::program::open_to_all(folder.path());
+        let (issuer, authority) = authority();
+        let files = Self { folder, issuer };
+        files.write("ca.pem", &authority);
+        files.certificate("server", &["127.0.0.1"], 2100);
+        files.certificate("client", &["scraper.test", "10.0.0.7"], 2100);
+        files.certificate("nameless", &["else.test"], 2100);
+        files.certificate("expired", &["scraper.test"], 2021);
+        let (foreign, _) = self::authority();
+        sign(&foreign, &["scraper.test"], 2100, |name, text| {
+            files.write(&format!("foreign.{name}"), text);
+        });
+        files
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.folder.path().join(name), content).unwrap();
+    }
+
+    /// Writes `NAME.pem` and `NAME.key`.
+    fn certificate(&self, name: &str, names: &[&str], until: i32) {
+        sign(&self.issuer, names, until, |kind, text| self.write(&format!("{name}.{kind}"), text));
+    }
+
+    fn configure(&self, rest: &str) {
+        let content =
+            format!("tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n{rest}");
+        self.write("web.yml", &content);
+        run(Command::new("promtool").args(["check", "web-config", &self.path("web.yml")]));
+    }
+}
+
+fn authority() -> (Issuer<'static, KeyPair>, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "throw-away authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    (Issuer::new(params, key), certificate)
+}
+
+fn sign(
+    issuer: &Issuer<'static, KeyPair>,
+    names: &[&str],
+    until: i32,
+    mut write: impl FnMut(&str, &str),
+) {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    write("pem", &params.signed_by(&key, issuer).unwrap().pem());
+    write("key", &key.serialize_pem());
+}
+
+/// What curl has got.
+struct Answer {
+    status: u32,
+    /// Head and body.
+    text: String,
+}
+
+/// Asks with curl; status 0 is no answer at all.
+fn ask(wire: &Wire, files: &Files, path: &str, arguments: &[&str]) -> Answer {
+    let mut command = wire.host.command("curl");
+    command
+        .args([
+            "--noproxy",
+            "*",
+            "--silent",
+            "--show-error",
+            "--include",
+            "--max-time",
+            "20",
+            "--write-out",
+            "\n%{http_code}",
+        ])
+        .args(["--cacert", &files.path("ca.pem")])
+        .args(arguments)
+        .arg(format!("{ADDRESS}{path}"));
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (text, status) = text.rsplit_once('\n').unwrap();
+    eprintln!("{path} {arguments:?}: {status} {}", String::from_utf8_lossy(&output.stderr));
+    Answer { status: status.parse().unwrap(), text: text.to_owned() }
+}
+
+fn start<'w>(wire: &'w Wire, files: &Files, arguments: &[&str]) -> Exporter<'w> {
+    let config = format!("[web]\nconfig_file = '{}'\n", files.path("web.yml"));
+    Exporter::spawn(&wire.host, &config, arguments)
+}
+
+/// How often clients were turned away for a reason.
+fn refused(metrics: &str, reason: &str) -> u64 {
+    let all = samples(metrics, "nflog_exporter_http_refused_total");
+    whole(all.iter().find(|(labels, _)| labels["reason"] == reason).unwrap().1)
+}
+
+#[test]
+fn a_password_is_asked_for_and_nothing_is_said_without_it() {
+    let (wire, files) = (Wire::new(), Files::new());
+    let hash = bcrypt::hash("right", 10).unwrap();
+    files.configure(&USERS.replace("HASH", &hash));
+    let exporter = start(&wire, &files, &[]);
+    let alice = ["--user", "alice:right"];
+    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &alice).status == 200).then_some(()));
+
+    let strangers: [&[&str]; 5] = [
+        &[],
+        &["--user", "alice:wrong"],
+        &["--user", "alice:"],
+        &["--user", "bob:right"],
+        &["--header", "Authorization: Basic %%%"],
+    ];
+    for path in ["/metrics", "/", "/-/healthy", "/nowhere", "/overview.json"] {
+        for arguments in strangers {
+            let answer = ask(&wire, &files, path, arguments);
+            assert_eq!(answer.status, 401, "{path} {arguments:?}");
+            let (head, body) = answer.text.split_once("\r\n\r\n").unwrap();
+            assert_eq!(body, "Unauthorized\n", "{path} {arguments:?}");
+            assert!(head.to_lowercase().contains("\r\nwww-authenticate: basic\r\n"), "{head}");
+        }
+    }
+    let metrics = ask(&wire, &files, "/metrics", &alice);
+    assert_eq!(metrics.status, 200);
+    assert_eq!(refused(&metrics.text, "password"), 25);
+    assert!(!exporter.program.log().contains("alice"), "{}", exporter.program.log());
+
+    let basic = "scheme: https\n  tls_config: {ca_file: 'CA'}\n  basic_auth: {username: alice, password: right}";
+    Prometheus::start_with(&wire.host, &[], &basic.replace("CA", &files.path("ca.pem")));
+}
+
+#[test]
+fn only_a_certificate_of_the_right_authority_and_name_is_taken() {
+    let (wire, files) = (Wire::new(), Files::new());
+    files.configure("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n");
+    let _exporter = start(&wire, &files, &[]);
+    let paths = ["client", "nameless", "expired", "foreign"]
+        .map(|name| [files.path(&format!("{name}.pem")), files.path(&format!("{name}.key"))]);
+    let with = |[certificate, key]: &[String; 2]| {
+        ask(&wire, &files, "/metrics", &["--cert", certificate, "--key", key])
+    };
+    let [client, nameless, expired, foreign] = &paths;
+    wait_for("an answer", || (with(client).status == 200).then_some(()));
+    assert_eq!(with(nameless).status, 200);
+    let before = refused(&with(client).text, "certificate");
+    for refused in [with(expired), with(foreign), ask(&wire, &files, "/metrics", &[])] {
+        assert_eq!((refused.status, &*refused.text), (0, ""));
+    }
+    assert_eq!(refused(&with(client).text, "certificate"), before + 3);
+
+    // Names are a further lock. The file is read again on its own.
+    let verified = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n";
+    for name in ["scraper.test", "10.0.0.7"] {
+        files.configure(verified);
+        wait_for("no name to be asked for", || (with(nameless).status == 200).then_some(()));
+        // The promtool of Debian does not know this key yet.
+        let known = fs::read_to_string(files.path("web.yml")).unwrap();
+        files.write("web.yml", &format!("{known}  client_allowed_sans: [nobody.test, {name}]\n"));
+        wait_for(name, || (with(nameless).status == 0).then_some(()));
+        assert_eq!(with(client).status, 200, "{name}");
+    }
+
+    files.configure(verified);
+    let [certificate, key] = client;
+    let ca = files.path("ca.pem");
+    let scrape = format!(
+        "scheme: https\n  tls_config: {{ca_file: '{ca}', cert_file: '{certificate}', key_file: '{key}'}}"
+    );
+    Prometheus::start_with(&wire.host, &[], &scrape);
+}
+
+#[test]
+fn a_new_certificate_is_used_and_a_broken_one_is_not() {
+    let (wire, files) = (Wire::new(), Files::new());
+    files.configure("");
+    let exporter = start(&wire, &files, &[]);
+    let answers = || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(());
+    wait_for("an answer", answers);
+    let shown = || served_certificate(&wire);
+    let first = shown();
+
+    // Half of it is there: the old one goes on.
+    let old_key = fs::read_to_string(files.path("server.key")).unwrap();
+    files.certificate("next", &["127.0.0.1"], 2100);
+    fs::rename(files.path("next.pem"), files.path("server.pem")).unwrap();
+    wait_for("a word of it", || exporter.program.log().contains("go together").then_some(()));
+    answers().unwrap();
+    assert_eq!(shown(), first);
+    assert!(!exporter.program.log().contains(old_key.lines().nth(1).unwrap()));
+    // The other half.
+    fs::rename(files.path("next.key"), files.path("server.key")).unwrap();
+    wait_for("the new certificate", || (shown() != first).then_some(()));
+    answers().unwrap();
+
+    // Headers and version follow, too; nonsense changes nothing.
+    files.configure(
+        "  min_version: TLS13\nhttp_server_config: {headers: {X-Frame-Options: deny}}\n",
+    );
+    wait_for("the header", || {
+        ask(&wire, &files, "/metrics", &[]).text.contains("x-frame-options: deny").then_some(())
+    });
+    assert_eq!(ask(&wire, &files, "/-/ready", &["--tls-max", "1.2"]).status, 0);
+    files.write("web.yml", "tls_server_config: {cert_fil: x}");
+    wait_for("a word of it", || exporter.program.log().contains("cert_fil").then_some(()));
+    answers().unwrap();
+
+    // Who speaks something else is told nothing.
+    let mut plain = wire.host.command("curl");
+    plain.args(["--silent", "--max-time", "20", "http://127.0.0.1:10239/"]);
+    assert!(!plain.status().unwrap().success());
+    let metrics = ask(&wire, &files, "/metrics", &[]).text;
+    assert!(refused(&metrics, "tls") >= 2, "{metrics}");
+}
+
+/// The certificate that the exporter shows.
+fn served_certificate(wire: &Wire) -> String {
+    let mut command = wire.host.command("openssl");
+    let output = command.args(["s_client", "-connect", "127.0.0.1:10239"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let start = text.find("-----BEGIN").unwrap_or_else(|| panic!("{text}"));
+    text[start..text.find("-----END").unwrap()].to_owned()
+}
+
+#[test]
+fn a_wrong_web_configuration_keeps_it_from_starting() {
+    let (wire, files) = (Wire::new(), Files::new());
+    files.write("web.yml", "basic_auth_users: {alice: right}");
+    let mut exporter = start(&wire, &files, &[]);
+    assert_eq!(exporter.program.wait().code(), Some(2));
+    let log = exporter.program.log();
+    assert!(log.contains("web.yml: basic_auth_users.alice is no bcrypt hash"), "{log}");
+    for (check, code) in [("basic_auth_users: {alice: right}", 2), ("", 0)] {
+        files.write("web.yml", check);
+        let mut command = Command::new(support::program::EXPORTER);
+        command.args(["config", "check", "--web.config.file", &files.path("web.yml")]);
+        assert_eq!(command.output().unwrap().status.code(), Some(code), "{check}");
+    }
+}
+
+#[test]
+fn a_socket_of_systemd_is_taken() {
+    let (wire, files) = (Wire::new(), Files::new());
+    files.configure("");
+    // What systemd would do: it listens, and the program finds the socket as its descriptor 3.
+    let mut command = wire.host.command("systemd-socket-activate");
+    command.args(["--listen", "127.0.0.1:10239", support::program::EXPORTER]).args([
+        "--web.systemd-socket",
+        "--web.config.file",
+        &files.path("web.yml"),
+    ]);
+    let log = files.folder.path().join("activated.log");
+    let program = support::program::Program::start(&mut command, log);
+    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
+    program.signal(Signal::SIGTERM);
+
+    let mut alone = Exporter::spawn(&wire.peer, "[web]\nsystemd_socket = true\n", &[]);
+    assert_eq!(alone.program.wait().code(), Some(1));
+    assert!(alone.program.log().contains("no socket was passed"));
+    assert!(Path::new(&files.path("activated.log")).exists());
+}
