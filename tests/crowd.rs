@@ -1,0 +1,204 @@
+//! A server under attack, while packets come in: whoever has a right to an answer gets it in time,
+//! no packet is lost, and memory stays bounded.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{
+    fs,
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use support::{
+    Wire, frame,
+    program::{Exporter, get_from, samples, sum, wait_for},
+};
+
+const SERVER: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 10239);
+
+const RULES: &str = "table inet t {
+    counter logged {}
+    chain c { type filter hook input priority 0; policy accept;
+        iifname != \"lo\" counter name logged log prefix \"in\" group 1
+    }
+}";
+
+/// Packets in a second, and seconds.
+const RATE: u32 = 50_000;
+const SECONDS: u32 = 6;
+
+/// Most memory that the exporter may ever have had, bytes: what it takes anyhow, and the answers and
+/// connections that the server allows.
+const MEMORY: u64 = 128 * 1024 * 1024;
+
+/// How long Prometheus waits here for a scrape.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What goes on around the scrapes.
+struct Attack {
+    over: AtomicBool,
+    /// Connections that were made, and full scrapes.
+    connections: AtomicU64,
+    scrapes: AtomicU64,
+}
+
+impl Attack {
+    /// Does something until the end, over and over.
+    fn repeat(&self, mut action: impl FnMut()) {
+        while !self.over.load(SeqCst) {
+            action();
+        }
+    }
+
+    fn connect(&self) -> Option<TcpStream> {
+        let stream = TcpStream::connect_timeout(&SERVER, Duration::from_secs(10)).ok()?;
+        stream.set_write_timeout(Some(Duration::from_millis(200))).ok()?;
+        self.connections.fetch_add(1, SeqCst);
+        Some(stream)
+    }
+
+    /// So many connections that say nothing, or a little now and then, and come again when closed.
+    fn hold(&self, count: usize, word: &[u8]) {
+        let mut streams: Vec<Option<TcpStream>> = (0..count).map(|_| self.connect()).collect();
+        self.repeat(|| {
+            for stream in &mut streams {
+                if !stream.as_mut().is_some_and(|stream| is_open(stream, word)) {
+                    *stream = self.connect();
+                }
+            }
+            thread::sleep(Duration::from_millis(200));
+        });
+    }
+
+    /// Says something long, over and over.
+    fn shout(&self, words: &[u8]) {
+        self.repeat(|| {
+            if let Some(mut stream) = self.connect() {
+                // Cut short as a rule.
+                let _ = stream.write_all(words);
+            }
+            thread::sleep(Duration::from_millis(10));
+        });
+    }
+
+    fn scrape(&self) {
+        self.repeat(|| {
+            if get_from(SERVER, "/metrics").is_some_and(|(status, _)| status == 200) {
+                self.scrapes.fetch_add(1, SeqCst);
+            }
+            thread::sleep(Duration::from_secs(1));
+        });
+    }
+}
+
+/// Ends the attack, also when a check fails.
+struct End<'a>(&'a Attack);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, SeqCst);
+    }
+}
+
+/// Whether a connection is still there; says a word on it.
+fn is_open(stream: &mut TcpStream, word: &[u8]) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let unread = stream.read(&mut [0; 64]);
+    let quiet = matches!(unread, Err(error) if error.kind() == ErrorKind::WouldBlock);
+    quiet && (word.is_empty() || stream.write(word).is_ok())
+}
+
+/// Packets to thousands of ports, so that the page of metrics gets long, at a steady pace.
+fn paced() -> impl Iterator<Item = Vec<u8>> + Send {
+    let start = Instant::now();
+    (0..RATE * SECONDS).map(move |count| {
+        let [.., high, low] = (count % 5000).to_be_bytes();
+        let packet = frame::udp([203, 0, 113, low], 40_000, u16::from_be_bytes([high, low]), b"x");
+        let due = start + Duration::from_secs(1) * count / RATE;
+        // A short sleep is longer than one packet takes: they go in small groups.
+        if count.is_multiple_of(50) {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        packet
+    })
+}
+
+/// The most memory a process ever had, bytes: `VmHWM` in proc(5).
+fn peak_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn a_scrape_comes_through_and_no_packet_is_lost() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most.min(8192), most).unwrap();
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let exporter = Exporter::start(&wire.host, "", &[]);
+    let attack = Attack {
+        over: AtomicBool::new(false),
+        connections: AtomicU64::new(0),
+        scrapes: AtomicU64::new(0),
+    };
+    let noise: Vec<u8> =
+        (0..65_536_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
+    let line = format!("GET /{} HTTP/1.1\r\n", "x".repeat(10_000_000));
+    let (attack, noise, line, wire) = (&attack, &noise, &line, &wire);
+
+    let mut works: Vec<Box<dyn FnOnce() + Send + '_>> =
+        vec![Box::new(|| attack.hold(1000, b"")), Box::new(|| attack.hold(200, b"G"))];
+    for _ in 0..2 {
+        works.push(Box::new(|| attack.shout(line.as_bytes())));
+        works.push(Box::new(|| attack.shout(noise)));
+    }
+    for _ in 0..100 {
+        works.push(Box::new(|| attack.scrape()));
+    }
+    let times: Vec<Duration> = thread::scope(|scope| {
+        let _end = End(attack);
+        for work in works {
+            scope.spawn(move || wire.host.run(work));
+        }
+        wait_for("the attack", || (attack.connections.load(SeqCst) > 1500).then_some(()));
+        let sender = scope.spawn(|| wire.send(paced()));
+        let mut times = Vec::new();
+        while !sender.is_finished() {
+            let start = Instant::now();
+            let (status, _) = exporter.get("/metrics").expect("an answer");
+            assert_eq!(status, 200);
+            times.push(start.elapsed());
+            thread::sleep(Duration::from_millis(100));
+        }
+        times
+    });
+
+    let slowest = times.iter().max().unwrap();
+    let memory = peak_memory(exporter.program.pid());
+    let scrapes = attack.scrapes.load(SeqCst);
+    let connections = attack.connections.load(SeqCst);
+    let logged = wire.host.counter("logged");
+    let received = || sum(&exporter.scrape(), "nflog_exporter_received_packets_total");
+    wait_for("all packets", || (received() == logged).then_some(()));
+    let metrics = exporter.scrape();
+    let refused = samples(&metrics, "nflog_exporter_http_refused_total");
+    println!(
+        "{} scrapes, the slowest in {slowest:?}, among {connections} connections and {scrapes} other \
+         scrapes; {} MiB at most; {logged} packets; {refused:?}",
+        times.len(),
+        memory >> 20,
+    );
+    assert_eq!(sum(&metrics, "nflog_exporter_lost_packets_total"), 0);
+    assert!(logged >= u64::from(RATE * SECONDS), "{logged}");
+    assert!(times.len() > 10 && *slowest < SCRAPE_TIMEOUT, "{times:?}");
+    assert!(scrapes > 100, "{scrapes}");
+    assert!(memory < MEMORY, "{memory}");
+}
