@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use crate::{
     config::{Config, ConfigError, Flags},
     mirror::store::Kind,
+    rules::{Tool, Wanted},
 };
 
 /// The revision this was built from, where the build told.
@@ -58,6 +59,11 @@ pub enum Command {
     /// The exporter makes them itself where its database user may; this is for an administrator
     /// who does it instead, as in `nflog_exporter schema --for mysql | mysql DATABASE`.
     Schema(Schema),
+    /// Print the firewall rules that send packets here, ready to load
+    ///
+    /// Each text says in its first lines how to load it, how to get rid of it, and what is not
+    /// needed any more. The group, the copy range and the threshold are the configuration's.
+    Rules(Rules),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -83,6 +89,33 @@ pub struct Replay {
     /// Log prefix of packets whose capture carries none
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub prefix: String,
+}
+
+/// `rules`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// What loads them
+    #[arg(long = "for", value_name = "TOOL", value_enum)]
+    pub tool: Tool,
+    /// Which packets
+    #[arg(long, value_enum, default_value_t = Wanted::New)]
+    pub log: Wanted,
+    /// Most packets logged in a second, 1 to 10000; 0 for no limit
+    #[arg(long, value_name = "PACKETS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub limit: u32,
+    /// Log prefix: letters, digits, spaces and - _ . : [default: what is logged]
+    #[arg(long, value_name = "TEXT", value_parser = prefix)]
+    pub prefix: Option<String>,
+}
+
+/// Takes a prefix that every tool and shell takes as it is: 63 bytes at most, as iptables.
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | ':');
+    if text.is_empty() || text.len() > 63 || !text.chars().all(plain) {
+        return Err("use 1 to 63 letters, digits, spaces and - _ . :");
+    }
+    Ok(text.to_owned())
 }
 
 /// `schema`.
@@ -167,6 +200,20 @@ mod tests {
         let files = vec!["a.pcap".into(), "-".into()];
         let replay = Replay { files, serve: true, prefix: "web".into() };
         check("replay a.pcap - --serve --prefix web", &Command::Replay(replay));
+    }
+
+    #[test]
+    fn rules_take_only_what_every_tool_takes() {
+        let expect = Rules { tool: Tool::Ufw, log: Wanted::New, limit: 10_000, prefix: None };
+        check("rules --for ufw", &Command::Rules(expect));
+        let prefix = Some("a:b".into());
+        let expect = Rules { tool: Tool::Nft, log: Wanted::All, limit: 0, prefix };
+        check("rules --for nft --log all --limit 0 --prefix a:b", &Command::Rules(expect));
+        let long = format!("rules --for nft --prefix {}", "x".repeat(64));
+        for line in ["rules", "rules --for nft --limit 10001", "rules --for nft --prefix '", &long]
+        {
+            assert_eq!(cli(line).unwrap_err().exit_code(), 2, "{line}");
+        }
     }
 
     #[test]

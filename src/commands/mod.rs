@@ -18,11 +18,12 @@ use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Rules},
     config::{Config, ConfigError, ListenAddress, Web},
     geoip::{GeoIp, GeoIpError},
     http::{Guard, WebConfigError},
     mirror::schema::ddl,
+    rules::RulesPlan,
 };
 
 /// Exit code of a wrong usage or configuration; clap uses the same.
@@ -44,6 +45,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Replay(replay) => replay::replay(&replay, cli.flags.clone(), cli.flags.load()?),
         Command::Completions { shell } => print(&packaged::completions(shell)),
         Command::Man => print(&packaged::manual().context("write the page of the manual")?),
+        Command::Rules(rules) => print(&rules_plan(&rules, &cli.flags.load()?).text(rules.tool)),
         Command::Schema(schema) => print(ddl(schema.database)),
         Command::Config(command) => {
             let config = cli.flags.load()?;
@@ -170,6 +172,20 @@ impl Signals {
             }
         };
         (hangups, termination)
+    }
+}
+
+/// What the rules of `rules` are to do.
+fn rules_plan(rules: &Rules, config: &Config) -> RulesPlan {
+    RulesPlan {
+        wanted: rules.log,
+        group: config.nflog.groups[0],
+        prefix: rules.prefix.clone().unwrap_or_else(|| rules.log.prefix().into()),
+        limit: Some(rules.limit).filter(|limit| *limit != 0),
+        copy_range: config.nflog.copy_range,
+        queue_threshold: config.nflog.queue_threshold,
+        // Who scrapes from elsewhere is not to be counted with the rest.
+        spare_tcp_ports: config.web.listen_addresses.iter().map(|address| address.port).collect(),
     }
 }
 

@@ -2,5 +2,7 @@
 
 mod expression;
 mod install;
+mod tool;
 
 pub use install::{InstallPlan, Installed, RulesError, TABLE, install};
+pub use tool::{RulesPlan, Tool, Wanted};
