@@ -190,6 +190,7 @@ fn scrape(criterion: &mut Criterion) {
                 databases: Vec::new(),
                 reload: ReloadStatus { successful: true, timestamp_seconds: 0.0 },
                 confinement: Vec::new(),
+                last_scrape_timestamp_seconds: None,
                 refusals: Vec::new(),
                 log_lines_left_out: 0,
                 build: Build { version: "0", revision: "0" },

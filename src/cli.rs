@@ -59,6 +59,15 @@ pub enum Command {
     /// The exporter makes them itself where its database user may; this is for an administrator
     /// who does it instead, as in `nflog_exporter schema --for mysql | mysql DATABASE`.
     Schema(Schema),
+    /// Look this host over, step by step, and say how to mend what keeps packets from being counted
+    ///
+    /// Waits a few seconds for a packet. Exit code 1 if any check failed. Best run as root, while the
+    /// exporter runs or instead of it, with the same configuration.
+    Doctor {
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the firewall rules that send packets here, ready to load
     ///
     /// Each text says in its first lines how to load it, how to get rid of it, and what is not

@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     cli::{Cli, Command, Rules},
     config::{Config, ConfigError, ListenAddress, Web},
+    doctor::{self, Finding, Status},
     geoip::{GeoIp, GeoIpError},
     http::{Guard, WebConfigError},
     mirror::schema::ddl,
@@ -45,6 +46,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Replay(replay) => replay::replay(&replay, cli.flags.clone(), cli.flags.load()?),
         Command::Completions { shell } => print(&packaged::completions(shell)),
         Command::Man => print(&packaged::manual().context("write the page of the manual")?),
+        Command::Doctor { json } => diagnose(&doctor::examine(cli.flags.load()), json),
         Command::Rules(rules) => print(&rules_plan(&rules, &cli.flags.load()?).text(rules.tool)),
         Command::Schema(schema) => print(ddl(schema.database)),
         Command::Config(command) => {
@@ -173,6 +175,16 @@ impl Signals {
         };
         (hangups, termination)
     }
+}
+
+/// Prints what the doctor found.
+///
+/// # Errors
+/// A check failed.
+fn diagnose(findings: &[Finding], json: bool) -> anyhow::Result<()> {
+    print(&if json { doctor::to_json(findings) } else { doctor::to_text(findings) })?;
+    let failed = findings.iter().any(|finding| finding.status == Status::Failed);
+    if failed { Err(anyhow!("this host is not as it should be")) } else { Ok(()) }
 }
 
 /// What the rules of `rules` are to do.

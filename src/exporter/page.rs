@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
@@ -97,6 +97,7 @@ impl ScrapePage {
             mirror: mirror.map(mirror_status),
             databases: self.geoip.status().into_iter().map(database_status).collect(),
             reload: self.status.get(),
+            last_scrape_timestamp_seconds: self.audience.last_scrape(),
             confinement: self.confinement.as_ref().map(layers).unwrap_or_default(),
             refusals: self.refusals.as_ref().map(|refusals| refusals.counts()).unwrap_or_default(),
             log_lines_left_out: logging::left_out(),
@@ -135,18 +136,24 @@ const FAITHFUL: Duration = Duration::from_secs(300);
 /// the zero that Prometheus has to see. Where none does, every fetch counts.
 #[derive(Debug, Default)]
 struct Audience {
-    prometheus: Mutex<Option<Instant>>,
+    prometheus: Mutex<Option<(Instant, SystemTime)>>,
 }
 
 impl Audience {
+    /// When a Prometheus last scraped, seconds since 1970-01-01 UTC.
+    fn last_scrape(&self) -> Option<f64> {
+        let last = *self.prometheus.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(last?.1.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
+    }
+
     fn counts(&self, client: Client, now: Instant) -> bool {
         let mut last = self.prometheus.lock().unwrap_or_else(PoisonError::into_inner);
         match client {
             Client::Prometheus => {
-                *last = Some(now);
+                *last = Some((now, SystemTime::now()));
                 true
             }
-            Client::Other => last.is_none_or(|last| now.duration_since(last) > FAITHFUL),
+            Client::Other => last.is_none_or(|(last, _)| now.duration_since(last) > FAITHFUL),
         }
     }
 }

@@ -280,6 +280,11 @@ impl Scrape {
             "When the configuration was last loaded without an error.",
             Some(self.reload.timestamp_seconds),
         )?;
+        page.gauge(
+            "nflog_exporter_last_scrape_timestamp_seconds",
+            "When a Prometheus last scraped this exporter.",
+            self.last_scrape_timestamp_seconds,
+        )?;
         page.gauges(
             "nflog_exporter_confinement",
             "Whether a layer that confines this program is in force: 1 or 0.",

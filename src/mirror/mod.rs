@@ -12,6 +12,7 @@ pub mod anonymize;
 pub mod day;
 mod delivery;
 mod feeder;
+pub mod inspect;
 mod per_name;
 pub mod queue;
 pub mod row;

@@ -64,6 +64,15 @@ pub struct Maintained {
     pub warnings: Vec<String>,
 }
 
+/// A server's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerClock {
+    /// Its time.
+    pub now: SystemTime,
+    /// The name of its time zone, as it calls it.
+    pub zone: String,
+}
+
 /// A connection to a database. Dropped and made anew after any error but [`StoreError::Refused`].
 ///
 /// The caller gives every call a deadline and drops the store when it passes: a call must be safe
@@ -103,8 +112,17 @@ pub trait Store: Sized + Send {
         now: SystemTime,
     ) -> impl Future<Output = Result<Maintained, StoreError>> + Send;
 
+    /// What time it is for the server.
+    fn clock(&mut self) -> impl Future<Output = Result<ServerClock, StoreError>> + Send;
+
     /// Asks for a sign of life.
     fn ping(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// A time as databases give it, seconds since 1970-01-01 UTC; nonsense is that day.
+fn since_1970(seconds: f64) -> SystemTime {
+    let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// What a database answers, or that it does not.

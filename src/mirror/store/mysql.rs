@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use mysql_async::{Conn, Params, Value, prelude::Queryable};
 
 use self::{failure::failure, insert::Inserts};
-use super::{Batch, Maintained, Store, StoreError, Upkeep, Writer};
+use super::{Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, since_1970};
 use crate::mirror::target::Target;
 
 /// A connection to MySQL.
@@ -93,6 +93,19 @@ impl Store for MySql {
         now: SystemTime,
     ) -> Result<Maintained, StoreError> {
         days::maintain(&mut self.connection, upkeep, now).await
+    }
+
+    async fn clock(&mut self) -> Result<ServerClock, StoreError> {
+        let found: Option<(f64, String, String)> = self
+            .connection
+            .query_first(
+                "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE), @@global.time_zone, @@system_time_zone",
+            )
+            .await
+            .map_err(|error| failure("ask for the time", &error))?;
+        let (seconds, zone, system) = found.unwrap_or_default();
+        let zone = if zone == "SYSTEM" { system } else { zone };
+        Ok(ServerClock { now: since_1970(seconds), zone })
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

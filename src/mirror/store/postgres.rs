@@ -12,7 +12,10 @@ use tokio_postgres::{Client, Config, NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::failure::failure;
-use super::{Batch, Maintained, Store, StoreError, Upkeep, Writer, tls::client_config};
+use super::{
+    Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, since_1970,
+    tls::client_config,
+};
 use crate::mirror::target::{Place, Target};
 
 /// A connection to PostgreSQL 13 or later. Must be made and used inside one tokio runtime.
@@ -123,6 +126,21 @@ impl Store for Postgres {
         now: SystemTime,
     ) -> Result<Maintained, StoreError> {
         days::maintain(self, upkeep, now).await
+    }
+
+    async fn clock(&mut self) -> Result<ServerClock, StoreError> {
+        let row = self
+            .client
+            .query_one(
+                "SELECT extract(epoch FROM clock_timestamp())::float8, \
+                 (SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')",
+                &[],
+            )
+            .await
+            .map_err(|error| failure("ask for the time", &error))?;
+        let value = row.try_get(0).and_then(|seconds: f64| Ok((seconds, row.try_get(1)?)));
+        let (seconds, zone) = value.map_err(|error| failure("read the time", &error))?;
+        Ok(ServerClock { now: since_1970(seconds), zone })
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use self::failure::failure;
-use super::{Batch, Maintained, Store, StoreError, Upkeep, Writer};
+use super::{Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer};
 use crate::mirror::target::{Place, Target};
 
 /// A SQLite file, opened. Calls block their thread while they work, and at most 5 seconds longer.
@@ -102,6 +102,11 @@ impl Store for Sqlite {
     ) -> Result<Maintained, StoreError> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         upkeep::maintain(self, upkeep, now)
+    }
+
+    async fn clock(&mut self) -> Result<ServerClock, StoreError> {
+        // A file has no clock but this host's.
+        Ok(ServerClock { now: SystemTime::now(), zone: "this host's".into() })
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

@@ -17,8 +17,8 @@ use rustix::{
 
 pub(in crate::source) use message::PAYLOAD;
 pub use message::{Malformed, Packet, Walked, walk};
-pub use refusal::{Holder, NflogError};
-pub use socket::GroupMeter;
+pub use refusal::{Holder, NflogError, has_net_admin, holder};
+pub use socket::{GroupMeter, receive_buffer_for};
 
 use super::{Fill, Record, Source};
 use crate::netlink::MAX_DATAGRAM;

@@ -4,6 +4,8 @@ use std::{fs, io};
 
 use rustix::io::Errno;
 
+use crate::process;
+
 /// Why packets cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum NflogError {
@@ -101,7 +103,8 @@ pub(super) fn of_bind(group: u16, cause: io::Error) -> NflogError {
 }
 
 /// Whether this thread has `CAP_NET_ADMIN` in its effective set.
-fn has_net_admin() -> bool {
+#[must_use]
+pub fn has_net_admin() -> bool {
     /// `linux/capability.h`
     const CAP_NET_ADMIN: u32 = 12;
     let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
@@ -119,6 +122,15 @@ fn in_user_namespace() -> bool {
     !map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
 }
 
+/// Who reads a group now; `None` for nobody.
+///
+/// # Errors
+/// The kernel's list cannot be read: it is for root, and missing where there is no NFLOG.
+pub fn holder(group: u16) -> io::Result<Option<Holder>> {
+    let port = port_of(group)?;
+    Ok(port.map(|port| Holder { port: Some(port), program: program(port) }))
+}
+
 /// The netlink port of a group's reader; `None` when the group has none.
 fn port_of(group: u16) -> io::Result<Option<u32>> {
     let bound = fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_log")?;
@@ -131,15 +143,7 @@ fn port_of(group: u16) -> io::Result<Option<u32>> {
 
 /// The process that has the netfilter socket with this port open.
 fn program(port: u32) -> Option<(u32, String)> {
-    let inode = inode_of(port)?;
-    let link = format!("socket:[{inode}]");
-    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let mut files = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
-        files.find(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*link))?;
-        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-        Some((pid, name.trim_end().to_owned()))
-    })
+    process::with_socket(inode_of(port)?)
 }
 
 fn inode_of(port: u32) -> Option<u64> {

@@ -36,6 +36,14 @@ pub struct GroupMeter {
     pub truncated_datagrams: AtomicU64,
 }
 
+/// The receive buffer that the kernel would give a group's socket, bytes, when asked for so many.
+///
+/// # Errors
+/// There is no such socket to be had.
+pub fn receive_buffer_for(asked: usize) -> io::Result<usize> {
+    Socket::open(NlFamily::Netfilter, 0)?.set_receive_buffer(asked)
+}
+
 /// A group this process reads.
 pub(super) struct Group {
     socket: Socket,

@@ -1,0 +1,104 @@
+//! A database looked over, step by step, by the very calls that rows go through.
+
+use std::{
+    future::Future,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Target,
+    store::{Batch, Kind, MySql, Postgres, ServerClock, Sqlite, Store, StoreError, Upkeep, Writer},
+};
+
+/// How long one step may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Most that the server's clock may be off: rows of one day would else go to another for longer than
+/// anybody overlooks.
+const MAX_SKEW: Duration = Duration::from_secs(5);
+
+/// One step, and what came of it: what was found, or what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// `connection`, `schema`, `rights`, `partitions` or `clock`.
+    pub name: &'static str,
+    /// What was found, or what is wrong and how to mend it.
+    pub outcome: Result<String, String>,
+}
+
+/// Connects, makes or checks the schema as the exporter does at its start, writes no row, and looks
+/// at partitions and clock. Ends with the first step that fails, but for the last two.
+pub async fn inspect(target: &Target) -> Vec<Step> {
+    let mut steps = Vec::new();
+    // Each failed step ends it; the steps so far tell.
+    let _ = match target.kind {
+        Kind::MySql => look::<MySql>(target, &mut steps).await,
+        Kind::Postgres => look::<Postgres>(target, &mut steps).await,
+        Kind::Sqlite => look::<Sqlite>(target, &mut steps).await,
+    };
+    steps
+}
+
+async fn look<S: Store>(target: &Target, steps: &mut Vec<Step>) -> Option<()> {
+    let store = within(S::connect(target)).await;
+    let mut store = note(steps, "connection", store, |_| format!("{target} answers"))?;
+    let prepared = within(store.prepare()).await;
+    note(steps, "schema", prepared, |()| "the tables are there and up to date".into())?;
+    let written = within(write_nothing(&mut store)).await;
+    note(steps, "rights", written, |()| "rows can be written".into())?;
+    let maintained = within(store.maintain(&Upkeep::default(), SystemTime::now())).await;
+    let maintained = maintained.and_then(|maintained| match maintained.warnings.first() {
+        Some(warning) => Err(warning.clone()),
+        None => Ok(()),
+    });
+    note(steps, "partitions", maintained, |()| "the days ahead have their place".into());
+    let clock = within(store.clock()).await.and_then(|clock| punctual(&clock));
+    note(steps, "clock", clock, Clone::clone)?;
+    Some(())
+}
+
+/// Notes a step; passes on what it gave.
+fn note<T>(
+    steps: &mut Vec<Step>,
+    name: &'static str,
+    outcome: Result<T, String>,
+    tell: impl FnOnce(&T) -> String,
+) -> Option<T> {
+    let told = outcome.as_ref().map(tell).map_err(Clone::clone);
+    steps.push(Step { name, outcome: told });
+    outcome.ok()
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer in {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// Everything that writing takes, but for a row.
+async fn write_nothing<S: Store>(store: &mut S) -> Result<(), StoreError> {
+    let mut id = [0; 16];
+    id[..4].copy_from_slice(&std::process::id().to_be_bytes());
+    let writer = Writer { id, host: "doctor".into() };
+    let position = store.position(&writer, 0).await?;
+    let batch = Batch { from: position, to: position, rows: &[] };
+    let written = store.write(&writer, batch).await;
+    store.forget(&writer).await?;
+    written
+}
+
+fn punctual(clock: &ServerClock) -> Result<String, String> {
+    let now = SystemTime::now();
+    let (ahead, skew) = match clock.now.duration_since(now) {
+        Ok(skew) => ("ahead of", skew),
+        Err(behind) => ("behind", behind.duration()),
+    };
+    if skew > MAX_SKEW {
+        return Err(format!(
+            "the server's clock is {} s {ahead} this host's: set both by NTP (timedatectl set-ntp true)",
+            skew.as_secs()
+        ));
+    }
+    Ok(format!("the clocks agree; the server's time zone is {}, rows are in UTC", clock.zone))
+}
