@@ -54,5 +54,6 @@ pub mod privileges;
 mod process;
 pub mod recent;
 pub mod rules;
+pub mod service;
 pub mod source;
 pub mod vitals;

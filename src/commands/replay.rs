@@ -23,6 +23,7 @@ use crate::{
     http::Guard,
     logging,
     pipeline::{self, Clock, Route, SharedAggregate},
+    service::Service,
     source::{
         Fill, Record, Source,
         pcap::{Capture, Options},
@@ -62,6 +63,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             guard,
             reloader,
             confinement: None,
+            service: Service::from_environment(),
             logging: Box::new(()),
         };
         exporter::run(parts, signals.split()).await

@@ -20,6 +20,7 @@ use crate::{
     pipeline::{Clock, Route, SharedAggregate},
     privileges::Confinement,
     rules::{self, InstallPlan, Installed},
+    service::Service,
     source::nflog::{Nflog, NflogPlan},
 };
 
@@ -42,6 +43,7 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
 
 /// What takes a right that is given up afterwards. Dropped, it leaves nothing behind.
 struct Holds {
+    service: Service,
     listeners: Vec<TcpListener>,
     guard: Guard,
     addresses: Vec<SocketAddr>,
@@ -52,6 +54,7 @@ struct Holds {
 
 impl Holds {
     fn take(config: &Config) -> anyhow::Result<Self> {
+        let service = Service::from_environment();
         // Its files may be for root alone.
         let guard = Guard::open(&config.web.config_file)?;
         let listeners = listen(&config.web)?;
@@ -60,7 +63,7 @@ impl Holds {
         let nflog = Nflog::open(&nflog_plan(config))?;
         let plan = install_plan(config, &addresses);
         let rules = config.rules.install.then(|| rules::install(&plan)).transpose()?;
-        Ok(Self { listeners, guard, addresses, mirror, nflog, rules })
+        Ok(Self { service, listeners, guard, addresses, mirror, nflog, rules })
     }
 }
 
@@ -71,7 +74,7 @@ fn join(
     holds: Holds,
     confinement: Confinement,
 ) -> anyhow::Result<Parts> {
-    let Holds { listeners, guard, addresses, mirror, nflog, rules } = holds;
+    let Holds { service, listeners, guard, addresses, mirror, nflog, rules } = holds;
     let geoip = GeoIp::open(&config.geoip.databases)?;
     let mut route = Route::new(
         geoip.locator(),
@@ -94,6 +97,7 @@ fn join(
         geoip,
         listeners,
         guard,
+        service,
         reloader,
         confinement: Some(confinement),
         logging: Box::new(rules),

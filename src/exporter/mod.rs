@@ -34,6 +34,7 @@ use crate::{
     mirror::Mirror,
     pipeline::{self, Route, SharedAggregate},
     privileges::Confinement,
+    service::Service,
     source::{Source, nflog::GroupMeter},
 };
 
@@ -75,6 +76,8 @@ pub struct Parts {
     pub reloader: Reloader,
     /// What the program is held by; none for captures.
     pub confinement: Option<Confinement>,
+    /// Who is told how the program is.
+    pub service: Service,
     /// Dropped when packets should stop coming, before what is left is read: the firewall rules.
     pub logging: Box<dyn Send>,
 }
@@ -100,6 +103,7 @@ pub async fn run(
         guard,
         mut reloader,
         confinement,
+        service,
         logging,
     } = parts;
     let is_capture = meters.is_empty();
@@ -135,6 +139,11 @@ pub async fn run(
     let (close_server, server_closing) = watch::channel(false);
     let mut server = tokio::spawn(http::serve(listeners, Arc::new(site), server_closing));
 
+    let ready = until_ready(health.clone());
+    let mut ready = std::pin::pin!(ready);
+    let mut told = false;
+    let mut beats = interval(service.beat().unwrap_or(FIRST_MINUTE));
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut checks = interval(GEOIP_CHECK);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shutdown = std::pin::pin!(shutdown);
@@ -150,16 +159,27 @@ pub async fn run(
                 outcome = Some(ended);
                 if failed { break }
             }
+            () = &mut ready, if !told => {
+                told = true;
+                service.ready();
+            }
+            // From here, so that it tells that this loop goes on; and only while all parts do.
+            _ = beats.tick() => if health.healthy().is_ok() {
+                service.alive();
+            },
             () = &mut first_minute, if !looked => {
                 looked = true;
                 warn_of_silence(&config, &aggregate);
             }
             // A file system that hangs must not keep the program from ending.
-            Some(()) = hangups.recv() => tokio::select! {
-                // The log and the metric tell; nobody waits for an answer.
-                _ = reloader.reload(&geoip, &aggregate, clock.now()) => {}
-                () = &mut shutdown => break,
-            },
+            Some(()) = hangups.recv() => {
+                service.reloading();
+                tokio::select! {
+                    // The log and the metric tell; nobody waits for an answer.
+                    _ = reloader.reload(&geoip, &aggregate, clock.now()) => service.ready(),
+                    () = &mut shutdown => break,
+                }
+            }
             Some(request) = reload_requests.recv() => tokio::select! {
                 // Whoever asked may be gone.
                 outcome = reloader.reload(&geoip, &aggregate, clock.now()) => {
@@ -182,6 +202,7 @@ pub async fn run(
     }
 
     tracing::info!("shutting down");
+    service.stopping();
     drop(logging);
     stop.store(true, Ordering::Relaxed);
     let outcome = match outcome {
@@ -199,6 +220,13 @@ pub async fn run(
     let received = aggregate.lock().received_packets();
     tracing::info!(received, "stopped");
     outcome
+}
+
+/// Completes when no part is waited for any more.
+async fn until_ready(health: Health) {
+    while health.ready().is_err() {
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Tells an operator whose packet log has no packets.
