@@ -73,6 +73,12 @@ pub enum Command {
     /// Each text says in its first lines how to load it, how to get rid of it, and what is not
     /// needed any more. The group, the copy range and the threshold are the configuration's.
     Rules(Rules),
+    /// Print a configuration that does what a ulogd.conf did, and what could not be carried over
+    Migrate {
+        /// The file
+        #[arg(value_name = "ULOGD.CONF")]
+        file: PathBuf,
+    },
     /// Check or print the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -46,6 +46,7 @@ pub mod exposition;
 pub mod geoip;
 pub mod http;
 pub mod logging;
+pub mod migrate;
 pub mod mirror;
 mod netlink;
 pub mod packet;

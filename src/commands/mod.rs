@@ -23,6 +23,7 @@ use crate::{
     doctor::{self, Finding, Status},
     geoip::{GeoIp, GeoIpError},
     http::{Guard, WebConfigError},
+    migrate,
     mirror::schema::ddl,
     rules::RulesPlan,
 };
@@ -48,6 +49,11 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Man => print(&packaged::manual().context("write the page of the manual")?),
         Command::Doctor { json } => diagnose(&doctor::examine(cli.flags.load()), json),
         Command::Rules(rules) => print(&rules_plan(&rules, &cli.flags.load()?).text(rules.tool)),
+        Command::Migrate { file } => {
+            let text = std::fs::read_to_string(&file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            print(&migrate::ulogd(&text).with_context(|| file.display().to_string())?)
+        }
         Command::Schema(schema) => print(ddl(schema.database)),
         Command::Config(command) => {
             let config = cli.flags.load()?;
