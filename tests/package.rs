@@ -6,6 +6,7 @@
 mod support;
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
@@ -209,6 +210,39 @@ fn the_unit_is_hardened() {
     let score = text.split("exposure level for nflog_exporter.service: ").nth(1).unwrap();
     let score: f64 = score.split(' ').next().unwrap().parse().unwrap();
     assert!(score < 2.0, "{score}");
+}
+
+/// A word of `SystemCallFilter=` as the calls that it means.
+fn system_calls(word: &str) -> BTreeSet<String> {
+    if !word.starts_with('@') {
+        return [word.to_owned()].into();
+    }
+    let output = run(Command::new("systemd-analyze").args(["syscall-filter", word]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let words = text.lines().skip(1).map(str::trim);
+    let words = words.filter(|word| !word.is_empty() && !word.starts_with('#'));
+    words.flat_map(system_calls).collect()
+}
+
+/// The unit's filter goes before the program's own: what the one lets through, the other may not keep
+/// back. There is no service manager here to run it under.
+#[test]
+fn the_unit_lets_through_what_the_program_lets_itself() {
+    let unit = root().join("packaging/systemd/nflog_exporter.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let mut allowed = system_calls("@default");
+    for words in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        let calls = words.trim_start_matches('~').split(' ').flat_map(system_calls);
+        match words.strip_prefix('~') {
+            Some(_) => calls.for_each(|call| drop(allowed.remove(&call))),
+            None => allowed.extend(calls),
+        }
+    }
+    let source = fs::read_to_string(root().join("src/privileges/syscalls.rs")).unwrap();
+    let own = source.split("const FORBIDDEN").next().unwrap().split("libc::SYS_").skip(1);
+    let own = own.map(|rest| rest.split([',', ' ', ')', ';']).next().unwrap().to_owned());
+    let kept_back: Vec<String> = own.filter(|call| !allowed.contains(call)).collect();
+    assert_eq!(kept_back, [""; 0]);
 }
 
 /// The text with its keys in force: a comment is prose behind a space, and a key without one.
