@@ -43,6 +43,7 @@ pub mod doctor;
 pub mod event;
 pub mod exporter;
 pub mod exposition;
+mod files;
 pub mod geoip;
 pub mod http;
 pub mod logging;

@@ -14,6 +14,9 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// Time between signs of life that nobody waits for.
+const UNWATCHED: Duration = Duration::from_secs(24 * 3600);
+
 /// Where to tell it; says nothing when nobody asked.
 #[derive(Debug, Default)]
 pub struct Service {
@@ -41,10 +44,11 @@ impl Service {
         Self { socket, watchdog: watchdog.map(Duration::from_micros) }
     }
 
-    /// How often to call [`Service::alive`]: twice in the time that the manager waits.
+    /// How often to call [`Service::alive`]: twice in the time that the manager waits, and hardly ever
+    /// where none does.
     #[must_use]
-    pub fn beat(&self) -> Option<Duration> {
-        self.watchdog.map(|watchdog| watchdog / 2)
+    pub fn beat(&self) -> Duration {
+        self.watchdog.map_or(UNWATCHED, |watchdog| watchdog / 2)
     }
 
     /// Everything stands; also after a reload.
@@ -126,6 +130,6 @@ mod tests {
     fn without_a_manager_nothing_is_said() {
         let service = Service::default();
         service.ready();
-        assert_eq!(service.beat(), None);
+        assert_eq!(service.beat(), UNWATCHED);
     }
 }

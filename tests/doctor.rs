@@ -5,7 +5,7 @@
 mod support;
 
 use std::{
-    fs,
+    fs::{self, File},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -122,8 +122,10 @@ fn a_host_as_it_should_be() {
     said.skipped("prometheus");
 
     // Beside the exporter, and with a Prometheus that scrapes.
-    let exporter = Exporter::start(&wire.host, "", &[]);
+    // The rules go first: the kernel holds what they have logged back for a while, and the start
+    // of the exporter is asked for over the loopback that they log.
     wire.host.nft("flush ruleset");
+    let exporter = Exporter::start(&wire.host, "", &[]);
     let said = doctor(&wire.host, &[]);
     said.ok("group", "nflog_exporter");
     said.ok("port", "an exporter that runs");
@@ -170,6 +172,17 @@ fn scrape_as_prometheus(wire: &Wire) {
 fn a_wrong_configuration() {
     let host = Namespace::new("host");
     doctor_with(&host, "[nflog]\ngroup = 1\n").failed("config", "group");
+}
+
+#[test]
+fn a_wrong_web_configuration() {
+    let host = Namespace::new("host");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    fs::write(file.path(), "basic_auth_users: {alice: secret}").unwrap();
+    doctor(&host, &["--web.config.file", path]).failed("web_config", "is no bcrypt hash");
+    fs::write(file.path(), "rate_limit: {interval: 1s, burst: 5}").unwrap();
+    doctor(&host, &["--web.config.file", path]).ok("web_config", "can be followed");
 }
 
 #[test]
@@ -246,16 +259,10 @@ fn rules_that_do_not_deliver() {
 #[test]
 fn saved_rules_with_ulog() {
     let host = Namespace::new("host");
-    // What stands there, programs in the namespace see in place of /etc/ufw: ip-netns(8).
-    let folder = PathBuf::from("/etc/netns").join(host.name());
-    fs::create_dir_all(folder.join("ufw")).unwrap();
-    fs::write(
-        folder.join("ufw/before.rules"),
-        "*filter\n# -j ULOG\n-A ufw-before-input -j ULOG --ulog-nlgroup 1\nCOMMIT\n",
-    )
-    .unwrap();
+    let etc = host.copy_etc("ufw");
+    let ulog = "*filter\n# -j ULOG\n-A ufw-before-input -j ULOG --ulog-nlgroup 1\nCOMMIT\n";
+    fs::write(etc.path("ufw/before.rules"), ulog).unwrap();
     let said = doctor(&host, &[]);
-    fs::remove_dir_all(&folder).unwrap();
     said.failed("rules_ulog", "/etc/ufw/before.rules has rules with -j ULOG");
 }
 
@@ -298,6 +305,16 @@ fn a_spool_without_room() {
         )
     };
     doctor_with(&host, &config("1GiB")).failed("spool", "may need 1.0 GiB more");
+    // It leaves the file for the exporter to make, as the user that it runs with.
+    let said = doctor_with(&host, &config("1MiB"));
+    said.skipped("mirror");
+    let file = disk.folder.path().join("rows.db");
+    assert!(!file.exists());
+    let schema = Command::new(EXPORTER).args(["schema", "--for", "sqlite"]).output().unwrap();
+    let sql = disk.folder.path().join("schema.sql");
+    fs::write(&sql, schema.stdout).unwrap();
+    let made = Command::new("sqlite3").arg(&file).stdin(File::open(&sql).unwrap()).status();
+    assert!(made.unwrap().success());
     let said = doctor_with(&host, &config("1MiB"));
     said.ok("spool", "enough");
     said.ok("mirror", "answers");

@@ -9,7 +9,6 @@ use std::{
     fs,
     io::Write as _,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -45,24 +44,6 @@ fn feed(namespace: &Namespace, program: &str, arguments: &[&str], bus: &str, tex
     );
     assert!(output.status.success(), "{program} {arguments:?}: {said}\n{text}");
     said
-}
-
-/// A copy of a folder below /etc, that programs in the namespace see in its place: ip-netns(8).
-struct Etc(PathBuf);
-
-impl Etc {
-    fn copy(namespace: &Namespace, name: &str) -> Self {
-        let folder = PathBuf::from("/etc/netns").join(namespace.name());
-        fs::create_dir_all(&folder).unwrap();
-        support::server::run(Command::new("cp").arg("-a").arg(format!("/etc/{name}")).arg(&folder));
-        Self(folder)
-    }
-}
-
-impl Drop for Etc {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Makes two connections, one for each IP version, to a port that is open and to one that is not;
@@ -164,7 +145,7 @@ fn iptables() {
 fn ufw() {
     for (log, prefix) in [("all", "inbound"), ("new", "new"), ("dropped", "dropped")] {
         let wire = Wire::new();
-        let etc = Etc::copy(&wire.host, "ufw");
+        let etc = wire.host.copy_etc("ufw");
         feed(&wire.host, "ufw", &["allow", "22/tcp"], "", "");
         feed(&wire.host, "ufw", &["--force", "enable"], "", "");
         let text = rules("ufw", log, &[]);
@@ -173,12 +154,12 @@ fn ufw() {
             feed(&wire.host, "sh", &[], "", &text);
         }
         let file = if log == "dropped" { "ufw/after.rules" } else { "ufw/before.rules" };
-        let written = fs::read_to_string(etc.0.join(file)).unwrap();
+        let written = fs::read_to_string(etc.path(file)).unwrap();
         assert_eq!(written.matches("nflog-group").count(), 2, "{written}");
         check(&wire, log, prefix);
         let remove = text.split("# Remove: ").nth(1).unwrap().split("\n# Not").next().unwrap();
         feed(&wire.host, "sh", &[], "", &remove.replace("\\\n#", ""));
-        let written = fs::read_to_string(etc.0.join(file)).unwrap();
+        let written = fs::read_to_string(etc.path(file)).unwrap();
         assert!(!written.contains("nflog"), "{written}");
     }
 }
@@ -187,7 +168,7 @@ fn ufw() {
 fn firewalld() {
     for (log, prefix) in [("all", "inbound"), ("new", "new"), ("dropped", "dropped")] {
         let wire = Wire::new();
-        let _etc = Etc::copy(&wire.host, "firewalld");
+        let _etc = wire.host.copy_etc("firewalld");
         let folder = tempfile::tempdir().unwrap();
         support::program::open_to_all(folder.path());
         let (bus, _programs) = start_firewalld(&wire.host, &folder);

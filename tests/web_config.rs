@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command, thread, time::Duration};
 
 use nix::sys::signal::Signal;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 const ADDRESS: &str = "https://127.0.0.1:10239";
 
-/// Of `right`, and one that is dear enough to see that the answer to it is remembered.
+/// One user, with a hash to be filled in.
 const USERS: &str = "basic_auth_users:\n  alice: HASH\n";
 
 /// Certificates and a web configuration, for all to read: they are read again without rights.
@@ -167,6 +167,34 @@ fn a_password_is_asked_for_and_nothing_is_said_without_it() {
     Prometheus::start_with(&wire.host, &[], &basic.replace("CA", &files.path("ca.pem")));
 }
 
+/// A writer that empties the file first, or is cut off, opens no door.
+#[test]
+fn half_a_file_lets_nobody_in() {
+    let (wire, files) = (Wire::new(), Files::new());
+    let guarded = USERS.replace("HASH", &bcrypt::hash("right", 4).unwrap());
+    files.write("web.yml", &guarded);
+    let config = format!("[web]\nconfig_file = '{}'\n", files.path("web.yml"));
+    let exporter = Exporter::spawn(&wire.host, &config, &[]);
+    let status = || exporter.get("/metrics").map(|(status, _)| status);
+    wait_for("the server", || status().filter(|status| *status == 401));
+
+    // Never at rest while it says less.
+    for _ in 0..30 {
+        files.write("web.yml", "");
+        assert_eq!(status(), Some(401));
+        files.write("web.yml", "http_server_config: {}\n");
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(status(), Some(401));
+    }
+    // At rest, and empty.
+    files.write("web.yml", "");
+    wait_for("a word of it", || exporter.program.log().contains("is empty").then_some(()));
+    assert_eq!(status(), Some(401));
+    // What somebody means is followed.
+    files.write("web.yml", "{}\n");
+    wait_for("the door to open", || status().filter(|status| *status == 200));
+}
+
 #[test]
 fn only_a_certificate_of_the_right_authority_and_name_is_taken() {
     let (wire, files) = (Wire::new(), Files::new());
@@ -294,5 +322,4 @@ fn a_socket_of_systemd_is_taken() {
     let mut alone = Exporter::spawn(&wire.peer, "[web]\nsystemd_socket = true\n", &[]);
     assert_eq!(alone.program.wait().code(), Some(1));
     assert!(alone.program.log().contains("no socket was passed"));
-    assert!(Path::new(&files.path("activated.log")).exists());
 }

@@ -7,6 +7,7 @@ mod replay;
 mod run;
 
 use std::{
+    collections::BTreeSet,
     future::Future,
     hash::{BuildHasher, RandomState},
     io::{ErrorKind, Write},
@@ -47,7 +48,10 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Replay(replay) => replay::replay(&replay, cli.flags.clone(), cli.flags.load()?),
         Command::Completions { shell } => print(&packaged::completions(shell)),
         Command::Man => print(&packaged::manual().context("write the page of the manual")?),
-        Command::Doctor { json } => diagnose(&doctor::examine(cli.flags.load()), json),
+        Command::Doctor { json } => {
+            conceal::conceal(&cli.flags)?;
+            diagnose(&doctor::examine(cli.flags.load()), json)
+        }
         Command::Rules(rules) => print(&rules_plan(&rules, &cli.flags.load()?).text(rules.tool)),
         Command::Migrate { file } => {
             let text = std::fs::read_to_string(&file)
@@ -195,6 +199,7 @@ fn diagnose(findings: &[Finding], json: bool) -> anyhow::Result<()> {
 
 /// What the rules of `rules` are to do.
 fn rules_plan(rules: &Rules, config: &Config) -> RulesPlan {
+    let ports = config.web.listen_addresses.iter().map(|address| address.port);
     RulesPlan {
         wanted: rules.log,
         group: config.nflog.groups[0],
@@ -202,8 +207,12 @@ fn rules_plan(rules: &Rules, config: &Config) -> RulesPlan {
         limit: Some(rules.limit).filter(|limit| *limit != 0),
         copy_range: config.nflog.copy_range,
         queue_threshold: config.nflog.queue_threshold,
-        // Who scrapes from elsewhere is not to be counted with the rest.
-        spare_tcp_ports: config.web.listen_addresses.iter().map(|address| address.port).collect(),
+        // Who scrapes from elsewhere is not to be counted with the rest. 0 is another port each time.
+        spare_tcp_ports: ports
+            .filter(|port| *port != 0)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[mirror]`: raw rows to a database.
 
 use std::{
-    fmt, fs, io,
+    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{problem::Problem, units};
+use crate::files::read_small;
 use crate::mirror::{
     Target,
     anonymize::{self, Anonymizer, CryptoPan},
@@ -172,8 +173,7 @@ impl Mirror {
             (false, true) => ("mirror.url", self.url.clone()),
             (true, false) => {
                 let key = "mirror.url_file";
-                let text =
-                    read_small(&self.url_file).map_err(|problem| Problem::new(key, problem))?;
+                let text = beside(&self.url_file).map_err(|problem| Problem::new(key, problem))?;
                 let text = String::from_utf8_lossy(&text);
                 let url = MirrorUrl::from(&*text);
                 if url.is_empty() {
@@ -207,7 +207,7 @@ impl Mirror {
                  `openssl rand -hex 32 > FILE`, the same for all hosts whose rows are compared",
             )),
             Anonymize::Cryptopan => {
-                let text = read_small(path).map_err(|problem| Problem::new(key, problem))?;
+                let text = beside(path).map_err(|problem| Problem::new(key, problem))?;
                 let secret = anonymize::key_from_text(&text).map_err(|error| {
                     Problem::new(key, format!("names {}: {error}", path.display()))
                 })?;
@@ -217,15 +217,9 @@ impl Mirror {
     }
 }
 
-/// Reads a file of a line or so; the problem in words that follow the key's name.
-fn read_small(path: &Path) -> Result<Vec<u8>, String> {
-    const MOST: u64 = 64 * 1024;
-    let read = || {
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, MOST), &mut bytes)?;
-        Ok::<_, io::Error>(bytes)
-    };
-    read().map_err(|cause| {
+/// What a file beside the configuration holds: a URL or a key.
+fn beside(path: &Path) -> Result<Vec<u8>, String> {
+    read_small(path, 64 * 1024).map_err(|cause| {
         format!("names {}, which cannot be read: {cause}; check the path and that this user may read it", path.display())
     })
 }

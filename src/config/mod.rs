@@ -14,8 +14,7 @@ mod validate;
 mod validate_mirror;
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -26,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use self::{document::Document, problem::Problem};
 use crate::{
     aggregate::FamilyPlan,
+    files::read_small,
     mirror::{Target, anonymize::Anonymizer},
 };
 
@@ -298,12 +298,7 @@ fn unplaced(Problem { key, text }: Problem) -> ConfigError {
 
 /// Reads a configuration file, [`MAX_FILE`] bytes at most.
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
-        .and_then(|length| match length as u64 {
-            0..=MAX_FILE => Ok(text),
-            _ => Err(io::Error::other("it is longer than 1 MiB, no configuration is")),
-        })
+    read_small(path, MAX_FILE)
+        .and_then(|content| String::from_utf8(content).map_err(io::Error::other))
         .map_err(|cause| ConfigError::Read { path: path.into(), cause })
 }

@@ -395,7 +395,7 @@ fn a_file_that_cannot_be_read() {
     assert!(
         load("/no/such/file").starts_with("cannot read the configuration file /no/such/file: ")
     );
-    assert!(load("/dev/zero").contains("longer than 1 MiB"));
+    assert!(load("/dev/zero").contains("longer than 1024 KiB"));
 }
 
 proptest! {

@@ -7,7 +7,11 @@ use std::{
 };
 
 use super::Finding;
-use crate::{config::Config, geoip::GeoIp, mirror::inspect::inspect};
+use crate::{
+    config::Config,
+    geoip::GeoIp,
+    mirror::{inspect::inspect, target::Place},
+};
 
 const DAY: u64 = 24 * 3600;
 
@@ -97,6 +101,13 @@ pub(super) fn mirror(config: &Config) -> Vec<Finding> {
             return vec![Finding::failed("mirror", error.to_string(), "see mirror.url_file")];
         }
     };
+    if let Place::File(file) = &target.place
+        && !file.exists()
+    {
+        // Made by root, it would not be the exporter's to write to.
+        let what = format!("{} is not there yet; the exporter makes it", file.display());
+        return vec![Finding::skipped("mirror", what)];
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return vec![Finding::skipped("mirror", format!("no runtime: {error}"))],

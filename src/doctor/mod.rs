@@ -25,6 +25,7 @@ pub fn examine(config: Result<Config, ConfigError>) -> Vec<Finding> {
         }
     };
     let mut findings = vec![Finding::ok("config", "the configuration is valid")];
+    findings.push(peers::web_config(&config));
     findings.push(host::kernel());
     findings.push(host::capability());
     findings.extend(config.nflog.groups.iter().map(|group| host::group(*group)));

@@ -9,6 +9,7 @@ use std::{
 use super::{Finding, host::is_ours};
 use crate::{
     config::{Config, ListenAddress},
+    http::Guard,
     process::listening_on,
 };
 
@@ -80,6 +81,22 @@ fn get(address: SocketAddr, path: &str) -> Option<String> {
     stream.take(MAX_ANSWER).read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     (head.split(' ').nth(1)? == "200").then(|| body.to_owned())
+}
+
+/// TLS and passwords.
+pub(super) fn web_config(config: &Config) -> Finding {
+    let file = &config.web.config_file;
+    if file.as_os_str().is_empty() {
+        return Finding::skipped("web_config", "none: plain HTTP, no password");
+    }
+    match Guard::open(file) {
+        Ok(_) => Finding::ok("web_config", format!("{} can be followed", file.display())),
+        Err(error) => Finding::failed(
+            "web_config",
+            error.to_string(),
+            "correct it; `promtool check web-config FILE` knows the format too",
+        ),
+    }
 }
 
 pub(super) fn ports(config: &Config, running: Option<&Running>) -> Vec<Finding> {

@@ -139,10 +139,9 @@ pub async fn run(
     let (close_server, server_closing) = watch::channel(false);
     let mut server = tokio::spawn(http::serve(listeners, Arc::new(site), server_closing));
 
-    let ready = until_ready(health.clone());
-    let mut ready = std::pin::pin!(ready);
+    let mut ready = std::pin::pin!(until_ready(health.clone()));
     let mut told = false;
-    let mut beats = interval(service.beat().unwrap_or(FIRST_MINUTE));
+    let mut beats = interval(service.beat());
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut checks = interval(GEOIP_CHECK);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);

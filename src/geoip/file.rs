@@ -1,15 +1,15 @@
 //! Reading a database file whole, and telling whether it was replaced.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File},
     io::{self, Read},
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use maxminddb::MaxMindDbError;
 
 use super::database::Database;
+use crate::files::Fingerprint;
 
 /// Largest file that is read, bytes.
 const MAX_SIZE: u64 = 2 << 30;
@@ -80,32 +80,6 @@ impl GeoIpError {
             | Self::Format { path, .. }
             | Self::NoFacts { path } => Some(path),
             Self::Unpack(_) | Self::Embedded(_) => None,
-        }
-    }
-}
-
-/// Tells one state of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint {
-    device: u64,
-    inode: u64,
-    size: u64,
-    /// Seconds and nanoseconds of the last write.
-    modified: (i64, i64),
-}
-
-impl Fingerprint {
-    /// The file at this path, after its links; `None` if there is none.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        fs::metadata(path).ok().as_ref().map(Self::from_metadata)
-    }
-
-    fn from_metadata(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
 }

@@ -10,8 +10,9 @@ use tracing::{info, warn};
 use super::{
     database::Database,
     embedded,
-    file::{self, Fingerprint, GeoIpError},
+    file::{self, GeoIpError},
 };
+use crate::files::Fingerprint;
 
 /// Value of the label `database` for the database inside the binary.
 const EMBEDDED: &str = "embedded";

@@ -76,18 +76,18 @@ pub async fn serve(
         sockets: Arc::new(Semaphore::new(site.limits.connections + CLOSING)),
         site,
     });
-    // Dropped with this future, and the connections with it.
+    // Dropped with this future, and what runs in it too.
     let mut tasks = JoinSet::new();
     for listener in listeners {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         tasks.spawn(listen(listener, server.clone(), shutdown.clone()));
     }
-    let watching = tokio::spawn(server.site.guard.clone().watch());
+    let mut watching = JoinSet::new();
+    watching.spawn(server.site.guard.clone().watch());
     while let Some(outcome) = tasks.join_next().await {
         outcome?;
     }
-    watching.abort();
     Ok(())
 }
 
@@ -154,7 +154,7 @@ async fn converse(
     let notice = Arc::new(Notify::new());
     let place = Arc::new(server.connections.take(notice.clone()));
     let refusals = server.site.refusals.clone();
-    let talk = async {
+    let conversation = async {
         let Some(tls) = server.site.guard.gate().tls() else {
             return talk(TokioIo::new(stream), server, place, watcher).await;
         };
@@ -173,7 +173,7 @@ async fn converse(
         }
     };
     tokio::select! {
-        () = talk => {}
+        () = conversation => {}
         () = notice.notified() => refusals.count(Refusal::Crowded),
     }
 }

@@ -7,6 +7,7 @@ use std::{
     io::Write,
     os::fd::AsRawFd,
     panic,
+    path::PathBuf,
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
@@ -112,6 +113,17 @@ impl Namespace {
         self.run(|| fs::write(format!("/proc/sys/net/{path}"), value).unwrap());
     }
 
+    /// Gives it a copy of a folder below `/etc`, until what this returns is dropped.
+    pub fn copy_etc(&self, name: &str) -> Etc {
+        let folder = PathBuf::from("/etc/netns").join(&self.name);
+        fs::create_dir_all(&folder).unwrap();
+        let etc = Etc(folder);
+        let mut copy = Command::new("cp");
+        let copied = copy.arg("-a").arg(format!("/etc/{name}")).arg(&etc.0).status().unwrap();
+        assert!(copied.success(), "{copy:?}");
+        etc
+    }
+
     /// Sends raw frames out of a device. Returns how many.
     pub fn send(&self, device: &str, frames: impl IntoIterator<Item = Vec<u8>> + Send) -> u64 {
         self.run(|| {
@@ -130,6 +142,22 @@ impl Namespace {
             }
             sent
         })
+    }
+}
+
+/// Folders that programs in a namespace see in place of those below `/etc`: ip-netns(8).
+pub struct Etc(PathBuf);
+
+impl Etc {
+    /// Where a path below `/etc` is in truth.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+}
+
+impl Drop for Etc {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

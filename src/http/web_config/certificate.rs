@@ -79,11 +79,9 @@ impl ClientCertVerifier for Policy {
 
 /// The subject's alternative names (RFC 5280, 4.2.1.6): DNS, e-mail, URI and IP.
 fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
-    let bad = |_| Error::InvalidCertificate(CertificateError::BadEncoding);
-    let (_, certificate) = X509Certificate::from_der(certificate).map_err(bad)?;
-    let extension = certificate
-        .subject_alternative_name()
-        .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    let bad = || Error::InvalidCertificate(CertificateError::BadEncoding);
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| bad())?;
+    let extension = certificate.subject_alternative_name().map_err(|_| bad())?;
     let names = extension.iter().flat_map(|extension| &extension.value.general_names);
     Ok(names.filter_map(text).collect())
 }

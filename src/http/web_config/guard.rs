@@ -1,8 +1,6 @@
 //! The web configuration in force: kept current with its files.
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -22,6 +20,7 @@ use super::{
     read, tls,
     users::{Checks, Users, Verdict},
 };
+use crate::files::Fingerprint;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -57,11 +56,13 @@ struct Watched {
     path: PathBuf,
     files: Vec<PathBuf>,
     /// What they looked like when they were last read.
-    read: Vec<Looks>,
+    read: Looks,
+    /// What the last look saw, if that was not `read`.
+    seen: Option<Looks>,
 }
 
-/// What tells that a file is another: device, inode, size and time of change; `None` for no file.
-type Looks = Option<(u64, u64, u64, i64, i64)>;
+/// How each file looks; `None` for one that is not there.
+type Looks = Vec<Option<Fingerprint>>;
 
 impl Guard {
     /// The guard that a web configuration describes; an empty path is none, and lets everybody in.
@@ -98,9 +99,9 @@ impl Guard {
         self.gate.load_full()
     }
 
-    /// Reads the files again whenever they change; never ends.
+    /// Reads the files again whenever they change; does not end while there are any.
     pub(in crate::http) async fn watch(self: Arc<Self>) {
-        loop {
+        while self.watched.is_some() {
             tokio::time::sleep(INTERVAL).await;
             let guard = self.clone();
             let look = tokio::task::spawn_blocking(move || guard.look_again());
@@ -110,17 +111,29 @@ impl Guard {
         }
     }
 
-    /// Reads the files again if they have changed. What cannot be used is told once, and what was
-    /// in force stays so.
+    /// Reads the files again if they have changed and are at rest: one that is being written could
+    /// say less than it will. What cannot be used is told once, and what was in force stays so.
     fn look_again(&self) {
         let Some(watched) = &self.watched else { return };
         let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if looks(&watched.files) == watched.read {
+        let now = looks(&watched.files);
+        if now == watched.read {
+            watched.seen = None;
+            return;
+        }
+        if watched.seen.as_ref() != Some(&now) {
+            watched.seen = Some(now);
             return;
         }
         let path = watched.path.clone();
         let (read, gate) = load(&path, &self.checks);
+        // A disk that was full leaves an empty file: that is no word to let everybody in.
+        let is_empty = read.read.first().copied().flatten().is_some_and(|file| file.size == 0);
         *watched = read;
+        let gate = match gate {
+            Ok(_) if is_empty => Err(Problem::said("is empty; write {} to ask for nothing")),
+            gate => gate,
+        };
         match gate {
             Ok(gate) => {
                 self.gate.store(Arc::new(gate));
@@ -175,7 +188,7 @@ impl Gate {
 /// Reads the files: what they looked like before, and what they say.
 fn load(path: &Path, checks: &Checks) -> (Watched, Result<Gate, Problem>) {
     let files = vec![path.to_owned()];
-    let mut watched = Watched { path: path.into(), read: looks(&files), files };
+    let mut watched = Watched { path: path.into(), read: looks(&files), files, seen: None };
     let folder = path.parent().unwrap_or(Path::new(""));
     let gate =
         read(path).and_then(|content| Document::parse(&content, folder)).and_then(|document| {
@@ -187,10 +200,6 @@ fn load(path: &Path, checks: &Checks) -> (Watched, Result<Gate, Problem>) {
     (watched, gate)
 }
 
-fn looks(files: &[PathBuf]) -> Vec<Looks> {
-    let look = |file: &PathBuf| {
-        let about = fs::metadata(file).ok()?;
-        Some((about.dev(), about.ino(), about.size(), about.ctime(), about.ctime_nsec()))
-    };
-    files.iter().map(look).collect()
+fn looks(files: &[PathBuf]) -> Looks {
+    files.iter().map(|file| Fingerprint::of(file)).collect()
 }

@@ -12,10 +12,11 @@ mod tls;
 mod users;
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
+
+use crate::files::read_small;
 
 pub use guard::Guard;
 pub(super) use {guard::Gate, users::Verdict};
@@ -66,12 +67,5 @@ impl Problem {
 
 /// The content of a file, [`MAX_FILE`] bytes at most.
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let mut content = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut content))
-        .and_then(|length| match length as u64 {
-            0..=MAX_FILE => Ok(content),
-            _ => Err(io::Error::other("it is longer than 1 MiB")),
-        })
-        .map_err(|cause| Problem::Read(path.into(), cause))
+    read_small(path, MAX_FILE).map_err(|cause| Problem::Read(path.into(), cause))
 }

@@ -125,7 +125,7 @@ fn what_is_wrong_is_told() {
         assert!(!error.contains("PRIVATE KEY"), "{error}");
     }
     let error = Guard::open(Path::new("/dev/zero")).unwrap_err().to_string();
-    assert!(error.contains("1 MiB"), "{error}");
+    assert!(error.contains("1024 KiB"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hyper::{HeaderMap, header::AUTHORIZATION};
 use ring::{
     hmac::{self, HMAC_SHA256},
@@ -149,8 +150,6 @@ fn cost(name: &str, hash: &str) -> Result<u32, Problem> {
 
 /// Name and password of a request.
 fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
-    use base64::{Engine as _, prelude::BASE64_STANDARD};
-
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -173,7 +172,6 @@ mod tests {
     }
 
     fn with(name: &str, password: &str) -> HeaderMap {
-        use base64::{Engine as _, prelude::BASE64_STANDARD};
         let text = BASE64_STANDARD.encode(format!("{name}:{password}"));
         [(AUTHORIZATION, format!("Basic {text}").parse().unwrap())].into_iter().collect()
     }
