@@ -44,6 +44,12 @@ impl Service {
         Self { socket, watchdog: watchdog.map(Duration::from_micros) }
     }
 
+    /// One whose manager reads the socket's other end and waits for a sign of life this long.
+    #[cfg(test)]
+    pub(crate) fn watched(socket: UnixDatagram, watchdog: Duration) -> Self {
+        Self { socket: Some(socket), watchdog: Some(watchdog) }
+    }
+
     /// How often to call [`Service::alive`]: twice in the time that the manager waits, and hardly ever
     /// where none does.
     #[must_use]

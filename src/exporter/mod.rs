@@ -1,5 +1,6 @@
 //! The running exporter: its parts joined, reloads, and an orderly end. Everything is injected.
 
+mod heart;
 mod latest;
 mod page;
 mod reload;
@@ -26,6 +27,7 @@ pub use latest::Latest;
 pub use page::ScrapePage;
 pub use reload::{Reloader, SharedStatus};
 
+use self::heart::Heart;
 use crate::{
     cli,
     config::Config,
@@ -141,8 +143,7 @@ pub async fn run(
 
     let mut ready = std::pin::pin!(until_ready(health.clone()));
     let mut told = false;
-    let mut beats = interval(service.beat());
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heart = Heart::new(&service, health.clone());
     let mut checks = interval(GEOIP_CHECK);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shutdown = std::pin::pin!(shutdown);
@@ -163,9 +164,7 @@ pub async fn run(
                 service.ready();
             }
             // From here, so that it tells that this loop goes on; and only while all parts do.
-            _ = beats.tick() => if health.healthy().is_ok() {
-                service.alive();
-            },
+            () = heart.beat() => {}
             () = &mut first_minute, if !looked => {
                 looked = true;
                 warn_of_silence(&config, &aggregate);
@@ -175,13 +174,15 @@ pub async fn run(
                 service.reloading();
                 tokio::select! {
                     // The log and the metric tell; nobody waits for an answer.
-                    _ = reloader.reload(&geoip, &aggregate, clock.now()) => service.ready(),
+                    _ = heart.during(reloader.reload(&geoip, &aggregate, clock.now())) => {
+                        service.ready();
+                    }
                     () = &mut shutdown => break,
                 }
             }
             Some(request) = reload_requests.recv() => tokio::select! {
                 // Whoever asked may be gone.
-                outcome = reloader.reload(&geoip, &aggregate, clock.now()) => {
+                outcome = heart.during(reloader.reload(&geoip, &aggregate, clock.now())) => {
                     let _ = request.send(outcome);
                 }
                 () = &mut shutdown => break,
