@@ -1,5 +1,6 @@
-//! The Debian package: built of the program under test, installed, started, upgraded and purged in a
-//! root of its own; the unit's hardening; the configuration it comes with. Takes root.
+//! The packages: built of the program under test, installed, started by a real service manager,
+//! upgraded and purged, in a system of their own; the unit's hardening; the configuration it comes with.
+//! Takes root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -8,197 +9,294 @@ mod support;
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 use nflog_exporter::config::{self, Config};
-use nix::sys::signal::Signal;
 use support::{
-    Wire, frame,
-    program::{EXPORTER, PATIENCE, Program, get, sum, wait_for},
+    program::{EXPORTER, samples, sum, wait_for, whole},
     server::run,
-    tmpfs::Tmpfs,
+    system::{Booted, System},
 };
+
+const UNIT: &str = "nflog_exporter.service";
+
+/// What makes the kernel log what `send` sends.
+const RULES: &str = "table inet t { chain c { type filter hook input priority 0; \
+                     udp dport 9 log prefix \"x\" group 1; }; }";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Builds the package in a version, around the program under test.
-fn build(folder: &Path, version: &str) -> PathBuf {
-    fs::create_dir_all(folder.join("release")).unwrap();
-    fs::copy(EXPORTER, folder.join("release/nflog_exporter")).unwrap();
-    let package = folder.join(format!("{version}.deb"));
-    run(Command::new(root().join("packaging/build"))
-        .args(["--no-build", "--no-strip", "--deb-version", version, "--output"])
-        .arg(&package)
-        .env("PROGRAM", EXPORTER)
-        .env("CARGO_TARGET_DIR", folder));
-    package
+/// The packages around the program under test: two versions for Debian, one for RPM systems.
+fn packages() -> &'static [PathBuf; 3] {
+    static PACKAGES: OnceLock<[PathBuf; 3]> = OnceLock::new();
+    PACKAGES.get_or_init(|| {
+        let build = |version: &str, kinds: &[&str]| {
+            let mut command = Command::new(root().join("packaging/build"));
+            run(command.args(kinds).env("PROGRAM", EXPORTER).env("VERSION", version));
+        };
+        build("0.0.1-rc.1", &["deb", "rpm"]);
+        build("0.0.1", &["deb"]);
+        let found = |ending: &str| {
+            let files = fs::read_dir(root().join("target/packages")).unwrap();
+            let mut paths = files.map(|file| file.unwrap().path());
+            let named = |path: &PathBuf| path.to_str().unwrap().contains(ending);
+            paths.find(named).unwrap_or_else(|| panic!("no package {ending}"))
+        };
+        ["_0.0.1~rc.1_", "_0.0.1_", "-0.0.1~rc.1-1."].map(found)
+    })
 }
 
-/// This system under another root, whose changes go with it.
-struct System(Tmpfs);
-
-impl System {
-    fn new() -> Self {
-        let disk = Tmpfs::mount(2 << 30);
-        let folder = disk.folder.path();
-        for name in ["upper", "work", "root"] {
-            fs::create_dir(folder.join(name)).unwrap();
-        }
-        let layers = format!("lowerdir=/,upperdir={0}/upper,workdir={0}/work", folder.display());
-        run(Command::new("mount")
-            .args(["-t", "overlay", "-o", &layers, "system"])
-            .arg(folder.join("root")));
-        let system = Self(disk);
-        run(Command::new("mount").args(["-t", "proc", "proc"]).arg(system.path("proc")));
-        system
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.folder.path().join("root").join(path)
-    }
-
-    /// Runs a program in it; returns what it said.
-    fn run(&self, program: &str, arguments: &[&str]) -> String {
-        let mut command = Command::new("chroot");
-        // No service is to be started: there is no manager.
-        command.env("RUNLEVEL", "1").env("DEBIAN_FRONTEND", "noninteractive");
-        let output = run(command.arg(self.path("")).arg(program).args(arguments));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn install(&self, package: &Path) {
-        fs::copy(package, self.path("package.deb")).unwrap();
-        self.run("dpkg", &["--install", "--force-confold", "/package.deb"]);
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.path(path).exists()
-    }
-
-    fn mode(&self, path: &str) -> u32 {
-        fs::metadata(self.path(path)).unwrap().permissions().mode() & 0o7777
-    }
+/// The metrics that the service serves.
+fn scrape(booted: &Booted) -> Option<String> {
+    let (good, text) = booted.try_run("curl", &["-fsS", "http://127.0.0.1:10239/metrics"]);
+    good.then_some(text)
 }
 
-impl Drop for System {
-    fn drop(&mut self) {
-        for path in ["proc", ""] {
-            let _ = Command::new("umount").arg("-l").arg(self.path(path)).status();
-        }
-    }
+/// Sends so many packets that are logged, and waits until that many more were received.
+fn flow(booted: &Booted, packets: u64) {
+    let received = |text: &String| sum(text, "nflog_exporter_received_packets_total");
+    let before = wait_for("an answer", || scrape(booted).as_ref().map(received));
+    let script = format!("for i in $(seq {packets}); do echo > /dev/udp/127.0.0.1/9; done");
+    booted.run("bash", &["-c", &script]);
+    wait_for("the packets", || {
+        (scrape(booted).as_ref().map(received)? == before + packets).then_some(())
+    });
+}
+
+/// Every layer that holds the program is in force.
+fn assert_confined(booted: &Booted) {
+    let metrics = scrape(booted).unwrap();
+    let layers = samples(&metrics, "nflog_exporter_confinement");
+    assert_eq!(layers.len(), 5);
+    assert!(layers.iter().all(|(_, value)| whole(*value) == 1), "{layers:?}");
+}
+
+fn main_pid(booted: &Booted) -> String {
+    booted.property(UNIT, "MainPID")
+}
+
+const CONFIG: &str = "etc/nflog_exporter/config.toml";
+
+/// What an administrator sets: where it reads and writes.
+const SETTINGS: &str = "[geoip]\ndatabases = ['/var/lib/GeoIP/asn.mmdb']\n\
+                        [mirror]\nurl = 'sqlite:/var/lib/nflog_exporter/packets.db'\n\
+                        [web]\nconfig_file = '/etc/nflog_exporter/web.yml'\n";
+
+/// Replaces the configuration's content, and nothing else of it.
+fn configure(booted: &Booted, content: &str) {
+    fs::write(booted.system.path(CONFIG), content).unwrap();
+}
+
+fn install(booted: &Booted, package: &Path) {
+    booted.take(package, "root/package.deb");
+    booted.run("dpkg", &["--install", "--force-confold", "/root/package.deb"]);
+}
+
+/// Waits until so many packets are rows.
+fn wait_for_rows(booted: &Booted, count: u64) {
+    let query = ["/var/lib/nflog_exporter/packets.db", "SELECT count(*) FROM packets"];
+    let rows = || booted.try_run("sqlite3", &query).1.trim().parse::<u64>().ok();
+    wait_for("rows", || (rows()? == count).then_some(()));
 }
 
 #[test]
-fn the_package_comes_runs_and_goes() {
-    let folder = tempfile::tempdir().unwrap();
-    let (first, second) = (build(folder.path(), "1.0.0"), build(folder.path(), "1.0.1"));
+fn the_debian_package_comes_runs_and_goes() {
+    let [first, second, _] = packages();
     let system = System::new();
-    system.install(&first);
-    assert!(system.run("getent", &["passwd", "nflog_exporter"]).contains("nflog_exporter"));
-    assert_eq!(system.mode("etc/nflog_exporter/config.toml"), 0o640);
+    let booted = system.boot();
+    booted.run("nft", &[RULES]);
+    // Somebody has tried the program by hand before, as root.
+    let tried = "/var/lib/nflog_exporter/tried";
+    booted.run("install", &["-D", "-o", "nobody", "-m", "600", "/dev/null", tried]);
+    install(&booted, first);
+    assert_eq!(booted.run("stat", &["-c", "%U", tried]), "nflog_exporter\n");
+    // It runs at once, and after the next boot.
+    booted.wait_until(UNIT, "active");
+    assert_eq!(booted.property(UNIT, "UnitFileState"), "enabled");
+    assert_eq!(system.mode("etc/nflog_exporter"), 0o750);
+    assert_eq!(system.mode(CONFIG), 0o640);
     assert_eq!(system.mode("var/lib/nflog_exporter"), 0o750);
+    flow(&booted, 10);
+    assert_confined(&booted);
+
+    reads_and_writes_where_it_is_told(&booted);
+    is_reloaded(&booted);
+    is_started_again(&booted);
+    wait_for_rows(&booted, 40);
+
+    // An upgrade keeps what an administrator wrote and what was written, and runs.
+    let pid = main_pid(&booted);
+    install(&booted, second);
+    assert!(system.read(CONFIG).starts_with(SETTINGS));
+    booted.wait_until(UNIT, "active");
+    assert_ne!(main_pid(&booted), pid);
+    flow(&booted, 10);
+    wait_for_rows(&booted, 50);
+    // So it does where the configuration was removed, and rights are the administrator's.
+    booted.run("chmod", &["700", "/etc/nflog_exporter"]);
+    fs::rename(system.path(CONFIG), system.path("root/config.toml")).unwrap();
+    install(&booted, second);
+    assert_eq!(system.mode("etc/nflog_exporter"), 0o700);
+    fs::rename(system.path("root/config.toml"), system.path(CONFIG)).unwrap();
+
+    booted.run("dpkg", &["--remove", "nflog-exporter"]);
+    assert!(!system.has("usr/bin/nflog_exporter") && scrape(&booted).is_none());
+    assert!(system.has(CONFIG) && system.has("var/lib/nflog_exporter/packets.db"));
+    // A disk of its own, which purging cannot take away.
+    booted.run("mount", &["-t", "tmpfs", "spool", "/var/lib/nflog_exporter"]);
+    booted.run("dpkg", &["--purge", "nflog-exporter"]);
     for path in [
-        "usr/lib/systemd/system/nflog_exporter.service",
-        "usr/share/man/man8/nflog_exporter.8.gz",
-        "usr/share/bash-completion/completions/nflog_exporter",
-        "usr/share/nflog_exporter/dashboards/overview.json",
-        "usr/share/nflog_exporter/alerts/nflog_exporter.rules.yml",
-        "usr/share/doc/nflog-exporter/copyright",
+        "etc/nflog_exporter",
+        "usr/share/nflog_exporter",
         "etc/systemd/system/multi-user.target.wants/nflog_exporter.service",
     ] {
-        assert!(fs::symlink_metadata(system.path(path)).is_ok(), "{path}");
-    }
-    run_as_the_unit_says(&system);
-
-    // An upgrade keeps what an administrator wrote and what waits in the spool.
-    let config = system.path("etc/nflog_exporter/config.toml");
-    fs::write(&config, "[log]\nlevel = 'warn'\n").unwrap();
-    fs::write(system.path("var/lib/nflog_exporter/rows"), "").unwrap();
-    system.install(&second);
-    assert_eq!(fs::read_to_string(&config).unwrap(), "[log]\nlevel = 'warn'\n");
-    assert!(system.has("var/lib/nflog_exporter/rows"));
-    assert!(system.run("dpkg-query", &["-W", "nflog-exporter"]).contains("1.0.1"));
-
-    system.run("dpkg", &["--remove", "nflog-exporter"]);
-    assert!(!system.has("usr/bin/nflog_exporter"));
-    assert!(
-        system.has("etc/nflog_exporter/config.toml") && system.has("var/lib/nflog_exporter/rows")
-    );
-    system.run("dpkg", &["--purge", "nflog-exporter"]);
-    for path in ["etc/nflog_exporter", "var/lib/nflog_exporter", "usr/share/nflog_exporter"] {
         assert!(!system.has(path), "{path}");
     }
-    let mut user = Command::new("chroot");
-    let user = user.arg(system.path("")).args(["getent", "passwd", "nflog_exporter"]).status();
-    assert!(!user.unwrap().success());
 }
 
-/// Starts it as systemd would by the unit: its command, user, capability and notification.
-fn run_as_the_unit_says(system: &System) {
-    let unit =
-        fs::read_to_string(system.path("usr/lib/systemd/system/nflog_exporter.service")).unwrap();
-    let setting = |name: &str| {
-        let line = unit.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
-        line.unwrap_or_else(|| panic!("{name}")).to_owned()
-    };
-    assert_eq!(setting("Type"), "notify");
-    assert_eq!(setting("AmbientCapabilities"), "CAP_NET_ADMIN");
-    let notify = system.path("run/notify-test");
-    let manager = UnixDatagram::bind(&notify).unwrap();
-    fs::set_permissions(&notify, fs::Permissions::from_mode(0o777)).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
-    let hear = |expected: &str| loop {
-        let mut buffer = [0; 200];
-        let length = manager.recv(&mut buffer).unwrap_or_else(|why| panic!("{expected}: {why}"));
-        if String::from_utf8_lossy(&buffer[..length]).contains(expected) {
-            return;
-        }
-    };
+/// Databases, rows and the web configuration, under all that holds the unit.
+fn reads_and_writes_where_it_is_told(booted: &Booted) {
+    let data = root().join("tests/data/geoip");
+    fs::create_dir_all(booted.system.path("var/lib/GeoIP")).unwrap();
+    booted.take(&data.join("GeoLite2-ASN-Test.mmdb"), "var/lib/GeoIP/asn.mmdb");
+    let headers = "http_server_config: {headers: {X-Frame-Options: deny}}\n";
+    booted.system.write("etc/nflog_exporter/web.yml", headers);
+    configure(booted, SETTINGS);
+    booted.run("systemctl", &["restart", UNIT]);
+    flow(booted, 10);
+    assert_confined(booted);
+    let answer = booted.run("curl", &["-fsSi", "http://127.0.0.1:10239/-/ready"]);
+    assert!(answer.contains("x-frame-options: deny"), "{answer}");
+    wait_for_rows(booted, 10);
 
-    let wire = Wire::new();
-    wire.host.nft("table inet t {\n chain c {\n type filter hook input priority 0\n udp dport 9 log prefix \"x\" group 1\n }\n}");
-    let mut command = wire.host.command("chroot");
-    command
-        .arg(system.path(""))
-        .args([
-            "setpriv",
-            "--reuid",
-            &setting("User"),
-            "--regid",
-            &setting("Group"),
-            "--clear-groups",
-        ])
-        .args(["--bounding-set", "-all,+net_admin", "--inh-caps", "-all,+net_admin"])
-        .args(["--ambient-caps", "-all,+net_admin", "--no-new-privs"])
-        .args(setting("ExecStart").split(' '))
-        .env("NOTIFY_SOCKET", "/run/notify-test")
-        .env("WATCHDOG_USEC", "400000");
-    let mut program = Program::start(&mut command, system.path("run/exporter.log"));
-    hear("READY=1");
-    hear("WATCHDOG=1");
-    wire.send(frame::spoofed(10, 9));
-    wait_for("the packets", || {
-        let (_, metrics) = get(&wire.host, 10239, "/metrics")?;
-        (sum(&metrics, "nflog_exporter_received_packets_total") == 10).then_some(())
+    booted.take(&data.join("GeoIP2-City-Test.mmdb"), "var/lib/GeoIP/new");
+    booted.run("mv", &["/var/lib/GeoIP/new", "/var/lib/GeoIP/asn.mmdb"]);
+    wait_for("the other database", || {
+        let reloads = samples(&scrape(booted)?, "nflog_exporter_geoip_reloads_total");
+        let mut good = reloads.iter().filter(|(labels, _)| labels["result"] == "success");
+        good.any(|(_, count)| *count > 0.0).then_some(())
     });
-    program.signal(Signal::SIGHUP);
-    hear("RELOADING=1");
-    hear("READY=1");
-    hear("WATCHDOG=1");
-    assert!(
-        program.log().contains("capabilities no_new_privs landlock seccomp"),
-        "{}",
-        program.log()
-    );
-    program.signal(Signal::SIGTERM);
-    hear("STOPPING=1");
-    assert!(program.wait().success());
-    fs::remove_file(&notify).unwrap();
+}
+
+/// What cannot be followed is said where it was asked for, and is not tried again and again.
+fn is_reloaded(booted: &Booted) {
+    let good = format!("{SETTINGS}[log]\nlevel = 'debug'\n");
+    configure(booted, &good);
+    let pid = main_pid(booted);
+    booted.run("systemctl", &["reload", UNIT]);
+    wait_for("the reload", || {
+        booted.journal(UNIT).contains("configuration reloaded").then_some(())
+    });
+    configure(booted, "[nflog]\ngroup = 1\n");
+    assert!(!booted.try_run("systemctl", &["reload", UNIT]).0);
+    assert_eq!(main_pid(booted), pid);
+    flow(booted, 10);
+
+    assert!(!booted.try_run("systemctl", &["restart", UNIT]).0);
+    booted.wait_until(UNIT, "failed");
+    assert_eq!(booted.property(UNIT, "NRestarts"), "0");
+    configure(booted, &good);
+    booted.run("systemctl", &["start", UNIT]);
+}
+
+/// Killed, or dead to the manager's questions.
+fn is_started_again(booted: &Booted) {
+    let goes_down = |how: &str| {
+        let before = booted.property(UNIT, "NRestarts");
+        booted.run("systemctl", &["kill", "--signal", how, UNIT]);
+        wait_for(how, || (booted.property(UNIT, "NRestarts") != before).then_some(()));
+        booted.wait_until(UNIT, "active");
+        flow(booted, 10);
+    };
+    goes_down("KILL");
+    let impatient = "[Service]\nWatchdogSec=1s\n";
+    booted.system.write("etc/systemd/system/nflog_exporter.service.d/test.conf", impatient);
+    booted.run("systemctl", &["daemon-reload"]);
+    booted.run("systemctl", &["restart", UNIT]);
+    goes_down("STOP");
+}
+
+#[test]
+fn the_rpm_comes_runs_and_goes() {
+    let [_, _, package] = packages();
+    let system = System::new();
+    let booted = system.boot();
+    booted.run("nft", &[RULES]);
+    booted.take(package, "root/package.rpm");
+    let rpm = |arguments: &[&str]| booted.run("rpm", arguments);
+    // This system's packages are in no database of rpm's.
+    rpm(&["--install", "--nodeps", "/root/package.rpm"]);
+    assert_eq!(system.mode(CONFIG), 0o640);
+    assert_eq!(system.mode("var/lib/nflog_exporter"), 0o750);
+    booted.run("systemctl", &["start", UNIT]);
+    flow(&booted, 10);
+    assert_confined(&booted);
+
+    let config = "[log]\nlevel = 'warn'\n";
+    configure(&booted, config);
+    let pid = main_pid(&booted);
+    rpm(&["--upgrade", "--force", "--nodeps", "/root/package.rpm"]);
+    assert_eq!(system.read(CONFIG), config);
+    wait_for("the new process", || {
+        let now = main_pid(&booted);
+        (now != pid && now != "0").then_some(())
+    });
+    flow(&booted, 10);
+
+    // The manager's own socket: the first who asks starts it.
+    configure(&booted, "[web]\nsystemd_socket = true\n");
+    let socket = "[Socket]\nListenStream=127.0.0.1:10239\n";
+    system.write("etc/systemd/system/nflog_exporter.socket", socket);
+    booted.run("systemctl", &["stop", UNIT]);
+    booted.run("systemctl", &["daemon-reload"]);
+    booted.run("systemctl", &["start", "nflog_exporter.socket"]);
+    assert_eq!(booted.property(UNIT, "ActiveState"), "inactive");
+    flow(&booted, 10);
+    assert_confined(&booted);
+    booted.run("systemctl", &["stop", "nflog_exporter.socket"]);
+
+    rpm(&["--erase", "nflog-exporter"]);
+    assert!(!system.has("usr/bin/nflog_exporter") && scrape(&booted).is_none());
+    assert!(!system.has("usr/share/nflog_exporter"));
+}
+
+/// Both packages bring the same, in the places of their systems.
+#[test]
+fn the_packages_bring_the_same_files() {
+    let [debian, _, rpm] = packages();
+    let listed = |command: &mut Command| {
+        let output = run(command);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let files: BTreeSet<String> = text
+            .lines()
+            .map(|line| line.split_whitespace().last().unwrap().trim_start_matches('.'))
+            .filter(|path| !path.ends_with('/') && !path.contains("/licenses/"))
+            .filter(|path| !path.ends_with("/copyright"))
+            .map(|path| path.replace("/site-functions/", "/vendor-completions/"))
+            .collect();
+        files
+    };
+    let ours = listed(Command::new("dpkg-deb").arg("--contents").arg(debian));
+    let mut theirs = listed(Command::new("rpm").args(["--query", "--list", "--package"]).arg(rpm));
+    // It lists folders of its own too.
+    theirs.retain(|path| !ours.iter().any(|file| file.starts_with(&format!("{path}/"))));
+    assert_eq!(theirs.difference(&ours).collect::<Vec<_>>(), ["/var/lib/nflog_exporter"]);
+    assert_eq!(ours.difference(&theirs).collect::<Vec<_>>(), [""; 0]);
+    for path in [
+        "/usr/lib/systemd/system/nflog_exporter.service",
+        "/usr/share/man/man8/nflog_exporter.8.gz",
+        "/usr/share/bash-completion/completions/nflog_exporter",
+        "/usr/share/nflog_exporter/dashboards/overview.json",
+        "/usr/share/nflog_exporter/dashboards/provisioning/datasources/nflog.yaml",
+        "/usr/share/nflog_exporter/alerts/nflog_exporter.rules.yml",
+    ] {
+        assert!(ours.contains(path), "{path}");
+    }
 }
 
 #[test]

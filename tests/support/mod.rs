@@ -20,6 +20,7 @@ pub mod program;
 pub mod proxy;
 pub mod sample_rows;
 pub mod server;
+pub mod system;
 pub mod tmpfs;
 
 pub use logged::{Logged, plan, read_packets, read_to_end};
