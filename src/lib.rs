@@ -34,6 +34,7 @@
 //! 6. **A broken database, `GeoIP` file, configuration or client never breaks a scrape,** nor the
 //!    other way round.
 //! 7. **A counter never goes down while its series lives.**
+//! 8. **After start-up the process holds no privilege.**
 
 pub mod aggregate;
 pub mod cli;

@@ -72,7 +72,7 @@ fn flow(booted: &Booted, packets: u64) {
 fn assert_confined(booted: &Booted) {
     let metrics = scrape(booted).unwrap();
     let layers = samples(&metrics, "nflog_exporter_confinement");
-    assert_eq!(layers.len(), 5);
+    assert_eq!(layers.len(), 6);
     assert!(layers.iter().all(|(_, value)| whole(*value) == 1), "{layers:?}");
 }
 

@@ -3,13 +3,20 @@
 
 mod support;
 
-use std::{cell::Cell, collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+    process::Command,
+};
 
 use nix::sys::signal::Signal;
 use support::{
     Wire, frame,
     mariadb::MariaDb,
-    program::{EXPORTER, Exporter, Program, open_to_all, samples, sum, wait_for, whole},
+    program::{EXPORTER, Exporter, Program, get, open_to_all, samples, sum, wait_for, whole},
 };
 
 const RULES: &str = "
@@ -111,7 +118,7 @@ fn without_its_rights_everything_goes_on() {
     let (user, group) = (nobody.uid.as_raw(), nobody.gid.as_raw());
     let pid = pid_of(&exporter.program);
     assert_confined(pid, user, group);
-    let all = ["capabilities", "landlock", "no_new_privs", "seccomp", "user"];
+    let all = ["capabilities", "landlock", "landlock_ports", "no_new_privs", "seccomp", "user"];
     assert_eq!(layers(&exporter), all.map(|layer| (layer.to_owned(), 1)).into());
     assert_eq!(fs::metadata(&spool).unwrap().uid(), user);
 
@@ -202,7 +209,7 @@ fn started_by_another_user_with_one_capability() {
         .arg("--rules.install");
     let program = Program::start(&mut command, folder.path().join("log"));
     wait_for("the exporter to be ready", || {
-        support::program::get(&wire.host, 10239, "/-/ready").filter(|(status, _)| *status == 200)
+        get(&wire.host, 10239, "/-/ready").filter(|(status, _)| *status == 200)
     });
     let pid = pid_of(&program);
     for field in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
@@ -212,7 +219,7 @@ fn started_by_another_user_with_one_capability() {
     assert!(of_each_thread(pid, "NoNewPrivs:").iter().all(|value| value == "1"));
     wire.send([frame::syn([133, 11, 0, 7], 1000, 22)]);
     wait_for("the packet", || {
-        let (_, text) = support::program::get(&wire.host, 10239, "/metrics")?;
+        let (_, text) = get(&wire.host, 10239, "/metrics")?;
         (sum(&text, "nflog_exporter_received_packets_total") > 0).then_some(())
     });
 }
@@ -230,15 +237,100 @@ fn what_is_wrong_with_a_user_is_said() {
             }
         };
         let output = command.args(["--privileges.user", user]).output().unwrap();
-        assert!(!output.status.success());
+        assert_eq!(output.status.code(), Some(2));
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let unknown = run("nobody-at-all", &[]);
+    let mut check = Command::new(EXPORTER);
+    check.args(["config", "check", "--privileges.user", "nobody-at-all"]);
+    assert_eq!(check.status().unwrap().code(), Some(2));
     assert!(unknown.contains("privileges.user = \"nobody-at-all\""), "{unknown}");
     let daemon = ["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups"];
     let with = [&daemon[..], &["--inh-caps=+net_admin", "--ambient-caps=+net_admin"]].concat();
     let other = run("mail", &with);
     assert!(other.contains("cannot become another"), "{other}");
+}
+
+/// Containers of the usual kind: root with one capability; a file system without a list of users.
+#[test]
+fn it_starts_where_there_is_no_other_user() {
+    let wire = Wire::new();
+    let started = |command: &mut Command, user: u32| {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Program::start(command, folder.path().join("log"));
+        wait_for("the exporter to be ready", || {
+            get(&wire.host, 10239, "/-/ready").filter(|(status, _)| *status == 200)
+        });
+        for line in of_each_thread(pid_of(&program), "Uid:") {
+            assert!(line.split_whitespace().all(|id| id == user.to_string()), "{line}");
+        }
+    };
+    let mut command = wire.host.command("setpriv");
+    command.args(["--bounding-set", "-all,+net_admin", EXPORTER, "--privileges.user", "root"]);
+    started(&mut command, 0);
+
+    let empty = tempfile::tempdir().unwrap();
+    let script = format!("mount --bind {} /etc && exec \"$@\"", empty.path().display());
+    for (user, number) in [("", 65534), ("4711", 4711)] {
+        let mut command = wire.host.command("unshare");
+        command.args(["--mount", "sh", "-c", &script, "sh", EXPORTER]);
+        command.args(["--privileges.user", user]);
+        started(&mut command, number);
+    }
+}
+
+/// Whoever made the capture, it is not read by root.
+#[test]
+fn a_capture_is_read_without_rights() {
+    let wire = Wire::new();
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("own.pcap");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/captures");
+    fs::copy(data.join("mixed.pcap"), &capture).unwrap();
+    fs::set_permissions(&capture, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = wire.host.command(EXPORTER);
+    command.args(["replay", "--serve"]).arg(&capture);
+    let program = Program::start(&mut command, folder.path().join("log"));
+    wait_for("the packets", || {
+        let (_, text) = get(&wire.host, 10239, "/metrics")?;
+        (sum(&text, "nflog_packets_total") > 0).then_some(())
+    });
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    assert_confined(pid_of(&program), nobody.uid.as_raw(), nobody.gid.as_raw());
+}
+
+/// Folders that are made for it, it can reach: all that had to be made are its own.
+#[test]
+fn folders_below_folders_are_made() {
+    let wire = Wire::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (deep, open) = (folder.path().join("deep"), folder.path().join("open"));
+    fs::create_dir(&open).unwrap();
+    open_to_all(&open);
+    open_to_all(folder.path());
+    let config = |folder: &Path| {
+        let folder = folder.display();
+        format!(
+            "[mirror]\nurl = 'sqlite:{folder}/a/rows.db'\nspool.directory = '{folder}/b/spool'\n"
+        )
+    };
+    let up = |metrics: &str| sum(metrics, "nflog_exporter_mirror_up") == 1;
+    let exporter = Exporter::start(&wire.host, &config(&deep), &[]);
+    wait_for("the mirror", || up(&exporter.scrape()).then_some(()));
+    drop(exporter);
+
+    // So it is for one that was never root, as under a service manager.
+    let file = folder.path().join("config.toml");
+    fs::write(&file, config(&open)).unwrap();
+    let mut command = wire.host.command("setpriv");
+    command
+        .args(["--reuid=daemon", "--regid=daemon", "--clear-groups"])
+        .args(["--inh-caps=+net_admin", "--ambient-caps=+net_admin", EXPORTER, "--config.file"])
+        .arg(&file);
+    let _program = Program::start(&mut command, folder.path().join("log"));
+    wait_for("the mirror", || {
+        get(&wire.host, 10239, "/metrics").filter(|(_, metrics)| up(metrics))
+    });
 }
 
 /// A folder that others may write to, or that has other things in it, is not given away.

@@ -20,18 +20,51 @@ use crate::{
 };
 
 /// Where systems keep the certificates they trust, and what the links there lead to.
-const AUTHORITIES: [&str; 5] = [
+const AUTHORITIES: [&str; 6] = [
     "/etc/ssl",
     "/etc/pki",
     "/etc/ca-certificates",
     "/usr/share/ca-certificates",
     "/usr/local/share/ca-certificates",
+    "/var/lib/ca-certificates",
+];
+
+/// Of these, the links may lead elsewhere.
+const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/tls/cert.pem",
 ];
 
 /// Variables that name others.
 const AUTHORITY_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// Gives up every right that this run has no further use for, and says what is in force.
+/// Most links on the way to a file: `MAXSYMLINKS` of `linux/namei.h`.
+const MAX_LINKS: usize = 40;
+
+/// What a run is held by.
+pub(super) struct Confined {
+    pub(super) confinement: Confinement,
+    user: Option<String>,
+    read_again: Vec<PathBuf>,
+}
+
+impl Confined {
+    /// Says what is in force, and what is not or will not work.
+    pub(super) fn tell(&self) {
+        let Self { confinement, user, read_again } = self;
+        tracing::info!(user, in_force = %confinement, "gave up what is not needed");
+        for (layer, why) in confinement.missing() {
+            let layer = layer.name();
+            tracing::warn!(layer, why, "this host cannot confine the program further");
+        }
+        warn_of_hidden_files(read_again);
+    }
+}
+
+/// Gives up every right that this run has no further use for. What is open already stays open.
 ///
 /// # Errors
 /// The user cannot be changed, or a folder not given to it.
@@ -40,25 +73,30 @@ pub(super) fn confine(
     config: &Config,
     guard: &Guard,
     target: Option<&Target>,
-) -> Result<Confinement, PrivilegesError> {
+) -> Result<Confined, PrivilegesError> {
     let account = Account::choose(&config.privileges.user, &config.privileges.group)?;
-    if let (Some(account), Some(target)) = (&account, target) {
-        hand_over(config, target, account)?;
+    if let Some(target) = target {
+        let made = hand_over(config, target, account.as_ref());
+        match made {
+            // Who has no more rights than before can go on without the folder: the mirror tells.
+            Err(error) if account.is_none() => tracing::warn!("{error}"),
+            made => made?,
+        }
     }
     let user = account.as_ref().map(ToString::to_string);
     let read_again = read_again(flags, config, guard);
     let sandbox = config.privileges.sandbox.then(|| needs(&read_again, config, target));
     let confinement = privileges::give_up(&Plan { account, sandbox })?;
-    tracing::info!(user, in_force = %confinement, "gave up what is not needed");
-    for (layer, why) in confinement.missing() {
-        tracing::warn!(layer = layer.name(), why, "this host cannot confine the program further");
-    }
-    warn_of_hidden_files(&read_again);
-    Ok(confinement)
+    Ok(Confined { confinement, user, read_again })
 }
 
-/// Gives the account the folders that are the exporter's own. Another's stays as it is.
-fn hand_over(config: &Config, target: &Target, account: &Account) -> Result<(), PrivilegesError> {
+/// Makes the folders that are the exporter's own, now that they can be let through, and gives them to the
+/// account. Another's stays as it is.
+fn hand_over(
+    config: &Config,
+    target: &Target,
+    account: Option<&Account>,
+) -> Result<(), PrivilegesError> {
     let spool = &config.mirror.spool.directory;
     privileges::hand_over(spool, account)?;
     match &target.place {
@@ -79,7 +117,7 @@ fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Ne
         needs.write.push(config.mirror.spool.directory.clone());
         match &target.place {
             Place::File(file) => needs.write.push(folder_of(file)),
-            Place::Socket { .. } => {}
+            Place::Socket { .. } => needs.socket = true,
             Place::Tcp { host, port } => {
                 needs.connect.push(*port);
                 needs.names = host.parse::<IpAddr>().is_err();
@@ -89,6 +127,7 @@ fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Ne
             Tls::Verified { roots: Some(file) } => read.extend(folders_of(file)),
             Tls::Verified { roots: None } => {
                 read.extend(AUTHORITIES.map(PathBuf::from));
+                read.extend(BUNDLES.iter().flat_map(folders_of));
                 let named = AUTHORITY_VARIABLES.iter().filter_map(env::var_os);
                 read.extend(named.flat_map(|path| {
                     let path = PathBuf::from(path);
@@ -112,11 +151,29 @@ fn read_again(flags: &Flags, config: &Config, guard: &Guard) -> Vec<PathBuf> {
     files.chain(guard.files()).collect()
 }
 
-/// The folder that a file stands in, and that to which its links lead.
-fn folders_of(file: impl AsRef<Path>) -> Vec<PathBuf> {
-    let file = file.as_ref();
-    let real = file.canonicalize().ok().map(|real| folder_of(&real));
-    [Some(folder_of(file)), real].into_iter().flatten().collect()
+/// The folder that a file stands in, those in which there are links on the way to it, and the one to which
+/// they lead: a link that is switched leads to another folder next to the old one, as a rule.
+fn folders_of(file: impl AsRef<Path>) -> BTreeSet<PathBuf> {
+    let mut folders = BTreeSet::from([folder_of(file.as_ref())]);
+    let mut path = file.as_ref().to_owned();
+    for _ in 0..MAX_LINKS {
+        let mut above: Vec<_> = path.ancestors().collect();
+        above.reverse();
+        let Some((link, target)) =
+            above.iter().find_map(|part| Some((part, part.read_link().ok()?)))
+        else {
+            break;
+        };
+        let folder = folder_of(link);
+        // It begins with the link, which is one of those above it.
+        let rest = path.strip_prefix(link).unwrap_or(Path::new(""));
+        let next = folder.join(target);
+        path = if rest.as_os_str().is_empty() { next } else { next.join(rest) };
+        folders.extend([folder, folder_of(&path)]);
+    }
+    // Everything lies beneath that one.
+    folders.remove(Path::new("/"));
+    folders
 }
 
 fn folder_of(file: &Path) -> PathBuf {
@@ -168,7 +225,44 @@ mod tests {
         std::fs::create_dir(real.join("v1")).unwrap();
         std::fs::write(real.join("v1/a.mmdb"), "").unwrap();
         std::os::unix::fs::symlink("v1/a.mmdb", real.join("a.mmdb")).unwrap();
-        assert_eq!(folders_of(real.join("a.mmdb")), [real.clone(), real.join("v1")]);
+        assert_eq!(folders_of(real.join("a.mmdb")), [real.clone(), real.join("v1")].into());
+    }
+
+    /// As orchestrators do: the file is the same, and a link above it is switched.
+    #[test]
+    fn a_link_above_a_file_can_be_switched() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, root.join(name)).unwrap();
+        for version in ["v1", "v2"] {
+            std::fs::create_dir_all(root.join("releases").join(version)).unwrap();
+            std::fs::write(root.join("releases").join(version).join("a"), version).unwrap();
+        }
+        link("releases/v1", "current");
+        link("current/a", "a");
+        link("loop", "loop");
+        let folders = folders_of(root.join("a"));
+        assert!(folders.contains(&root) && folders.contains(&root.join("releases/v1")));
+        assert!(folders_of(root.join("loop")).len() < 3);
+        let needs = Needs { read: folders.into_iter().collect(), ..Needs::default() };
+        let plan = Plan { account: None, sandbox: Some(needs) };
+        let content = || std::fs::read_to_string(root.join("a"));
+        thread::scope(|scope| {
+            let (confined, is_confined) = std::sync::mpsc::channel();
+            let (switched, is_switched) = std::sync::mpsc::channel();
+            let reader = scope.spawn(move || {
+                privileges::give_up(&plan).unwrap();
+                let before = content().unwrap();
+                confined.send(()).unwrap();
+                is_switched.recv().unwrap();
+                (before, content().unwrap())
+            });
+            is_confined.recv().unwrap();
+            link("releases/v2", "new");
+            std::fs::rename(root.join("new"), root.join("current")).unwrap();
+            switched.send(()).unwrap();
+            assert_eq!(reader.join().unwrap(), ("v1".into(), "v2".into()));
+        });
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::{
     http::{Guard, WebConfigError},
     migrate,
     mirror::schema::ddl,
+    privileges::{Account, PrivilegesError},
     rules::RulesPlan,
 };
 
@@ -64,6 +65,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             // What the start would refuse, a check refuses too.
             GeoIp::open(&config.geoip.databases)?;
             Guard::open(&config.web.config_file)?;
+            Account::find(&config.privileges.user, &config.privileges.group)?;
             print(&command.output(&config)?)
         }
     }
@@ -72,11 +74,15 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
 /// The process's exit code for an error.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigError>() || error.is::<GeoIpError>() || error.is::<WebConfigError>() {
-        USAGE
-    } else {
-        FAILURE
-    }
+    let asked_for_nobody = matches!(
+        error.downcast_ref(),
+        Some(PrivilegesError::Unknown { .. } | PrivilegesError::NotRoot { .. })
+    );
+    let is_wrong = error.is::<ConfigError>()
+        || error.is::<GeoIpError>()
+        || error.is::<WebConfigError>()
+        || asked_for_nobody;
+    if is_wrong { USAGE } else { FAILURE }
 }
 
 /// Writes to standard output. That nobody reads on is no error: `| head` is a fine thing to do.

@@ -11,8 +11,9 @@ use std::{
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{Signals, announce, block_on, bound, listen, print};
+use super::{Signals, announce, block_on, bound, confine::confine, listen, print};
 use crate::{
     aggregate::Aggregate,
     cli::Replay,
@@ -26,7 +27,7 @@ use crate::{
     service::Service,
     source::{
         Fill, Record, Source,
-        pcap::{Capture, Options},
+        pcap::{Capture, Options, PcapError, Unread},
     },
 };
 
@@ -34,22 +35,32 @@ use crate::{
 /// distinct sources should not differ between two runs over the same file.
 const SEED: u64 = 0;
 
+/// Files that are open beside the captures: connections, databases, the runtime's.
+const OTHER_FILES: u64 = 1024;
+
 /// Counts the packets of the files; prints the metrics, or serves them until told to stop.
 pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::Result<()> {
     let level = logging::start(config.log.level, config.log.format);
     let geoip = GeoIp::open(&config.geoip.databases)?;
+    make_room(replay.files.len());
+    let files = Files::open(&replay.files, &replay.prefix);
+    let (guard, listeners) = if replay.serve {
+        (Guard::open(&config.web.config_file)?, listen(&config.web)?)
+    } else {
+        (Guard::default(), Vec::new())
+    };
+    // Nobody knows who made the captures, and often it is root who looks at them.
+    let confined = confine(&flags, &config, &guard, None)?;
     let clock = Clock::packets();
     let aggregate = Aggregate::new(&config.families(), &[], SEED, clock.now());
     let route = Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock);
-    let files = Files::new(replay.files.clone(), replay.prefix.clone());
     let serve = replay.serve;
     let reloader = Reloader::new(flags, config.clone(), Some(level));
     block_on(|signals| async move {
         if !serve {
             return report(files, route, geoip, &reloader, signals).await;
         }
-        let guard = Guard::open(&config.web.config_file)?;
-        let listeners = listen(&config.web)?;
+        confined.tell();
         announce(&config, &guard, &bound(&listeners)?);
         let parts = Parts {
             config,
@@ -62,7 +73,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             listeners,
             guard,
             reloader,
-            confinement: None,
+            confinement: Some(confined.confinement),
             service: Service::from_environment(),
             logging: Box::new(()),
         };
@@ -97,13 +108,25 @@ async fn report(
     read.context("the reader panicked")?
 }
 
+/// Sees to it that so many files can be open at a time, as far as this process may.
+fn make_room(files: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = u64::try_from(files).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let granted = limit.maximum.map_or(wanted, |most| wanted.min(most));
+    if limit.current.is_some_and(|current| current < granted) {
+        let limit = Rlimit { current: Some(granted), ..limit };
+        // The first file that cannot be opened tells.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
 /// How a progress bar looks; the second one is for what has no end in sight.
 const BAR: &str = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {msg}";
 const SPINNER: &str = "{spinner} {bytes} {bytes_per_sec} {msg}";
 
 /// Capture files, one behind the other, under a progress bar where standard error is a terminal.
 struct Files {
-    waiting: std::vec::IntoIter<PathBuf>,
+    waiting: std::vec::IntoIter<Result<Unread, PcapError>>,
     options: Options,
     current: Option<(Capture, ProgressBar)>,
     /// The first file that could not be read to its end; the others are read all the same.
@@ -111,14 +134,16 @@ struct Files {
 }
 
 impl Files {
-    fn new(files: Vec<PathBuf>, prefix: String) -> Self {
-        let options = Options { prefix };
+    /// Opens them all, and looks at none.
+    fn open(files: &[PathBuf], prefix: &str) -> Self {
+        let options = Options { prefix: prefix.to_owned() };
+        let files: Vec<_> = files.iter().map(|path| Unread::open(path)).collect();
         Self { waiting: files.into_iter(), options, current: None, failed: None }
     }
 
     fn open_next(&mut self) -> Option<()> {
-        let path = self.waiting.next()?;
-        match Capture::open(&path, self.options.clone()) {
+        let unread = self.waiting.next()?;
+        match unread.and_then(|unread| Capture::begin(unread, self.options.clone())) {
             Ok(capture) => {
                 let bar = progress_bar(&capture);
                 self.current = Some((capture, bar));

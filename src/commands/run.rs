@@ -33,10 +33,11 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     let holds = Holds::take(&config)?;
     // Before any other thread is there, and before the first packet is looked at.
     let target = holds.mirror.as_ref().map(|plan| &plan.target);
-    let confinement = confine(&flags, &config, &holds.guard, target)?;
+    let confined = confine(&flags, &config, &holds.guard, target)?;
+    confined.tell();
     block_on(|signals| async {
         let reloader = Reloader::new(flags, config.clone(), Some(level));
-        let parts = join(config, reloader, holds, confinement)?;
+        let parts = join(config, reloader, holds, confined.confinement)?;
         exporter::run(parts, signals.split()).await.context("the packet log failed")
     })
 }

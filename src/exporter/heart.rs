@@ -1,8 +1,35 @@
-//! The signs of life that a service manager waits for.
+//! The signs of life: those of the reader, and those that a service manager waits for.
+
+use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::{http::Health, service::Service};
+use crate::{
+    http::{Health, Pulse},
+    service::Service,
+    source::{Fill, Record, Source},
+};
+
+/// A source whose reader gives a sign of life whenever it asks for more.
+pub(super) struct Beating {
+    pub(super) source: Box<dyn Source>,
+    pub(super) pulse: Pulse,
+}
+
+impl Source for Beating {
+    fn fill(
+        &mut self,
+        patience: Duration,
+        take: &mut dyn FnMut(&Record<'_>),
+    ) -> anyhow::Result<Fill> {
+        self.pulse.beat();
+        self.source.fill(patience, take)
+    }
+
+    fn close(&mut self) {
+        self.source.close();
+    }
+}
 
 /// Beats as often as the manager wants, and only while all parts do what they should.
 pub(super) struct Heart<'a> {
@@ -41,9 +68,29 @@ impl<'a> Heart<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::net::UnixDatagram, time::Duration};
+    use std::os::unix::net::UnixDatagram;
 
     use super::*;
+
+    /// A source that never has anything.
+    struct Quiet;
+
+    impl Source for Quiet {
+        fn fill(&mut self, _: Duration, _: &mut dyn FnMut(&Record<'_>)) -> anyhow::Result<Fill> {
+            Ok(Fill::Idle)
+        }
+    }
+
+    #[test]
+    fn a_reader_beats_whenever_it_asks_for_more() {
+        let health = Health::new();
+        let mut source = Beating { source: Box::new(Quiet), pulse: health.pulse("the reader") };
+        let before = source.pulse.latest();
+        while source.pulse.latest() == before {
+            source.fill(Duration::ZERO, &mut |_| {}).unwrap();
+        }
+        assert_eq!(health.healthy(), Ok(()));
+    }
 
     #[tokio::test]
     async fn it_beats_through_long_work_and_not_when_broken() {

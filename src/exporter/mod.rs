@@ -27,7 +27,7 @@ pub use latest::Latest;
 pub use page::ScrapePage;
 pub use reload::{Reloader, SharedStatus};
 
-use self::heart::Heart;
+use self::heart::{Beating, Heart};
 use crate::{
     cli,
     config::Config,
@@ -76,7 +76,7 @@ pub struct Parts {
     pub guard: Guard,
     /// Loads the configuration anew.
     pub reloader: Reloader,
-    /// What the program is held by; none for captures.
+    /// What the program is held by; none where nobody asked for it.
     pub confinement: Option<Confinement>,
     /// Who is told how the program is.
     pub service: Service,
@@ -124,6 +124,12 @@ pub async fn run(
     let (aggregate, clock) = (route.aggregate(), route.clock());
 
     let stop = Arc::new(AtomicBool::new(false));
+    // A capture may come from a pipe that is in no hurry.
+    let source: Box<dyn Source> = if is_capture {
+        source
+    } else {
+        Box::new(Beating { source, pulse: health.pulse("the reader thread") })
+    };
     let mut reader = start_reader(source, route, Arc::clone(&stop), &health)?;
     let (reload, mut reload_requests) = mpsc::channel::<ReloadRequest>(RELOADS);
     let site = Site {

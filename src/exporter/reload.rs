@@ -84,6 +84,7 @@ impl Reloader {
             ("rules", old.rules != config.rules),
             ("mirror", old.mirror != config.mirror),
             ("web", old.web != config.web),
+            ("privileges", old.privileges != config.privileges),
             ("log.format", old.log.format != config.log.format),
         ];
         for (key, _) in restart.into_iter().filter(|(_, changed)| *changed) {

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use crate::exposition::Format;
 use crate::recent::{MarkerQuery, Markers};
-pub use health::{Health, Latch};
+pub use health::{Health, Latch, Pulse};
 pub use refusals::{Refusal, Refusals};
 pub use serve::serve;
 pub use web_config::{Guard, WebConfigError};

@@ -8,15 +8,16 @@ use std::{
 };
 
 use nix::unistd::{self, getgrouplist};
-use rustix::process::{Gid, Uid, geteuid};
+use rustix::process::{Gid, Uid, getegid, geteuid};
 
 use super::PrivilegesError;
 
 /// Whom the package makes; the first choice where no user is named.
 const OWN: &str = "nflog_exporter";
 
-/// Who every host has.
+/// Who every host has, and what the number is where there is no list of users (`user_namespaces(7)`).
 const NOBODY: &str = "nobody";
+const NOBODY_NUMBER: u32 = 65534;
 
 /// A user with its groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,15 +46,7 @@ impl Account {
         if user.is_empty() && group.is_empty() && !root {
             return Ok(None);
         }
-        let mut account = match user {
-            "" => by_name(OWN)?.map_or_else(|| by_name(NOBODY), |own| Ok(Some(own)))?,
-            name => by_name(name)?,
-        }
-        .ok_or_else(|| unknown("user", if user.is_empty() { NOBODY } else { user }))?;
-        if !group.is_empty() {
-            account.group = group_by_name(group)?;
-            account.groups.push(account.group);
-        }
+        let account = Self::find(user, group)?;
         if root {
             return Ok(Some(account));
         }
@@ -62,6 +55,30 @@ impl Account {
             return Err(PrivilegesError::NotRoot { wanted: account.name, present });
         }
         Ok(None)
+    }
+
+    /// The account that the configured user and group mean to root, see [`Account::choose`].
+    ///
+    /// # Errors
+    /// No such user or group.
+    pub fn find(user: &str, group: &str) -> Result<Self, PrivilegesError> {
+        let mut account = match user {
+            "" => match by_name(OWN)? {
+                Some(own) => own,
+                None => by_name(NOBODY)?.unwrap_or_else(|| Self::by_number(NOBODY_NUMBER)),
+            },
+            name => by_name(name)?.ok_or_else(|| unknown("user", name))?,
+        };
+        if !group.is_empty() {
+            account.group = group_by_name(group)?;
+            account.groups.push(account.group);
+        }
+        Ok(account)
+    }
+
+    /// One that no list has to know.
+    fn by_number(number: u32) -> Self {
+        Self { name: number.to_string(), user: number, group: number, groups: vec![number] }
     }
 
     /// Whether it is root's, who may write everywhere and has no need of a capability for it.
@@ -76,16 +93,15 @@ fn unknown(key: &'static str, name: &str) -> PrivilegesError {
 }
 
 fn by_name(name: &str) -> Result<Option<Account>, PrivilegesError> {
-    let failed = |error: nix::Error| PrivilegesError::Lookup {
-        key: "user",
-        name: name.to_owned(),
-        error: error.into(),
-    };
-    let found = match name.parse() {
-        Ok(number) => unistd::User::from_uid(unistd::Uid::from_raw(number)),
+    let number = name.parse();
+    let found = found(match &number {
+        Ok(number) => unistd::User::from_uid(unistd::Uid::from_raw(*number)),
         Err(_) => unistd::User::from_name(name),
+    });
+    let failed = |error: nix::Error| failed("user", name, error);
+    let Some(user) = found.map_err(failed)? else {
+        return Ok(number.ok().map(Account::by_number));
     };
-    let Some(user) = found.map_err(failed)? else { return Ok(None) };
     // A name out of the list of users has no zero byte.
     let text = CString::new(user.name.clone()).unwrap_or_default();
     let groups = getgrouplist(&text, user.gid).map_err(failed)?;
@@ -98,24 +114,37 @@ fn by_name(name: &str) -> Result<Option<Account>, PrivilegesError> {
 }
 
 fn group_by_name(name: &str) -> Result<u32, PrivilegesError> {
-    let found = match name.parse() {
-        Ok(number) => unistd::Group::from_gid(unistd::Gid::from_raw(number)),
-        Err(_) => unistd::Group::from_name(name),
-    };
-    let found = found.map_err(|error| PrivilegesError::Lookup {
-        key: "group",
-        name: name.to_owned(),
-        error: error.into(),
-    })?;
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    let found = found(unistd::Group::from_name(name));
+    let found = found.map_err(|error| failed("group", name, error))?;
     found.map(|group| group.gid.as_raw()).ok_or_else(|| unknown("group", name))
 }
 
-/// Becomes the account, for good.
+/// A list that is not there has nobody in it: getpwnam(3), "The given name or uid was not found".
+fn found<T>(answer: nix::Result<Option<T>>) -> nix::Result<Option<T>> {
+    match answer {
+        Err(nix::Error::ENOENT | nix::Error::ESRCH | nix::Error::EBADF) => Ok(None),
+        answer => answer,
+    }
+}
+
+fn failed(key: &'static str, name: &str, error: nix::Error) -> PrivilegesError {
+    PrivilegesError::Lookup { key, name: name.to_owned(), error: error.into() }
+}
+
+/// Becomes the account, for good. Only this thread does.
 pub(super) fn become_account(account: &Account) -> Result<(), PrivilegesError> {
     let group = Gid::from_raw(account.group);
     let user = Uid::from_raw(account.user);
     let groups: Vec<_> = account.groups.iter().map(|group| Gid::from_raw(*group)).collect();
-    rustix::thread::set_thread_groups(&groups)
+    let joined = match rustix::thread::set_thread_groups(&groups) {
+        // A container may keep its root from changing, which then has nothing to change.
+        Err(rustix::io::Errno::PERM) if geteuid() == user && getegid() == group => Ok(()),
+        outcome => outcome,
+    };
+    joined
         .and_then(|()| rustix::thread::set_thread_res_gid(group, group, group))
         .and_then(|()| rustix::thread::set_thread_res_uid(user, user, user))
         .map_err(|error| PrivilegesError::Become {
@@ -124,17 +153,30 @@ pub(super) fn become_account(account: &Account) -> Result<(), PrivilegesError> {
         })
 }
 
-/// Makes a folder of the program's own, and gives it to the account with the files that are in it.
+/// Makes a folder of the program's own with those above it that are missing, and gives what it made to
+/// the account; `None` is the present user.
 ///
-/// One that belongs to somebody else than root already, or that others may write to, stays as it is:
-/// there could be a link to a file of root's in it. So does one that has more than files in it, which
-/// is not the program's own, whatever the configuration says.
+/// One that is there goes over with the files in it, where it belongs to root. If others may write to it
+/// it stays as it is: there could be a link to a file of root's in it. So does one that has more than files
+/// in it, which is not the program's own, whatever the configuration says.
 ///
 /// # Errors
 /// The folder cannot be made or given away.
-pub fn hand_over(folder: &Path, account: &Account) -> Result<(), PrivilegesError> {
-    let give = || -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+pub fn hand_over(folder: &Path, account: Option<&Account>) -> Result<(), PrivilegesError> {
+    let give =
+        |path: &Path, account: &Account| lchown(path, Some(account.user), Some(account.group));
+    let work = || -> io::Result<()> {
+        // Above a relative one is, last, the empty path.
+        let above = folder.ancestors().filter(|above| !above.as_os_str().is_empty());
+        let missing: Vec<_> = above.take_while(|above| !above.exists()).collect();
+        for above in missing.iter().rev() {
+            fs::DirBuilder::new().mode(0o700).create(above)?;
+        }
+        let Some(account) = account else { return Ok(()) };
+        // From within, so that nobody else has a hand in it before it is done.
+        for above in missing {
+            give(above, account)?;
+        }
         let found = fs::symlink_metadata(folder)?;
         if account.is_root() || found.uid() != 0 || !found.is_dir() || found.mode() & 0o022 != 0 {
             return Ok(());
@@ -146,13 +188,13 @@ pub fn hand_over(folder: &Path, account: &Account) -> Result<(), PrivilegesError
             }
         }
         for entry in &entries {
-            lchown(entry.path(), Some(account.user), Some(account.group))?;
+            give(&entry.path(), account)?;
         }
-        lchown(folder, Some(account.user), Some(account.group))
+        give(folder, account)
     };
-    give().map_err(|error| PrivilegesError::HandOver {
+    work().map_err(|error| PrivilegesError::HandOver {
         folder: folder.to_owned(),
-        account: account.name.clone(),
+        account: account.map_or("this user", |account| &account.name).to_owned(),
         error,
     })
 }

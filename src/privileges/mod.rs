@@ -5,7 +5,7 @@
 
 mod account;
 mod capabilities;
-mod filesystem;
+mod reach;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod syscalls;
 #[cfg(test)]
@@ -24,6 +24,8 @@ pub struct Needs {
     pub write: Vec<PathBuf>,
     /// TCP ports that are connected to.
     pub connect: Vec<u16>,
+    /// Whether a socket in the file system is connected to.
+    pub socket: bool,
     /// Whether names of hosts are looked up.
     pub names: bool,
 }
@@ -46,16 +48,24 @@ pub enum Layer {
     Capabilities,
     /// No program that it could start would have more rights.
     NoNewPrivileges,
-    /// The kernel lets it reach no file but those it needs (Linux 5.13), no TCP port (6.7).
+    /// The kernel lets it reach no file but those it needs (Linux 5.13).
     Landlock,
+    /// The kernel lets it connect to no TCP port but those it needs (Linux 6.7).
+    LandlockPorts,
     /// The kernel refuses the system calls that it does not need.
     Seccomp,
 }
 
 impl Layer {
     /// Every layer.
-    pub const ALL: [Self; 5] =
-        [Self::User, Self::Capabilities, Self::NoNewPrivileges, Self::Landlock, Self::Seccomp];
+    pub const ALL: [Self; 6] = [
+        Self::User,
+        Self::Capabilities,
+        Self::NoNewPrivileges,
+        Self::Landlock,
+        Self::LandlockPorts,
+        Self::Seccomp,
+    ];
 
     /// Its name.
     #[must_use]
@@ -65,6 +75,7 @@ impl Layer {
             Self::Capabilities => "capabilities",
             Self::NoNewPrivileges => "no_new_privs",
             Self::Landlock => "landlock",
+            Self::LandlockPorts => "landlock_ports",
             Self::Seccomp => "seccomp",
         }
     }
@@ -190,11 +201,19 @@ pub fn give_up(plan: &Plan) -> Result<Confinement, PrivilegesError> {
     let outcome = rustix::thread::set_no_new_privs(true);
     confinement.note(Layer::NoNewPrivileges, outcome.map_err(|error| error.to_string()));
     if let Some(needs) = &plan.sandbox {
-        let outcome = filesystem::confine(needs);
-        let held = outcome.map(|pinned| confinement.pinned = pinned);
-        confinement.note(Layer::Landlock, held);
+        match reach::confine(needs) {
+            Ok(held) => {
+                confinement.pinned = held.pinned;
+                confinement.note(Layer::Landlock, Ok(()));
+                confinement.note(Layer::LandlockPorts, held.ports);
+            }
+            Err(why) => {
+                confinement.note(Layer::LandlockPorts, Err(why.clone()));
+                confinement.note(Layer::Landlock, Err(why));
+            }
+        }
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        confinement.note(Layer::Seccomp, syscalls::confine());
+        confinement.note(Layer::Seccomp, syscalls::confine(needs));
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         confinement.note(Layer::Seccomp, Err("its filters do not know this processor".into()));
     }

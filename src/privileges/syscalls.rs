@@ -10,36 +10,78 @@ use seccompiler::{
     SeccompRule,
 };
 
+use super::Needs;
+
 type Calls = std::collections::BTreeMap<c_long, Vec<SeccompRule>>;
 
 /// Restricts this thread and what it starts.
-pub(super) fn confine() -> Result<(), String> {
-    for program in [allowed()?, forbidden()?] {
+pub(super) fn confine(needs: &Needs) -> Result<(), String> {
+    for program in [allowed(needs)?, forbidden()?] {
         seccompiler::apply_filter(&program).map_err(|error| error.to_string())?;
     }
     Ok(())
 }
 
-fn allowed() -> Result<BpfProgram, String> {
+fn allowed(needs: &Needs) -> Result<BpfProgram, String> {
     let mut calls: Calls = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
     // Threads, but no processes. (clone3 takes its flags in memory, where no filter sees them: the C
     // library does with clone where there is none.)
     let thread = u64::try_from(libc::CLONE_THREAD).map_err(|error| error.to_string())?;
-    calls.insert(libc::SYS_clone, vec![rule(0, SeccompCmpOp::MaskedEq(thread), thread)?]);
-    let families = [libc::AF_INET, libc::AF_INET6, libc::AF_UNIX].map(|family| one_of(0, family));
-    let mut sockets = families.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // The C library asks for this host's addresses before it sorts those of another.
-    sockets.push(
-        SeccompRule::new(vec![
-            condition(0, SeccompCmpOp::Eq, number(libc::AF_NETLINK)?)?,
-            condition(2, SeccompCmpOp::Eq, number(libc::NETLINK_ROUTE)?)?,
-        ])
-        .map_err(|error| error.to_string())?,
-    );
-    calls.insert(libc::SYS_socket, sockets);
-    let controls = CONTROLS.iter().map(|request| rule(1, SeccompCmpOp::Eq, *request));
-    calls.insert(libc::SYS_ioctl, controls.collect::<Result<_, _>>()?);
+    calls.insert(libc::SYS_clone, rule([condition(0, SeccompCmpOp::MaskedEq(thread), thread)])?);
+    // A call without a rule would be let through whatever it asks for.
+    let sockets = sockets(needs)?;
+    if !sockets.is_empty() {
+        calls.insert(libc::SYS_socket, sockets);
+    }
+    // A connection that begins with its first data goes past Landlock.
+    let fast_open = number(libc::MSG_FASTOPEN)?;
+    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        calls.insert(call, rule([condition(flags, SeccompCmpOp::MaskedEq(fast_open), 0)])?);
+    }
+    // Of itself only.
+    calls.insert(libc::SYS_prlimit64, rule([condition(0, SeccompCmpOp::Eq, 0)])?);
+    let own = u64::from(std::process::id());
+    calls.insert(libc::SYS_tgkill, rule([condition(0, SeccompCmpOp::Eq, own)])?);
+    let controls = CONTROLS.iter().map(|request| rule([condition(1, SeccompCmpOp::Eq, *request)]));
+    let controls: Vec<_> = controls.collect::<Result<_, _>>()?;
+    calls.insert(libc::SYS_ioctl, controls.concat());
     compile(calls, SeccompAction::Errno(number(libc::ENOSYS)?), SeccompAction::Allow)
+}
+
+/// The sockets that can be made: what it takes to reach the database, and none where there is none.
+fn sockets(needs: &Needs) -> Result<Vec<SeccompRule>, String> {
+    let socket = |family, kind, protocol| {
+        let mut conditions = vec![condition(0, SeccompCmpOp::Eq, number(family)?)];
+        // Beside the kind stand flags (socket(2)).
+        let kinds = number(SOCKET_KINDS)?;
+        conditions.push(condition(1, SeccompCmpOp::MaskedEq(kinds), number(kind)?));
+        conditions.push(condition(2, SeccompCmpOp::Eq, number(protocol)?));
+        rule(conditions)
+    };
+    let mut rules = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        // Not MPTCP, which Landlock does not see.
+        for protocol in [0, libc::IPPROTO_TCP] {
+            if !needs.connect.is_empty() {
+                rules.extend(socket(family, libc::SOCK_STREAM, protocol)?);
+            }
+        }
+        // Also to find out which of this host's addresses a connection would have.
+        for protocol in [0, libc::IPPROTO_UDP] {
+            if needs.names {
+                rules.extend(socket(family, libc::SOCK_DGRAM, protocol)?);
+            }
+        }
+    }
+    if needs.socket || needs.names {
+        // The C library asks a daemon for names, where there is one.
+        rules.extend(socket(libc::AF_UNIX, libc::SOCK_STREAM, 0)?);
+    }
+    if needs.names {
+        // It asks for this host's addresses before it sorts those of another.
+        rules.extend(socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?);
+    }
+    Ok(rules)
 }
 
 fn forbidden() -> Result<BpfProgram, String> {
@@ -58,12 +100,12 @@ fn compile(
     filter.try_into().map_err(|error| failed(&error))
 }
 
-fn one_of(argument: u8, value: c_int) -> Result<SeccompRule, String> {
-    rule(argument, SeccompCmpOp::Eq, number(value)?)
-}
-
-fn rule(argument: u8, compare: SeccompCmpOp, value: u64) -> Result<SeccompRule, String> {
-    SeccompRule::new(vec![condition(argument, compare, value)?]).map_err(|error| error.to_string())
+/// A rule under which all conditions hold.
+fn rule(
+    conditions: impl IntoIterator<Item = Result<SeccompCondition, String>>,
+) -> Result<Vec<SeccompRule>, String> {
+    let conditions = conditions.into_iter().collect::<Result<_, _>>()?;
+    Ok(vec![SeccompRule::new(conditions).map_err(|error| error.to_string())?])
 }
 
 fn condition(argument: u8, compare: SeccompCmpOp, value: u64) -> Result<SeccompCondition, String> {
@@ -78,6 +120,9 @@ where
 {
     T::try_from(value).map_err(|error| error.to_string())
 }
+
+/// The bits of a socket's type that are its kind: `SOCK_TYPE_MASK` in `linux/net.h`.
+const SOCKET_KINDS: c_int = 0xf;
 
 /// The name of a device by its number (`linux/sockios.h`).
 const SIOCGIFNAME: u64 = 0x8910;
@@ -165,7 +210,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
     libc::SYS_sigaltstack,
-    libc::SYS_tgkill,
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
@@ -185,15 +229,12 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_ppoll,
     libc::SYS_pselect6,
     libc::SYS_eventfd2,
-    // The network; `socket` has conditions.
+    // The network; to make a socket and to send has conditions.
     libc::SYS_socketpair,
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_accept,
     libc::SYS_accept4,
-    libc::SYS_sendto,
-    libc::SYS_sendmsg,
-    libc::SYS_sendmmsg,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     libc::SYS_recvmmsg,
@@ -217,7 +258,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_sysinfo,
     libc::SYS_getrandom,
     libc::SYS_getrusage,
-    libc::SYS_prlimit64,
     libc::SYS_capget,
     // Further filters can only take away.
     libc::SYS_seccomp,

@@ -98,6 +98,59 @@ fn only_the_ports_that_are_needed_can_be_connected_to() {
     });
 }
 
+/// What goes past Landlock, which looks at plain connections only.
+#[test]
+fn no_other_way_leads_out() {
+    use rustix::net::{
+        AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, recv, send, sendto, socket,
+    };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let unix = tempfile::tempdir().unwrap().path().join("socket");
+    let made = |kind, protocol| socket(AddressFamily::INET, kind, protocol);
+    confined(Needs { connect: vec![address.port() ^ 1], ..Needs::default() }, |_| {
+        assert!(made(SocketType::STREAM, Some(ipproto::MPTCP)).is_err());
+        assert!(made(SocketType::DGRAM, None).is_err());
+        assert!(made(SocketType::STREAM, Some(ipproto::SCTP)).is_err());
+        assert!(std::os::unix::net::UnixStream::connect(&unix).is_err());
+        let tcp = made(SocketType::STREAM, None).unwrap();
+        let fast_open = SendFlags::from_bits_retain(libc::MSG_FASTOPEN.cast_unsigned());
+        assert!(sendto(&tcp, b"out", fast_open, &address).is_err());
+        // What is sent over what there is goes its way.
+        let (one, other) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            rustix::net::SocketFlags::empty(),
+            None,
+        )
+        .unwrap();
+        assert_eq!(send(&one, b"in", SendFlags::empty()), Ok(2));
+        assert_eq!(recv(&other, &mut [0; 2], RecvFlags::empty()).unwrap().0, 2);
+    });
+    confined(Needs::default(), |_| {
+        assert!(made(SocketType::STREAM, None).is_err());
+        let parent = rustix::process::getppid();
+        let limit = rustix::process::Rlimit { current: Some(0), maximum: None };
+        let limited = rustix::process::prlimit(parent, rustix::process::Resource::Core, limit);
+        assert!(limited.is_err());
+    });
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "something came out");
+    // A name is looked up by UDP, and nothing else goes that way.
+    confined(Needs { names: true, ..Needs::default() }, |_| {
+        assert!(made(SocketType::DGRAM, None).is_ok());
+        assert!(made(SocketType::STREAM, None).is_err());
+    });
+}
+
+#[test]
+fn a_number_is_a_user_whom_no_list_has_to_know() {
+    let account = Account::find("4711", "4712").unwrap();
+    assert_eq!(account.to_string(), "4711");
+    assert!(!account.is_root());
+    assert!(Account::find("0", "").unwrap().is_root());
+}
+
 #[test]
 fn an_unknown_user_is_named() {
     let wrong = Account::choose("no-such-user", "").unwrap_err().to_string();

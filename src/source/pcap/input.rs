@@ -47,18 +47,16 @@ enum Wait {
     Never,
 }
 
-impl Input {
-    /// Opens a file, or stdin for `-`.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = if path == Path::new("-") {
-            // Not through `std::io::stdin`, whose own buffer would hide bytes from poll(2).
-            File::from(io::stdin().as_fd().try_clone_to_owned()?)
-        } else {
-            File::open(path)?
-        };
-        Self::from_file(file)
+/// Opens a file, or stdin for `-`.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    if path == Path::new("-") {
+        // Not through `std::io::stdin`, whose own buffer would hide bytes from poll(2).
+        return Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?));
     }
+    File::open(path)
+}
 
+impl Input {
     /// Reads an open file or pipe.
     pub(super) fn from_file(file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;

@@ -12,7 +12,7 @@ mod ng;
 #[cfg(test)]
 mod tests;
 
-use std::{io, path::Path, time::Duration};
+use std::{fs::File, io, path::Path, time::Duration};
 
 use self::{
     error::Trouble,
@@ -84,11 +84,35 @@ impl Format {
     }
 }
 
+/// A capture that is open, and of which nothing was looked at yet: rights that it took to open it can
+/// be given up before.
+#[derive(Debug)]
+pub struct Unread {
+    name: String,
+    file: File,
+}
+
+impl Unread {
+    /// Opens a file, or stdin for `-`.
+    pub fn open(path: &Path) -> Result<Self, PcapError> {
+        let name = if path == Path::new("-") { "stdin".into() } else { path.display().to_string() };
+        match input::open(path) {
+            Ok(file) => Ok(Self { name, file }),
+            Err(cause) => Err(PcapError::Open { file: name, cause }),
+        }
+    }
+}
+
 impl Capture {
     /// Opens a file, or stdin for `-`; waits until its first bytes have come.
     pub fn open(path: &Path, options: Options) -> Result<Self, PcapError> {
-        let name = if path == Path::new("-") { "stdin".into() } else { path.display().to_string() };
-        match Input::open(path) {
+        Self::begin(Unread::open(path)?, options)
+    }
+
+    /// Begins to read; waits until its first bytes have come.
+    pub fn begin(unread: Unread, options: Options) -> Result<Self, PcapError> {
+        let Unread { name, file } = unread;
+        match Input::from_file(file) {
             Ok(input) => Self::from_input(name, input, options),
             Err(cause) => Err(PcapError::Open { file: name, cause }),
         }
