@@ -7,6 +7,7 @@ use std::{
     cell::Cell,
     collections::BTreeMap,
     fs,
+    net::{TcpListener, UdpSocket},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
     process::Command,
@@ -16,7 +17,9 @@ use nix::sys::signal::Signal;
 use support::{
     Wire, frame,
     mariadb::MariaDb,
-    program::{EXPORTER, Exporter, Program, get, open_to_all, samples, sum, wait_for, whole},
+    program::{
+        EXPORTER, Exporter, PATIENCE, Program, get, open_to_all, samples, sum, wait_for, whole,
+    },
 };
 
 const RULES: &str = "
@@ -297,6 +300,46 @@ fn a_capture_is_read_without_rights() {
     });
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     assert_confined(pid_of(&program), nobody.uid.as_raw(), nobody.gid.as_raw());
+}
+
+/// A name server that knows one address for every name.
+fn answer_names(socket: &UdpSocket) {
+    let mut query = [0; 512];
+    while let Ok((length, client)) = socket.recv_from(&mut query) {
+        // The header, the name's labels up to the empty one, type and class: RFC 1035, 4.1.
+        let name = query[12..length].iter().position(|byte| *byte == 0).unwrap();
+        let question = &query[12..12 + name + 5];
+        let is_address = question[name + 1..name + 3] == [0, 1];
+        let mut answer =
+            [&query[..2], &[0x81, 0x80, 0, 1, 0, u8::from(is_address), 0, 0, 0, 0]].concat();
+        answer.extend(question);
+        if is_address {
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+        }
+        socket.send_to(&answer, client).unwrap();
+    }
+}
+
+#[test]
+fn a_database_is_found_by_its_name() {
+    let wire = Wire::new();
+    let etc = wire.host.copy_etc("hosts");
+    fs::write(etc.path("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
+    fs::write(etc.path("nsswitch.conf"), "hosts: files dns\n").unwrap();
+    let (names, database) = wire.host.run(|| {
+        (UdpSocket::bind("127.0.0.1:53").unwrap(), TcpListener::bind("127.0.0.1:3306").unwrap())
+    });
+    names.set_read_timeout(Some(PATIENCE)).unwrap();
+    std::thread::spawn(move || answer_names(&names));
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool").display().to_string();
+    let config = format!(
+        "[mirror]\nurl = 'mysql://u@db.example/log?sslmode=disable'\nspool.directory = '{spool}'\n"
+    );
+    let exporter = Exporter::start(&wire.host, &config, &[]);
+    assert_eq!(layers(&exporter)["seccomp"], 1);
+    database.set_nonblocking(true).unwrap();
+    wait_for("the exporter to come", || database.accept().ok());
 }
 
 /// Folders that are made for it, it can reach: all that had to be made are its own.
