@@ -14,11 +14,15 @@ pub fn explain(what: &str, folder: &Path, error: &io::Error) -> String {
             "no space left on the file system of {folder}: free some, or lower mirror.spool.max_size"
         ),
         Some(Errno::ROFS) => {
-            format!("the file system of {folder} is read-only: mount it for writing, {elsewhere}")
+            format!(
+                "the file system of {folder} is read-only: mount it for writing (ReadWritePaths= in a \
+                 systemd unit), {elsewhere}"
+            )
         }
         Some(Errno::ACCESS | Errno::PERM) => format!(
             "no permission to {what} in {folder}: give the folder to the user that runs \
-             nflog_exporter (chown, mode 0700), {elsewhere}"
+             nflog_exporter (chown, mode 0700), restart it if the folder was replaced while it \
+             ran, {elsewhere}"
         ),
         Some(Errno::NOTDIR | Errno::EXIST) => {
             format!("{folder} is not a folder: move away what is there, {elsewhere}")
