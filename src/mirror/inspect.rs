@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Target,
+    spool::random_id,
     store::{Batch, Kind, MySql, Postgres, ServerClock, Sqlite, Store, StoreError, Upkeep, Writer},
 };
 
@@ -42,8 +43,8 @@ pub async fn inspect(target: &Target) -> Vec<Step> {
 async fn look<S: Store>(target: &Target, steps: &mut Vec<Step>) -> Option<()> {
     let store = within(S::connect(target)).await;
     let mut store = note(steps, "connection", store, |_| format!("{target} answers"))?;
-    let prepared = within(store.prepare()).await;
-    note(steps, "schema", prepared, |()| "the tables are there and up to date".into())?;
+    let prepared = within(prepare(&mut store)).await;
+    note(steps, "schema", prepared, |view| format!("the tables are there and up to date{view}"))?;
     let written = within(write_nothing(&mut store)).await;
     note(steps, "rights", written, |()| "rows can be written".into())?;
     let maintained = within(store.maintain(&Upkeep::default(), SystemTime::now())).await;
@@ -76,10 +77,23 @@ async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<
     }
 }
 
+/// Tables as the exporter wants them; with what is to be said of the view, which it does not need.
+async fn prepare<S: Store>(store: &mut S) -> Result<&'static str, StoreError> {
+    store.prepare().await?;
+    // ulogd's schema has a view of that name too, and keeps it.
+    let is_foreign = store.has_view("1").await? && !store.has_view("weight").await?;
+    Ok(if is_foreign {
+        "; but `ulog` is another's view or table, which does not show these rows: to have ours, rename \
+         it and load `nflog_exporter schema --for DATABASE`"
+    } else {
+        ""
+    })
+}
+
 /// Everything that writing takes, but for a row.
 async fn write_nothing<S: Store>(store: &mut S) -> Result<(), StoreError> {
-    // Always the same, so that one which may not be removed again stays alone.
-    let writer = Writer { id: *b"nflog_exporter's", host: "doctor".into() };
+    // One of its own: many hosts look at one database, also at the same time.
+    let writer = Writer { id: random_id(), host: "doctor".into() };
     let position = store.position(&writer, 0).await?;
     let batch = Batch { from: position, to: position, rows: &[] };
     let written = store.write(&writer, batch).await;

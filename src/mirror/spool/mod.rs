@@ -378,8 +378,9 @@ fn cut(host: &str) -> &str {
     &host[..end.unwrap_or_default()]
 }
 
-/// The standard library's hash keys are random, from the operating system, and no call here can fail.
-fn random_id() -> [u8; 16] {
+/// An id that no other writer has. The standard library's hash keys are random, from the operating
+/// system, and no call here can fail.
+pub(super) fn random_id() -> [u8; 16] {
     let seed = (process::id(), SystemTime::now());
     let mut id = [0; 16];
     for half in id.chunks_exact_mut(8) {

@@ -115,6 +115,9 @@ pub trait Store: Sized + Send {
     /// What time it is for the server.
     fn clock(&mut self) -> impl Future<Output = Result<ServerClock, StoreError>> + Send;
 
+    /// Whether there is a view or table `ulog` to read, from which this can be selected.
+    fn has_view(&mut self, column: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// Asks for a sign of life.
     fn ping(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
