@@ -219,54 +219,6 @@ fn a_group_that_another_holds() {
 }
 
 #[test]
-fn rules_that_do_not_deliver() {
-    let table = |rules: &str| {
-        let wire = Wire::new();
-        wire.host.nft(&format!(
-            "table inet f {{\n chain c {{\n type filter hook input priority 0\n{rules}\n}}\n}}"
-        ));
-        doctor(&wire.host, &[])
-    };
-    table("counter").failed("rules", "no rule that packets reach logs to group 1");
-    table("counter").failed("packets", "none came");
-    table("log prefix \"x\"").failed("rules", "inet f c logs to the kernel's log");
-    table("log group 5 prefix \"x\"").failed("rules", "there are rules that log to group 5");
-    let said = table("accept\nlog group 1 prefix \"late\"");
-    said.failed("rules_order", "in inet f c, the rule with prefix \"late\"");
-    said.failed("rules", "no rule that packets reach");
-
-    let iptables = |rules: &[&str]| {
-        let wire = Wire::new();
-        for rule in rules {
-            wire.host.exec("iptables", &rule.split(' ').collect::<Vec<_>>());
-        }
-        doctor(&wire.host, &[])
-    };
-    let said = iptables(&["-A INPUT -p tcp -j NFLOG --nflog-prefix 1"]);
-    said.failed(
-        "rules_prefix",
-        "iptables filter INPUT, a rule logs to group 0 with the prefix \"1\"",
-    );
-    said.failed("rules", "no rule");
-    iptables(&["-A INPUT -j LOG"])
-        .failed("rules", "iptables filter INPUT logs to the kernel's log");
-    let late = ["-A INPUT -j ACCEPT", "-A INPUT -j NFLOG --nflog-group 1 --nflog-prefix b"];
-    iptables(&late).failed("rules_order", "iptables filter INPUT");
-    let good = ["-A INPUT -p tcp -j ACCEPT", "-A INPUT -j NFLOG --nflog-group 1 --nflog-prefix b"];
-    iptables(&good).ok("rules", "\"b\" in iptables filter INPUT to group 1");
-}
-
-#[test]
-fn saved_rules_with_ulog() {
-    let host = Namespace::new("host");
-    let etc = host.copy_etc("ufw");
-    let ulog = "*filter\n# -j ULOG\n-A ufw-before-input -j ULOG --ulog-nlgroup 1\nCOMMIT\n";
-    fs::write(etc.path("ufw/before.rules"), ulog).unwrap();
-    let said = doctor(&host, &[]);
-    said.failed("rules_ulog", "/etc/ufw/before.rules has rules with -j ULOG");
-}
-
-#[test]
 fn interfaces_that_are_not_there() {
     let alone = Namespace::new("alone");
     doctor(&alone, &[]).failed("interfaces", "no interface but lo");

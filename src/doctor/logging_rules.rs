@@ -1,31 +1,21 @@
-//! The firewall's rules: whether any logs to our groups, and the classic mistakes.
+//! The firewall's rules: whether any logs to our groups where packets get to it, and the classic
+//! mistakes.
 
+mod chains;
 mod iptables;
+mod listing;
 mod nft;
+mod reach;
 
-use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
+use std::{collections::HashSet, fs, path::PathBuf};
 
+use self::{
+    chains::{Log, Syntax, Table},
+    listing::{Listing, listing},
+    reach::{Logging, Reach, logging},
+};
 use super::Finding;
 use crate::config::Config;
-
-/// What a rule does with packets, as far as it matters here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Logs to a group, under a prefix.
-    Group(u16, String),
-    /// Logs to the kernel's log, `LOG`.
-    KernelLog,
-}
-
-/// A rule that logs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Logging {
-    /// Where it stands, for example `inet filter input`.
-    place: String,
-    kind: Kind,
-    /// Whether a rule before it in its chain decides about every packet.
-    unreachable: bool,
-}
 
 /// Where rules are kept for the next boot.
 const SAVED: [&str; 7] = [
@@ -38,131 +28,187 @@ const SAVED: [&str; 7] = [
     "/etc/iptables.rules",
 ];
 
-pub(super) fn check(config: &Config) -> Vec<Finding> {
-    let mut findings = match loaded() {
-        Ok(rules) => of_loaded(&rules, config),
-        Err(why) => vec![Finding::skipped("rules", why)],
-    };
+/// Looks at the rules that are loaded. `exporter_runs`: what the exporter installs itself is there.
+pub(super) fn check(config: &Config, exporter_runs: bool) -> Vec<Finding> {
+    let listing = listing();
+    let found = logging(&listing.tables);
+    let ours = &config.nflog.groups;
+    let (good, obstacles) = of_ours(&found, ours);
+    let mut findings = vec![match good.first() {
+        Some(first) => {
+            Finding::ok("rules", format!("they log {first}{}", and_more(good.len() - 1)))
+        }
+        None => none(config, exporter_runs, &listing, &found, !obstacles.is_empty()),
+    }];
+    findings.extend(obstacles);
+    findings.extend(found.iter().filter(|rule| is_mistaken(rule, ours)).map(mistaken));
     findings.extend(ulog());
     findings
 }
 
-/// The rules that log, from all the tools that are there; why not, when none tells.
-fn loaded() -> Result<Vec<Logging>, String> {
-    let mut rules = Vec::new();
-    let mut failed = Vec::new();
-    let mut told = false;
-    let mut names = BTreeSet::new();
-    for (program, family) in [("iptables-save", "ip"), ("ip6tables-save", "ip6")] {
-        match said(program, &[]) {
-            Ok(text) => {
-                told = true;
-                names.extend(iptables::tables(&text).map(|table| format!("{family} {table}")));
-                rules.extend(iptables::rules(&text, program.trim_end_matches("-save")));
-            }
-            Err(why) => failed.push(why),
-        }
-    }
-    match said("nft", &["-j", "list", "ruleset"]) {
-        Ok(json) => {
-            told = true;
-            let found = nft::rules(&json)?;
-            // nft shows the tables of iptables too, in words of its own.
-            let own = |rule: &Logging| {
-                !names.iter().any(|name| rule.place.starts_with(&format!("{name} ")))
-            };
-            rules.extend(found.into_iter().filter(own));
-        }
-        Err(why) => failed.push(why),
-    }
-    if told { Ok(rules) } else { Err(format!("no rules can be listed: {}", failed.join("; "))) }
+fn and_more(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(", and {more} more") }
 }
 
-/// What a program prints.
-fn said(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .map_err(|why| format!("{program}: {why}"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+impl Logging<'_> {
+    fn place(&self) -> String {
+        format!("{} {}", self.table.place, self.chain)
     }
-    let error = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{program}: {}", error.lines().next().unwrap_or("it failed").trim()))
 }
 
-fn of_loaded(rules: &[Logging], config: &Config) -> Vec<Finding> {
-    let ours = &config.nflog.groups;
-    let mut findings = Vec::new();
+/// Our rules that packets get to, in words, and what keeps packets from the others: each obstacle
+/// once, however many rules it stands before.
+fn of_ours(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Finding>) {
     let mut good = Vec::new();
-    for Logging { place, kind, unreachable } in rules {
-        match kind {
-            Kind::Group(group, prefix) if ours.contains(group) => {
-                if *unreachable {
-                    findings.push(Finding::failed(
-                        "rules_order",
-                        format!("in {place}, the rule with prefix {prefix:?} stands behind one that decides about every packet"),
-                        "move the rule that logs before the accept, drop or reject: iptables -I, nft insert",
-                    ));
-                } else {
-                    good.push(format!("{prefix:?} in {place} to group {group}"));
-                }
+    let mut obstacles = Vec::new();
+    let mut told = HashSet::new();
+    for rule in found {
+        let Log::Group(group, prefix) = rule.log else { continue };
+        if !ours.contains(group) {
+            continue;
+        }
+        let place = rule.place();
+        let table = rule.table;
+        let what = format!("in {place}, the rule with prefix {prefix:?} logs nothing");
+        let (cause, finding) = match rule.reach {
+            Reach::Reached => {
+                good.push(format!("{prefix:?} in {place} to group {group}"));
+                continue;
             }
-            Kind::Group(group, prefix) if prefix.trim().parse::<u16>().is_ok() => {
-                findings.push(Finding::failed(
-                    "rules_prefix",
-                    format!("in {place}, a rule logs to group {group} with the prefix {prefix:?}: a number as prefix, where a group was meant"),
-                    format!("write --nflog-group {} --nflog-prefix NAME", prefix.trim()),
-                ));
-            }
-            _ => {}
+            Reach::Behind { chain, rule } => (
+                format!("{} {chain}", table.place),
+                Finding::failed(
+                    "rules_order",
+                    format!(
+                        "{what}: before it in {} {chain}, {rule} decides about every packet",
+                        table.place
+                    ),
+                    "move what logs, or the jump to it, before that rule: iptables -I, nft insert rule",
+                ),
+            ),
+            Reach::NoJump { chain } => (
+                format!("{} {chain}", table.place),
+                Finding::failed(
+                    "rules_chain",
+                    format!("{what}: no rule jumps to the chain {chain}"),
+                    format!("{}; or remove the chain", jump(table, chain)),
+                ),
+            ),
+            Reach::Dormant => (
+                table.place.clone(),
+                Finding::failed(
+                    "rules_chain",
+                    format!("{what}: the table is dormant, so that the kernel passes it over"),
+                    format!(
+                        "wake it: nft add table {}; and take `flags dormant` out of its file",
+                        table.place
+                    ),
+                ),
+            ),
+        };
+        if told.insert(cause) {
+            obstacles.push(finding);
         }
     }
-    findings.insert(0, any(&good, rules, ours));
-    findings
+    (good, obstacles)
 }
 
-/// Whether any rule logs to our groups, and if not, what the others do.
-fn any(good: &[String], rules: &[Logging], ours: &[u16]) -> Finding {
-    if let Some(first) = good.first() {
-        let more = match good.len() - 1 {
-            0 => String::new(),
-            more => format!(", and {more} more"),
-        };
-        return Finding::ok("rules", format!("they log {first}{more}"));
+/// How to send packets to a chain.
+fn jump(table: &Table, chain: &str) -> String {
+    let base = table.chains.iter().find(|chain| chain.base);
+    let base = base.map_or("CHAIN", |chain| &*chain.name);
+    match (table.syntax, table.place.split_once(' ')) {
+        (Syntax::Iptables, Some((program, name))) => {
+            let base = if name == "filter" { "INPUT" } else { base };
+            format!("jump to it: {program} -t {name} -I {base} -j {chain}")
+        }
+        _ => format!("jump to it: nft insert rule {} {base} jump {chain}", table.place),
     }
+}
+
+/// Why no rule that packets get to logs to our groups.
+fn none(
+    config: &Config,
+    exporter_runs: bool,
+    listing: &Listing,
+    found: &[Logging<'_>],
+    has_obstacles: bool,
+) -> Finding {
+    if config.rules.install && !exporter_runs {
+        return Finding::ok(
+            "rules",
+            "the exporter installs its own when it starts (rules.install)",
+        );
+    }
+    if let Some(why) = &listing.blind {
+        let why = format!("none was found, but not all can be listed: {why}");
+        return Finding::unknown("rules", why);
+    }
+    let ours = &config.nflog.groups;
     let groups: Vec<String> = ours.iter().map(ToString::to_string).collect();
     let none = format!("no rule that packets reach logs to group {}", groups.join(" or "));
-    let others: BTreeSet<u16> = rules
-        .iter()
-        .filter_map(|rule| match rule.kind {
-            Kind::Group(group, _) if !ours.contains(&group) => Some(group),
-            _ => None,
-        })
-        .collect();
-    let kernel_log = rules.iter().find(|rule| rule.kind == Kind::KernelLog);
-    if let Some(rule) = kernel_log {
-        return Finding::failed(
-            "rules",
-            format!("{none}; {} logs to the kernel's log instead (LOG)", rule.place),
-            format!(
-                "iptables: -j NFLOG --nflog-group {group} in place of -j LOG; nft: log prefix \"…\" \
-                     group {group} in place of log prefix \"…\"",
-                group = ours[0]
-            ),
-        );
+    if has_obstacles {
+        let mend = "there are such rules: see below what keeps packets from them";
+        return Finding::failed("rules", none, mend);
     }
-    if let Some(group) = others.first() {
+    let other = found.iter().find_map(|rule| match rule.log {
+        Log::Group(group, _) if !is_mistaken(rule, ours) => Some((group, rule)),
+        _ => None,
+    });
+    if let Some((group, rule)) = other {
         return Finding::failed(
             "rules",
-            format!("{none}; there are rules that log to group {group}"),
+            format!("{none}; there are rules that log to group {group}, in {}", rule.place()),
             format!("read that one: --nflog.group {group}; or change the rules"),
         );
+    }
+    if let Some(rule) = found.iter().find(|rule| *rule.log == Log::Kernel) {
+        let what = format!("{none}; {} logs to the kernel's log instead (LOG)", rule.place());
+        return Finding::failed("rules", what, instead_of_log(rule, ours[0]));
     }
     Finding::failed(
         "rules",
         none,
         "nflog_exporter rules --for nft (iptables, ufw, firewalld) writes some; --rules.install makes its own",
+    )
+}
+
+/// How to log to a group, for the tool that made a rule which logs elsewhere.
+fn instead_of_log(rule: &Logging<'_>, group: u16) -> String {
+    if rule.chain.starts_with("ufw") {
+        // It writes its LOG rules itself, so that they cannot be changed by hand.
+        return "nflog_exporter rules --for ufw | sh".into();
+    }
+    if rule.table.place == "inet firewalld" {
+        return "nflog_exporter rules --for firewalld | sh".into();
+    }
+    match rule.table.syntax {
+        Syntax::Iptables => {
+            format!("-j NFLOG --nflog-group {group} --nflog-prefix NAME in place of -j LOG")
+        }
+        Syntax::Nft => format!("log prefix \"…\" group {group} in place of log prefix \"…\""),
+    }
+}
+
+/// Whether a number stands as prefix where a group was meant: then the group is 0.
+fn is_mistaken(rule: &Logging<'_>, ours: &[u16]) -> bool {
+    let is_number = |prefix: &str| prefix.trim().parse::<u16>().is_ok();
+    matches!(rule.log, Log::Group(0, prefix) if is_number(prefix)) && !ours.contains(&0)
+}
+
+fn mistaken(rule: &Logging<'_>) -> Finding {
+    let prefix = match rule.log {
+        Log::Group(_, prefix) => prefix,
+        Log::Kernel => "",
+    };
+    Finding::failed(
+        "rules_prefix",
+        format!(
+            "in {}, a rule logs to group 0 with the prefix {prefix:?}: a number as prefix, where a group \
+             was meant",
+            rule.place()
+        ),
+        format!("write --nflog-group {} --nflog-prefix NAME", prefix.trim()),
     )
 }
 

@@ -29,7 +29,7 @@ pub fn examine(config: Result<Config, ConfigError>) -> Vec<Finding> {
     findings.push(host::kernel());
     findings.push(host::capability());
     findings.extend(config.nflog.groups.iter().map(|group| host::group(*group)));
-    findings.extend(logging_rules::check(&config));
+    findings.extend(logging_rules::check(&config, false));
     findings.push(host::receive_buffer(&config));
     findings.push(host::interfaces(&config));
     let running = peers::running(&config);

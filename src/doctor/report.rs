@@ -28,15 +28,24 @@ pub struct Finding {
     /// What to do; only where it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mend: Option<String>,
+    /// Whether there was no way to look, rather than nothing to look at.
+    #[serde(skip)]
+    is_unknown: bool,
 }
 
 impl Finding {
     pub(super) fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, status: Status::Ok, message: message.into(), mend: None }
+        Self::new(check, Status::Ok, message.into())
     }
 
+    /// There is nothing to look at.
     pub(super) fn skipped(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, status: Status::Skipped, message: message.into(), mend: None }
+        Self::new(check, Status::Skipped, message.into())
+    }
+
+    /// There is no way to look at what should be looked at: nobody may take that for well.
+    pub(super) fn unknown(check: &'static str, message: impl Into<String>) -> Self {
+        Self { is_unknown: true, ..Self::skipped(check, message) }
     }
 
     pub(super) fn failed(
@@ -44,8 +53,11 @@ impl Finding {
         message: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        let mend = Some(mend.into());
-        Self { check, status: Status::Failed, message: message.into(), mend }
+        Self { mend: Some(mend.into()), ..Self::new(check, Status::Failed, message.into()) }
+    }
+
+    fn new(check: &'static str, status: Status, message: String) -> Self {
+        Self { check, status, message, mend: None, is_unknown: false }
     }
 }
 
@@ -54,7 +66,7 @@ impl Finding {
 #[must_use]
 pub fn to_text(findings: &[Finding]) -> String {
     let mut text = String::new();
-    for Finding { check, status, message, mend } in findings {
+    for Finding { check, status, message, mend, .. } in findings {
         let status = match status {
             Status::Ok => "ok",
             Status::Failed => "FAILED",
@@ -66,20 +78,28 @@ pub fn to_text(findings: &[Finding]) -> String {
             let _ = writeln!(text, "{:>8} {:<16} {}", "", "  to mend it:", one_line(mend));
         }
     }
-    let failed = findings.iter().filter(|finding| finding.status == Status::Failed).count();
-    let _ = match failed {
-        0 => writeln!(text, "all is well"),
-        1 => writeln!(text, "1 check failed"),
-        failed => writeln!(text, "{failed} checks failed"),
+    let unknown = findings.iter().filter(|finding| finding.is_unknown).count();
+    let _ = match (count(findings, Status::Failed), unknown) {
+        (0, 0) => writeln!(text, "all is well"),
+        (0, 1) => writeln!(text, "nothing failed, 1 check could not be made"),
+        (0, unknown) => writeln!(text, "nothing failed, {unknown} checks could not be made"),
+        (1, _) => writeln!(text, "1 check failed"),
+        (failed, _) => writeln!(text, "{failed} checks failed"),
     };
     text
 }
 
-/// `{"ok": …, "checks": […]}`, a check with `check`, `status`, `message` and perhaps `mend`.
+/// `{"ok": …, "skipped": …, "checks": […]}`: whether nothing failed, how many were skipped, and each
+/// with `check`, `status`, `message` and perhaps `mend`.
 #[must_use]
 pub fn to_json(findings: &[Finding]) -> String {
-    let ok = findings.iter().all(|finding| finding.status != Status::Failed);
-    format!("{:#}\n", serde_json::json!({ "ok": ok, "checks": findings }))
+    let ok = count(findings, Status::Failed) == 0;
+    let skipped = count(findings, Status::Skipped);
+    format!("{:#}\n", serde_json::json!({ "ok": ok, "skipped": skipped, "checks": findings }))
+}
+
+fn count(findings: &[Finding], status: Status) -> usize {
+    findings.iter().filter(|finding| finding.status == status).count()
 }
 
 fn one_line(text: &str) -> String {
@@ -105,8 +125,25 @@ mod tests {
         assert_eq!(lines[4], "1 check failed");
         let json: serde_json::Value = serde_json::from_str(&to_json(&findings)).unwrap();
         assert_eq!(json["ok"], false);
+        assert_eq!(json["skipped"], 1);
         assert_eq!(json["checks"][1]["status"], "failed");
         assert_eq!(json["checks"][1]["mend"], "make one");
         assert!(json["checks"][0].get("mend").is_none());
+    }
+
+    #[test]
+    fn well_is_only_what_was_looked_at() {
+        let last = |findings: &[Finding]| {
+            to_text(findings).lines().last().map(ToOwned::to_owned).unwrap_or_default()
+        };
+        let [ok, nothing] = [Finding::ok("kernel", ""), Finding::skipped("mirror", "")];
+        let [packets, rules] = ["packets", "rules"].map(|check| Finding::unknown(check, ""));
+        let failed = Finding::failed("port", "", "");
+        assert_eq!(last(&[ok.clone(), nothing]), "all is well");
+        let one = [ok, packets.clone()];
+        assert_eq!(last(&one), "nothing failed, 1 check could not be made");
+        let two = [packets, rules, failed];
+        assert_eq!(last(&two[..2]), "nothing failed, 2 checks could not be made");
+        assert_eq!(last(&two), "1 check failed");
     }
 }

@@ -1,0 +1,206 @@
+//! `doctor` on firewalls whose rules send packets here, or do not. Takes root.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod support;
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use support::{
+    Namespace, Wire,
+    doctor::{Said, asked, doctor, in_traffic, last_line},
+    program::EXPORTER,
+};
+
+/// With a table of nftables, its chains written out.
+fn with_table(table: &str) -> Said {
+    let wire = Wire::new();
+    wire.host.nft(table);
+    doctor(&wire.host, &[])
+}
+
+/// With one chain of the hook input.
+fn with_chain(rules: &str) -> Said {
+    with_table(&format!(
+        "table inet f {{\n chain c {{\n type filter hook input priority 0\n{rules}\n}}\n}}"
+    ))
+}
+
+/// With a chain of the hook input, and another one that logs to our group.
+fn with_two_chains(input: &str, other: &str) -> Said {
+    with_table(&format!(
+        "table inet f {{\n chain b {{\n{other}\n}}\n \
+         chain c {{\n type filter hook input priority 0\n{input}\n}}\n}}"
+    ))
+}
+
+/// With rules of iptables, each the words behind its name.
+fn with_iptables(program: &str, rules: &[&str]) -> Said {
+    let wire = Wire::new();
+    for rule in rules {
+        wire.host.exec(program, &rule.split(' ').collect::<Vec<_>>());
+    }
+    doctor(&wire.host, &[])
+}
+
+const LOG: &str = "log group 1 prefix \"x\"";
+
+#[test]
+fn rules_that_log_elsewhere() {
+    let said = with_chain("counter");
+    said.failed("rules", "no rule that packets reach logs to group 1");
+    said.failed("packets", "none came");
+    with_chain("log prefix \"x\"").failed("rules", "inet f c logs to the kernel's log");
+    // What logs to a group already needs no other rule.
+    let said = with_chain("log prefix \"x\"\nlog group 5 prefix \"x\"");
+    said.failed("rules", "there are rules that log to group 5");
+    with_iptables("iptables", &["-A INPUT -j LOG"])
+        .failed("rules", "iptables filter INPUT logs to the kernel's log");
+    with_iptables("iptables", &["-N ufw-x", "-A INPUT -j ufw-x", "-A ufw-x -j LOG"])
+        .failed("rules", "nflog_exporter rules --for ufw");
+    with_table(
+        "table inet firewalld {\nchain c {\n type filter hook input priority 0\nlog prefix \"x\"\n}\n}",
+    )
+    .failed("rules", "nflog_exporter rules --for firewalld");
+}
+
+#[test]
+fn a_number_as_prefix() {
+    let said = with_iptables("iptables", &["-A INPUT -p tcp -j NFLOG --nflog-prefix 1"]);
+    let place = "iptables filter INPUT, a rule logs to group 0 with the prefix \"1\"";
+    said.failed("rules_prefix", place);
+    said.failed("rules", "--rules.install");
+    // For another reader, a number is a name like any other.
+    let said =
+        with_iptables("iptables", &["-A INPUT -p tcp -j NFLOG --nflog-group 2 --nflog-prefix 443"]);
+    said.did_not_fail("rules_prefix");
+    said.failed("rules", "there are rules that log to group 2");
+}
+
+#[test]
+fn rules_behind_one_that_decides() {
+    let said = with_chain(&format!("accept\n{LOG}"));
+    said.failed("rules_order", "in inet f c, the rule with prefix \"x\" logs nothing");
+    said.failed("rules_order", "in inet f c, `accept` (handle ");
+    said.failed("rules", "no rule that packets reach");
+    let late = ["-A INPUT -j ACCEPT", "-A INPUT -j NFLOG --nflog-group 1 --nflog-prefix b"];
+    with_iptables("iptables", &late).failed("rules_order", "-A INPUT -j ACCEPT decides");
+    let good = ["-A INPUT -p tcp -j ACCEPT", "-A INPUT -j NFLOG --nflog-group 1 --nflog-prefix b"];
+    with_iptables("iptables", &good).ok("rules", "\"b\" in iptables filter INPUT to group 1");
+
+    // Behind a jump from which no packet comes back.
+    let end = ["-N END", "-A END -j DROP", "-A INPUT -j END", "-A INPUT -j NFLOG --nflog-group 1"];
+    with_iptables("iptables", &end).failed("rules_order", "-A INPUT -j END decides");
+    let back = ["-N BACK", "-A BACK -p tcp -j RETURN", "-A BACK -j DROP", "-A INPUT -j BACK"];
+    with_iptables("iptables", &[&back[..], &["-A INPUT -j NFLOG --nflog-group 1"]].concat())
+        .ok("rules", "iptables filter INPUT");
+    // The jump to what logs.
+    with_two_chains("counter accept\njump b", LOG)
+        .failed("rules_order", "before it in inet f c, `accept`");
+}
+
+#[test]
+fn rules_in_a_chain_that_nobody_jumps_to() {
+    let said = with_two_chains("tcp dport 1 accept", LOG);
+    said.failed("rules_chain", "no rule jumps to the chain b");
+    said.failed("rules_chain", "nft insert rule inet f c jump b");
+    said.failed("rules", "see below");
+    for jump in ["jump b", "tcp dport 80 goto b", "ip protocol vmap { tcp : jump b }"] {
+        with_two_chains(jump, LOG).ok("rules", "\"x\" in inet f b");
+    }
+    let wire = Wire::new();
+    let text = wire.host.exec(EXPORTER, &["rules", "--for", "iptables"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    wire.host.exec("iptables-restore", &["--noflush", file.path().to_str().unwrap()]);
+    doctor(&wire.host, &[]).ok("rules", "\"new\" in iptables mangle NFLOG_EXPORTER to group 1");
+    wire.host.exec("iptables", &["-t", "mangle", "-D", "PREROUTING", "-j", "NFLOG_EXPORTER"]);
+    let said = doctor(&wire.host, &[]);
+    said.failed("rules_chain", "iptables -t mangle -I PREROUTING -j NFLOG_EXPORTER");
+}
+
+#[test]
+fn a_table_that_sleeps() {
+    let wire = Wire::new();
+    wire.host.nft(&format!(
+        "table inet f {{\n flags dormant\n chain c {{\n type filter hook input priority 0\n{LOG}\n}}\n}}"
+    ));
+    let said = doctor(&wire.host, &[]);
+    said.failed("rules_chain", "the table is dormant");
+    said.failed("rules_chain", "nft add table inet f");
+    wire.host.nft("add table inet f");
+    doctor(&wire.host, &[]).ok("rules", "\"x\" in inet f c");
+}
+
+/// Rules that work, of tools that stand beside each other.
+#[test]
+fn no_tool_hides_the_rules_of_another() {
+    // iptables-save shows a table of that name, and not this chain.
+    with_table(&format!(
+        "table ip filter {{\n chain input {{\n type filter hook input priority 0\n{LOG}\n}}\n}}"
+    ))
+    .ok("rules", "\"x\" in ip filter input to group 1");
+    let log = ["-A INPUT -j NFLOG --nflog-group 1 --nflog-prefix old"];
+    for program in ["iptables-legacy", "ip6tables-legacy"] {
+        let said = with_iptables(program, &log);
+        said.ok("rules", &format!("\"old\" in {program} filter INPUT to group 1 /"));
+    }
+    // Told once, though nft shows it too.
+    with_iptables("ip6tables", &log)
+        .ok("rules", "they log \"old\" in ip6tables filter INPUT to group 1 /");
+    // Where the older iptables is the only one.
+    let wire = Wire::new();
+    wire.host.exec("iptables-legacy", &log[0].split(' ').collect::<Vec<_>>());
+    let old = |name: &str| format!("/usr/sbin/{}", name.replace("tables", "tables-legacy"));
+    let tools = tools(&["iptables-save", "ip6tables-save"].map(|name| (name, old(name))));
+    asked_with(&wire.host, tools.path())
+        .ok("rules", "\"old\" in iptables filter INPUT to group 1 /");
+}
+
+/// A folder of programs, as names and what they are in truth.
+fn tools(links: &[(&str, String)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, program) in links {
+        symlink(program, folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+/// Where these are the only programs.
+fn asked_with(host: &Namespace, tools: &Path) -> Said {
+    Said::of(&asked(with_path(host, tools), &[]))
+}
+
+fn with_path(host: &Namespace, tools: &Path) -> std::process::Command {
+    let mut command = host.command("env");
+    command.arg(format!("PATH={}", tools.display())).arg(EXPORTER);
+    command
+}
+
+#[test]
+fn rules_that_cannot_be_listed() {
+    let wire = Wire::new();
+    wire.host.nft(&format!(
+        "table inet f {{\n chain c {{\n type filter hook input priority 0\n{LOG}\n}}\n}}"
+    ));
+    let none = tools(&[]);
+    let said = in_traffic(&wire, || asked_with(&wire.host, none.path()));
+    said.skipped("rules", "not all can be listed: nft: No such file");
+    said.ok("packets", "\"x\"");
+    let last = in_traffic(&wire, || last_line(with_path(&wire.host, none.path()), &[]));
+    assert_eq!(last, "nothing failed, 1 check could not be made");
+    let save = tools(&[("iptables-save", "/usr/sbin/iptables-save".into())]);
+    asked_with(&wire.host, save.path()).skipped("rules", "nft: No such file");
+    wire.host.exec("iptables", &["-A", "INPUT", "-j", "NFLOG", "--nflog-group", "1"]);
+    asked_with(&wire.host, save.path()).ok("rules", "iptables filter INPUT to group 1");
+}
+
+#[test]
+fn saved_rules_with_ulog() {
+    let host = Namespace::new("host");
+    let etc = host.copy_etc("ufw");
+    let ulog = "*filter\n# -j ULOG\n-A ufw-before-input -j ULOG --ulog-nlgroup 1\nCOMMIT\n";
+    fs::write(etc.path("ufw/before.rules"), ulog).unwrap();
+    let said = doctor(&host, &[]);
+    said.failed("rules_ulog", "/etc/ufw/before.rules has rules with -j ULOG");
+}
