@@ -1,32 +1,66 @@
-//! Which process has a socket open, out of `/proc`.
+//! Which process has a socket, out of `/proc`.
 
-use std::fs;
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+};
 
 /// Process id and name of who has the socket with this inode open; `None` where it cannot be told.
 #[must_use]
 pub fn with_socket(inode: u64) -> Option<(u32, String)> {
-    let link = format!("socket:[{inode}]");
-    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let mut files = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
-        files.find(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*link))?;
-        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-        Some((pid, name.trim_end().to_owned()))
+    let pid = processes().find(|pid| sockets(*pid).any(|socket| socket == inode))?;
+    Some((pid, name(pid)?))
+}
+
+/// Process id and name of all who listen on a TCP port, of either IP version: several have one socket
+/// where a service manager opened it.
+#[must_use]
+pub fn listening_on(port: u16) -> Vec<(u32, String)> {
+    let listening: HashSet<u64> =
+        listeners().into_iter().filter(|(of, _)| *of == port).map(|(_, inode)| inode).collect();
+    if listening.is_empty() {
+        return Vec::new();
+    }
+    let has_one = |pid: &u32| sockets(*pid).any(|socket| listening.contains(&socket));
+    processes().filter(has_one).filter_map(|pid| Some((pid, name(pid)?))).collect()
+}
+
+/// The TCP ports that a process listens on.
+#[must_use]
+pub fn ports_of(pid: u32) -> BTreeSet<u16> {
+    let open: HashSet<u64> = sockets(pid).collect();
+    let listeners = listeners().into_iter();
+    listeners.filter(|(_, inode)| open.contains(inode)).map(|(port, _)| port).collect()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The inodes of a process's sockets; none where it may not be looked into.
+fn sockets(pid: u32) -> impl Iterator<Item = u64> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files.filter_map(|file| {
+        let to = fs::read_link(file.path()).ok()?;
+        to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
     })
 }
 
-/// Process id and name of who listens on a TCP port, of either IP version.
-#[must_use]
-pub fn listening_on(port: u16) -> Option<(u32, String)> {
-    ["tcp", "tcp6"].iter().find_map(|table| {
-        let table = fs::read_to_string(format!("/proc/thread-self/net/{table}")).ok()?;
-        let inode = table.lines().find_map(|line| {
-            // sl local_address rem_address st tx:rx tr:tm retrnsmt uid timeout inode; proc(5)
-            let fields: Vec<_> = line.split_ascii_whitespace().collect();
-            let own = u16::from_str_radix(fields.get(1)?.rsplit(':').next()?, 16).ok()?;
-            // TCP_LISTEN, include/net/tcp_states.h
-            (own == port && *fields.get(3)? == "0A").then(|| fields.get(9)?.parse().ok())?
-        })?;
-        with_socket(inode)
-    })
+fn name(pid: u32) -> Option<String> {
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
+}
+
+/// Port and inode of every TCP socket that listens.
+fn listeners() -> Vec<(u16, u64)> {
+    let tables = ["tcp", "tcp6"].map(|table| format!("/proc/thread-self/net/{table}"));
+    let tables = tables.map(|table| fs::read_to_string(table).unwrap_or_default());
+    let listener = |line: &str| {
+        // sl local_address rem_address st tx:rx tr:tm retrnsmt uid timeout inode; proc(5)
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let port = u16::from_str_radix(fields.get(1)?.rsplit(':').next()?, 16).ok()?;
+        // TCP_LISTEN, include/net/tcp_states.h
+        (*fields.get(3)? == "0A").then(|| Some((port, fields.get(9)?.parse().ok()?)))?
+    };
+    tables.iter().flat_map(|table| table.lines()).filter_map(listener).collect()
 }

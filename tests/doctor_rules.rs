@@ -187,12 +187,22 @@ fn rules_that_cannot_be_listed() {
     let said = in_traffic(&wire, || asked_with(&wire.host, none.path()));
     said.skipped("rules", "not all can be listed: nft: No such file");
     said.ok("packets", "\"x\"");
+    // The exporter does not run either.
     let last = in_traffic(&wire, || last_line(with_path(&wire.host, none.path()), &[]));
-    assert_eq!(last, "nothing failed, 1 check could not be made");
+    assert_eq!(last, "nothing failed, 2 checks could not be made");
     let save = tools(&[("iptables-save", "/usr/sbin/iptables-save".into())]);
     asked_with(&wire.host, save.path()).skipped("rules", "nft: No such file");
     wire.host.exec("iptables", &["-A", "INPUT", "-j", "NFLOG", "--nflog-group", "1"]);
     asked_with(&wire.host, save.path()).ok("rules", "iptables filter INPUT to group 1");
+}
+
+#[test]
+fn rules_that_come_with_the_exporter() {
+    let wire = Wire::new();
+    let said = doctor(&wire.host, &["--rules.install"]);
+    said.ok("rules", "installs its own");
+    said.skipped("packets", "none came");
+    assert_eq!(said.code, Some(0), "{:#?}", said.checks);
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Man => print(&packaged::manual().context("write the page of the manual")?),
         Command::Doctor { json } => {
             conceal::conceal(&cli.flags)?;
-            diagnose(&doctor::examine(cli.flags.load()), json)
+            diagnose(&doctor::examine(&cli.flags), json)
         }
         Command::Rules(rules) => print(&rules_plan(&rules, &cli.flags.load()?).text(rules.tool)),
         Command::Migrate { file } => {

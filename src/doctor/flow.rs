@@ -2,16 +2,19 @@
 
 use std::{
     collections::BTreeMap,
+    panic, thread,
     time::{Duration, Instant},
 };
 
-use super::{Finding, peers::Running};
+use super::{
+    Finding,
+    exporter::{Exporter, Metrics, RECEIVED},
+    host::nflog_plan,
+};
 use crate::{
     config::Config,
-    source::{
-        Source as _,
-        nflog::{Nflog, NflogPlan},
-    },
+    privileges::{self, Account, Needs, Plan},
+    source::{Source as _, nflog::Nflog},
 };
 
 /// How long to wait for a packet.
@@ -23,47 +26,99 @@ const MORE: Duration = Duration::from_secs(1);
 /// Most prefixes that are named.
 const NAMED: usize = 5;
 
-/// Waits for packets: asks the exporter that runs, or reads the groups itself.
-pub(super) fn packets(config: &Config, running: Option<&Running>) -> Finding {
-    match running {
-        Some(running) => through(running),
-        None => own(config),
-    }
+/// What to do where the exporter tells us nothing.
+pub(super) fn closed(exporter: &Exporter, why: &str) -> Finding {
+    let Exporter { address, path, .. } = exporter;
+    Finding::unknown(
+        "packets",
+        format!(
+            "the exporter at {address} cannot be asked, {why}; look with its credentials whether \
+             {RECEIVED} grows: curl -u USER http(s)://{address}{path}"
+        ),
+    )
 }
 
-fn through(running: &Running) -> Finding {
-    let received = |running: &Running| running.sum("nflog_exporter_received_packets_total");
-    let before = received(running);
+/// Waits until each group of the exporter that runs got packets, and tells what each got; with what
+/// the exporter said last.
+pub(super) fn through(
+    config: &Config,
+    exporter: &Exporter,
+    before: &Metrics,
+) -> (Vec<Finding>, Option<Metrics>) {
+    let read: Vec<u16> =
+        config.nflog.groups.iter().copied().filter(|group| reads(before, *group)).collect();
+    let more = |after: &Metrics, group: u16| {
+        let count = |metrics: &Metrics| metrics.of_group(RECEIVED, group).unwrap_or(0);
+        (count(after).saturating_sub(count(before)), count(after))
+    };
     let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(200));
-        let Some(now) = running.again().as_ref().map(received) else {
-            return Finding::skipped("packets", "the exporter that ran has stopped answering");
+    loop {
+        thread::sleep(Duration::from_millis(200));
+        let Some(after) = exporter.ask() else {
+            let why = "the exporter that ran has stopped answering";
+            return (vec![Finding::unknown("packets", why)], None);
         };
-        if now > before {
-            let more = now - before;
-            return Finding::ok("packets", format!("the exporter that runs got {more} more"));
+        if Instant::now() < deadline && read.iter().any(|group| more(&after, *group).0 == 0) {
+            continue;
         }
+        let findings = read.iter().map(|group| got(*group, more(&after, *group))).collect();
+        return (findings, Some(after));
     }
-    none(&format!("the exporter that runs has {before} so far and got no more"))
 }
 
-fn own(config: &Config) -> Finding {
-    let nflog = &config.nflog;
-    let plan = NflogPlan {
-        groups: nflog.groups.clone(),
-        copy_range: nflog.copy_range,
-        queue_threshold: nflog.queue_threshold,
-        queue_timeout: nflog.queue_timeout.min(Duration::from_millis(100)),
-        kernel_buffer: nflog.kernel_buffer,
-        // At most 1 GiB, so it fits.
-        receive_buffer: nflog.receive_buffer as usize,
-    };
-    let mut source = match Nflog::open(&plan) {
-        Ok(source) => source,
+fn reads(metrics: &Metrics, group: u16) -> bool {
+    metrics.of_group(RECEIVED, group).is_some()
+}
+
+/// What a group got just now, and since the exporter's start.
+fn got(group: u16, (more, all): (u64, u64)) -> Finding {
+    let seconds = PATIENCE.as_secs();
+    match (more, all) {
+        (0, 0) => none(&format!("the exporter has got none of group {group} since its start")),
+        (0, all) => Finding::ok(
+            "packets",
+            format!(
+                "none of group {group} in the last {seconds} s, {all} since the exporter's start"
+            ),
+        ),
+        (more, _) => Finding::ok(
+            "packets",
+            format!("the exporter that runs got {more} more of group {group}"),
+        ),
+    }
+}
+
+/// Reads the groups itself, for no exporter does. What a packet holds is looked at with no more rights
+/// than the exporter has.
+pub(super) fn own(config: &Config) -> Finding {
+    let plan = nflog_plan(config);
+    let cannot = |why: String| Finding::unknown("packets", format!("they cannot be read: {why}"));
+    let look = || {
         // Why is told by the checks before.
-        Err(error) => return Finding::skipped("packets", format!("they cannot be read: {error}")),
+        let source = Nflog::open(&plan).map_err(|why| why.to_string())?;
+        let account = Account::choose(&config.privileges.user, &config.privileges.group);
+        let account = account.map_err(|why| why.to_string())?;
+        let sandbox = config.privileges.sandbox.then(Needs::default);
+        let held = privileges::give_up(&Plan { account, sandbox });
+        let _held = held.map_err(|why| why.to_string())?;
+        count(source)
     };
+    let looked = thread::scope(|scope| {
+        // What is given up, this thread alone gives up.
+        scope.spawn(look).join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+    });
+    match looked {
+        Err(why) => cannot(why),
+        Ok(seen) if !seen.is_empty() => came(&seen),
+        Ok(_) if config.rules.install => {
+            Finding::unknown("packets", "none came; the exporter's own rules come when it starts")
+        }
+        Ok(_) => none("none came"),
+    }
+}
+
+/// Packets by prefix, of a few seconds.
+fn count(mut source: Nflog) -> Result<BTreeMap<String, u64>, String> {
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -75,16 +130,15 @@ fn own(config: &Config) -> Finding {
                 *seen.entry(prefix).or_default() += 1;
             }
         });
-        if let Err(error) = filled {
-            return Finding::skipped("packets", format!("they cannot be read: {error:#}"));
-        }
+        filled.map_err(|why| format!("{why:#}"))?;
         if before == 0 && !seen.is_empty() {
             deadline = deadline.min(Instant::now() + MORE);
         }
     }
-    if seen.is_empty() {
-        return none("none came");
-    }
+    Ok(seen)
+}
+
+fn came(seen: &BTreeMap<String, u64>) -> Finding {
     let count: u64 = seen.values().sum();
     let mut prefixes: Vec<String> =
         seen.iter().take(NAMED).map(|(prefix, count)| format!("{prefix:?} {count}")).collect();

@@ -4,40 +4,72 @@
 //! the mirror lacks are made.
 
 mod databases;
+mod exporter;
 mod flow;
+mod group;
 mod host;
 mod logging_rules;
 mod peers;
 mod report;
+mod rights;
+mod word;
 
-use crate::config::{Config, ConfigError};
+use self::exporter::{Exporter, Voice};
+use crate::config::{Config, Flags};
 
 pub use report::{Finding, Status, to_json, to_text};
 
 /// Goes through all checks; a wrong configuration is the first that fails, and the last.
 #[must_use]
-pub fn examine(config: Result<Config, ConfigError>) -> Vec<Finding> {
-    let config = match config {
+pub fn examine(flags: &Flags) -> Vec<Finding> {
+    let config = match flags.load() {
         Ok(config) => config,
         Err(error) => {
             let mend = "correct the configuration; `nflog_exporter config show` prints every key";
             return vec![Finding::failed("config", error.to_string(), mend)];
         }
     };
-    let mut findings = vec![Finding::ok("config", "the configuration is valid")];
+    let exporter = Exporter::find(&config);
+    let exporter = exporter.as_ref();
+    let mut findings = vec![looked_at(flags)];
+    findings.push(exporter::exporter(&config, exporter));
     findings.push(peers::web_config(&config));
-    findings.push(host::kernel());
+    findings.push(host::kernel(&config));
     findings.push(host::capability());
-    findings.extend(config.nflog.groups.iter().map(|group| host::group(*group)));
-    findings.extend(logging_rules::check(&config, false));
+    findings.push(rights::rights(flags, &config, exporter));
+    findings.extend(config.nflog.groups.iter().map(|group| group::group(*group, exporter)));
+    findings.extend(logging_rules::check(&config, exporter.is_some()));
     findings.push(host::receive_buffer(&config));
     findings.push(host::interfaces(&config));
-    let running = peers::running(&config);
-    findings.push(flow::packets(&config, running.as_ref()));
+    findings.extend(packets(&config, exporter));
     findings.extend(databases::geoip(&config));
     findings.push(databases::spool(&config));
     findings.extend(databases::mirror(&config));
-    findings.extend(peers::ports(&config, running.as_ref()));
-    findings.push(peers::prometheus(&config, running.as_ref()));
+    findings.extend(peers::ports(&config, exporter));
+    findings.push(peers::prometheus(exporter));
     findings
+}
+
+/// Which configuration all else is about.
+fn looked_at(flags: &Flags) -> Finding {
+    let what = match &flags.config_file {
+        Some(file) => format!("{} is valid", file.display()),
+        None => {
+            "no file: the defaults, and flags; name the service's file with --config.file".into()
+        }
+    };
+    Finding::ok("config", what)
+}
+
+/// Whether packets come, and what the exporter that runs says of itself while they do.
+fn packets(config: &Config, exporter: Option<&Exporter>) -> Vec<Finding> {
+    let Some(exporter) = exporter else { return vec![flow::own(config)] };
+    match &exporter.voice {
+        Voice::Closed(why) => vec![flow::closed(exporter, why)],
+        Voice::Metrics(before) => {
+            let (mut findings, after) = flow::through(config, exporter, before);
+            findings.extend(word::of(config, before, after.as_ref().unwrap_or(before)));
+            findings
+        }
+    }
 }

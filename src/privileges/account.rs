@@ -76,15 +76,40 @@ impl Account {
         Ok(account)
     }
 
-    /// One that no list has to know.
-    fn by_number(number: u32) -> Self {
-        Self { name: number.to_string(), user: number, group: number, groups: vec![number] }
+    /// That of a process; `None` where its rights cannot be read.
+    #[must_use]
+    pub fn of_process(pid: u32) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        // Real, effective, saved, of the file system; proc(5).
+        let numbers = |field: &str| -> Option<Vec<u32>> {
+            let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+            line.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
+        };
+        let user = *numbers("Uid:")?.get(1)?;
+        let known = by_name(&user.to_string()).ok().flatten();
+        Some(Self {
+            name: known.map_or_else(|| user.to_string(), |account| account.name),
+            user,
+            group: *numbers("Gid:")?.get(1)?,
+            groups: numbers("Groups:")?,
+        })
+    }
+
+    /// Whether it is the one that this process runs with.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        self.user == geteuid().as_raw()
     }
 
     /// Whether it is root's, who may write everywhere and has no need of a capability for it.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.user == 0
+    }
+
+    /// One that no list has to know.
+    fn by_number(number: u32) -> Self {
+        Self { name: number.to_string(), user: number, group: number, groups: vec![number] }
     }
 }
 

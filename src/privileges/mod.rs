@@ -5,6 +5,7 @@
 
 mod account;
 mod capabilities;
+mod errand;
 mod reach;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod syscalls;
@@ -14,6 +15,7 @@ mod tests;
 use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
 pub use account::{Account, hand_over};
+pub use errand::with_rights_of;
 
 /// What the program still has to reach when it is confined.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,10 @@
 
 use std::{fs, io};
 
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    thread::{CapabilitySet, capabilities},
+};
 
 use crate::process;
 
@@ -105,15 +108,8 @@ pub(super) fn of_bind(group: u16, cause: io::Error) -> NflogError {
 /// Whether this thread has `CAP_NET_ADMIN` in its effective set.
 #[must_use]
 pub fn has_net_admin() -> bool {
-    /// `linux/capability.h`
-    const CAP_NET_ADMIN: u32 = 12;
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
-        // Unknown counts as there: the next step then tells who holds the group.
-        .is_none_or(|set| set & (1 << CAP_NET_ADMIN) != 0)
+    // Of oneself it can always be asked.
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN))
 }
 
 /// Whether this process lives in a user namespace of its own: not all ids are mapped to themselves.
