@@ -11,6 +11,7 @@
 #[cfg(feature = "browser-tests")]
 pub mod browser;
 pub mod dashboards;
+pub mod delivered;
 pub mod doctor;
 pub mod frame;
 pub mod logged;

@@ -1,0 +1,108 @@
+//! Packets of each kind sent to a host with a firewall, and which of them its rules delivered.
+
+use std::{
+    io::Write as _,
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use super::{
+    Namespace, Wire, frame,
+    netns::{HOST, HOST_V6, PEER},
+    program::{Exporter, samples, wait_for, whole},
+};
+
+/// What was logged under a prefix.
+struct Delivered {
+    /// Packets to the open port.
+    open: u64,
+    /// Packets to the closed one, of which one went to each of the host's addresses.
+    closed: u64,
+    /// Pings, which the firewall answers.
+    pings: u64,
+    /// Packets from the host to itself.
+    loopback: u64,
+    /// Packets that the host was to pass on.
+    forwarded: u64,
+}
+
+const OPEN: u16 = 22;
+const CLOSED: u16 = 23;
+const LOOPBACK: u16 = 24;
+const FORWARDED: u16 = 25;
+const LAST: u16 = 26;
+
+/// Sends something of each kind, and returns what was logged of it.
+fn deliver(wire: &Wire, exporter: &Exporter<'_>, prefix: &str) -> Delivered {
+    wire.host.sysctl("ipv4/ip_forward", "1");
+    wire.host.ip("link add lan0 type veth peer name lan1");
+    wire.host.ip("addr add 192.0.2.1/24 dev lan0");
+    wire.host.ip("link set lan0 up");
+    wire.host.ip("link set lan1 up");
+    wire.peer.ip("route add 192.0.2.0/24 via 198.51.100.1");
+    let addresses = [IpAddr::from(HOST), IpAddr::from(HOST_V6)];
+    let at = |port| addresses.map(|address| SocketAddr::new(address, port));
+    // Dropped or rejected: no matter.
+    let knock = |address| {
+        let refused = TcpStream::connect_timeout(&address, Duration::from_millis(300));
+        assert!(refused.is_err(), "{address}");
+    };
+    let listeners = wire.host.run(|| at(OPEN).map(|address| TcpListener::bind(address).unwrap()));
+    wire.host.run(|| knock(SocketAddr::new([127, 0, 0, 1].into(), LOOPBACK)));
+    wire.peer.run(|| {
+        for address in at(OPEN) {
+            let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap();
+            stream.write_all(b"hello").unwrap();
+        }
+        at(CLOSED).into_iter().for_each(knock);
+        knock(SocketAddr::new([192, 0, 2, 9].into(), FORWARDED));
+    });
+    drop(listeners);
+    wire.send([frame::ping(PEER)]);
+    wait_for("the answer to the ping", || (answered_pings(&wire.peer) == 1).then_some(()));
+    wire.peer.run(|| at(LAST).into_iter().for_each(knock));
+    let logged = |metrics: &str, labels: &[(&str, &str)]| {
+        let all = samples(metrics, "nflog_packets_total");
+        let ours = all.iter().filter(|(of, _)| {
+            let has = |(name, value): &(&str, &str)| of.get(*name).is_some_and(|it| it == value);
+            has(&("prefix", prefix)) && labels.iter().all(has)
+        });
+        whole(ours.map(|(_, value)| value).sum())
+    };
+    let to = |metrics: &str, port: u16| {
+        logged(metrics, &[("proto", "tcp"), ("port", &port.to_string())])
+    };
+    // Behind these come no others.
+    wait_for("the packets", || {
+        let metrics = exporter.scrape();
+        (to(&metrics, LAST) >= 2).then(|| Delivered {
+            open: to(&metrics, OPEN),
+            closed: to(&metrics, CLOSED),
+            pings: logged(&metrics, &[("proto", "icmp")]),
+            loopback: to(&metrics, LOOPBACK),
+            forwarded: to(&metrics, FORWARDED),
+        })
+    })
+}
+
+/// Answers to pings that a namespace has had.
+fn answered_pings(namespace: &Namespace) -> u64 {
+    let counters = namespace.exec("cat", &["/proc/net/snmp"]);
+    let mut lines = counters.lines().filter_map(|line| line.strip_prefix("Icmp: "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let place = names.split(' ').position(|name| name == "InEchoReps").unwrap();
+    values.split(' ').nth(place).unwrap().parse().unwrap()
+}
+
+/// Holds what was delivered against what was wanted, each packet once.
+pub fn check(wire: &Wire, log: &str, prefix: &str, forwards: bool) {
+    let exporter = Exporter::start(&wire.host, "", &[]);
+    let Delivered { open, closed, pings, loopback, forwarded } = deliver(wire, &exporter, prefix);
+    match log {
+        "all" => assert!(open > 4, "{open}"),
+        "new" => assert_eq!(open, 2),
+        // What is accepted was not dropped.
+        _ => assert_eq!((open, pings), (0, 0)),
+    }
+    assert_eq!((closed, loopback, forwarded), (2, 0, u64::from(forwards)), "{log}");
+}
