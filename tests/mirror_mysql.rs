@@ -25,6 +25,7 @@ use support::{
     mariadb::MariaDb,
     program::wait_for,
     sample_rows::{DAY, NOON, empty},
+    warnings::Warnings,
 };
 
 fn noon() -> SystemTime {
@@ -402,6 +403,49 @@ async fn what_is_not_ours_is_left_alone() {
     server.query(&database, "DROP TABLE packets");
     store.prepare().await.unwrap();
     assert_eq!(server.query(&database, "SELECT answer FROM ulog"), "42");
+}
+
+/// What ulogd's own `mysql-ulogd2.sql` has of that name, cut short.
+const ULOGD: &str = "
+    CREATE TABLE ulog2 (_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, oob_time_sec INT UNSIGNED,
+      oob_prefix VARCHAR(32), ip_saddr BINARY(16), PRIMARY KEY (_id));
+    CREATE TABLE tcp (_tcp_id BIGINT UNSIGNED NOT NULL, tcp_dport INT UNSIGNED);
+    CREATE SQL SECURITY INVOKER VIEW ulog AS
+    SELECT _id, oob_time_sec, oob_prefix, ip_saddr AS ip_saddr_bin, tcp_dport
+    FROM ulog2 INNER JOIN tcp ON _id = _tcp_id;
+    INSERT INTO ulog2 (oob_prefix) VALUES ('old');
+    INSERT INTO tcp VALUES (1, 22)";
+
+#[tokio::test]
+async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
+    let server = MariaDb::shared();
+    let database = server.database();
+    server.query(&database, ULOGD);
+    let warnings = Warnings::default();
+    let _listening = warnings.listen();
+    let mut store = MySql::connect(&server.target(&database)).await.unwrap();
+    // At each start.
+    for _ in 0..2 {
+        store.prepare().await.unwrap();
+        let told = warnings.take();
+        assert!(told.contains("RENAME TABLE ulog TO ulogd_ulog"), "{told}");
+    }
+    store.position(&writer(), 0).await.unwrap();
+    store.write(&writer(), batch(0, &kinds())).await.unwrap();
+    let refused = server.try_load(&database, schema::ddl(Kind::MySql)).unwrap_err();
+    assert!(refused.contains("'ulog' already exists"), "{refused}");
+    assert_eq!(server.query(&database, "SELECT oob_prefix FROM ulog"), "old");
+
+    // As it says.
+    server.query(&database, "RENAME TABLE ulog TO ulogd_ulog");
+    for _ in 0..2 {
+        server.load(&database, schema::ddl(Kind::MySql));
+    }
+    store.prepare().await.unwrap();
+    assert_eq!(warnings.take(), "");
+    let rows = server.query(&database, "SELECT COUNT(*) FROM ulog");
+    assert_eq!(rows, kinds().len().to_string());
+    assert_eq!(server.query(&database, "SELECT oob_prefix FROM ulogd_ulog"), "old");
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use support::{
     postgres_server::PostgresServer,
     program::wait_for,
     sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp},
+    warnings::Warnings,
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -267,14 +268,48 @@ async fn what_is_not_ours_is_left_alone() {
     check(newer, "version 99").await;
 }
 
+/// What ulogd's own `pgsql-ulogd2.sql` has of that name, cut short; and a view that the database would let
+/// ours take the place of.
+const FOREIGN: [&str; 2] = [
+    "CREATE TABLE ulog2 (_id bigint, oob_time_sec integer, oob_prefix varchar(32));
+     CREATE OR REPLACE VIEW ulog AS SELECT _id, oob_time_sec, oob_prefix FROM ulog2;
+     INSERT INTO ulog2 VALUES (1, 2, 'old')",
+    "CREATE TABLE old (id bigint); CREATE VIEW ulog AS SELECT id FROM old; INSERT INTO old VALUES (1)",
+];
+
 #[tokio::test]
-async fn a_view_of_that_name_is_no_hindrance() {
+async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
     let server = PostgresServer::shared();
-    let database = server.database();
-    server.psql(&database, "CREATE TABLE ulog (a int)");
-    let mut store = prepared(&server.target(&database)).await;
-    write(&mut store, &[tcp(NOON)]).await;
-    assert_eq!(count(&server, &database), 1);
+    let ddl = nflog_exporter::mirror::schema::ddl(nflog_exporter::mirror::store::Kind::Postgres);
+    for foreign in FOREIGN {
+        let database = server.database();
+        server.psql(&database, foreign);
+        let old = server.psql(&database, "SELECT * FROM ulog");
+        let warnings = Warnings::default();
+        let _listening = warnings.listen();
+        // At each start.
+        for _ in 0..2 {
+            prepared(&server.target(&database)).await;
+            let told = warnings.take();
+            assert!(told.contains("ALTER TABLE ulog RENAME TO ulogd_ulog"), "{told}");
+        }
+        let mut store = prepared(&server.target(&database)).await;
+        write(&mut store, &[tcp(NOON)]).await;
+        let refused = server.try_psql(&database, ddl).unwrap_err();
+        assert!(refused.contains("\"ulog\" is not nflog_exporter's"), "{refused}");
+        assert_eq!(server.psql(&database, "SELECT * FROM ulog"), old);
+
+        // As it says.
+        server.psql(&database, "ALTER TABLE ulog RENAME TO ulogd_ulog");
+        warnings.take();
+        for _ in 0..2 {
+            server.psql(&database, ddl);
+        }
+        prepared(&server.target(&database)).await;
+        assert_eq!(warnings.take(), "");
+        assert_eq!(server.psql(&database, "SELECT tcp_dport FROM ulog"), "80");
+        assert_eq!(server.psql(&database, "SELECT * FROM ulogd_ulog"), old);
+    }
 }
 
 #[tokio::test]

@@ -17,13 +17,17 @@ use nflog_exporter::{
     event::{Direction, HardwareAddress, Hook},
     mirror::{
         row::Row,
+        schema,
         store::{Batch, Kind, Sqlite, Store, StoreError, Upkeep, Writer},
         target::{Place, Target, Tls},
     },
     packet::Flaw,
 };
 use rusqlite::Connection;
-use support::sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp};
+use support::{
+    sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp},
+    warnings::Warnings,
+};
 use tempfile::TempDir;
 
 fn target(path: &Path) -> Target {
@@ -228,11 +232,33 @@ async fn eight_that_start_at_once_make_the_schema_once() {
 }
 
 #[tokio::test]
-async fn a_view_of_that_name_is_no_hindrance() {
+async fn another_view_of_that_name_is_told_of_and_left() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("packets.db");
-    Connection::open(&path).unwrap().execute_batch("CREATE TABLE ulog (a)").unwrap();
-    let _store = prepared(&path).await;
+    let by_hand = Connection::open(&path).unwrap();
+    by_hand.execute_batch("CREATE TABLE ulog (a); INSERT INTO ulog VALUES (42)").unwrap();
+    let warnings = Warnings::default();
+    let _listening = warnings.listen();
+    // At each start.
+    for _ in 0..2 {
+        prepared(&path).await;
+        let told = warnings.take();
+        assert!(told.contains("ulog in this file is not nflog_exporter's"), "{told}");
+    }
+    let run = |sql: &str| {
+        // What begins with a dash would be an option.
+        let sql = format!("\n{sql}");
+        let output = Command::new("sqlite3").arg(&path).arg(sql).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let ddl = schema::ddl(Kind::Sqlite);
+    assert!(run(ddl).contains("was left as it is"));
+    assert_eq!(run("SELECT a FROM ulog; ALTER TABLE ulog RENAME TO ulogd_ulog"), "42\n");
+    assert_eq!(run(ddl), "");
+    prepared(&path).await;
+    assert_eq!(warnings.take(), "");
+    assert_eq!(run("SELECT count(*) FROM ulog"), "0\n");
 }
 
 /// The `sqlite3` program on a file: another process, as a person or Grafana would be.

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 use super::{
     program::wait_for,
-    server::{certificates, run},
+    server::{attempt, certificates, run},
 };
 
 /// A running server; ends with its last owner. `root` needs no password.
@@ -133,9 +133,14 @@ impl MariaDb {
 
     /// Reads a file of SQL as `mysql DATABASE < FILE` does.
     pub fn load(&self, database: &str, sql: &str) {
+        self.try_load(database, sql).unwrap();
+    }
+
+    /// The same, but it may fail; returns what it says then.
+    pub fn try_load(&self, database: &str, sql: &str) -> Result<(), String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), sql).unwrap();
-        run(self.client().arg(database).stdin(file.reopen().unwrap()));
+        attempt(self.client().arg(database).stdin(file.reopen().unwrap())).map(drop)
     }
 
     /// Ends it as a crash would.

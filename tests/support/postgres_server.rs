@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use super::{
     program::wait_for,
-    server::{certificates, run},
+    server::{attempt, certificates, run},
 };
 
 /// A running server; ends with its last owner. The user `postgres` needs no password on the socket;
@@ -125,11 +125,18 @@ impl PostgresServer {
 
     /// What psql prints, without headings and trailing line end, columns divided by `|`.
     pub fn psql(&self, database: &str, sql: &str) -> String {
-        let output = run(Command::new("psql")
-            .args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
-            .arg(self.folder())
-            .args(["-p", &self.port.to_string(), "-d", database, "-c", sql]));
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        self.try_psql(database, sql).unwrap()
+    }
+
+    /// The same, but it may fail; returns what it says then.
+    pub fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
+        let output = attempt(
+            Command::new("psql")
+                .args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
+                .arg(self.folder())
+                .args(["-p", &self.port.to_string(), "-d", database, "-c", sql]),
+        )?;
+        Ok(String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
     }
 
     /// Ends it as a crash of the machine would, for this process.

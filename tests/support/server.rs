@@ -18,6 +18,16 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
+/// Runs it; what it complained of where it failed.
+pub fn attempt(command: &mut Command) -> Result<Output, String> {
+    let output = command.output().unwrap_or_else(|cause| panic!("{command:?}: {cause}"));
+    if output.status.success() {
+        Ok(output)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
 /// Writes `ca.pem`, a certificate by it for localhost and `addresses` (`server.pem` and its key), and
 /// `other-ca.pem`, which has nothing to do with it.
 pub fn certificates(folder: &Path, addresses: &str) {

@@ -15,13 +15,33 @@ pub(super) const COLUMNS: &str = "time, host, nflog_group, prefix, hook, directi
 #[must_use]
 pub fn ddl(kind: Kind) -> &'static str {
     match kind {
-        Kind::MySql => include_str!("mysql.sql"),
-        Kind::Postgres => include_str!("postgres.sql"),
-        Kind::Sqlite => include_str!("sqlite.sql"),
+        Kind::MySql => concat!(include_str!("mysql.sql"), include_str!("mysql_ulog.sql")),
+        Kind::Postgres => concat!(include_str!("postgres.sql"), include_str!("postgres_ulog.sql")),
+        Kind::Sqlite => concat!(include_str!("sqlite.sql"), include_str!("sqlite_ulog.sql")),
     }
 }
 
-/// The statements of a schema: parts of [`ddl`], without comments in front and semicolon behind.
-pub fn statements(kind: Kind) -> impl Iterator<Item = &'static str> {
-    ddl(kind).split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
+/// The statements that make what the store needs: parts of [`ddl`], without the semicolon behind.
+pub(super) fn tables(kind: Kind) -> impl Iterator<Item = &'static str> {
+    statements(match kind {
+        Kind::MySql => include_str!("mysql.sql"),
+        Kind::Postgres => include_str!("postgres.sql"),
+        Kind::Sqlite => include_str!("sqlite.sql"),
+    })
+}
+
+/// The statement that makes the view `ulog`, for people. Another's of that name it leaves as it is: MySQL
+/// and PostgreSQL refuse it then, `SQLite` says nothing.
+pub(super) fn view(kind: Kind) -> &'static str {
+    let text = match kind {
+        Kind::MySql => include_str!("mysql_ulog.sql"),
+        Kind::Postgres => include_str!("postgres_ulog.sql"),
+        Kind::Sqlite => include_str!("sqlite_ulog.sql"),
+    };
+    // What stands before it in MySQL drops ours, for people who run it all once more.
+    statements(text).find(|statement| statement.contains("FROM packets")).unwrap_or_default()
+}
+
+fn statements(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
 }

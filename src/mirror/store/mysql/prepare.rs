@@ -14,17 +14,29 @@ const MISSING: [u16; 2] = [NO_SUCH_TABLE, 1142];
 /// `ER_NO_SUCH_TABLE`
 const NO_SUCH_TABLE: u16 = 1146;
 
+/// `ER_TABLE_EXISTS_ERROR`
+const EXISTS: u16 = 1050;
+
+/// `ER_BAD_FIELD_ERROR`
+const NO_SUCH_COLUMN: u16 = 1054;
+
 pub(super) async fn prepare(connection: &mut Conn) -> Result<(), StoreError> {
     match version(connection).await? {
-        Some(newer) if newer > schema::VERSION => Err(StoreError::Denied(format!(
-            "MySQL: the schema has version {newer}, this program knows {}: install a newer \
-             nflog_exporter, or give it a database of its own",
-            schema::VERSION
-        ))),
-        Some(schema::VERSION) if !lacks_table(connection).await? => check(connection).await,
+        Some(newer) if newer > schema::VERSION => {
+            return Err(StoreError::Denied(format!(
+                "MySQL: the schema has version {newer}, this program knows {}: install a newer \
+                 nflog_exporter, or give it a database of its own",
+                schema::VERSION
+            )));
+        }
+        Some(schema::VERSION) if !lacks_table(connection).await? => check(connection).await?,
         // Also a table that somebody dropped is made anew.
-        _ => make(connection).await,
+        _ => {
+            make(connection).await?;
+            make_view(connection).await?;
+        }
     }
+    look_at_view(connection).await
 }
 
 /// Whether a table is missing.
@@ -52,11 +64,7 @@ async fn version(connection: &mut Conn) -> Result<Option<u32>, StoreError> {
 }
 
 async fn make(connection: &mut Conn) -> Result<(), StoreError> {
-    for statement in schema::statements(Kind::MySql).map(without_comments) {
-        if statement.contains(" VIEW ulog ") {
-            make_view(connection, statement).await?;
-            continue;
-        }
+    for statement in schema::tables(Kind::MySql).map(without_comments) {
         if statement.starts_with("INSERT") {
             // Before the version is put down: what is there may be another's.
             check(connection).await?;
@@ -73,17 +81,11 @@ async fn make(connection: &mut Conn) -> Result<(), StoreError> {
 }
 
 /// The view is for people: a database that cannot have it, or has another of that name, is as good.
-async fn make_view(connection: &mut Conn, statement: &str) -> Result<(), StoreError> {
-    let there = connection.query_drop("SELECT 1 FROM ulog LIMIT 0").await;
-    let made = match there {
-        Ok(()) => {
-            tracing::info!("the database has a table or view `ulog`: it is left as it is");
-            return Ok(());
-        }
-        Err(Error::Server(_)) => connection.query_drop(statement).await,
-        Err(error) => Err(error),
-    };
-    match made {
+async fn make_view(connection: &mut Conn) -> Result<(), StoreError> {
+    match connection.query_drop(without_comments(schema::view(Kind::MySql))).await {
+        Ok(()) => Ok(()),
+        // Ours, perhaps made by another host just now, or another's.
+        Err(error) if code(&error) == Some(EXISTS) => Ok(()),
         Err(error @ Error::Server(_)) => {
             tracing::warn!(
                 %error,
@@ -93,7 +95,23 @@ async fn make_view(connection: &mut Conn, statement: &str) -> Result<(), StoreEr
             Ok(())
         }
         Err(error) => Err(failure("make the view ulog", &error)),
-        Ok(()) => Ok(()),
+    }
+}
+
+/// Tells of a `ulog` without the columns that only ours has: who asks it would miss the rows.
+async fn look_at_view(connection: &mut Conn) -> Result<(), StoreError> {
+    match connection.query_drop("SELECT country, asn, weight FROM ulog LIMIT 0").await {
+        Err(error) if code(&error) == Some(NO_SUCH_COLUMN) => {
+            tracing::warn!(
+                "`ulog` in this database is not nflog_exporter's, but ulogd's perhaps: it does not show the \
+                 rows that are written now. RENAME TABLE ulog TO ulogd_ulog, then run \
+                 `nflog_exporter schema --for mysql | mysql DATABASE`"
+            );
+            Ok(())
+        }
+        // That it is not there, or not for this user, is no matter.
+        Ok(()) | Err(Error::Server(_)) => Ok(()),
+        Err(error) => Err(failure("look at the view ulog", &error)),
     }
 }
 
@@ -104,7 +122,7 @@ async fn check(connection: &mut Conn) -> Result<(), StoreError> {
     for (table, columns) in tables {
         connection.query_drop(format!("SELECT {columns} FROM {table} LIMIT 0")).await.map_err(
             |error| match code(&error) {
-                Some(1054) => StoreError::Denied(format!(
+                Some(NO_SUCH_COLUMN) => StoreError::Denied(format!(
                     "MySQL: the table `{table}` is not nflog_exporter's: {}. Give it a database \
                      of its own",
                     answer(&error)
@@ -145,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_statements_are_what_is_asked_for() {
-        let statements: Vec<_> = schema::statements(Kind::MySql).map(without_comments).collect();
+        let statements: Vec<_> = schema::tables(Kind::MySql).map(without_comments).collect();
         let begin = |number: usize, text: &str| {
             assert!(statements[number].starts_with(text), "{}", statements[number]);
         };
@@ -159,7 +177,8 @@ mod tests {
                 schema::VERSION
             ),
         );
-        begin(4, "CREATE OR REPLACE SQL SECURITY INVOKER VIEW ulog AS");
-        assert_eq!(statements.len(), 5);
+        assert_eq!(statements.len(), 4);
+        let view = without_comments(schema::view(Kind::MySql));
+        assert!(view.starts_with("CREATE SQL SECURITY INVOKER VIEW ulog AS"), "{view}");
     }
 }

@@ -21,6 +21,13 @@ pub(super) async fn prepare(store: &mut Postgres) -> Result<(), StoreError> {
     if version(store).await? != Some(schema::VERSION) {
         make(store).await?;
     }
+    if has_foreign_view(store).await? {
+        tracing::warn!(
+            "ulog in this database is not nflog_exporter's, but ulogd's perhaps: it does not show the rows that \
+             are written now. ALTER TABLE ulog RENAME TO ulogd_ulog, then run \
+             `nflog_exporter schema --for postgres | psql DATABASE`"
+        );
+    }
     try_out(store).await
 }
 
@@ -82,23 +89,39 @@ async fn make(store: &Postgres) -> Result<(), StoreError> {
         }
         _ => {}
     }
-    for statement in schema::statements(Kind::Postgres) {
-        if statement.contains("VIEW ulog AS") {
-            make_view(store, statement).await?;
-        } else if let Err(error) = store.client.batch_execute(statement).await {
+    for statement in schema::tables(Kind::Postgres) {
+        if let Err(error) = store.client.batch_execute(statement).await {
             return Err(lacking(doing, &error));
         }
     }
+    make_view(store).await?;
     store.run(doing, "COMMIT").await
 }
 
+/// Whether there is a `ulog` without the columns that only ours has.
+async fn has_foreign_view(store: &Postgres) -> Result<bool, StoreError> {
+    if !exists(store, "ulog").await? {
+        return Ok(false);
+    }
+    let query = "SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+        WHERE c.relname = 'ulog' AND pg_table_is_visible(c.oid) AND NOT a.attisdropped \
+        AND a.attname IN ('country', 'asn', 'weight')";
+    let row = store.client.query_one(query, &[]).await;
+    let ours: i64 = row.map_err(|error| failure("look at the view ulog", &error))?.get(0);
+    Ok(ours != 3)
+}
+
 /// The view serves people, not the exporter: a database that has another `ulog` keeps it.
-async fn make_view(store: &Postgres, statement: &str) -> Result<(), StoreError> {
-    store.run("make the view ulog", "SAVEPOINT view").await?;
-    if let Err(error) = store.run("make the view ulog", statement).await {
-        tracing::warn!(%error, "the database has no view ulog of ours; to have it, rename what is \
-            in its way and run: nflog_exporter schema --for postgres | psql DATABASE");
-        store.run("make the view ulog", "ROLLBACK TO SAVEPOINT view").await?;
+async fn make_view(store: &Postgres) -> Result<(), StoreError> {
+    let doing = "make the view ulog";
+    if has_foreign_view(store).await? {
+        return Ok(());
+    }
+    store.run(doing, "SAVEPOINT view").await?;
+    if let Err(error) = store.run(doing, schema::view(Kind::Postgres)).await {
+        tracing::warn!(%error, "the view ulog could not be made; everything else works without it. \
+            `nflog_exporter schema --for postgres` prints it");
+        store.run(doing, "ROLLBACK TO SAVEPOINT view").await?;
     }
     Ok(())
 }

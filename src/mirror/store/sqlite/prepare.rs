@@ -51,7 +51,10 @@ pub(super) fn prepare(store: &Sqlite) -> Result<(), StoreError> {
         Err(error) => Err(error),
     };
     match made {
-        Ok(()) => store.run("make the schema", "COMMIT"),
+        Ok(()) => {
+            store.run("make the schema", "COMMIT")?;
+            look_at_view(store)
+        }
         Err(error) => {
             // The error that matters is the first; a rollback fails when SQLite did it already.
             let _ = store.connection.execute_batch("ROLLBACK");
@@ -90,16 +93,27 @@ fn is_made(store: &Sqlite) -> Result<bool, StoreError> {
 }
 
 fn make(store: &Sqlite) -> Result<(), StoreError> {
-    for statement in schema::statements(Kind::Sqlite) {
-        let made = store.run("make the schema", statement);
-        if statement.contains("VIEW IF NOT EXISTS ulog") {
-            // The view serves people, not the exporter.
-            if let Err(error) = made {
-                tracing::warn!(%error, "the file has no view ulog of ours: rename what is in its way");
-            }
-        } else {
-            made?;
-        }
+    for statement in schema::tables(Kind::Sqlite) {
+        store.run("make the schema", statement)?;
+    }
+    // The view serves people, not the exporter: another `ulog` is left as it is.
+    store.run("make the view ulog", schema::view(Kind::Sqlite))
+}
+
+/// Tells of a `ulog` without the columns that only ours has: who asks it would miss the rows.
+fn look_at_view(store: &Sqlite) -> Result<(), StoreError> {
+    let query = "SELECT count(*) > 0 AND 3 <> coalesce(sum(name IN ('country', 'asn', 'weight')), 0) \
+        FROM pragma_table_info('ulog')";
+    let foreign: bool = store
+        .connection
+        .query_row(query, [], |row| row.get(0))
+        .map_err(|error| store.failure("look at the view ulog", &error))?;
+    if foreign {
+        tracing::warn!(
+            file = %store.name,
+            "ulog in this file is not nflog_exporter's: it does not show the rows that are written now. \
+             Rename or drop it, then run `nflog_exporter schema --for sqlite | sqlite3 FILE`"
+        );
     }
     Ok(())
 }
