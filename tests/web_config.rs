@@ -5,7 +5,12 @@
 
 mod support;
 
-use std::{fs, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use nix::sys::signal::Signal;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -39,7 +44,8 @@ impl Files {
         files.certificate("nameless", &["else.test"], 2100);
         files.certificate("expired", &["scraper.test"], 2021);
         let (foreign, _) = self::authority();
-        sign(&foreign, &["scraper.test"], 2100, |name, text| {
+        let until = date_time_ymd(2100, 1, 1).into();
+        sign(&foreign, &["scraper.test"], until, |name, text| {
             files.write(&format!("foreign.{name}"), text);
         });
         files
@@ -53,8 +59,12 @@ impl Files {
         fs::write(self.folder.path().join(name), content).unwrap();
     }
 
-    /// Writes `NAME.pem` and `NAME.key`.
+    /// Writes `NAME.pem` and `NAME.key`, good until the start of a year.
     fn certificate(&self, name: &str, names: &[&str], until: i32) {
+        self.certificate_until(name, names, date_time_ymd(until, 1, 1).into());
+    }
+
+    fn certificate_until(&self, name: &str, names: &[&str], until: SystemTime) {
         sign(&self.issuer, names, until, |kind, text| self.write(&format!("{name}.{kind}"), text));
     }
 
@@ -78,13 +88,13 @@ fn authority() -> (Issuer<'static, KeyPair>, String) {
 fn sign(
     issuer: &Issuer<'static, KeyPair>,
     names: &[&str],
-    until: i32,
+    until: SystemTime,
     mut write: impl FnMut(&str, &str),
 ) {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).unwrap();
     params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(until, 1, 1);
+    params.not_after = until.into();
     let key = KeyPair::generate().unwrap();
     write("pem", &params.signed_by(&key, issuer).unwrap().pem());
     write("key", &key.serialize_pem());
@@ -233,6 +243,44 @@ fn only_a_certificate_of_the_right_authority_and_name_is_taken() {
         "scheme: https\n  tls_config: {{ca_file: '{ca}', cert_file: '{certificate}', key_file: '{key}'}}"
     );
     Prometheus::start_with(&wire.host, &[], &scrape);
+}
+
+/// Asks with openssl, which keeps a session in a file, and takes it up again from there.
+fn ask_in_session(wire: &Wire, files: &Files, arguments: &[&str]) -> String {
+    let request = files.path("request");
+    fs::write(&request, "GET /-/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut command = wire.host.command("openssl");
+    command
+        .args(["s_client", "-connect", "127.0.0.1:10239", "-ign_eof"])
+        .args(["-cert", &files.path("short.pem"), "-key", &files.path("short.key")])
+        .args(arguments)
+        .stdin(Stdio::from(fs::File::open(request).unwrap()));
+    String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+}
+
+#[test]
+fn a_certificate_that_has_run_out_is_not_taken_in_an_old_session_either() {
+    let (wire, files) = (Wire::new(), Files::new());
+    files.configure("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n");
+    let _exporter = start(&wire, &files, &[]);
+    let [certificate, key] = ["client.pem", "client.key"].map(|name| files.path(name));
+    let client = ["--cert", certificate.as_str(), "--key", &key];
+    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &client).status == 200).then_some(()));
+
+    files.certificate_until("short", &["a.test"], SystemTime::now() + Duration::from_secs(4));
+    let sessions = ["-tls1_2", "-tls1_3"].map(|version| (version, files.path(version)));
+    let is_let_in = |answer: &str| answer.contains("HTTP/1.1 200");
+    for (version, session) in &sessions {
+        let answer = ask_in_session(&wire, &files, &[version, "-sess_out", session]);
+        assert!(is_let_in(&answer), "{version}: {answer}");
+    }
+    wait_for("the end of the certificate", || {
+        (!is_let_in(&ask_in_session(&wire, &files, &[]))).then_some(())
+    });
+    for (version, session) in &sessions {
+        let answer = ask_in_session(&wire, &files, &[version, "-sess_in", session]);
+        assert!(!is_let_in(&answer), "{version}: {answer}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use rustls::{
     RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, SupportedKxGroup, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
 };
 
@@ -54,6 +54,9 @@ pub(super) fn server(tls: &TlsServer) -> Result<ServerConfig, Problem> {
     let mut server = builder
         .with_single_cert(chain, key)
         .map_err(|error| said("certificate and key do not go together", error))?;
+    // A session that is taken up again shows no certificate, so nobody would see that it has run out.
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     server.ignore_client_order = tls.prefer_server_cipher_suites;
     Ok(server)
