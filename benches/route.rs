@@ -189,6 +189,7 @@ fn scrape(criterion: &mut Criterion) {
                 mirror: None,
                 databases: Vec::new(),
                 reload: ReloadStatus { successful: true, timestamp_seconds: 0.0 },
+                web_config_successful: None,
                 confinement: Vec::new(),
                 last_scrape_timestamp_seconds: None,
                 refusals: Vec::new(),

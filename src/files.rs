@@ -16,6 +16,8 @@ pub(crate) struct Fingerprint {
     pub(crate) size: u64,
     /// Seconds and nanoseconds of the last write.
     modified: (i64, i64),
+    /// And of the last change of anything: a writer can set the other back, and rights may have come.
+    changed: (i64, i64),
 }
 
 impl Fingerprint {
@@ -31,6 +33,7 @@ impl Fingerprint {
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }
@@ -50,7 +53,22 @@ pub(crate) fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    #[test]
+    fn other_rights_are_another_state() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let before = Fingerprint::of(file.path());
+        assert_eq!(Fingerprint::of(file.path()), before);
+        // The kernel's clock for files moves a few hundred times a second.
+        let start = std::time::Instant::now();
+        while Fingerprint::of(file.path()) == before {
+            assert!(start.elapsed() < std::time::Duration::from_secs(10), "still the same");
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
+        }
+    }
 
     #[test]
     fn what_is_too_long_is_refused() {

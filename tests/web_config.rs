@@ -7,16 +7,21 @@ mod support;
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use nix::sys::signal::Signal;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use support::{
     Wire,
-    program::{Exporter, Prometheus, samples, wait_for, whole},
+    program::{Exporter, Prometheus, samples, sum, wait_for, whole},
     server::run,
 };
 use tempfile::TempDir;
@@ -324,6 +329,99 @@ fn a_new_certificate_is_used_and_a_broken_one_is_not() {
     assert!(!plain.status().unwrap().success());
     let metrics = ask(&wire, &files, "/metrics", &[]).text;
     assert!(refused(&metrics, "tls") >= 2, "{metrics}");
+}
+
+/// A broken file is told by a metric, keeps no certificate from being followed, and holds as soon as it
+/// can be read.
+#[test]
+fn what_cannot_be_used_is_shown_and_tried_again() {
+    let (wire, files) = (Wire::new(), Files::new());
+    files.configure("");
+    let exporter = start(&wire, &files, &[]);
+    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
+    let is_current = || {
+        let metrics = ask(&wire, &files, "/metrics", &[]).text;
+        sum(&metrics, "nflog_exporter_web_config_last_reload_successful")
+    };
+    assert_eq!(is_current(), 1);
+    let first = served_certificate(&wire);
+
+    files.write("web.yml", "tls_server_config: {cert_fil: x}");
+    wait_for("the metric", || (is_current() == 0).then_some(()));
+    files.certificate("server", &["127.0.0.1"], 2100);
+    let second = wait_for("the old configuration's new certificate", || {
+        Some(served_certificate(&wire)).filter(|second| *second != first)
+    });
+    assert_eq!(is_current(), 0);
+
+    // For root alone, who the exporter no longer is.
+    let key = files.folder.path().join("server.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    files.configure("");
+    wait_for("a word of it", || exporter.program.log().contains("cannot read").then_some(()));
+    assert_eq!((is_current(), served_certificate(&wire)), (0, second));
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    wait_for("the metric", || (is_current() == 1).then_some(()));
+    let told = exporter.program.log().matches("the old web configuration goes on").count();
+    assert_eq!(told, 2, "{}", exporter.program.log());
+}
+
+/// Ends a flood, also when a check fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+#[test]
+fn a_flood_of_wrong_passwords_keeps_no_scraper_out() {
+    let (wire, files) = (Wire::new(), Files::new());
+    let hash = bcrypt::hash("right", 12).unwrap();
+    files.write("web.yml", &USERS.replace("HASH", &hash));
+    let config = format!("[web]\nconfig_file = '{}'\n", files.path("web.yml"));
+    let _exporter =
+        Exporter::spawn(&wire.host, &config, &["--web.listen-address", "0.0.0.0:10239"]);
+    let server = |address: [u8; 4]| SocketAddr::from((address, 10239));
+    let ask = |address, user: &str| {
+        let mut stream = TcpStream::connect(server(address)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let user = BASE64_STANDARD.encode(user);
+        write!(stream, "GET /-/healthy HTTP/1.0\r\nAuthorization: Basic {user}\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.split(' ').nth(1)?.parse::<u16>().ok()
+    };
+    wait_for("the server", || wire.host.run(|| ask([127, 0, 0, 1], "mallory:x")));
+    let (over, turned_away) = (AtomicBool::new(false), AtomicU64::new(0));
+    let flood = || {
+        while !over.load(SeqCst) {
+            let status = ask(support::netns::HOST, "mallory:x");
+            turned_away.fetch_add(u64::from(status == Some(503)), SeqCst);
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    thread::scope(|scope| {
+        let _end = End(&over);
+        for _ in 0..100 {
+            scope.spawn(|| wire.peer.run(flood));
+        }
+        wait_for("the flood", || (turned_away.load(SeqCst) > 200).then_some(()));
+        let scrape = || wire.host.run(|| ask([127, 0, 0, 1], "alice:right"));
+        assert_eq!(scrape(), Some(200));
+        // Known from then on, also by the configurations that follow.
+        for count in 0..3 {
+            let rest = format!("# {count}\n");
+            files.write("web.yml", &(USERS.replace("HASH", &hash) + &rest));
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(3) {
+                let asked = Instant::now();
+                assert_eq!(scrape(), Some(200));
+                assert!(asked.elapsed() < Duration::from_millis(200), "{:?}", asked.elapsed());
+            }
+        }
+    });
 }
 
 /// The certificate that the exporter shows.

@@ -117,10 +117,10 @@ pub async fn run(
         health.clone(),
         config.web.telemetry_path.clone(),
     );
-    let refusals = Arc::<Refusals>::default();
+    let (refusals, guard) = (Arc::<Refusals>::default(), Arc::new(guard));
     let page = ScrapePage::new(&route, meters, geoip.clone(), reloader.status())
         .confined(confinement)
-        .served(refusals.clone());
+        .served(refusals.clone(), guard.clone());
     let (aggregate, clock) = (route.aggregate(), route.clock());
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -135,7 +135,7 @@ pub async fn run(
     let site = Site {
         telemetry_path: config.web.telemetry_path.clone(),
         version: cli::VERSION,
-        guard: Arc::new(guard),
+        guard,
         refusals,
         limits: Limits::default(),
         enable_reload: config.web.enable_reload,

@@ -12,7 +12,7 @@ use crate::{
         self, Build, CountryRow, DatabaseStatus, Format, GroupStatus, MirrorStatus, Scrape,
     },
     geoip::{CountryId, GeoIp},
-    http::{Client, MetricsPage, Refusals, Rendered},
+    http::{Client, Guard, MetricsPage, Refusals, Rendered},
     logging,
     mirror::{Figures, Queue, account::Dropped, select::Filtered},
     pipeline::{Clock, Route, SharedAggregate},
@@ -40,6 +40,7 @@ pub struct ScrapePage {
     status: SharedStatus,
     confinement: Option<Confinement>,
     refusals: Option<Arc<Refusals>>,
+    guard: Option<Arc<Guard>>,
     audience: Audience,
 }
 
@@ -62,6 +63,7 @@ impl ScrapePage {
             status,
             confinement: None,
             refusals: None,
+            guard: None,
             audience: Audience::default(),
         }
     }
@@ -73,10 +75,11 @@ impl ScrapePage {
         self
     }
 
-    /// Shows whom the server has turned away, too.
+    /// Shows whom the server has turned away, and how its guard stands, too.
     #[must_use]
-    pub fn served(mut self, refusals: Arc<Refusals>) -> Self {
+    pub fn served(mut self, refusals: Arc<Refusals>, guard: Arc<Guard>) -> Self {
         self.refusals = Some(refusals);
+        self.guard = Some(guard);
         self
     }
 
@@ -97,6 +100,7 @@ impl ScrapePage {
             mirror: mirror.map(mirror_status),
             databases: self.geoip.status().into_iter().map(database_status).collect(),
             reload: self.status.get(),
+            web_config_successful: self.guard.as_ref().and_then(|guard| guard.is_current()),
             last_scrape_timestamp_seconds: self.audience.last_scrape(),
             confinement: self.confinement.as_ref().map(layers).unwrap_or_default(),
             refusals: self.refusals.as_ref().map(|refusals| refusals.counts()).unwrap_or_default(),

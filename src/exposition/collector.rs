@@ -281,6 +281,11 @@ impl Scrape {
             Some(self.reload.timestamp_seconds),
         )?;
         page.gauge(
+            "nflog_exporter_web_config_last_reload_successful",
+            "Whether the web configuration was last loaded without an error: 1 or 0.",
+            self.web_config_successful.map(u32::from),
+        )?;
+        page.gauge(
             "nflog_exporter_last_scrape_timestamp_seconds",
             "When a Prometheus last scraped this exporter.",
             self.last_scrape_timestamp_seconds,

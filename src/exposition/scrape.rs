@@ -20,6 +20,8 @@ pub struct Scrape {
     pub databases: Vec<DatabaseStatus>,
     /// How the configuration was last loaded.
     pub reload: ReloadStatus,
+    /// Whether the web configuration is in force as its files say; left out where there is none.
+    pub web_config_successful: Option<bool>,
     /// When a Prometheus last scraped, seconds since 1970-01-01 UTC; left out where none has.
     pub last_scrape_timestamp_seconds: Option<f64>,
     /// The layers by which the program is confined, and whether each is in force; none for a replay.

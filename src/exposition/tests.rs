@@ -115,6 +115,7 @@ fn scrape(prefix: &str, database: &str) -> Scrape {
         reload: ReloadStatus { successful: true, timestamp_seconds: 1_780_000_000.5 },
         confinement: vec![("landlock", false), ("user", true)],
         last_scrape_timestamp_seconds: Some(1_700_000_000.5),
+        web_config_successful: Some(true),
         refusals: vec![("busy", 0), ("password", 3)],
         log_lines_left_out: 0,
         build: Build { version: "0.1.0", revision: "0123abc" },

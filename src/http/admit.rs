@@ -1,5 +1,7 @@
 //! Who is let in: what a request has to pass before it gets to the routes.
 
+use std::net::IpAddr;
+
 use hyper::{
     Request, StatusCode, Version,
     header::{HOST, HeaderValue, WWW_AUTHENTICATE},
@@ -14,9 +16,14 @@ use super::{
 };
 
 /// Answers a request, or turns it away with no more words than its status has.
-pub(super) async fn answer<B>(server: &Server, counter: Counter, request: Request<B>) -> Answer {
+pub(super) async fn answer<B>(
+    server: &Server,
+    peer: IpAddr,
+    counter: Counter,
+    request: Request<B>,
+) -> Answer {
     let gate = server.site.guard.gate();
-    let mut answer = match refusal(&gate, &request).await {
+    let mut answer = match refusal(&gate, &request, peer).await {
         None => routes::answer(server, counter, request).await,
         Some(refusal) => {
             server.site.refusals.count(refusal);
@@ -29,7 +36,7 @@ pub(super) async fn answer<B>(server: &Server, counter: Counter, request: Reques
     answer
 }
 
-async fn refusal<B>(gate: &Gate, request: &Request<B>) -> Option<Refusal> {
+async fn refusal<B>(gate: &Gate, request: &Request<B>, peer: IpAddr) -> Option<Refusal> {
     if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1
     {
         // RFC 9112, 3.2.
@@ -38,7 +45,7 @@ async fn refusal<B>(gate: &Gate, request: &Request<B>) -> Option<Refusal> {
     if !gate.has_room() {
         return Some(Refusal::RateLimit);
     }
-    match gate.look(request.headers()).await {
+    match gate.look(request.headers(), peer).await {
         Verdict::Welcome => None,
         Verdict::Stranger => Some(Refusal::Password),
         Verdict::Busy => Some(Refusal::Busy),

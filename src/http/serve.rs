@@ -3,7 +3,8 @@
 use std::{
     convert::Infallible,
     error::Error as _,
-    io, net,
+    io,
+    net::{self, IpAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -105,9 +106,9 @@ async fn listen(listener: TcpListener, server: Arc<Server>, mut shutdown: watch:
                     tracing::error!(%error, "a connection ended in a panic; this is a bug");
                 }
             }
-            (stream, permit) = accept(&listener, &server) => {
+            (stream, peer, permit) = accept(&listener, &server) => {
                 let conversation =
-                    converse(stream, server.clone(), graceful.watcher(), ending.clone());
+                    converse(stream, peer, server.clone(), graceful.watcher(), ending.clone());
                 connections.spawn(async move {
                     conversation.await;
                     drop(permit);
@@ -123,14 +124,17 @@ async fn listen(listener: TcpListener, server: Arc<Server>, mut shutdown: watch:
 }
 
 /// The next connection, with its right to a socket.
-async fn accept(listener: &TcpListener, server: &Server) -> (TcpStream, OwnedSemaphorePermit) {
+async fn accept(
+    listener: &TcpListener,
+    server: &Server,
+) -> (TcpStream, IpAddr, OwnedSemaphorePermit) {
     loop {
         let Ok(permit) = server.sockets.clone().acquire_owned().await else {
             // Nobody closes the semaphore.
             return std::future::pending().await;
         };
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
+            Ok((stream, peer)) => return (stream, peer.ip(), permit),
             // The client left while it waited: accept(2), "Error handling".
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -144,6 +148,7 @@ async fn accept(listener: &TcpListener, server: &Server) -> (TcpStream, OwnedSem
 /// Serves one connection to its end, or until another needs its place.
 async fn converse(
     stream: TcpStream,
+    peer: IpAddr,
     server: Arc<Server>,
     watcher: Watcher,
     mut shutdown: watch::Receiver<bool>,
@@ -156,7 +161,7 @@ async fn converse(
     let refusals = server.site.refusals.clone();
     let conversation = async {
         let Some(tls) = server.site.guard.gate().tls() else {
-            return talk(TokioIo::new(stream), server, place, watcher).await;
+            return talk(TokioIo::new(stream), peer, server, place, watcher).await;
         };
         let handshake = timeout(server.site.limits.header_time, tls.accept(stream));
         let outcome = tokio::select! {
@@ -164,7 +169,7 @@ async fn converse(
             _ = shutdown.wait_for(|stop| *stop) => return,
         };
         match outcome {
-            Ok(Ok(stream)) => talk(TokioIo::new(stream), server, place, watcher).await,
+            Ok(Ok(stream)) => talk(TokioIo::new(stream), peer, server, place, watcher).await,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");
                 server.site.refusals.count(of_handshake(&error));
@@ -179,7 +184,7 @@ async fn converse(
 }
 
 /// Answers the requests of one connection.
-async fn talk<S>(stream: S, server: Arc<Server>, place: Arc<Place>, watcher: Watcher)
+async fn talk<S>(stream: S, peer: IpAddr, server: Arc<Server>, place: Arc<Place>, watcher: Watcher)
 where
     S: Read + Write + Unpin + Send + 'static,
 {
@@ -192,7 +197,7 @@ where
         place.renew();
         let (server, counter, place) = (server.clone(), counter.clone(), place.clone());
         async move {
-            let mut answer = admit::answer(&server, counter, request).await;
+            let mut answer = admit::answer(&server, peer, counter, request).await;
             answer.body_mut().hold(server.answers.take(place.notice()));
             Ok::<_, Infallible>(answer)
         }

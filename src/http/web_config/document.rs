@@ -2,14 +2,18 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use hyper::header::{HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::Problem;
+
+/// Longest key that an error quotes; what is longer is none.
+const LONGEST_KEY: usize = 40;
 
 /// The headers that may be set, and the values where not all are allowed.
 const HEADERS: [(&str, &[&str]); 5] = [
@@ -21,53 +25,49 @@ const HEADERS: [(&str, &[&str]); 5] = [
 ];
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Document {
     pub(super) tls_server_config: Option<TlsServer>,
     http_server_config: Option<HttpServer>,
     /// A user's bcrypt hash.
     pub(super) basic_auth_users: Option<BTreeMap<String, String>>,
-    rate_limit: Option<RateLimit>,
+    rate_limit: Option<RateLimitText>,
 }
 
-/// `tls_server_config`.
-#[derive(Debug, Deserialize)]
+impl fmt::Debug for Document {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It has private keys.
+        formatter.write_str("Document")
+    }
+}
+
+/// `tls_server_config`. A key without a value is one that is not there.
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TlsServer {
+    #[serde(deserialize_with = "or_default")]
     pub(super) cert: String,
+    #[serde(deserialize_with = "or_default")]
     pub(super) key: String,
+    #[serde(deserialize_with = "or_default")]
     pub(super) client_ca: String,
+    #[serde(deserialize_with = "or_default")]
     pub(super) cert_file: PathBuf,
+    #[serde(deserialize_with = "or_default")]
     pub(super) key_file: PathBuf,
+    #[serde(deserialize_with = "or_default")]
     pub(super) client_ca_file: PathBuf,
+    #[serde(deserialize_with = "or_default")]
     pub(super) client_auth_type: String,
     pub(super) client_allowed_sans: Option<Vec<String>>,
-    pub(super) min_version: String,
-    pub(super) max_version: String,
+    min_version: Option<String>,
+    max_version: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     pub(super) cipher_suites: Vec<String>,
-    pub(super) prefer_server_cipher_suites: bool,
+    prefer_server_cipher_suites: Option<bool>,
+    #[serde(deserialize_with = "or_default")]
     pub(super) curve_preferences: Vec<String>,
-}
-
-impl Default for TlsServer {
-    fn default() -> Self {
-        Self {
-            cert: String::new(),
-            key: String::new(),
-            client_ca: String::new(),
-            cert_file: PathBuf::new(),
-            key_file: PathBuf::new(),
-            client_ca_file: PathBuf::new(),
-            client_auth_type: String::new(),
-            client_allowed_sans: None,
-            min_version: "TLS12".into(),
-            max_version: "TLS13".into(),
-            cipher_suites: Vec::new(),
-            prefer_server_cipher_suites: true,
-            curve_preferences: Vec::new(),
-        }
-    }
 }
 
 impl TlsServer {
@@ -79,52 +79,73 @@ impl TlsServer {
             || texts.iter().any(|text| !text.is_empty())
     }
 
+    pub(super) fn min_version(&self) -> &str {
+        self.min_version.as_deref().unwrap_or("TLS12")
+    }
+
+    pub(super) fn max_version(&self) -> &str {
+        self.max_version.as_deref().unwrap_or("TLS13")
+    }
+
+    pub(super) fn prefers_own_suites(&self) -> bool {
+        self.prefer_server_cipher_suites.unwrap_or(true)
+    }
+
     fn files(&mut self) -> [&mut PathBuf; 3] {
         [&mut self.cert_file, &mut self.key_file, &mut self.client_ca_file]
     }
 }
 
 /// `http_server_config`.
-#[derive(Debug, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct HttpServer {
     /// Taken and without effect: this server speaks HTTP/1.1, which every client of HTTP/2 speaks.
     #[serde(rename = "http2")]
-    _http2: bool,
-    headers: BTreeMap<String, String>,
+    _http2: Option<bool>,
+    #[serde(deserialize_with = "or_default")]
+    headers: BTreeMap<String, Option<String>>,
 }
 
-impl Default for HttpServer {
-    fn default() -> Self {
-        Self { _http2: true, headers: BTreeMap::new() }
-    }
+/// `rate_limit`, as it is written.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RateLimitText {
+    #[serde(deserialize_with = "or_default")]
+    interval: String,
+    #[serde(deserialize_with = "or_default")]
+    burst: u32,
 }
 
 /// `rate_limit`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RateLimit {
-    /// Time in which one more request is allowed; zero sets no limit.
-    #[serde(with = "humantime_text")]
+    /// Time in which one more request is allowed.
     pub(super) interval: Duration,
     /// Most requests at once.
     pub(super) burst: u32,
 }
 
 impl Document {
-    /// Reads the file's text; relative paths in it start at `folder`.
-    pub(super) fn parse(content: &[u8], folder: &Path) -> Result<Self, Problem> {
+    /// Reads the file's text; relative paths in it start at `folder`. `None` for a file that says
+    /// nothing, not even `{}`.
+    pub(super) fn parse(content: &[u8], folder: &Path) -> Result<Option<Self>, Problem> {
         let text = std::str::from_utf8(content)
             .map_err(|error| Problem::said(format!("is no UTF-8: {error}")))?;
-        let mut document = serde_saphyr::from_str::<Option<Self>>(text)
-            .map_err(|error| Problem::said(error.to_string()))?
-            .unwrap_or_default();
+        let document = serde_saphyr::from_str::<Option<Self>>(text);
+        let Some(mut document) = document.map_err(|error| told(&error))? else { return Ok(None) };
         for file in document.tls_server_config.iter_mut().flat_map(TlsServer::files) {
             if !file.as_os_str().is_empty() {
+                if file.to_string_lossy().contains("-----BEGIN") {
+                    return Err(Problem::said(
+                        "tls_server_config: a key that ends in _file has the text of a certificate \
+                         or key; write its path there, or the text under the key without _file",
+                    ));
+                }
                 *file = folder.join(&*file);
             }
         }
-        Ok(document)
+        Ok(Some(document))
     }
 
     /// The files it names.
@@ -141,6 +162,7 @@ impl Document {
         let headers = self.http_server_config.iter().flat_map(|http| &http.headers);
         // An empty value sets none.
         headers
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| header(name, value))
             .collect()
@@ -148,16 +170,67 @@ impl Document {
 
     /// The limit; `None` when there is none.
     pub(super) fn rate_limit(&self) -> Result<Option<RateLimit>, Problem> {
-        let Some(limit) = self.rate_limit.filter(|limit| !limit.interval.is_zero()) else {
+        let Some(RateLimitText { interval, burst }) = &self.rate_limit else { return Ok(None) };
+        let interval = duration(interval)?;
+        if interval.is_zero() {
             return Ok(None);
-        };
-        if limit.burst == 0 {
+        }
+        if *burst == 0 {
             return Err(Problem::said(
                 "rate_limit.burst is 0, so that no request would ever be answered; use 1 or more",
             ));
         }
-        Ok(Some(limit))
+        Ok(Some(RateLimit { interval, burst: *burst }))
     }
+}
+
+/// What the parser found, in words of our own: its own quote the line, and that may be a private key
+/// or a password.
+fn told(error: &serde_saphyr::Error) -> Problem {
+    use serde_saphyr::Error::{DuplicateMappingKey, SerdeInvalidType, SerdeUnknownField};
+    let error = error.without_snippet();
+    let what = match error {
+        SerdeUnknownField { field, expected, .. } => {
+            let known = expected.join(", ");
+            if field.len() <= LONGEST_KEY
+                && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            {
+                format!("there is no key {field:?} here, only {known}")
+            } else {
+                format!("there is a key here that is none of {known}")
+            }
+        }
+        SerdeInvalidType { expected, .. } => format!("expected {expected}"),
+        DuplicateMappingKey { .. } => "a key stands there twice".into(),
+        _ => {
+            "not as expected; look at indentation, quotes and brackets, and what kind of value the \
+              key takes"
+                .into()
+        }
+    };
+    match error.location() {
+        Some(place) => {
+            Problem::said(format!("line {}, column {}: {what}", place.line(), place.column()))
+        }
+        None => Problem::said(what),
+    }
+}
+
+/// Nothing written is the default.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// Durations as Go writes them, `500ms` or `1m30s`, and a bare 0.
+fn duration(text: &str) -> Result<Duration, Problem> {
+    if text.is_empty() || text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    humantime::parse_duration(text).map_err(|error| {
+        Problem::said(format!("rate_limit.interval is {text:?}, which is no duration: {error}"))
+    })
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Problem> {
@@ -178,22 +251,5 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Problem>
         _ => Err(Problem::said(format!(
             "http_server_config.headers.{name} is {value:?}, which no header can carry"
         ))),
-    }
-}
-
-mod humantime_text {
-    //! Durations as Go writes them, `500ms` or `1m30s`, and a bare 0.
-
-    use std::time::Duration;
-
-    use serde::{Deserialize as _, Deserializer, de::Error as _};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(from)?;
-        if text == "0" {
-            return Ok(Duration::ZERO);
-        }
-        humantime::parse_duration(&text)
-            .map_err(|error| D::Error::custom(format!("{text:?} is no duration: {error}")))
     }
 }

@@ -3,6 +3,7 @@
 //! <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>.
 
 mod certificate;
+mod checks;
 mod document;
 mod guard;
 mod rate;

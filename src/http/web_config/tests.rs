@@ -76,6 +76,10 @@ fn what_the_format_allows_is_taken() {
             &tls("curve_preferences: [CurveP521, CurveP256]\nprefer_server_cipher_suites: false"),
             true,
         ),
+        ("http_server_config: {http2: , headers: }\nrate_limit: {interval: , burst: }", false),
+        (&tls("min_version:\nmax_version:\nclient_ca_file:\nclient_auth_type:\ncert:"), true),
+        (&tls("client_allowed_sans:\ncipher_suites:\nprefer_server_cipher_suites:"), true),
+        (&tls("curve_preferences:"), true),
         (&tls("client_auth_type: RequireAnyClientCert"), true),
         (&tls("client_auth_type: RequestClientCert\nclient_allowed_sans: [a]"), true),
         (&tls("client_auth_type: RequireAndVerifyClientCert\nclient_ca_file: other.pem"), true),
@@ -117,6 +121,10 @@ fn what_is_wrong_is_told() {
         ("http_server_config: {headers: {X-Frame-Options: maybe}}", "sameorigin"),
         ("http_server_config: {headers: {X-XSS-Protection: \"a\\nb\"}}", "no header can carry"),
         ("basic_auth_users: {alice: secret}", "htpasswd"),
+        (
+            "basic_auth_users: {alice: $2y$03$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}",
+            "4",
+        ),
         ("rate_limit: {interval: 1s}", "burst"),
         ("rate_limit: {interval: soon, burst: 1}", "soon"),
     ] {
@@ -139,4 +147,57 @@ fn an_answer_carries_the_headers() {
     found.sort();
     let expected = [("strict-transport-security", "max-age=9"), ("x-frame-options", "deny")];
     assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.parse().unwrap())));
+}
+
+/// Files that are broken next to a secret, which has a word in it that no message may have.
+#[test]
+fn no_error_quotes_a_secret() {
+    let folder = Folder::new();
+    let hash = "$2y$10$secret1DsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG";
+    let text = |indent: &str, kind: &str| {
+        format!(
+            "-----BEGIN {kind}-----\n    MIGHsecretBk\n{indent}secretAB+/\n    -----END {kind}-----"
+        )
+    };
+    let inline = |indent: &str, rest: &str| {
+        let [certificate, key] = ["CERTIFICATE", "PRIVATE KEY"].map(|kind| text(indent, kind));
+        format!("tls_server_config:\n  cert: |\n    {certificate}\n  key: |\n    {key}\n{rest}")
+    };
+    let mut contents = vec![
+        inline("", ""),
+        inline("  ", ""),
+        inline("      ", ""),
+        inline("    ", ""),
+        inline("    ", "  cert_fil: x\n"),
+        inline("    ", "  min_version: [\n"),
+        inline("    ", "\tmin_version: TLS13\n"),
+        inline("    ", " secret+/: x\n"),
+        tls("key: secret"),
+        tls("cert: [secret]"),
+        format!("tls_server_config: {{cert: '{}', key: x}}", text("    ", "CERTIFICATE")),
+        format!("tls_server_config: {{cert_file: x, key_file: '{}'}}", text("    ", "PRIVATE KEY")),
+        format!("tls_server_config: secret{hash}"),
+        format!("basic_auth_users:\n  alice: {hash}\n  alice: {hash}\n"),
+        format!("basic_auth_users:\n  alice: {hash}\n  bob: [a\n"),
+        format!("basic_auth_users:\n  alice: {hash}\nhttp_server_confg: 7\n"),
+        format!("basic_auth_users:\n- alice: {hash}\n"),
+        format!("basic_auth_users: {{alice: {hash}x}}"),
+        format!("basic_auth_users: {{alice: {hash}}}\n{hash}: alice\n"),
+    ];
+    let passwords = ["secret", "'secret", "[secret]", "{a: secret}", "!!int secret", "*secret"];
+    contents.extend(passwords.map(|password| format!("basic_auth_users:\n  alice: {password}\n")));
+    contents.extend(passwords.map(|password| format!("basic_auth_users: {password}\n")));
+    for content in contents {
+        let error = folder.open(&content).expect_err(&content);
+        assert!(!error.contains("secret"), "{content}\n{error}");
+    }
+}
+
+#[test]
+fn a_certificate_of_version_1_is_called_so() {
+    let folder = Folder::new();
+    folder.write("server.pem", include_str!("testdata/version1.pem"));
+    folder.write("server.key", include_str!("testdata/version1.key"));
+    let error = folder.open(&tls("")).unwrap_err();
+    assert!(error.contains("X.509 version 1"), "{error}");
 }

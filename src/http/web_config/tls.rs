@@ -37,10 +37,10 @@ const WEAK_SUITES: [&str; 9] = [
     "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
 ];
 
-/// The server's side of TLS, as configured.
-pub(super) fn server(tls: &TlsServer) -> Result<ServerConfig, Problem> {
-    let provider = Arc::new(provider(tls)?);
-    let versions = versions(tls)?;
+/// The server's side of TLS, as configured; what is to be told about it goes to the warnings.
+pub(super) fn server(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<ServerConfig, Problem> {
+    let provider = Arc::new(provider(tls, warnings)?);
+    let versions = versions(tls, warnings)?;
     let chain = chain(tls)?;
     let key = key(tls)?;
     let policy = policy(tls, provider.clone())?;
@@ -53,13 +53,24 @@ pub(super) fn server(tls: &TlsServer) -> Result<ServerConfig, Problem> {
     };
     let mut server = builder
         .with_single_cert(chain, key)
-        .map_err(|error| said("certificate and key do not go together", error))?;
+        .map_err(|error| said("certificate and key do not go together", in_words(&error)))?;
     // A session that is taken up again shows no certificate, so nobody would see that it has run out.
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    server.ignore_client_order = tls.prefer_server_cipher_suites;
+    server.ignore_client_order = tls.prefers_own_suites();
     Ok(server)
+}
+
+/// Of an old certificate, rustls only says its error's name.
+fn in_words(error: &rustls::Error) -> String {
+    let text = error.to_string();
+    if text.contains("UnsupportedCertVersion") {
+        return "the certificate is of X.509 version 1; make one of version 3, with its names in \
+                subjectAltName"
+            .into();
+    }
+    text
 }
 
 fn said(what: &str, why: impl std::fmt::Display) -> Problem {
@@ -67,7 +78,7 @@ fn said(what: &str, why: impl std::fmt::Display) -> Problem {
 }
 
 /// The ciphers and curves, in the file's order.
-fn provider(tls: &TlsServer) -> Result<CryptoProvider, Problem> {
+fn provider(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<CryptoProvider, Problem> {
     let mut provider = ring::default_provider();
     if !tls.cipher_suites.is_empty() {
         let of_go = |suite: &rustls::SupportedCipherSuite| {
@@ -86,10 +97,7 @@ fn provider(tls: &TlsServer) -> Result<CryptoProvider, Problem> {
                 Some(suite) if chosen.contains(suite) => {}
                 Some(suite) => chosen.push(*suite),
                 None if WEAK_SUITES.iter().any(|weak| weak.trim_end_matches("_SHA256") == name) => {
-                    tracing::warn!(
-                        suite = name,
-                        "cipher_suites: left out, it is not safe any more"
-                    );
+                    warnings.push(format!("cipher_suites: {name} is not safe any more: left out"));
                 }
                 None => return Err(unknown("cipher_suites", name, "those that Go calls secure")),
             }
@@ -101,7 +109,9 @@ fn provider(tls: &TlsServer) -> Result<CryptoProvider, Problem> {
         for name in &tls.curve_preferences {
             match CURVES.iter().find(|(known, _)| known == name) {
                 Some((_, Some(curve))) => provider.kx_groups.push(*curve),
-                Some((_, None)) => tracing::warn!(curve = name, "curve_preferences: not offered"),
+                Some((_, None)) => {
+                    warnings.push(format!("curve_preferences: {name} is not offered"));
+                }
                 None => {
                     let known = CURVES.map(|(known, _)| known).join(", ");
                     return Err(unknown("curve_preferences", name, &known));
@@ -120,17 +130,21 @@ fn unknown(key: &str, name: &str, known: &str) -> Problem {
 }
 
 /// The versions from the least to the highest.
-fn versions(tls: &TlsServer) -> Result<Vec<&'static SupportedProtocolVersion>, Problem> {
+fn versions(
+    tls: &TlsServer,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<&'static SupportedProtocolVersion>, Problem> {
     let place = |key: &str, name: &str| {
         VERSIONS
             .iter()
             .position(|(known, _)| *known == name)
             .ok_or_else(|| unknown(key, name, "TLS12 and TLS13"))
     };
-    let least = place("min_version", &tls.min_version)?;
-    let most = place("max_version", &tls.max_version)?;
+    let least = place("min_version", tls.min_version())?;
+    let most = place("max_version", tls.max_version())?;
     if VERSIONS[least].1.is_none() {
-        tracing::warn!(min_version = tls.min_version, "not safe any more: TLS12 is the least");
+        let least = tls.min_version();
+        warnings.push(format!("min_version: {least} is not safe any more: TLS12 is the least"));
     }
     let between = VERSIONS.iter().enumerate().filter(|(at, _)| (least..=most).contains(at));
     let versions: Vec<_> = between.filter_map(|(_, (_, version))| *version).collect();
@@ -139,7 +153,8 @@ fn versions(tls: &TlsServer) -> Result<Vec<&'static SupportedProtocolVersion>, P
             "min_version and max_version",
             format!(
                 "{} to {} leaves no version; use TLS12 and TLS13",
-                tls.min_version, tls.max_version
+                tls.min_version(),
+                tls.max_version()
             ),
         ));
     }
@@ -159,7 +174,8 @@ fn pem(text: &str, file: &Path, keys: &str) -> Result<Option<Vec<u8>>, Problem> 
 fn certificates(pem: &[u8], keys: &str) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| said(keys, error))?;
+        // The error of a parser could quote what it read.
+        .map_err(|_| said(keys, "is no PEM; from -----BEGIN to -----END, line by line"))?;
     if certificates.is_empty() {
         return Err(said(keys, "has no certificate; use PEM, which begins with -----BEGIN"));
     }
@@ -226,7 +242,7 @@ fn verifier(
     for authority in authorities {
         roots
             .add(authority.clone())
-            .map_err(|error| said("client_ca and client_ca_file", error))?;
+            .map_err(|error| said("client_ca and client_ca_file", in_words(&error)))?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
