@@ -1,12 +1,18 @@
 //! A configuration for people who come from ulogd: what their `ulogd.conf` did, in our words.
 
+mod database;
 mod ini;
 
 use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use self::{
+    database::Database,
+    ini::{Ini, Section},
+};
+use crate::config;
 
-use self::ini::{Ini, Section};
+/// Most groups that a configuration takes.
+const MAX_GROUPS: usize = 64;
 
 /// Why there is nothing to carry over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,9 +32,6 @@ pub enum MigrateError {
     #[error("no stack begins with NFLOG: {0}")]
     NoNflog(String),
 }
-
-/// What is left as it is in a part of a URL (RFC 3986, unreserved).
-const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The configuration that does what this `ulogd.conf` did, as TOML. What could not be carried over
 /// stands in its first lines as comments.
@@ -50,7 +53,7 @@ pub fn ulogd(text: &str) -> Result<String, MigrateError> {
         return Err(MigrateError::NoNflog(carried.lost.join("; ")));
     }
     carried.global(&global);
-    Ok(carried.toml())
+    Ok(carried.sound())
 }
 
 #[derive(Default)]
@@ -58,7 +61,8 @@ struct Carried {
     groups: Vec<u16>,
     /// Keys and values of `[nflog]`.
     nflog: Vec<(&'static str, String)>,
-    url: Option<String>,
+    /// Where rows go, and the name of the section that says so.
+    database: Option<(String, Database)>,
     level: Option<&'static str>,
     /// What could not be carried over, and why.
     lost: Vec<String>,
@@ -101,7 +105,7 @@ impl Carried {
             match (key, number) {
                 ("group", Ok(group)) if u16::try_from(group).is_ok() => {}
                 ("netlink_qthreshold", Ok(count)) if count > 0 => {
-                    self.set("queue_threshold", count.to_string());
+                    self.set("queue_threshold", count.min(u64::from(u16::MAX)).to_string());
                 }
                 // Hundredths of a second, as the kernel counts.
                 ("netlink_qtimeout", Ok(hundredths)) => {
@@ -122,8 +126,14 @@ impl Carried {
         }
         // Without the key it is 0.
         let group = section.get("group").and_then(|group| group.parse().ok()).unwrap_or(0);
-        if !self.groups.contains(&group) {
-            self.groups.push(group);
+        if self.groups.contains(&group) {
+            return;
+        }
+        match self.groups.len() {
+            MAX_GROUPS => self.lose(format!(
+                "[{name}] group={group}: one exporter reads {MAX_GROUPS} groups at most"
+            )),
+            _ => self.groups.push(group),
         }
     }
 
@@ -152,22 +162,6 @@ impl Carried {
     }
 
     fn database(&mut self, section: &Section<'_>, name: &str, plugin: &str) {
-        let part = |key: &str| {
-            let value = section.get(key).unwrap_or_default();
-            utf8_percent_encode(value, PART).to_string()
-        };
-        let url = if plugin == "SQLITE3" {
-            format!("sqlite:{}", section.get("db").unwrap_or_default())
-        } else {
-            let scheme = if plugin == "MYSQL" { "mysql" } else { "postgres" };
-            let host = section.get("host").filter(|host| !host.is_empty()).unwrap_or("localhost");
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-            let number = section.get("port").filter(|number| *number != "0" && !number.is_empty());
-            let number = number.map(|number| format!(":{number}")).unwrap_or_default();
-            let password = part("pass");
-            let password = if password.is_empty() { password } else { format!(":{password}") };
-            format!("{scheme}://{}{password}@{host}{number}/{}", part("user"), part("db"))
-        };
         for (key, value) in section.pairs() {
             match key {
                 // In the URL; and rows wait in the spool, however long.
@@ -181,11 +175,12 @@ impl Carried {
                 _ => self.lose(format!("[{name}] {key}={value}: there is nothing like it")),
             }
         }
-        match &self.url {
-            Some(first) if *first != url => self.lose(format!(
+        let database = Database::new(section, plugin);
+        match &self.database {
+            Some((_, first)) if *first != database => self.lose(format!(
                 "{name}:{plugin}: there is one database for all rows; the first one is taken"
             )),
-            _ => self.url = Some(url),
+            _ => self.database = Some((name.to_owned(), database)),
         }
     }
 
@@ -212,30 +207,57 @@ impl Carried {
         }
     }
 
+    /// The configuration, without the database where that cannot be written to.
+    fn sound(mut self) -> String {
+        let toml = self.toml();
+        let checked = config::parse(&toml, "ulogd.conf").and_then(|config| config.mirror_target());
+        match (checked, self.database.take()) {
+            (Err(error), Some((name, _))) => {
+                // Its messages repeat nothing that could hold the password.
+                self.lose(format!("[{name}]: no rows are kept: {error}"));
+                self.toml()
+            }
+            _ => toml,
+        }
+    }
+
     fn toml(&self) -> String {
         let mut text =
             String::from("# Does what that ulogd did, and counts for Prometheus besides.\n");
         // Writing to a string does not fail.
+        if self.database.is_some() {
+            let _ = writeln!(
+                text,
+                "# The URL below may hold a password: let root and the exporter's group alone read this file (chmod\n\
+                 # 0640), or keep the URL in a file of its own, mirror.url_file."
+            );
+        }
         for lost in &self.lost {
-            let _ = writeln!(text, "# Not carried over: {lost}");
+            let _ = writeln!(text, "# Not carried over: {}", one_line(lost));
         }
         let groups: Vec<String> = self.groups.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "\n[nflog]\ngroups = [{}]", groups.join(", "));
         for (key, value) in &self.nflog {
             let _ = writeln!(text, "{key} = {value}");
         }
-        if let Some(url) = &self.url {
-            let url = toml::Value::from(url.as_str());
-            let _ = writeln!(
-                text,
-                "\n[mirror]\nurl = {url}\n# ulogd kept rows for ever.\nretention = \"0s\""
-            );
+        if let Some((_, database)) = &self.database {
+            let _ = writeln!(text, "\n[mirror]");
+            for advice in &database.advice {
+                let _ = writeln!(text, "# {}", one_line(advice));
+            }
+            let url = toml::Value::from(database.url.as_str());
+            let _ = writeln!(text, "url = {url}\n# ulogd kept rows for ever.\nretention = \"0s\"");
         }
         if let Some(level) = self.level {
             let _ = writeln!(text, "\n[log]\nlevel = \"{level}\"");
         }
         text
     }
+}
+
+/// Text as TOML takes it in a comment.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 #[cfg(test)]

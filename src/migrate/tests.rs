@@ -1,7 +1,10 @@
 //! What becomes of a `ulogd.conf`, and that it is a configuration.
 
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
 use super::*;
-use crate::config;
 
 /// What the stack to MySQL of the example that comes with ulogd looks like when it is in use.
 const EXAMPLE: &str = r#"
@@ -71,22 +74,130 @@ fn what_there_is_none_of_is_told() {
     assert!(!toml.contains("NFCT"), "{toml}");
 }
 
+/// A `ulogd.conf` with one output.
+fn with_output(plugin: &str, section: &str) -> String {
+    format!("[global]\nloglevel=7\nstack=l:NFLOG,b:BASE,o:{plugin}\n[l]\ngroup=3\n[o]\n{section}")
+}
+
+/// Where the rows go, as messages show it.
+#[track_caller]
+fn target_of(plugin: &str, section: &str) -> String {
+    config_of(&with_output(plugin, section)).mirror_target().unwrap().unwrap().to_string()
+}
+
 #[test]
 fn other_databases() {
-    let stack = |plugin: &str, rest: &str| {
-        format!("[global]\nloglevel=7\nstack=l:NFLOG,b:BASE,o:{plugin}\n[l]\ngroup=3\n[o]\n{rest}")
-    };
-    let config = config_of(&stack(
-        "PGSQL",
-        "db=\"n\"\nhost=\"::1\"\nport=5433\nuser=\"u\"\npass=\"\"\nschema=\"public\"",
-    ));
-    let target = config.mirror_target().unwrap().unwrap();
-    assert_eq!(target.to_string(), "postgres://u@[::1]:5433/n");
+    let section = "db=\"n\"\nhost=\"::1\"\nport=5433\nuser=\"u\"\npass=\"\"\nschema=\"public\"";
+    assert_eq!(target_of("PGSQL", section), "postgres://u@[::1]:5433/n");
+    let config = config_of(&with_output("SQLITE3", "db=\"/var/log/ulogd.db\"\nbuffer=200"));
     assert_eq!(config.log.level.name(), "error");
-    let config = config_of(&stack("SQLITE3", "db=\"/var/log/ulogd.db\"\nbuffer=200"));
     assert_eq!(config.mirror_target().unwrap().unwrap().to_string(), "sqlite:/var/log/ulogd.db");
     // Nothing but a file of text is nothing to mirror to.
-    assert!(config_of(&stack("LOGEMU", "file=/x")).mirror_target().unwrap().is_none());
+    let text = config_of(&with_output("LOGEMU", "file=/x"));
+    assert!(text.mirror_target().unwrap().is_none());
+}
+
+#[test]
+fn a_folder_with_a_socket_is_no_host() {
+    for port in ["", "port=5433\n"] {
+        let section = format!("db=x\nuser=u\n{port}host=/var/run/postgresql");
+        let shown = target_of("PGSQL", &section);
+        assert_eq!(shown, "postgres://u@localhost/x by /var/run/postgresql");
+        let toml = ulogd(&with_output("PGSQL", &section)).unwrap();
+        assert!(toml.contains("/x?host=/var/run/postgresql\""), "{toml}");
+    }
+}
+
+#[test]
+fn a_socket_that_ulogd_used_unasked_is_told_of() {
+    for (plugin, host, advice) in [
+        ("MYSQL", "host=localhost", Some("?socket=/run/mysqld/mysqld.sock")),
+        ("MYSQL", "", Some("?socket=/run/mysqld/mysqld.sock")),
+        ("MYSQL", "host=127.0.0.1", None),
+        ("PGSQL", "", Some("?host=/var/run/postgresql")),
+        ("PGSQL", "host=localhost", None),
+    ] {
+        let toml = ulogd(&with_output(plugin, &format!("db=x\nuser=u\n{host}"))).unwrap();
+        assert_eq!(toml.contains("for the socket, put"), advice.is_some(), "{toml}");
+        assert!(toml.contains(advice.unwrap_or_default()), "{toml}");
+    }
+}
+
+#[test]
+fn the_view_of_ulogd_and_the_password_are_told_of() {
+    let toml = ulogd(EXAMPLE).unwrap();
+    for told in [
+        "alone read this file",
+        "#   mysql nulog -e 'RENAME TABLE ulog TO ulogd_ulog'",
+        "put its name in the place of \"nulog\"",
+    ] {
+        assert!(toml.contains(told), "{told}: {toml}");
+    }
+    let toml = ulogd(&with_output("PGSQL", "db=x")).unwrap();
+    assert!(toml.contains("#   psql x -c 'ALTER TABLE ulog RENAME TO ulogd_ulog'"), "{toml}");
+    let toml = ulogd(&with_output("LOGEMU", "")).unwrap();
+    assert!(!toml.contains("password") && !toml.contains("\n[mirror]"), "{toml}");
+}
+
+#[test]
+fn a_database_that_cannot_be_is_told_of_without_its_password() {
+    for (plugin, section) in [
+        ("MYSQL", "host=h\nuser=u\npass=hidden"),
+        ("MYSQL", "host=h\nuser=u\npass=hidden\ndb=d\nport=99999"),
+        ("SQLITE3", "db=:memory:"),
+        ("SQLITE3", ""),
+    ] {
+        let toml = ulogd(&with_output(plugin, section)).unwrap();
+        assert!(toml.contains("# Not carried over: [o]: no rows are kept: "), "{toml}");
+        assert!(!toml.contains("hidden") && !toml.contains("[mirror]"), "{toml}");
+        config::parse(&toml, "ulogd.conf").unwrap();
+    }
+}
+
+proptest! {
+    /// Whatever stands in the file, what is printed is a configuration.
+    #[test]
+    fn what_is_printed_is_a_configuration(
+        plugin in prop::sample::select(vec!["MYSQL", "PGSQL", "SQLITE3", "LOGEMU", "x"]),
+        pairs in prop::collection::vec((
+            prop::sample::select(vec!["db", "host", "user", "pass", "port", "table", "connstring", "z"]),
+            prop_oneof![any::<String>(), "[/a-z0-9%?#@:.\\[\\]=&\"' -]{0,12}"],
+        ), 0..8),
+        source in prop::collection::vec((
+            prop::sample::select(vec![
+                "group", "netlink_qthreshold", "netlink_qtimeout", "netlink_socket_buffer_size", "nlbufsiz", "z",
+            ]),
+            prop_oneof![any::<u64>().prop_map(|it| it.to_string()), any::<String>()],
+        ), 0..6),
+        groups in 0_usize..80,
+    ) {
+        let lines = |pairs: &[(&str, String)]| {
+            let line = |(key, value): &(&str, String)| format!("{key}={}", value.replace('\n', " "));
+            pairs.iter().map(line).collect::<Vec<_>>().join("\n")
+        };
+        let more = (0..groups).fold(String::new(), |text, number| {
+            format!("{text}\n[global]\nstack=m{number}:NFLOG,b:BASE\n[m{number}]\ngroup={number}\n")
+        });
+        let text = format!(
+            "stack=l:NFLOG,b:BASE,o:{plugin}\n[l]\n{}\n[o]\n{}\n{more}",
+            lines(&source),
+            lines(&pairs)
+        );
+        let toml = ulogd(&text).unwrap();
+        let config = config::parse(&toml, "ulogd.conf");
+        prop_assert!(config.is_ok(), "{:?}\n{toml}", config.err());
+        prop_assert!(config.unwrap().mirror_target().is_ok(), "{toml}");
+    }
+
+    /// A path is the same file for both.
+    #[test]
+    fn a_path_stays_what_it_is(path in "/?[ -!#-~ä]{1,20}") {
+        prop_assume!(path.trim() == path && path != ":memory:");
+        let shown = target_of("SQLITE3", &format!("db=\"{path}\""));
+        let found: PathBuf = Path::new(shown.strip_prefix("sqlite:").unwrap()).components().collect();
+        let wanted: PathBuf = Path::new(&path).components().collect();
+        prop_assert_eq!(found.strip_prefix(".").unwrap_or(&found), wanted.strip_prefix(".").unwrap_or(&wanted));
+    }
 }
 
 #[test]
