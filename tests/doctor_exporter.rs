@@ -188,6 +188,19 @@ fn one_with_a_socket_of_systemd() {
 }
 
 #[test]
+fn one_with_a_port_of_the_systems_choice() {
+    let wire = with_rules();
+    let arguments = ["--web.listen-address", "127.0.0.1:0"];
+    let _exporter = Exporter::spawn(&wire.host, "", &arguments);
+    let said = wait_for("it to serve", || {
+        let said = doctor(&wire.host, &arguments);
+        (!said.all("exporter", "ok").is_empty()).then_some(said)
+    });
+    said.ok("exporter", "answers at 127.0.0.1:");
+    said.ok("group", "is read by nflog_exporter");
+}
+
+#[test]
 fn one_that_could_not_reload() {
     let wire = with_rules();
     let exporter = Exporter::start(&wire.host, "", &[]);

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream, ToSocketAddrs as _},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _},
     time::Duration,
 };
 
@@ -180,19 +180,16 @@ pub(super) fn exporter(config: &Config, exporter: Option<&Exporter>) -> Finding 
 
 /// Where the exporter of this configuration is to be asked.
 fn addresses(config: &Config) -> Vec<SocketAddr> {
-    if config.web.systemd_socket {
-        // Only the socket unit knows, and who holds the group.
+    let web = &config.web;
+    if web.systemd_socket || web.listen_addresses.iter().any(|address| address.port == 0) {
+        // The port is known only to the socket unit or the system, and to who holds the group.
         let holders = config.nflog.groups.iter().filter_map(|group| holder(*group).ok()??.program);
         let ports = holders.filter(|(_, name)| is_ours(name)).flat_map(|(pid, _)| ports_of(pid));
-        let loopback = |port| {
-            [
-                SocketAddr::from(([127, 0, 0, 1], port)),
-                SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port)),
-            ]
-        };
+        let loopback =
+            |port| [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
         return ports.flat_map(loopback).collect();
     }
-    config.web.listen_addresses.iter().flat_map(to_ask).collect()
+    web.listen_addresses.iter().flat_map(to_ask).collect()
 }
 
 /// Where to ask: at loopback for one that listens everywhere.

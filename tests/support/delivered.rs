@@ -7,7 +7,9 @@ use std::{
 };
 
 use super::{
-    Namespace, Wire, frame,
+    Namespace, Wire,
+    doctor::doctor,
+    frame,
     netns::{HOST, HOST_V6, PEER},
     program::{Exporter, samples, wait_for, whole},
 };
@@ -94,9 +96,14 @@ fn answered_pings(namespace: &Namespace) -> u64 {
     values.split(' ').nth(place).unwrap().parse().unwrap()
 }
 
-/// Holds what was delivered against what was wanted, each packet once.
+/// Holds what was delivered against what was wanted, each packet once. The doctor foresees it.
 pub fn check(wire: &Wire, log: &str, prefix: &str, forwards: bool) {
     let exporter = Exporter::start(&wire.host, "", &[]);
+    let said = doctor(&wire.host, &[]);
+    said.ok("rules", &format!("they log {prefix:?} in "));
+    for mistake in ["rules_order", "rules_chain", "rules_prefix"] {
+        said.did_not_fail(mistake);
+    }
     let Delivered { open, closed, pings, loopback, forwarded } = deliver(wire, &exporter, prefix);
     match log {
         "all" => assert!(open > 4, "{open}"),

@@ -5,7 +5,6 @@
 pub(super) struct Table {
     /// How it is told, for example `inet filter` or `iptables filter`.
     pub(super) place: String,
-    /// Whether iptables made it, in whose words it is told then.
     pub(super) syntax: Syntax,
     /// Whether the kernel passes it over, as it was told to (`flags dormant`).
     pub(super) dormant: bool,
