@@ -17,7 +17,7 @@ use std::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use support::{
     Wire, frame,
-    program::{Exporter, get_from, samples, sum, wait_for},
+    program::{EXPORTER, Exporter, Program, get_from, samples, sum, wait_for},
 };
 
 const SERVER: SocketAddr =
@@ -42,6 +42,7 @@ const MEMORY: u64 = 128 * 1024 * 1024;
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What goes on around the scrapes.
+#[derive(Default)]
 struct Attack {
     over: AtomicBool,
     /// Connections that were made, and full scrapes.
@@ -88,6 +89,27 @@ impl Attack {
         });
     }
 
+    /// Asks for something long, takes the start of it and then a little now and then.
+    fn sip(&self, path: &str) {
+        self.repeat(|| {
+            let Some(mut stream) = self.connect() else { return };
+            // A small window: the rest stays with the server.
+            rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+            if stream.write_all(request.as_bytes()).is_err() {
+                return;
+            }
+            stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            while !self.over.load(SeqCst) {
+                match stream.read(&mut [0; 64]) {
+                    Ok(1..) => thread::sleep(Duration::from_millis(100)),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    _ => return,
+                }
+            }
+        });
+    }
+
     fn scrape(&self) {
         self.repeat(|| {
             if get_from(SERVER, "/metrics").is_some_and(|(status, _)| status == 200) {
@@ -120,7 +142,8 @@ fn paced() -> impl Iterator<Item = Vec<u8>> + Send {
     let start = Instant::now();
     (0..RATE * SECONDS).map(move |count| {
         let [.., high, low] = (count % 5000).to_be_bytes();
-        let packet = frame::udp([203, 0, 113, low], 40_000, u16::from_be_bytes([high, low]), b"x");
+        // From a country, so that each is a marker.
+        let packet = frame::udp([193, 0, 6, low], 40_000, u16::from_be_bytes([high, low]), b"x");
         let due = start + Duration::from_secs(1) * count / RATE;
         // A short sleep is longer than one packet takes: they go in small groups.
         if count.is_multiple_of(50) {
@@ -144,11 +167,7 @@ fn a_scrape_comes_through_and_no_packet_is_lost() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let exporter = Exporter::start(&wire.host, "", &[]);
-    let attack = Attack {
-        over: AtomicBool::new(false),
-        connections: AtomicU64::new(0),
-        scrapes: AtomicU64::new(0),
-    };
+    let attack = Attack::default();
     let noise: Vec<u8> =
         (0..65_536_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
     let line = format!("GET /{} HTTP/1.1\r\n", "x".repeat(10_000_000));
@@ -201,4 +220,70 @@ fn a_scrape_comes_through_and_no_packet_is_lost() {
     assert!(times.len() > 10 && *slowest < SCRAPE_TIMEOUT, "{times:?}");
     assert!(scrapes > 100, "{scrapes}");
     assert!(memory < MEMORY, "{memory}");
+}
+
+/// The longest answers there are, asked for by many who hardly read them.
+#[test]
+fn slow_clients_of_long_answers_take_little_memory() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let exporter = Exporter::start(&wire.host, "", &[]);
+    let count = wire.send(paced().take(80_000));
+    let received = || sum(&exporter.scrape(), "nflog_exporter_received_packets_total");
+    wait_for("all packets", || (received() == count).then_some(()));
+    let attack = &Attack::default();
+    let times: Vec<Duration> = thread::scope(|scope| {
+        let _end = End(attack);
+        let wire = &wire;
+        for path in ["/markers.geojson?last=70000", "/markers.xml?last=70000", "/overview.json"] {
+            for _ in 0..70 {
+                scope.spawn(move || wire.host.run(|| attack.sip(path)));
+            }
+        }
+        let start = Instant::now();
+        let scrape = || {
+            let asked = Instant::now();
+            exporter.scrape();
+            thread::sleep(Duration::from_millis(100));
+            asked.elapsed()
+        };
+        std::iter::from_fn(|| (start.elapsed() < Duration::from_secs(8)).then(scrape)).collect()
+    });
+    let memory = peak_memory(exporter.program.pid());
+    let refused = samples(&exporter.scrape(), "nflog_exporter_http_refused_total");
+    let crowded = refused.iter().find(|(labels, _)| labels["reason"] == "crowded").unwrap().1;
+    let slowest = times.iter().max().unwrap();
+    println!("{} MiB at most, {crowded} gave way; slowest scrape {slowest:?}", memory >> 20);
+    assert!(crowded > 5.0, "{crowded}");
+    assert!(times.len() > 10 && *slowest < SCRAPE_TIMEOUT, "{times:?}");
+    assert!(memory < MEMORY, "{memory}");
+}
+
+/// Where the limit on open files is low, connections that lie about do not use it up.
+#[test]
+fn few_descriptors_are_enough_for_a_scrape() {
+    let wire = Wire::new();
+    let folder = tempfile::tempdir().unwrap();
+    let start = |limit: &str, name: &str| {
+        let mut command = wire.host.command("prlimit");
+        command.arg(format!("--nofile={limit}")).arg(EXPORTER);
+        Program::start(&mut command, folder.path().join(name))
+    };
+    let scrape = || wire.host.run(|| get_from(SERVER, "/metrics").map(|(status, _)| status));
+    for limit in ["100:100", "72:72"] {
+        let _exporter = start(limit, limit);
+        wait_for("the server", || scrape().filter(|status| *status == 200));
+        let mut idle = Vec::new();
+        for _ in 0..20 {
+            idle.extend((0..20).map(|_| wire.host.run(|| TcpStream::connect(SERVER).unwrap())));
+            let asked = Instant::now();
+            assert_eq!(scrape(), Some(200), "{limit}");
+            assert!(asked.elapsed() < SCRAPE_TIMEOUT, "{limit}: {:?}", asked.elapsed());
+        }
+    }
+    let exporter = start("64:4096", "raised");
+    wait_for("the server", || scrape().filter(|status| *status == 200));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", exporter.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some("1024"), "{line}");
 }

@@ -16,6 +16,10 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use listenfd::ListenFd;
+use rustix::{
+    net::sockopt::socket_acceptconn,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -94,9 +98,38 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Most connections that wait to be accepted; the kernel may hold fewer (`net.core.somaxconn`), and
+/// drops the attempts of all others.
+const BACKLOG: i32 = 1024;
+
+/// Descriptors for all connections and everything else; the usual soft limit.
+const DESCRIPTORS: u64 = 1024;
+
 /// The listening sockets: of every address of the configuration, or of systemd.
 fn listen(web: &Web) -> anyhow::Result<Vec<TcpListener>> {
-    if web.systemd_socket { inherited() } else { bind(&web.listen_addresses) }
+    allow_descriptors();
+    let listeners = if web.systemd_socket { inherited()? } else { bind(&web.listen_addresses)? };
+    for listener in &listeners {
+        rustix::net::listen(listener, BACKLOG).context("listen on a socket")?;
+    }
+    Ok(listeners)
+}
+
+/// Raises the limit on descriptors to what is needed, or as far as it goes: the server takes fewer
+/// connections then.
+fn allow_descriptors() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if let Some(now) = current.filter(|now| *now < DESCRIPTORS) {
+        let wanted = maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+        if raised.is_err() || wanted < DESCRIPTORS {
+            tracing::warn!(
+                descriptors = if raised.is_ok() { wanted } else { now },
+                needed = DESCRIPTORS,
+                "few descriptors, so fewer connections at a time; raise LimitNOFILE= or `ulimit -n`"
+            );
+        }
+    }
 }
 
 /// The sockets that systemd has opened for us: `sd_listen_fds(3)`.
@@ -111,6 +144,15 @@ fn inherited() -> anyhow::Result<Vec<TcpListener>> {
         return Err(anyhow!(
             "--web.systemd-socket: no socket was passed; start the socket unit, not this program"
         ));
+    }
+    for socket in &found {
+        // SO_ACCEPTCONN, socket(7).
+        if !socket_acceptconn(socket).context("ask whether a socket listens")? {
+            return Err(anyhow!(
+                "--web.systemd-socket: a socket that was passed does not listen, but is one \
+                 connection; give the socket unit Accept=no"
+            ));
+        }
     }
     Ok(found)
 }

@@ -15,15 +15,17 @@ use super::{
     web_config::{Gate, Verdict},
 };
 
-/// Answers a request, or turns it away with no more words than its status has.
+/// Answers a request, or turns it away with no more words than its status has. Also says whether it
+/// was let in.
 pub(super) async fn answer<B>(
     server: &Server,
     peer: IpAddr,
     counter: Counter,
     request: Request<B>,
-) -> Answer {
+) -> (Answer, bool) {
     let gate = server.site.guard.gate();
-    let mut answer = match refusal(&gate, &request, peer).await {
+    let refusal = refusal(&gate, &request, peer).await;
+    let mut answer = match refusal {
         None => routes::answer(server, counter, request).await,
         Some(refusal) => {
             server.site.refusals.count(refusal);
@@ -33,7 +35,7 @@ pub(super) async fn answer<B>(
     for (name, value) in gate.headers() {
         answer.headers_mut().insert(name, value);
     }
-    answer
+    (answer, refusal.is_none())
 }
 
 async fn refusal<B>(gate: &Gate, request: &Request<B>, peer: IpAddr) -> Option<Refusal> {

@@ -2,15 +2,19 @@
 
 use std::{
     convert::Infallible,
+    mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use tokio::sync::Notify;
 
 use super::{
-    places::Place,
+    places::{Owner, Place, Places},
     receipt::{Counter, Receipt},
+    renders::Page,
 };
 
 /// Largest piece, bytes: little enough that a client which does not read keeps most of the body
@@ -22,8 +26,21 @@ pub(super) struct PageBody {
     rest: Bytes,
     /// Goes to the counter with the last piece; one that is dropped before is dropped too.
     receipt: Option<(Receipt, Counter)>,
-    /// Among the answers in memory, while it is there.
-    place: Option<Place>,
+    /// Among the answers in memory, where it has one already.
+    place: Option<Arc<Place>>,
+}
+
+/// Bytes with their place among the answers in memory, kept for as long as any of their pieces is,
+/// also those that wait in the connection's buffer.
+struct Placed {
+    bytes: Bytes,
+    _owner: Owner,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl PageBody {
@@ -31,14 +48,22 @@ impl PageBody {
         Self { rest: text.into(), receipt: None, place: None }
     }
 
-    /// A body whose delivery is told, through the counter of the connection it goes out on.
-    pub(super) fn with_receipt(text: impl Into<Bytes>, receipt: Receipt, counter: Counter) -> Self {
-        Self { rest: text.into(), receipt: Some((receipt, counter)), place: None }
+    /// A page of metrics whose delivery is told, through the counter of the connection it goes out
+    /// on.
+    pub(super) fn shared(page: Page, receipt: Receipt, counter: Counter) -> Self {
+        Self { rest: page.body, receipt: Some((receipt, counter)), place: Some(page.place) }
     }
 
-    /// Keeps this place for as long as something of it waits for the client.
-    pub(super) fn hold(&mut self, place: Place) {
-        self.place = Some(place);
+    /// Keeps a place among the answers for as long as something of it waits for the client, who gets
+    /// notice when it is taken back.
+    pub(super) fn hold(&mut self, answers: &Arc<Places>, notice: Arc<Notify>) {
+        if self.rest.is_empty() {
+            return;
+        }
+        let place = self.place.take();
+        let place = place.unwrap_or_else(|| Arc::new(answers.take_anyhow(self.rest.len())));
+        let bytes = mem::take(&mut self.rest);
+        self.rest = Bytes::from_owner(Placed { bytes, _owner: place.own(notice) });
     }
 
     pub(super) fn len(&self) -> usize {

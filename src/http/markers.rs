@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, num::IntErrorKind};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     geoip::Country,
@@ -73,6 +73,9 @@ fn read<T>(
 /// Bytes that a marker takes written, about.
 const MARKER_LENGTH: usize = 128;
 
+/// The same in `GeoJSON`.
+const FEATURE_LENGTH: usize = 176;
+
 /// Writes XML.
 pub(super) fn xml(found: &Markers) -> String {
     let Markers { markers, left_out, held, reach } = found;
@@ -127,18 +130,19 @@ fn attribute(page: &mut String, name: &str, value: &str) {
 
 /// Writes `GeoJSON` (RFC 7946), the counts as members beside the features.
 pub(super) fn geojson(found: &Markers) -> String {
-    let features = found.markers.iter().map(Feature::from).collect::<Vec<_>>();
     let collection = FeatureCollection {
         kind: "FeatureCollection",
-        entries: features.len(),
+        entries: found.markers.len(),
         left_out: found.left_out,
         held: found.held,
         oldest: found.reach.map(|(oldest, _)| seconds(oldest)),
         newest: found.reach.map(|(_, newest)| seconds(newest)),
-        features,
+        features: &found.markers,
     };
+    let mut page = Vec::with_capacity(256 + found.markers.len() * FEATURE_LENGTH);
     // Numbers, texts and lists of them: nothing there that has no JSON.
-    serde_json::to_string(&collection).unwrap_or_default()
+    let written = serde_json::to_writer(&mut page, &collection);
+    written.ok().and_then(|()| String::from_utf8(page).ok()).unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -152,7 +156,13 @@ struct FeatureCollection<'a> {
     oldest: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     newest: Option<f64>,
-    features: Vec<Feature<'a>>,
+    #[serde(serialize_with = "features")]
+    features: &'a [Marker],
+}
+
+/// One after the other: all of them at once would be half as long as the page.
+fn features<S: Serializer>(markers: &[Marker], page: S) -> Result<S::Ok, S::Error> {
+    page.collect_seq(markers.iter().map(Feature::from))
 }
 
 #[derive(Serialize)]

@@ -8,12 +8,14 @@ mod admit;
 mod body;
 mod gzip;
 mod health;
+mod line;
 mod markers;
 mod negotiate;
 mod page;
 mod places;
 mod receipt;
 mod refusals;
+mod renders;
 mod routes;
 mod serve;
 #[cfg(test)]
@@ -112,18 +114,20 @@ pub struct Site {
 pub struct Limits {
     /// Most open connections; for one more, the one that has been of no use for longest is closed.
     pub connections: usize,
-    /// Most pages rendered at a time; more wait.
+    /// Most pages of metrics rendered at a time, and most others; more wait.
     pub renders: usize,
-    /// Most that wait; more are told to come again.
+    /// Most others that wait; more are told to come again.
     pub waiting_renders: usize,
-    /// Most answers that wait in memory for their clients; for one more, the oldest is given up and
-    /// its connection closed.
+    /// Most bytes of answers that wait in memory for their clients; for more, the oldest are given
+    /// up and their connections closed. One alone may be larger.
     pub answers: usize,
     /// How long a client may take for a handshake, for the head of a request, and keep a connection
     /// idle.
     pub header_time: Duration,
     /// How long a client may take nothing of what it asked for.
     pub stall_time: Duration,
+    /// Least that it takes of a longer answer, bytes in a second, besides the stall time.
+    pub least_rate: u64,
     /// How long requests may still take after the shutdown has begun.
     pub drain_time: Duration,
 }
@@ -132,12 +136,20 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
-            renders: 4,
+            renders: 2,
             waiting_renders: 128,
-            answers: 64,
+            answers: 32 * 1024 * 1024,
             header_time: Duration::from_secs(10),
             stall_time: Duration::from_secs(30),
+            least_rate: 32 * 1024,
             drain_time: Duration::from_secs(2),
         }
+    }
+}
+
+impl Limits {
+    /// How long a client may take for an answer of a length.
+    fn time(&self, length: usize) -> Duration {
+        self.stall_time + Duration::from_secs(length as u64 / self.least_rate)
     }
 }

@@ -1,16 +1,18 @@
-//! A bounded number of places, of which the one that has waited longest is taken back for another.
+//! A bounded room, of which the place that has waited longest is taken back for another.
 //!
 //! Whoever opens connections, or asks for answers, and then lets them lie keeps nobody out: a place
-//! that is taken or used anew goes to the end of the line, and the first in line has to leave.
+//! that is taken or used anew goes to the end of the line, and the first in line has to leave. One
+//! that is at work stands in no line: it is not its owner that lets it lie.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
 
-/// The places.
+/// The room.
 #[derive(Debug)]
 pub(super) struct Places {
     most: usize,
@@ -20,16 +22,40 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Line {
     turn: u64,
+    /// Of all places, in line or at work.
+    used: usize,
     /// By turn; the first has waited longest.
-    waiting: BTreeMap<u64, Arc<Notify>>,
+    waiting: BTreeMap<u64, Entry>,
+}
+
+/// A place in the line.
+#[derive(Debug)]
+struct Entry {
+    size: usize,
+    /// Who gets notice.
+    owners: Vec<Arc<Notify>>,
 }
 
 /// A place; free when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// In line, unless it got notice.
+    Waiting(u64),
+    /// The turn it had, and what stood there.
+    Working(u64, Entry),
+}
+
+/// Somebody who gets notice when a place is taken back, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Owner {
+    place: Arc<Place>,
     notice: Arc<Notify>,
-    turn: Mutex<u64>,
 }
 
 impl Places {
@@ -37,48 +63,120 @@ impl Places {
         Arc::new(Self { most, line: Mutex::default() })
     }
 
-    /// Takes a place. When none is left, who has waited longest gets notice to leave, and its place
-    /// counts as free.
-    pub(super) fn take(self: &Arc<Self>, notice: Arc<Notify>) -> Place {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        if line.waiting.len() >= self.most
-            && let Some((_, first)) = line.waiting.pop_first()
-        {
-            first.notify_one();
-        }
-        let turn = line.join(notice.clone());
-        Place { places: self.clone(), notice, turn: Mutex::new(turn) }
+    /// Takes a place of a size. When there is no room, those who have waited longest get notice to
+    /// leave, and their places count as free. `None` where nobody waits who could leave.
+    pub(super) fn take(self: &Arc<Self>, size: usize) -> Option<Place> {
+        let mut line = self.line();
+        line.make_room(size, self.most).then(|| self.place(&mut line, size))
+    }
+
+    /// Takes a place of a size as [`Places::take`] does, also where there is no room for it alone.
+    pub(super) fn take_anyhow(self: &Arc<Self>, size: usize) -> Place {
+        let mut line = self.line();
+        line.make_room(size, self.most);
+        self.place(&mut line, size)
+    }
+
+    fn place(self: &Arc<Self>, line: &mut Line, size: usize) -> Place {
+        line.used += size;
+        line.turn += 1;
+        line.waiting.insert(line.turn, Entry { size, owners: Vec::new() });
+        Place { places: self.clone(), state: Mutex::new(State::Waiting(line.turn)) }
+    }
+
+    /// Gives notice to who has waited longest.
+    pub(super) fn thin(&self) {
+        self.line().give_notice();
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Line {
-    fn join(&mut self, notice: Arc<Notify>) -> u64 {
-        self.turn += 1;
-        self.waiting.insert(self.turn, notice);
-        self.turn
+    fn make_room(&mut self, size: usize, most: usize) -> bool {
+        while self.used.saturating_add(size) > most {
+            if !self.give_notice() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Gives notice to the first; `false` when there is none.
+    fn give_notice(&mut self) -> bool {
+        let Some((_, first)) = self.waiting.pop_first() else { return false };
+        self.used -= first.size;
+        first.owners.iter().for_each(|owner| owner.notify_one());
+        true
     }
 }
 
 impl Place {
-    /// Where its owner gets notice.
-    pub(super) fn notice(&self) -> Arc<Notify> {
-        self.notice.clone()
+    /// Makes somebody an owner: told when the place is taken back, at once if it was.
+    pub(super) fn own(self: &Arc<Self>, notice: Arc<Notify>) -> Owner {
+        self.with_entry(|entry| match entry {
+            Some(entry) => entry.owners.push(notice.clone()),
+            None => notice.notify_one(),
+        });
+        Owner { place: self.clone(), notice }
     }
 
-    /// Goes to the end of the line: it is in use again. One that has notice keeps it.
-    pub(super) fn renew(&self) {
-        let mut line = self.places.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if line.waiting.remove(&turn).is_some() {
-            *turn = line.join(self.notice.clone());
+    /// Leaves the line for as long as its owner waits for us. One that has notice keeps it.
+    pub(super) fn work(&self) {
+        let mut line = self.places.line();
+        let mut state = self.state();
+        if let State::Waiting(turn) = *state
+            && let Some(entry) = line.waiting.remove(&turn)
+        {
+            *state = State::Working(turn, entry);
         }
+    }
+
+    /// Comes back into the line: at its end if it was of use, else where it was.
+    pub(super) fn rest(&self, was_of_use: bool) {
+        let mut line = self.places.line();
+        let mut state = self.state();
+        let State::Working(old, _) = *state else { return };
+        line.turn += 1;
+        let turn = if was_of_use { line.turn } else { old };
+        if let State::Working(_, entry) = mem::replace(&mut *state, State::Waiting(turn)) {
+            line.waiting.insert(turn, entry);
+        }
+    }
+
+    fn with_entry<T>(&self, work: impl FnOnce(Option<&mut Entry>) -> T) -> T {
+        let mut line = self.places.line();
+        match &mut *self.state() {
+            State::Waiting(turn) => work(line.waiting.get_mut(turn)),
+            State::Working(_, entry) => work(Some(entry)),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut line = self.places.line.lock().unwrap_or_else(PoisonError::into_inner);
-        line.waiting.remove(self.turn.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let mut line = self.places.line();
+        let size = match &*self.state() {
+            State::Waiting(turn) => line.waiting.remove(turn).map_or(0, |entry| entry.size),
+            State::Working(_, entry) => entry.size,
+        };
+        line.used -= size;
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.place.with_entry(|entry| {
+            if let Some(entry) = entry {
+                entry.owners.retain(|owner| !Arc::ptr_eq(owner, &self.notice));
+            }
+        });
     }
 }
 
@@ -89,27 +187,94 @@ mod tests {
 
     use super::*;
 
-    fn has_notice(notice: &Notify) -> bool {
-        let notified = std::pin::pin!(notice.notified());
+    /// A place with one owner, who may have got notice.
+    struct Owned {
+        place: Arc<Place>,
+        owner: Owner,
+    }
+
+    fn owned(place: Place) -> Owned {
+        let place = Arc::new(place);
+        Owned { owner: place.own(Arc::default()), place }
+    }
+
+    fn has_notice(owner: &Owner) -> bool {
+        let notified = std::pin::pin!(owner.notice.notified());
         notified.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn notices<const N: usize>(all: [&Owned; N]) -> [bool; N] {
+        all.map(|owned| has_notice(&owned.owner))
+    }
+
+    fn is_empty(places: &Places) -> bool {
+        let line = places.line();
+        line.waiting.is_empty() && line.used == 0
     }
 
     #[test]
     fn who_has_waited_longest_leaves_for_another() {
         let places = Places::new(2);
-        let notices: Vec<Arc<Notify>> = (0..4).map(|_| Arc::default()).collect();
-        let first = places.take(notices[0].clone());
-        let second = places.take(notices[1].clone());
-        assert!(!notices.iter().any(|notice| has_notice(notice)));
-        first.renew();
-        let third = places.take(notices[2].clone());
-        assert_eq!([0, 1, 2].map(|at| has_notice(&notices[at])), [false, true, false]);
+        let take = || owned(places.take(1).unwrap());
+        let (first, second) = (take(), take());
+        assert_eq!(notices([&first, &second]), [false; 2]);
+        first.place.work();
+        first.place.rest(true);
+        let third = take();
+        assert_eq!(notices([&first, &second, &third]), [false, true, false]);
         // One that has notice neither comes back nor frees another's place.
-        second.renew();
+        second.place.work();
+        second.place.rest(true);
         drop(second);
-        let fourth = places.take(notices[3].clone());
-        assert_eq!([0, 2, 3].map(|at| has_notice(&notices[at])), [true, false, false]);
+        let fourth = take();
+        assert_eq!(notices([&first, &third, &fourth]), [true, false, false]);
         drop((first, third, fourth));
-        assert!(places.line.lock().unwrap().waiting.is_empty());
+        assert!(is_empty(&places));
+    }
+
+    #[test]
+    fn who_is_at_work_stays_and_who_was_of_no_use_is_no_younger() {
+        let places = Places::new(2);
+        let take = || owned(places.take(1).unwrap());
+        let (first, second) = (take(), take());
+        first.place.work();
+        let third = take();
+        assert_eq!(notices([&first, &second, &third]), [false, true, false]);
+        third.place.work();
+        assert!(places.take(1).is_none(), "both are at work");
+        third.place.rest(true);
+        first.place.rest(false);
+        let fourth = take();
+        assert_eq!(notices([&first, &third, &fourth]), [true, false, false]);
+        third.place.work();
+        drop((first, second, third, fourth));
+        assert!(is_empty(&places));
+    }
+
+    #[test]
+    fn sizes_add_up_and_one_alone_may_always_be() {
+        let places = Places::new(10);
+        let take = |size| owned(places.take_anyhow(size));
+        let (first, second) = (take(4), take(6));
+        assert_eq!(notices([&first, &second]), [false; 2]);
+        let third = take(7);
+        assert_eq!(notices([&first, &second, &third]), [true, true, false]);
+        let huge = take(1000);
+        assert_eq!(notices([&third, &huge]), [true, false]);
+        drop((first, second, third, huge));
+        assert!(is_empty(&places));
+    }
+
+    #[test]
+    fn all_owners_of_a_place_are_told_but_those_that_are_through() {
+        let places = Places::new(1);
+        let place = Arc::new(places.take(1).unwrap());
+        let [one, two, gone] = [0; 3].map(|_| place.own(Arc::default()));
+        let through = gone.notice.clone();
+        drop(gone);
+        let _next = places.take(1).unwrap();
+        assert!(has_notice(&one) && has_notice(&two));
+        assert_eq!(Arc::strong_count(&through), 1);
+        assert!(has_notice(&place.own(Arc::default())), "who comes later is told at once");
     }
 }

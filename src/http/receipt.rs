@@ -7,16 +7,13 @@
 //! unsigned. What the kernel holds for a client that is slow to read counts as delivered.
 
 use std::{
-    future::Future as _,
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Duration,
 };
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use tokio::time::Sleep;
 
 use super::{Client, MetricsPage};
 
@@ -45,33 +42,15 @@ impl Counter {
     }
 }
 
-/// A connection that signs receipts, and gives up on a client that takes nothing for too long.
+/// A connection that signs receipts.
 pub(super) struct Wire<S> {
     stream: S,
     counter: Counter,
-    stall_time: Duration,
-    /// Runs while a write waits.
-    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(stream: S, counter: Counter, stall_time: Duration) -> Self {
-        Self { stream, counter, stall_time, stall: None }
-    }
-
-    /// Passes the outcome of a write on, or an error when the client has stalled.
-    fn watch(
-        &mut self,
-        context: &mut Context<'_>,
-        outcome: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if outcome.is_ready() {
-            self.stall = None;
-            return outcome;
-        }
-        let stall_time = self.stall_time;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall_time)));
-        stall.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    pub(super) fn new(stream: S, counter: Counter) -> Self {
+        Self { stream, counter }
     }
 }
 
@@ -91,8 +70,7 @@ impl<S: Write + Unpin> Write for Wire<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(context, outcome)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -100,8 +78,7 @@ impl<S: Write + Unpin> Write for Wire<S> {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.watch(context, outcome)
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {

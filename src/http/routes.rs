@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, fmt::Display};
 
-use flate2::Compression;
 use hyper::{
     Method, Request, Response, StatusCode,
     header::{
@@ -15,9 +14,9 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use super::{
     LatestPage, Markers, Refusal, Site,
     body::PageBody,
-    gzip::compress,
     markers, negotiate, page,
     receipt::{Counter, Receipt},
+    renders::{NoPage, encode, told},
     serve::Server,
 };
 
@@ -74,17 +73,9 @@ async fn metrics<B>(server: &Server, counter: Counter, request: &Request<B>) -> 
     let format = negotiate::format(request.headers());
     let gzip = negotiate::gzip(request.headers());
     let client = negotiate::client(request.headers());
-    let metrics = server.site.metrics.clone();
-    let rendered = render(server, move || {
-        let page = metrics.render(format);
-        let body = encode(page.body, gzip);
-        (body, Receipt { metrics, generation: page.generation, client })
-    });
-    let (body, receipt) = match rendered.await {
-        Ok(rendered) => rendered,
-        Err(answer) => return answer,
-    };
-    let mut answer = Response::new(PageBody::with_receipt(body, receipt, counter));
+    let Some(page) = server.metrics.page((format, gzip)).await else { return broken() };
+    let receipt = Receipt { metrics: page.metrics.clone(), generation: page.generation, client };
+    let mut answer = Response::new(PageBody::shared(page, receipt, counter));
     set(&mut answer, CONTENT_TYPE, format.content_type());
     set(&mut answer, VARY, "Accept, Accept-Encoding");
     set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -126,11 +117,19 @@ async fn fresh<B, E: Display + Send + 'static>(
 ) -> Answer {
     let gzip = negotiate::gzip(request.headers());
     let latest = server.site.latest.clone();
-    let rendered = render(server, move || work(&*latest).map(|page| encode(page, gzip)));
+    let rendered = server.renders.render(move || work(&*latest).map(|page| encode(page, gzip)));
     let body = match rendered.await {
         Ok(Ok(body)) => body,
         Ok(Err(bad)) => return text(StatusCode::BAD_REQUEST, &bad.to_string()),
-        Err(answer) => return answer,
+        Err(NoPage::Busy) => {
+            server.site.refusals.count(Refusal::Busy);
+            return text(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait; try again");
+        }
+        Err(NoPage::Closing) => return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down"),
+        Err(NoPage::Broken(error)) => {
+            told(&error);
+            return broken();
+        }
     };
     let mut answer = Response::new(PageBody::new(body));
     set(&mut answer, CONTENT_TYPE, content_type);
@@ -143,37 +142,7 @@ async fn fresh<B, E: Display + Send + 'static>(
     answer
 }
 
-/// Does work that may take a while on a thread for it, a few at a time.
-async fn render<T: Send + 'static>(
-    server: &Server,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Answer> {
-    let Ok(_queued) = server.queue.clone().try_acquire_owned() else {
-        server.site.refusals.count(Refusal::Busy);
-        return Err(text(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait; try again"));
-    };
-    // Nobody closes the semaphore.
-    let Ok(permit) = server.renders.clone().acquire_owned().await else {
-        return Err(text(StatusCode::SERVICE_UNAVAILABLE, "shutting down"));
-    };
-    let rendered = tokio::task::spawn_blocking(move || {
-        // Held by the work itself: the client may be gone before it is done.
-        let _permit = permit;
-        work()
-    });
-    match rendered.await {
-        Ok(rendered) => Ok(rendered),
-        Err(error) => Err(broken(&error)),
-    }
-}
-
-/// A page as it goes out.
-fn encode(page: String, gzip: bool) -> Vec<u8> {
-    if gzip { compress(&page, Compression::fast()) } else { page.into_bytes() }
-}
-
-fn broken(error: &dyn std::error::Error) -> Answer {
-    tracing::error!(%error, "rendering a page failed; this is a bug");
+fn broken() -> Answer {
     text(StatusCode::INTERNAL_SERVER_ERROR, "rendering the page failed; the log says why")
 }
 

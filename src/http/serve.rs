@@ -21,6 +21,10 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
+use rustix::{
+    io::Errno,
+    process::{Resource, getrlimit},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
@@ -30,8 +34,10 @@ use tokio::{
 
 use super::{
     Refusal, Site, admit,
+    line::{Line, Pace},
     places::{Place, Places},
     receipt::{Counter, Wire},
+    renders::{MetricsPages, Renders},
 };
 
 /// Most bytes of a request's head, and of an answer that hyper buffers besides one piece.
@@ -43,17 +49,25 @@ const MAX_HEADERS: usize = 64;
 /// Connections that may still be closing when others have got their places.
 const CLOSING: usize = 16;
 
-/// How long to wait when the system has no descriptor or memory for another connection.
+/// Descriptors for everything but connections.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Connections where there are hardly any descriptors.
+const FEW: usize = 8;
+
+/// How long to wait when the system has no memory for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long to wait for the descriptor of a connection that was told to leave.
+const LEAVE_PAUSE: Duration = Duration::from_millis(10);
 
 /// What all connections share.
 pub(super) struct Server {
     pub(super) site: Arc<Site>,
-    /// Renders under way.
-    pub(super) renders: Arc<Semaphore>,
-    /// Renders under way or waited for.
-    pub(super) queue: Arc<Semaphore>,
-    /// Answers in memory, until the client has taken them.
+    /// All pages but those of metrics.
+    pub(super) renders: Renders,
+    pub(super) metrics: Arc<MetricsPages>,
+    /// Answers in memory, by their bytes, until the client has taken them.
     pub(super) answers: Arc<Places>,
     connections: Arc<Places>,
     sockets: Arc<Semaphore>,
@@ -69,12 +83,15 @@ pub async fn serve(
     site: Arc<Site>,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let limits = site.limits;
+    let connections = limits.connections.min(affordable());
+    let answers = Places::new(limits.answers);
     let server = Arc::new(Server {
-        renders: Arc::new(Semaphore::new(site.limits.renders)),
-        queue: Arc::new(Semaphore::new(site.limits.renders + site.limits.waiting_renders)),
-        answers: Places::new(site.limits.answers),
-        connections: Places::new(site.limits.connections),
-        sockets: Arc::new(Semaphore::new(site.limits.connections + CLOSING)),
+        renders: Renders::new(limits.renders, limits.waiting_renders),
+        metrics: MetricsPages::new(site.metrics.clone(), answers.clone(), limits.renders),
+        answers,
+        connections: Places::new(connections),
+        sockets: Arc::new(Semaphore::new(connections + CLOSING)),
         site,
     });
     // Dropped with this future, and what runs in it too.
@@ -137,12 +154,29 @@ async fn accept(
             Ok((stream, peer)) => return (stream, peer.ip(), permit),
             // The client left while it waited: accept(2), "Error handling".
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if is_out_of_descriptors(&error) => {
+                tracing::warn!(%error, "accepting a connection failed; closing another for it");
+                server.connections.thin();
+                tokio::time::sleep(LEAVE_PAUSE).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed; trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+/// Connections that the limit on descriptors leaves room for.
+fn affordable() -> usize {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
+    let rest = usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX);
+    rest.max(FEW)
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// Serves one connection to its end, or until another needs its place.
@@ -156,20 +190,27 @@ async fn converse(
     // Answers go out in one piece or in large ones; without it, their tail waits for an
     // acknowledgement. A connection where it fails is slower, no more.
     let _ = stream.set_nodelay(true);
-    let notice = Arc::new(Notify::new());
-    let place = Arc::new(server.connections.take(notice.clone()));
     let refusals = server.site.refusals.clone();
+    let Some(place) = server.connections.take(1).map(Arc::new) else {
+        // All the others are being worked for.
+        return refusals.count(Refusal::Crowded);
+    };
+    let notice = Arc::new(Notify::new());
+    let owner = place.own(notice.clone());
+    let client = Client { peer, place, notice: notice.clone(), pace: Pace::default() };
+    let limits = server.site.limits;
+    let stream = Line::new(stream, client.pace.clone(), limits.stall_time);
     let conversation = async {
         let Some(tls) = server.site.guard.gate().tls() else {
-            return talk(TokioIo::new(stream), peer, server, place, watcher).await;
+            return talk(TokioIo::new(stream), server, client, watcher).await;
         };
-        let handshake = timeout(server.site.limits.header_time, tls.accept(stream));
+        let handshake = timeout(limits.header_time, tls.accept(stream));
         let outcome = tokio::select! {
             outcome = handshake => outcome,
             _ = shutdown.wait_for(|stop| *stop) => return,
         };
         match outcome {
-            Ok(Ok(stream)) => talk(TokioIo::new(stream), peer, server, place, watcher).await,
+            Ok(Ok(stream)) => talk(TokioIo::new(stream), server, client, watcher).await,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");
                 server.site.refusals.count(of_handshake(&error));
@@ -181,24 +222,38 @@ async fn converse(
         () = conversation => {}
         () = notice.notified() => refusals.count(Refusal::Crowded),
     }
+    drop(owner);
+}
+
+/// What is known of a connection below its requests.
+struct Client {
+    peer: IpAddr,
+    place: Arc<Place>,
+    /// Where it is told to leave.
+    notice: Arc<Notify>,
+    pace: Pace,
 }
 
 /// Answers the requests of one connection.
-async fn talk<S>(stream: S, peer: IpAddr, server: Arc<Server>, place: Arc<Place>, watcher: Watcher)
+async fn talk<S>(stream: S, server: Arc<Server>, client: Client, watcher: Watcher)
 where
     S: Read + Write + Unpin + Send + 'static,
 {
     let limits = server.site.limits;
     let counter = Counter::default();
-    let wire = Wire::new(stream, counter.clone(), limits.stall_time);
+    let wire = Wire::new(stream, counter.clone());
     let asked = AtomicBool::new(false);
+    let client = Arc::new(client);
     let service = service_fn(|request| {
         asked.store(true, Relaxed);
-        place.renew();
-        let (server, counter, place) = (server.clone(), counter.clone(), place.clone());
+        let (server, counter, client) = (server.clone(), counter.clone(), client.clone());
         async move {
-            let mut answer = admit::answer(&server, peer, counter, request).await;
-            answer.body_mut().hold(server.answers.take(place.notice()));
+            client.place.work();
+            let (mut answer, was_let_in) =
+                admit::answer(&server, client.peer, counter, request).await;
+            client.place.rest(was_let_in);
+            answer.body_mut().hold(&server.answers, client.notice.clone());
+            client.pace.start(limits.time(answer.body().len()));
             Ok::<_, Infallible>(answer)
         }
     });

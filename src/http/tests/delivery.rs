@@ -91,6 +91,43 @@ fn a_client_that_never_reads_is_cut_and_does_not_count() {
     assert!(rest.len() < BIG);
 }
 
+/// TLS has a buffer of its own between the server and the socket.
+#[test]
+fn a_client_that_never_reads_is_cut_over_tls_too() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap();
+    let content = "tls_server_config: {cert_file: cert, key_file: key}";
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    );
+    let client = client.with_safe_default_protocol_versions().unwrap();
+    let client = Arc::new(client.with_root_certificates(roots).with_no_client_auth());
+    for (length, headers) in [(BIG, ""), (BIG, "Connection: close\r\n"), (1000, "")] {
+        let limits = Limits { stall_time: Duration::from_millis(200), ..Options::default().limits };
+        let guard = guard(content, &certificate.pem(), &key.serialize_pem());
+        let text = "x".repeat(length);
+        let served = Served::new(Options { text, limits, guard, ..Options::default() });
+        let line =
+            rustls::ClientConnection::new(client.clone(), "localhost".try_into().unwrap()).unwrap();
+        let mut stream = rustls::StreamOwned::new(line, served.connect());
+        send(&mut stream, "GET", "/metrics", headers);
+        until("it was rendered", || served.page.started.load(Ordering::SeqCst) == 1);
+        if length == BIG {
+            until("it was cut", || served.refused(Refusal::TooSlow) == 1);
+            served.settle();
+            assert!(served.page.delivered().is_empty());
+            until("its connection is gone", || !served.has_connections());
+        } else {
+            served.settle();
+            assert_eq!(served.page.delivered(), [1]);
+            assert_eq!(receive(&mut stream, true).status, 200);
+        }
+    }
+}
+
 #[test]
 fn a_client_that_leaves_before_the_page_is_ready_does_not_count() {
     let served = Served::new(Options::default());

@@ -87,8 +87,70 @@ fn for_a_connection_beyond_the_limit_the_most_idle_one_goes() {
 }
 
 #[test]
+fn who_waits_for_the_server_keeps_its_place() {
+    let served = Served::new(limits(|limits| limits.connections = 2));
+    let gate = served.page.gate.lock().unwrap();
+    let mut first = served.connect();
+    send(&mut first, "GET", "/metrics", "");
+    until("it renders", || served.page.started.load(Ordering::SeqCst) == 1);
+    let mut second = served.connect();
+    assert_eq!(exchange(&mut second, "GET", "/", "").status, 200);
+    let mut third = served.connect();
+    closed(&mut second);
+    until("it is counted", || served.refused(Refusal::Crowded) == 1);
+    send(&mut third, "GET", "/metrics", "");
+    until("it renders", || served.page.started.load(Ordering::SeqCst) == 2);
+    // Now nobody lets a connection lie, and there is no place for another.
+    closed(&mut served.connect());
+    until("it is counted", || served.refused(Refusal::Crowded) == 2);
+    drop(gate);
+    for stream in [&mut first, &mut third] {
+        assert_eq!(receive(stream, true).status, 200);
+    }
+}
+
+#[test]
+fn who_is_not_let_in_is_no_younger_for_it() {
+    let hash = bcrypt::hash("right", 4).unwrap();
+    let mut options = limits(|limits| limits.connections = 2);
+    options.guard = guard(&format!("basic_auth_users: {{alice: {hash}}}"), "", "");
+    let served = Served::new(options);
+    let mut stranger = served.connect();
+    assert_eq!(exchange(&mut stranger, "GET", "/", "").status, 401);
+    let mut second = served.connect();
+    // `alice:right`.
+    let alice = "Authorization: Basic YWxpY2U6cmlnaHQ=\r\n";
+    assert_eq!(exchange(&mut second, "GET", "/", alice).status, 200);
+    assert_eq!(exchange(&mut stranger, "GET", "/", "").status, 401);
+    let mut third = served.connect();
+    assert_eq!(exchange(&mut third, "GET", "/", alice).status, 200);
+    closed(&mut stranger);
+    assert_eq!(exchange(&mut second, "GET", "/", alice).status, 200);
+}
+
+#[test]
+fn a_client_that_takes_an_answer_in_crumbs_is_cut() {
+    let mut options = limits(|limits| {
+        limits.stall_time = Duration::from_millis(500);
+        limits.least_rate = u64::MAX;
+    });
+    options.text = "x".repeat(64 << 20);
+    let served = Served::new(options);
+    let mut stream = served.connect();
+    send(&mut stream, "GET", "/metrics", "");
+    // It never stalls.
+    until("it was cut", || {
+        std::thread::sleep(Duration::from_millis(10));
+        !matches!(stream.read(&mut [0; 8192]), Ok(1..))
+    });
+    assert_eq!(served.refused(Refusal::TooSlow), 1);
+    served.settle();
+    assert!(served.page.delivered().is_empty());
+}
+
+#[test]
 fn for_an_answer_beyond_the_limit_the_oldest_one_goes() {
-    let mut options = limits(|limits| limits.answers = 2);
+    let mut options = limits(|limits| limits.answers = 25_000_000);
     options.text = "x".repeat(10_000_000);
     options.send_buffer = Some(4096);
     let served = Served::new(options);
@@ -118,18 +180,49 @@ fn renders_that_would_wait_too_long_are_refused() {
         limits.renders = 1;
         limits.waiting_renders = 1;
     }));
-    let gate = served.page.gate.lock().unwrap();
+    let gate = served.page.overview_gate.lock().unwrap();
     let mut clients: Vec<_> = (0..3).map(|_| served.connect()).collect();
     for client in &mut clients {
-        send(client, "GET", "/metrics", "");
+        send(client, "GET", "/overview.json", "");
     }
     until("one is refused", || served.refused(Refusal::Busy) == 1);
+    // A scrape stands in no line with them.
+    assert_eq!(served.get("/metrics").status, 200);
     drop(gate);
     let mut answers: Vec<u16> =
         clients.iter_mut().map(|client| receive(client, true).status).collect();
     answers.sort_unstable();
     assert_eq!(answers, [200, 200, 503]);
-    assert_eq!(served.get("/metrics").status, 200);
+    assert_eq!(served.get("/overview.json").status, 200);
+}
+
+#[test]
+fn all_who_wait_for_the_metrics_share_a_page() {
+    let served = Served::new(limits(|limits| limits.renders = 1));
+    let gate = served.page.gate.lock().unwrap();
+    let mut first = served.connect();
+    send(&mut first, "GET", "/metrics", "");
+    until("it renders", || served.page.started.load(Ordering::SeqCst) == 1);
+    // They ask after that page was begun, so it is not theirs.
+    let mut clients: Vec<_> = (0..200).map(|_| served.connect()).collect();
+    for client in &mut clients {
+        send(client, "GET", "/metrics", "");
+    }
+    // One of them leaves, which takes the page from nobody.
+    drop(clients.remove(0));
+    until("the server has read all of it", || !served.has_unread());
+    drop(gate);
+    assert_eq!(receive(&mut first, true).status, 200);
+    for client in &mut clients {
+        assert_eq!(receive(client, true).text(), "Plain nflog_packets_total 1");
+    }
+    served.settle();
+    // One may have been read and not yet have asked.
+    let started = served.page.started.load(Ordering::SeqCst);
+    assert!(started <= 3, "{started}");
+    let delivered = served.page.delivered();
+    assert_eq!((delivered[0], delivered.len()), (1, 200));
+    assert!(delivered[1..].iter().all(|generation| (2..=started).contains(generation)));
 }
 
 #[test]
@@ -151,16 +244,16 @@ fn a_request_names_its_host_once() {
 #[test]
 fn renders_beyond_the_limit_wait_and_block_nothing_else() {
     let served = Served::new(limits(|limits| limits.renders = 2));
-    let gate = served.page.gate.lock().unwrap();
+    let gate = served.page.overview_gate.lock().unwrap();
     let mut clients: Vec<_> = (0..5).map(|_| served.connect()).collect();
     for client in &mut clients {
-        send(client, "GET", "/metrics", "");
+        send(client, "GET", "/overview.json", "");
     }
-    until("two render", || served.page.started.load(Ordering::SeqCst) == 2);
+    until("two render", || served.page.overviews.load(Ordering::SeqCst) == 2);
     for _ in 0..20 {
         assert_eq!(served.get("/-/healthy").status, 200);
     }
-    assert_eq!(served.page.started.load(Ordering::SeqCst), 2);
+    assert_eq!(served.page.overviews.load(Ordering::SeqCst), 2);
     drop(gate);
     for client in &mut clients {
         assert_eq!(receive(client, true).status, 200);

@@ -6,7 +6,7 @@ mod markers;
 mod routes;
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -45,6 +45,9 @@ struct Page {
     /// Renders wait while a test holds it.
     gate: Mutex<()>,
     started: AtomicU64,
+    /// The same of the figures.
+    overview_gate: Mutex<()>,
+    overviews: AtomicU64,
     delivered: Mutex<Vec<u64>>,
     clients: Mutex<Vec<Client>>,
     markers: Markers,
@@ -68,6 +71,8 @@ impl MetricsPage for Page {
 
 impl LatestPage for Page {
     fn overview(&self, filter: &[(String, String)]) -> Result<String, BadFilter> {
+        self.overviews.fetch_add(1, Ordering::SeqCst);
+        drop(self.overview_gate.lock().unwrap());
         match filter.iter().find(|(name, _)| name != "country") {
             Some((name, _)) => Err(BadFilter::Unknown(name.clone())),
             None => Ok(format!("{filter:?} {}", self.text)),
@@ -117,6 +122,15 @@ impl Default for Options {
             send_buffer: None,
         }
     }
+}
+
+/// A guard of what a web configuration says; certificate and key are in the files `cert` and `key`.
+fn guard(content: &str, certificate: &str, key: &str) -> Guard {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [("cert", certificate), ("key", key), ("web.yml", content)] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    Guard::open(&folder.path().join("web.yml")).unwrap()
 }
 
 /// A server that runs.
@@ -187,19 +201,29 @@ impl Served {
     }
 
     /// Waits until no answer is under way any more, delivered or not: nobody but this test holds
-    /// the page, and the site, for the metrics and for the latest.
+    /// the page, and the site, for the metrics and for the latest, and who renders it.
     fn settle(&self) {
-        until("all answers settled", || Arc::strong_count(&self.page) == 3);
+        until("all answers settled", || Arc::strong_count(&self.page) == 4);
     }
 
     /// Whether the server still has a connection: `TCP_ESTABLISHED` or `TCP_CLOSE_WAIT` in the
     /// kernel's table (`include/net/tcp_states.h`).
     fn has_connections(&self) -> bool {
+        self.connections(|_| true)
+    }
+
+    /// Whether something has come that the server has not read yet.
+    fn has_unread(&self) -> bool {
+        self.connections(|queues| !queues.ends_with(":00000000"))
+    }
+
+    /// Whether the server has a connection with such queues.
+    fn connections(&self, queues: impl Fn(&str) -> bool) -> bool {
         let own = format!("0100007F:{:04X}", self.address.port());
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
         table.lines().any(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            fields[1] == own && matches!(fields[3], "01" | "08")
+            fields[1] == own && matches!(fields[3], "01" | "08") && queues(fields[4])
         })
     }
 
@@ -228,12 +252,12 @@ impl Reply {
     }
 }
 
-fn send(stream: &mut TcpStream, method: &str, path: &str, headers: &str) {
+fn send(stream: &mut impl Write, method: &str, path: &str, headers: &str) {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
 }
 
-fn receive(stream: &mut TcpStream, has_body: bool) -> Reply {
+fn receive(stream: &mut impl Read, has_body: bool) -> Reply {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
