@@ -8,7 +8,7 @@ mod support;
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use support::{
     Wire,
-    program::{Exporter, Prometheus, samples, sum, wait_for, whole},
+    program::{Exporter, Program, Prometheus, samples, sum, wait_for, whole},
     server::run,
 };
 use tempfile::TempDir;
@@ -449,6 +449,53 @@ fn a_wrong_web_configuration_keeps_it_from_starting() {
     }
 }
 
+/// How many connections may wait to be accepted.
+fn backlog(wire: &Wire) -> String {
+    let listening = wire.host.exec("ss", &["-Hltn", "sport = :10239"]);
+    // The column Send-Q.
+    listening.split_whitespace().nth(2).unwrap().to_owned()
+}
+
+#[test]
+fn records_that_no_client_sends_write_nothing_into_the_log() {
+    let (wire, files) = (Wire::new(), Files::new());
+    files.configure("");
+    let exporter = start(&wire, &files, &[]);
+    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
+    assert_eq!(backlog(&wire), "1024");
+    let before = exporter.program.log();
+    let mut records: Vec<Vec<u8>> = Vec::new();
+    // Handshakes of each type, and alerts (RFC 8446, 5.1).
+    records.extend((0..=255).map(|kind| [&[0x16, 3, 1, 0, 8, kind][..], b"\0\0\x04abcd"].concat()));
+    records.extend((0..=255).map(|alert| vec![0x15, 3, 3, 0, 2, 1, alert]));
+    wire.host.run(|| {
+        for record in &records {
+            let mut stream = TcpStream::connect("127.0.0.1:10239").unwrap();
+            stream.write_all(record).unwrap();
+            let _ = stream.shutdown(Shutdown::Write);
+            // Answered by an alert, or cut.
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    assert_eq!(exporter.program.log(), before);
+}
+
+#[test]
+fn a_socket_of_systemd_that_is_a_connection_is_refused() {
+    let wire = Wire::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = wire.host.command("systemd-socket-activate");
+    command
+        .args(["--accept", "--listen", "127.0.0.1:10239", support::program::EXPORTER])
+        .arg("--web.systemd-socket");
+    let program = Program::start(&mut command, folder.path().join("activated.log"));
+    wait_for("a word of it", || {
+        // One program for each connection.
+        let _ = wire.host.run(|| TcpStream::connect("127.0.0.1:10239"));
+        program.log().contains("give the socket unit Accept=no").then_some(())
+    });
+}
+
 #[test]
 fn a_socket_of_systemd_is_taken() {
     let (wire, files) = (Wire::new(), Files::new());
@@ -461,8 +508,9 @@ fn a_socket_of_systemd_is_taken() {
         &files.path("web.yml"),
     ]);
     let log = files.folder.path().join("activated.log");
-    let program = support::program::Program::start(&mut command, log);
+    let program = Program::start(&mut command, log);
     wait_for("an answer", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
+    assert_eq!(backlog(&wire), "1024");
     program.signal(Signal::SIGTERM);
 
     let mut alone = Exporter::spawn(&wire.peer, "[web]\nsystemd_socket = true\n", &[]);
