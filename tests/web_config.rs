@@ -11,7 +11,10 @@ use std::{
     net::{Shutdown, SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -19,6 +22,10 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use nix::sys::signal::Signal;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use support::{
     Wire,
     program::{Exporter, Program, Prometheus, samples, sum, wait_for, whole},
@@ -447,6 +454,81 @@ fn a_wrong_web_configuration_keeps_it_from_starting() {
         command.args(["config", "check", "--web.config.file", &files.path("web.yml")]);
         assert_eq!(command.output().unwrap().status.code(), Some(code), "{check}");
     }
+}
+
+/// The dearest handshakes, asked for by many: who has a connection is answered as ever, and who wants
+/// one gets it.
+#[test]
+fn a_flood_of_handshakes_keeps_no_scraper_out() {
+    let (wire, files) = (Wire::new(), Files::new());
+    run(Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:4096", "-nodes", "-subj", "/CN=rsa"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &files.path("server.key"), "-out", &files.path("server.pem")]));
+    fs::set_permissions(files.path("server.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    files.configure("");
+    let _exporter = start(&wire, &files, &[]);
+    let server = SocketAddr::from(([127, 0, 0, 1], 10239));
+    wait_for("the server", || wire.host.run(|| TcpStream::connect(server).ok()));
+
+    let client = tls_client(&files.path("server.pem"));
+    let connection = || ClientConnection::new(client.clone(), "127.0.0.1".try_into().unwrap());
+    let mut hello = Vec::new();
+    connection().unwrap().write_tls(&mut hello).unwrap();
+    let connect = || {
+        let stream = wire.host.run(|| TcpStream::connect(server)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        StreamOwned::new(connection().unwrap(), stream)
+    };
+    let mut scraper = connect();
+    let answered = |scraper: &mut StreamOwned<_, _>| {
+        let asked = Instant::now();
+        scraper.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = [0; 4096];
+        let length = scraper.read(&mut answer).unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        asked.elapsed()
+    };
+    answered(&mut scraper);
+
+    let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    let flood = || {
+        while !over.load(SeqCst) {
+            let Ok(mut stream) = TcpStream::connect(server) else { continue };
+            let _ = stream.write_all(&hello);
+            sent.fetch_add(1, SeqCst);
+            let _ = stream.read(&mut [0]);
+        }
+    };
+    thread::scope(|scope| {
+        let _end = End(&over);
+        for _ in 0..200 {
+            scope.spawn(|| wire.host.run(flood));
+        }
+        wait_for("the flood", || (sent.load(SeqCst) > 200).then_some(()));
+        let times: Vec<Duration> = (0..50)
+            .map(|_| {
+                thread::sleep(Duration::from_millis(20));
+                answered(&mut scraper)
+            })
+            .collect();
+        let slowest = times.iter().max().unwrap();
+        let anew = answered(&mut connect());
+        println!("slowest {slowest:?}, anew {anew:?}, {} handshakes", sent.load(SeqCst));
+        assert!(*slowest < Duration::from_millis(300), "{times:?}");
+        assert!(anew < Duration::from_secs(5), "{anew:?}");
+    });
+}
+
+/// A client that trusts the certificate in this file.
+fn tls_client(certificate: &str) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
+    let provider = rustls::crypto::ring::default_provider().into();
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// How many connections may wait to be accepted.

@@ -33,7 +33,8 @@ pub(super) async fn answer<B>(
         }
     };
     for (name, value) in gate.headers() {
-        answer.headers_mut().insert(name, value);
+        // What a page asks for itself, as the built-in page does, goes before.
+        answer.headers_mut().entry(name).or_insert(value);
     }
     (answer, refusal.is_none())
 }

@@ -25,12 +25,14 @@ use rustix::{
     io::Errno,
     process::{Resource, getrlimit},
 };
+use rustls::{ServerConfig, server::Acceptor};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::timeout,
 };
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use super::{
     Refusal, Site, admit,
@@ -48,6 +50,9 @@ const MAX_HEADERS: usize = 64;
 
 /// Connections that may still be closing when others have got their places.
 const CLOSING: usize = 16;
+
+/// Signatures of TLS handshakes at a time.
+const SIGNING: usize = 1;
 
 /// Descriptors for everything but connections.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -71,6 +76,8 @@ pub(super) struct Server {
     pub(super) answers: Arc<Places>,
     connections: Arc<Places>,
     sockets: Arc<Semaphore>,
+    /// Signatures of TLS handshakes under way.
+    signing: Arc<Semaphore>,
 }
 
 /// Serves the site on all listeners until `shutdown` turns true or its sender is gone; then
@@ -92,6 +99,7 @@ pub async fn serve(
         answers,
         connections: Places::new(connections),
         sockets: Arc::new(Semaphore::new(connections + CLOSING)),
+        signing: Arc::new(Semaphore::new(SIGNING)),
         site,
     });
     // Dropped with this future, and what runs in it too.
@@ -201,10 +209,10 @@ async fn converse(
     let limits = server.site.limits;
     let stream = Line::new(stream, client.pace.clone(), limits.stall_time);
     let conversation = async {
-        let Some(tls) = server.site.guard.gate().tls() else {
+        let Some(config) = server.site.guard.gate().tls() else {
             return talk(TokioIo::new(stream), server, client, watcher).await;
         };
-        let handshake = timeout(limits.header_time, tls.accept(stream));
+        let handshake = timeout(limits.header_time, shake_hands(stream, config, &server.signing));
         let outcome = tokio::select! {
             outcome = handshake => outcome,
             _ = shutdown.wait_for(|stop| *stop) => return,
@@ -223,6 +231,22 @@ async fn converse(
         () = notice.notified() => refusals.count(Refusal::Crowded),
     }
     drop(owner);
+}
+
+/// Takes up a TLS connection. The server's signature, which is nearly all of the work, is made apart
+/// from the threads that serve the others, and in order.
+async fn shake_hands(
+    stream: Line<TcpStream>,
+    config: Arc<ServerConfig>,
+    signing: &Arc<Semaphore>,
+) -> io::Result<TlsStream<Line<TcpStream>>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let permit = signing.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let signed = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        start.into_stream(config)
+    });
+    signed.await?.await
 }
 
 /// What is known of a connection below its requests.

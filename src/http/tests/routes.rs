@@ -247,3 +247,17 @@ fn a_page_that_panics_costs_only_its_own_answer() {
     assert_eq!(served.get("/-/healthy").status, 200);
     assert!(served.page.delivered().is_empty());
 }
+
+#[test]
+fn headers_of_the_web_configuration_go_behind_those_of_a_page() {
+    let policy = "Content-Security-Policy: default-src *, X-Frame-Options: deny";
+    let content = format!("http_server_config: {{headers: {{{policy}}}}}");
+    let served = Served::new(Options { guard: guard(&content, "", ""), ..Options::default() });
+    let (page, metrics) = (served.get("/"), served.get("/metrics"));
+    let own = crate::http::page::CONTENT_SECURITY_POLICY;
+    assert_eq!(page.header("content-security-policy"), Some(own));
+    assert_eq!(metrics.header("content-security-policy"), Some("default-src *"));
+    for reply in [page, metrics] {
+        assert_eq!(reply.header("x-frame-options"), Some("deny"));
+    }
+}

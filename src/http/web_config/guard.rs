@@ -15,7 +15,7 @@ use hyper::{
     HeaderMap,
     header::{HeaderName, HeaderValue},
 };
-use tokio_rustls::TlsAcceptor;
+use rustls::ServerConfig;
 
 use super::{
     Problem, WebConfigError,
@@ -47,21 +47,12 @@ pub struct Guard {
 /// What holds for the connections and requests that begin now.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Gate {
-    tls: Option<Acceptor>,
+    tls: Option<Arc<ServerConfig>>,
     users: Option<Users>,
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: Option<Bucket>,
     /// What is to be told when it comes into force.
     warnings: Vec<String>,
-}
-
-#[derive(Clone)]
-struct Acceptor(TlsAcceptor);
-
-impl std::fmt::Debug for Acceptor {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("TlsAcceptor")
-    }
 }
 
 #[derive(Debug)]
@@ -222,7 +213,7 @@ impl Gate {
         let users = users.transpose()?;
         let limit = document.rate_limit()?;
         Ok(Self {
-            tls: server.map(|server| Acceptor(TlsAcceptor::from(Arc::new(server)))),
+            tls: server.map(Arc::new),
             users,
             headers: document.headers()?,
             limit: limit.map(|limit| Bucket::new(limit.interval, limit.burst, Instant::now())),
@@ -236,9 +227,9 @@ impl Gate {
         }
     }
 
-    /// Who takes up connections; `None` for plain HTTP.
-    pub(in crate::http) fn tls(&self) -> Option<TlsAcceptor> {
-        self.tls.as_ref().map(|Acceptor(acceptor)| acceptor.clone())
+    /// How connections are taken up; `None` for plain HTTP.
+    pub(in crate::http) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.clone()
     }
 
     /// Whether the limit on requests leaves room for another.
