@@ -207,6 +207,41 @@ fn half_a_file_lets_nobody_in() {
     wait_for("the door to open", || status().filter(|status| *status == 200));
 }
 
+/// As `openssl req -x509` makes them for a scraper: trusted by name, and by nobody who signed it.
+#[test]
+fn a_client_may_have_signed_its_own_certificate() {
+    let (wire, files) = (Wire::new(), Files::new());
+    for name in ["own", "stranger"] {
+        let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
+        run(Command::new("openssl")
+            .current_dir(files.folder.path())
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+            ])
+            .args(["-subj", "/CN=scraper", "-keyout", &key, "-out", &certificate]));
+    }
+    let own = fs::read_to_string(files.path("own.pem")).unwrap();
+    files.write("clients.pem", &own);
+    files.configure(
+        "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.pem\n",
+    );
+    let _exporter = start(&wire, &files, &[]);
+    let with = |name: &str| {
+        let [certificate, key] = ["pem", "key"].map(|kind| files.path(&format!("{name}.{kind}")));
+        ask(&wire, &files, "/metrics", &["--cert", &certificate, "--key", &key]).status
+    };
+    wait_for("an answer", || (with("own") == 200).then_some(()));
+    for name in ["stranger", "client"] {
+        assert_eq!(with(name), 0, "{name}");
+    }
+}
+
 #[test]
 fn only_a_certificate_of_the_right_authority_and_name_is_taken() {
     let (wire, files) = (Wire::new(), Files::new());
@@ -269,7 +304,7 @@ fn a_certificate_that_has_run_out_is_not_taken_in_an_old_session_either() {
     let client = ["--cert", certificate.as_str(), "--key", &key];
     wait_for("an answer", || (ask(&wire, &files, "/-/ready", &client).status == 200).then_some(()));
 
-    files.certificate_until("short", &["a.test"], SystemTime::now() + Duration::from_secs(4));
+    files.certificate_until("short", &["a.test"], SystemTime::now() + Duration::from_secs(15));
     let sessions = ["-tls1_2", "-tls1_3"].map(|version| (version, files.path(version)));
     let is_let_in = |answer: &str| answer.contains("HTTP/1.1 200");
     for (version, session) in &sessions {

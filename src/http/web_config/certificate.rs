@@ -12,6 +12,7 @@ use rustls::{
 use x509_parser::{
     extensions::GeneralName,
     prelude::{FromDer as _, X509Certificate},
+    time::ASN1Time,
 };
 
 /// Whether a client has to have a certificate, of whom, and for what name.
@@ -19,6 +20,8 @@ use x509_parser::{
 pub(super) struct Policy {
     /// Who checks the chain; `None` takes any certificate whose key the client holds.
     pub(super) authorities: Option<Arc<dyn ClientCertVerifier>>,
+    /// The authorities' own certificates: a client that signed its own is one of them.
+    pub(super) own: Vec<CertificateDer<'static>>,
     /// Whether a client without one is refused.
     pub(super) mandatory: bool,
     /// The names of which a certificate must have one; `None` asks for no name.
@@ -42,7 +45,12 @@ impl ClientCertVerifier for Policy {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if let Some(authorities) = &self.authorities {
-            authorities.verify_client_cert(certificate, intermediates, now)?;
+            // An authority's certificate is no client's for webpki, and in Go it may be.
+            if self.own.iter().any(|own| own == certificate) {
+                may_be_used(certificate, now)?;
+            } else {
+                authorities.verify_client_cert(certificate, intermediates, now)?;
+            }
         }
         let Some(allowed) = &self.allowed_names else { return Ok(ClientCertVerified::assertion()) };
         let names = names(certificate)?;
@@ -77,11 +85,39 @@ impl ClientCertVerifier for Policy {
     }
 }
 
+/// Whether a certificate that is trusted itself may be a client's now: its time (RFC 5280, 4.1.2.5), and
+/// what it is for, if it says so (4.2.1.12).
+fn may_be_used(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let certificate = parse(certificate)?;
+    let now = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
+    let validity = certificate.validity();
+    if now.is_none_or(|now| now > validity.not_after) {
+        return Err(CertificateError::Expired.into());
+    }
+    if now.is_none_or(|now| now < validity.not_before) {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    let purpose = certificate.extended_key_usage().map_err(|_| bad_encoding())?;
+    match purpose {
+        Some(purpose) if !purpose.value.client_auth && !purpose.value.any => {
+            Err(CertificateError::InvalidPurpose.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn parse<'c>(certificate: &'c CertificateDer<'_>) -> Result<X509Certificate<'c>, Error> {
+    X509Certificate::from_der(certificate).map(|(_, parsed)| parsed).map_err(|_| bad_encoding())
+}
+
+fn bad_encoding() -> Error {
+    CertificateError::BadEncoding.into()
+}
+
 /// The subject's alternative names (RFC 5280, 4.2.1.6): DNS, e-mail, URI and IP.
 fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
-    let bad = || Error::InvalidCertificate(CertificateError::BadEncoding);
-    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| bad())?;
-    let extension = certificate.subject_alternative_name().map_err(|_| bad())?;
+    let certificate = parse(certificate)?;
+    let extension = certificate.subject_alternative_name().map_err(|_| bad_encoding())?;
     let names = extension.iter().flat_map(|extension| &extension.value.general_names);
     Ok(names.filter_map(text).collect())
 }
@@ -97,5 +133,36 @@ fn text(name: &GeneralName<'_>) -> Option<String> {
             any.ok().map(|address| address.to_string())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    };
+
+    use super::*;
+
+    #[test]
+    fn one_that_is_trusted_itself_has_its_time_and_purpose() {
+        let made = |purposes: &[ExtendedKeyUsagePurpose]| {
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.extended_key_usages = purposes.to_vec();
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+            params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+        };
+        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        // The middle of 2019, 2020 and 2021.
+        let [before, within, behind] = [1_561_939_200, 1_593_561_600, 1_625_097_600].map(at);
+        let certificate = made(&[]);
+        assert_eq!(may_be_used(&certificate, within), Ok(()));
+        assert_eq!(may_be_used(&certificate, before), Err(CertificateError::NotValidYet.into()));
+        assert_eq!(may_be_used(&certificate, behind), Err(CertificateError::Expired.into()));
+        assert_eq!(may_be_used(&made(&[ExtendedKeyUsagePurpose::ClientAuth]), within), Ok(()));
+        let other = made(&[ExtendedKeyUsagePurpose::ServerAuth]);
+        assert_eq!(may_be_used(&other, within), Err(CertificateError::InvalidPurpose.into()));
     }
 }

@@ -223,15 +223,18 @@ fn policy(tls: &TlsServer, provider: Arc<CryptoProvider>) -> Result<Option<Polic
             return Err(unknown("client_auth_type", other, known));
         }
     };
-    let authorities = match (verified, authorities) {
-        (false, _) => None,
-        (true, Some(pem)) => Some(verifier(&certificates(&pem, keys)?, provider.clone())?),
+    let (authorities, own) = match (verified, authorities) {
+        (false, _) => (None, Vec::new()),
+        (true, Some(pem)) => {
+            let own = certificates(&pem, keys)?;
+            (Some(verifier(&own, provider.clone())?), own)
+        }
         (true, None) => {
             return Err(said(keys, "client certificates are to be verified; name their CA"));
         }
     };
     let allowed_names = tls.client_allowed_sans.clone();
-    Ok(Some(Policy { authorities, mandatory, allowed_names, provider }))
+    Ok(Some(Policy { authorities, own, mandatory, allowed_names, provider }))
 }
 
 fn verifier(
