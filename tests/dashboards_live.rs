@@ -184,8 +184,15 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
     for wire in &wires {
         wire.host.nft(RULES);
     }
+    // One that asks for nothing, so that what is said of such files is there.
+    let folder = tempfile::tempdir().unwrap();
+    support::program::open_to_all(folder.path());
+    let web = folder.path().join("web.yml").display().to_string();
+    fs::write(&web, "{}").unwrap();
     let start = |number: usize| {
-        Exporter::start(&wires[number].host, &config(&urls[number], spools[number].path()), &[])
+        let arguments = ["--web.config.file", &web];
+        let config = config(&urls[number], spools[number].path());
+        Exporter::start(&wires[number].host, &config, &arguments)
     };
     let exporters = [start(0), start(1)];
     let prometheus = Prometheus::start_with_rules(&wires[0].host, &rule_files());
