@@ -136,9 +136,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
-            renders: 2,
+            renders: 1,
             waiting_renders: 128,
-            answers: 32 * 1024 * 1024,
+            answers: 16 * 1024 * 1024,
             header_time: Duration::from_secs(10),
             stall_time: Duration::from_secs(30),
             least_rate: 32 * 1024,

@@ -88,7 +88,10 @@ fn for_a_connection_beyond_the_limit_the_most_idle_one_goes() {
 
 #[test]
 fn who_waits_for_the_server_keeps_its_place() {
-    let served = Served::new(limits(|limits| limits.connections = 2));
+    let served = Served::new(limits(|limits| {
+        limits.connections = 2;
+        limits.renders = 2;
+    }));
     let gate = served.page.gate.lock().unwrap();
     let mut first = served.connect();
     send(&mut first, "GET", "/metrics", "");
