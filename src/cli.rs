@@ -1,6 +1,6 @@
 //! The command line: sub-commands, flags, help. What a command does is not here.
 
-use std::{path::PathBuf, sync::LazyLock};
+use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand,
@@ -67,6 +67,10 @@ pub enum Command {
         /// Print JSON, for programs
         #[arg(long)]
         json: bool,
+
+        /// How long to wait for a packet
+        #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = humantime::parse_duration)]
+        wait: Duration,
     },
     /// Print the firewall rules that send packets here, ready to load
     ///

@@ -301,7 +301,15 @@ fn a_mirror_that_cannot_be_written() {
     let server = MariaDb::start();
     let database = server.database();
     let look_by = |mut command: Command, user: &str, password: &str| {
-        command.args(["doctor", "--json", "--nflog.group", "41000", "--mirror.url"]);
+        command.args([
+            "doctor",
+            "--json",
+            "--wait",
+            "0s",
+            "--nflog.group",
+            "41000",
+            "--mirror.url",
+        ]);
         command.arg(format!("{}?sslmode=disable", server.url(user, password, &database)));
         Said::of(&command.output().unwrap())
     };
@@ -363,7 +371,15 @@ fn a_mirror_in_postgresql() {
     server.psql("postgres", "ALTER USER postgres PASSWORD 'secret'");
     let look = || {
         let mut command = Command::new(EXPORTER);
-        command.args(["doctor", "--json", "--nflog.group", "41001", "--mirror.url"]);
+        command.args([
+            "doctor",
+            "--json",
+            "--wait",
+            "0s",
+            "--nflog.group",
+            "41001",
+            "--mirror.url",
+        ]);
         command.arg(format!("{}?sslmode=disable", server.url("postgres", "secret", &database)));
         Said::of(&command.output().unwrap())
     };

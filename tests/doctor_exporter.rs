@@ -61,7 +61,7 @@ fn one_that_is_well() {
     wait_for("quiet", || {
         let said = doctor(&wire.host, &[]);
         said.did_not_fail("packets");
-        said.all("packets", "ok")[0].contains("none of group 1 in the last 4 s, ").then_some(())
+        said.all("packets", "ok")[0].contains("none of group 1 in the last 2s, ").then_some(())
     });
     assert_eq!(last_line(wire.host.command(EXPORTER), &[]), "all is well");
     // An hour later.

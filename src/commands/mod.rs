@@ -53,9 +53,9 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Replay(replay) => replay::replay(&replay, cli.flags.clone(), cli.flags.load()?),
         Command::Completions { shell } => print(&packaged::completions(shell)),
         Command::Man => print(&packaged::manual().context("write the page of the manual")?),
-        Command::Doctor { json } => {
+        Command::Doctor { json, wait } => {
             conceal::conceal(&cli.flags)?;
-            diagnose(&doctor::examine(&cli.flags), json)
+            diagnose(&doctor::examine(&cli.flags, wait), json)
         }
         Command::Rules(rules) => print(&rules_plan(&rules, &cli.flags.load()?).text(rules.tool)),
         Command::Migrate { file } => {

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use humantime::format_duration;
+
 use super::{
     Finding,
     exporter::{Exporter, Metrics, RECEIVED},
@@ -16,9 +18,6 @@ use crate::{
     privileges::{self, Account, Needs, Plan},
     source::{Source as _, nflog::Nflog},
 };
-
-/// How long to wait for a packet.
-const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long to go on once one came.
 const MORE: Duration = Duration::from_secs(1);
@@ -38,12 +37,13 @@ pub(super) fn closed(exporter: &Exporter, why: &str) -> Finding {
     )
 }
 
-/// Waits until each group of the exporter that runs got packets, and tells what each got; with what
-/// the exporter said last.
+/// Waits until each group of the exporter that runs got packets, for so long at most, and tells what each
+/// got; with what the exporter said last.
 pub(super) fn through(
     config: &Config,
     exporter: &Exporter,
     before: &Metrics,
+    wait: Duration,
 ) -> (Vec<Finding>, Option<Metrics>) {
     let read: Vec<u16> =
         config.nflog.groups.iter().copied().filter(|group| reads(before, *group)).collect();
@@ -51,7 +51,7 @@ pub(super) fn through(
         let count = |metrics: &Metrics| metrics.of_group(RECEIVED, group).unwrap_or(0);
         (count(after).saturating_sub(count(before)), count(after))
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + wait;
     loop {
         thread::sleep(Duration::from_millis(200));
         let Some(after) = exporter.ask() else {
@@ -61,7 +61,7 @@ pub(super) fn through(
         if Instant::now() < deadline && read.iter().any(|group| more(&after, *group).0 == 0) {
             continue;
         }
-        let findings = read.iter().map(|group| got(*group, more(&after, *group))).collect();
+        let findings = read.iter().map(|group| got(*group, more(&after, *group), wait)).collect();
         return (findings, Some(after));
     }
 }
@@ -71,14 +71,16 @@ fn reads(metrics: &Metrics, group: u16) -> bool {
 }
 
 /// What a group got just now, and since the exporter's start.
-fn got(group: u16, (more, all): (u64, u64)) -> Finding {
-    let seconds = PATIENCE.as_secs();
+fn got(group: u16, (more, all): (u64, u64), wait: Duration) -> Finding {
     match (more, all) {
-        (0, 0) => none(&format!("the exporter has got none of group {group} since its start")),
+        (0, 0) => {
+            none(&format!("the exporter has got none of group {group} since its start"), wait)
+        }
         (0, all) => Finding::ok(
             "packets",
             format!(
-                "none of group {group} in the last {seconds} s, {all} since the exporter's start"
+                "none of group {group} in the last {}, {all} since the exporter's start",
+                format_duration(wait)
             ),
         ),
         (more, _) => Finding::ok(
@@ -88,9 +90,9 @@ fn got(group: u16, (more, all): (u64, u64)) -> Finding {
     }
 }
 
-/// Reads the groups itself, for no exporter does. What a packet holds is looked at with no more rights
+/// Reads the groups itself for so long at most, for no exporter does. What a packet holds is looked at with no more rights
 /// than the exporter has.
-pub(super) fn own(config: &Config) -> Finding {
+pub(super) fn own(config: &Config, wait: Duration) -> Finding {
     let plan = nflog_plan(config);
     let cannot = |why: String| Finding::unknown("packets", format!("they cannot be read: {why}"));
     let look = || {
@@ -101,7 +103,7 @@ pub(super) fn own(config: &Config) -> Finding {
         let sandbox = config.privileges.sandbox.then(Needs::default);
         let held = privileges::give_up(&Plan { account, sandbox });
         let _held = held.map_err(|why| why.to_string())?;
-        count(source)
+        count(source, wait)
     };
     let looked = thread::scope(|scope| {
         // What is given up, this thread alone gives up.
@@ -113,14 +115,14 @@ pub(super) fn own(config: &Config) -> Finding {
         Ok(_) if config.rules.install => {
             Finding::unknown("packets", "none came; the exporter's own rules come when it starts")
         }
-        Ok(_) => none("none came"),
+        Ok(_) => none("none came", wait),
     }
 }
 
 /// Packets by prefix, of a few seconds.
-fn count(mut source: Nflog) -> Result<BTreeMap<String, u64>, String> {
+fn count(mut source: Nflog, wait: Duration) -> Result<BTreeMap<String, u64>, String> {
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
-    let mut deadline = Instant::now() + PATIENCE;
+    let mut deadline = Instant::now() + wait;
     while Instant::now() < deadline {
         let before = seen.len();
         let filled = source.fill(Duration::from_millis(100), &mut |record| {
@@ -148,10 +150,10 @@ fn came(seen: &BTreeMap<String, u64>) -> Finding {
     Finding::ok("packets", format!("{count} came, by prefix: {}", prefixes.join(", ")))
 }
 
-fn none(seen: &str) -> Finding {
+fn none(seen: &str, wait: Duration) -> Finding {
     Finding::failed(
         "packets",
-        format!("waited {} s: {seen}", PATIENCE.as_secs()),
+        format!("waited {}: {seen}", format_duration(wait)),
         "send a packet that a rule logs (another host: nc -vz THIS-HOST 23), and see the checks on rules \
          above; `nft list ruleset` and `iptables -vnL` count what each rule has met",
     )

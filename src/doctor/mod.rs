@@ -14,14 +14,17 @@ mod report;
 mod rights;
 mod word;
 
+use std::time::Duration;
+
 use self::exporter::{Exporter, Voice};
 use crate::config::{Config, Flags};
 
 pub use report::{Finding, Status, to_json, to_text};
 
-/// Goes through all checks; a wrong configuration is the first that fails, and the last.
+/// Goes through all checks, and waits so long for a packet; a wrong configuration is the first that fails,
+/// and the last.
 #[must_use]
-pub fn examine(flags: &Flags) -> Vec<Finding> {
+pub fn examine(flags: &Flags, wait: Duration) -> Vec<Finding> {
     let config = match flags.load() {
         Ok(config) => config,
         Err(error) => {
@@ -41,7 +44,7 @@ pub fn examine(flags: &Flags) -> Vec<Finding> {
     findings.extend(logging_rules::check(&config, exporter.is_some()));
     findings.push(host::receive_buffer(&config));
     findings.push(host::interfaces(&config));
-    findings.extend(packets(&config, exporter));
+    findings.extend(packets(&config, exporter, wait));
     findings.extend(databases::geoip(&config));
     findings.push(databases::spool(&config));
     findings.extend(databases::mirror(&config));
@@ -62,12 +65,12 @@ fn looked_at(flags: &Flags) -> Finding {
 }
 
 /// Whether packets come, and what the exporter that runs says of itself while they do.
-fn packets(config: &Config, exporter: Option<&Exporter>) -> Vec<Finding> {
-    let Some(exporter) = exporter else { return vec![flow::own(config)] };
+fn packets(config: &Config, exporter: Option<&Exporter>, wait: Duration) -> Vec<Finding> {
+    let Some(exporter) = exporter else { return vec![flow::own(config, wait)] };
     match &exporter.voice {
         Voice::Closed(why) => vec![flow::closed(exporter, why)],
         Voice::Metrics(before) => {
-            let (mut findings, after) = flow::through(config, exporter, before);
+            let (mut findings, after) = flow::through(config, exporter, before, wait);
             findings.extend(word::of(config, before, after.as_ref().unwrap_or(before)));
             findings
         }

@@ -82,7 +82,7 @@ pub fn doctor(namespace: &Namespace, arguments: &[&str]) -> Said {
 
 /// Asked by a command that starts the program.
 pub fn asked(mut command: Command, arguments: &[&str]) -> Output {
-    command.args(["doctor", "--json"]).args(arguments).output().unwrap()
+    command.args(["doctor", "--json", "--wait", "2s"]).args(arguments).output().unwrap()
 }
 
 /// What it writes for a person: the last line.
