@@ -25,7 +25,6 @@ use support::{
     mariadb::MariaDb,
     program::wait_for,
     sample_rows::{DAY, NOON, empty},
-    warnings::Warnings,
 };
 
 fn noon() -> SystemTime {
@@ -421,13 +420,11 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
     let server = MariaDb::shared();
     let database = server.database();
     server.query(&database, ULOGD);
-    let warnings = Warnings::default();
-    let _listening = warnings.listen();
     let mut store = MySql::connect(&server.target(&database)).await.unwrap();
     // At each start.
     for _ in 0..2 {
         store.prepare().await.unwrap();
-        let told = warnings.take();
+        let told = store.foreign_view().await.unwrap().unwrap();
         assert!(told.contains("RENAME TABLE ulog TO ulogd_ulog"), "{told}");
     }
     store.position(&writer(), 0).await.unwrap();
@@ -442,7 +439,7 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
         server.load(&database, schema::ddl(Kind::MySql));
     }
     store.prepare().await.unwrap();
-    assert_eq!(warnings.take(), "");
+    assert_eq!(store.foreign_view().await.unwrap(), None);
     let rows = server.query(&database, "SELECT COUNT(*) FROM ulog");
     assert_eq!(rows, kinds().len().to_string());
     assert_eq!(server.query(&database, "SELECT oob_prefix FROM ulogd_ulog"), "old");

@@ -24,10 +24,7 @@ use nflog_exporter::{
     packet::Flaw,
 };
 use rusqlite::Connection;
-use support::{
-    sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp},
-    warnings::Warnings,
-};
+use support::sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp};
 use tempfile::TempDir;
 
 fn target(path: &Path) -> Target {
@@ -237,13 +234,10 @@ async fn another_view_of_that_name_is_told_of_and_left() {
     let path = folder.path().join("packets.db");
     let by_hand = Connection::open(&path).unwrap();
     by_hand.execute_batch("CREATE TABLE ulog (a); INSERT INTO ulog VALUES (42)").unwrap();
-    let warnings = Warnings::default();
-    let _listening = warnings.listen();
     // At each start.
     for _ in 0..2 {
-        prepared(&path).await;
-        let told = warnings.take();
-        assert!(told.contains("ulog in this file is not nflog_exporter's"), "{told}");
+        let told = prepared(&path).await.foreign_view().await.unwrap().unwrap();
+        assert!(told.contains("`ulog` in this file is another's"), "{told}");
     }
     let run = |sql: &str| {
         // What begins with a dash would be an option.
@@ -256,8 +250,7 @@ async fn another_view_of_that_name_is_told_of_and_left() {
     assert!(run(ddl).contains("was left as it is"));
     assert_eq!(run("SELECT a FROM ulog; ALTER TABLE ulog RENAME TO ulogd_ulog"), "42\n");
     assert_eq!(run(ddl), "");
-    prepared(&path).await;
-    assert_eq!(warnings.take(), "");
+    assert_eq!(prepared(&path).await.foreign_view().await.unwrap(), None);
     assert_eq!(run("SELECT count(*) FROM ulog"), "0\n");
 }
 

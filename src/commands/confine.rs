@@ -143,12 +143,7 @@ fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Ne
 
 /// The files that are read again while the program runs.
 fn read_again(flags: &Flags, config: &Config, guard: &Guard) -> Vec<PathBuf> {
-    let mirror = &config.mirror;
-    let single =
-        [flags.config_file.as_ref(), Some(&mirror.url_file), Some(&mirror.anonymize_key_file)];
-    let files = single.into_iter().flatten().chain(&config.geoip.databases);
-    let files = files.filter(|path| !path.as_os_str().is_empty()).cloned();
-    files.chain(guard.files()).collect()
+    config.files(flags).chain(guard.files()).collect()
 }
 
 /// The folder that a file stands in, those in which there are links on the way to it, and the one to which

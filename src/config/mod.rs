@@ -239,6 +239,16 @@ impl Config {
         self.family.iter().map(Family::plan).collect()
     }
 
+    /// The files that are read again while the program runs: the configuration's own, as the flags name
+    /// it, and those that it names; those of the web configuration only its guard knows.
+    pub fn files(&self, flags: &Flags) -> impl Iterator<Item = PathBuf> {
+        let mirror = &self.mirror;
+        let own = flags.config_file.clone().unwrap_or_default();
+        let single = [own, mirror.url_file.clone(), mirror.anonymize_key_file.clone()];
+        let files = single.into_iter().chain(self.geoip.databases.clone());
+        files.filter(|path| !path.as_os_str().is_empty())
+    }
+
     /// The database to mirror to; `None` when there is none. Reads the URL's file.
     ///
     /// # Errors

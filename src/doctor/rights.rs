@@ -81,11 +81,8 @@ fn account(config: &Config, exporter: Option<&Exporter>) -> Result<Option<Accoun
 
 fn needs(flags: &Flags, config: &Config, runs: bool) -> Needs {
     let mirror = &config.mirror;
-    let single =
-        [flags.config_file.as_ref(), Some(&mirror.url_file), Some(&mirror.anonymize_key_file)];
-    let files = single.into_iter().flatten().chain(&config.geoip.databases);
     let mut needs = Needs::default();
-    needs.read.extend(files.filter(|path| !path.as_os_str().is_empty()).cloned());
+    needs.read.extend(config.files(flags));
     // What is wrong with it is told by a check of its own.
     needs.read.extend(Guard::open(&config.web.config_file).unwrap_or_default().files());
     let Ok(Some(target)) = config.mirror_target() else { return needs };

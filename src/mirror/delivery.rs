@@ -111,6 +111,9 @@ impl Delivery {
     async fn session<S: Store>(&mut self) -> Result<(), StoreError> {
         let mut store = within(CONNECT, "a connection", S::connect(&self.target)).await?;
         within(PREPARE, "the schema", store.prepare()).await?;
+        if let Some(advice) = within(PREPARE, "the view ulog", store.foreign_view()).await? {
+            tracing::warn!("{advice}");
+        }
         let mut writer = self.resume(&mut store, None).await?;
         if self.spool.with(|spool| spool.waiting()) == 0 {
             self.is_well();

@@ -44,7 +44,11 @@ async fn look<S: Store>(target: &Target, steps: &mut Vec<Step>) -> Option<()> {
     let store = within(S::connect(target)).await;
     let mut store = note(steps, "connection", store, |_| format!("{target} answers"))?;
     let prepared = within(prepare(&mut store)).await;
-    note(steps, "schema", prepared, |view| format!("the tables are there and up to date{view}"))?;
+    let there = "the tables are there and up to date";
+    note(steps, "schema", prepared, |advice| match advice {
+        Some(advice) => format!("{there}; but {advice}"),
+        None => there.into(),
+    })?;
     let written = within(write_nothing(&mut store)).await;
     note(steps, "rights", written, |()| "rows can be written".into())?;
     let maintained = within(store.maintain(&Upkeep::default(), SystemTime::now())).await;
@@ -78,16 +82,9 @@ async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<
 }
 
 /// Tables as the exporter wants them; with what is to be said of the view, which it does not need.
-async fn prepare<S: Store>(store: &mut S) -> Result<&'static str, StoreError> {
+async fn prepare<S: Store>(store: &mut S) -> Result<Option<&'static str>, StoreError> {
     store.prepare().await?;
-    // ulogd's schema has a view of that name too, and keeps it.
-    let is_foreign = store.has_view("1").await? && !store.has_view("weight").await?;
-    Ok(if is_foreign {
-        "; but `ulog` is another's view or table, which does not show these rows: to have ours, rename \
-         it and load `nflog_exporter schema --for DATABASE`"
-    } else {
-        ""
-    })
+    store.foreign_view().await
 }
 
 /// Everything that writing takes, but for a row.

@@ -24,7 +24,6 @@ pub mod sample_rows;
 pub mod server;
 pub mod system;
 pub mod tmpfs;
-pub mod warnings;
 
 pub use logged::{Logged, plan, read_packets, read_to_end};
 pub use netns::{Namespace, Wire, lacking_net_admin};

@@ -115,8 +115,11 @@ pub trait Store: Sized + Send {
     /// What time it is for the server.
     fn clock(&mut self) -> impl Future<Output = Result<ServerClock, StoreError>> + Send;
 
-    /// Whether there is a view or table `ulog` to read, from which this can be selected.
-    fn has_view(&mut self, column: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// What to do about a view or table `ulog` without the columns that only ours has: it is another's,
+    /// and who asks it would miss the rows. `None` where there is none such.
+    fn foreign_view(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<&'static str>, StoreError>> + Send;
 
     /// Asks for a sign of life.
     fn ping(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;

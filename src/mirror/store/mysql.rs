@@ -8,7 +8,7 @@ mod prepare;
 
 use std::time::SystemTime;
 
-use mysql_async::{Conn, Error, Params, Value, prelude::Queryable};
+use mysql_async::{Conn, Params, Value, prelude::Queryable};
 
 use self::{failure::failure, insert::Inserts};
 use super::{Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, since_1970};
@@ -108,13 +108,8 @@ impl Store for MySql {
         Ok(ServerClock { now: since_1970(seconds), zone })
     }
 
-    async fn has_view(&mut self, column: &str) -> Result<bool, StoreError> {
-        let statement = format!("SELECT {column} FROM ulog LIMIT 0");
-        match self.connection.query_drop(statement).await {
-            Ok(()) => Ok(true),
-            Err(Error::Server(_)) => Ok(false),
-            Err(error) => Err(failure("look at the view ulog", &error)),
-        }
+    async fn foreign_view(&mut self) -> Result<Option<&'static str>, StoreError> {
+        prepare::foreign_view(&mut self.connection).await
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

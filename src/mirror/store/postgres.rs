@@ -143,13 +143,8 @@ impl Store for Postgres {
         Ok(ServerClock { now: since_1970(seconds), zone })
     }
 
-    async fn has_view(&mut self, column: &str) -> Result<bool, StoreError> {
-        let statement = format!("SELECT {column} FROM ulog LIMIT 0");
-        match self.client.batch_execute(&statement).await {
-            Ok(()) => Ok(true),
-            Err(error) if error.as_db_error().is_some() => Ok(false),
-            Err(error) => Err(failure("look at the view ulog", &error)),
-        }
+    async fn foreign_view(&mut self) -> Result<Option<&'static str>, StoreError> {
+        prepare::foreign_view(self).await
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

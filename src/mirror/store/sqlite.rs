@@ -109,9 +109,8 @@ impl Store for Sqlite {
         Ok(ServerClock { now: SystemTime::now(), zone: "this host's".into() })
     }
 
-    async fn has_view(&mut self, column: &str) -> Result<bool, StoreError> {
-        // To prepare it takes the view, and no lock.
-        Ok(self.connection.prepare(&format!("SELECT {column} FROM ulog")).is_ok())
+    async fn foreign_view(&mut self) -> Result<Option<&'static str>, StoreError> {
+        prepare::foreign_view(self)
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

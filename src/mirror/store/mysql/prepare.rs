@@ -22,21 +22,18 @@ const NO_SUCH_COLUMN: u16 = 1054;
 
 pub(super) async fn prepare(connection: &mut Conn) -> Result<(), StoreError> {
     match version(connection).await? {
-        Some(newer) if newer > schema::VERSION => {
-            return Err(StoreError::Denied(format!(
-                "MySQL: the schema has version {newer}, this program knows {}: install a newer \
-                 nflog_exporter, or give it a database of its own",
-                schema::VERSION
-            )));
-        }
-        Some(schema::VERSION) if !lacks_table(connection).await? => check(connection).await?,
+        Some(newer) if newer > schema::VERSION => Err(StoreError::Denied(format!(
+            "MySQL: the schema has version {newer}, this program knows {}: install a newer \
+             nflog_exporter, or give it a database of its own",
+            schema::VERSION
+        ))),
+        Some(schema::VERSION) if !lacks_table(connection).await? => check(connection).await,
         // Also a table that somebody dropped is made anew.
         _ => {
             make(connection).await?;
-            make_view(connection).await?;
+            make_view(connection).await
         }
     }
-    look_at_view(connection).await
 }
 
 /// Whether a table is missing.
@@ -98,19 +95,18 @@ async fn make_view(connection: &mut Conn) -> Result<(), StoreError> {
     }
 }
 
-/// Tells of a `ulog` without the columns that only ours has: who asks it would miss the rows.
-async fn look_at_view(connection: &mut Conn) -> Result<(), StoreError> {
+/// See [`super::Store::foreign_view`].
+pub(super) async fn foreign_view(
+    connection: &mut Conn,
+) -> Result<Option<&'static str>, StoreError> {
     match connection.query_drop("SELECT country, asn, weight FROM ulog LIMIT 0").await {
-        Err(error) if code(&error) == Some(NO_SUCH_COLUMN) => {
-            tracing::warn!(
-                "`ulog` in this database is not nflog_exporter's, but ulogd's perhaps: it does not show the \
-                 rows that are written now. RENAME TABLE ulog TO ulogd_ulog, then run \
-                 `nflog_exporter schema --for mysql | mysql DATABASE`"
-            );
-            Ok(())
-        }
+        Err(error) if code(&error) == Some(NO_SUCH_COLUMN) => Ok(Some(
+            "`ulog` in this database is another's, ulogd's perhaps: it does not show the rows that are \
+             written now. RENAME TABLE ulog TO ulogd_ulog, then run \
+             `nflog_exporter schema --for mysql | mysql DATABASE`",
+        )),
         // That it is not there, or not for this user, is no matter.
-        Ok(()) | Err(Error::Server(_)) => Ok(()),
+        Ok(()) | Err(Error::Server(_)) => Ok(None),
         Err(error) => Err(failure("look at the view ulog", &error)),
     }
 }

@@ -21,13 +21,6 @@ pub(super) async fn prepare(store: &mut Postgres) -> Result<(), StoreError> {
     if version(store).await? != Some(schema::VERSION) {
         make(store).await?;
     }
-    if has_foreign_view(store).await? {
-        tracing::warn!(
-            "ulog in this database is not nflog_exporter's, but ulogd's perhaps: it does not show the rows that \
-             are written now. ALTER TABLE ulog RENAME TO ulogd_ulog, then run \
-             `nflog_exporter schema --for postgres | psql DATABASE`"
-        );
-    }
     try_out(store).await
 }
 
@@ -98,23 +91,27 @@ async fn make(store: &Postgres) -> Result<(), StoreError> {
     store.run(doing, "COMMIT").await
 }
 
-/// Whether there is a `ulog` without the columns that only ours has.
-async fn has_foreign_view(store: &Postgres) -> Result<bool, StoreError> {
+/// See [`super::Store::foreign_view`].
+pub(super) async fn foreign_view(store: &Postgres) -> Result<Option<&'static str>, StoreError> {
     if !exists(store, "ulog").await? {
-        return Ok(false);
+        return Ok(None);
     }
     let query = "SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
         WHERE c.relname = 'ulog' AND pg_table_is_visible(c.oid) AND NOT a.attisdropped \
         AND a.attname IN ('country', 'asn', 'weight')";
     let row = store.client.query_one(query, &[]).await;
     let ours: i64 = row.map_err(|error| failure("look at the view ulog", &error))?.get(0);
-    Ok(ours != 3)
+    Ok((ours != 3).then_some(
+        "`ulog` in this database is another's, ulogd's perhaps: it does not show the rows that are written \
+         now. ALTER TABLE ulog RENAME TO ulogd_ulog, then run \
+         `nflog_exporter schema --for postgres | psql DATABASE`",
+    ))
 }
 
 /// The view serves people, not the exporter: a database that has another `ulog` keeps it.
 async fn make_view(store: &Postgres) -> Result<(), StoreError> {
     let doing = "make the view ulog";
-    if has_foreign_view(store).await? {
+    if foreign_view(store).await?.is_some() {
         return Ok(());
     }
     store.run(doing, "SAVEPOINT view").await?;

@@ -51,10 +51,7 @@ pub(super) fn prepare(store: &Sqlite) -> Result<(), StoreError> {
         Err(error) => Err(error),
     };
     match made {
-        Ok(()) => {
-            store.run("make the schema", "COMMIT")?;
-            look_at_view(store)
-        }
+        Ok(()) => store.run("make the schema", "COMMIT"),
         Err(error) => {
             // The error that matters is the first; a rollback fails when SQLite did it already.
             let _ = store.connection.execute_batch("ROLLBACK");
@@ -100,20 +97,16 @@ fn make(store: &Sqlite) -> Result<(), StoreError> {
     store.run("make the view ulog", schema::view(Kind::Sqlite))
 }
 
-/// Tells of a `ulog` without the columns that only ours has: who asks it would miss the rows.
-fn look_at_view(store: &Sqlite) -> Result<(), StoreError> {
+/// See [`super::Store::foreign_view`].
+pub(super) fn foreign_view(store: &Sqlite) -> Result<Option<&'static str>, StoreError> {
     let query = "SELECT count(*) > 0 AND 3 <> coalesce(sum(name IN ('country', 'asn', 'weight')), 0) \
         FROM pragma_table_info('ulog')";
     let foreign: bool = store
         .connection
         .query_row(query, [], |row| row.get(0))
         .map_err(|error| store.failure("look at the view ulog", &error))?;
-    if foreign {
-        tracing::warn!(
-            file = %store.name,
-            "ulog in this file is not nflog_exporter's: it does not show the rows that are written now. \
-             Rename or drop it, then run `nflog_exporter schema --for sqlite | sqlite3 FILE`"
-        );
-    }
-    Ok(())
+    Ok(foreign.then_some(
+        "`ulog` in this file is another's: it does not show the rows that are written now. Rename or drop \
+         it, then run `nflog_exporter schema --for sqlite | sqlite3 FILE`",
+    ))
 }
