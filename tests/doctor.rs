@@ -63,7 +63,7 @@ fn a_host_as_it_should_be() {
     said.skipped("spool", "no database");
     said.skipped("prometheus", "no exporter");
     let last = in_traffic(&wire, || last_line(wire.host.command(EXPORTER), &[]));
-    assert_eq!(last, "nothing failed, 1 check could not be made");
+    assert_eq!(last, "no check failed, 1 check could not be made");
 
     let mut command = wire.host.command(EXPORTER);
     let text = String::from_utf8(command.arg("doctor").output().unwrap().stdout).unwrap();
@@ -242,7 +242,7 @@ fn files_that_the_exporters_user_cannot_reach() {
     for file in [&config, &url, &key] {
         mode(file, 0o600);
         let who =
-            format!("the user nobody, whom the exporter runs with, cannot read {}", file.display());
+            format!("the exporter runs as the user nobody, which cannot read {}", file.display());
         look(&[]).failed("rights", &who);
         mode(file, 0o644);
     }

@@ -43,12 +43,12 @@ pub(super) fn geoip(config: &Config) -> Vec<Finding> {
         if age < old {
             return Finding::ok("geoip", what);
         }
-        let mend = if embedded {
+        let fix = if embedded {
             "install a newer version of this program, or name a database of your own with --geoip.database"
         } else {
             "fetch a new one by a timer (geoipupdate); it is read when it is replaced"
         };
-        Finding::failed("geoip", what, mend)
+        Finding::failed("geoip", what, fix)
     };
     geoip.status().into_iter().map(look).collect()
 }

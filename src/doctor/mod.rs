@@ -1,4 +1,4 @@
-//! This host looked over, step by step: what keeps packets from being counted, and how to mend it.
+//! This host looked over, step by step: what keeps packets from being counted, and how to fix it.
 //!
 //! It looks, and changes nothing but what the exporter itself would change at its start: tables that
 //! the mirror lacks are made.
@@ -12,6 +12,7 @@ mod logging_rules;
 mod peers;
 mod report;
 mod rights;
+mod unit;
 mod word;
 
 use std::time::Duration;
@@ -28,8 +29,8 @@ pub fn examine(flags: &Flags, wait: Duration) -> Vec<Finding> {
     let config = match flags.load() {
         Ok(config) => config,
         Err(error) => {
-            let mend = "correct the configuration; `nflog_exporter config show` prints every key";
-            return vec![Finding::failed("config", error.to_string(), mend)];
+            let fix = "correct the configuration; `nflog_exporter config show` prints every key";
+            return vec![Finding::failed("config", error.to_string(), fix)];
         }
     };
     let exporter = Exporter::find(&config);
@@ -40,6 +41,7 @@ pub fn examine(flags: &Flags, wait: Duration) -> Vec<Finding> {
     findings.push(host::kernel(&config));
     findings.push(host::capability());
     findings.push(rights::rights(flags, &config, exporter));
+    findings.extend(unit::sandbox(flags, &config));
     findings.extend(config.nflog.groups.iter().map(|group| group::group(*group, exporter)));
     findings.extend(logging_rules::check(&config, exporter.is_some()));
     findings.push(host::receive_buffer(&config));

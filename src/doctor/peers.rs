@@ -48,13 +48,9 @@ fn port(address: &ListenAddress, exporter: Option<&Exporter>) -> Finding {
         let free = format!("{address} is free");
         return Finding::ok("port", free + privileged(address.port));
     };
-    let failed = |why: String, mend: &str| {
+    let failed = |why: String, fix: &str| {
         let what = format!("{address} cannot be listened on: {error}{why}");
-        Finding::failed(
-            "port",
-            what,
-            format!("{mend}, or choose another with --web.listen-address"),
-        )
+        Finding::failed("port", what, format!("{fix}, or choose another with --web.listen-address"))
     };
     match error.kind() {
         ErrorKind::AddrInUse => {
@@ -115,17 +111,25 @@ pub(super) fn prometheus(exporter: Option<&Exporter>) -> Finding {
         Some(age) if age < LATELY => {
             Finding::ok("prometheus", format!("it scraped {:.0} s ago", age.max(0.0)))
         }
-        age => Finding::failed(
+        // A Prometheus that came and stopped is a failure; one that never came may not be wanted.
+        Some(age) => Finding::failed(
             "prometheus",
-            match age {
-                Some(age) => format!("the last scrape was {age:.0} s ago"),
-                None => "none has scraped this exporter since its start".into(),
-            },
-            format!(
-                "add the target {} to a scrape_config, and let the port pass; Prometheus shows on \
-                 /targets what it lacks",
-                exporter.address
-            ),
+            format!("the last scrape was {age:.0} s ago"),
+            add_target(exporter),
+        ),
+        None => Finding::hint(
+            "prometheus",
+            "none has scraped this exporter since its start",
+            add_target(exporter),
         ),
     }
+}
+
+/// How to make a Prometheus scrape this exporter.
+fn add_target(exporter: &Exporter) -> String {
+    format!(
+        "add the target {} to a scrape_config, and let the port pass; Prometheus shows on /targets \
+         what is missing",
+        exporter.address
+    )
 }

@@ -12,6 +12,8 @@ pub enum Status {
     Ok,
     /// Not as it should be.
     Failed,
+    /// Nothing is known to be wrong, but something that should come has not come yet.
+    Hint,
     /// Nothing to look at, or no way to look.
     Skipped,
 }
@@ -25,9 +27,9 @@ pub struct Finding {
     pub status: Status,
     /// What was seen.
     pub message: String,
-    /// What to do; only where it failed.
+    /// What to do; only where it failed or is a hint.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mend: Option<String>,
+    pub fix: Option<String>,
     /// Whether there was no way to look, rather than nothing to look at.
     #[serde(skip)]
     is_unknown: bool,
@@ -51,46 +53,73 @@ impl Finding {
     pub(super) fn failed(
         check: &'static str,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        fix: impl Into<String>,
     ) -> Self {
-        Self { mend: Some(mend.into()), ..Self::new(check, Status::Failed, message.into()) }
+        Self { fix: Some(fix.into()), ..Self::new(check, Status::Failed, message.into()) }
+    }
+
+    /// Something that a new or a quiet host does not have yet: no failure, but worth knowing.
+    pub(super) fn hint(
+        check: &'static str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self { status: Status::Hint, ..Self::failed(check, message, fix) }
     }
 
     fn new(check: &'static str, status: Status, message: String) -> Self {
-        Self { check, status, message, mend: None, is_unknown: false }
+        Self { check, status, message, fix: None, is_unknown: false }
     }
 }
 
-/// One line a check, and how to mend it under each that failed. What comes from outside cannot
+/// One line a check, and the fix under each that failed or is a hint. Text from outside cannot
 /// write lines of its own.
 #[must_use]
 pub fn to_text(findings: &[Finding]) -> String {
     let mut text = String::new();
-    for Finding { check, status, message, mend, .. } in findings {
+    for Finding { check, status, message, fix, .. } in findings {
         let status = match status {
             Status::Ok => "ok",
             Status::Failed => "FAILED",
+            Status::Hint => "hint",
             Status::Skipped => "skipped",
         };
         // Writing to a string does not fail.
         let _ = writeln!(text, "{status:<8} {check:<16} {}", one_line(message));
-        if let Some(mend) = mend {
-            let _ = writeln!(text, "{:>8} {:<16} {}", "", "  to mend it:", one_line(mend));
+        if let Some(fix) = fix {
+            let _ = writeln!(text, "{:>8} {:<16} {}", "", "  fix:", one_line(fix));
         }
     }
-    let unknown = findings.iter().filter(|finding| finding.is_unknown).count();
-    let _ = match (count(findings, Status::Failed), unknown) {
-        (0, 0) => writeln!(text, "all is well"),
-        (0, 1) => writeln!(text, "nothing failed, 1 check could not be made"),
-        (0, unknown) => writeln!(text, "nothing failed, {unknown} checks could not be made"),
-        (1, _) => writeln!(text, "1 check failed"),
-        (failed, _) => writeln!(text, "{failed} checks failed"),
-    };
+    let _ = writeln!(text, "{}", summary(findings));
     text
 }
 
+/// The last line: `all checks passed` only where all were made and none left a hint.
+fn summary(findings: &[Finding]) -> String {
+    let some = |count: usize, one: &str, more: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {more}")),
+    };
+    if let Some(failed) = some(count(findings, Status::Failed), "check failed", "checks failed") {
+        return failed;
+    }
+    let unknown = findings.iter().filter(|finding| finding.is_unknown).count();
+    let rest: Vec<String> = [
+        some(unknown, "check could not be made", "checks could not be made"),
+        some(count(findings, Status::Hint), "hint", "hints"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if rest.is_empty() {
+        return "all checks passed".into();
+    }
+    format!("no check failed, {}", rest.join(", "))
+}
+
 /// `{"ok": …, "skipped": …, "checks": […]}`: whether nothing failed, how many were skipped, and each
-/// with `check`, `status`, `message` and perhaps `mend`.
+/// with `check`, `status`, `message` and perhaps `fix`.
 #[must_use]
 pub fn to_json(findings: &[Finding]) -> String {
     let ok = count(findings, Status::Failed) == 0;
@@ -121,29 +150,32 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "ok       kernel           it is there");
         assert_eq!(lines[1], "FAILED   rules            none ok all");
-        assert_eq!(lines[2], "           to mend it:    make one");
+        assert_eq!(lines[2], "           fix:           make one");
         assert_eq!(lines[4], "1 check failed");
         let json: serde_json::Value = serde_json::from_str(&to_json(&findings)).unwrap();
         assert_eq!(json["ok"], false);
         assert_eq!(json["skipped"], 1);
         assert_eq!(json["checks"][1]["status"], "failed");
-        assert_eq!(json["checks"][1]["mend"], "make one");
-        assert!(json["checks"][0].get("mend").is_none());
+        assert_eq!(json["checks"][1]["fix"], "make one");
+        assert!(json["checks"][0].get("fix").is_none());
     }
 
     #[test]
-    fn well_is_only_what_was_looked_at() {
+    fn the_last_line_counts_what_is_not_known() {
         let last = |findings: &[Finding]| {
             to_text(findings).lines().last().map(ToOwned::to_owned).unwrap_or_default()
         };
         let [ok, nothing] = [Finding::ok("kernel", ""), Finding::skipped("mirror", "")];
         let [packets, rules] = ["packets", "rules"].map(|check| Finding::unknown(check, ""));
         let failed = Finding::failed("port", "", "");
-        assert_eq!(last(&[ok.clone(), nothing]), "all is well");
+        let hint = Finding::hint("prometheus", "", "");
+        assert_eq!(last(&[ok.clone(), nothing]), "all checks passed");
+        assert_eq!(last(&[ok.clone(), hint.clone()]), "no check failed, 1 hint");
         let one = [ok, packets.clone()];
-        assert_eq!(last(&one), "nothing failed, 1 check could not be made");
-        let two = [packets, rules, failed];
-        assert_eq!(last(&two[..2]), "nothing failed, 2 checks could not be made");
-        assert_eq!(last(&two), "1 check failed");
+        assert_eq!(last(&one), "no check failed, 1 check could not be made");
+        let all = [packets, rules, hint.clone(), hint, failed];
+        assert_eq!(last(&all[..2]), "no check failed, 2 checks could not be made");
+        assert_eq!(last(&all[..4]), "no check failed, 2 checks could not be made, 2 hints");
+        assert_eq!(last(&all), "1 check failed");
     }
 }

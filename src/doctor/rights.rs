@@ -22,7 +22,7 @@ use crate::{
 struct Needs {
     /// Files that are read, now and at each reload.
     read: Vec<PathBuf>,
-    /// Files and folders that are written to.
+    /// Files and directories that are written to.
     write: Vec<PathBuf>,
 }
 
@@ -38,16 +38,18 @@ pub(super) fn rights(flags: &Flags, config: &Config, exporter: Option<&Exporter>
         Ok(None) => Finding::ok("rights", format!("{user} can read and write what it has to")),
         Ok(Some((path, error, doing))) => {
             let what = format!(
-                "{user}, whom the exporter runs with, cannot {doing} {}: {error}",
+                "the exporter runs as {user}, which cannot {doing} {}: {error}",
                 path.display()
             );
-            let mend = match doing {
+            let fix = match doing {
                 "read" => {
-                    "let its group read the file (chgrp, chmod g+r), and enter the folders above"
+                    "let its group read the file (chgrp, chmod g+r), and enter the directories above"
                 }
-                _ => "give it the file or folder (chown), and let it enter the folders above",
+                _ => {
+                    "give it the file or directory (chown), and let it enter the directories above"
+                }
             };
-            Finding::failed("rights", what, mend)
+            Finding::failed("rights", what, fix)
         }
         // It runs with them, so it came by them in another way.
         Err(why) if exporter.is_some() => Finding::unknown("rights", why.to_string()),
@@ -62,9 +64,8 @@ fn account(config: &Config, exporter: Option<&Exporter>) -> Result<Option<Accoun
             return Err(Finding::unknown("rights", why.to_string()));
         }
         chosen => chosen.map_err(|why| {
-            let mend =
-                "make it (the package does: useradd --system), or name another in privileges";
-            Finding::failed("rights", why.to_string(), mend)
+            let fix = "make it (the package does: useradd --system), or name another in privileges";
+            Finding::failed("rights", why.to_string(), fix)
         })?,
     };
     let running = exporter.and_then(|exporter| Account::of_process(*exporter.pids.first()?));
@@ -79,32 +80,47 @@ fn account(config: &Config, exporter: Option<&Exporter>) -> Result<Option<Accoun
     }
 }
 
-fn needs(flags: &Flags, config: &Config, runs: bool) -> Needs {
-    let mirror = &config.mirror;
-    let mut needs = Needs::default();
-    needs.read.extend(config.files(flags));
-    // What is wrong with it is told by a check of its own.
-    needs.read.extend(Guard::open(&config.web.config_file).unwrap_or_default().files());
-    let Ok(Some(target)) = config.mirror_target() else { return needs };
-    if let Tls::Verified { roots: Some(file) } = &target.tls {
-        needs.read.push(file.clone());
+/// The files that the exporter reads at its start, and at a reload.
+pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = config.files(flags).collect();
+    // A check of its own reports what is wrong with it.
+    files.extend(Guard::open(&config.web.config_file).unwrap_or_default().files());
+    if let Ok(Some(target)) = config.mirror_target()
+        && let Tls::Verified { roots: Some(file) } = target.tls
+    {
+        files.push(file);
     }
-    let spool = &mirror.spool.directory;
-    // At its start the exporter makes it, or takes it over from root.
-    let is_taken_over = |folder: &Path| {
-        folder == spool && !runs && fs::metadata(folder).is_ok_and(|about| about.uid() == 0)
-    };
-    let mut folders = vec![spool.as_path()];
+    files
+}
+
+/// The directories that the exporter writes to, there yet or not.
+pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
+    let Ok(Some(target)) = config.mirror_target() else { return Vec::new() };
+    let mut directories = vec![config.mirror.spool.directory.clone()];
     if let Place::File(file) = &target.place {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        folders.push(folder);
-        if file.exists() && !is_taken_over(folder) {
-            needs.write.push(file.clone());
-        }
+        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        directories.push(parent.unwrap_or(Path::new(".")).to_owned());
     }
-    let folders = folders.into_iter().filter(|folder| folder.exists() && !is_taken_over(folder));
-    needs.write.extend(folders.map(Path::to_owned));
+    directories
+}
+
+fn needs(flags: &Flags, config: &Config, runs: bool) -> Needs {
+    let mut needs = Needs { read: read_files(flags, config), write: Vec::new() };
+    let spool = &config.mirror.spool.directory;
+    // At its start the exporter makes it, or takes it over from root.
+    let is_taken_over = |directory: &Path| {
+        directory == spool && !runs && fs::metadata(directory).is_ok_and(|about| about.uid() == 0)
+    };
+    let mut directories = written_directories(config);
+    directories.retain(|directory| directory.exists() && !is_taken_over(directory));
+    if let Ok(Some(target)) = config.mirror_target()
+        && let Place::File(file) = &target.place
+        && file.exists()
+        && !file.parent().is_some_and(is_taken_over)
+    {
+        needs.write.push(file.clone());
+    }
+    needs.write.extend(directories);
     needs
 }
 

@@ -17,7 +17,7 @@ fn reload(metrics: &Metrics) -> Finding {
         Some(0.0) => Finding::failed(
             "reload",
             "the exporter could not load its configuration again, and goes on with the old one",
-            "its log says why, and so does `nflog_exporter config check`; mend the file and reload it",
+            "its log says why, and so does `nflog_exporter config check`; fix the file and reload it",
         ),
         _ => Finding::ok(
             "reload",

@@ -31,7 +31,8 @@ impl Said {
         assert_eq!(all["skipped"], count("skipped"));
         assert_eq!(said.code, Some(i32::from(failed)));
         for check in &said.checks {
-            assert_eq!(check["status"] == "failed", check.get("mend").is_some(), "{check}");
+            let has_fix = check["status"] == "failed" || check["status"] == "hint";
+            assert_eq!(has_fix, check.get("fix").is_some(), "{check}");
         }
         said
     }
@@ -40,7 +41,7 @@ impl Said {
     pub fn all(&self, name: &str, status: &str) -> Vec<String> {
         let told = |check: &&Value| check["check"] == name && check["status"] == status;
         let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
-        let line = |check: &Value| text(check, "message") + " / " + &text(check, "mend");
+        let line = |check: &Value| text(check, "message") + " / " + &text(check, "fix");
         self.checks.iter().filter(told).map(line).collect()
     }
 
@@ -50,7 +51,7 @@ impl Said {
         assert!(found, "no {status} {name} with {words:?}: {:#?}", self.checks);
     }
 
-    /// One of this name failed, with these words in what it says or how it is mended.
+    /// One of this name failed, with these words in what it says or its fix.
     #[track_caller]
     pub fn failed(&self, name: &str, words: &str) {
         self.has(name, "failed", words);
@@ -60,6 +61,13 @@ impl Said {
     #[track_caller]
     pub fn ok(&self, name: &str, words: &str) {
         self.has(name, "ok", words);
+        self.did_not_fail(name);
+    }
+
+    /// None of this name failed, and one is a hint with these words in what it says or its fix.
+    #[track_caller]
+    pub fn hints(&self, name: &str, words: &str) {
+        self.has(name, "hint", words);
         self.did_not_fail(name);
     }
 
