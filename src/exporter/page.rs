@@ -1,7 +1,7 @@
 //! One scrape put together: the aggregate's snapshot and the state of every part.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -92,6 +92,7 @@ impl ScrapePage {
         let mirror = self.mirror.as_ref().map(Queue::figures);
         drop(aggregate);
         let generation = snapshot.generation;
+        let pending = snapshot.families.iter().map(|family| family.pending_packets).max();
         let scrape = Scrape {
             countries: snapshot.countries.iter().map(|id| country_row(*id)).collect(),
             snapshot,
@@ -112,7 +113,15 @@ impl ScrapePage {
         let openmetrics = exposition::render(scrape).unwrap_or_default();
         let body = match format {
             Format::OpenMetrics => openmetrics,
-            Format::Plain => exposition::to_plain(&openmetrics),
+            Format::Plain => {
+                let comment = match pending {
+                    None | Some(0) => String::new(),
+                    Some(packets) => {
+                        exposition::pending_comment(packets, self.audience.has_prometheus())
+                    }
+                };
+                comment + &exposition::to_plain(&openmetrics)
+            }
         };
         Rendered { body, generation }
     }
@@ -146,19 +155,31 @@ struct Audience {
 impl Audience {
     /// When a Prometheus last scraped, seconds since 1970-01-01 UTC.
     fn last_scrape(&self) -> Option<f64> {
-        let last = *self.prometheus.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.lock();
         Some(last?.1.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
     }
 
     fn counts(&self, client: Client, now: Instant) -> bool {
-        let mut last = self.prometheus.lock().unwrap_or_else(PoisonError::into_inner);
         match client {
             Client::Prometheus => {
-                *last = Some((now, SystemTime::now()));
+                *self.lock() = Some((now, SystemTime::now()));
                 true
             }
-            Client::Other => last.is_none_or(|(last, _)| now.duration_since(last) > FAITHFUL),
+            Client::Other => !self.had_prometheus(now),
         }
+    }
+
+    /// Whether a Prometheus scrapes.
+    fn has_prometheus(&self) -> bool {
+        self.had_prometheus(Instant::now())
+    }
+
+    fn had_prometheus(&self, now: Instant) -> bool {
+        self.lock().is_some_and(|(last, _)| now.duration_since(last) <= FAITHFUL)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, SystemTime)>> {
+        self.prometheus.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -223,7 +244,9 @@ mod tests {
         let audience = Audience::default();
         let start = Instant::now();
         assert!(audience.counts(Client::Other, start));
+        assert!(!audience.had_prometheus(start));
         assert!(audience.counts(Client::Prometheus, start));
+        assert!(audience.had_prometheus(start + FAITHFUL));
         assert!(!audience.counts(Client::Other, start + FAITHFUL));
         assert!(audience.counts(Client::Prometheus, start + FAITHFUL));
         assert!(!audience.counts(Client::Other, start + FAITHFUL + FAITHFUL));

@@ -12,7 +12,7 @@ use std::fmt;
 
 use prometheus_client::{encoding::text, registry::Registry};
 
-pub use plain::to_plain;
+pub use plain::{pending_comment, to_plain};
 pub use scrape::{
     Build, CountryRow, DatabaseStatus, GroupStatus, MirrorStatus, ReloadStatus, Scrape, Vitals,
 };
