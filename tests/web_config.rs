@@ -259,6 +259,10 @@ fn only_a_certificate_of_the_right_authority_and_name_is_taken() {
     for refused in [with(expired), with(foreign), ask(&wire, &files, "/metrics", &[])] {
         assert_eq!((refused.status, &*refused.text), (0, ""));
     }
+    // Another thread counts each, which may come after the client sees its connection closed.
+    wait_for("the refusals", || {
+        (refused(&with(client).text, "certificate") >= before + 3).then_some(())
+    });
     assert_eq!(refused(&with(client).text, "certificate"), before + 3);
 
     // Names are a further lock. The file is read again on its own.
@@ -360,8 +364,9 @@ fn a_new_certificate_is_used_and_a_broken_one_is_not() {
     let mut plain = wire.host.command("curl");
     plain.args(["--silent", "--max-time", "20", "http://127.0.0.1:10239/"]);
     assert!(!plain.status().unwrap().success());
-    let metrics = ask(&wire, &files, "/metrics", &[]).text;
-    assert!(refused(&metrics, "tls") >= 2, "{metrics}");
+    wait_for("the refusals", || {
+        (refused(&ask(&wire, &files, "/metrics", &[]).text, "tls") >= 2).then_some(())
+    });
 }
 
 /// A broken file is told by a metric, keeps no certificate from being followed, and holds as soon as it

@@ -196,6 +196,14 @@ impl Served {
         self.ask("GET", path, "")
     }
 
+    /// Waits until so many refusals are counted, and no more: another thread counts them, which may
+    /// come after the client sees its connection closed.
+    #[track_caller]
+    fn counts(&self, reason: Refusal, expect: u64) {
+        until("the refusal is counted", || self.refused(reason) >= expect);
+        assert_eq!(self.refused(reason), expect, "{reason:?}");
+    }
+
     fn refused(&self, reason: Refusal) -> u64 {
         self.refusals.counts().iter().find(|(name, _)| *name == reason.name()).unwrap().1
     }
