@@ -5,7 +5,7 @@ mod support;
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
     net::SocketAddr,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -169,4 +169,32 @@ fn a_filter_on_every_value_adds_up_to_the_whole() {
     assert_eq!(nothing["timeline"].as_array().unwrap().len(), 60);
     let (status, reason) = served.get("/overview.json?port=22&port=80");
     assert_eq!((status, reason.as_str()), (400, "the parameter \"port\" stands there twice\n"));
+}
+
+/// Somebody who has no Prometheus yet looks at the metrics for the first time.
+#[test]
+fn a_first_look_at_the_metrics_says_why_they_are_zero() {
+    let served = Served::start();
+    let comment =
+        format!("Not shown yet: {MIXED_PACKETS} packets (nflog_exporter_pending_packets)");
+    let (_, first) = served.get("/metrics");
+    let line = first.lines().next().unwrap();
+    assert!(line.starts_with("# A new series of nflog_packets_total "), "{line}");
+    assert!(
+        line.contains(&comment) && line.ends_with("fetch this page again to see them."),
+        "{line}"
+    );
+    assert!(sums(&first, "proto").is_empty(), "{first}");
+    promtool_accepts(&first);
+    let shown = served.metrics_by("proto");
+    assert_eq!(shown.values().sum::<u64>(), MIXED_PACKETS);
+    let (_, second) = served.get("/metrics");
+    assert!(second.starts_with("# HELP "), "{second}");
+}
+
+fn promtool_accepts(text: &str) {
+    let mut command = Command::new("promtool");
+    let mut child = command.args(["check", "metrics"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
