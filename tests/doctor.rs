@@ -65,10 +65,13 @@ fn a_host_as_it_should_be() {
     let last = in_traffic(&wire, || last_line(wire.host.command(EXPORTER), &[]));
     assert_eq!(last, "no check failed, 1 check could not be made");
 
-    let mut command = wire.host.command(EXPORTER);
-    let text = String::from_utf8(command.arg("doctor").output().unwrap().stdout).unwrap();
+    // A host on which no packet has come yet is healthy.
+    let output = wire.host.command(EXPORTER).arg("doctor").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.starts_with("ok       config           no file: the defaults"), "{text}");
-    assert!(text.ends_with("1 check failed\n"), "{text}");
+    assert!(text.contains("\nhint     packets          waited 4s: none came\n"), "{text}");
+    assert!(text.ends_with("no check failed, 1 check could not be made, 1 hint\n"), "{text}");
+    assert!(output.status.success());
 }
 
 /// What packets hold is looked at by a thread that has no rights left.

@@ -241,8 +241,11 @@ impl Signals {
 /// A check failed.
 fn diagnose(findings: &[Finding], json: bool) -> anyhow::Result<()> {
     print(&if json { doctor::to_json(findings) } else { doctor::to_text(findings) })?;
-    let failed = findings.iter().any(|finding| finding.status == Status::Failed);
-    if failed { Err(anyhow!("this host is not as it should be")) } else { Ok(()) }
+    match findings.iter().filter(|finding| finding.status == Status::Failed).count() {
+        0 => Ok(()),
+        1 => Err(anyhow!("1 check failed")),
+        failed => Err(anyhow!("{failed} checks failed")),
+    }
 }
 
 /// What the rules of `rules` are to do.
