@@ -1,12 +1,21 @@
 //! The decoder: bytes to headers, best effort, layer by layer.
 
 use etherparse::{
-    EtherType, Ipv6ExtensionSlice, LaxIpSlice, LenSource,
-    err::{ip::LaxHeaderSliceError, ipv6_exts::HeaderSliceError},
-    ether_type,
+    EtherType, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
+    err::ipv4::HeaderSliceError, ether_type,
 };
 
 use super::{Addresses, Flaw, Headers, Transport, protocol};
+
+/// Least length of an IPv4 header (RFC 791), and of one whose options were cut off.
+const IPV4_FIXED: usize = 20;
+
+/// First byte of an IPv4 header without options: version 4, five words.
+const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
+
+/// Longest payload that the length field of an IPv6 header can hold (RFC 8200); a longer packet is a
+/// jumbogram (RFC 2675), whose field is 0.
+const IPV6_MAX_PAYLOAD: u32 = 0xffff;
 
 /// Offset of the byte that holds a TCP header's length in its upper half (RFC 9293).
 const TCP_DATA_OFFSET: usize = 12;
@@ -21,7 +30,7 @@ const TCP_LEAST_WORDS: u8 = 5;
 ///
 /// `ether_type` is what the link layer called the payload, where it is known; else the version
 /// nibble decides. `wire_length` is the payload's length before it was cut, and stands in where
-/// the IP header tells no length.
+/// the IP header has no length.
 #[must_use]
 pub fn decode(payload: &[u8], ether_type: Option<u16>, wire_length: u32) -> Headers {
     let mut headers = Headers {
@@ -33,136 +42,186 @@ pub fn decode(payload: &[u8], ether_type: Option<u16>, wire_length: u32) -> Head
         flaw: None,
     };
     let version = payload.first().map(|byte| byte >> 4);
-    let known = ether_type.map(EtherType);
-    match (known, version) {
-        (Some(ether_type::IPV4), Some(4))
-        | (Some(ether_type::IPV6), Some(6))
-        | (None, Some(4 | 6)) => {}
+    match (ether_type.map(EtherType), version) {
+        (Some(ether_type::IPV4) | None, Some(4)) => ipv4(payload, &mut headers),
+        (Some(ether_type::IPV6) | None, Some(6)) => ipv6(payload, &mut headers),
         (None | Some(ether_type::IPV4 | ether_type::IPV6), None) => {
             headers.flaw = Some(Flaw::Truncated);
-            return headers;
         }
-        (Some(ether_type::IPV4 | ether_type::IPV6), _) => {
-            headers.flaw = Some(Flaw::Malformed);
-            return headers;
-        }
-        _ => {
-            headers.flaw = Some(Flaw::NotIp);
-            return headers;
-        }
-    }
-    match LaxIpSlice::from_slice(payload) {
-        Ok((slice, stop)) => {
-            read_ip(&slice, &mut headers);
-            match stop {
-                None => read_transport(&slice, &mut headers),
-                Some((HeaderSliceError::Len(_), _)) => {
-                    headers.protocol = None;
-                    headers.flaw = Some(short(&slice));
-                }
-                Some((HeaderSliceError::Content(_), _)) => {
-                    headers.protocol = None;
-                    headers.flaw = Some(Flaw::Malformed);
-                }
-            }
-        }
-        Err(LaxHeaderSliceError::Len(_)) => headers.flaw = Some(Flaw::Truncated),
-        Err(LaxHeaderSliceError::Content(_)) => headers.flaw = Some(Flaw::Malformed),
+        (Some(ether_type::IPV4 | ether_type::IPV6), _) => headers.flaw = Some(Flaw::Malformed),
+        _ => headers.flaw = Some(Flaw::NotIp),
     }
     headers
 }
 
-fn read_ip(slice: &LaxIpSlice<'_>, headers: &mut Headers) {
-    match slice {
-        LaxIpSlice::Ipv4(slice) => {
-            let header = slice.header();
-            headers.addresses = Some(Addresses::V4 {
-                source: header.source_addr(),
-                destination: header.destination_addr(),
-            });
-            headers.ttl = header.ttl();
-            let total = u32::from(header.total_len());
-            // A segment above 64 KiB that offloading has not cut yet says 0 (BIG TCP).
-            if total != 0 {
-                headers.length = total;
+fn ipv4(packet: &[u8], headers: &mut Headers) {
+    let header = match Ipv4HeaderSlice::from_slice(packet) {
+        Ok(header) => header,
+        Err(HeaderSliceError::Content(_)) => return headers.flaw = Some(Flaw::Malformed),
+        Err(HeaderSliceError::Len(_)) => {
+            headers.flaw = Some(Flaw::Truncated);
+            // Options that were cut off cost no more than what follows them.
+            let Some(mut fixed) = packet.first_chunk::<IPV4_FIXED>().copied() else { return };
+            fixed[0] = IPV4_WITHOUT_OPTIONS;
+            if let Ok(header) = Ipv4HeaderSlice::from_slice(&fixed) {
+                ipv4_fields(&header, headers);
             }
-            if total != 0 && usize::from(header.total_len()) < header.slice().len() {
-                headers.flaw = Some(Flaw::Malformed);
-            }
+            return;
         }
-        LaxIpSlice::Ipv6(slice) => {
-            let header = slice.header();
-            headers.addresses = Some(Addresses::V6 {
-                source: header.source_addr(),
-                destination: header.destination_addr(),
-            });
-            headers.ttl = header.hop_limit();
-            let payload = u32::from(header.payload_length());
-            let fixed = u32::try_from(header.slice().len()).unwrap_or(u32::MAX);
-            // 0 is a jumbogram (RFC 2675), or a packet that is all header.
-            headers.length = if payload == 0 { headers.length.max(fixed) } else { fixed + payload };
-        }
-    }
-    headers.protocol = Some(slice.payload_ip_number().0);
-}
-
-fn read_transport(slice: &LaxIpSlice<'_>, headers: &mut Headers) {
-    if is_later_fragment(slice) {
-        return;
-    }
-    let bytes = slice.payload().payload;
-    let least = match headers.protocol {
-        Some(protocol::TCP) => 20,
-        Some(protocol::UDP | protocol::UDPLITE | protocol::ICMP) => 8,
-        Some(protocol::SCTP | protocol::DCCP) => 12,
-        Some(protocol::ICMPV6) => 4,
-        _ => return,
     };
-    if bytes.len() < least {
-        headers.flaw = headers.flaw.or(Some(short(slice)));
-    }
-    let &[first, second, ref rest @ ..] = bytes else { return };
-    if matches!(headers.protocol, Some(protocol::ICMP | protocol::ICMPV6)) {
-        headers.transport = Transport::Icmp { kind: first, code: second };
-        return;
-    }
-    let &[third, fourth, ..] = rest else { return };
-    let source = u16::from_be_bytes([first, second]);
-    let destination = u16::from_be_bytes([third, fourth]);
-    headers.transport = match (headers.protocol, bytes.get(TCP_FLAGS)) {
-        (Some(protocol::TCP), Some(&flags)) => Transport::Tcp { source, destination, flags },
-        _ => Transport::Ports { source, destination },
-    };
-    if headers.protocol == Some(protocol::TCP)
-        && bytes.get(TCP_DATA_OFFSET).is_some_and(|byte| byte >> 4 < TCP_LEAST_WORDS)
-    {
+    ipv4_fields(&header, headers);
+    let length = header.slice().len();
+    let total = usize::from(header.total_len());
+    if total != 0 && total < length {
         headers.flaw = Some(Flaw::Malformed);
     }
-}
-
-/// Only a packet's first fragment carries its transport header.
-fn is_later_fragment(slice: &LaxIpSlice<'_>) -> bool {
-    match slice {
-        LaxIpSlice::Ipv4(slice) => slice.header().fragments_offset().value() != 0,
-        LaxIpSlice::Ipv6(slice) => {
-            slice.is_payload_fragmented()
-                && slice.extensions().clone().into_iter().any(|extension| match extension {
-                    Ipv6ExtensionSlice::Fragment(fragment) => {
-                        fragment.fragment_offset().value() != 0
-                    }
-                    _ => false,
-                })
-        }
+    // Only the first fragment carries the headers that follow.
+    if header.fragments_offset().value() == 0 {
+        let claimed = if total < length { None } else { Some(total - length) };
+        Upper::new(&packet[length..], claimed).read_transport(headers);
     }
 }
 
-/// Headers that end too early: cut by the capture, or never there.
-fn short(slice: &LaxIpSlice<'_>) -> Flaw {
-    let payload = slice.payload();
-    if payload.incomplete || payload.len_source == LenSource::Slice {
-        Flaw::Truncated
+fn ipv4_fields(header: &Ipv4HeaderSlice<'_>, headers: &mut Headers) {
+    headers.addresses = Some(Addresses::V4 {
+        source: header.source_addr(),
+        destination: header.destination_addr(),
+    });
+    headers.ttl = header.ttl();
+    // A segment above 64 KiB that offloading has not cut yet says 0 (BIG TCP).
+    if header.total_len() != 0 {
+        headers.length = header.total_len().into();
+    }
+    // AH (RFC 4302) stays the protocol, as for the kernel's firewalls.
+    headers.protocol = Some(header.protocol().0);
+}
+
+fn ipv6(packet: &[u8], headers: &mut Headers) {
+    let Ok(header) = Ipv6HeaderSlice::from_slice(packet) else {
+        // The version is right, so that only the length can be wrong.
+        return headers.flaw = Some(Flaw::Truncated);
+    };
+    headers.addresses = Some(Addresses::V6 {
+        source: header.source_addr(),
+        destination: header.destination_addr(),
+    });
+    headers.ttl = header.hop_limit();
+    let length = header.slice().len();
+    let fixed = u32::try_from(length).unwrap_or(u32::MAX);
+    let mut claimed = Some(usize::from(header.payload_length()));
+    if header.payload_length() != 0 {
+        headers.length = fixed + u32::from(header.payload_length());
+    } else if headers.length.saturating_sub(fixed) > IPV6_MAX_PAYLOAD {
+        claimed = None;
     } else {
-        Flaw::Malformed
+        // All header: what follows is padding of the link layer.
+        headers.length = fixed;
+    }
+    let upper = Upper::new(&packet[length..], claimed);
+    if let Some(upper) = upper.step_over_extensions(header.next_header().0, headers) {
+        upper.read_transport(headers);
+    }
+}
+
+/// What follows an IP header.
+struct Upper<'a> {
+    bytes: &'a [u8],
+    /// Whether the capture ends before the packet does, as far as is known.
+    is_cut: bool,
+}
+
+impl<'a> Upper<'a> {
+    /// What follows, of a length that the IP header claims, if it does.
+    fn new(bytes: &'a [u8], claimed: Option<usize>) -> Self {
+        match claimed {
+            Some(claimed) if claimed <= bytes.len() => {
+                Self { bytes: &bytes[..claimed], is_cut: false }
+            }
+            _ => Self { bytes, is_cut: true },
+        }
+    }
+
+    /// Walks IPv6 extension headers (RFC 8200, section 4) as the kernel's `ipv6_find_hdr` does; fills
+    /// in the protocol. `None` where no transport header can be reached.
+    fn step_over_extensions(mut self, first: u8, headers: &mut Headers) -> Option<Self> {
+        let mut next = first;
+        let mut is_first = true;
+        loop {
+            let length = match next {
+                protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS => {
+                    // Hop-by-hop options come first, and once.
+                    if next == protocol::HOP_BY_HOP && !is_first {
+                        headers.flaw = Some(Flaw::Malformed);
+                    }
+                    Ipv6RawExtHeaderSlice::from_slice(self.bytes).ok().map(|extension| {
+                        next = extension.next_header().0;
+                        extension.slice().len()
+                    })
+                }
+                protocol::FRAGMENT => {
+                    let fragment = Ipv6FragmentHeaderSlice::from_slice(self.bytes).ok();
+                    if let Some(fragment) = &fragment
+                        && fragment.fragment_offset().value() != 0
+                    {
+                        // Only the first fragment carries the headers that follow. Which protocol
+                        // they lead to, a later one does not say where it is another extension.
+                        let named = fragment.next_header().0;
+                        headers.protocol = (!protocol::is_extension(named)).then_some(named);
+                        return None;
+                    }
+                    fragment.map(|fragment| {
+                        next = fragment.next_header().0;
+                        fragment.slice().len()
+                    })
+                }
+                upper => {
+                    headers.protocol = Some(upper);
+                    return Some(self);
+                }
+            };
+            is_first = false;
+            let Some(length) = length else {
+                headers.flaw = headers.flaw.or(Some(self.short()));
+                return None;
+            };
+            self.bytes = &self.bytes[length..];
+        }
+    }
+
+    fn read_transport(&self, headers: &mut Headers) {
+        let bytes = self.bytes;
+        let least = match headers.protocol {
+            Some(protocol::TCP) => 20,
+            Some(protocol::UDP | protocol::UDPLITE | protocol::ICMP) => 8,
+            Some(protocol::SCTP | protocol::DCCP) => 12,
+            Some(protocol::ICMPV6) => 4,
+            _ => return,
+        };
+        if bytes.len() < least {
+            headers.flaw = headers.flaw.or(Some(self.short()));
+        }
+        let &[first, second, ref rest @ ..] = bytes else { return };
+        if matches!(headers.protocol, Some(protocol::ICMP | protocol::ICMPV6)) {
+            headers.transport = Transport::Icmp { kind: first, code: second };
+            return;
+        }
+        let &[third, fourth, ..] = rest else { return };
+        let source = u16::from_be_bytes([first, second]);
+        let destination = u16::from_be_bytes([third, fourth]);
+        headers.transport = match (headers.protocol, bytes.get(TCP_FLAGS)) {
+            (Some(protocol::TCP), Some(&flags)) => Transport::Tcp { source, destination, flags },
+            _ => Transport::Ports { source, destination },
+        };
+        if headers.protocol == Some(protocol::TCP)
+            && bytes.get(TCP_DATA_OFFSET).is_some_and(|byte| byte >> 4 < TCP_LEAST_WORDS)
+        {
+            headers.flaw = Some(Flaw::Malformed);
+        }
+    }
+
+    /// Headers that end too early: cut by the capture, or never there.
+    fn short(&self) -> Flaw {
+        if self.is_cut { Flaw::Truncated } else { Flaw::Malformed }
     }
 }
 
@@ -268,6 +327,14 @@ mod tests {
         chain.extend([17, 0, 0, 0, 0, 0, 0, 0]);
         chain.extend(PORTS);
         check(&ipv6(0, &chain), 17, FROM_4444_TO_53, None);
+        // A second hop-by-hop header is against the rules, and hides nothing.
+        let mut twice = vec![0, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0];
+        twice.extend(PORTS);
+        check(&ipv6(0, &twice), 17, FROM_4444_TO_53, Some(Flaw::Malformed));
+        // More of them than a header could name: the walk ends with the packet.
+        let endless = [60, 0, 1, 4, 0, 0, 0, 0].repeat(1000);
+        let headers = read(&ipv6(60, &endless));
+        assert_eq!((headers.protocol, headers.flaw), (None, Some(Flaw::Malformed)));
         let cut = &ipv6(0, &chain)[..52];
         let headers = read(cut);
         assert_eq!((headers.protocol, headers.flaw), (None, Some(Flaw::Truncated)));
@@ -289,6 +356,42 @@ mod tests {
         let mut later = vec![17, 0, 0, 8, 0, 0, 0, 9];
         later.extend(PORTS);
         check(&ipv6(44, &later), 17, Transport::None, None);
+    }
+
+    #[test]
+    fn a_later_fragment_holds_no_headers() {
+        // What looks like a header that leads to tcp/22 is the sender's data.
+        let mut later = vec![60, 0, 0, 8, 0, 0, 0, 9];
+        later.extend([6, 0, 1, 4, 0, 0, 0, 0]);
+        later.extend(&tcp4()[20..]);
+        let headers = read(&ipv6(44, &later));
+        assert_eq!(
+            (headers.protocol, headers.transport, headers.flaw),
+            (None, Transport::None, None)
+        );
+        let mut ah = ipv4(51, &[6, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        ah[7] = 1;
+        check(&ah, 51, Transport::None, None);
+    }
+
+    /// The kernel's firewalls see the protocol 51, too.
+    #[test]
+    fn an_authentication_header_is_not_looked_behind() {
+        let mut ah = vec![6, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+        ah.extend([0; 12]);
+        ah.extend(&tcp4()[20..]);
+        check(&ipv4(51, &ah), 51, Transport::None, None);
+        check(&ipv6(51, &ah), 51, Transport::None, None);
+    }
+
+    #[test]
+    fn options_that_are_cut_off_cost_no_addresses() {
+        let mut packet = ipv4(6, &[&[1; 40][..], &tcp4()[20..]].concat());
+        packet[0] = 0x4f;
+        check(&packet[..40], 6, Transport::None, Some(Flaw::Truncated));
+        check(&packet[..20], 6, Transport::None, Some(Flaw::Truncated));
+        assert_eq!(read(&packet[..20]).length, 80);
+        check(&packet, 6, Transport::Tcp { source: 4444, destination: 22, flags: 2 }, None);
     }
 
     #[test]
@@ -352,6 +455,14 @@ mod tests {
         let mut big = udp4();
         big[2..4].fill(0);
         assert_eq!(decode(&big, None, 90_000).length, 90_000);
+        // Without a payload, what follows is padding; above 64 KiB it is a jumbogram.
+        let mut empty = ipv6(59, b"");
+        empty.extend([0; 6]);
+        assert_eq!(read(&empty).length, 40);
+        let mut jumbo = ipv6(17, b"");
+        jumbo.extend(PORTS);
+        let headers = decode(&jumbo, None, 65_576);
+        assert_eq!((headers.length, headers.transport), (65_576, FROM_4444_TO_53));
     }
 
     proptest! {

@@ -4,18 +4,32 @@ use std::borrow::Cow;
 
 /// IANA "Assigned Internet Protocol Numbers" that the decoder looks into.
 pub const ICMP: u8 = 1;
+/// IPv6 hop-by-hop options, RFC 8200.
+pub const HOP_BY_HOP: u8 = 0;
 /// TCP, RFC 9293.
 pub const TCP: u8 = 6;
 /// UDP, RFC 768.
 pub const UDP: u8 = 17;
 /// DCCP, RFC 4340.
 pub const DCCP: u8 = 33;
+/// IPv6 routing header, RFC 8200.
+pub const ROUTING: u8 = 43;
+/// IPv6 fragment header, RFC 8200.
+pub const FRAGMENT: u8 = 44;
 /// ICMPv6, RFC 4443.
 pub const ICMPV6: u8 = 58;
+/// IPv6 destination options, RFC 8200.
+pub const DESTINATION_OPTIONS: u8 = 60;
 /// SCTP, RFC 9260.
 pub const SCTP: u8 = 132;
 /// UDP-Lite, RFC 3828.
 pub const UDPLITE: u8 = 136;
+
+/// Whether the number names an IPv6 extension header that the decoder steps over.
+#[must_use]
+pub fn is_extension(number: u8) -> bool {
+    matches!(number, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS)
+}
 
 /// The value of the label `proto`: the lower-case name of a well-known protocol, as `IPPROTO_*`
 /// in `linux/in.h` and `/etc/protocols` spell it, else the number.
