@@ -42,9 +42,6 @@ const UPKEEP: Duration = Duration::from_secs(120);
 /// How often the database is asked for a sign of life when there are no rows.
 const PING: Duration = Duration::from_secs(5);
 
-/// How often house is kept.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(600);
-
 /// How soon more of it is done when it was too much for once: rows go first.
 const UPKEEP_PAUSE: Duration = Duration::from_millis(100);
 
@@ -270,7 +267,7 @@ impl Delivery {
     /// Makes partitions ahead and drops what is over. Trouble with it keeps no row from being written.
     async fn keep_house<S: Store>(&mut self, store: &mut S) -> Result<(), StoreError> {
         // Also when it fails, so that it is not tried at each new connection.
-        self.upkeep_due = Instant::now() + UPKEEP_INTERVAL;
+        self.upkeep_due = Instant::now() + S::MAINTENANCE_INTERVAL;
         let kept =
             within(UPKEEP, "retention", store.maintain(&self.upkeep, SystemTime::now())).await;
         let done = match kept {

@@ -78,6 +78,9 @@ pub struct ServerClock {
 /// The caller gives every call a deadline and drops the store when it passes: a call must be safe
 /// to drop at any await.
 pub trait Store: Sized + Send {
+    /// How often maintenance is due.
+    const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
+
     /// Connects. Does not touch the schema.
     fn connect(target: &Target) -> impl Future<Output = Result<Self, StoreError>> + Send;
 

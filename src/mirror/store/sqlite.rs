@@ -27,19 +27,24 @@ pub struct Sqlite {
     path: PathBuf,
     /// Device and number of the file that is open.
     identity: Option<(u64, u64)>,
+    /// Rows inserted since the last step of maintenance.
+    inserted: u64,
 }
 
 /// How long to wait for another process that holds the file's lock.
 const BUSY: Duration = Duration::from_secs(5);
 
 impl Store for Sqlite {
+    // Rows are deleted one by one here, which has to keep pace with those that come.
+    const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
+
     async fn connect(target: &Target) -> Result<Self, StoreError> {
         let Place::File(path) = &target.place else {
             return Err(StoreError::Denied(format!("SQLite needs a file, not {target}")));
         };
         let name = path.display().to_string();
         let connection = open(path, &name)?;
-        Ok(Self { connection, name, path: path.clone(), identity: identity(path) })
+        Ok(Self { connection, name, path: path.clone(), identity: identity(path), inserted: 0 })
     }
 
     async fn prepare(&mut self) -> Result<(), StoreError> {
@@ -69,7 +74,7 @@ impl Store for Sqlite {
     async fn write(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
         self.is_still_there()?;
         let (from, to) = (integer(batch.from)?, integer(batch.to)?);
-        let Self { connection, name, .. } = self;
+        let Self { connection, name, inserted, .. } = self;
         let failure = |error: rusqlite::Error| failure(name, "write rows", &error);
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -85,7 +90,9 @@ impl Store for Sqlite {
             return Err(StoreError::Moved);
         }
         rows::insert(&transaction, name, &writer.host, batch.rows)?;
-        transaction.commit().map_err(failure)
+        transaction.commit().map_err(failure)?;
+        *inserted += batch.rows.len() as u64;
+        Ok(())
     }
 
     async fn forget(&mut self, writer: &Writer) -> Result<(), StoreError> {
@@ -161,9 +168,8 @@ fn open(path: &Path, name: &str) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY).map_err(failure)?;
     // Before the first table, or it has no effect; without it a file never shrinks.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failure)?;
-    // With the log beside the file, it is synchronised when it is copied into the file: a crash of
-    // the machine may take the last batches with it, as whole ones.
-    connection.pragma_update(None, "synchronous", "NORMAL").map_err(failure)?;
+    // Each commit is on the disk before the spool forgets its rows: a loss of power takes none of them.
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failure)?;
     // A reader that stays long lets the log grow; afterwards it is cut to this, bytes.
     connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(failure)?;
     // Pages of the indexes that rows go to, kibibytes.
@@ -224,7 +230,7 @@ mod tests {
             let path = folder.path().join("packets.db");
             let name = path.display().to_string();
             let connection = open(&path, &name).unwrap();
-            Sqlite { connection, name, identity: identity(&path), path }
+            Sqlite { connection, name, identity: identity(&path), path, inserted: 0 }
         };
         // Acts as a full disk does: SQLITE_FULL.
         store.connection.pragma_update(None, "max_page_count", 5).unwrap();

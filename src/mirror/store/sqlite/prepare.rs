@@ -29,8 +29,14 @@ pub(super) fn make_file(path: &Path, name: &str) -> Result<(), StoreError> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path);
     match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(path, error)),
-        _ => Ok(()),
+        _ => sync_parent(path).map_err(|error| failed(path, error)),
     }
+}
+
+/// Makes sure that the file's name is on the disk: SQLite synchronises only those of its logs.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Makes the schema when there is none, and sees that the file can be written to.

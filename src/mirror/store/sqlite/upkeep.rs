@@ -12,39 +12,56 @@ const ROWS: u32 = 2_000;
 /// Pages given back to the file system in one transaction.
 const PAGES: u32 = 256;
 
-/// One small step: rows that are too old or too much, then pages that are free.
+/// One step: rows that are too old or too much, then pages that are free. It deletes twice as many rows
+/// as were inserted since the last step, and a few more: so a limit holds at any rate of rows.
 pub(super) fn maintain(
-    store: &Sqlite,
+    store: &mut Sqlite,
     upkeep: &Upkeep,
     now: Duration,
 ) -> Result<Maintained, StoreError> {
     let mut done = Maintained::default();
+    let budget = std::mem::take(&mut store.inserted).saturating_mul(2).max(ROWS.into());
     let mut deleted = 0;
     if let Some(retention) = upkeep.retention {
         let mut first = String::new();
         let micros = now.saturating_sub(retention).as_micros();
         write_time(&mut first, u64::try_from(micros).unwrap_or(u64::MAX));
-        deleted = delete_before(store, &first)?;
+        deleted = delete_before(store, &first, budget, |_| Ok(true))?;
     }
-    if deleted == 0 && is_too_large(store, upkeep)? {
+    if deleted < budget {
         // Later than every time.
-        deleted = delete_before(store, "~")?;
+        let is_too_large = |store: &Sqlite| is_too_large(store, upkeep);
+        deleted += delete_before(store, "~", budget - deleted, is_too_large)?;
     }
     let given_back = give_back(store, &mut done)?;
-    done.unfinished = deleted > 0 || given_back;
+    done.unfinished = deleted >= budget || given_back;
     Ok(done)
 }
 
-/// Deletes the oldest rows of before a time, some of them; how many.
-fn delete_before(store: &Sqlite, time: &str) -> Result<usize, StoreError> {
-    store
-        .connection
-        .prepare_cached(
-            "DELETE FROM packets WHERE id IN \
-             (SELECT id FROM packets WHERE time < ?1 ORDER BY time LIMIT ?2)",
-        )
-        .and_then(|mut statement| statement.execute(params![time, ROWS]))
-        .map_err(|error| store.failure("delete old rows", &error))
+/// Deletes the oldest rows of before a time, so many at most, while a condition holds; how many.
+fn delete_before(
+    store: &Sqlite,
+    time: &str,
+    most: u64,
+    condition: impl Fn(&Sqlite) -> Result<bool, StoreError>,
+) -> Result<u64, StoreError> {
+    let mut deleted = 0;
+    while deleted < most && condition(store)? {
+        let portion = u32::try_from(most - deleted).unwrap_or(ROWS).min(ROWS);
+        let part = store
+            .connection
+            .prepare_cached(
+                "DELETE FROM packets WHERE id IN \
+                 (SELECT id FROM packets WHERE time < ?1 ORDER BY time LIMIT ?2)",
+            )
+            .and_then(|mut statement| statement.execute(params![time, portion]))
+            .map_err(|error| store.failure("delete old rows", &error))? as u64;
+        deleted += part;
+        if part < portion.into() {
+            break;
+        }
+    }
+    Ok(deleted)
 }
 
 /// Whether the pages in use take more than they may.
