@@ -315,3 +315,31 @@ fn a_full_spool_drops_the_newest() {
     let first_missing = (0..sent).find(|number| !numbers.contains(number)).unwrap();
     assert!(first_missing > 5_000, "{first_missing}");
 }
+
+/// A connection that breaks in the middle of commits is no slow database: transactions stay large.
+#[test]
+fn commits_that_are_cut_do_not_make_transactions_small() {
+    const ROWS: u32 = 100_000;
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let database = database();
+    let spool = tempfile::tempdir().unwrap();
+    let sockets = tempfile::tempdir().unwrap();
+    let proxied = sockets.path().join("proxy.sock");
+    let proxy = Proxy::start(&proxied, &database.socket());
+    database.kill_9();
+    let exporter = Exporter::start(&wire.host, &config(&url(&proxied), spool.path(), ""), &[]);
+    for start in (0..ROWS).step_by(5_000) {
+        wire.send((start..start + 5_000).map(numbered));
+        let sent = u64::from(start + 5_000);
+        wait_for("packets", || (scrape(&exporter).received >= sent).then_some(()));
+    }
+    proxy.cut(true);
+    database.restart();
+    settled(&exporter, ROWS.into());
+    // Ten of 10,000 rows would do; a third of the commits is lost or not answered.
+    assert!(proxy.cuts() >= 3 && proxy.commits() <= 30, "{} commits", proxy.commits());
+    let numbers = numbers(&database);
+    assert_eq!(numbers.len(), ROWS as usize);
+    assert_eq!(numbers.into_iter().collect::<BTreeSet<_>>().len(), ROWS as usize);
+}

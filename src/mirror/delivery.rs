@@ -19,13 +19,8 @@ use super::{
     store::{Batch, Store, StoreError, Upkeep, Writer},
     target::Target,
     tell::{Seldom, Trouble},
+    transaction_size::TransactionSize,
 };
-
-/// Rows of one transaction at most: enough to share the cost of a commit among many.
-const MOST: usize = 10_000;
-
-/// Rows of one transaction at least, after it took too long.
-const LEAST: usize = 100;
 
 /// How long the database may take for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -57,8 +52,7 @@ pub(super) struct Delivery {
     upkeep: Upkeep,
     /// Turns true when nothing is appended any more: then it ends as soon as the spool is empty.
     ending: watch::Receiver<bool>,
-    /// Rows of one transaction now.
-    most: usize,
+    size: TransactionSize,
     upkeep_due: Instant,
     trouble: Trouble,
     house: Trouble,
@@ -79,7 +73,7 @@ impl Delivery {
             target,
             upkeep,
             ending,
-            most: MOST,
+            size: TransactionSize::new(),
             upkeep_due: Instant::now(),
             trouble: Trouble::new("mirror"),
             house: Trouble::new("mirror, retention and partitions"),
@@ -92,11 +86,13 @@ impl Delivery {
         let mut wait = RETRY.0;
         loop {
             let began = Instant::now();
+            let before = self.spool.with(|spool| spool.position());
             let Err(error) = self.session::<S>().await else { return };
             self.queue.tell_up(false);
             let told = format!("{}: {error}; rows wait in the spool", self.target);
             self.trouble.tell(Some(&told), "");
-            if began.elapsed() > RETRY.1 {
+            let has_delivered = self.spool.with(|spool| spool.position()) != before;
+            if has_delivered || began.elapsed() > RETRY.1 {
                 wait = RETRY.0;
             }
             sleep(wait).await;
@@ -119,7 +115,7 @@ impl Delivery {
             if self.upkeep_due <= Instant::now() {
                 self.keep_house(&mut store).await?;
             }
-            let portion = self.spool.with(|spool| spool.next(self.most));
+            let portion = self.spool.with(|spool| spool.next(self.size.rows()));
             match portion {
                 Some(portion) if portion.writer == writer => {
                     match self.deliver(&mut store, portion).await {
@@ -171,7 +167,7 @@ impl Delivery {
         }
     }
 
-    /// Writes a portion, in transactions of [`Self::most`] rows. Rows that the database refuses are
+    /// Writes a portion, in transactions of [`Self::size`] rows. Rows that the database refuses are
     /// found by halving, and dropped alone.
     async fn deliver<S: Store>(
         &mut self,
@@ -183,13 +179,14 @@ impl Delivery {
         // A portion has rows without a gap, or none: numbers that are lost.
         let number = |index: usize| to - (count - index) as u64;
         let mut parts: Vec<_> = (0..count.max(1))
-            .step_by(self.most)
-            .map(|start| start..(start + self.most).min(count))
+            .step_by(self.size.rows())
+            .map(|start| start..(start + self.size.rows()).min(count))
             .rev()
             .collect();
         let mut position = from;
         while let Some(part) = parts.pop() {
             let batch = Batch { from: position, to: number(part.end), rows: &rows[part.clone()] };
+            let began = Instant::now();
             let refused = match within(ANSWER, "a transaction", store.write(&writer, batch)).await {
                 Ok(()) => false,
                 Err(StoreError::Refused(_)) if part.len() > 1 => {
@@ -207,15 +204,17 @@ impl Delivery {
                     true
                 }
                 Err(error) => {
-                    // A slow database gets less at a time, so that something gets through.
-                    self.most = (self.most / 2).max(LEAST);
+                    // A connection that breaks says nothing about the size.
+                    if began.elapsed() >= ANSWER {
+                        self.size.timed_out();
+                    }
                     return Err(error);
                 }
             };
             self.settle(&writer, batch.to, u64::from(refused));
             position = batch.to;
         }
-        self.most = (self.most + self.most / 4).min(MOST);
+        self.size.written();
         self.is_well();
         Ok(())
     }

@@ -24,6 +24,7 @@ pub mod spool;
 pub mod store;
 pub mod target;
 mod tell;
+mod transaction_size;
 
 use std::{
     sync::Arc,

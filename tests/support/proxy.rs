@@ -67,6 +67,11 @@ impl Proxy {
         self.state.cutting.store(cutting, Relaxed);
     }
 
+    /// How many commits came while it cut.
+    pub fn commits(&self) -> u32 {
+        self.state.commits.load(Relaxed)
+    }
+
     /// How often it cut.
     pub fn cuts(&self) -> u32 {
         self.state.cuts.load(Relaxed)
