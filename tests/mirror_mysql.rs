@@ -756,3 +756,19 @@ async fn a_server_that_is_killed_or_hangs_loses_and_doubles_nothing() {
     }
     assert_eq!(count(&server, &database), "4");
 }
+
+/// Values that the schema does not allow: the driver's own conversions panic on them.
+#[tokio::test]
+async fn values_that_the_server_should_not_give_are_errors() {
+    let server = MariaDb::start();
+    let (database, mut store) = ready(&server).await;
+    let denied = |error: StoreError, words: &str| {
+        assert!(matches!(&error, StoreError::Denied(text) if text.contains(words)), "{error:?}");
+    };
+    server.query(&database, "ALTER TABLE nflog_writers MODIFY delivered BIGINT NULL");
+    server.query(&database, "UPDATE nflog_writers SET delivered = NULL");
+    denied(store.position(&writer(), 0).await.unwrap_err(), "read this writer's position");
+    server.query(&database, "ALTER TABLE nflog_schema MODIFY version BIGINT");
+    server.query(&database, "UPDATE nflog_schema SET version = 5000000000");
+    denied(store.prepare().await.unwrap_err(), "read the schema's version");
+}

@@ -367,6 +367,11 @@ impl Scrape {
             "Most the spool may take on disk; 0 when rows wait in memory only.",
             Some(mirror.spool_size_limit_bytes),
         )?;
+        page.counter(
+            "nflog_exporter_mirror_panics",
+            "Panics in the threads of the mirror, which went on after them; each is a bug.",
+            Some(mirror.panics),
+        )?;
         page.gauge(
             "nflog_exporter_mirror_last_upkeep_timestamp_seconds",
             "When the database's retention and partitions were last looked after; 0 for never.",

@@ -88,6 +88,8 @@ pub struct MirrorStatus {
     pub spooled: u64,
     /// Age of the oldest packet that is not in the database yet.
     pub lag_seconds: f64,
+    /// Panics in its threads.
+    pub panics: u64,
     /// Bytes of the spool on disk.
     pub spool_size_bytes: u64,
     /// Most bytes it may have.

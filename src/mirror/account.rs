@@ -13,12 +13,20 @@ pub enum Dropped {
     SpoolCorrupt,
     /// The database refuses the values of this row.
     Refused,
+    /// This program failed to make a row of the packet; a bug.
+    Panicked,
 }
 
 impl Dropped {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::QueueFull, Self::SpoolFull, Self::SpoolFailed, Self::SpoolCorrupt, Self::Refused];
+    pub const ALL: [Self; 6] = [
+        Self::QueueFull,
+        Self::SpoolFull,
+        Self::SpoolFailed,
+        Self::SpoolCorrupt,
+        Self::Refused,
+        Self::Panicked,
+    ];
 
     /// The value of the label `reason`.
     #[must_use]
@@ -29,6 +37,7 @@ impl Dropped {
             Self::SpoolFailed => "spool_failed",
             Self::SpoolCorrupt => "spool_corrupt",
             Self::Refused => "refused",
+            Self::Panicked => "panicked",
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{
     shared::SharedSpool,
     spool::{Portion, Spool},
     store::{Batch, Store, StoreError, Upkeep, Writer},
+    supervise,
     target::Target,
     tell::{Seldom, Trouble},
     transaction_size::TransactionSize,
@@ -87,7 +88,14 @@ impl Delivery {
         loop {
             let began = Instant::now();
             let before = self.spool.with(|spool| spool.position());
-            let Err(error) = self.session::<S>().await else { return };
+            let queue = self.queue.clone();
+            let session = Box::pin(self.session::<S>());
+            let session = supervise::caught_future(&queue, "the delivery", session);
+            let error = match session.await {
+                Some(Ok(())) => return,
+                Some(Err(error)) => error,
+                None => StoreError::Unavailable("the delivery panicked; see the log".into()),
+            };
             self.queue.tell_up(false);
             let told = format!("{}: {error}; rows wait in the spool", self.target);
             self.trouble.tell(Some(&told), "");
@@ -302,3 +310,6 @@ async fn within<T>(
         Err(StoreError::Unavailable(format!("{what} takes longer than {} s", time.as_secs())))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use super::{
     select::{Filtered, Selector},
     shared::SharedSpool,
     spool::SpoolRefusal,
+    supervise,
     tell::{Seldom, Trouble},
 };
 use crate::event::Event;
@@ -57,7 +58,7 @@ impl Feeder {
                 Taken::End => break,
             }
             for some in events.chunks(FRAME) {
-                self.feed(some, &mut rows, &mut refusals);
+                self.feed_supervised(some, &mut rows, &mut refusals);
             }
             self.queue.looked();
             self.scribe.refresh();
@@ -66,8 +67,37 @@ impl Feeder {
         self.look_after_spool();
     }
 
-    /// Makes rows of some events and appends them.
-    fn feed(&mut self, events: &[Event], rows: &mut Vec<Row>, refusals: &mut Seldom) {
+    /// Makes rows of some events and appends them. An event that makes it panic costs its own row only.
+    fn feed_supervised(&mut self, events: &[Event], rows: &mut Vec<Row>, refusals: &mut Seldom) {
+        let queue = self.queue.clone();
+        let mut booked = false;
+        let what = "making rows";
+        if supervise::caught(&queue, what, || self.feed(events, rows, refusals, &mut booked))
+            .is_some()
+            || booked
+        {
+            return;
+        }
+        for event in events.chunks(1) {
+            let fed = supervise::caught(&queue, what, || {
+                self.feed(event, rows, refusals, &mut booked);
+            });
+            if fed.is_none() && !booked {
+                let none = [0; Filtered::ALL.len()];
+                queue.book(|account| account.refuse(1, none, Dropped::Panicked));
+            }
+        }
+    }
+
+    /// Makes rows of some events and appends them; says whether these stand in the account.
+    fn feed(
+        &mut self,
+        events: &[Event],
+        rows: &mut Vec<Row>,
+        refusals: &mut Seldom,
+        booked: &mut bool,
+    ) {
+        *booked = false;
         rows.clear();
         let mut filtered = [0; Filtered::ALL.len()];
         for event in events {
@@ -89,6 +119,7 @@ impl Feeder {
                     self.queue.book(|account| account.refuse(rows.len(), filtered, reason));
                 }
             }
+            *booked = true;
             appended
         });
         match appended {

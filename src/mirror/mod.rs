@@ -22,6 +22,7 @@ pub mod select;
 mod shared;
 pub mod spool;
 pub mod store;
+mod supervise;
 pub mod target;
 mod tell;
 mod transaction_size;

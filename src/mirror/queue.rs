@@ -57,6 +57,8 @@ pub struct Figures {
     pub spool_size: u64,
     /// Most bytes it may have.
     pub spool_limit: u64,
+    /// How often a thread of the mirror panicked.
+    pub panics: u64,
     /// When the database's house was last kept without trouble, seconds since 1970; 0 for never.
     pub upkeep_timestamp: u64,
 }
@@ -153,6 +155,11 @@ impl Queue {
     /// Books a change.
     pub(super) fn book(&self, change: impl FnOnce(&mut Account)) {
         change(&mut self.lock().figures.account);
+    }
+
+    /// Counts a panic.
+    pub(super) fn count_panic(&self) {
+        self.lock().figures.panics += 1;
     }
 
     /// Tells how the spool stands.

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// Texts are free of control characters and at most [`MAX_TEXT`] bytes long. The order of fields is
 /// the order of bytes in the spool: a change of it takes a new version of the spool's format.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Microseconds since 1970-01-01 UTC.
     pub time: u64,

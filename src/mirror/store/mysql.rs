@@ -1,5 +1,6 @@
 //! Rows in MySQL, MariaDB and clusters that speak their protocol.
 
+mod column;
 mod connect;
 mod days;
 mod failure;
@@ -8,7 +9,7 @@ mod prepare;
 
 use std::time::SystemTime;
 
-use mysql_async::{Conn, Params, Value, prelude::Queryable};
+use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 
 use self::{failure::failure, insert::Inserts};
 use super::{Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, since_1970};
@@ -50,17 +51,19 @@ impl Store for MySql {
             ],
         )
         .await?;
-        let position: Option<u64> = self
+        let doing = "read this writer's position";
+        let row: Option<Row> = self
             .connection
             .exec_first(
                 "SELECT delivered FROM nflog_writers WHERE writer = ?",
                 (Value::from(writer.id.to_vec()),),
             )
             .await
-            .map_err(|error| failure("read this writer's position", &error))?;
-        position.ok_or_else(|| {
+            .map_err(|error| failure(doing, &error))?;
+        let row = row.ok_or_else(|| {
             StoreError::Unavailable("MySQL: this writer's position vanished as it was read".into())
-        })
+        })?;
+        column::value(&row, 0, doing)
     }
 
     async fn write(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
@@ -96,14 +99,16 @@ impl Store for MySql {
     }
 
     async fn clock(&mut self) -> Result<ServerClock, StoreError> {
-        let found: Option<(f64, String, String)> = self
-            .connection
-            .query_first(
-                "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE), @@global.time_zone, @@system_time_zone",
-            )
-            .await
-            .map_err(|error| failure("ask for the time", &error))?;
-        let (seconds, zone, system) = found.unwrap_or_default();
+        let doing = "ask for the time";
+        let query =
+            "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE), @@global.time_zone, @@system_time_zone";
+        let row = column::first(&mut self.connection, query).await;
+        let row = row.map_err(|error| failure(doing, &error))?.ok_or_else(|| {
+            StoreError::Unavailable("MySQL: it does not say what time it is".into())
+        })?;
+        let seconds: f64 = column::value(&row, 0, doing)?;
+        let zone: String = column::value(&row, 1, doing)?;
+        let system: String = column::value(&row, 2, doing)?;
         let zone = if zone == "SYSTEM" { system } else { zone };
         Ok(ServerClock { now: since_1970(seconds), zone })
     }

@@ -2,10 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mysql_async::{Conn, Error, prelude::Queryable};
+use mysql_async::{Conn, Error, Row, prelude::Queryable};
 
 use super::{
     super::{Maintained, StoreError, Upkeep},
+    column,
     failure::{answer, code, failure, lacks_right},
 };
 use crate::mirror::day::Day;
@@ -22,12 +23,15 @@ pub(super) async fn maintain(
     upkeep: &Upkeep,
     now: SystemTime,
 ) -> Result<Maintained, StoreError> {
-    let locked: Result<Option<Option<i64>>, Error> =
-        connection.query_first(format!("SELECT GET_LOCK({LOCK}, 0)")).await;
-    match locked {
-        Ok(Some(Some(0))) => return Ok(Maintained::default()),
+    match column::first(connection, &format!("SELECT GET_LOCK({LOCK}, 0)")).await {
+        Ok(row) => {
+            let locked = row.map(|row| column::value(&row, 0, "keep house")).transpose()?;
+            if locked == Some(Some(0_i64)) {
+                return Ok(Maintained::default());
+            }
+        }
         // A cluster without such locks: what follows can be done twice at a time.
-        Ok(_) | Err(Error::Server(_)) => {}
+        Err(Error::Server(_)) => {}
         Err(error) => return Err(failure("keep house", &error)),
     }
     let maintained = keep_house(connection, upkeep, now).await;
@@ -92,7 +96,7 @@ struct Partition {
 
 /// The partitions, the oldest first; `None` when there are none, or such as are not by day.
 async fn partitions(connection: &mut Conn) -> Result<Option<Vec<Partition>>, Error> {
-    let rows: Vec<(Option<String>, Option<String>, Option<u64>)> = connection
+    let rows: Vec<Row> = connection
         .query(
             "SELECT PARTITION_NAME, PARTITION_DESCRIPTION, \
              CAST(IFNULL(DATA_LENGTH, 0) + IFNULL(INDEX_LENGTH, 0) AS UNSIGNED) \
@@ -101,8 +105,10 @@ async fn partitions(connection: &mut Conn) -> Result<Option<Vec<Partition>>, Err
              ORDER BY PARTITION_ORDINAL_POSITION",
         )
         .await?;
-    let partitions = rows.into_iter().map(|(name, end, size)| {
-        Some(Partition { name: name?, end: end_of(&end?)?, size: size.unwrap_or(0) })
+    let partitions = rows.iter().map(|row| {
+        let text = |column| column::value::<String>(row, column, "read the partitions").ok();
+        let size = column::value(row, 2, "read the partitions").unwrap_or(0);
+        Some(Partition { name: text(0)?, end: end_of(&text(1)?)?, size })
     });
     Ok(partitions.collect::<Option<Vec<_>>>().filter(|partitions| !partitions.is_empty()))
 }

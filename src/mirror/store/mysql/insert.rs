@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use mysql_async::{Conn, Params, Statement, Value, prelude::Queryable};
 
-use super::{super::StoreError, failure::failure};
+use super::{super::StoreError, column, failure::failure};
 use crate::mirror::{
     day::{Day, LATEST},
     row::Row,
@@ -34,15 +34,16 @@ pub(super) enum Inserts {
 impl Inserts {
     /// Asks the server which of the ways it knows.
     pub(super) async fn new(connection: &mut Conn) -> Result<Self, StoreError> {
-        let server: Option<(String, u64)> = connection
-            .query_first("SELECT VERSION(), @@max_allowed_packet")
-            .await
-            .map_err(|error| failure("ask for the version", &error))?;
+        let doing = "ask for the version";
+        let row = column::first(connection, "SELECT VERSION(), @@max_allowed_packet").await;
+        let row = row.map_err(|error| failure(doing, &error))?.ok_or_else(|| {
+            StoreError::Unavailable("MySQL: it does not say which version it is".into())
+        })?;
+        let version: String = column::value(&row, 0, doing)?;
+        let packet: u64 = column::value(&row, 1, doing)?;
         // The driver tells the types of the parameters with the first packet of a call only: each
         // call must fit into one.
-        let bulk = server.is_some_and(|(version, packet)| {
-            version.to_lowercase().contains("mariadb") && packet >= 1 << 20
-        });
+        let bulk = version.to_lowercase().contains("mariadb") && packet >= 1 << 20;
         Ok(if bulk { Self::Bulk(None) } else { Self::Many(vec![None; MOST + 1]) })
     }
 

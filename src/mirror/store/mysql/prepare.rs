@@ -4,6 +4,7 @@ use mysql_async::{Conn, Error, prelude::Queryable};
 
 use super::{
     super::{Kind, StoreError},
+    column,
     failure::{answer, code, failure, lacks_right},
 };
 use crate::mirror::schema;
@@ -51,10 +52,10 @@ async fn lacks_table(connection: &mut Conn) -> Result<bool, StoreError> {
 
 /// The version of the schema, `None` when there is none.
 async fn version(connection: &mut Conn) -> Result<Option<u32>, StoreError> {
-    let found: Result<Option<Option<u32>>, Error> =
-        connection.query_first("SELECT MAX(version) FROM nflog_schema").await;
+    let found = column::first(connection, "SELECT MAX(version) FROM nflog_schema").await;
     match found {
-        Ok(version) => Ok(version.flatten()),
+        Ok(Some(row)) => column::value(&row, 0, "read the schema's version"),
+        Ok(None) => Ok(None),
         Err(error) if code(&error).is_some_and(|code| MISSING.contains(&code)) => Ok(None),
         Err(error) => Err(failure("read the schema's version", &error)),
     }

@@ -1,0 +1,112 @@
+//! The delivery with stores that misbehave as no real one can be made to.
+
+use std::{collections::VecDeque, path::Path, sync::Mutex};
+
+use super::*;
+use crate::mirror::{
+    row::Row,
+    spool::{Spool, SpoolPlan},
+    store::{Kind, Maintained, ServerClock},
+    target::{Place, Tls},
+};
+
+/// What each call of a store does in turn; then all is well.
+static PANICS: Mutex<VecDeque<&str>> = Mutex::new(VecDeque::new());
+
+fn may_panic(call: &'static str) {
+    let mut panics = PANICS.lock().unwrap();
+    if panics.front() == Some(&call) {
+        panics.pop_front();
+        drop(panics);
+        panic!("asked to in {call}");
+    }
+}
+
+struct Faulty;
+
+impl Store for Faulty {
+    async fn connect(_: &Target) -> Result<Self, StoreError> {
+        may_panic("connect");
+        Ok(Self)
+    }
+
+    async fn prepare(&mut self) -> Result<(), StoreError> {
+        may_panic("prepare");
+        Ok(())
+    }
+
+    async fn position(&mut self, _: &Writer, at_least: u64) -> Result<u64, StoreError> {
+        may_panic("position");
+        Ok(at_least)
+    }
+
+    async fn write(&mut self, _: &Writer, _: Batch<'_>) -> Result<(), StoreError> {
+        may_panic("write");
+        Ok(())
+    }
+
+    async fn forget(&mut self, _: &Writer) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn maintain(&mut self, _: &Upkeep, _: SystemTime) -> Result<Maintained, StoreError> {
+        may_panic("maintain");
+        Ok(Maintained::default())
+    }
+
+    async fn clock(&mut self) -> Result<ServerClock, StoreError> {
+        Ok(ServerClock { now: SystemTime::now(), zone: "UTC".into() })
+    }
+
+    async fn foreign_view(&mut self) -> Result<Option<&'static str>, StoreError> {
+        Ok(None)
+    }
+
+    async fn ping(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn target() -> Target {
+    Target {
+        kind: Kind::Sqlite,
+        place: Place::File("nowhere.db".into()),
+        user: String::new(),
+        password: String::new(),
+        database: String::new(),
+        tls: Tls::Off,
+    }
+}
+
+fn spool(directory: &Path) -> Spool {
+    let plan = SpoolPlan { directory: directory.into(), max_size: 1 << 20, host: "gate".into() };
+    Spool::open(plan).unwrap()
+}
+
+#[tokio::test]
+async fn a_store_that_panics_is_tried_again() {
+    const ROWS: usize = 100;
+    let calls = ["connect", "maintain", "write"];
+    PANICS.lock().unwrap().extend(calls);
+    let directory = tempfile::tempdir().unwrap();
+    let queue = Queue::new(1 << 20);
+    let spool = SharedSpool::new(spool(directory.path()), queue.clone());
+    let rows = vec![Row::default(); ROWS];
+    queue.book(|account| {
+        account.offer(ROWS, ROWS);
+        account.spool(ROWS, [0; 3]);
+    });
+    spool.with(|spool| spool.append(&rows, 0)).unwrap();
+    let (end, ending) = watch::channel(true);
+    let delivery = Delivery::new(
+        (queue.clone(), spool, Arc::default()),
+        (target(), Upkeep::default()),
+        ending,
+    );
+    delivery.run::<Faulty>().await;
+    drop(end);
+    let figures = queue.figures();
+    assert_eq!(figures.panics, calls.len() as u64);
+    assert_eq!((figures.account.written, figures.account.spooled), (ROWS as u64, 0));
+    assert!(figures.up);
+}

@@ -1,0 +1,69 @@
+//! A panic in a thread of the mirror ends the piece of work at hand, and nothing else: it is counted and
+//! logged, and the thread goes on.
+
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+};
+
+use super::queue::Queue;
+
+/// The outcome of some work; `None` when it panicked. Whatever it works on must be whole after a panic,
+/// or be dropped.
+pub(super) fn caught<T>(queue: &Queue, what: &str, work: impl FnOnce() -> T) -> Option<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    outcome.map_err(|panic| report(queue, what, panic.as_ref())).ok()
+}
+
+/// The same of a future, which is dropped when it panics.
+pub(super) async fn caught_future<F: Future>(
+    queue: &Queue,
+    what: &str,
+    work: F,
+) -> Option<F::Output> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.map_or_else(
+            |panic| {
+                report(queue, what, panic.as_ref());
+                Poll::Ready(None)
+            },
+            |polled| polled.map(Some),
+        )
+    })
+    .await
+}
+
+fn report(queue: &Queue, what: &str, panic: &(dyn Any + Send)) {
+    queue.count_panic();
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(
+        panic = text.unwrap_or("without a message"),
+        "mirror: {what} panicked; this is a bug, and it is tried again"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_ends_nothing_else() {
+        let queue = Queue::new(0);
+        assert_eq!(caught(&queue, "work", || 1), Some(1));
+        assert_eq!(caught(&queue, "work", || -> u8 { panic!("asked to") }), None);
+        assert_eq!(caught_future(&queue, "work", async { 2 }).await, Some(2));
+        let panics = async {
+            tokio::task::yield_now().await;
+            panic!("{}", "asked to")
+        };
+        let outcome: Option<()> = caught_future(&queue, "work", panics).await;
+        assert_eq!(outcome, None);
+        assert_eq!(queue.figures().panics, 2);
+    }
+}
