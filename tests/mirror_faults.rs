@@ -343,3 +343,26 @@ fn commits_that_are_cut_do_not_make_transactions_small() {
     assert_eq!(numbers.len(), ROWS as usize);
     assert_eq!(numbers.into_iter().collect::<BTreeSet<_>>().len(), ROWS as usize);
 }
+
+/// A position that was never sent, as a restored backup or a copied state may have it, costs no row.
+#[test]
+fn a_position_ahead_of_what_was_sent_is_not_believed() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let database = database();
+    let spool = tempfile::tempdir().unwrap();
+    let config = config(&url(&database.socket()), spool.path(), "");
+    let exporter = Exporter::start(&wire.host, &config, &[]);
+    let mut sent = 0;
+    for ahead in ["+ 5000", "+ 1", "* 2 + 100000"] {
+        sent += u32::try_from(wire.send((sent..sent + 2_000).map(numbered))).unwrap();
+        settled(&exporter, sent.into());
+        database
+            .query(DATABASE, &format!("UPDATE nflog_writers SET delivered = delivered {ahead}"));
+    }
+    sent += u32::try_from(wire.send((sent..sent + 2_000).map(numbered))).unwrap();
+    assert_eq!(settled(&exporter, sent.into()).written, u64::from(sent));
+    let numbers: BTreeSet<_> = numbers(&database).into_iter().collect();
+    assert_eq!(numbers.len(), sent as usize);
+    assert!(exporter.program.log().contains("claims rows that were never sent"));
+}

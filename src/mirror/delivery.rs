@@ -1,6 +1,7 @@
 //! The delivery: a thread that brings the spool's rows to the database, exactly once, in order.
 
 use std::{
+    collections::HashMap,
     future::Future,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -15,7 +16,7 @@ use super::{
     account::Dropped,
     queue::Queue,
     shared::SharedSpool,
-    spool::{Portion, Spool},
+    spool::{Portion, Spool, random_id},
     store::{Batch, Store, StoreError, Upkeep, Writer},
     supervise,
     target::Target,
@@ -54,6 +55,10 @@ pub(super) struct Delivery {
     /// Turns true when nothing is appended any more: then it ends as soon as the spool is empty.
     ending: watch::Receiver<bool>,
     size: TransactionSize,
+    /// The writer and the end of the last transaction whose outcome is not known.
+    in_flight: Option<(Writer, u64)>,
+    /// Ids that stand in the database for writers whose position there cannot be true.
+    aliases: HashMap<[u8; 16], [u8; 16]>,
     upkeep_due: Instant,
     trouble: Trouble,
     house: Trouble,
@@ -75,6 +80,8 @@ impl Delivery {
             upkeep,
             ending,
             size: TransactionSize::new(),
+            in_flight: None,
+            aliases: HashMap::new(),
             upkeep_due: Instant::now(),
             trouble: Trouble::new("mirror"),
             house: Trouble::new("mirror, retention and partitions"),
@@ -142,7 +149,7 @@ impl Delivery {
                 Some(_) => writer = self.resume(&mut store, Some(writer)).await?,
                 None if *self.ending.borrow() => {
                     if self.spool.with(|spool| spool.waiting()) == 0 {
-                        within(ANSWER, "an answer", store.forget(&writer)).await?;
+                        within(ANSWER, "an answer", store.forget(&self.known_as(&writer))).await?;
                     }
                     return Ok(());
                 }
@@ -160,19 +167,48 @@ impl Delivery {
     ) -> Result<Writer, StoreError> {
         loop {
             let (writer, known) = self.spool.with(|spool| spool.position());
-            if let Some(over) = last.filter(|last| *last != writer) {
+            if let Some(over) = last.take().filter(|last| *last != writer) {
                 // Lest a loss of power brings rows back to a database that forgot who wrote them.
                 self.spool.with(Spool::sync);
-                within(ANSWER, "an answer", store.forget(&over)).await?;
+                within(ANSWER, "an answer", store.forget(&self.known_as(&over))).await?;
+                self.aliases.remove(&over.id);
             }
-            let held = within(ANSWER, "an answer", store.position(&writer, known)).await?;
+            let known_as = self.known_as(&writer);
+            let held = within(ANSWER, "an answer", store.position(&known_as, known)).await?;
             if held <= known {
                 return Ok(writer);
+            }
+            if !self.can_hold(&writer, held) {
+                tracing::error!(
+                    held,
+                    known,
+                    "mirror: {} claims rows that were never sent (was a backup restored, or this \
+                     host's state copied?); they are sent under a new writer id",
+                    self.target
+                );
+                self.aliases.insert(writer.id, random_id());
+                continue;
             }
             let rows = self.settle(&writer, held, 0);
             tracing::info!(rows, "mirror: the database held rows whose commit was not answered");
             last = Some(writer);
         }
+    }
+
+    /// Whether the database can truthfully hold this writer's rows before `held`. Of the present session
+    /// it is known what was sent: only the end of a transaction whose outcome is not known can be. What
+    /// an earlier session sent, the database knows best: a spool may be older than it, after a loss of
+    /// power or out of a backup.
+    fn can_hold(&self, writer: &Writer, held: u64) -> bool {
+        let is_in_flight =
+            self.in_flight.as_ref().is_some_and(|(of, to)| of == writer && *to == held);
+        is_in_flight || self.spool.with(|spool| spool.is_earlier(writer))
+    }
+
+    /// The writer as the database knows it.
+    fn known_as(&self, writer: &Writer) -> Writer {
+        let id = self.aliases.get(&writer.id).copied().unwrap_or(writer.id);
+        Writer { id, ..writer.clone() }
     }
 
     /// Writes a portion, in transactions of [`Self::size`] rows. Rows that the database refuses are
@@ -192,10 +228,13 @@ impl Delivery {
             .rev()
             .collect();
         let mut position = from;
+        let known_as = self.known_as(&writer);
         while let Some(part) = parts.pop() {
             let batch = Batch { from: position, to: number(part.end), rows: &rows[part.clone()] };
             let began = Instant::now();
-            let refused = match within(ANSWER, "a transaction", store.write(&writer, batch)).await {
+            self.in_flight = Some((writer.clone(), batch.to));
+            let written = within(ANSWER, "a transaction", store.write(&known_as, batch)).await;
+            let refused = match written {
                 Ok(()) => false,
                 Err(StoreError::Refused(_)) if part.len() > 1 => {
                     let middle = part.start + part.len() / 2;
@@ -205,7 +244,7 @@ impl Delivery {
                 }
                 Err(StoreError::Refused(why)) => {
                     let over = Batch { rows: &[], ..batch };
-                    within(ANSWER, "a transaction", store.write(&writer, over)).await?;
+                    within(ANSWER, "a transaction", store.write(&known_as, over)).await?;
                     if self.refusals.worth_a_line() {
                         tracing::error!("mirror: {} refuses a row, dropped: {why}", self.target);
                     }

@@ -234,6 +234,12 @@ impl Spool {
         (life.writer.clone(), life.delivered)
     }
 
+    /// Whether these are rows of an earlier session.
+    #[must_use]
+    pub fn is_earlier(&self, writer: &Writer) -> bool {
+        self.earlier.iter().any(|life| life.writer.id == writer.id)
+    }
+
     /// The database holds this writer's rows up to this number: they go, also those that were not
     /// asked for yet. Returns how many rows that were, without those that the portion given last
     /// declared lost when all of it is passed.
