@@ -6,6 +6,7 @@ mod support;
 
 use std::{
     collections::BTreeSet,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     thread,
@@ -342,6 +343,41 @@ fn commits_that_are_cut_do_not_make_transactions_small() {
     let numbers = numbers(&database);
     assert_eq!(numbers.len(), ROWS as usize);
     assert_eq!(numbers.into_iter().collect::<BTreeSet<_>>().len(), ROWS as usize);
+}
+
+/// Each kill leaves a writer in the database, which the next start removes; a segment that cannot be read
+/// costs its own rows.
+#[test]
+fn a_kill_leaves_no_writer_and_a_broken_file_no_other_rows() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let database = database();
+    let spool = tempfile::tempdir().unwrap();
+    let config = config(&url(&database.socket()), spool.path(), "");
+    let mut sent = 0;
+    for _ in 0..3 {
+        let mut exporter = Exporter::start(&wire.host, &config, &[]);
+        wire.send((sent..sent + 1_000).map(numbered));
+        sent += 1_000;
+        settled(&exporter, 1_000);
+        exporter.program.signal(Signal::SIGKILL);
+        exporter.program.wait();
+    }
+    // A file that another user made, and one that is no file.
+    std::os::unix::fs::symlink("nowhere", spool.path().join("00000000-00000000.seg")).unwrap();
+    let locked = spool.path().join("locked.seg");
+    std::fs::write(&locked, "x").unwrap();
+    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let exporter = Exporter::start(&wire.host, &config, &[]);
+    wire.send((sent..sent + 1_000).map(numbered));
+    let last = settled(&exporter, 1_000);
+    assert_eq!((last.written, last.dropped), (1_000, 0));
+    assert!(exporter.program.log().contains("locked.seg is passed over"));
+    assert_eq!(database.query(DATABASE, "SELECT COUNT(*) FROM nflog_writers").trim(), "1");
+    assert_eq!(numbers(&database).len(), 4_000);
+    // It is in use: the disk, not memory, has the rows.
+    let files = std::fs::read_dir(spool.path()).unwrap().map(|file| file.unwrap().path());
+    assert!(files.filter(|file| file.extension().is_some_and(|it| it == "seg")).count() > 2);
 }
 
 /// A position that was never sent, as a restored backup or a copied state may have it, costs no row.

@@ -122,6 +122,9 @@ impl Delivery {
         if let Some(advice) = within(PREPARE, "the view ulog", store.foreign_view()).await? {
             tracing::warn!("{advice}");
         }
+        if let Some(ended) = self.spool.with(Spool::take_ended) {
+            within(ANSWER, "an answer", store.forget(&ended)).await?;
+        }
         let mut writer = self.resume(&mut store, None).await?;
         if self.spool.with(|spool| spool.waiting()) == 0 {
             self.is_well();

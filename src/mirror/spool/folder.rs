@@ -89,6 +89,8 @@ pub struct Found {
     pub lives: VecDeque<Life>,
     /// A number for the next life.
     pub next_life: u64,
+    /// The writer that was delivered last, if none of its rows is left: a run that was killed.
+    pub ended: Option<[u8; 16]>,
 }
 
 impl Found {
@@ -110,7 +112,9 @@ impl Found {
             life.segments.iter_mut().for_each(Segment::release);
             !life.segments.is_empty()
         });
-        Self { lives: lives.into(), next_life }
+        let ended = position.map(|position| position.writer);
+        let ended = ended.filter(|ended| lives.iter().all(|life| life.writer.id != *ended));
+        Self { lives: lives.into(), next_life, ended }
     }
 }
 
@@ -162,7 +166,14 @@ fn segments(folder: &Path, known: &HashSet<PathBuf>) -> io::Result<Vec<Segment>>
         if !is_segment || known.contains(&path) || !entry.file_type()?.is_file() {
             continue;
         }
-        match Segment::find(path.clone())? {
+        let found = match Segment::find(path.clone()) {
+            Err(error) if !is_lack_of_resources(&error) => {
+                tracing::error!("the spool's segment {} is passed over: {error}", path.display());
+                continue;
+            }
+            found => found?,
+        };
+        match found {
             Ok(segment) => segments.push(segment),
             // The exporter was killed when it made the file.
             Err(HeaderFlaw::Broken) if entry.metadata()?.len() == 0 => {
@@ -178,6 +189,14 @@ fn segments(folder: &Path, known: &HashSet<PathBuf>) -> io::Result<Vec<Segment>>
         }
     }
     Ok(segments)
+}
+
+/// Whether opening any file would fail the same way: then nothing is known about this one.
+fn is_lack_of_resources(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [Errno::MFILE, Errno::NFILE, Errno::NOMEM]
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// Renames a file so that it is kept for somebody to look at, and not read again.

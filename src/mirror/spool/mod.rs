@@ -82,6 +82,8 @@ pub struct Spool {
     /// Number of the next row to be appended.
     next: u64,
     recovered: u64,
+    /// A writer of an earlier session whose rows are all delivered.
+    ended: Option<[u8; 16]>,
     /// The portion given last.
     given: Option<Given>,
     trouble: Option<String>,
@@ -149,6 +151,7 @@ impl Spool {
             tail: Tail::default(),
             next: 0,
             recovered: 0,
+            ended: None,
             given: None,
             trouble: None,
             unreadable: None,
@@ -294,6 +297,13 @@ impl Spool {
         std::mem::take(&mut self.recovered)
     }
 
+    /// A writer whose session was killed after its last row was delivered: the database may forget it.
+    /// Returned once.
+    pub fn take_ended(&mut self) -> Option<Writer> {
+        let id = self.ended.take()?;
+        Some(Writer { id, host: self.present.writer.host.clone() })
+    }
+
     /// When the oldest row was appended, microseconds since 1970; `None` when there are none.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {
@@ -363,6 +373,7 @@ impl Spool {
             let place = self.earlier.partition_point(|other| other.number <= life.number);
             self.earlier.insert(place, life);
         }
+        self.ended = found.ended.filter(|ended| !writers.contains(ended));
         // Never a name again that a segment had in a folder that is gone.
         self.present.number = found.next_life.max(self.present.number + 1);
         self.folder = Some(folder);
