@@ -408,3 +408,52 @@ fn secrets_stay_secret() {
         assert!(!text.contains("s3cr3t"), "{text}");
     }
 }
+
+/// A host whose clock is years ahead drops nobody's rows, and makes no days of years to come.
+fn check_wrong_clock(database: &Database) {
+    let wire = Wire::new();
+    load_rules(&wire);
+    let spool = tempfile::tempdir().unwrap();
+    let config = config(&database.url(), spool.path(), "retention = '14d'\nmax_size = '1MiB'\n");
+    let syns = |count| (0..count).map(|_| frame::syn([133, 11, 0, 7], 40_000, 22));
+    let exporter = Exporter::start(&wire.host, &config, &[]);
+    wire.send(syns(500));
+    wait_until_written(&exporter, 500);
+    drop(exporter);
+    let count = || database.query("SELECT COUNT(*) FROM packets").0.trim().to_owned();
+    assert_eq!(count(), "500");
+
+    let exporter = Exporter::spawn_with_clock(&wire.host, "+3y", &config);
+    wait_for("the clock to be noticed", || {
+        let (_, text) = exporter.get("/metrics")?;
+        (sum(&text, "nflog_exporter_mirror_retention_held") == 1).then_some(())
+    });
+    wire.send(syns(6));
+    wait_until_written(&exporter, 6);
+    assert_eq!(count(), "506");
+    assert!(exporter.program.log().contains("no rows are dropped"), "{}", exporter.program.log());
+    drop(exporter);
+    if let Database::Maria(_) = database {
+        let ahead = "SELECT COUNT(*) FROM information_schema.PARTITIONS WHERE TABLE_NAME = 'packets' \
+                     AND PARTITION_NAME > CONCAT('p', DATE_FORMAT(NOW() + INTERVAL 10 DAY, '%Y%m%d')) \
+                     AND PARTITION_NAME <> 'pmax'";
+        assert_eq!(database.query(ahead).0.trim(), "0");
+    }
+}
+
+#[test]
+fn a_wrong_clock_drops_no_rows_of_mariadb() {
+    check_wrong_clock(&Database::Maria(MariaDb::start()));
+}
+
+#[test]
+fn a_wrong_clock_drops_no_rows_of_postgres() {
+    check_wrong_clock(&Database::Postgres(PostgresServer::start()));
+}
+
+#[test]
+fn a_wrong_clock_drops_no_rows_of_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    open_to_all(folder.path());
+    check_wrong_clock(&Database::Sqlite(folder.path().join("rows.db")));
+}

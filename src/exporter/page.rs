@@ -206,7 +206,16 @@ fn group_status(meter: &GroupMeter) -> GroupStatus {
 }
 
 fn mirror_status(figures: Figures) -> MirrorStatus {
-    let Figures { account, up, lag, spool_size, spool_limit, panics, upkeep_timestamp } = figures;
+    let Figures {
+        account,
+        up,
+        lag,
+        spool_size,
+        spool_limit,
+        retention_held,
+        panics,
+        upkeep_timestamp,
+    } = figures;
     MirrorStatus {
         up,
         written: account.written,
@@ -220,6 +229,7 @@ fn mirror_status(figures: Figures) -> MirrorStatus {
         queued: account.queued,
         spooled: account.spooled,
         lag_seconds: lag.as_secs_f64(),
+        retention_held,
         panics,
         spool_size_bytes: spool_size,
         spool_size_limit_bytes: spool_limit,

@@ -367,6 +367,11 @@ impl Scrape {
             "Most the spool may take on disk; 0 when rows wait in memory only.",
             Some(mirror.spool_size_limit_bytes),
         )?;
+        page.gauge(
+            "nflog_exporter_mirror_retention_held",
+            "Whether expired rows are kept because a clock looks wrong: 1 or 0.",
+            Some(u64::from(mirror.retention_held)),
+        )?;
         page.counter(
             "nflog_exporter_mirror_panics",
             "Panics in the threads of the mirror, which went on after them; each is a bug.",

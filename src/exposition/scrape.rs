@@ -88,6 +88,8 @@ pub struct MirrorStatus {
     pub spooled: u64,
     /// Age of the oldest packet that is not in the database yet.
     pub lag_seconds: f64,
+    /// Whether no row is dropped, because a clock looks wrong.
+    pub retention_held: bool,
     /// Panics in its threads.
     pub panics: u64,
     /// Bytes of the spool on disk.

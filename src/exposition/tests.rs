@@ -102,6 +102,7 @@ fn scrape(prefix: &str, database: &str) -> Scrape {
             queued: 3,
             spooled: 4,
             lag_seconds: 0.25,
+            retention_held: false,
             panics: 0,
             spool_size_bytes: 4096,
             spool_size_limit_bytes: 1 << 30,

@@ -14,10 +14,11 @@ use tokio::{
 
 use super::{
     account::Dropped,
+    clock_guard::{ClockGuard, Clocks},
     queue::Queue,
     shared::SharedSpool,
     spool::{Portion, Spool, random_id},
-    store::{Batch, Store, StoreError, Upkeep, Writer},
+    store::{Batch, Maintained, Store, StoreError, Upkeep, Writer},
     supervise,
     target::Target,
     tell::{Seldom, Trouble},
@@ -60,6 +61,7 @@ pub(super) struct Delivery {
     /// Ids that stand in the database for writers whose position there cannot be true.
     aliases: HashMap<[u8; 16], [u8; 16]>,
     upkeep_due: Instant,
+    clock_guard: ClockGuard,
     trouble: Trouble,
     house: Trouble,
     refusals: Seldom,
@@ -83,6 +85,7 @@ impl Delivery {
             in_flight: None,
             aliases: HashMap::new(),
             upkeep_due: Instant::now(),
+            clock_guard: ClockGuard::default(),
             trouble: Trouble::new("mirror"),
             house: Trouble::new("mirror, retention and partitions"),
             refusals: Seldom::default(),
@@ -313,13 +316,12 @@ impl Delivery {
         }
     }
 
-    /// Makes partitions ahead and drops what is over. Trouble with it keeps no row from being written.
+    /// Makes partitions ahead and drops what is expired, both by the server's clock. Trouble with it keeps
+    /// no row from being written.
     async fn keep_house<S: Store>(&mut self, store: &mut S) -> Result<(), StoreError> {
         // Also when it fails, so that it is not tried at each new connection.
         self.upkeep_due = Instant::now() + S::MAINTENANCE_INTERVAL;
-        let kept =
-            within(UPKEEP, "retention", store.maintain(&self.upkeep, SystemTime::now())).await;
-        let done = match kept {
+        let done = match self.maintain(store).await {
             Ok(done) => done,
             Err(error) => {
                 self.house.tell(Some(&format!("{}: {error}", self.target)), "");
@@ -327,7 +329,7 @@ impl Delivery {
             }
         };
         if !done.dropped.is_empty() {
-            tracing::info!(dropped = %done.dropped.join(" "), "mirror: dropped what is over");
+            tracing::info!(partitions = %done.dropped.join(" "), "mirror: dropped expired partitions");
         }
         if done.unfinished {
             self.upkeep_due = Instant::now() + UPKEEP_PAUSE;
@@ -339,6 +341,25 @@ impl Delivery {
             self.house.tell(Some(&done.warnings.join("; ")), "");
         }
         Ok(())
+    }
+
+    async fn maintain<S: Store>(&mut self, store: &mut S) -> Result<Maintained, StoreError> {
+        let server = within(ANSWER, "an answer", store.clock()).await?.now;
+        let mut upkeep = self.upkeep;
+        let mut held = None;
+        if upkeep != Upkeep::default() {
+            let newest_row = within(ANSWER, "an answer", store.newest_row(server)).await?;
+            let (monotonic, local) = (Instant::now(), SystemTime::now());
+            let clocks = Clocks { monotonic, local, server, newest_row };
+            held = self.clock_guard.check(clocks).err();
+        }
+        self.queue.tell_retention_held(held.is_some());
+        if held.is_some() {
+            upkeep = Upkeep::default();
+        }
+        let mut done = within(UPKEEP, "retention", store.maintain(&upkeep, server)).await?;
+        done.warnings.extend(held);
+        Ok(done)
     }
 }
 

@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod anonymize;
+mod clock_guard;
 pub mod day;
 mod delivery;
 mod feeder;

@@ -57,6 +57,8 @@ pub struct Figures {
     pub spool_size: u64,
     /// Most bytes it may have.
     pub spool_limit: u64,
+    /// Whether no row is dropped, because a clock looks wrong.
+    pub retention_held: bool,
     /// How often a thread of the mirror panicked.
     pub panics: u64,
     /// When the database's house was last kept without trouble, seconds since 1970; 0 for never.
@@ -155,6 +157,11 @@ impl Queue {
     /// Books a change.
     pub(super) fn book(&self, change: impl FnOnce(&mut Account)) {
         change(&mut self.lock().figures.account);
+    }
+
+    /// Tells whether rows are kept beyond their time, because a clock looks wrong.
+    pub(super) fn tell_retention_held(&self, held: bool) {
+        self.lock().figures.retention_held = held;
     }
 
     /// Counts a panic.

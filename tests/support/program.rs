@@ -110,12 +110,29 @@ impl<'n> Exporter<'n> {
         exporter
     }
 
+    /// Starts it where the clock is off by so much, as faketime(1) has it; does not wait.
+    pub fn spawn_with_clock(namespace: &'n Namespace, offset: &str, config: &str) -> Self {
+        let mut command = namespace.command("faketime");
+        // The kernel waits by the true monotonic clock.
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
+        command.args(["-f", offset, EXPORTER]);
+        Self::spawn_by(namespace, command, config, &[])
+    }
+
     /// Starts it and does not wait.
     pub fn spawn(namespace: &'n Namespace, config: &str, arguments: &[&str]) -> Self {
+        Self::spawn_by(namespace, namespace.command(EXPORTER), config, arguments)
+    }
+
+    fn spawn_by(
+        namespace: &'n Namespace,
+        mut command: Command,
+        config: &str,
+        arguments: &[&str],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
         fs::write(&file, config).unwrap();
-        let mut command = namespace.command(EXPORTER);
         command.arg("--config.file").arg(&file).args(arguments);
         let program = Program::start(&mut command, folder.path().join("exporter.log"));
         Self { program, namespace, folder }

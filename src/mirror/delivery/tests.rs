@@ -6,7 +6,7 @@ use super::*;
 use crate::mirror::{
     row::Row,
     spool::{Spool, SpoolPlan},
-    store::{Kind, Maintained, ServerClock},
+    store::{Kind, ServerClock},
     target::{Place, Tls},
 };
 
@@ -52,6 +52,10 @@ impl Store for Faulty {
     async fn maintain(&mut self, _: &Upkeep, _: SystemTime) -> Result<Maintained, StoreError> {
         may_panic("maintain");
         Ok(Maintained::default())
+    }
+
+    async fn newest_row(&mut self, _: SystemTime) -> Result<Option<SystemTime>, StoreError> {
+        Ok(None)
     }
 
     async fn clock(&mut self) -> Result<ServerClock, StoreError> {

@@ -108,7 +108,14 @@ pub trait Store: Sized + Send {
     /// Removes a writer whose life is over and whose rows are all written.
     fn forget(&mut self, writer: &Writer) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Time of the newest row that is not later than `until`; `None` when there is none.
+    fn newest_row(
+        &mut self,
+        until: SystemTime,
+    ) -> impl Future<Output = Result<Option<SystemTime>, StoreError>> + Send;
+
     /// Makes days ahead, drops what is too old or too much. Gives up rather than wait long for a lock.
+    /// `now` is the server's clock: that of one host must not drop what others wrote.
     fn maintain(
         &mut self,
         upkeep: &Upkeep,
@@ -132,6 +139,12 @@ pub trait Store: Sized + Send {
 fn since_1970(seconds: f64) -> SystemTime {
     let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Microseconds since 1970-01-01 UTC; 0 for a time before.
+fn micros(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What a database answers, or that it does not.

@@ -12,7 +12,9 @@ use std::time::SystemTime;
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 
 use self::{failure::failure, insert::Inserts};
-use super::{Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, since_1970};
+use super::{
+    Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, micros, since_1970,
+};
 use crate::mirror::target::Target;
 
 /// A connection to MySQL.
@@ -96,6 +98,20 @@ impl Store for MySql {
         now: SystemTime,
     ) -> Result<Maintained, StoreError> {
         days::maintain(&mut self.connection, upkeep, now).await
+    }
+
+    async fn newest_row(&mut self, until: SystemTime) -> Result<Option<SystemTime>, StoreError> {
+        let doing = "look for the newest row";
+        let row: Option<Row> = self
+            .connection
+            .exec_first(
+                "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', time) / 1e6 FROM packets \
+                 WHERE time <= '1970-01-01' + INTERVAL ? MICROSECOND ORDER BY time DESC LIMIT 1",
+                (micros(until),),
+            )
+            .await
+            .map_err(|error| failure(doing, &error))?;
+        row.map(|row| column::value(&row, 0, doing).map(since_1970)).transpose()
     }
 
     async fn clock(&mut self) -> Result<ServerClock, StoreError> {

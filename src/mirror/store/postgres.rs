@@ -128,6 +128,21 @@ impl Store for Postgres {
         days::maintain(self, upkeep, now).await
     }
 
+    async fn newest_row(&mut self, until: SystemTime) -> Result<Option<SystemTime>, StoreError> {
+        let doing = "look for the newest row";
+        let row = self
+            .client
+            .query_opt(
+                "SELECT extract(epoch FROM time)::float8 FROM packets \
+                 WHERE time <= $1 ORDER BY time DESC LIMIT 1",
+                &[&until],
+            )
+            .await
+            .map_err(|error| failure(doing, &error))?;
+        let seconds = row.map(|row| row.try_get(0)).transpose();
+        Ok(seconds.map_err(|error| failure(doing, &error))?.map(since_1970))
+    }
+
     async fn clock(&mut self) -> Result<ServerClock, StoreError> {
         let row = self
             .client

@@ -15,7 +15,9 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use self::failure::failure;
-use super::{Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer};
+use super::{
+    Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, micros, since_1970,
+};
 use crate::mirror::target::{Place, Target};
 
 /// A SQLite file, opened. Calls block their thread while they work, and at most 5 seconds longer.
@@ -109,6 +111,21 @@ impl Store for Sqlite {
     ) -> Result<Maintained, StoreError> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         upkeep::maintain(self, upkeep, now)
+    }
+
+    async fn newest_row(&mut self, until: SystemTime) -> Result<Option<SystemTime>, StoreError> {
+        let mut text = String::new();
+        rows::write_time(&mut text, micros(until));
+        let newest: Option<f64> = self
+            .connection
+            .query_row(
+                "SELECT CAST(strftime('%s', substr(max(time), 1, 19)) AS REAL) FROM packets \
+                 WHERE time <= ?1",
+                [text],
+                |row| row.get(0),
+            )
+            .map_err(|error| self.failure("look for the newest row", &error))?;
+        Ok(newest.map(since_1970))
     }
 
     async fn clock(&mut self) -> Result<ServerClock, StoreError> {

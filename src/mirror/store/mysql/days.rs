@@ -78,8 +78,10 @@ async fn keep_house(
         }
         maintained.dropped = doomed;
     }
-    if let Some(statement) = ahead(&partitions, Day::of_micros(now)) {
-        alter(connection, &statement, &mut maintained).await?;
+    for statement in ahead(&partitions, Day::of_micros(now)) {
+        if !alter(connection, &statement, &mut maintained).await? {
+            break;
+        }
     }
     Ok(maintained)
 }
@@ -148,28 +150,50 @@ fn too_old_or_too_much(partitions: &[Partition], upkeep: &Upkeep, now: u64) -> V
         .collect()
 }
 
-/// The statement that makes the days ahead, if any is missing. New ones are cut from the partition
-/// without end; a gap before the first of them becomes part of it.
-fn ahead(partitions: &[Partition], today: Day) -> Option<String> {
-    let rest = partitions.iter().find(|partition| partition.end.is_none());
-    let last = partitions.iter().filter_map(|partition| partition.end).max();
-    let mut made: Vec<_> = (-BEHIND..=AHEAD)
-        .map(|days| today.plus(days))
-        .filter(|day| last.is_none_or(|last| day.plus(1) > last))
-        .map(|day| format!("PARTITION p{} VALUES LESS THAN ('{}')", day.compact(), day.plus(1)))
-        .collect();
-    let name = rest.map_or("pmax", |rest| &rest.name);
-    let whole = format!("PARTITION {} VALUES LESS THAN (MAXVALUE)", quoted(name));
-    if rest.is_some() && made.is_empty() {
-        return None;
+/// The statements that make the days ahead, if any is missing. New ones are cut from the partition that
+/// their rows would go to: the one without end, or one of a day far ahead, which a host with a wrong clock
+/// has made. A gap before the first of them becomes part of it.
+fn ahead(partitions: &[Partition], today: Day) -> Vec<String> {
+    let far = today.plus(AHEAD + 1);
+    let is_missing = |day: &Day| partitions.iter().all(|known| known.end != Some(day.plus(1)));
+    let missing: Vec<Day> =
+        (-BEHIND..=AHEAD).map(|days| today.plus(days)).filter(is_missing).collect();
+    let mut statements = Vec::new();
+    for (index, partition) in partitions.iter().enumerate() {
+        if partition.end.is_some_and(|end| end <= far) {
+            continue;
+        }
+        let start = index.checked_sub(1).and_then(|before| partitions[before].end);
+        let within = missing.iter().filter(|day| {
+            start.is_none_or(|start| **day >= start) && partition.end.is_none_or(|end| **day < end)
+        });
+        let mut parts: Vec<_> = within.map(|day| of_day(*day)).collect();
+        if !parts.is_empty() {
+            parts.push(bounded(&partition.name, partition.end));
+            statements.push(format!(
+                "ALTER TABLE packets REORGANIZE PARTITION {} INTO ({})",
+                quoted(&partition.name),
+                parts.join(", ")
+            ));
+        }
     }
-    made.push(whole);
-    let made = made.join(", ");
-    Some(if rest.is_some() {
-        format!("ALTER TABLE packets REORGANIZE PARTITION {} INTO ({made})", quoted(name))
-    } else {
-        format!("ALTER TABLE packets ADD PARTITION ({made})")
-    })
+    if partitions.iter().all(|partition| partition.end.is_some()) {
+        let last = partitions.iter().filter_map(|partition| partition.end).max();
+        let later = missing.iter().filter(|day| last.is_none_or(|last| **day >= last));
+        let parts = later.map(|day| of_day(*day)).chain([bounded("pmax", None)]);
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        statements.push(format!("ALTER TABLE packets ADD PARTITION ({parts})"));
+    }
+    statements
+}
+
+fn of_day(day: Day) -> String {
+    bounded(&format!("p{}", day.compact()), Some(day.plus(1)))
+}
+
+fn bounded(name: &str, end: Option<Day>) -> String {
+    let end = end.map_or("MAXVALUE".to_owned(), |end| format!("'{end}'"));
+    format!("PARTITION {} VALUES LESS THAN ({end})", quoted(name))
 }
 
 /// Changes the table; tells whether it could. The connection's errors only are errors.
@@ -257,40 +281,54 @@ mod tests {
         check_doomed("pmax:5", Some(1), Some(1), "");
     }
 
+    /// The ends of the partitions that each statement makes.
     #[track_caller]
-    fn check_ahead(partitions: &str, expect: &[&str], how: &str) {
-        let statement = ahead(&table(partitions), Day::of_micros(NOW)).unwrap_or_default();
-        let ends: Vec<_> = statement.split("LESS THAN ").skip(1).map(|end| &end[1..]).collect();
-        assert!(statement.starts_with(how), "{statement}");
-        assert_eq!(ends.len(), expect.len(), "{statement}");
-        for (end, expect) in ends.iter().zip(expect) {
-            assert!(end.starts_with(expect), "{statement}");
-        }
+    fn check_ahead(partitions: &str, expect: &[(&str, &str)]) {
+        let statements = ahead(&table(partitions), Day::of_micros(NOW));
+        let made: Vec<_> = statements
+            .iter()
+            .map(|statement| {
+                let (how, parts) = statement.split_once(" (").unwrap();
+                let ends = parts.split("LESS THAN (").skip(1);
+                let ends: Vec<_> = ends.map(|end| end.split(')').next().unwrap()).collect();
+                (how.trim_start_matches("ALTER TABLE packets ").to_owned(), ends.join(" "))
+            })
+            .collect();
+        let expect: Vec<_> =
+            expect.iter().map(|(how, ends)| ((*how).to_owned(), (*ends).to_owned())).collect();
+        assert_eq!(made, expect, "{partitions}");
     }
 
     #[test]
     fn what_is_made_ahead() {
-        let cut = "ALTER TABLE packets REORGANIZE PARTITION `pmax` INTO (PARTITION p202611";
-        let all = [
-            "'2026-11-23'",
-            "'2026-11-24'",
-            "'2026-11-25'",
-            "'2026-11-26'",
-            "'2026-11-27'",
-            "MAXVALUE",
-        ];
-        check_ahead("pmax", &all, cut);
-        check_ahead("p20261001 pmax", &all, cut);
-        check_ahead("p20261124 pmax", &all[2..], cut);
-        check_ahead("p20261123 p20261126 pmax", &all[4..], cut);
-        check_ahead("p20261127 pmax", &[], "");
-        check_ahead("p20270101 pmax", &[], "");
+        const CUT: &str = "REORGANIZE PARTITION `pmax` INTO";
+        const FIVE: &str =
+            "'2026-11-23' '2026-11-24' '2026-11-25' '2026-11-26' '2026-11-27' MAXVALUE";
+        check_ahead("pmax", &[(CUT, FIVE)]);
+        check_ahead("p20261001 pmax", &[(CUT, FIVE)]);
+        check_ahead("p20261124 pmax", &[(CUT, "'2026-11-25' '2026-11-26' '2026-11-27' MAXVALUE")]);
+        check_ahead("p20261123 p20261126 pmax", &[(CUT, "'2026-11-27' MAXVALUE")]);
+        check_ahead("p20261127 pmax", &[]);
+        check_ahead("p20261126", &[("ADD PARTITION", "'2026-11-27' MAXVALUE")]);
+    }
+
+    /// A host with a wrong clock has made days of years to come, which take all rows.
+    #[test]
+    fn days_far_ahead_are_split() {
+        let split = |name: &str, end: &str| {
+            (
+                format!("REORGANIZE PARTITION `{name}` INTO"),
+                format!("'2026-11-23' '2026-11-24' '2026-11-25' '2026-11-26' '2026-11-27' '{end}'"),
+            )
+        };
+        let (how, ends) = split("p20291122", "2029-11-22");
+        check_ahead("p20291122 p20291123 pmax", &[(&how, &ends)]);
+        check_ahead("p20291122", &[(&how, &ends), ("ADD PARTITION", "MAXVALUE")]);
         check_ahead(
-            "p20261126",
-            &all[4..],
-            "ALTER TABLE packets ADD PARTITION (PARTITION p20261126 ",
+            "p20261124 p20261125 p20291122 pmax",
+            &[(&how, "'2026-11-26' '2026-11-27' '2029-11-22'")],
         );
-        check_ahead("p20270101", &all[5..], "ALTER TABLE packets ADD PARTITION (PARTITION `pmax` ");
+        check_ahead("p20261125 p20261126 p20261127 p20291122 pmax", &[]);
     }
 
     #[test]
