@@ -532,6 +532,28 @@ async fn days_are_made_ahead_and_dropped_whole() {
     assert_eq!(names(&server, &database), "p20261203 p20261204 p20261205 p20261206 p20261207 pmax");
 }
 
+/// A host with a wrong clock has made days of years to come: they take all rows until they are split.
+#[tokio::test]
+async fn days_far_ahead_are_split_and_retention_goes_on() {
+    let server = MariaDb::shared();
+    let (database, mut store) = ready(&server).await;
+    let keep = Upkeep { retention: Some(Duration::from_secs(24 * 3_600)), max_size: None };
+    let at = |days: u64| noon() + Duration::from_micros(days * DAY);
+    store.maintain(&Upkeep::default(), at(1_100)).await.unwrap();
+    assert!(names(&server, &database).starts_with("p20291126 "), "{}", names(&server, &database));
+    let rows: Vec<_> = (0..3).map(|day| tcp(NOON + day * DAY, "192.0.2.1", 22)).collect();
+    store.write(&writer(), batch(0, &rows)).await.unwrap();
+    let split = store.maintain(&keep, at(0)).await.unwrap();
+    assert_eq!((split.dropped.len(), split.warnings.len()), (0, 0), "{split:?}");
+    let names_now = names(&server, &database);
+    let near = AHEAD.trim_end_matches(" pmax");
+    assert!(names_now.starts_with(near) && names_now.ends_with(" pmax"), "{names_now}");
+    assert_eq!(server.query(&database, "SELECT COUNT(*) FROM packets PARTITION (p20261123)"), "1");
+    let later = store.maintain(&keep, at(3)).await.unwrap();
+    assert_eq!(later.dropped, ["p20261122", "p20261123", "p20261124"]);
+    assert_eq!(count(&server, &database), "1");
+}
+
 #[tokio::test]
 async fn the_oldest_days_go_when_there_is_too_much() {
     let server = MariaDb::shared();
