@@ -402,3 +402,35 @@ fn a_position_ahead_of_what_was_sent_is_not_believed() {
     assert_eq!(numbers.len(), sent as usize);
     assert!(exporter.program.log().contains("claims rows that were never sent"));
 }
+
+/// What makes a database refuse every row is no bad row: rows wait until somebody has fixed it. One that
+/// is bad among others is dropped alone.
+#[test]
+fn rows_wait_while_the_database_refuses_all() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let database = database();
+    let spool = tempfile::tempdir().unwrap();
+    let config = config(&url(&database.socket()), spool.path(), "");
+    let exporter = Exporter::start(&wire.host, &config, &[]);
+    wire.send((0..1_000).map(numbered));
+    settled(&exporter, 1_000);
+    database.query(DATABASE, "DELETE FROM packets");
+    database.query(DATABASE, "ALTER TABLE packets ADD CONSTRAINT wrong CHECK (length < 0)");
+    wire.send((1_000..2_000).map(numbered));
+    wait_for("the refusal", || {
+        let is_waiting = exporter.program.log().contains("it refuses every row");
+        let mirror = scrape(&exporter);
+        (is_waiting && !mirror.up && mirror.spooled == 1_000).then_some(())
+    });
+    database.query(DATABASE, "ALTER TABLE packets DROP CONSTRAINT wrong");
+    // One port of all that came is refused.
+    database.query(DATABASE, "ALTER TABLE packets ADD CONSTRAINT one CHECK (source_port <> 20000)");
+    wire.send((65_536..65_636).map(numbered));
+    wait_for("the rows that are good", || {
+        let mirror = scrape(&exporter);
+        (mirror.up && mirror.spooled + mirror.queued == 0).then_some(())
+    });
+    assert_eq!(dropped(&exporter, "refused"), 1_000);
+    assert_eq!(numbers(&database).len(), 100);
+}

@@ -16,6 +16,7 @@ use super::{
     account::Dropped,
     clock_guard::{ClockGuard, Clocks},
     queue::Queue,
+    row::Row,
     shared::SharedSpool,
     spool::{Portion, Spool, random_id},
     store::{Batch, Maintained, Store, StoreError, Upkeep, Writer},
@@ -42,6 +43,9 @@ const PING: Duration = Duration::from_secs(5);
 
 /// How soon more of it is done when it was too much for once: rows go first.
 const UPKEEP_PAUSE: Duration = Duration::from_millis(100);
+
+/// Rows that are tried when one is refused, to see whether all are.
+const TRIED: usize = 8;
 
 /// Waits between attempts to reach the database grow from the first to the last of these.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -249,6 +253,10 @@ impl Delivery {
                     continue;
                 }
                 Err(StoreError::Refused(why)) => {
+                    if position == from {
+                        // Nothing has passed yet: is it this row, or every row?
+                        self.try_another(store, &known_as, &rows, part.start, &why).await?;
+                    }
                     let over = Batch { rows: &[], ..batch };
                     within(ANSWER, "a transaction", store.write(&known_as, over)).await?;
                     if self.refusals.worth_a_line() {
@@ -270,6 +278,28 @@ impl Delivery {
         self.size.written();
         self.is_well();
         Ok(())
+    }
+
+    /// Sees that the database takes another row than the one at `refused`: else it is not that row that is
+    /// bad but something about the database, and rows wait until somebody has fixed it.
+    async fn try_another<S: Store>(
+        &mut self,
+        store: &mut S,
+        writer: &Writer,
+        rows: &[Row],
+        refused: usize,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let plain = [Row { time: rows[refused].time, weight: 1, ..Row::default() }];
+        let others = rows.iter().enumerate().filter(|(index, _)| *index != refused);
+        let others = others.map(|(_, row)| std::slice::from_ref(row)).take(TRIED);
+        for row in others.chain([&plain[..]]) {
+            match within(ANSWER, "a row that is tried", store.try_rows(writer, row)).await {
+                Err(StoreError::Refused(_)) => {}
+                tried => return tried,
+            }
+        }
+        Err(StoreError::Denied(format!("it refuses every row, also a plain one: {why}")))
     }
 
     /// The database takes rows, or answers while there are none. A connection alone does not tell: a

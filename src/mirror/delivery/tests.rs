@@ -4,7 +4,6 @@ use std::{collections::VecDeque, path::Path, sync::Mutex};
 
 use super::*;
 use crate::mirror::{
-    row::Row,
     spool::{Spool, SpoolPlan},
     store::{Kind, ServerClock},
     target::{Place, Tls},
@@ -42,6 +41,10 @@ impl Store for Faulty {
 
     async fn write(&mut self, _: &Writer, _: Batch<'_>) -> Result<(), StoreError> {
         may_panic("write");
+        Ok(())
+    }
+
+    async fn try_rows(&mut self, _: &Writer, _: &[Row]) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -105,6 +105,13 @@ pub trait Store: Sized + Send {
         batch: Batch<'_>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Inserts the rows and takes them back: whether the database takes such rows at all.
+    fn try_rows(
+        &mut self,
+        writer: &Writer,
+        rows: &[Row],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Removes a writer whose life is over and whose rows are all written.
     fn forget(&mut self, writer: &Writer) -> impl Future<Output = Result<(), StoreError>> + Send;
 

@@ -15,7 +15,7 @@ use self::{failure::failure, insert::Inserts};
 use super::{
     Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, micros, since_1970,
 };
-use crate::mirror::target::Target;
+use crate::mirror::{row::Row as PacketRow, target::Target};
 
 /// A connection to MySQL.
 ///
@@ -78,6 +78,18 @@ impl Store for MySql {
             Err(error) => {
                 self.query("roll back", "ROLLBACK").await?;
                 Err(error)
+            }
+        }
+    }
+
+    async fn try_rows(&mut self, writer: &Writer, rows: &[PacketRow]) -> Result<(), StoreError> {
+        self.query("begin", "START TRANSACTION").await?;
+        let tried = self.inserts.insert(&mut self.connection, &writer.host, rows).await;
+        match tried {
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+            tried => {
+                self.query("roll back", "ROLLBACK").await?;
+                tried
             }
         }
     }

@@ -16,7 +16,10 @@ use super::{
     Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, since_1970,
     tls::client_config,
 };
-use crate::mirror::target::{Place, Target};
+use crate::mirror::{
+    row::Row,
+    target::{Place, Target},
+};
 
 /// A connection to PostgreSQL 13 or later. Must be made and used inside one tokio runtime.
 #[derive(Debug)]
@@ -110,6 +113,15 @@ impl Store for Postgres {
             self.ping().await?;
         }
         result
+    }
+
+    async fn try_rows(&mut self, writer: &Writer, rows: &[Row]) -> Result<(), StoreError> {
+        let doing = "try rows";
+        let transaction =
+            self.client.transaction().await.map_err(|error| failure(doing, &error))?;
+        let tried = rows::copy(&transaction, &writer.host, rows).await;
+        transaction.rollback().await.map_err(|error| failure(doing, &error))?;
+        tried
     }
 
     async fn forget(&mut self, writer: &Writer) -> Result<(), StoreError> {

@@ -18,7 +18,10 @@ use self::failure::failure;
 use super::{
     Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, micros, since_1970,
 };
-use crate::mirror::target::{Place, Target};
+use crate::mirror::{
+    row::Row,
+    target::{Place, Target},
+};
 
 /// A SQLite file, opened. Calls block their thread while they work, and at most 5 seconds longer.
 #[derive(Debug)]
@@ -95,6 +98,15 @@ impl Store for Sqlite {
         transaction.commit().map_err(failure)?;
         *inserted += batch.rows.len() as u64;
         Ok(())
+    }
+
+    async fn try_rows(&mut self, writer: &Writer, rows: &[Row]) -> Result<(), StoreError> {
+        let Self { connection, name, .. } = self;
+        // Rolled back when it is dropped.
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| failure(name, "try rows", &error))?;
+        rows::insert(&transaction, name, &writer.host, rows)
     }
 
     async fn forget(&mut self, writer: &Writer) -> Result<(), StoreError> {
