@@ -478,6 +478,41 @@ async fn many_hosts_prepare_at_once() {
     assert_eq!(server.query(&database, "SELECT COUNT(*) FROM ulog"), "0");
 }
 
+/// Exporters that start at the same moment on an empty database and have rows at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_that_start_at_once_cause_no_error() {
+    let server = MariaDb::start();
+    for round in 0..15 {
+        let database = server.database();
+        let mut starting = tokio::task::JoinSet::new();
+        for id in 0..4 {
+            let target = server.target(&database);
+            starting.spawn(async move {
+                let writer = Writer { id: [id; 16], host: format!("gate{id}") };
+                let mut store = MySql::connect(&target).await?;
+                store.prepare().await?;
+                assert_eq!(store.position(&writer, 0).await?, 0);
+                let maintained = store.maintain(&Upkeep::default(), noon()).await?;
+                assert_eq!(maintained.warnings, [""; 0]);
+                for from in 0..20 {
+                    let rows: Vec<_> =
+                        (0..50).map(|row| tcp(NOON + from * 50 + row, "192.0.2.1", 80)).collect();
+                    store.write(&writer, Batch { from, to: from + 1, rows: &rows }).await?;
+                }
+                Ok::<_, StoreError>(())
+            });
+        }
+        while let Some(result) = starting.join_next().await {
+            result.unwrap().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+        assert_eq!(count(&server, &database), "4000");
+        let left = "SELECT COUNT(*) FROM nflog_schema";
+        assert_eq!(server.query(&database, left), "1");
+    }
+    let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
+    assert!(!log.contains("[ERROR]"), "{log}");
+}
+
 const AHEAD: &str = "p20261122 p20261123 p20261124 p20261125 p20261126 pmax";
 
 fn names(server: &MariaDb, database: &str) -> String {

@@ -238,6 +238,38 @@ async fn eight_that_start_at_once_make_the_schema_once() {
     assert_eq!(server.psql(&database, left), "0");
 }
 
+/// Exporters that start at the same moment on an empty database and have rows at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_that_start_at_once_cause_no_error() {
+    let server = PostgresServer::start();
+    for round in 0..25 {
+        let database = server.database();
+        let mut starting = tokio::task::JoinSet::new();
+        for id in 0..4 {
+            let target = server.target(&database);
+            starting.spawn(async move {
+                let writer = Writer { id: [id; 16], host: format!("gate{id}") };
+                let mut store = Postgres::connect(&target).await?;
+                store.prepare().await?;
+                assert_eq!(store.position(&writer, 0).await?, 0);
+                let maintained = store.maintain(&KEEP_ALL, time(NOON)).await?;
+                assert_eq!(maintained.warnings, [""; 0]);
+                for from in 0..20 {
+                    let rows: Vec<_> = (0..50).map(|row| tcp(NOON + from * 50 + row)).collect();
+                    store.write(&writer, Batch { from, to: from + 1, rows: &rows }).await?;
+                }
+                Ok::<_, StoreError>(())
+            });
+        }
+        while let Some(result) = starting.join_next().await {
+            result.unwrap().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+        assert_eq!(count(&server, &database), 4 * 20 * 50);
+    }
+    let log = server.log();
+    assert!(!log.contains("ERROR:") && !log.contains("WARNING:"), "{log}");
+}
+
 #[tokio::test]
 async fn the_printed_schema_can_be_run_by_hand_and_again() {
     let server = PostgresServer::shared();

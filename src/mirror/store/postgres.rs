@@ -17,6 +17,7 @@ use super::{
     tls::client_config,
 };
 use crate::mirror::{
+    day::Day,
     row::Row,
     target::{Place, Target},
 };
@@ -25,6 +26,8 @@ use crate::mirror::{
 #[derive(Debug)]
 pub struct Postgres {
     client: Client,
+    /// Days that have a partition, as far as this connection knows.
+    days: Vec<Day>,
     _driver: Driver,
 }
 
@@ -75,7 +78,7 @@ impl Store for Postgres {
                 (client, tokio::spawn(drive(connection)))
             }
         };
-        let store = Self { client, _driver: Driver(driver) };
+        let store = Self { client, days: Vec::new(), _driver: Driver(driver) };
         store.run("set up the session", SESSION).await?;
         Ok(store)
     }
@@ -185,6 +188,10 @@ impl Postgres {
         let doing = "write rows";
         let transaction =
             self.client.transaction().await.map_err(|error| failure(doing, &error))?;
+        // Before the statement that chooses partitions: it then sees those that were made meanwhile.
+        days::await_days(&transaction, batch.rows, &mut self.days)
+            .await
+            .map_err(|error| failure(doing, &error))?;
         let moved = transaction
             .execute(
                 "UPDATE nflog_writers SET delivered = $1, updated = now() \

@@ -21,6 +21,12 @@ const EXISTS: u16 = 1050;
 /// `ER_BAD_FIELD_ERROR`
 const NO_SUCH_COLUMN: u16 = 1054;
 
+/// Taken by the one exporter that makes the schema. A name has 64 characters at most.
+const LOCK: &str = "CONCAT('nflog_exporter ', LEFT(DATABASE(), 41), ' schema')";
+
+/// Longest wait for it, seconds.
+const LOCK_WAIT: u32 = 30;
+
 pub(super) async fn prepare(connection: &mut Conn) -> Result<(), StoreError> {
     match version(connection).await? {
         Some(newer) if newer > schema::VERSION => Err(StoreError::Denied(format!(
@@ -30,10 +36,27 @@ pub(super) async fn prepare(connection: &mut Conn) -> Result<(), StoreError> {
         ))),
         Some(schema::VERSION) if !lacks_table(connection).await? => check(connection).await,
         // Also a table that somebody dropped is made anew.
-        _ => {
-            make(connection).await?;
-            make_view(connection).await
-        }
+        _ => make_alone(connection).await,
+    }
+}
+
+/// Makes what is missing, while no other exporter does.
+async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
+    // Clusters without such locks make it twice: each statement passes over what is there.
+    ask(connection, &format!("DO GET_LOCK({LOCK}, {LOCK_WAIT})")).await?;
+    let made = match make(connection).await {
+        Ok(()) => make_view(connection).await,
+        Err(error) => Err(error),
+    };
+    ask(connection, &format!("DO RELEASE_LOCK({LOCK})")).await?;
+    made
+}
+
+/// Runs a statement that a server may refuse.
+async fn ask(connection: &mut Conn, statement: &str) -> Result<(), StoreError> {
+    match connection.query_drop(statement).await {
+        Ok(()) | Err(Error::Server(_)) => Ok(()),
+        Err(error) => Err(failure("make the schema", &error)),
     }
 }
 

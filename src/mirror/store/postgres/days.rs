@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio_postgres::Error;
+use tokio_postgres::{Error, Transaction};
 
 use super::{
     Maintained, Postgres, StoreError, Upkeep,
     failure::{failure, lacks_right},
 };
-use crate::mirror::day::Day;
+use crate::mirror::{day::Day, row::Row};
 
 /// Taken by the one exporter that keeps house, and given back at the end or with the connection.
 const LOCK: &str = "SELECT pg_try_advisory_lock(1852206183, 2)";
@@ -35,6 +35,18 @@ const TABLE: &str = "\
 const PARTITIONS: &str = "\
     SELECT c.relname::text, coalesce(pg_total_relation_size(c.oid), 0) \
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+    WHERE i.inhparent = to_regclass('packets')";
+
+/// Waits until no transaction writes rows of days without a partition, and lets none begin until this one
+/// ends: PostgreSQL rejects a row that was routed to the default partition before its day was attached, and
+/// waited for that (23514).
+const NO_STRAYS: &str = "SELECT pg_advisory_xact_lock(1852206183, 3)";
+
+/// Taken by transactions that write such rows: see [`NO_STRAYS`].
+const STRAYS: &str = "SELECT pg_advisory_xact_lock_shared(1852206183, 3)";
+
+/// The names of the partitions.
+const NAMES: &str = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
     WHERE i.inhparent = to_regclass('packets')";
 
 /// Each transaction's own limits: whoever wants rows waits no longer than that for us.
@@ -123,6 +135,29 @@ async fn keep(
     Ok(())
 }
 
+/// To be called in a transaction before it writes rows. `known` are days that had a partition; when the rows
+/// are of others, it waits for whoever makes days, and learns which there are.
+pub(super) async fn await_days(
+    transaction: &Transaction<'_>,
+    rows: &[Row],
+    known: &mut Vec<Day>,
+) -> Result<(), Error> {
+    if rows.iter().all(|row| known.contains(&Day::of_micros(row.time))) {
+        return Ok(());
+    }
+    transaction.batch_execute(STRAYS).await?;
+    let names = transaction.query(NAMES, &[]).await?;
+    *known = names.iter().filter_map(|row| day_of(row.get(0))).collect();
+    // Few are asked for: the newest first.
+    known.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(())
+}
+
+/// The day of a partition's name.
+fn day_of(name: &str) -> Option<Day> {
+    name.strip_prefix("packets_p").and_then(Day::parse_compact)
+}
+
 /// `None`, with a warning, when the table is not ours to change.
 async fn table(store: &Postgres, done: &mut Maintained) -> Result<Option<Table>, StoreError> {
     let doing = "look at the table packets";
@@ -156,8 +191,7 @@ async fn partitions(store: &Postgres) -> Result<(Vec<Partition>, u64), StoreErro
         let (name, size): (String, i64) = (row.get(0), row.get(1));
         let size = u64::try_from(size).unwrap_or(0);
         total += size;
-        let day = name.strip_prefix("packets_p").and_then(Day::parse_compact);
-        days.extend(day.map(|day| Partition { day, size }));
+        days.extend(day_of(&name).map(|day| Partition { day, size }));
     }
     days.sort_unstable_by_key(|partition| partition.day);
     Ok((days, total))
@@ -205,7 +239,7 @@ async fn make(
 ) -> Result<bool, StoreError> {
     let name = format!("{schema}.packets_p{}", day.compact());
     let (from, to) = (format!("'{day} 00:00:00+00'"), format!("'{} 00:00:00+00'", day.plus(1)));
-    let mut statements = Vec::new();
+    let mut statements = vec![NO_STRAYS.to_owned()];
     if let Some(default) = default {
         statements.push(format!("LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE"));
     }

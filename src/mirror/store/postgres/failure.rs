@@ -47,8 +47,8 @@ fn told(answer: &DbError) -> String {
 }
 
 fn sort(answer: &DbError, text: String) -> StoreError {
-    // A row that was routed to the default partition while its day was being made: another
-    // attempt finds the day. A check that somebody added has a name.
+    // A row that was routed to the default partition while somebody else, or an earlier version, made its
+    // day: another attempt finds the day. A check that somebody added has a name.
     if answer.code().code() == "23514" && answer.constraint().is_none() {
         return StoreError::Unavailable(text);
     }
