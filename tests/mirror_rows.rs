@@ -13,7 +13,9 @@ use std::{
 };
 
 use support::{
-    Wire, frame,
+    Wire,
+    doctor::doctor_with,
+    frame,
     mariadb::MariaDb,
     netns::{HOST, HOST_V6, PEER_MAC},
     postgres_server::PostgresServer,
@@ -382,6 +384,77 @@ fn less_is_more() {
         assert!(["133.11.0.0", "2001:200::"].contains(&&*row.source), "{}", row.source);
         assert!(["198.51.100.0", "2001:db8::"].contains(&&*row.destination), "{}", row.destination);
     }
+}
+
+/// Rows that one database did not take are not given to another that is configured after it.
+#[test]
+fn rows_wait_for_their_own_database() {
+    let wire = Wire::new();
+    load_rules(&wire);
+    let folder = tempfile::tempdir().unwrap();
+    open_to_all(folder.path());
+    let spool = folder.path().join("spool");
+    // The first database cannot be made where a file stands in the directory's place.
+    let in_the_way = folder.path().join("first");
+    std::fs::write(&in_the_way, "").unwrap();
+    let first = Database::Sqlite(in_the_way.join("rows.db"));
+    let second = Database::Postgres(PostgresServer::start());
+    let second_url = second.url();
+    let start = |url: &str, more: &str| {
+        let config = config(url, &spool, "") + more;
+        Exporter::start(&wire.host, &config, &[])
+    };
+    let metric = |text: &str, name: &str| sum(text, &format!("nflog_exporter_mirror_{name}"));
+    let end = |mut exporter: Exporter<'_>| {
+        exporter.program.signal(nix::sys::signal::Signal::SIGTERM);
+        assert!(exporter.program.wait().success());
+    };
+
+    let exporter = start(&first.url(), "");
+    let waiting = wire.send((0..500).map(|_| frame::syn([133, 11, 0, 7], 40_000, 22)));
+    wait_for("the rows to wait", || {
+        (metric(&exporter.scrape(), "spooled_rows") == waiting).then_some(())
+    });
+    end(exporter);
+
+    let exporter = start(&second_url, "");
+    let sent = wire.send((0..100).map(|_| frame::syn([130, 75, 1, 1], 40_000, 80)));
+    wait_until_written(&exporter, sent);
+    let text = exporter.scrape();
+    assert_eq!(metric(&text, "other_target_rows"), waiting);
+    let counts = ["recovered_rows_total", "spooled_rows", "written_rows_total"];
+    assert_eq!(counts.map(|name| metric(&text, name)), [0, 0, sent]);
+    let log = exporter.program.log();
+    assert!(log.contains("rows for another database stay in the spool"), "{log}");
+    assert!(log.contains(&in_the_way.join("rows.db").display().to_string()), "{log}");
+    end(exporter);
+    assert_eq!(second.query("SELECT COUNT(*) FROM packets").0, sent.to_string());
+    let told = doctor_with(&wire.host, &config(&second_url, &spool, ""));
+    told.failed("spool", &format!("{waiting} rows in {}", spool.display()));
+    told.failed("spool", "rows.db");
+
+    // The URL is changed back, and the database can be made.
+    std::fs::remove_file(&in_the_way).unwrap();
+    let exporter = start(&first.url(), "");
+    wait_until_written(&exporter, waiting);
+    assert_eq!(metric(&exporter.scrape(), "other_target_rows"), 0);
+    end(exporter);
+    assert_eq!(first.query("SELECT COUNT(*) FROM packets").0, waiting.to_string());
+    assert_eq!(second.query("SELECT COUNT(*) FROM packets").0, sent.to_string());
+
+    // Asked to, it drops them, and counts what it dropped.
+    let third = format!("sqlite:{}", in_the_way.join("rows.db/none.db").display());
+    let exporter = start(&third, "");
+    let lost = wire.send((0..50).map(|_| frame::syn([133, 11, 0, 7], 40_000, 22)));
+    wait_for("the rows to wait", || {
+        (metric(&exporter.scrape(), "spooled_rows") == lost).then_some(())
+    });
+    end(exporter);
+    let exporter = start(&second_url, "other_target = 'drop'\n");
+    let text = exporter.scrape();
+    let dropped = metric(&text, "dropped_rows_total{reason=\"other_target\"}");
+    assert_eq!((metric(&text, "recovered_rows_total"), dropped), (lost, lost));
+    end(exporter);
 }
 
 /// A password is in no command line, log or page.

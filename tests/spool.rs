@@ -400,8 +400,8 @@ fn flip(path: &Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
 }
 
-/// Where the first frame begins: 52 bytes, the host's name, a checksum.
-const FRAME: u64 = 52 + 4 + 4;
+/// Where the first frame begins: 54 bytes, the host's name, the database, a checksum.
+const FRAME: u64 = 52 + 2 + "gate".len() as u64 + "sqlite:/rows.db".len() as u64 + 4;
 
 #[test]
 fn a_torn_tail_costs_its_frame_alone() {

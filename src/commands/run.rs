@@ -114,6 +114,7 @@ fn mirror_plan(config: &Config) -> anyhow::Result<Option<MirrorPlan>> {
         "" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         host => host.to_owned(),
     };
+    let identity = target.identity();
     Ok(Some(MirrorPlan {
         target,
         selection: Selection {
@@ -126,6 +127,8 @@ fn mirror_plan(config: &Config) -> anyhow::Result<Option<MirrorPlan>> {
             directory: mirror.spool.directory.clone(),
             max_size: mirror.spool.max_size,
             host,
+            target: identity,
+            other_target: mirror.spool.other_target,
         },
         upkeep: Upkeep {
             retention: (!mirror.retention.is_zero()).then_some(mirror.retention),

@@ -14,6 +14,7 @@ use crate::files::read_small;
 use crate::mirror::{
     Target,
     anonymize::{self, Anonymizer, CryptoPan},
+    spool::OtherTarget,
 };
 
 /// The environment variable that holds the URL, so that no password stands on a command line.
@@ -78,11 +79,18 @@ pub struct MirrorSpool {
     /// Most bytes it takes on disk; 0 keeps rows in memory only; default 1 GiB.
     #[serde(with = "units::size")]
     pub max_size: u64,
+    /// What becomes of rows that wait for another database than `mirror.url`: `keep` leaves them in the spool
+    /// until it is configured again, `deliver` gives them to this one, `drop` removes them; default `keep`.
+    pub other_target: OtherTarget,
 }
 
 impl Default for MirrorSpool {
     fn default() -> Self {
-        Self { directory: "/var/lib/nflog_exporter".into(), max_size: 1 << 30 }
+        Self {
+            directory: "/var/lib/nflog_exporter".into(),
+            max_size: 1 << 30,
+            other_target: OtherTarget::default(),
+        }
     }
 }
 

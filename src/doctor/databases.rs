@@ -8,9 +8,14 @@ use std::{
 
 use super::Finding;
 use crate::{
-    config::Config,
+    config::{Config, MirrorSpool},
     geoip::GeoIp,
-    mirror::{inspect::inspect, target::Place},
+    mirror::{
+        Target,
+        inspect::inspect,
+        spool::{OtherTarget, rows_of_others},
+        target::Place,
+    },
 };
 
 const DAY: u64 = 24 * 3600;
@@ -54,9 +59,10 @@ pub(super) fn geoip(config: &Config) -> Vec<Finding> {
 }
 
 pub(super) fn spool(config: &Config) -> Finding {
-    if config.mirror_target().is_ok_and(|target| target.is_none()) {
-        return Finding::skipped("spool", "no database to mirror to");
-    }
+    let target = match config.mirror_target() {
+        Ok(None) => return Finding::skipped("spool", "no database to mirror to"),
+        target => target.ok().flatten(),
+    };
     let spool = &config.mirror.spool;
     let folder = existing(&spool.directory);
     let free = match rustix::fs::statvfs(&folder) {
@@ -79,7 +85,30 @@ pub(super) fn spool(config: &Config) -> Finding {
             "make room, name another disk with mirror.spool.directory, or lower mirror.spool.max_size",
         );
     }
+    if let Some(finding) = rows_of_another_database(target.as_ref(), spool) {
+        return finding;
+    }
     Finding::ok("spool", format!("{what}, enough for the {} it may take", size(spool.max_size)))
+}
+
+/// Rows in the spool that no configured database gets.
+fn rows_of_another_database(target: Option<&Target>, spool: &MirrorSpool) -> Option<Finding> {
+    let target = target.filter(|_| spool.other_target == OtherTarget::Keep)?;
+    let directory = spool.directory.display();
+    match rows_of_others(&spool.directory, &target.identity()) {
+        Ok(others) => others.first().map(|other| {
+            Finding::failed(
+                "spool",
+                format!("{} rows in {directory} wait for {}", other.rows, other.target),
+                "name that database in mirror.url again, or set mirror.spool.other_target to \"deliver\" or \"drop\"",
+            )
+        }),
+        Err(error) => Some(Finding::failed(
+            "spool",
+            format!("{directory} cannot be read: {error}"),
+            "run the doctor as root",
+        )),
+    }
 }
 
 /// Bytes of the files in a folder; 0 for none.

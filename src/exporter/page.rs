@@ -211,6 +211,7 @@ fn mirror_status(figures: Figures) -> MirrorStatus {
         up,
         lag,
         spool_size,
+        other_target_rows,
         spool_limit,
         retention_held,
         panics,
@@ -232,6 +233,7 @@ fn mirror_status(figures: Figures) -> MirrorStatus {
         retention_held,
         panics,
         spool_size_bytes: spool_size,
+        other_target_rows,
         spool_size_limit_bytes: spool_limit,
         upkeep_timestamp_seconds: upkeep_timestamp,
     }

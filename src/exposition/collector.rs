@@ -353,6 +353,11 @@ impl Scrape {
             Some(mirror.spooled),
         )?;
         page.gauge(
+            "nflog_exporter_mirror_other_target_rows",
+            "Rows in the spool that wait for another database than the configured one.",
+            Some(mirror.other_target_rows),
+        )?;
+        page.gauge(
             "nflog_exporter_mirror_lag_seconds",
             "Age of the oldest packet that the database does not hold yet; 0 when it holds all.",
             Some(mirror.lag_seconds),

@@ -94,6 +94,8 @@ pub struct MirrorStatus {
     pub panics: u64,
     /// Bytes of the spool on disk.
     pub spool_size_bytes: u64,
+    /// Rows in the spool for another database.
+    pub other_target_rows: u64,
     /// Most bytes it may have.
     pub spool_size_limit_bytes: u64,
     /// When retention and partitions were last looked after, seconds since 1970-01-01 UTC.

@@ -105,6 +105,7 @@ fn scrape(prefix: &str, database: &str) -> Scrape {
             retention_held: false,
             panics: 0,
             spool_size_bytes: 4096,
+            other_target_rows: 3,
             spool_size_limit_bytes: 1 << 30,
             upkeep_timestamp_seconds: 1_780_000_000,
         }),

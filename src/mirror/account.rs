@@ -13,18 +13,21 @@ pub enum Dropped {
     SpoolCorrupt,
     /// The database refuses the values of this row.
     Refused,
+    /// It was for another database, and the configuration asks to drop such rows.
+    OtherTarget,
     /// This program failed to make a row of the packet; a bug.
     Panicked,
 }
 
 impl Dropped {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::QueueFull,
         Self::SpoolFull,
         Self::SpoolFailed,
         Self::SpoolCorrupt,
         Self::Refused,
+        Self::OtherTarget,
         Self::Panicked,
     ];
 
@@ -37,6 +40,7 @@ impl Dropped {
             Self::SpoolFailed => "spool_failed",
             Self::SpoolCorrupt => "spool_corrupt",
             Self::Refused => "refused",
+            Self::OtherTarget => "other_target",
             Self::Panicked => "panicked",
         }
     }

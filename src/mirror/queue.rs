@@ -55,6 +55,8 @@ pub struct Figures {
     pub lag: Duration,
     /// Bytes of the spool on disk.
     pub spool_size: u64,
+    /// Rows in it that are for another database, and stay.
+    pub other_target_rows: u64,
     /// Most bytes it may have.
     pub spool_limit: u64,
     /// Whether no row is dropped, because a clock looks wrong.
@@ -170,9 +172,10 @@ impl Queue {
     }
 
     /// Tells how the spool stands.
-    pub(super) fn tell_spool(&self, size: u64, since: Option<u64>) {
+    pub(super) fn tell_spool(&self, size: u64, since: Option<u64>, other_target_rows: u64) {
         let mut state = self.lock();
         state.figures.spool_size = size;
+        state.figures.other_target_rows = other_target_rows;
         state.spooled_since = since;
     }
 

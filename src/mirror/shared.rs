@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{queue::Queue, spool::Spool};
+use super::{account::Dropped, queue::Queue, spool::Spool};
 
 /// The spool behind its lock. A scrape never takes it: it may be held while the disk works.
 #[derive(Clone, Debug)]
@@ -31,7 +31,15 @@ impl SharedSpool {
             self.queue.book(|account| account.recover(recovered));
             tracing::info!(rows = recovered, "mirror: rows of an earlier run wait in the spool");
         }
-        self.queue.tell_spool(spool.size(), spool.oldest());
+        let discarded = spool.take_discarded();
+        if discarded > 0 {
+            self.queue.book(|account| {
+                account.recover(discarded);
+                account.lose(discarded, Dropped::OtherTarget);
+            });
+        }
+        let others = spool.others().iter().map(|other| other.rows).sum();
+        self.queue.tell_spool(spool.size(), spool.oldest(), others);
         result
     }
 }

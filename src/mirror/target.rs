@@ -61,6 +61,32 @@ pub enum Tls {
     },
 }
 
+impl Target {
+    /// The database alone: without user, password and TLS, the same however the URL writes it.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let Self { kind, place, database, .. } = self;
+        let scheme = kind.name();
+        match place {
+            Place::File(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                format!("{scheme}:{}", path.display())
+            }
+            Place::Tcp { host, port } => {
+                let host = host.trim_end_matches('.').to_ascii_lowercase();
+                let host = if host.contains(':') { format!("[{host}]") } else { host };
+                format!("{scheme}://{host}:{port}/{database}")
+            }
+            Place::Socket { path, port } => match kind {
+                Kind::Postgres => {
+                    format!("{scheme}://localhost:{port}/{database} by {}", path.display())
+                }
+                _ => format!("{scheme}://localhost/{database} by {}", path.display()),
+            },
+        }
+    }
+}
+
 impl fmt::Debug for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)

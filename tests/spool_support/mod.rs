@@ -7,7 +7,7 @@ use nflog_exporter::{
     event::{Direction, HardwareAddress, Hook},
     mirror::{
         row::Row,
-        spool::{Portion, Spool, SpoolPlan},
+        spool::{OtherTarget, Portion, Spool, SpoolPlan},
     },
 };
 
@@ -59,7 +59,13 @@ pub fn marks(portion: &Portion) -> Vec<u32> {
 
 /// A plan for this folder.
 pub fn plan(folder: &Path, max_size: u64) -> SpoolPlan {
-    SpoolPlan { directory: folder.to_owned(), max_size, host: "gate".into() }
+    SpoolPlan {
+        directory: folder.to_owned(),
+        max_size,
+        host: "gate".into(),
+        target: "sqlite:/rows.db".into(),
+        other_target: OtherTarget::Keep,
+    }
 }
 
 /// Opens a spool that must be fine.

@@ -124,7 +124,9 @@ fn pass_over(lives: &mut [Life], position: Position) {
     let at = lives.iter().position(|life| life.writer.id == position.writer);
     if let Some(at) = at.filter(|at| position.delivered <= lives[*at].end()) {
         lives[at].delivered = position.delivered;
-        for life in &mut lives[..at] {
+        let target = lives[at].target.clone();
+        // Lives of another database may wait before it.
+        for life in lives[..at].iter_mut().filter(|life| life.target == target) {
             life.delivered = life.end();
         }
     }
@@ -150,7 +152,7 @@ fn life(mut segments: Vec<Segment>) -> Option<Life> {
     last.end = last.walk_to_end();
     let number = ordered.iter().map(|segment| segment.header.life).min()?;
     let front = ordered.front()?;
-    let mut life = Life::new(number, front.header.writer.clone());
+    let mut life = Life::new(number, front.header.writer.clone(), front.header.target.clone());
     life.delivered = front.header.first;
     life.segments = ordered;
     Some(life)

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! segment  magic 8 | version 2 | length of host 2 | life 8 | writer 16 | first row 8 | time 8
-//!          | host | checksum 4
+//!          | length of target 2 | host | target | checksum 4
+//!          (version 1: without the target and its length)
 //! frame    length of payload 4 | rows 4 | first row 8 | time 8 | checksum of payload 4
 //!          | checksum of these 28 bytes 4 | payload
 //! ```
@@ -15,17 +16,21 @@ use postcard::ser_flavors::Flavor;
 use crate::mirror::{row::Row, store::Writer};
 
 /// Version of everything in this file.
-pub const VERSION: u16 = 1;
-/// Bytes of a segment's header without the host's name and the checksum.
-pub const SEGMENT_START: usize = 52;
+pub const VERSION: u16 = 2;
+/// The version that had no target.
+const UNMARKED: u16 = 1;
+/// Bytes of a segment's header in both versions, up to where they differ.
+const SEGMENT_START: usize = 52;
 /// Most bytes of a segment's header.
-pub const SEGMENT_HEADER_MAX: usize = SEGMENT_START + HOST_MAX + 4;
+pub const SEGMENT_HEADER_MAX: usize = SEGMENT_START + 2 + HOST_MAX + TARGET_MAX + 4;
 /// Bytes of a frame's header.
 pub const FRAME_HEADER: usize = 32;
 /// Most rows of a frame.
 pub const FRAME_ROWS: usize = 1024;
 /// Longest host name, bytes.
 pub const HOST_MAX: usize = 255;
+/// Longest name of a database, bytes: a path of the system's greatest length, and more.
+pub const TARGET_MAX: usize = 4352;
 
 const MAGIC: [u8; 8] = *b"nflogspl";
 /// Most bytes of a frame's payload: more than [`FRAME_ROWS`] of the longest rows take.
@@ -46,6 +51,8 @@ pub struct SegmentHeader {
     pub first: u64,
     /// When it was begun, microseconds since 1970.
     pub time: u64,
+    /// The database that the rows are for; `None` in a segment of an earlier version.
+    pub target: Option<String>,
 }
 
 /// Why a segment's header is none.
@@ -58,20 +65,26 @@ pub enum HeaderFlaw {
 }
 
 impl SegmentHeader {
-    /// As bytes. The host's name is at most [`HOST_MAX`] bytes long.
+    /// As bytes. The host's name is at most [`HOST_MAX`] bytes long, the target's at most [`TARGET_MAX`].
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the host's name is at most 255 bytes")]
+    #[expect(clippy::cast_possible_truncation, reason = "both names have a greatest length")]
     pub fn encode(&self) -> Vec<u8> {
         let host = self.writer.host.as_bytes();
-        let mut bytes = Vec::with_capacity(SEGMENT_HEADER_MAX);
+        let mut bytes = Vec::with_capacity(512);
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        let version = if self.target.is_some() { VERSION } else { UNMARKED };
+        bytes.extend_from_slice(&version.to_le_bytes());
         bytes.extend_from_slice(&(host.len() as u16).to_le_bytes());
         bytes.extend_from_slice(&self.life.to_le_bytes());
         bytes.extend_from_slice(&self.writer.id);
         bytes.extend_from_slice(&self.first.to_le_bytes());
         bytes.extend_from_slice(&self.time.to_le_bytes());
+        let target = self.target.as_ref().map(String::as_bytes);
+        if let Some(target) = target {
+            bytes.extend_from_slice(&(target.len() as u16).to_le_bytes());
+        }
         bytes.extend_from_slice(host);
+        bytes.extend_from_slice(target.unwrap_or_default());
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         bytes
     }
@@ -81,7 +94,9 @@ impl SegmentHeader {
         Self::fields(bytes).ok_or_else(|| {
             // What a later version has behind its number is unknown, its checksum too.
             match (bytes.starts_with(&MAGIC), number(bytes, 8).map(u16::from_le_bytes)) {
-                (true, Some(version)) if version != VERSION => HeaderFlaw::Version(version),
+                (true, Some(version)) if version != VERSION && version != UNMARKED => {
+                    HeaderFlaw::Version(version)
+                }
                 _ => HeaderFlaw::Broken,
             }
         })
@@ -90,22 +105,31 @@ impl SegmentHeader {
     fn fields(bytes: &[u8]) -> Option<(Self, u64)> {
         let version = u16::from_le_bytes(number(bytes, 8)?);
         let host = usize::from(u16::from_le_bytes(number(bytes, 10)?));
-        if !bytes.starts_with(&MAGIC) || version != VERSION || host > HOST_MAX {
+        let (names, target) = match version {
+            UNMARKED => (SEGMENT_START, 0),
+            VERSION => {
+                let length = u16::from_le_bytes(number(bytes, SEGMENT_START)?);
+                (SEGMENT_START + 2, usize::from(length))
+            }
+            _ => return None,
+        };
+        if !bytes.starts_with(&MAGIC) || host > HOST_MAX || target > TARGET_MAX {
             return None;
         }
-        let end = SEGMENT_START + host;
+        let end = names + host + target;
+        let text = |from: usize, length: usize| {
+            String::from_utf8(bytes.get(from..from + length)?.to_vec()).ok()
+        };
         let checksum = u32::from_le_bytes(number(bytes, end)?);
         if crc32fast::hash(bytes.get(..end)?) != checksum {
             return None;
         }
         let header = Self {
             life: u64::from_le_bytes(number(bytes, 12)?),
-            writer: Writer {
-                id: number(bytes, 20)?,
-                host: String::from_utf8(bytes.get(SEGMENT_START..end)?.to_vec()).ok()?,
-            },
+            writer: Writer { id: number(bytes, 20)?, host: text(names, host)? },
             first: u64::from_le_bytes(number(bytes, 36)?),
             time: u64::from_le_bytes(number(bytes, 44)?),
+            target: if version == VERSION { Some(text(names + host, target)?) } else { None },
         };
         let valid = header.life < NUMBER_MAX && header.first < NUMBER_MAX;
         valid.then_some((header, (end + 4) as u64))

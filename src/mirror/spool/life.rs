@@ -14,6 +14,8 @@ pub struct Life {
     pub writer: Writer,
     /// How many of its rows are known to be delivered.
     pub delivered: u64,
+    /// The database that they are for; `None` when an earlier version wrote them.
+    pub target: Option<String>,
     /// Its segments, in the order of rows. All but the last of the present life have rows to deliver.
     pub segments: VecDeque<Segment>,
 }
@@ -21,8 +23,8 @@ pub struct Life {
 impl Life {
     /// A life without rows.
     #[must_use]
-    pub fn new(number: u64, writer: Writer) -> Self {
-        Self { number, writer, delivered: 0, segments: VecDeque::new() }
+    pub fn new(number: u64, writer: Writer, target: Option<String>) -> Self {
+        Self { number, writer, delivered: 0, target, segments: VecDeque::new() }
     }
 
     /// Number of the row behind the last one on disk.

@@ -24,6 +24,7 @@
 mod folder;
 mod format;
 mod life;
+mod others;
 mod position;
 mod reading;
 mod segment;
@@ -42,7 +43,7 @@ use std::{
 
 use self::{
     folder::{Folder, Unusable},
-    format::HOST_MAX,
+    format::{HOST_MAX, TARGET_MAX},
     life::Life,
     position::Position,
     reading::Reading,
@@ -50,6 +51,8 @@ use self::{
     trouble::explain,
 };
 use super::{row::Row, store::Writer};
+
+pub use others::{OtherRows, OtherTarget, rows_of_others};
 
 /// How long the disk is left alone after it failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -63,6 +66,10 @@ pub struct SpoolPlan {
     pub max_size: u64,
     /// Name of this host, for the rows of this life.
     pub host: String,
+    /// The database that gets the rows, as [`Target::identity`](super::Target::identity) writes it.
+    pub target: String,
+    /// What becomes of rows that are for another one.
+    pub other_target: OtherTarget,
 }
 
 /// The rows that no database holds yet.
@@ -78,12 +85,15 @@ pub struct Spool {
     folder: Option<Folder>,
     earlier: VecDeque<Life>,
     present: Life,
+    /// Lives whose rows are for another database, and stay.
+    others: Vec<Life>,
     tail: Tail,
     /// Number of the next row to be appended.
     next: u64,
     recovered: u64,
     /// A writer of an earlier session whose rows are all delivered.
     ended: Option<[u8; 16]>,
+    discarded: u64,
     /// The portion given last.
     given: Option<Given>,
     trouble: Option<String>,
@@ -142,16 +152,19 @@ impl Spool {
     /// # Errors
     /// Another exporter uses the folder.
     pub fn open(plan: SpoolPlan) -> Result<Self, SpoolInUse> {
-        let writer = Writer { id: random_id(), host: cut(&plan.host).to_owned() };
+        let writer = Writer { id: random_id(), host: cut(&plan.host, HOST_MAX).to_owned() };
+        let target = cut(&plan.target, TARGET_MAX).to_owned();
         let mut spool = Self {
             plan,
             folder: None,
             earlier: VecDeque::new(),
-            present: Life::new(0, writer),
+            present: Life::new(0, writer, Some(target)),
+            others: Vec::new(),
             tail: Tail::default(),
             next: 0,
             recovered: 0,
             ended: None,
+            discarded: 0,
             given: None,
             trouble: None,
             unreadable: None,
@@ -304,6 +317,18 @@ impl Spool {
         Some(Writer { id, host: self.present.writer.host.clone() })
     }
 
+    /// Rows for another database that were removed since this was last asked: see [`OtherTarget::Drop`].
+    /// They are recovered rows besides those of [`Self::take_recovered`].
+    pub fn take_discarded(&mut self) -> u64 {
+        std::mem::take(&mut self.discarded)
+    }
+
+    /// Rows that stay in the spool for other databases. They are not waiting rows.
+    #[must_use]
+    pub fn others(&self) -> Vec<OtherRows> {
+        others::sum(self.others.iter())
+    }
+
     /// When the oldest row was appended, microseconds since 1970; `None` when there are none.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {
@@ -317,10 +342,14 @@ impl Spool {
         self.trouble.as_deref().or(self.unreadable.as_deref())
     }
 
-    /// Bytes on disk.
+    /// Bytes on disk, those for other databases included.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.earlier.iter().chain([&self.present]).map(Life::size).sum()
+        self.lives().map(Life::size).sum()
+    }
+
+    fn lives(&self) -> impl Iterator<Item = &Life> {
+        self.earlier.iter().chain([&self.present]).chain(&self.others)
     }
 
     /// Asks the disk to keep what was appended even if the power goes, and to remember what was
@@ -358,22 +387,51 @@ impl Spool {
 
     /// Opens the folder, and puts what is found there in front of the present life.
     fn attach(&mut self) -> Result<(), Unusable> {
-        let lives = self.earlier.iter().chain([&self.present]);
-        let segments = lives.flat_map(|life| &life.segments);
+        let segments = self.lives().flat_map(|life| &life.segments);
         let known: HashSet<_> = segments.map(|segment| segment.path.clone()).collect();
-        let lives = self.earlier.iter().chain([&self.present]);
-        let writers: HashSet<_> = lives.map(|life| life.writer.id).collect();
-        let (folder, found) = Folder::open(&self.plan.directory, &known)?;
-        for life in found.lives {
+        let writers: HashSet<_> = self.lives().map(|life| life.writer.id).collect();
+        let (folder, mut found) = Folder::open(&self.plan.directory, &known)?;
+        let target = self.present.target.clone().unwrap_or_default();
+        others::mark(&self.plan.directory, found.lives.iter_mut(), &target).map_err(|error| {
+            Unusable::Disk(explain("mark segments", &self.plan.directory, &error))
+        })?;
+        let before = self.others.len();
+        for mut life in found.lives {
             // Ours, and not among the known ones: somebody renamed it.
             if writers.contains(&life.writer.id) {
                 continue;
+            }
+            let is_ours = life.target.as_ref() == Some(&target);
+            match self.plan.other_target {
+                OtherTarget::Keep if !is_ours => {
+                    self.others.push(life);
+                    continue;
+                }
+                OtherTarget::Drop if !is_ours => {
+                    let (rows, end) = (life.end() - life.delivered, life.end());
+                    let target = life.target.as_deref().unwrap_or_default();
+                    tracing::warn!(rows, target, "mirror: rows for another database are dropped");
+                    self.discarded = self.discarded.saturating_add(rows);
+                    // What cannot be removed now is dropped again at the next start.
+                    let _ = life.pass(end, false);
+                    continue;
+                }
+                OtherTarget::Keep | OtherTarget::Deliver | OtherTarget::Drop => {}
             }
             self.recovered = self.recovered.saturating_add(life.end() - life.delivered);
             let place = self.earlier.partition_point(|other| other.number <= life.number);
             self.earlier.insert(place, life);
         }
         self.ended = found.ended.filter(|ended| !writers.contains(ended));
+        for other in others::sum(self.others[before..].iter()) {
+            tracing::warn!(
+                rows = other.rows,
+                bytes = other.bytes,
+                target = other.target,
+                "mirror: rows for another database stay in the spool until mirror.url names it again; \
+                 mirror.spool.other_target = \"deliver\" gives them to this database, \"drop\" removes them"
+            );
+        }
         // Never a name again that a segment had in a folder that is gone.
         self.present.number = found.next_life.max(self.present.number + 1);
         self.folder = Some(folder);
@@ -389,10 +447,10 @@ impl Spool {
     }
 }
 
-/// A name that fits its column.
-fn cut(host: &str) -> &str {
-    let end = (0..=HOST_MAX.min(host.len())).rev().find(|end| host.is_char_boundary(*end));
-    &host[..end.unwrap_or_default()]
+/// A name, cut to at most so many bytes.
+fn cut(name: &str, most: usize) -> &str {
+    let end = (0..=most.min(name.len())).rev().find(|end| name.is_char_boundary(*end));
+    &name[..end.unwrap_or_default()]
 }
 
 /// An id that no other writer has. The standard library's hash keys are random, from the operating

@@ -93,6 +93,7 @@ impl Spool {
             writer: self.present.writer.clone(),
             first,
             time,
+            target: self.present.target.clone(),
         };
         let mut needed = frames.len() as u64;
         if begin {

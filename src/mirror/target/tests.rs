@@ -221,3 +221,25 @@ proptest::proptest! {
         let _ = format!("{scheme}{rest}").parse::<Target>();
     }
 }
+
+#[test]
+fn the_identity_is_the_database_alone() {
+    let identity = |url: &str| url.parse::<Target>().unwrap().identity();
+    let same = |one: &str, other: &str| assert_eq!(identity(one), identity(other));
+    let other = |one: &str, other: &str| assert_ne!(identity(one), identity(other));
+    assert_eq!(
+        identity("mysql://ann:s3cret@db.example.net/log"),
+        "mysql://db.example.net:3306/log"
+    );
+    same("mysql://ann:1@db/log", "mariadb://bob:2@DB.:3306/log?ssl-mode=DISABLED");
+    same("postgres://ann@db/log?sslmode=require", "postgresql://bob:2@db:5432/log");
+    same("sqlite:/a/rows.db", "sqlite:///a/rows.db");
+    same("mysql://a@[::1]/log", "mysql://b@[::1]:3306/log");
+    other("mysql://db/log", "mysql://db/log2");
+    other("mysql://db/log", "mysql://db:3307/log");
+    other("mysql://db/log", "mysql://db2/log");
+    other("mysql://db:5432/log", "postgres://db:5432/log");
+    other("sqlite:/a/rows.db", "sqlite:/b/rows.db");
+    other("mysql://a@localhost/log", "mysql://a@localhost/log?socket=/run/mysqld.sock");
+    other("postgres://a@localhost/log?host=/run/a", "postgres://a@localhost/log?host=/run/b");
+}
