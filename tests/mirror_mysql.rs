@@ -424,7 +424,7 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
     // At each start.
     for _ in 0..2 {
         store.prepare().await.unwrap();
-        let told = store.foreign_view().await.unwrap().unwrap();
+        let told = store.advice().await.unwrap().remove(0);
         assert!(told.contains("RENAME TABLE ulog TO ulogd_ulog"), "{told}");
     }
     store.position(&writer(), 0).await.unwrap();
@@ -439,7 +439,7 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
         server.load(&database, schema::ddl(Kind::MySql));
     }
     store.prepare().await.unwrap();
-    assert_eq!(store.foreign_view().await.unwrap(), None);
+    assert_eq!(store.advice().await.unwrap(), [""; 0]);
     let rows = server.query(&database, "SELECT COUNT(*) FROM ulog");
     assert_eq!(rows, kinds().len().to_string());
     assert_eq!(server.query(&database, "SELECT oob_prefix FROM ulogd_ulog"), "old");

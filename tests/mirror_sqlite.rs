@@ -236,7 +236,7 @@ async fn another_view_of_that_name_is_told_of_and_left() {
     by_hand.execute_batch("CREATE TABLE ulog (a); INSERT INTO ulog VALUES (42)").unwrap();
     // At each start.
     for _ in 0..2 {
-        let told = prepared(&path).await.foreign_view().await.unwrap().unwrap();
+        let told = prepared(&path).await.advice().await.unwrap().remove(0);
         assert!(told.contains("`ulog` in this file is another's"), "{told}");
     }
     let run = |sql: &str| {
@@ -250,7 +250,7 @@ async fn another_view_of_that_name_is_told_of_and_left() {
     assert!(run(ddl).contains("was left as it is"));
     assert_eq!(run("SELECT a FROM ulog; ALTER TABLE ulog RENAME TO ulogd_ulog"), "42\n");
     assert_eq!(run(ddl), "");
-    assert_eq!(prepared(&path).await.foreign_view().await.unwrap(), None);
+    assert_eq!(prepared(&path).await.advice().await.unwrap(), [""; 0]);
     assert_eq!(run("SELECT count(*) FROM ulog"), "0\n");
 }
 

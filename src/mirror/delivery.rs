@@ -126,7 +126,7 @@ impl Delivery {
     async fn session<S: Store>(&mut self) -> Result<(), StoreError> {
         let mut store = within(CONNECT, "a connection", S::connect(&self.target)).await?;
         within(PREPARE, "the schema", store.prepare()).await?;
-        if let Some(advice) = within(PREPARE, "the view ulog", store.foreign_view()).await? {
+        for advice in within(PREPARE, "views and indexes", store.advice()).await? {
             tracing::warn!("{advice}");
         }
         if let Some(ended) = self.spool.with(Spool::take_ended) {

@@ -46,8 +46,8 @@ async fn look<S: Store>(target: &Target, steps: &mut Vec<Step>) -> Option<()> {
     let prepared = within(prepare(&mut store)).await;
     let there = "the tables are there and up to date";
     note(steps, "schema", prepared, |advice| match advice {
-        Some(advice) => format!("{there}; but {advice}"),
-        None => there.into(),
+        advice if advice.is_empty() => there.into(),
+        advice => format!("{there}; but {}", advice.join("; ")),
     })?;
     let written = within(write_nothing(&mut store)).await;
     note(steps, "rights", written, |()| "rows can be written".into())?;
@@ -83,10 +83,10 @@ async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<
     }
 }
 
-/// Tables as the exporter wants them; with what is to be said of the view, which it does not need.
-async fn prepare<S: Store>(store: &mut S) -> Result<Option<&'static str>, StoreError> {
+/// Tables as the exporter wants them; with what is to be said of views and indexes, which it does not need.
+async fn prepare<S: Store>(store: &mut S) -> Result<Vec<&'static str>, StoreError> {
     store.prepare().await?;
-    store.foreign_view().await
+    store.advice().await
 }
 
 /// Everything that writing takes, but for a row.

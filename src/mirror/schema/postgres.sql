@@ -46,7 +46,9 @@ CREATE INDEX IF NOT EXISTS packets_by_time ON packets (time);
 
 CREATE INDEX IF NOT EXISTS packets_by_country ON packets (country, time);
 
-CREATE INDEX IF NOT EXISTS packets_by_source ON packets (source, time);
+-- Answers the dashboards' questions without the rows: grouped by source, then by port.
+CREATE INDEX IF NOT EXISTS packets_by_source ON packets (source, destination_port, protocol, time)
+INCLUDE (host, prefix, country, length, weight, latitude, longitude);
 
 -- The next three hold expressions of the view ulog: change them together. They are whole: of a partial
 -- index PostgreSQL keeps no figures for the planner, which then sorts a frequent port's rows.

@@ -132,11 +132,9 @@ pub trait Store: Sized + Send {
     /// What time it is for the server.
     fn clock(&mut self) -> impl Future<Output = Result<ServerClock, StoreError>> + Send;
 
-    /// What to do about a view or table `ulog` without the columns that only ours has: it is another's,
-    /// and who asks it would miss the rows. `None` where there is none such.
-    fn foreign_view(
-        &mut self,
-    ) -> impl Future<Output = Result<Option<&'static str>, StoreError>> + Send;
+    /// What an administrator should do, though rows can be written: about a view of ulogd that is in the way
+    /// of ours, or an index that the dashboards lack.
+    fn advice(&mut self) -> impl Future<Output = Result<Vec<&'static str>, StoreError>> + Send;
 
     /// Asks for a sign of life.
     fn ping(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -141,8 +141,8 @@ impl Store for MySql {
         Ok(ServerClock { now: since_1970(seconds), zone })
     }
 
-    async fn foreign_view(&mut self) -> Result<Option<&'static str>, StoreError> {
-        prepare::foreign_view(&mut self.connection).await
+    async fn advice(&mut self) -> Result<Vec<&'static str>, StoreError> {
+        prepare::advice(&mut self.connection).await
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

@@ -173,8 +173,8 @@ impl Store for Postgres {
         Ok(ServerClock { now: since_1970(seconds), zone })
     }
 
-    async fn foreign_view(&mut self) -> Result<Option<&'static str>, StoreError> {
-        prepare::foreign_view(self).await
+    async fn advice(&mut self) -> Result<Vec<&'static str>, StoreError> {
+        prepare::advice(self).await
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

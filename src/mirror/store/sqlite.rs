@@ -145,8 +145,8 @@ impl Store for Sqlite {
         Ok(ServerClock { now: SystemTime::now(), zone: "this host's".into() })
     }
 
-    async fn foreign_view(&mut self) -> Result<Option<&'static str>, StoreError> {
-        prepare::foreign_view(self)
+    async fn advice(&mut self) -> Result<Vec<&'static str>, StoreError> {
+        prepare::advice(self)
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

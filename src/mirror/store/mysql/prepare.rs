@@ -45,11 +45,49 @@ async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
     // Clusters without such locks make it twice: each statement passes over what is there.
     ask(connection, &format!("DO GET_LOCK({LOCK}, {LOCK_WAIT})")).await?;
     let made = match make(connection).await {
-        Ok(()) => make_view(connection).await,
+        Ok(()) => make_extras(connection).await,
         Err(error) => Err(error),
     };
     ask(connection, &format!("DO RELEASE_LOCK({LOCK})")).await?;
     made
+}
+
+/// What people and dashboards want, and the exporter does not need.
+async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
+    let rows: Option<u8> = connection
+        .query_first("SELECT 1 FROM packets LIMIT 1")
+        .await
+        .map_err(|error| failure("look for rows", &error))?;
+    // With rows it takes too long for a start: the advice says how.
+    if rows.is_none() {
+        for statement in schema::mysql_index().map(without_comments) {
+            ask(connection, statement).await?;
+        }
+    }
+    make_view(connection).await?;
+    if foreign_view(connection).await?.is_none() {
+        for statement in schema::ulogd_views(Kind::MySql).map(without_comments) {
+            ask(connection, statement).await?;
+        }
+    }
+    Ok(())
+}
+
+/// See [`super::Store::advice`].
+pub(super) async fn advice(connection: &mut Conn) -> Result<Vec<&'static str>, StoreError> {
+    let view = foreign_view(connection).await?;
+    let columns: Option<u64> = connection
+        .query_first(
+            "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() \
+             AND table_name = 'packets' AND index_name = 'by_source'",
+        )
+        .await
+        .map_err(|error| failure("look at the indexes", &error))?;
+    let index = columns.is_some_and(|columns| columns < 3).then_some(
+        "the index `by_source` of `packets` is a short one, with which the dashboards are slow: run \
+         `nflog_exporter schema --for mysql | mysql DATABASE`, which takes a while on a full table",
+    );
+    Ok(view.into_iter().chain(index).collect())
 }
 
 /// Runs a statement that a server may refuse.
@@ -119,10 +157,9 @@ async fn make_view(connection: &mut Conn) -> Result<(), StoreError> {
     }
 }
 
-/// See [`super::Store::foreign_view`].
-pub(super) async fn foreign_view(
-    connection: &mut Conn,
-) -> Result<Option<&'static str>, StoreError> {
+/// What to do about a view or table `ulog` without the columns that only ours has: it is another's,
+/// and who asks it would miss the rows.
+async fn foreign_view(connection: &mut Conn) -> Result<Option<&'static str>, StoreError> {
     match connection.query_drop("SELECT country, asn, weight FROM ulog LIMIT 0").await {
         Err(error) if code(&error) == Some(NO_SUCH_COLUMN) => Ok(Some(
             "`ulog` in this database is another's, ulogd's perhaps: it does not show the rows that are \

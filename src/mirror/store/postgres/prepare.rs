@@ -91,8 +91,25 @@ async fn make(store: &Postgres) -> Result<(), StoreError> {
     store.run(doing, "COMMIT").await
 }
 
-/// See [`super::Store::foreign_view`].
-pub(super) async fn foreign_view(store: &Postgres) -> Result<Option<&'static str>, StoreError> {
+/// See [`super::Store::advice`].
+pub(super) async fn advice(store: &Postgres) -> Result<Vec<&'static str>, StoreError> {
+    let view = foreign_view(store).await?;
+    let query = "SELECT count(*) FROM pg_index WHERE indrelid = to_regclass('packets') \
+        AND indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = 'source') \
+        AND indnatts > 2";
+    let row = store.client.query_one(query, &[]).await;
+    let wide: i64 = row.map_err(|error| failure("look at the indexes", &error))?.get(0);
+    let index = (wide == 0).then_some(
+        "the index packets_by_source is missing or a short one, with which the dashboards are slow: DROP \
+         INDEX IF EXISTS packets_by_source, then run `nflog_exporter schema --for postgres | psql DATABASE`, \
+         which holds up rows for a while on a full table",
+    );
+    Ok(view.into_iter().chain(index).collect())
+}
+
+/// What to do about a view or table `ulog` without the columns that only ours has: it is another's,
+/// and who asks it would miss the rows.
+async fn foreign_view(store: &Postgres) -> Result<Option<&'static str>, StoreError> {
     if !exists(store, "ulog").await? {
         return Ok(None);
     }
@@ -115,7 +132,13 @@ async fn make_view(store: &Postgres) -> Result<(), StoreError> {
         return Ok(());
     }
     store.run(doing, "SAVEPOINT view").await?;
-    if let Err(error) = store.run(doing, schema::view(Kind::Postgres)).await {
+    let mut made = store.run(doing, schema::view(Kind::Postgres)).await;
+    for statement in schema::ulogd_views(Kind::Postgres) {
+        if made.is_ok() {
+            made = store.run(doing, statement).await;
+        }
+    }
+    if let Err(error) = made {
         tracing::warn!(%error, "the view ulog could not be made; everything else works without it. \
             `nflog_exporter schema --for postgres` prints it");
         store.run(doing, "ROLLBACK TO SAVEPOINT view").await?;

@@ -100,19 +100,24 @@ fn make(store: &Sqlite) -> Result<(), StoreError> {
         store.run("make the schema", statement)?;
     }
     // The view serves people, not the exporter: another `ulog` is left as it is.
-    store.run("make the view ulog", schema::view(Kind::Sqlite))
+    store.run("make the view ulog", schema::view(Kind::Sqlite))?;
+    for statement in schema::ulogd_views(Kind::Sqlite) {
+        store.run("make ulogd's views", statement)?;
+    }
+    Ok(())
 }
 
-/// See [`super::Store::foreign_view`].
-pub(super) fn foreign_view(store: &Sqlite) -> Result<Option<&'static str>, StoreError> {
+/// See [`super::Store::advice`].
+pub(super) fn advice(store: &Sqlite) -> Result<Vec<&'static str>, StoreError> {
     let query = "SELECT count(*) > 0 AND 3 <> coalesce(sum(name IN ('country', 'asn', 'weight')), 0) \
         FROM pragma_table_info('ulog')";
     let foreign: bool = store
         .connection
         .query_row(query, [], |row| row.get(0))
         .map_err(|error| store.failure("look at the view ulog", &error))?;
-    Ok(foreign.then_some(
+    let view = foreign.then_some(
         "`ulog` in this file is another's: it does not show the rows that are written now. Rename or drop \
          it, then run `nflog_exporter schema --for sqlite | sqlite3 FILE`",
-    ))
+    );
+    Ok(view.into_iter().collect())
 }
