@@ -130,8 +130,7 @@ async fn mysql_has_the_names_types_and_views() {
         // A function of theirs; the other tables and views are ours.
         let select = select.replace("BIN_TO_IPV6", "INET6_NTOA");
         let count = |from: &str| server.query(&ours, &format!("SELECT COUNT(*) FROM {from}"));
-        // `SELECT *` of both sides of a join needs an own name for each column only in a subquery.
-        let rows = server.query(&ours, &select).lines().count().to_string();
+        let rows = count(&format!("({select}) asked"));
         assert_eq!(rows, count(&name), "{name}");
         assert_ne!(rows, "0", "{name}");
     }
@@ -204,8 +203,7 @@ async fn sqlite_has_the_names_and_views() {
     }
     for (name, select) in shipped_views(&schema) {
         let select = select.replace("BIN_TO_IPV6", "hex");
-        let rows = ask(&select).lines().count().to_string();
-        // A line end within a prefix begins no row: hostile texts have none.
+        let rows = ask(&format!("SELECT count(*) FROM ({select})"));
         assert_eq!(rows, ask(&format!("SELECT count(*) FROM {name}")), "{name}");
     }
 }
