@@ -104,11 +104,44 @@ impl Dashboard {
     }
 }
 
+/// Runs a rule over all dashboards and fails with all that is wrong.
+pub fn hold(rule: impl Fn(&Dashboard, &mut Vec<String>)) {
+    let mut wrong = Vec::new();
+    for dashboard in Dashboard::all() {
+        let mut of_this = Vec::new();
+        rule(&dashboard, &mut of_this);
+        wrong.extend(of_this.into_iter().map(|what| format!("{}: {what}", dashboard.file)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The title of a panel.
+pub fn title(panel: &Value) -> &str {
+    panel["title"].as_str().unwrap_or_default()
+}
+
+/// Every value in a document with the key that leads to it.
+pub fn walk<'v>(value: &'v Value, key: &'v str, visit: &mut dyn FnMut(&'v str, &'v Value)) {
+    visit(key, value);
+    match value {
+        Value::Object(members) => members.iter().for_each(|(key, value)| walk(value, key, visit)),
+        Value::Array(elements) => elements.iter().for_each(|value| walk(value, key, visit)),
+        _ => {}
+    }
+}
+
 /// Function and arguments of `label_values(metric, label)`.
 pub fn label_values(query: &str) -> Option<(&str, &str)> {
     let (metric, label) =
         query.strip_prefix("label_values(")?.strip_suffix(')')?.rsplit_once(',')?;
     Some((metric.trim(), label.trim()))
+}
+
+/// The expression that a variable of Prometheus asks: the metric of `label_values`, or what stands in
+/// `query_result`. Other text is an expression as it is.
+pub fn expression(query: &str) -> &str {
+    let result = query.strip_prefix("query_result(").and_then(|rest| rest.strip_suffix(')'));
+    result.or_else(|| label_values(query).map(|(metric, _)| metric)).unwrap_or(query)
 }
 
 /// The selectors with braces in an expression.
@@ -208,7 +241,8 @@ fn value(
     let variable = variable.unwrap_or_else(|| panic!("{}: no variable {name}", query.place));
     let chosen = choice.get(name).map(Vec::as_slice).unwrap_or_default();
     if chosen.is_empty() && variable["includeAll"] == true {
-        return variable["allValue"].as_str().unwrap().to_owned();
+        let all = variable["allValue"].as_str();
+        return all.unwrap_or_else(|| panic!("{}: nothing for {name}", query.place)).to_owned();
     }
     match format {
         "sqlstring" => {
