@@ -278,6 +278,7 @@ fn every_statement_has_an_answer() {
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
         assert!(asked > 100, "{asked} statements");
+        check_exporters(sources);
         check_figures(sources);
         check_runbooks(sources);
         let rules = sources.prometheus.rules();
@@ -288,6 +289,24 @@ fn every_statement_has_an_answer() {
         }
         assert!(rules.len() > 40, "{} rules", rules.len());
     });
+}
+
+/// That the number of exporters is one text, and that without an exporter it is another.
+fn check_exporters(sources: &Sources<'_>) {
+    let all = Dashboard::all();
+    let health = all.iter().find(|each| each.uid() == "nflog-health").unwrap();
+    let targets = health.targets();
+    let query = targets.iter().find(|query| query.place.ends_with(": Exporters")).unwrap();
+    for (job, expected) in [("nflog", "1 of 1"), ("none", "0 of 0")] {
+        let chosen = [("job", job), ("instance", "127.0.0.1:10239")];
+        let choice = chosen.map(|(name, value)| (name, vec![value.to_owned()])).into();
+        let answer = sources.prometheus.query(&fill(health, query, &choice, now())).unwrap();
+        let texts: Vec<_> = answer
+            .iter()
+            .map(|(labels, _)| format!("{} of {}", labels["up"], labels["all"]))
+            .collect();
+        assert_eq!(texts, [expected], "{job}");
+    }
 }
 
 /// Metrics that no scrape and no recording rule gives.

@@ -30,8 +30,8 @@ fn overridden<'p>(panel: &'p Value, field: &str, id: &str) -> Option<&'p Value> 
 
 /// The columns of a table: those that it arranges, else those that its SQL names.
 fn columns(panel: &Value) -> Vec<String> {
-    let transformations = panel["transformations"].as_array().into_iter().flatten();
-    let organized = transformations.filter(|each| each["id"] == "organize").next_back();
+    let mut transformations = panel["transformations"].as_array().into_iter().flatten();
+    let organized = transformations.rfind(|each| each["id"] == "organize");
     if let Some(options) = organized.map(|each| &each["options"]) {
         let mut names: Vec<_> = options["indexByName"].as_object().unwrap().keys().collect();
         let renamed = options["renameByName"].as_object().unwrap();
