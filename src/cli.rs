@@ -78,11 +78,9 @@ pub enum Command {
     /// needed any more. The group, the copy range and the threshold are the configuration's.
     Rules(Rules),
     /// Print a configuration that does what a ulogd.conf did, and what could not be carried over
-    Migrate {
-        /// The file
-        #[arg(value_name = "ULOGD.CONF")]
-        file: PathBuf,
-    },
+    ///
+    /// Reads the file as ulogd does. A value that cannot be read is an error, and nothing is written.
+    Migrate(Migrate),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -108,6 +106,18 @@ pub struct Replay {
     /// Log prefix of packets whose capture carries none
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub prefix: String,
+}
+
+/// `migrate`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Migrate {
+    /// The file
+    #[arg(value_name = "ULOGD.CONF")]
+    pub file: PathBuf,
+    /// Write the configuration to this file at once, and print what could not be carried over; a file
+    /// that is there keeps its owner and mode, a new one has mode 0600
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// `rules`.

@@ -2,6 +2,7 @@
 
 mod conceal;
 mod confine;
+mod migrate;
 mod packaged;
 mod replay;
 mod run;
@@ -28,7 +29,6 @@ use crate::{
     doctor::{self, Finding, Status},
     geoip::{GeoIp, GeoIpError},
     http::{Guard, WebConfigError},
-    migrate,
     mirror::schema::ddl,
     privileges::{Account, PrivilegesError},
     rules::RulesPlan,
@@ -58,11 +58,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             diagnose(&doctor::examine(&cli.flags, wait), json)
         }
         Command::Rules(rules) => print(&rules_plan(&rules, &cli.flags.load()?).text(rules.tool)),
-        Command::Migrate { file } => {
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-            print(&migrate::ulogd(&text).with_context(|| file.display().to_string())?)
-        }
+        Command::Migrate(migrate) => migrate::migrate(&migrate),
         Command::Schema(schema) => print(ddl(schema.database)),
         Command::Config(command) => {
             let config = cli.flags.load()?;

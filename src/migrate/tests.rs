@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{ulogd as migrated, *};
+
+/// The configuration of a file, whose last line needs no newline here.
+fn ulogd(text: &str) -> Result<String, MigrateError> {
+    migrated(format!("{text}\n").as_bytes()).map(|migrated| migrated.toml)
+}
 
 /// What the stack to MySQL of the example that comes with ulogd looks like when it is in use.
 const EXAMPLE: &str = r#"
@@ -12,7 +17,7 @@ const EXAMPLE: &str = r#"
 [global]
 logfile="syslog"
 loglevel=3
-plugin="/usr/lib/ulogd/ulogd_inppkt_NFLOG.so"
+#plugin="/usr/lib/ulogd/ulogd_inppkt_NFLOG.so"
 stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2bin1:IP2BIN,mac2str1:HWHDR,mysql1:MYSQL
 stack=log2:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOGEMU
 #stack=ct1:NFCT,ip2str1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU
@@ -21,6 +26,7 @@ stack=log2:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOG
 # netlink multicast group
 group=0
 netlink_socket_buffer_size=217088
+bufsize=150000
 nlbufsiz=150000
 bind=1
 
@@ -49,7 +55,6 @@ fn what_there_is_a_counterpart_of_is_carried_over() {
     let config = config_of(EXAMPLE);
     assert_eq!(config.nflog.groups, [0, 7]);
     assert_eq!(config.nflog.receive_buffer, 217_088);
-    assert_eq!(config.nflog.kernel_buffer, 131_072);
     assert_eq!(config.nflog.queue_threshold, 50);
     assert_eq!(config.nflog.queue_timeout.as_secs(), 1);
     assert!(config.mirror.retention.is_zero());
@@ -65,7 +70,9 @@ fn what_there_is_none_of_is_told() {
     for told in [
         "# Not carried over: logfile=syslog: ",
         "# Not carried over: emu1:LOGEMU: ",
-        "# Not carried over: [log2] numeric_label=1: ",
+        "# Not carried over: [log2] numeric_label: ",
+        "# Not carried over: [log1] bufsize: ",
+        "# Note: [log1] nlbufsiz (line 16): ulogd has no such key",
         "# Not carried over: [mysql1] table=ulog: ",
         "# Not carried over: [mysql1] procedure=INSERT_PACKET_FULL: ",
     ] {
@@ -118,7 +125,7 @@ fn a_socket_that_ulogd_used_unasked_is_told_of() {
         ("PGSQL", "host=localhost", None),
     ] {
         let toml = ulogd(&with_output(plugin, &format!("db=x\nuser=u\n{host}"))).unwrap();
-        assert_eq!(toml.contains("for the socket, put"), advice.is_some(), "{toml}");
+        assert_eq!(toml.contains("for the socket, append"), advice.is_some(), "{toml}");
         assert!(toml.contains(advice.unwrap_or_default()), "{toml}");
     }
 }
@@ -129,7 +136,7 @@ fn the_view_of_ulogd_and_the_password_are_told_of() {
     for told in [
         "alone read this file",
         "#   mysql nulog -e 'RENAME TABLE ulog TO ulogd_ulog'",
-        "put its name in the place of \"nulog\"",
+        "replace \"nulog\" in the URL by its name",
     ] {
         assert!(toml.contains(told), "{told}: {toml}");
     }
@@ -141,12 +148,9 @@ fn the_view_of_ulogd_and_the_password_are_told_of() {
 
 #[test]
 fn a_database_that_cannot_be_is_told_of_without_its_password() {
-    for (plugin, section) in [
-        ("MYSQL", "host=h\nuser=u\npass=hidden"),
-        ("MYSQL", "host=h\nuser=u\npass=hidden\ndb=d\nport=99999"),
-        ("SQLITE3", "db=:memory:"),
-        ("SQLITE3", ""),
-    ] {
+    for (plugin, section) in
+        [("MYSQL", "host=h\nuser=u\npass=hidden"), ("SQLITE3", "db=:memory:"), ("SQLITE3", "")]
+    {
         let toml = ulogd(&with_output(plugin, section)).unwrap();
         assert!(toml.contains("# Not carried over: [o]: no rows are kept: "), "{toml}");
         assert!(!toml.contains("hidden") && !toml.contains("[mirror]"), "{toml}");
@@ -158,10 +162,10 @@ proptest! {
     /// Whatever stands in the file, what is printed is a configuration.
     #[test]
     fn what_is_printed_is_a_configuration(
-        plugin in prop::sample::select(vec!["MYSQL", "PGSQL", "SQLITE3", "LOGEMU", "x"]),
+        plugin in prop::sample::select(vec!["MYSQL", "PGSQL", "DBI", "SQLITE3", "LOGEMU", "x"]),
         pairs in prop::collection::vec((
-            prop::sample::select(vec!["db", "host", "user", "pass", "port", "table", "connstring", "z"]),
-            prop_oneof![any::<String>(), "[/a-z0-9%?#@:.\\[\\]=&\"' -]{0,12}"],
+            prop::sample::select(vec!["db", "host", "user", "pass", "port", "table", "connstring", "dbtype", "z"]),
+            prop_oneof![any::<String>(), Just("pgsql".to_owned()), Just("mysql".to_owned()), "[/a-z0-9%?#@:.\\[\\]=&\"' -]{0,12}"],
         ), 0..8),
         source in prop::collection::vec((
             prop::sample::select(vec![
@@ -176,14 +180,18 @@ proptest! {
             pairs.iter().map(line).collect::<Vec<_>>().join("\n")
         };
         let more = (0..groups).fold(String::new(), |text, number| {
-            format!("{text}\n[global]\nstack=m{number}:NFLOG,b:BASE\n[m{number}]\ngroup={number}\n")
+            format!("{text}[m{number}]\ngroup={number}\n")
+        });
+        let stacks = (0..groups).fold(String::new(), |text, number| {
+            format!("{text}stack=m{number}:NFLOG,b:BASE\n")
         });
         let text = format!(
-            "stack=l:NFLOG,b:BASE,o:{plugin}\n[l]\n{}\n[o]\n{}\n{more}",
+            "[global]\nstack=l:NFLOG,b:BASE,o:{plugin}\n{stacks}[l]\n{}\n[o]\n{}\n{more}",
             lines(&source),
             lines(&pairs)
         );
-        let toml = ulogd(&text).unwrap();
+        // A value that cannot be read is an error.
+        let Ok(toml) = ulogd(&text) else { return Ok(()) };
         let config = config::parse(&toml, "ulogd.conf");
         prop_assert!(config.is_ok(), "{:?}\n{toml}", config.err());
         prop_assert!(config.unwrap().mirror_target().is_ok(), "{toml}");
@@ -193,7 +201,7 @@ proptest! {
     #[test]
     fn a_path_stays_what_it_is(path in "/?[ -!#-~ä]{1,20}") {
         prop_assume!(path.trim() == path && path != ":memory:");
-        let shown = target_of("SQLITE3", &format!("db=\"{path}\""));
+        let shown = target_of("SQLITE3", &format!("db=\"{path}\" x"));
         let found: PathBuf = Path::new(shown.strip_prefix("sqlite:").unwrap()).components().collect();
         let wanted: PathBuf = Path::new(&path).components().collect();
         prop_assert_eq!(found.strip_prefix(".").unwrap_or(&found), wanted.strip_prefix(".").unwrap_or(&wanted));
@@ -202,9 +210,170 @@ proptest! {
 
 #[test]
 fn what_is_no_ulogd_conf_is_refused() {
-    assert_eq!(ulogd(""), Err(MigrateError::NoStack));
-    assert!(matches!(ulogd("hello"), Err(MigrateError::Syntax { line: 1, .. })));
-    assert!(matches!(ulogd("[global"), Err(MigrateError::Syntax { line: 1, .. })));
-    let error = ulogd("stack=a:ULOG,b:MYSQL\nstack=c:NFCT,d:XML").unwrap_err().to_string();
-    assert!(error.contains("ULOG") && error.contains("NFCT is no packet log"), "{error}");
+    assert_eq!(ulogd(""), Err(MigrateError::NoGlobal));
+    assert_eq!(ulogd("hello\nstack=a:NFLOG,b:GPRINT"), Err(MigrateError::NoGlobal));
+    assert_eq!(ulogd("[global]"), Err(MigrateError::NoStack));
+    let stacks =
+        "stack=a:ULOG,b:MYSQL\nstack=c:NFCT,d:XML\nstack=e:UNIXSOCK,d:XML\nstack=f:NFACCT,d:XML";
+    let error = ulogd(&format!("[global]\n{stacks}")).unwrap_err().to_string();
+    for said in [
+        "Linux has no ULOG since 3.17",
+        "NFCT reports connections of conntrack, not packets",
+        "UNIXSOCK takes packets from another program",
+        "NFACCT reads the kernel's accounting counters",
+    ] {
+        assert!(error.contains(said), "{said}: {error}");
+    }
+}
+
+/// What `[nflog]` of a section of NFLOG is, or why it is none.
+fn group_of(section: &str) -> Result<u16, String> {
+    let text = format!("[global]\nstack=l:NFLOG,g:GPRINT\n[l]\n{section}\n");
+    let migrated = migrated(text.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(config::parse(&migrated.toml, "ulogd.conf").unwrap().nflog.groups[0])
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_an_error() {
+    for (line, says) in [
+        ("group=", "line 4: [l] group has no value"),
+        ("group", "has no value"),
+        ("group=x", "is \"x\", which is no number"),
+        ("group=\"5", "closing quote is missing"),
+        ("group=-1", "outside of 0 to 65535"),
+        ("group=65536", "outside of 0 to 65535"),
+        ("group=4294967301", "outside of 0 to 65535"),
+        ("netlink_qthreshold=many", "no number"),
+        ("netlink_qtimeout=-1", "outside of"),
+        ("netlink_socket_buffer_size=1e", ""),
+        ("netlink_socket_buffer_maxsize=e1", "no number"),
+    ] {
+        match group_of(line) {
+            Err(error) => assert!(!says.is_empty() && error.contains(says), "{line}: {error}"),
+            Ok(_) => assert_eq!(says, "", "{line}"),
+        }
+    }
+    for plugin in ["MYSQL", "PGSQL", "DBI"] {
+        for line in ["pass=", "pass=\"x", "port=x", "port=65536", "user", "db=\"", "host"] {
+            let text = with_output(plugin, &format!("dbtype=pgsql\n{line}"));
+            let error = ulogd(&text).unwrap_err().to_string();
+            assert!(error.starts_with("line 8: [o] "), "{plugin} {line}: {error}");
+        }
+        let long = format!("dbtype=pgsql\npass={}", "x".repeat(225));
+        let error = ulogd(&with_output(plugin, &long)).unwrap_err().to_string();
+        assert!(error.contains("longer than 224 bytes") && !error.contains("xx"), "{error}");
+    }
+    let error =
+        migrated(b"[global]\nstack=l:NFLOG,o:SQLITE3\n[l]\n[o]\ndb=\"\xff\"\n").unwrap_err();
+    assert!(error.to_string().contains("is not UTF-8"), "{error}");
+    let error = migrated(b"[global]\nstack=l:NFLOG,g:GPRINT\n[l]\ngroup=5").unwrap_err();
+    assert_eq!(error, MigrateError::Line { line: 4 });
+}
+
+#[test]
+fn numbers_that_look_like_others_are_told() {
+    for (line, group, note) in [
+        ("group=5", 5, None),
+        ("group=010", 8, Some("# Note: [l] group=010: taken as 8, as ulogd does\n")),
+        ("group=5# x", 5, Some("# Note: [l] group=5#: taken as 5, as ulogd does\n")),
+        ("group=5\ngroup=6", 5, Some("# Note: [l] group (line 6): it is there twice, and")),
+    ] {
+        let text = with_output("GPRINT", "").replace("group=3", line);
+        let toml = ulogd(&text).unwrap();
+        assert!(toml.contains(&format!("groups = [{group}]")), "{toml}");
+        assert_eq!(toml.contains("[l] group"), note.is_some(), "{toml}");
+        assert!(toml.contains(note.unwrap_or_default()), "{toml}");
+    }
+}
+
+#[test]
+fn settings_of_dbi() {
+    let section =
+        "dbtype=\"pgsql\"\ndb=d\nhost=h.example\nuser=u\npass=\"a b\"\nport=5433\ntable=ulog";
+    let config = config_of(&with_output("DBI", section));
+    let target = config.mirror_target().unwrap().unwrap();
+    assert_eq!((&*target.user, &*target.password), ("u", "a b"));
+    assert_eq!(target.to_string(), "postgres://u@h.example:5432/d");
+    let toml = ulogd(&with_output("DBI", section)).unwrap();
+    assert!(toml.contains("port=5433: ulogd's DBI never used it"), "{toml}");
+    assert_eq!(target_of("DBI", "dbtype=mysql\ndb=d\nuser=u"), "mysql://u@localhost:3306/d");
+    for (section, says) in
+        [("dbtype=oracle\ndb=d", "dbtype=oracle cannot"), ("db=d", "dbtype is missing")]
+    {
+        let toml = ulogd(&with_output("DBI", section)).unwrap();
+        assert!(toml.contains(says) && !toml.contains("[mirror]"), "{toml}");
+    }
+}
+
+#[test]
+fn a_connection_string_goes_before_the_other_keys() {
+    let of = |text: &str| format!("db=other\nhost=other\nuser=other\nconnstring=\"{text}\"");
+    let string = "host=h.example port=4321 dbname=nulog user=u password='a b' application_name=x";
+    let config = config_of(&with_output("PGSQL", &of(string)));
+    let target = config.mirror_target().unwrap().unwrap();
+    assert_eq!(target.to_string(), "postgres://u@h.example:4321/nulog");
+    assert_eq!(target.password, "a b");
+    let toml = ulogd(&with_output("PGSQL", &of(string))).unwrap();
+    assert!(toml.contains("connstring: application_name has no counterpart"), "{toml}");
+    assert_eq!(target_of("PGSQL", &of("postgresql://u:p@h:5/d")), "postgres://u@h:5/d");
+    assert_eq!(
+        target_of("PGSQL", &of("host=/run/postgresql dbname=d user=u")),
+        "postgres://u@localhost/d by /run/postgresql"
+    );
+    let toml = ulogd(&with_output("PGSQL", &of("nonsense"))).unwrap();
+    assert!(toml.contains("connstring is not KEY=VALUE") && !toml.contains("[mirror]"), "{toml}");
+}
+
+#[test]
+fn a_file_that_the_packaged_service_cannot_write_has_advice() {
+    for (path, advice) in [
+        ("/var/log/ulog/ulogd.sqlite3db", Some("# ReadWritePaths=/var/log/ulog\n")),
+        ("rows.db", Some("# The path is relative to the directory")),
+        ("/var/lib/nflog_exporter/rows.db", None),
+    ] {
+        let toml = ulogd(&with_output("SQLITE3", &format!("db=\"{path}\""))).unwrap();
+        assert_eq!(toml.contains("ReadWritePaths="), advice.is_some(), "{toml}");
+        assert!(toml.contains(advice.unwrap_or_default()), "{toml}");
+    }
+}
+
+#[test]
+fn a_certificate_that_ulogd_did_not_ask_for_is_told() {
+    for (plugin, host, told) in [
+        ("MYSQL", "db.example", Some("?ssl-mode=REQUIRED to the URL")),
+        ("PGSQL", "192.0.2.1", Some("?sslmode=require to the URL")),
+        ("MYSQL", "127.0.0.1", None),
+        ("PGSQL", "/run/postgresql", None),
+    ] {
+        let toml = ulogd(&with_output(plugin, &format!("db=d\nuser=u\nhost={host}"))).unwrap();
+        assert_eq!(toml.contains("certificate"), told.is_some(), "{toml}");
+        assert!(toml.contains(told.unwrap_or_default()), "{toml}");
+    }
+}
+
+#[test]
+fn stacks_that_ulogd_does_not_start_are_not_carried() {
+    let text = |stacks: &str| {
+        format!("[global]\nstack=l:NFLOG,g:GPRINT\n{stacks}\n[l]\ngroup=7\n[m]\ngroup=8")
+    };
+    for (stacks, why) in [
+        ("stack=m:NFLOG, g:GPRINT", "it has no output"),
+        ("stack=m:NFLOG,GPRINT", "\"GPRINT\" is not NAME:PLUGIN"),
+        ("stack=m:NFLOG,g:GPRINT\nplugin=/x/ulogd_inppkt_ULOG.so", "no line plugin= loads NFLOG"),
+    ] {
+        match ulogd(&text(stacks)) {
+            Ok(toml) => assert!(toml.contains(why) && toml.contains("groups = [7]"), "{toml}"),
+            Err(error) => assert!(error.to_string().contains(why), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn no_note_shows_a_password() {
+    let section = "host=h\nuser=u\npass=hidden\npassword=hidden\npass=hidden\ndbtype=pgsql\ndb=d\n\
+                   connstring=\"password=hidden x='\"";
+    for plugin in ["MYSQL", "PGSQL", "DBI", "SQLITE3"] {
+        let migrated = migrated(with_output(plugin, &format!("{section}\n")).as_bytes()).unwrap();
+        assert!(!migrated.notes.join("\n").contains("hidden"), "{:?}", migrated.notes);
+    }
 }

@@ -1,0 +1,91 @@
+//! `migrate`: a configuration from a `ulogd.conf`, printed or written to a file as a whole.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow};
+
+use super::print;
+use crate::{cli::Migrate, files::read_small, migrate};
+
+/// Longest `ulogd.conf` that is read, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Prints the configuration, or writes it and prints what could not be carried over.
+pub(super) fn migrate(Migrate { file, output }: &Migrate) -> anyhow::Result<()> {
+    let text =
+        read_small(file, MAX_FILE).with_context(|| format!("cannot read {}", file.display()))?;
+    let migrated = migrate::ulogd(&text).with_context(|| file.display().to_string())?;
+    let Some(output) = output else { return print(&migrated.toml) };
+    if is_same(file, output) {
+        return Err(anyhow!("{} is the ulogd.conf itself; name another file", output.display()));
+    }
+    replace(output, migrated.toml.as_bytes())
+        .with_context(|| format!("cannot write {}", output.display()))?;
+    let notes = migrated.notes.iter().flat_map(|note| [note.as_str(), "\n"]);
+    print(&format!("wrote {}\n{}", output.display(), notes.collect::<String>()))
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    identity(one).is_some_and(|file| Some(file) == identity(other))
+}
+
+/// Puts a new file in place of this one, at once: whoever reads it finds the old or the new content. It
+/// has the mode and the owner of the old one; where there was none, its owner alone may read it.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    // A link stays one.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let before = fs::metadata(&path).ok();
+    if before.as_ref().is_some_and(|before| !before.is_file()) {
+        return Err(io::Error::other("it is not a regular file; name one"));
+    }
+    let Some(name) = path.file_name() else {
+        return Err(io::Error::other("it names no file; write DIRECTORY/FILE"));
+    };
+    let temporary = path.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
+    let written = Temporary::create(temporary)?.fill(content, before.as_ref());
+    written.and_then(|temporary| temporary.rename(&path))
+}
+
+/// A file that is removed unless it gets its final name.
+struct Temporary {
+    path: PathBuf,
+    file: File,
+}
+
+impl Temporary {
+    fn create(path: PathBuf) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok(Self { path, file })
+    }
+
+    fn fill(mut self, content: &[u8], like: Option<&Metadata>) -> io::Result<Self> {
+        if let Some(like) = like {
+            let own = self.file.metadata()?;
+            if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
+                fchown(&self.file, Some(like.uid()), Some(like.gid()))?;
+            }
+            let mode = like.permissions().mode() & 0o7777;
+            self.file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+        self.file.write_all(content)?;
+        self.file.sync_all()?;
+        Ok(self)
+    }
+
+    fn rename(self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After the rename there is none.
+        let _ = fs::remove_file(&self.path);
+    }
+}
