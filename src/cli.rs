@@ -4,12 +4,12 @@ use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand,
-    builder::{PossibleValuesParser, TypedValueParser},
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use clap_complete::Shell;
 
 use crate::{
-    config::{Config, ConfigError, Flags},
+    config::Flags,
     mirror::store::Kind,
     rules::{Tool, Wanted},
 };
@@ -157,7 +157,13 @@ pub struct Schema {
 
 /// Takes the name of a database.
 fn database() -> impl TypedValueParser<Value = Kind> {
-    let names = PossibleValuesParser::new(Kind::ALL.map(Kind::name));
+    let names = PossibleValuesParser::new(Kind::ALL.map(|kind| {
+        PossibleValue::new(kind.name()).help(match kind {
+            Kind::MySql => "MySQL and MariaDB",
+            Kind::Postgres => "PostgreSQL",
+            Kind::Sqlite => "SQLite",
+        })
+    }));
     names.try_map(|name| {
         Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("it is not known")
     })
@@ -166,20 +172,12 @@ fn database() -> impl TypedValueParser<Value = Kind> {
 /// `config …`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum ConfigCommand {
-    /// Validate the configuration file and the flags; exit 2 if they are wrong
+    /// Validate the configuration file, the flags and the files they name, and print all that is wrong
+    ///
+    /// One line each: FILE:LINE: KEY: what is wrong; how to fix it. Exit code 2 if there is any.
     Check,
     /// Print the effective configuration as TOML, defaults and flags included
     Show,
-}
-
-impl ConfigCommand {
-    /// What the command prints for a configuration that loaded.
-    pub fn output(self, config: &Config) -> Result<String, ConfigError> {
-        match self {
-            Self::Check => Ok("configuration is valid\n".into()),
-            Self::Show => config.to_toml(),
-        }
-    }
 }
 
 impl Cli {
@@ -201,6 +199,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::config::Config;
 
     /// Parses arguments behind the program's name.
     fn cli(line: &str) -> Result<Cli, clap::Error> {

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     match commands::execute(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("nflog_exporter: {error:#}");
+            eprintln!("{}", commands::message(&error));
             ExitCode::from(commands::exit_code(&error))
         }
     }

@@ -142,6 +142,57 @@ fn a_file_that_breaks_off_is_counted_up_to_there_and_the_others_whole() {
     assert!(said.contains("cut.pcap") && said.contains("missing.pcap"), "{said}");
 }
 
+/// Nothing to count is an error and no page of zeros; among captures it is named, and they are counted.
+#[test]
+fn what_is_no_capture_prints_no_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let log =
+        file("kern.log", "Nov 28 08:00:00 host kernel: [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1\n");
+    let empty = file("empty.pcap", "");
+    let missing = folder.path().join("missing.pcap").to_str().unwrap().to_owned();
+    let directory = folder.path().to_str().unwrap().to_owned();
+    let cases = [
+        ("/etc/passwd", "not a pcap or pcapng file (starts with \"root\"); give a capture"),
+        (&*log, "not a pcap or pcapng file (starts with \"Nov \"); "),
+        (&*empty, "not a pcap or pcapng file (it is empty); "),
+        (&*missing, "cannot open the capture: No such file"),
+        (&*directory, "cannot open the capture: is a directory"),
+    ];
+    for (path, why) in cases {
+        for serve in [&[][..], &["--serve", "--web.listen-address", "127.0.0.1:0"]] {
+            let output = program(&[&["replay", path], serve].concat(), &[]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(output.stdout.is_empty(), "{path}");
+            assert!(
+                said.contains(&format!("\nnflog_exporter: replay: {path}: {why}"))
+                    || said.starts_with(&format!("nflog_exporter: replay: {path}: {why}")),
+                "{said}"
+            );
+        }
+    }
+    let paths: Vec<_> = cases.iter().map(|(path, _)| *path).collect();
+    let none = program(&[&["replay"], &*paths].concat(), &[]);
+    assert!(none.stdout.is_empty() && none.status.code() == Some(1));
+    let all = program(&[&["replay"], &*paths, &[MIXED]].concat(), &[]);
+    assert_eq!(all.status.code(), Some(1));
+    let text = String::from_utf8(all.stdout).unwrap();
+    assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), MIXED_PACKETS);
+    for output in [&none.stderr, &all.stderr] {
+        let said = String::from_utf8_lossy(output);
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(lines.len(), cases.len(), "{said}");
+        for ((path, why), line) in cases.iter().zip(lines) {
+            assert!(line.starts_with(&format!("nflog_exporter: replay: {path}: {why}")), "{said}");
+        }
+    }
+}
+
 #[test]
 fn a_replay_says_the_same_every_time() {
     assert_eq!(stable(&metrics(&[MIXED], &[])), stable(&metrics(&[MIXED], &[])));
@@ -238,7 +289,8 @@ fn what_config_show_prints_is_a_configuration() {
     fs::write(&file, &shown.stdout).unwrap();
     let arguments = ["--config.file", file.to_str().unwrap(), "config"];
     let check = program(&[&arguments[..], &["check"]].concat(), &[]);
-    assert_eq!(String::from_utf8_lossy(&check.stdout), "configuration is valid\n");
+    let valid = format!("{}: configuration is valid\n", file.display());
+    assert_eq!(String::from_utf8_lossy(&check.stdout), valid);
     let again = program(&[&arguments[..], &["show"]].concat(), &[]);
     assert_eq!(again.stdout, shown.stdout);
     assert!(String::from_utf8_lossy(&shown.stdout).contains("groups = [5]"));

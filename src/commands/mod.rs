@@ -1,5 +1,6 @@
 //! What each sub-command does, put together from the parts.
 
+mod check;
 mod conceal;
 mod confine;
 mod migrate;
@@ -24,13 +25,13 @@ use rustix::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    cli::{Cli, Command, Rules},
-    config::{Config, ConfigError, ListenAddress, Web},
+    cli::{Cli, Command, ConfigCommand, Rules},
+    config::{Config, ConfigError, ConfigErrors, ListenAddress, Web},
     doctor::{self, Finding, Status},
-    geoip::{GeoIp, GeoIpError},
+    geoip::GeoIpError,
     http::{Guard, WebConfigError},
     mirror::schema::ddl,
-    privileges::{Account, PrivilegesError},
+    privileges::PrivilegesError,
     rules::RulesPlan,
 };
 
@@ -48,9 +49,11 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
     match cli.chosen() {
         Command::Run => {
             conceal::conceal(&cli.flags)?;
-            run::run(cli.flags.clone(), cli.flags.load()?)
+            run::run(cli.flags.clone(), check::load(&cli.flags)?)
         }
-        Command::Replay(replay) => replay::replay(&replay, cli.flags.clone(), cli.flags.load()?),
+        Command::Replay(replay) => {
+            replay::replay(&replay, cli.flags.clone(), check::load(&cli.flags)?)
+        }
         Command::Completions { shell } => print(&packaged::completions(shell)),
         Command::Man => print(&packaged::manual().context("write the page of the manual")?),
         Command::Doctor { json, wait } => {
@@ -60,15 +63,19 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Rules(rules) => print(&rules_plan(&rules, &cli.flags.load()?).text(rules.tool)),
         Command::Migrate(migrate) => migrate::migrate(&migrate),
         Command::Schema(schema) => print(ddl(schema.database)),
-        Command::Config(command) => {
-            let config = cli.flags.load()?;
-            // What the start would refuse, a check refuses too.
-            GeoIp::open(&config.geoip.databases)?;
-            Guard::open(&config.web.config_file)?;
-            Account::find(&config.privileges.user, &config.privileges.group)?;
-            print(&command.output(&config)?)
-        }
+        Command::Config(ConfigCommand::Check) => print(&check::report(&cli.flags)?),
+        Command::Config(ConfigCommand::Show) => print(&check::load(&cli.flags)?.to_toml()?),
     }
+}
+
+/// What the program says of an error, line by line; those of a wrong configuration begin with the file.
+#[must_use]
+pub fn message(error: &anyhow::Error) -> String {
+    if error.is::<ConfigErrors>() {
+        return error.to_string();
+    }
+    let text = format!("{error:#}");
+    text.lines().map(|line| format!("nflog_exporter: {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// The process's exit code for an error.
@@ -78,7 +85,8 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         error.downcast_ref(),
         Some(PrivilegesError::Unknown { .. } | PrivilegesError::NotRoot { .. })
     );
-    let is_wrong = error.is::<ConfigError>()
+    let is_wrong = error.is::<ConfigErrors>()
+        || error.is::<ConfigError>()
         || error.is::<GeoIpError>()
         || error.is::<WebConfigError>()
         || asked_for_nobody;

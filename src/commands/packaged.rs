@@ -1,6 +1,6 @@
 //! What packages take from the program: completions for shells, and the page of the manual.
 
-use clap::{Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::{
     Man,
@@ -52,10 +52,18 @@ const SECTIONS: [(&str, &[&str]); 4] = [
     (
         "FILES",
         &[
-            "The configuration (--config.file) is TOML; \"nflog_exporter config show\" prints every key with \
-             its value. Databases of addresses (.mmdb) are read anew when they are replaced.",
-            "/var/lib/nflog_exporter: the spool, where rows wait for the database; mirror.spool.directory \
-             names another folder. It belongs to one exporter alone.",
+            "/etc/nflog_exporter/config.toml: the configuration of the packaged service, TOML; the program itself \
+             reads the file of --config.file and no other. \"nflog_exporter config show\" prints every key with its \
+             value. An empty file means all defaults, which is warned about.",
+            "/var/lib/nflog_exporter: the spool, where rows wait for the database; mirror.spool.directory names \
+             another directory. It belongs to one exporter alone, and is all that the packaged service can \
+             write to.",
+            "The configuration names further files: databases of addresses (geoip.databases, .mmdb), TLS and basic \
+             auth (web.config_file), the database's URL (mirror.url_file) and the key that encrypts addresses \
+             (mirror.anonymize_key_file). Databases of addresses and the web configuration are read again when \
+             they are replaced.",
+            "/proc/net/netfilter/nfnetlink_log: the groups that the kernel logs to, each with the port of its \
+             reader.",
         ],
     ),
     (
@@ -63,22 +71,29 @@ const SECTIONS: [(&str, &[&str]); 4] = [
         &[
             "NFLOG_EXPORTER_MIRROR_URL: the URL of the database, instead of --mirror.url, so that no password \
              stands on a command line.",
+            "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS: set by systemd; see sd_notify(3) and sd_listen_fds(3).",
         ],
     ),
     (
         "SIGNALS",
         &[
-            "SIGHUP reads the configuration and the databases anew. What is wrong leaves the old ones in use \
-             and sets nflog_exporter_config_last_reload_successful to 0.",
+            "SIGHUP reads the configuration and the databases again. A configuration that cannot be used leaves the \
+             running one in use and sets nflog_exporter_config_last_reload_successful to 0.",
             "SIGTERM and SIGINT end the program: what the kernel still holds is read, requests are finished, \
              and rows that the database does not take stay in the spool.",
         ],
     ),
-    ("EXIT STATUS", &["0: fine. 1: a failure at run time. 2: wrong usage or configuration."]),
+    (
+        "EXIT STATUS",
+        &[
+            "0: success. 1: a failure at run time; a check of doctor that failed; a file of replay that could not be \
+             read. 2: wrong usage or configuration.",
+        ],
+    ),
 ];
 
 /// What it is good for, and how.
-const EXAMPLES: [(&str, &str); 4] = [
+const EXAMPLES: [(&str, &str); 6] = [
     (
         "Log all inbound packets and serve a map at http://127.0.0.1:10239/:",
         "nflog_exporter --rules.install",
@@ -88,6 +103,11 @@ const EXAMPLES: [(&str, &str); 4] = [
         "nflog_exporter --nflog.group 5 --mirror.url sqlite:/var/lib/nflog_exporter/packets.db",
     ),
     ("Count what a capture holds:", "tcpdump -i eth0 -w - -c 10000 | nflog_exporter replay -"),
+    (
+        "Use what ulogd was configured to do:",
+        "nflog_exporter migrate /etc/ulogd.conf --output /etc/nflog_exporter/config.toml",
+    ),
+    ("Find out why no packet is counted:", "nflog_exporter --config.file FILE doctor"),
     ("Check a configuration before it is used:", "nflog_exporter --config.file FILE config check"),
 ];
 
@@ -108,29 +128,87 @@ fn section(name: &str, paragraphs: &[&str]) -> Roff {
 fn commands(program: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["COMMANDS"]);
-    let mut list = |name: String, command: &Command| {
-        roff.control("TP", []);
-        let own = command.get_arguments().filter(|argument| {
-            !argument.is_global_set() && !matches!(argument.get_id().as_str(), "help" | "version")
-        });
-        let words = std::iter::once(String::new()).chain(own.map(ToString::to_string));
-        roff.text([bold(name), roman(words.collect::<Vec<_>>().join(" "))]);
-        let about = command.get_long_about().or(command.get_about());
-        let about = about.map(ToString::to_string).unwrap_or_default();
-        let paragraphs = about.split("\n\n").map(|paragraph| paragraph.trim_end_matches('.'));
-        roff.text([roman(paragraphs.collect::<Vec<_>>().join(". ").replace('\n', " ") + ".")]);
-    };
     for command in program.get_subcommands().filter(|command| command.get_name() != "help") {
         let nested: Vec<_> =
             command.get_subcommands().filter(|nested| nested.get_name() != "help").collect();
         for nested in &nested {
-            list(format!("{} {}", command.get_name(), nested.get_name()), nested);
+            describe(&mut roff, &format!("{} {}", command.get_name(), nested.get_name()), nested);
         }
         if nested.is_empty() {
-            list(command.get_name().to_owned(), command);
+            describe(&mut roff, command.get_name(), command);
         }
     }
     roff
+}
+
+/// One command.
+fn describe(roff: &mut Roff, name: &str, command: &Command) {
+    let arguments: Vec<_> = own_arguments(command).collect();
+    let words = arguments.iter().map(|argument| match argument.is_required_set() {
+        true => argument.to_string(),
+        false => format!("[{argument}]"),
+    });
+    let words = std::iter::once(name.to_owned()).chain(words);
+    roff.control("SS", [words.collect::<Vec<_>>().join(" ").as_str()]);
+    let about = command.get_long_about().or(command.get_about());
+    for paragraph in about.map(ToString::to_string).unwrap_or_default().split("\n\n") {
+        roff.control("PP", []);
+        let text = paragraph.trim_end_matches('.').replace('\n', " ") + ".";
+        roff.text([roman(text)]);
+    }
+    for argument in arguments {
+        roff.control("TP", []);
+        let short = argument.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
+        roff.text([bold(format!("{short}{argument}"))]);
+        roff.text([roman(explained(argument))]);
+        values(roff, argument);
+    }
+}
+
+/// The arguments that a command has beside the flags of all.
+fn own_arguments(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|argument| {
+        !argument.is_global_set() && !matches!(argument.get_id().as_str(), "help" | "version")
+    })
+}
+
+/// What an argument means, and its default.
+fn explained(argument: &Arg) -> String {
+    let help = argument.get_long_help().or(argument.get_help());
+    let help = help.map(ToString::to_string).unwrap_or_default().replace('\n', " ");
+    let defaults = argument.get_default_values();
+    // A switch is false without being written so.
+    let takes_value = argument.get_action().takes_values();
+    if !takes_value || defaults.is_empty() || argument.is_hide_default_value_set() {
+        return help;
+    }
+    let defaults: Vec<_> = defaults.iter().map(|value| value.to_string_lossy()).collect();
+    format!("{help} [default: {}]", defaults.join(" "))
+}
+
+/// The values that an argument takes, where they are few, each with what it means.
+fn values(roff: &mut Roff, argument: &Arg) {
+    if !argument.get_action().takes_values() {
+        return;
+    }
+    let values = argument.get_possible_values();
+    let shown: Vec<_> = values.iter().filter(|value| !value.is_hide_set()).collect();
+    if shown.is_empty() {
+        return;
+    }
+    if shown.iter().all(|value| value.get_help().is_none()) {
+        let names: Vec<_> = shown.iter().map(|value| value.get_name()).collect();
+        roff.text([roman(format!("[possible values: {}]", names.join(", ")))]);
+        return;
+    }
+    roff.control("RS", []);
+    for value in shown {
+        roff.control("TP", []);
+        roff.text([bold(value.get_name())]);
+        let help = value.get_help().map(ToString::to_string).unwrap_or_default();
+        roff.text([roman(help.replace('\n', " "))]);
+    }
+    roff.control("RE", []);
 }
 
 fn examples() -> Roff {
@@ -178,6 +256,43 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "replay", "{output:?}");
     }
 
+    /// Each command, with its own options, their values, and what these mean.
+    fn check_arguments(command: &clap::Command, name: &str, page: &str) {
+        let mut command = command.clone();
+        command.build();
+        for argument in own_arguments(&command) {
+            let shown = argument.to_string();
+            assert!(page.contains(&shown), "{name}: {shown}");
+            let help = explained(argument).replace('\'', "\\*(Aq");
+            assert!(!help.is_empty() && page.contains(&help), "{name} {shown}: {help}");
+            if !argument.get_action().takes_values() {
+                continue;
+            }
+            for value in argument.get_possible_values() {
+                let value_name = value.get_name();
+                let has_help = value.get_help().is_some();
+                let entry = if has_help {
+                    format!("\\fB{value_name}\\fR\n")
+                } else {
+                    value_name.to_owned()
+                };
+                assert!(page.contains(&entry), "{name} {shown}: {value_name}");
+            }
+        }
+        for nested in command.get_subcommands().filter(|nested| nested.get_name() != "help") {
+            let full = format!("{name} {}", nested.get_name());
+            let full = full.trim();
+            if !nested.has_subcommands() {
+                assert!(
+                    page.contains(&format!(".SS \"{full}"))
+                        || page.contains(&format!(".SS {full}\n")),
+                    "{full}"
+                );
+            }
+            check_arguments(nested, full, page);
+        }
+    }
+
     #[test]
     fn the_manual_has_every_flag_and_command_and_no_fault() {
         let page = manual().unwrap();
@@ -186,9 +301,10 @@ mod tests {
             let flag = format!("--{}", argument.get_long().unwrap());
             assert!(plain.contains(&flag), "{flag}");
         }
-        for command in ["replay", "schema", "config check", "config show", "completions", "man"] {
-            assert!(plain.contains(command), "{command}");
+        for section in ["FILES", "ENVIRONMENT", "SIGNALS", "EXIT STATUS", "EXAMPLES"] {
+            assert!(plain.contains(section), "{section}");
         }
+        check_arguments(&Cli::command(), "", &plain);
         let mut groff = Command::new("groff")
             .args(["-man", "-ww", "-Tutf8"])
             .stdin(Stdio::piped())

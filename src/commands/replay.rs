@@ -3,13 +3,13 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -55,6 +55,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
     let aggregate = Aggregate::new(&config.families(), &[], SEED, clock.now());
     let route = Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock);
     let serve = replay.serve;
+    let failures = files.failures.clone();
     let reloader = Reloader::new(flags, config.clone(), Some(level));
     block_on(|signals| async move {
         if !serve {
@@ -77,11 +78,13 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             service: Service::from_environment(),
             logging: Box::new(()),
         };
-        exporter::run(parts, signals.split()).await
+        exporter::run(parts, signals.split()).await?;
+        failures.result()
     })
 }
 
-/// Counts to the end, or until told to stop, and prints what was counted.
+/// Counts to the end, or until told to stop, and prints what was counted. Where no file is a capture,
+/// there is nothing to print.
 async fn report(
     mut files: Files,
     mut route: Route,
@@ -91,6 +94,7 @@ async fn report(
 ) -> anyhow::Result<()> {
     route.aggregate().lock().show_at_once();
     let page = ScrapePage::new(&route, Vec::new(), geoip, reloader.status());
+    let failures = files.failures.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = Arc::clone(&stop);
     let mut reading =
@@ -103,9 +107,10 @@ async fn report(
             reading.await
         }
     };
-    // What could be read is reported, also when a file broke off.
+    read.context("the reader panicked")??;
+    // What could be read is reported, also when another file could not.
     print(&page.text(Format::Plain).body)?;
-    read.context("the reader panicked")?
+    failures.result()
 }
 
 /// Sees to it that so many files can be open at a time, as far as this process may.
@@ -129,8 +134,25 @@ struct Files {
     waiting: std::vec::IntoIter<Result<Unread, PcapError>>,
     options: Options,
     current: Option<(Capture, ProgressBar)>,
-    /// The first file that could not be read to its end; the others are read all the same.
-    failed: Option<anyhow::Error>,
+    /// Whether any of them is a capture.
+    has_begun: bool,
+    failures: Failures,
+}
+
+/// The files that could not be read to their ends, with the reasons; the others are read all the same.
+#[derive(Clone, Debug, Default)]
+struct Failures(Arc<Mutex<Vec<String>>>);
+
+impl Failures {
+    fn add(&self, error: &anyhow::Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("replay: {error:#}"));
+    }
+
+    /// An error with a line for each.
+    fn result(&self) -> anyhow::Result<()> {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.is_empty() { Ok(()) } else { Err(anyhow!(failures.join("\n"))) }
+    }
 }
 
 impl Files {
@@ -138,7 +160,13 @@ impl Files {
     fn open(files: &[PathBuf], prefix: &str) -> Self {
         let options = Options { prefix: prefix.to_owned() };
         let files: Vec<_> = files.iter().map(|path| Unread::open(path)).collect();
-        Self { waiting: files.into_iter(), options, current: None, failed: None }
+        Self {
+            waiting: files.into_iter(),
+            options,
+            current: None,
+            has_begun: false,
+            failures: Failures::default(),
+        }
     }
 
     fn open_next(&mut self) -> Option<()> {
@@ -147,18 +175,11 @@ impl Files {
             Ok(capture) => {
                 let bar = progress_bar(&capture);
                 self.current = Some((capture, bar));
+                self.has_begun = true;
             }
-            Err(error) => self.fail(error.into()),
+            Err(error) => self.failures.add(&error.into()),
         }
         Some(())
-    }
-
-    fn fail(&mut self, error: anyhow::Error) {
-        if self.failed.is_none() {
-            self.failed = Some(error);
-        } else {
-            tracing::error!("{error:#}");
-        }
     }
 }
 
@@ -176,13 +197,17 @@ impl Source for Files {
                     bar.set_position(capture.position());
                     return Ok(fill);
                 }
-                Err(error) => self.fail(error),
+                Err(error) => self.failures.add(&error),
             }
             if let Some((_, bar)) = self.current.take() {
                 bar.finish_and_clear();
             }
         }
-        self.failed.take().map_or(Ok(Fill::End), Err)
+        // What was read stays, and is served or printed.
+        if !self.has_begun {
+            self.failures.result()?;
+        }
+        Ok(Fill::End)
     }
 
     fn close(&mut self) {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{announce, block_on, bound, confine::confine, listen, unpredictable};
+use super::{announce, block_on, bound, check, confine::confine, listen, unpredictable};
 use crate::{
     aggregate::Aggregate,
     config::{Config, Flags},
@@ -30,6 +30,9 @@ const INSTALLED_PREFIX: &str = "inbound";
 /// Runs until told to stop.
 pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     let level = logging::start(config.log.level, config.log.format);
+    if let Some(warning) = check::empty(&flags) {
+        tracing::warn!("{warning}");
+    }
     let holds = Holds::take(&config)?;
     // Before any other thread is there, and before the first packet is looked at.
     let target = holds.mirror.as_ref().map(|plan| &plan.target);

@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration: each message says where, what, and how to mend it.
+//! What can be wrong with a configuration: each message says where, what, and how to fix it.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -6,7 +6,7 @@ use std::{fmt, io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
-    #[error("cannot read the configuration file {path}: {cause}; check --config.file and that this user may read it", path = path.display())]
+    #[error("{path}: cannot read the configuration file: {cause}; check --config.file and that this user may read it", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// A key that does not exist.
-    #[error("{place}: {key} is not known; {suggestion}")]
+    #[error("{place}: {key}: unknown key; {suggestion}")]
     UnknownKey {
         /// Where it stands.
         place: Place,
@@ -32,7 +32,7 @@ pub enum ConfigError {
         suggestion: String,
     },
     /// A value of the wrong type, or one that a rule refuses.
-    #[error("{place}: {key} {problem}")]
+    #[error("{place}: {key}: {problem}")]
     Invalid {
         /// Where it stands.
         place: Place,
@@ -48,6 +48,56 @@ pub enum ConfigError {
         reason: String,
     },
 }
+
+impl ConfigError {
+    /// The line of the file, where it is in one.
+    pub(super) fn line(&self) -> Option<usize> {
+        match self {
+            Self::Syntax { place: Place::File { line, .. }, .. }
+            | Self::UnknownKey { place: Place::File { line, .. }, .. }
+            | Self::Invalid { place: Place::File { line, .. }, .. } => *line,
+            _ => None,
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration, in one line each.
+#[derive(Debug)]
+pub struct ConfigErrors(pub(super) Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// The errors, those of the file first, in the order of its lines.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+
+    /// In the order in which somebody goes through a file.
+    pub(super) fn sorted(mut errors: Vec<ConfigError>) -> Self {
+        errors.sort_by_key(|error| match error {
+            ConfigError::Read { .. } | ConfigError::Unprintable { .. } => (0, None),
+            ConfigError::Syntax { place, .. }
+            | ConfigError::UnknownKey { place, .. }
+            | ConfigError::Invalid { place, .. } => match place {
+                Place::File { line, .. } => (1, *line),
+                Place::Flag(_) => (2, None),
+                Place::Default => (3, None),
+            },
+        });
+        Self(errors)
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, error) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "\n" };
+            write!(formatter, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
 
 /// Where a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]

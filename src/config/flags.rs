@@ -1,12 +1,12 @@
 //! The flags that set configuration keys: they win over the file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use super::{
-    Config, ConfigError, Document, ListenAddress, LogFormat, LogLevel, MirrorUrl, URL_VARIABLE,
-    combine, read,
+    Config, ConfigErrors, ListenAddress, LogFormat, LogLevel, MirrorUrl, Source, URL_VARIABLE,
+    combine, problem::Problem, read,
 };
 
 /// Which key a flag set: the key with dots, and the flag.
@@ -107,12 +107,35 @@ impl Flags {
     /// reads the file again.
     ///
     /// # Errors
-    /// The first thing wrong with the file or a flag.
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        let Some(path) = &self.config_file else { return combine(None, self) };
-        let text = read(path)?;
+    /// Everything wrong with the file and the flags.
+    pub fn load(&self) -> Result<Config, ConfigErrors> {
+        self.load_checked(|_| Vec::new())
+    }
+
+    /// The same, with rules of the caller's: each broken one is a key and what is wrong with its value.
+    ///
+    /// # Errors
+    /// Everything wrong with the file and the flags, the caller's rules among it.
+    pub fn load_checked(
+        &self,
+        rules: impl FnOnce(&Config) -> Vec<(String, String)>,
+    ) -> Result<Config, ConfigErrors> {
+        let rules = |config: &Config| {
+            rules(config).into_iter().map(|(key, text)| Problem { key, text }).collect()
+        };
+        let Some(path) = &self.config_file else { return combine(Source::Nothing, self, rules) };
         let name = path.display().to_string();
-        combine(Some(&Document::parse(&text, &name)?), self)
+        match read(path) {
+            Ok(text) => combine(Source::read(&text, &name), self, rules),
+            Err(error) => combine(Source::Unusable(vec![error]), self, rules),
+        }
+    }
+
+    /// The configuration file, where it has nothing in it: what is left of a write that failed.
+    #[must_use]
+    pub fn empty_file(&self) -> Option<&Path> {
+        let path = self.config_file.as_deref()?;
+        read(path).is_ok_and(|text| text.trim().is_empty()).then_some(path)
     }
 
     /// Sets what was given, and tells which keys that were.

@@ -199,7 +199,7 @@ impl Mirror {
             }
         };
         let target = url.reveal().parse::<Target>();
-        target.map(Some).map_err(|error| Problem::new(key, format!("is not right: {error}")))
+        target.map(Some).map_err(|error| Problem::new(key, error.to_string()))
     }
 
     /// What is done to addresses. Reads `anonymize_key_file`.

@@ -29,7 +29,7 @@ use crate::{
     mirror::{Target, anonymize::Anonymizer},
 };
 
-pub use error::{ConfigError, Place};
+pub use error::{ConfigError, ConfigErrors, Place};
 pub use family::{Family, MAX_FAMILIES};
 pub use flags::Flags;
 pub use listen::{ListenAddress, ListenAddressError};
@@ -279,26 +279,58 @@ impl Config {
 /// The configuration this text describes, validated. `origin` stands for the file in messages.
 ///
 /// # Errors
-/// The first thing wrong with it.
-pub fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
-    combine(Some(&Document::parse(text, origin)?), &Flags::default())
+/// Everything wrong with it.
+pub fn parse(text: &str, origin: &str) -> Result<Config, ConfigErrors> {
+    combine(Source::read(text, origin), &Flags::default(), |_| Vec::new())
 }
 
-/// Puts the flags over the file and the file over the defaults, and validates what comes out.
-fn combine(document: Option<&Document<'_>>, flags: &Flags) -> Result<Config, ConfigError> {
-    let mut config = match document {
-        Some(document) => document.config()?,
-        None => Config::default(),
+/// What the flags are put over.
+enum Source<'a> {
+    /// No file.
+    Nothing,
+    /// A file that is TOML.
+    Document(Document<'a>),
+    /// A file that cannot be used at all.
+    Unusable(Vec<ConfigError>),
+}
+
+impl<'a> Source<'a> {
+    fn read(text: &'a str, name: &'a str) -> Self {
+        Document::parse(text, name).map_or_else(Self::Unusable, Self::Document)
+    }
+}
+
+/// Puts the flags over the file and the file over the defaults, and validates what comes out, by the rules
+/// here and by `more`.
+fn combine(
+    source: Source<'_>,
+    flags: &Flags,
+    more: impl FnOnce(&Config) -> Vec<Problem>,
+) -> Result<Config, ConfigErrors> {
+    let (document, (mut config, mut errors)) = match source {
+        Source::Nothing => (None, (Config::default(), Vec::new())),
+        Source::Document(document) => {
+            let read = document.config();
+            (Some(document), read)
+        }
+        Source::Unusable(errors) => (None, (Config::default(), errors)),
     };
+    let wrong: Vec<_> = errors.iter().filter_map(ConfigError::line).collect();
     let given = flags.apply(&mut config);
-    validate::validate(&config).map_err(|Problem { key, text }| {
+    let mut problems = validate::validate(&config);
+    problems.extend(more(&config));
+    for Problem { key, text } in problems {
         let flag = given.iter().find(|(of, _)| *of == key).map(|(_, flag)| Place::Flag(flag));
         let place = flag
-            .or_else(|| document.map(|document| document.place(&key)))
+            .or_else(|| document.as_ref().map(|document| document.place(&key)))
             .unwrap_or(Place::Default);
-        ConfigError::Invalid { place, key, problem: text }
-    })?;
-    Ok(config)
+        let error = ConfigError::Invalid { place, key, problem: text };
+        // A value that could not be read was left out, and that is no error of its own.
+        if error.line().is_none_or(|line| !wrong.contains(&line)) {
+            errors.push(error);
+        }
+    }
+    if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::sorted(errors)) }
 }
 
 /// A problem that came up after the configuration was validated: a file that changed.

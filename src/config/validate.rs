@@ -39,21 +39,31 @@ const RESERVED_FAMILY: &str = "exporter";
 
 pub(super) type Verdict = Result<(), Problem>;
 
-/// Holds the configuration against every rule; the first broken one is told.
-pub(super) fn validate(config: &Config) -> Verdict {
-    validate_groups(&config.nflog.groups)?;
-    validate_copy_range(config.nflog.copy_range)?;
-    validate_queue_threshold(config.nflog.queue_threshold)?;
-    validate_queue_timeout(config.nflog.queue_timeout)?;
-    validate_kernel_buffer(config.nflog.kernel_buffer)?;
-    validate_receive_buffer(config.nflog.receive_buffer)?;
-    validate_databases(config)?;
-    validate_interfaces(&config.rules.interfaces)?;
-    validate_mirror::validate(&config.mirror)?;
-    validate_listen_addresses(config)?;
-    validate_telemetry_path(&config.web.telemetry_path)?;
-    validate_family_names(&config.family)?;
-    config.family.iter().try_for_each(validate_family)
+/// Holds the configuration against every rule; all broken ones.
+pub(super) fn validate(config: &Config) -> Vec<Problem> {
+    let nflog = &config.nflog;
+    let single = [
+        validate_groups(&nflog.groups),
+        validate_copy_range(nflog.copy_range),
+        validate_queue_threshold(nflog.queue_threshold),
+        validate_queue_timeout(nflog.queue_timeout),
+        validate_kernel_buffer(nflog.kernel_buffer),
+        validate_receive_buffer(nflog.receive_buffer),
+        validate_databases(config),
+        validate_listen_addresses(config),
+        validate_telemetry_path(&config.web.telemetry_path),
+        validate_family_names(&config.family),
+    ];
+    let mut problems = broken(single);
+    problems.extend(validate_interfaces(&config.rules.interfaces));
+    problems.extend(validate_mirror::validate(&config.mirror));
+    problems.extend(config.family.iter().flat_map(validate_family));
+    problems
+}
+
+/// The rules that are broken.
+pub(super) fn broken(rules: impl IntoIterator<Item = Verdict>) -> Vec<Problem> {
+    rules.into_iter().filter_map(Result::err).collect()
 }
 
 /// Refuses a rule's break: `what` follows the key in the message.
@@ -158,7 +168,7 @@ fn validate_databases(config: &Config) -> Verdict {
 }
 
 /// As the kernel's `dev_valid_name`; and no quote, for the name is written into a rule.
-fn validate_interfaces(names: &[String]) -> Verdict {
+fn validate_interfaces(names: &[String]) -> Vec<Problem> {
     let key = "rules.interfaces";
     let bad = |name: &&String| {
         name.is_empty()
@@ -168,15 +178,11 @@ fn validate_interfaces(names: &[String]) -> Verdict {
                 c.is_whitespace() || c.is_control() || matches!(c, '/' | ':' | '"' | '\\')
             })
     };
-    if let Some(name) = names.iter().find(bad) {
-        return refuse(
-            key,
-            format!(
-                "has {name:?}, which no interface can be called; use names as `ip link` shows them"
-            ),
-        );
-    }
-    validate_list(key, names.iter(), MAX_INTERFACES)
+    let impossible = names.iter().filter(bad).map(|name| {
+        let what = "which no interface can be called; use names as `ip link` shows them";
+        refuse(key, format!("has {name:?}, {what}"))
+    });
+    broken(impossible.chain([validate_list(key, names.iter(), MAX_INTERFACES)]))
 }
 
 fn validate_listen_addresses(config: &Config) -> Verdict {
@@ -224,32 +230,39 @@ fn validate_family_names(families: &[Family]) -> Verdict {
     }
 }
 
-fn validate_family(family: &Family) -> Verdict {
+fn validate_family(family: &Family) -> Vec<Problem> {
     let key = |last: &str| format!("family.{}.{last}", family.name);
-    validate_family_name(&family.name)?;
-    validate_labels(&key("labels"), &family.labels)?;
-    if !(1..=MAX_SERIES).contains(&family.max_series) {
-        return refuse(
-            key("max_series"),
-            format!("is {}; use 1 to {MAX_SERIES}", family.max_series),
-        );
+    let single = [
+        validate_family_name(&family.name),
+        validate_max_series(key("max_series"), family.max_series),
+        validate_new_series(key("max_new_series_per_hour"), family.max_new_series_per_hour),
+        validate_newborn_hold(key("newborn_hold"), family.newborn_hold),
+    ];
+    let mut problems = broken(single);
+    problems.extend(validate_labels(&key("labels"), &family.labels));
+    problems
+}
+
+fn validate_max_series(key: String, series: usize) -> Verdict {
+    if (1..=MAX_SERIES).contains(&series) {
+        return Ok(());
     }
-    if family.max_new_series_per_hour == 0 {
-        return refuse(
-            key("max_new_series_per_hour"),
-            "is 0, so that nothing but `other` could ever be counted; use 1 or more",
-        );
+    refuse(key, format!("is {series}; use 1 to {MAX_SERIES}"))
+}
+
+fn validate_new_series(key: String, series: usize) -> Verdict {
+    match series {
+        0 => refuse(key, "is 0, so that nothing but `other` could ever be counted; use 1 or more"),
+        _ => Ok(()),
     }
-    if family.newborn_hold > MAX_NEWBORN_HOLD {
-        return refuse(
-            key("newborn_hold"),
-            format!(
-                "is {}; use 0s to 1h, a few scrape intervals are enough",
-                humantime::format_duration(family.newborn_hold)
-            ),
-        );
+}
+
+fn validate_newborn_hold(key: String, hold: Duration) -> Verdict {
+    if hold <= MAX_NEWBORN_HOLD {
+        return Ok(());
     }
-    Ok(())
+    let hold = humantime::format_duration(hold);
+    refuse(key, format!("is {hold}; use 0s to 1h, a few scrape intervals are enough"))
 }
 
 fn validate_family_name(name: &str) -> Verdict {
@@ -276,16 +289,15 @@ fn validate_family_name(name: &str) -> Verdict {
     Ok(())
 }
 
-fn validate_labels(key: &str, labels: &[String]) -> Verdict {
+fn validate_labels(key: &str, labels: &[String]) -> Vec<Problem> {
     let known = Dimension::ALL.map(Dimension::name);
     if labels.is_empty() {
-        return refuse(key, format!("is missing; name 1 to {MAX_LABELS} of: {}", known.join(", ")));
+        let what = format!("is missing; name 1 to {MAX_LABELS} of: {}", known.join(", "));
+        return broken([refuse(key, what)]);
     }
-    if let Some(label) = labels.iter().find(|label| Dimension::from_name(label).is_none()) {
-        return refuse(
-            key,
-            format!("has {label:?}, which is not known; {}", suggestion(label, &known)),
-        );
-    }
-    validate_list(key, labels.iter(), MAX_LABELS)
+    let unknown =
+        labels.iter().filter(|label| Dimension::from_name(label).is_none()).map(|label| {
+            refuse(key, format!("has {label:?}, which is not known; {}", suggestion(label, &known)))
+        });
+    broken(unknown.chain([validate_list(key, labels.iter(), MAX_LABELS)]))
 }

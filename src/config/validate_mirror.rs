@@ -4,7 +4,8 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
     Mirror,
-    validate::{Verdict, refuse, validate_list},
+    problem::Problem,
+    validate::{Verdict, broken, refuse, validate_list},
 };
 use crate::geoip::Country;
 
@@ -20,16 +21,20 @@ const MAX_COUNTRIES: usize = 512;
 /// Less would not hold a second of a busy firewall.
 const MIN_SPOOL: u64 = 1024 * 1024;
 
-/// Holds the section against every rule; the first broken one is told.
-pub(super) fn validate(mirror: &Mirror) -> Verdict {
-    mirror.read_target()?;
-    mirror.read_anonymizer()?;
-    validate_host(&mirror.host)?;
-    validate_retention(mirror.retention)?;
-    validate_sample(mirror.sample)?;
-    validate_list("mirror.prefixes", mirror.prefixes.iter(), MAX_PREFIXES)?;
-    validate_countries(&mirror.countries)?;
-    validate_spool(mirror)
+/// Holds the section against every rule; all broken ones.
+pub(super) fn validate(mirror: &Mirror) -> Vec<Problem> {
+    let single = [
+        mirror.read_target().map(drop),
+        mirror.read_anonymizer().map(drop),
+        validate_host(&mirror.host),
+        validate_retention(mirror.retention),
+        validate_sample(mirror.sample),
+        validate_list("mirror.prefixes", mirror.prefixes.iter(), MAX_PREFIXES),
+        validate_spool(mirror),
+    ];
+    let mut problems = broken(single);
+    problems.extend(validate_countries(&mirror.countries));
+    problems
 }
 
 fn validate_host(host: &str) -> Verdict {
@@ -65,18 +70,14 @@ fn validate_sample(sample: u32) -> Verdict {
     )
 }
 
-fn validate_countries(countries: &[String]) -> Verdict {
+fn validate_countries(countries: &[String]) -> Vec<Problem> {
     let key = "mirror.countries";
-    if let Some(code) = countries.iter().find(|code| Country::from_code(code).is_none()) {
-        return refuse(
-            key,
-            format!(
-                "has {code:?}, which is no country; use two letters (ISO 3166-1 alpha-2), as \
-                 \"DE\", or \"private\" or \"unknown\""
-            ),
-        );
-    }
-    validate_list(key, countries.iter(), MAX_COUNTRIES)
+    let unknown = countries.iter().filter(|code| Country::from_code(code).is_none()).map(|code| {
+        let what = "which is no country; use two letters (ISO 3166-1 alpha-2), as \"DE\", or \
+                    \"private\" or \"unknown\"";
+        refuse(key, format!("has {code:?}, {what}"))
+    });
+    broken(unknown.chain([validate_list(key, countries.iter(), MAX_COUNTRIES)]))
 }
 
 fn validate_spool(mirror: &Mirror) -> Verdict {

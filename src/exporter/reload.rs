@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    config::{Config, ConfigError, Flags},
+    config::{Config, ConfigErrors, Flags},
     exposition::ReloadStatus,
     geoip::GeoIp,
     logging::LevelHandle,
@@ -67,8 +67,11 @@ impl Reloader {
     async fn load(&self, geoip: &GeoIp) -> Result<Config, String> {
         let (flags, geoip) = (self.flags.clone(), geoip.clone());
         let loading = tokio::task::spawn_blocking(move || {
-            let config = flags.load().map_err(|error: ConfigError| error.to_string())?;
+            let config = flags.load().map_err(|error: ConfigErrors| error.to_string())?;
             geoip.reload(&config.geoip.databases).map_err(|error| error.to_string())?;
+            if let Some(file) = flags.empty_file() {
+                tracing::warn!(file = %file.display(), "the configuration file is empty: defaults hold");
+            }
             Ok(config)
         });
         loading.await.unwrap_or_else(|_| Err("loading panicked".into()))

@@ -76,20 +76,20 @@ fn the_url_comes_from_a_file_a_key_or_a_flag() {
 
 #[test]
 fn bad_urls() {
-    check_begin("[mirror]\nurl = 'oracle://db/log'", "f.toml:2: mirror.url is not right: ");
+    check_begin("[mirror]\nurl = 'oracle://db/log'", "f.toml:2: mirror.url: ");
     check_begin(
         "[mirror]\nurl_file = '/nonexistent/url'",
-        "f.toml:2: mirror.url_file names /nonexistent/url, which cannot be read: No such file",
+        "f.toml:2: mirror.url_file: names /nonexistent/url, which cannot be read: No such file",
     );
     check(
         "mirror.url = 'sqlite:a.db'\nmirror.url_file = 'b'",
-        "f.toml:2: mirror.url_file is given together with mirror.url; give one of them",
+        "f.toml:2: mirror.url_file: is given together with mirror.url; give one of them",
     );
     let folder = tempfile::tempdir().unwrap();
     let empty = write(folder.path(), "url", " \n");
     check(
         &format!("mirror.url_file = '{empty}'"),
-        &format!("f.toml:1: mirror.url_file names {empty}, which is empty; write the URL into it"),
+        &format!("f.toml:1: mirror.url_file: names {empty}, which is empty; write the URL into it"),
     );
 }
 
@@ -97,14 +97,14 @@ fn bad_urls() {
 fn keys_for_cryptopan() {
     check_begin(
         "mirror.anonymize = 'cryptopan'",
-        "f.toml:1: mirror.anonymize_key_file is missing, and mirror.anonymize = \"cryptopan\" takes",
+        "f.toml:1: mirror.anonymize_key_file: is missing, and mirror.anonymize = \"cryptopan\" takes",
     );
     let folder = tempfile::tempdir().unwrap();
     let with = |key: &str| {
         let file = write(folder.path(), "key", key);
         format!("[mirror]\nanonymize = 'cryptopan'\nanonymize_key_file = '{file}'")
     };
-    check_begin(&with("0123"), "f.toml:3: mirror.anonymize_key_file names ");
+    check_begin(&with("0123"), "f.toml:3: mirror.anonymize_key_file: names ");
     check(&with(&"0123456789abcdef".repeat(4)), "");
     check("mirror.anonymize = 'truncate'", "");
 }
@@ -113,32 +113,32 @@ fn keys_for_cryptopan() {
 fn rules() {
     check(
         "mirror.sample = 0",
-        "f.toml:1: mirror.sample is 0; use 1 for every packet, N for one in N, 1000000 at most",
+        "f.toml:1: mirror.sample: is 0; use 1 for every packet, N for one in N, 1000000 at most",
     );
     check(
         "mirror.retention = '59m'",
-        "f.toml:1: mirror.retention is 59m; use 1h or more, as \"14d\", or \"0s\" to keep rows for ever",
+        "f.toml:1: mirror.retention: is 59m; use 1h or more, as \"14d\", or \"0s\" to keep rows for ever",
     );
     check("mirror.retention = '0s'", "");
     check(
         "mirror.countries = ['DE', 'XX']",
-        "f.toml:1: mirror.countries has \"XX\", which is no country; use two letters (ISO 3166-1 \
+        "f.toml:1: mirror.countries: has \"XX\", which is no country; use two letters (ISO 3166-1 \
          alpha-2), as \"DE\", or \"private\" or \"unknown\"",
     );
     check("mirror.countries = ['DE', 'private', 'unknown']", "");
-    check("mirror.prefixes = ['a', 'a']", "f.toml:1: mirror.prefixes has a twice; name it once");
+    check("mirror.prefixes = ['a', 'a']", "f.toml:1: mirror.prefixes: has a twice; name it once");
     check(
         "mirror.host = 'a b'",
-        "f.toml:1: mirror.host is \"a b\"; use a name of 255 bytes at most, without blanks",
+        "f.toml:1: mirror.host: is \"a b\"; use a name of 255 bytes at most, without blanks",
     );
     check(
         "mirror.spool.max_size = '1KiB'",
-        "f.toml:1: mirror.spool.max_size is 1024 bytes; use 1MiB or more, or 0 for no spool on disk",
+        "f.toml:1: mirror.spool.max_size: is 1024 bytes; use 1MiB or more, or 0 for no spool on disk",
     );
     check("mirror.spool.max_size = 0\nmirror.spool.directory = ''", "");
     check(
         "mirror.spool.directory = ''",
-        "f.toml:1: mirror.spool.directory is empty; name a folder",
+        "f.toml:1: mirror.spool.directory: is empty; name a folder",
     );
     check("mirror.max_size = '10GiB'", "");
 }

@@ -19,8 +19,9 @@ pub enum TargetError {
     /// It is no URL.
     #[error(
         "the database URL cannot be read: {0}; write it as scheme://user:password@host/database, \
-         and of special characters in user and password % as %25, / as %2F, ? as %3F, # as %23, \
-         @ as %40, : as %3A"
+         and of special characters in user, password and database % as %25, / as %2F, ? as %3F, \
+         # as %23, @ as %40, : as %3A, a space as %20, and any other byte as % and its two \
+         hexadecimal digits"
     )]
     Syntax(&'static str),
     /// It leads to no server.
@@ -60,7 +61,9 @@ pub enum TargetError {
 /// - `sqlite:PATH` or `sqlite://PATH`, which are the same: `sqlite:///a` and `sqlite:/a` are absolute,
 ///   `sqlite://a` and `sqlite:a` relative. No parameters.
 ///
-/// Everywhere `%` with two hexadecimal digits stands for a byte, and any other `%` for itself. Either
+/// Everywhere `%` with two hexadecimal digits stands for a byte. In a server's URL, every character that
+/// RFC 3986 does not allow has to be written so, and an `@` in user and password; in a path, any other `%`
+/// and all other characters stand for themselves. Either
 /// server takes the other's spellings for TLS. Certificates are verified, but not over a socket or
 /// to a loopback host, where TLS is off unless asked for. A socket goes before the host.
 impl FromStr for Target {
@@ -106,6 +109,7 @@ fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
     let Some(rest) = rest.strip_prefix("//") else {
         return Err(TargetError::Syntax("// is missing behind the scheme"));
     };
+    encoded(rest)?;
     // libpq's URLs may have a user and no host, others may not: one is put there and left out again.
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let hostless = authority.is_empty() || authority.ends_with('@');
@@ -157,6 +161,33 @@ fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
         password: decode(url.password().unwrap_or_default())?,
         database,
     })
+}
+
+/// Refuses what has to be percent-encoded in a URL (RFC 3986, section 2), and what readers of URLs take
+/// differently.
+fn encoded(rest: &str) -> Result<(), TargetError> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
+    let mut after_percent = rest.split('%').skip(1);
+    let is_code = |text: &str| {
+        let digits = text.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let what = if login.contains('@') {
+        "it has an @ in user or password that is not encoded"
+    } else if rest.contains(char::is_whitespace) {
+        "it has a space in it"
+    } else if !rest.is_ascii() {
+        "it has a character in it that is not ASCII"
+    } else if !rest.chars().all(is_allowed) || login.contains(['[', ']']) {
+        "it has a character in it that has to be encoded, one of \" < > \\ ^ ` { | } [ ]"
+    } else if !after_percent.all(is_code) {
+        "it has a % without two hexadecimal digits after it"
+    } else {
+        return Ok(());
+    };
+    Err(TargetError::Syntax(what))
 }
 
 /// What keeps it from being an URL, in words that repeat nothing of it.

@@ -33,7 +33,14 @@ fn servers() {
         "my db",
     );
     // Characters that need no code.
-    shown("mysql://ü:p@ss:w%rd^\"<{é}@h/dä", "mysql://ü@h:3306/dä", "ü", "p@ss:w%rd^\"<{é}", "dä");
+    shown(
+        "mysql://u:p:a!$&'()*+,;=-._~@h/d!",
+        "mysql://u@h:3306/d!",
+        "u",
+        "p:a!$&'()*+,;=-._~",
+        "d!",
+    );
+    shown("mysql://%C3%BC:p%5E@h/d%C3%A4", "mysql://ü@h:3306/dä", "ü", "p^", "dä");
     shown("mysql://u:a+b@h/a+b", "mysql://u@h:3306/a+b", "u", "a+b", "a+b");
     shown("mysql://u:a%0Ab@h/d", "mysql://u@h:3306/d", "u", "a\nb", "d");
 }
@@ -138,13 +145,40 @@ fn what_cannot_be_used_says_how_to_mend_it() {
     refused("mysql://u:secret@h:65536/d", "is no port");
     refused("mysql://u:secret@h:0/d", "the port is 0");
     refused("mysql://u:secret@[::g]/d", "no IPv6 address");
-    refused("mysql://u:secret@a b/d", "a character that no host has");
+    refused("mysql://u:secret@a b/d", "a space in it");
     refused("mysql://u:secret@h/d/e", "more than one /");
     refused("mysql://u:secret@h/d%0Ae", "control character");
     refused("mysql://u%0A:secret@h/d", "control character");
     refused("mysql://u:sec\nret@h/d", "control character");
     refused("mysql://u:secret%00@h/d", "%00");
     refused("mysql://u:secret%ff@h/d", "make no text");
+}
+
+#[test]
+fn what_must_be_encoded_is_refused() {
+    for scheme in ["mysql", "mariadb", "postgres", "postgresql"] {
+        for (rest, what) in [
+            ("u:sec@ret@h/d", "an @ in user or password"),
+            ("u@x:secret@h/d", "an @ in user or password"),
+            ("u:@secret@h/d", "an @ in user or password"),
+            ("u:sec ret@h/d", "a space in it"),
+            ("u:secret@h/my db", "a space in it"),
+            ("u:secret@h/d?socket=/a b", "a space in it"),
+            ("ü:secret@h/d", "not ASCII"),
+            ("u:secret\"@h/d", "has to be encoded, one of"),
+            ("u:secret<>@h/d", "has to be encoded, one of"),
+            ("u:secret\\@h/d", "has to be encoded, one of"),
+            ("u:secret[1]@h/d", "has to be encoded, one of"),
+            ("u:secret^`{|}@h/d", "has to be encoded, one of"),
+            ("u:secret%@h/d", "a % without two"),
+            ("u:secret%4@h/d", "a % without two"),
+            ("u:secret%zz@h/d", "a % without two"),
+            ("u:100%secret@h/d", "a % without two"),
+        ] {
+            refused(&format!("{scheme}://{rest}"), what);
+            refused(&format!("{scheme}://{rest}"), "@ as %40");
+        }
+    }
 }
 
 #[test]

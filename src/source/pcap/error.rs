@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum PcapError {
     /// The file could not be opened.
-    #[error("cannot open the capture {file}: {cause}")]
+    #[error("{file}: cannot open the capture: {cause}")]
     Open {
         /// The file.
         file: String,
@@ -15,17 +15,18 @@ pub enum PcapError {
     },
     /// The file is something else.
     #[error(
-        "{file} is neither pcap nor pcapng: it begins with {begin}; convert it with `editcap -F pcapng`"
+        "{file}: not a pcap or pcapng file ({begin}); give a capture as `tcpdump -w` writes it, or convert \
+         one of another format with `editcap -F pcapng`"
     )]
     NotACapture {
         /// The file.
         file: String,
-        /// Its first bytes.
+        /// What it starts with.
         begin: String,
     },
     /// A link layer that is not read.
     #[error(
-        "{file} holds frames of link type {number}, which is not read; capture as NFLOG, Ethernet, Linux cooked, raw IP or loopback (`tcpdump -y`)"
+        "{file}: holds frames of link type {number}, which is not read; capture as NFLOG, Ethernet, Linux cooked, raw IP or loopback (`tcpdump -y`)"
     )]
     LinkType {
         /// The file.
@@ -35,7 +36,7 @@ pub enum PcapError {
     },
     /// The file ends in the middle of a frame.
     #[error(
-        "{file} ends in the middle of a frame, at byte {offset}; the {frames} frames before it are counted"
+        "{file}: ends in the middle of a frame, at byte {offset}; the {frames} frames before it are counted"
     )]
     Cut {
         /// The file.
@@ -46,9 +47,7 @@ pub enum PcapError {
         frames: u64,
     },
     /// The file contradicts itself, so that no later frame can be found.
-    #[error(
-        "{file} is damaged at byte {offset}: {what}; the {frames} frames before it are counted"
-    )]
+    #[error("{file}: damaged at byte {offset}: {what}; the {frames} frames before it are counted")]
     Damaged {
         /// The file.
         file: String,
@@ -61,7 +60,7 @@ pub enum PcapError {
     },
     /// The system, or the decompression, failed.
     #[error(
-        "cannot read {file} behind byte {offset}: {cause}; the {frames} frames before are counted"
+        "{file}: cannot read after byte {offset}: {cause}; the {frames} frames before are counted"
     )]
     Read {
         /// The file.
@@ -94,17 +93,22 @@ impl Trouble {
     pub(super) fn of(self, file: &str, offset: u64, frames: u64) -> PcapError {
         let file = file.to_owned();
         match self {
-            Self::NotACapture(begin) if begin.is_empty() => {
-                PcapError::NotACapture { file, begin: "nothing, it is empty".into() }
-            }
-            Self::NotACapture(begin) => {
-                PcapError::NotACapture { file, begin: format!("{begin:02x?}") }
-            }
+            Self::NotACapture(begin) => PcapError::NotACapture { file, begin: start(&begin) },
             Self::LinkType(number) => PcapError::LinkType { file, number },
             Self::Cut => PcapError::Cut { file, offset, frames },
             Self::Damaged(what) => PcapError::Damaged { file, offset, frames, what },
             Self::Read(cause) => PcapError::Read { file, offset, frames, cause },
         }
+    }
+}
+
+/// What a file starts with, as text where it is text.
+fn start(begin: &[u8]) -> String {
+    let is_text = begin.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    match begin {
+        [] => "it is empty".into(),
+        text if is_text => format!("starts with {:?}", String::from_utf8_lossy(text)),
+        bytes => format!("starts with the bytes {bytes:02x?}"),
     }
 }
 

@@ -163,7 +163,7 @@ fn compressed() {
     let members = [gzip(&file[..50]), gzip(&file[50..])].concat();
     check(&members, &[at(Some(1_000_005), ""), at(Some(1_000_005), "")]);
     let (_, error) = read(&members[..members.len() - 4]);
-    assert!(error.starts_with("file ends in the middle of a frame"), "{error}");
+    assert!(error.starts_with("file: ends in the middle of a frame"), "{error}");
 }
 
 #[test]

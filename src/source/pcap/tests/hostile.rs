@@ -69,26 +69,26 @@ fn not_a_capture() {
     check(
         b"",
         0,
-        "file is neither pcap nor pcapng: it begins with nothing, it is empty; convert it with `editcap -F pcapng`",
+        "file: not a pcap or pcapng file (it is empty); give a capture as `tcpdump -w` writes it, or convert one of another format with `editcap -F pcapng`",
     );
     check(
         b"GIF89a",
         0,
-        "file is neither pcap nor pcapng: it begins with [47, 49, 46, 38]; convert it with `editcap -F pcapng`",
+        "file: not a pcap or pcapng file (starts with \"GIF8\"); give a capture as `tcpdump -w` writes it, or convert one of another format with `editcap -F pcapng`",
     );
     check(
         b"\xd4",
         0,
-        "file is neither pcap nor pcapng: it begins with [d4]; convert it with `editcap -F pcapng`",
+        "file: not a pcap or pcapng file (starts with the bytes [d4]); give a capture as `tcpdump -w` writes it, or convert one of another format with `editcap -F pcapng`",
     );
     let open = |path| Capture::open(Path::new(path), Options::default()).unwrap_err().to_string();
-    assert!(open("/no/such").starts_with("cannot open the capture /no/such: "));
-    assert!(open("/").starts_with("cannot open the capture /: "));
+    assert!(open("/no/such").starts_with("/no/such: cannot open the capture: "));
+    assert!(open("/").starts_with("/: cannot open the capture: "));
 }
 
 #[test]
 fn link_types_that_are_not_read() {
-    let error = "file holds frames of link type 189, which is not read; capture as NFLOG, Ethernet, Linux cooked, raw IP or loopback (`tcpdump -y`)";
+    let error = "file: holds frames of link type 189, which is not read; capture as NFLOG, Ethernet, Linux cooked, raw IP or loopback (`tcpdump -y`)";
     check(&pcap_file(189, &[&packet()]), 0, error);
     // An interface without frames does no harm.
     let order = Order::Little;
@@ -106,7 +106,7 @@ fn pcap_frame_that_claims_too_much() {
     check(
         &file,
         1,
-        "file is damaged at byte 88: a frame claims 262145 bytes, 262144 is the most; the 1 frames before it are counted",
+        "file: damaged at byte 88: a frame claims 262145 bytes, 262144 is the most; the 1 frames before it are counted",
     );
 }
 
@@ -118,7 +118,7 @@ fn pcapng_blocks_that_lie() {
         let mut bad = enhanced(order, 0, 5, &packet(), &[]);
         bad[4..8].copy_from_slice(&order.u32(length));
         let error = format!(
-            "file is damaged at byte 48: a block claims {length} bytes; the 0 frames before it are counted"
+            "file: damaged at byte 48: a block claims {length} bytes; the 0 frames before it are counted"
         );
         check(&[head.clone(), bad].concat(), 0, &error);
     }
@@ -127,7 +127,7 @@ fn pcapng_blocks_that_lie() {
     check(
         &bad,
         0,
-        "file is damaged at byte 0: a section without its byte-order magic; the 0 frames before it are counted",
+        "file: damaged at byte 0: a section without its byte-order magic; the 0 frames before it are counted",
     );
 }
 
