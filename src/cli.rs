@@ -1,6 +1,6 @@
 //! The command line: sub-commands, flags, help. What a command does is not here.
 
-use std::{path::PathBuf, sync::LazyLock, time::Duration};
+use std::{os::fd::AsFd as _, path::PathBuf, sync::LazyLock, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand,
@@ -10,8 +10,8 @@ use clap_complete::Shell;
 
 use crate::{
     config::Flags,
+    firewall::{Tool, Wanted},
     mirror::store::Kind,
-    rules::{Tool, Wanted},
 };
 
 /// The revision this was built from, where the build told.
@@ -72,10 +72,13 @@ pub enum Command {
         #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = humantime::parse_duration)]
         wait: Duration,
     },
-    /// Print the firewall rules that send packets here, ready to load
+    /// Print, load, verify or remove the firewall rules that send packets here
     ///
-    /// Each text says in its first lines how to load it, how to get rid of it, and what is not
-    /// needed any more. The group, the copy range and the threshold are the configuration's.
+    /// Without --apply, --verify or --remove it prints them, ready to load: a script for sh, or, with nft
+    /// and anything but --log dropped, a file for nft -f. Scripts verify what they have loaded, and fail
+    /// where packets do not get to it. Where no rules can do what is asked, the exit code is 1 and the
+    /// text that is printed fails too. The group, the copy range and the threshold are those of the
+    /// configuration.
     Rules(Rules),
     /// Print a configuration that does what a ulogd.conf did, and what could not be carried over
     ///
@@ -122,11 +125,12 @@ pub struct Migrate {
 
 /// `rules`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(group(clap::ArgGroup::new("action").args(["apply", "verify", "remove"])))]
 pub struct Rules {
-    /// What loads them
+    /// The tool that loads them
     #[arg(long = "for", value_name = "TOOL", value_enum)]
     pub tool: Tool,
-    /// Which packets
+    /// Which packets are logged
     #[arg(long, value_enum, default_value_t = Wanted::New)]
     pub log: Wanted,
     /// Most packets logged in a second, 1 to 10000; 0 for no limit
@@ -136,6 +140,15 @@ pub struct Rules {
     /// Log prefix: letters, digits, spaces and - _ . : [default: what is logged]
     #[arg(long, value_name = "TEXT", value_parser = prefix)]
     pub prefix: Option<String>,
+    /// Load the rules in place of those of an earlier time, then verify them
+    #[arg(long)]
+    pub apply: bool,
+    /// Verify that the rules are loaded as planned and that packets get to them; exit 1 otherwise
+    #[arg(long)]
+    pub verify: bool,
+    /// Remove every rule that this command made by the tool, and no other
+    #[arg(long)]
+    pub remove: bool,
 }
 
 /// Takes a prefix that every tool and shell takes as it is: 63 bytes at most, as iptables.
@@ -184,7 +197,14 @@ impl Cli {
     /// Reads the process's arguments; prints help, version or a usage error and exits itself.
     #[must_use]
     pub fn parse() -> Self {
-        <Self as Parser>::parse()
+        <Self as Parser>::try_parse().unwrap_or_else(|error| {
+            // `rules … | sh` has to fail too, and so has `| nft -f -`.
+            if error.use_stderr() && std::env::args().any(|word| word == "rules") && !writes_file()
+            {
+                println!("exit 2");
+            }
+            error.exit()
+        })
     }
 
     /// What to do: [`Command::Run`] when nothing else was said.
@@ -192,6 +212,15 @@ impl Cli {
     pub fn chosen(&self) -> Command {
         self.command.clone().unwrap_or(Command::Run)
     }
+}
+
+/// Whether standard output is a regular file. What is written there may be part of a firewall that is
+/// loaded at the next start, and must not break it.
+#[must_use]
+pub fn writes_file() -> bool {
+    let output = std::io::stdout().as_fd().try_clone_to_owned();
+    let metadata = output.and_then(|output| std::fs::File::from(output).metadata());
+    metadata.is_ok_and(|metadata| metadata.is_file())
 }
 
 #[cfg(test)]
@@ -232,13 +261,24 @@ mod tests {
 
     #[test]
     fn rules_take_only_what_every_tool_takes() {
-        let expect = Rules { tool: Tool::Ufw, log: Wanted::New, limit: 10_000, prefix: None };
-        check("rules --for ufw", &Command::Rules(expect));
+        let expect = Rules {
+            tool: Tool::Ufw,
+            log: Wanted::New,
+            limit: 10_000,
+            prefix: None,
+            apply: false,
+            verify: false,
+            remove: false,
+        };
+        check("rules --for ufw", &Command::Rules(expect.clone()));
         let prefix = Some("a:b".into());
-        let expect = Rules { tool: Tool::Nft, log: Wanted::All, limit: 0, prefix };
-        check("rules --for nft --log all --limit 0 --prefix a:b", &Command::Rules(expect));
+        let expect =
+            Rules { tool: Tool::Nft, log: Wanted::All, limit: 0, prefix, apply: true, ..expect };
+        check("rules --for nft --log all --limit 0 --prefix a:b --apply", &Command::Rules(expect));
         let long = format!("rules --for nft --prefix {}", "x".repeat(64));
-        for line in ["rules", "rules --for nft --limit 10001", "rules --for nft --prefix '", &long]
+        let two = "rules --for nft --apply --remove";
+        for line in
+            ["rules", two, "rules --for nft --limit 10001", "rules --for nft --prefix '", &long]
         {
             assert_eq!(cli(line).unwrap_err().exit_code(), 2, "{line}");
         }

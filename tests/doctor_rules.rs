@@ -109,14 +109,79 @@ fn rules_in_a_chain_that_nobody_jumps_to() {
         with_two_chains(jump, LOG).ok("rules", "\"x\" in inet f b");
     }
     let wire = Wire::new();
-    let text = wire.host.exec(EXPORTER, &["rules", "--for", "iptables"]);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), text).unwrap();
-    wire.host.exec("sh", &[file.path().to_str().unwrap()]);
+    wire.host.exec(EXPORTER, &["rules", "--for", "iptables", "--apply"]);
     doctor(&wire.host, &[]).ok("rules", "\"new\" in iptables mangle NFLOG_EXPORTER to group 1");
     wire.host.exec("iptables", &["-t", "mangle", "-D", "PREROUTING", "-j", "NFLOG_EXPORTER"]);
     let said = doctor(&wire.host, &[]);
     said.failed("rules_chain", "iptables -t mangle -I PREROUTING -j NFLOG_EXPORTER");
+}
+
+/// Two tables with one rule each, of these hooks.
+fn with_two_tables(one: (&str, &str), other: (&str, &str)) -> Said {
+    let table = |name: &str, (hook, rule): (&str, &str)| {
+        format!(
+            "table inet {name} {{\n chain c {{\n type filter hook {hook} priority 0\n{rule}\n}}\n}}\n"
+        )
+    };
+    with_table(&(table("a", one) + &table("b", other)))
+}
+
+#[test]
+fn rules_of_two_tables_that_log_one_packet() {
+    let log = |matches: &str, group: u16| format!("{matches} log group {group} prefix \"x\"");
+    let any = log("", 1);
+    let twice = "a packet can be counted twice: both inet a c and inet b c log to group 1";
+    let said = with_two_tables(("prerouting", &any), ("input", &log("tcp dport 22", 1)));
+    said.failed("rules_twice", twice);
+    assert_eq!(said.all("rules_twice", "failed").len(), 1);
+    with_two_tables(("input", &any), ("input", &any)).failed("rules_twice", twice);
+    with_two_tables(("input", &log("tcp dport 22", 1)), ("input", &log("tcp dport != 80", 1)))
+        .failed("rules_twice", twice);
+    for (one, other) in [
+        // Another group, other packets by their way, and by their condition.
+        (("input", any.clone()), ("input", log("", 2))),
+        (("input", any.clone()), ("output", any.clone())),
+        (("input", any.clone()), ("forward", any.clone())),
+        (("input", log("tcp dport 22", 1)), ("input", log("tcp dport 80", 1))),
+        (("input", log("tcp dport 22", 1)), ("input", log("tcp dport != 22", 1))),
+        (("input", log("tcp dport 22", 1)), ("input", log("udp dport 22", 1))),
+        (("input", log("iifname \"wan0\"", 1)), ("prerouting", log("iifname \"lan0\"", 1))),
+        (("input", any.clone()), ("input", format!("accept\n{any}"))),
+    ] {
+        let (one, other) = ((one.0, &*one.1), (other.0, &*other.1));
+        with_two_tables(one, other).did_not_fail("rules_twice");
+    }
+    // In the words of iptables; and no packet has two IP versions.
+    let log = ["-A INPUT -p tcp --dport 22 -j NFLOG --nflog-group 1 --nflog-prefix b"];
+    let wire = Wire::new();
+    let run = |program: &str| {
+        wire.host.exec(program, &log[0].split(' ').collect::<Vec<_>>());
+    };
+    run("iptables");
+    run("ip6tables");
+    doctor(&wire.host, &[]).did_not_fail("rules_twice");
+    wire.host.nft(&format!(
+        "table ip t {{\n chain c {{\n type filter hook input priority 0\n{LOG}\n}}\n}}"
+    ));
+    let said = doctor(&wire.host, &[]);
+    said.failed("rules_twice", "both iptables filter INPUT and ip t c log to group 1");
+    assert_eq!(said.all("rules_twice", "failed").len(), 1);
+}
+
+#[test]
+fn rules_of_ours_are_not_told_of_each_other() {
+    let wire = Wire::new();
+    wire.host
+        .nft("table inet a {\n chain c {\n type filter hook input priority 0; policy drop;\n}\n}");
+    for arguments in [
+        ["--for", "nft", "--apply", "--log=dropped"],
+        ["--for", "iptables", "--apply", "--log=new"],
+    ] {
+        wire.host.exec(EXPORTER, &[&["rules"], &arguments[..]].concat());
+    }
+    let said = doctor(&wire.host, &[]);
+    said.ok("rules", ", and 2 more");
+    said.did_not_fail("rules_twice");
 }
 
 #[test]
@@ -185,13 +250,14 @@ fn rules_that_cannot_be_listed() {
     ));
     let none = tools(&[]);
     let said = in_traffic(&wire, || asked_with(&wire.host, none.path()));
-    said.skipped("rules", "not all can be listed: nft: No such file");
+    said.skipped("rules", "not all can be listed: nft was not found in PATH");
     said.ok("packets", "\"x\"");
     // The exporter does not run either.
     let last = in_traffic(&wire, || last_line(with_path(&wire.host, none.path()), &[]));
     assert_eq!(last, "no check failed, 2 checks could not be made");
     let save = tools(&[("iptables-save", "/usr/sbin/iptables-save".into())]);
-    asked_with(&wire.host, save.path()).skipped("rules", "nft: No such file");
+    asked_with(&wire.host, save.path())
+        .skipped("rules", "nft was not found in PATH: install the Debian package nftables");
     wire.host.exec("iptables", &["-A", "INPUT", "-j", "NFLOG", "--nflog-group", "1"]);
     asked_with(&wire.host, save.path()).ok("rules", "iptables filter INPUT to group 1");
 }

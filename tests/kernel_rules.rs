@@ -5,7 +5,7 @@
 mod support;
 
 use nflog_exporter::{
-    rules::{InstallPlan, RulesError, install},
+    firewall::{InstallPlan, RulesError, install},
     source::nflog::Nflog,
 };
 use support::{

@@ -8,23 +8,47 @@ mod support;
 use std::{
     fs,
     io::Write as _,
-    process::{Command, Stdio},
+    net::{SocketAddr, TcpStream},
+    process::{Output, Stdio},
+    time::Duration,
 };
 
 use support::{
-    Namespace, Wire,
+    Etc, Namespace, Wire,
     delivered::check,
-    program::{EXPORTER, Program, wait_for},
+    netns::HOST,
+    program::{EXPORTER, Exporter, Program, samples, wait_for, whole},
 };
 use tempfile::TempDir;
 
-/// The text that the program prints.
-fn rules(tool: &str, log: &str, further: &[&str]) -> String {
-    let mut command = Command::new(EXPORTER);
-    let output = command.args(["rules", "--for", tool, "--log", log]).args(further).output();
-    let output = output.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+/// Runs the program in the namespace.
+fn run(namespace: &Namespace, arguments: &[&str], bus: &str) -> Output {
+    let mut command = namespace.command(EXPORTER);
+    command.args(arguments).env("DBUS_SYSTEM_BUS_ADDRESS", bus).output().unwrap()
+}
+
+/// Runs the program in the namespace, which must succeed; returns what it prints.
+#[track_caller]
+fn rules(namespace: &Namespace, arguments: &[&str], bus: &str) -> String {
+    let output = run(namespace, &[&["rules", "--for"], arguments].concat(), bus);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs the program, which must fail; returns why. A pipe of what it prints into a shell fails too.
+#[track_caller]
+fn refused(namespace: &Namespace, arguments: &[&str], bus: &str) -> String {
+    let output = run(namespace, &[&["rules", "--for"], arguments].concat(), bus);
+    let why = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {why}");
+    if arguments.iter().any(|it| ["--apply", "--verify"].contains(it)) {
+        return why;
+    }
+    let mut piped = namespace.command("sh");
+    piped.args(["-c", "\"$0\" rules --for \"$@\" | sh", EXPORTER]).args(arguments);
+    let piped = piped.env("DBUS_SYSTEM_BUS_ADDRESS", bus).output().unwrap();
+    assert_eq!(piped.status.code(), Some(1), "{piped:?}");
+    why
 }
 
 /// Runs a program in the namespace with a text as its input; returns what it said.
@@ -44,19 +68,12 @@ fn feed(namespace: &Namespace, program: &str, arguments: &[&str], bus: &str, tex
     said
 }
 
-/// Runs a script as `| sh` does, with an argument for `sh -s`; returns what it said.
-fn script(namespace: &Namespace, text: &str, arguments: &[&str], bus: &str) -> String {
-    feed(namespace, "sh", &[&["-s"], arguments].concat(), bus, text)
-}
-
-/// Runs a script that must refuse; returns why it does.
-fn refused(namespace: &Namespace, text: &str, bus: &str) -> String {
-    let mut command = namespace.command("sh");
-    let piped = command.args(["-c", text]).env("DBUS_SYSTEM_BUS_ADDRESS", bus).output().unwrap();
-    let said = String::from_utf8_lossy(&piped.stderr).into_owned();
-    assert_eq!(piped.status.code(), Some(1), "{said}");
-    assert!(said.contains("Not loaded: ") && said.contains("--log new"), "{said}");
-    said
+/// Prints a script and runs it as `| sh` does.
+#[track_caller]
+fn script(namespace: &Namespace, arguments: &[&str], bus: &str) {
+    let text = rules(namespace, arguments, bus);
+    let said = feed(namespace, "sh", &[], bus, &text);
+    assert!(said.contains("verified: "), "{said}");
 }
 
 /// A firewall of nft that lets ssh, pings, neighbours and, of loopback, scrapes in, and drops the rest
@@ -82,13 +99,16 @@ fn nft() {
     for (log, prefix) in [("all", "inbound"), ("new", "new")] {
         let wire = Wire::new();
         wire.host.nft(&nft_firewall("drop", ""));
-        let text = rules("nft", log, &[]);
+        let arguments = ["nft", "--log", log];
+        let text = rules(&wire.host, &arguments, "");
         wire.host.nft(&text);
-        // As often as one likes, also behind a flush in the same file.
+        // As often as one likes, also after a flush in the same file.
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(&file, &text).unwrap();
         let include = format!("include \"{}\"\n", file.path().display());
         wire.host.nft(&format!("flush ruleset\n{}\n{include}", nft_firewall("drop", "")));
+        rules(&wire.host, &[&arguments[..], &["--verify"]].concat(), "");
+        rules(&wire.host, &[&arguments[..], &["--apply"]].concat(), "");
         check(&wire, log, prefix, true);
         let listed = wire.host.exec("nft", &["list", "ruleset"]);
         assert_eq!(listed.matches("log prefix").count(), 1, "{listed}");
@@ -96,12 +116,12 @@ fn nft() {
         let remove = text.split("# Remove: nft ").nth(1).unwrap().lines().next().unwrap();
         wire.host.exec("nft", &remove.split(' ').collect::<Vec<_>>());
         assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("nflog"));
+        refused(&wire.host, &[&arguments[..], &["--verify"]].concat(), "");
     }
 }
 
 #[test]
 fn nft_dropped() {
-    let text = rules("nft", "dropped", &[]);
     for (policy, end) in [
         ("drop", ""),
         ("accept", "counter reject with icmpx admin-prohibited comment \"the rest\""),
@@ -109,45 +129,53 @@ fn nft_dropped() {
     ] {
         let wire = Wire::new();
         wire.host.nft(&nft_firewall(policy, end));
-        script(&wire.host, &text, &[], "");
-        // Rules that came later are in front of ours when it is run again.
-        let later = "add rule inet filter input tcp dport 22 counter accept";
+        let before = wire.host.exec("nft", &["list", "ruleset"]);
+        let arguments = ["nft", "--log", "dropped"];
+        script(&wire.host, &arguments, "");
+        rules(&wire.host, &["nft", "--remove"], "");
+        assert_eq!(wire.host.exec("nft", &["list", "ruleset"]), before);
+        script(&wire.host, &arguments, "");
+        // Rules that came later are before ours when it is done again.
         if end.is_empty() {
-            wire.host.nft(later);
+            wire.host.nft("add rule inet filter input tcp dport 22 counter accept");
+            let why = refused(&wire.host, &["nft", "--log", "dropped", "--verify"], "");
+            assert!(why.contains("not loaded as planned"), "{why}");
         }
-        script(&wire.host, &text, &[], "");
+        rules(&wire.host, &["nft", "--log", "dropped", "--apply"], "");
         let listed = wire.host.exec("nft", &["list", "ruleset"]);
         assert_eq!(listed.matches("group 1").count(), 2, "{listed}");
         assert!(listed.find("group 1") > listed.find("dport 22 counter"), "{listed}");
+        script(&wire.host, &arguments, "");
         check(&wire, "dropped", "dropped", true);
-        script(&wire.host, &text, &["remove"], "");
+        rules(&wire.host, &["nft", "--remove"], "");
         assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("nflog"));
     }
 }
 
 #[test]
 fn nft_calls_nothing_dropped_that_is_accepted() {
-    let text = rules("nft", "dropped", &[]);
+    let arguments = ["nft", "--log", "dropped"];
     let wire = Wire::new();
-    wire.host.nft(&nft_firewall("drop", ""));
-    script(&wire.host, &text, &[], "");
     // As Debian ships it; a last rule for one IP version alone; and chains of iptables.
     for end in ["", "reject with icmp port-unreachable", "tcp dport 80 drop"] {
         wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("accept", end)));
         wire.host.exec("iptables", &["-P", "INPUT", "DROP"]);
-        let said = refused(&wire.host, &text, "");
-        assert!(said.contains("inet filter input accepts what none of its rules"), "{said}");
-        assert!(said.contains("ip filter INPUT is not one of nft"), "{said}");
+        let why = refused(&wire.host, &arguments, "");
+        assert!(why.contains("inet filter input: policy accept"), "{why}");
+        assert!(why.contains("ip filter belongs to another tool"), "{why}");
         assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("nflog"));
     }
-    // What was open later loses our rule, and says so.
+    // The rule that accepts is named.
+    wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("drop", "counter accept")));
+    let why = refused(&wire.host, &arguments, "");
+    assert!(why.contains("inet filter input: `accept` (handle "), "{why}");
+    // What is opened later is not verified.
     wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("drop", "")));
-    script(&wire.host, &text, &[], "");
+    script(&wire.host, &arguments, "");
     wire.host.nft(
         "table inet filter { chain input { policy accept; }\nchain forward { policy accept; }\n}",
     );
-    refused(&wire.host, &text, "");
-    assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("nflog"));
+    refused(&wire.host, &["nft", "--log", "dropped", "--verify"], "");
 }
 
 /// What iptables filters by, with the policy and the end of each chain.
@@ -170,6 +198,18 @@ fn iptables_firewall(policy: &str, end: &str) -> String {
     )
 }
 
+/// The same without counters and comments.
+fn uncounted(namespace: &Namespace) -> Vec<String> {
+    let text = saved(namespace);
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let mut lines: Vec<String> =
+        lines.map(|line| line.split(" [").next().unwrap().to_owned()).collect();
+    // A table that was never used is not listed.
+    let is_built_in = |line: &String| line == "COMMIT" || line.starts_with([':', '*']);
+    lines.retain(|line| !is_built_in(line) || line.ends_with(" -"));
+    lines
+}
+
 /// All that iptables and ip6tables have.
 fn saved(namespace: &Namespace) -> String {
     namespace.exec("iptables-save", &[]) + &namespace.exec("ip6tables-save", &[])
@@ -185,24 +225,31 @@ fn iptables() {
         ("dropped", "dropped", "DROP", "END -m comment --comment \"the rest\" -j DROP\n"),
     ] {
         let wire = Wire::new();
-        let text = rules("iptables", log, &["--prefix", prefix]);
+        let arguments = ["iptables", "--log", log, "--prefix", prefix];
         for program in ["iptables-restore", "ip6tables-restore"] {
             feed(&wire.host, program, &["--noflush"], "", &iptables_firewall(policy, end));
         }
-        script(&wire.host, &text, &[], "");
+        let before = uncounted(&wire.host);
+        script(&wire.host, &arguments, "");
+        rules(&wire.host, &["iptables", "--remove"], "");
+        assert_eq!(uncounted(&wire.host), before);
+        script(&wire.host, &arguments, "");
         if log == "dropped" && end.is_empty() {
-            // Rules that came later are in front of ours when it is run again.
+            // Rules that came later are before ours when it is done again.
             wire.host
                 .exec("iptables", &["-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"]);
         }
-        script(&wire.host, &text, &[], "");
+        rules(&wire.host, &[&arguments[..], &["--apply"]].concat(), "");
+        script(&wire.host, &arguments, "");
         check(&wire, log, prefix, true);
         // However many jumps there are.
         let hook = if log == "dropped" { ["filter", "INPUT"] } else { ["mangle", "PREROUTING"] };
         if log != "all" {
             wire.host.exec("iptables", &["-t", hook[0], "-I", hook[1], "-j", "NFLOG_EXPORTER"]);
+            let why = refused(&wire.host, &[&arguments[..], &["--verify"]].concat(), "");
+            assert!(why.contains("packets count twice"), "{why}");
         }
-        script(&wire.host, &text, &["remove"], "");
+        rules(&wire.host, &["iptables", "--remove"], "");
         let saved = saved(&wire.host);
         assert!(!saved.contains("NFLOG") && saved.contains("--dport 22"), "{saved}");
     }
@@ -210,73 +257,189 @@ fn iptables() {
 
 #[test]
 fn iptables_calls_nothing_dropped_that_is_accepted() {
-    let text = rules("iptables", "dropped", &[]);
+    let arguments = ["iptables", "--log", "dropped"];
     let wire = Wire::new();
     let firewall = iptables_firewall("ACCEPT", "END -p tcp --dport 80 -j DROP\n");
     feed(&wire.host, "iptables-restore", &["--noflush"], "", &firewall);
-    let said = refused(&wire.host, &text, "");
-    assert!(said.contains("iptables: INPUT accepts what none of its rules"), "{said}");
-    assert!(said.contains("ip6tables: INPUT accepts what none of its rules"), "{said}");
-    // Where one IP version is closed, the other is told of.
+    let why = refused(&wire.host, &arguments, "");
+    assert!(why.contains("nothing is logged in iptables filter INPUT: policy accept"), "{why}");
+    assert!(why.contains("nothing is logged in ip6tables filter"), "{why}");
+    assert!(!saved(&wire.host).contains("NFLOG"));
+    // The rule that accepts is named.
+    wire.host.exec("iptables", &["-P", "INPUT", "DROP"]);
+    wire.host.exec("iptables", &["-A", "INPUT", "-j", "ACCEPT"]);
+    let why = refused(&wire.host, &arguments, "");
+    assert!(why.contains("iptables filter INPUT: -A INPUT -j ACCEPT accepts every"), "{why}");
+    // Where one IP version is closed, there is a warning about the other.
     wire.host.exec("ip6tables", &["-P", "INPUT", "DROP"]);
-    let said = script(&wire.host, &text, &[], "");
-    assert!(said.contains("iptables: INPUT accepts what none of its rules"), "{said}");
+    let output =
+        run(&wire.host, &["rules", "--for", "iptables", "--log", "dropped", "--apply"], "");
+    let warned = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{warned}");
+    assert!(warned.contains("nothing is logged in iptables filter INPUT"), "{warned}");
     assert!(!wire.host.exec("iptables-save", &[]).contains("NFLOG"));
     assert!(wire.host.exec("ip6tables-save", &[]).contains("-A INPUT -j NFLOG_EXPORTER"));
-    // What was opened later loses the jump.
+    // What is opened later is refused, and not verified.
     wire.host.exec("ip6tables", &["-P", "INPUT", "ACCEPT"]);
-    refused(&wire.host, &text, "");
-    assert!(!saved(&wire.host).contains("NFLOG"));
+    refused(&wire.host, &arguments, "");
+    refused(&wire.host, &["iptables", "--log", "dropped", "--verify"], "");
 }
 
 #[test]
-fn limits_of_iptables_are_those_that_are_told() {
+fn limits_of_iptables_are_those_that_are_printed() {
     let wire = Wire::new();
-    let text = rules("iptables", "new", &["--limit", "3000"]);
+    let text = rules(&wire.host, &["iptables", "--limit", "3000"], "");
     assert!(text.contains("at most 2500 a second\n# (3000 were asked for"), "{text}");
-    script(&wire.host, &text, &[], "");
+    script(&wire.host, &["iptables", "--limit", "3000"], "");
     assert_eq!(saved(&wire.host).matches("--limit 2500/sec --limit-burst 2500").count(), 2);
+}
+
+/// An active ufw that lets ssh in, with files and defaults of its own.
+fn ufw_host() -> (Wire, [Etc; 2]) {
+    let wire = Wire::new();
+    let etc = [wire.host.copy_etc("ufw"), wire.host.copy_etc("default")];
+    feed(&wire.host, "ufw", &["allow", "22/tcp"], "", "");
+    feed(&wire.host, "ufw", &["--force", "enable"], "", "");
+    (wire, etc)
 }
 
 #[test]
 fn ufw() {
     for (log, prefix) in [("all", "inbound"), ("new", "new"), ("dropped", "dropped")] {
-        let wire = Wire::new();
-        let etc = wire.host.copy_etc("ufw");
-        feed(&wire.host, "ufw", &["allow", "22/tcp"], "", "");
-        feed(&wire.host, "ufw", &["--force", "enable"], "", "");
-        let text = rules("ufw", log, &[]);
-        for _ in 0..2 {
-            // As often as one likes.
-            script(&wire.host, &text, &[], "");
-        }
-        let file = if log == "dropped" { "ufw/after.rules" } else { "ufw/before.rules" };
-        let written = fs::read_to_string(etc.path(file)).unwrap();
+        let (wire, [etc, _defaults]) = ufw_host();
+        let file = etc.path(if log == "dropped" { "ufw/after.rules" } else { "ufw/before.rules" });
+        // The comment that older files have is nothing to look for.
+        let shipped = fs::read_to_string(&file).unwrap();
+        let shipped = shipped.replace("# End required lines\n", "");
+        fs::write(&file, &shipped).unwrap();
+        // Where a reload goes by without it, the next one comes.
+        script(&wire.host, &["ufw", "--log", log], "");
+        rules(&wire.host, &["ufw", "--log", log, "--apply"], "");
+        let written = fs::read_to_string(&file).unwrap();
         assert_eq!(written.matches("nflog-group").count(), 2, "{written}");
         check(&wire, log, prefix, true);
-        script(&wire.host, &text, &["remove"], "");
-        let written = fs::read_to_string(etc.path(file)).unwrap();
-        assert!(!written.contains("nflog"), "{written}");
+        rules(&wire.host, &["ufw", "--remove"], "");
+        assert_eq!(fs::read_to_string(&file).unwrap(), shipped);
         assert!(!saved(&wire.host).contains("NFLOG"));
+        refused(&wire.host, &["ufw", "--log", log, "--verify"], "");
     }
 }
 
 #[test]
 fn ufw_calls_nothing_dropped_that_is_accepted() {
-    let wire = Wire::new();
-    let etc = wire.host.copy_etc("ufw");
-    // Where it has its defaults.
-    let _defaults = wire.host.copy_etc("default");
-    feed(&wire.host, "ufw", &["--force", "enable"], "", "");
+    let (wire, [etc, _defaults]) = ufw_host();
     feed(&wire.host, "ufw", &["default", "allow", "incoming"], "", "");
-    let text = rules("ufw", "dropped", &[]);
-    let said = script(&wire.host, &text, &[], "");
-    assert!(said.contains("ufw: input accepts what no rule decides on"), "{said}");
+    script(&wire.host, &["ufw", "--log", "dropped"], "");
     let written = fs::read_to_string(etc.path("ufw/after.rules")).unwrap();
     assert!(written.contains("-A ufw-after-forward ! -i lo "), "{written}");
     assert!(!written.contains("-A ufw-after-input ! -i lo "), "{written}");
     feed(&wire.host, "ufw", &["default", "allow", "routed"], "", "");
-    refused(&wire.host, &text, "");
+    let why = refused(&wire.host, &["ufw", "--log", "dropped"], "");
+    assert!(why.contains("iptables filter ufw-after-input: policy accept"), "{why}");
+}
+
+#[test]
+fn ufw_logs_after_rules_of_the_users_that_accept() {
+    let (wire, [etc, _defaults]) = ufw_host();
+    let file = etc.path("ufw/after.rules");
+    let accept = "-A ufw-after-input -p icmp -j ACCEPT\n";
+    let shipped = fs::read_to_string(&file).unwrap();
+    fs::write(&file, shipped.replacen("\nCOMMIT\n", &format!("\n{accept}COMMIT\n"), 1)).unwrap();
+    feed(&wire.host, "ufw", &["reload"], "", "");
+    script(&wire.host, &["ufw", "--log", "dropped"], "");
+    let written = fs::read_to_string(&file).unwrap();
+    let ours = written.find("-A ufw-after-input ! -i lo");
+    assert!(ours > written.find(accept), "{written}");
+    check(&wire, "dropped", "dropped", true);
+}
+
+#[test]
+fn ufw_that_loads_nothing_is_refused() {
+    let (wire, [etc, _defaults]) = ufw_host();
+    // A file of the user's that the tool does not load.
+    let file = etc.path("ufw/before.rules");
+    let shipped = fs::read_to_string(&file).unwrap();
+    let broken = shipped.replacen("*filter\n", "*filter\n-A no-such-chain -j DROP\n", 1);
+    fs::write(&file, &broken).unwrap();
+    refused(&wire.host, &["ufw", "--apply"], "");
+    assert_eq!(fs::read_to_string(&file).unwrap(), broken);
+    fs::write(&file, shipped.replace(":ufw-before-forward - [0:0]\n", "")).unwrap();
+    let why = refused(&wire.host, &["ufw"], "");
+    assert!(why.contains("does not declare the chain ufw-before-forward"), "{why}");
+    fs::write(&file, &shipped).unwrap();
+    feed(&wire.host, "ufw", &["reload"], "", "");
+    feed(&wire.host, "ufw", &["disable"], "", "");
+    let why = refused(&wire.host, &["ufw"], "");
+    assert!(why.contains("ufw is not active; start it: ufw enable"), "{why}");
+    rules(&wire.host, &["ufw", "--remove"], "");
+}
+
+#[test]
+fn a_missing_tool_is_named_with_its_package() {
+    let host = Namespace::new("host");
+    let empty = tempfile::tempdir().unwrap();
+    let without_tools = |arguments: &str, input: &str| {
+        let mut command = host.command("env");
+        command.arg(format!("PATH={}", empty.path().display()));
+        let output = command.args(["/bin/sh", "-c", arguments, EXPORTER, input]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (tool, program, package) in [
+        ("nft", "nft", "nftables"),
+        ("iptables", "iptables-save", "iptables"),
+        ("ufw", "ufw", "ufw"),
+        ("firewalld", "firewall-cmd", "firewalld"),
+    ] {
+        let missing =
+            format!("{program} was not found in PATH: install the Debian package {package}");
+        for action in ["", "--apply", "--verify", "--remove"] {
+            let command = format!("\"$0\" rules --for {tool} --log dropped {action}");
+            let (code, why) = without_tools(&command, "");
+            assert_eq!(code, Some(1), "{tool} {action}: {why}");
+            // ufw lists and loads by iptables.
+            assert!(why.contains(&missing) || tool == "ufw" && why.contains("iptables"), "{why}");
+            let (code, why) = without_tools(&format!("{command} | /bin/sh"), "");
+            assert!(code == Some(1) || !action.is_empty(), "{tool} {action}: {why}");
+        }
+    }
+    // A script that was printed elsewhere.
+    let text = rules(&host, &["iptables"], "");
+    let (code, why) = without_tools("echo \"$1\" | /bin/sh", &text);
+    assert!(code == Some(1) && why.contains("install the Debian package iptables"), "{why}");
+}
+
+#[test]
+fn what_cannot_be_printed_is_no_script_and_no_ruleset() {
+    let host = Namespace::new("host");
+    let pipe = |what: &str| {
+        let mut command = host.command("sh");
+        let output = command.args(["-c", what, EXPORTER]).output().unwrap();
+        output.status.code()
+    };
+    for wrong in ["--config.file /none", "--limit 10001", "--for ufw --for nft"] {
+        assert_ne!(pipe(&format!("\"$0\" rules --for nft {wrong} | sh")), Some(0), "{wrong}");
+        assert_ne!(pipe(&format!("\"$0\" rules --for nft {wrong} | nft -f -")), Some(0), "{wrong}");
+    }
+    assert_ne!(pipe("\"$0\" rules --for nft --log dropped | nft -f -"), Some(0));
+    // A file that the next start may load is not broken.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let name = file.path().display();
+    assert_ne!(pipe(&format!("\"$0\" rules --for nft --config.file /none > {name}")), Some(0));
+    assert_eq!(fs::read_to_string(file.path()).unwrap(), "");
+}
+
+#[test]
+fn who_may_not_list_rules_loads_none() {
+    let host = Namespace::new("host");
+    for tool in ["nft", "iptables"] {
+        let mut command = host.command("setpriv");
+        command.args(["--reuid=65534", "--clear-groups", "sh", "-c"]);
+        command.args(["\"$0\" rules --for \"$1\" --log dropped | sh", EXPORTER, tool]);
+        let output = command.output().unwrap();
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{why}");
+        assert!(why.contains("must be root"), "{why}");
+    }
 }
 
 #[test]
@@ -287,21 +450,48 @@ fn firewalld() {
         let folder = tempfile::tempdir().unwrap();
         support::program::open_to_all(folder.path());
         let (bus, _programs) = start_firewalld(&wire.host, &folder);
-        let text = rules("firewalld", log, &[]);
-        for _ in 0..2 {
-            // As often as one likes.
-            script(&wire.host, &text, &[], &bus);
-        }
+        let arguments = ["firewalld", "--log", log];
+        let why = refused(&wire.host, &[&arguments[..], &["--verify"]].concat(), &bus);
+        assert!(why.contains("not loaded as planned"), "{why}");
+        let text = rules(&wire.host, &arguments, &bus);
+        feed(&wire.host, "sh", &[], &bus, &text);
+        // As often as one likes.
+        rules(&wire.host, &[&arguments[..], &["--apply"]].concat(), &bus);
         check(&wire, log, prefix, log != "dropped");
-        script(&wire.host, &text, &["remove"], &bus);
+        rules(&wire.host, &["firewalld", "--remove"], &bus);
         let listed = wire.host.exec("nft", &["list", "ruleset"]);
         assert!(!listed.contains("log prefix") && !listed.contains("NFLOG"), "{listed}");
         if log == "dropped" {
             let target = ["--permanent", "--zone=public", "--set-target=ACCEPT"];
             feed(&wire.host, "firewall-cmd", &target, &bus, "");
-            let said = refused(&wire.host, &text, &bus);
-            assert!(said.contains("zone public accepts what no rule decides on"), "{said}");
+            let why = refused(&wire.host, &arguments, &bus);
+            assert!(why.contains("the zone public: its target ACCEPT"), "{why}");
         }
+    }
+    let why = refused(&Namespace::new("host"), &["firewalld"], "unix:path=/nonexistent");
+    assert!(why.contains("firewall-cmd --state"), "{why}");
+}
+
+/// The examples of rules by hand in the README, which a person copies into a shell.
+#[test]
+fn the_readmes_rules_by_hand_log() {
+    let readme = include_str!("../README.md");
+    let section = readme.split("## With rules of your own\n").nth(1).unwrap();
+    let blocks: Vec<&str> = section.split("```sh\n").skip(1).take(2).collect();
+    for (block, tool) in blocks.iter().zip(["nft", "iptables"]) {
+        let commands = block.split("```").next().unwrap();
+        assert!(commands.starts_with(tool), "{commands}");
+        let wire = Wire::new();
+        wire.host.exec("sh", &["-e", "-c", commands]);
+        let exporter = Exporter::start(&wire.host, "", &[]);
+        let ssh = SocketAddr::new(HOST.into(), 22);
+        wire.peer.run(|| TcpStream::connect_timeout(&ssh, Duration::from_secs(10))).unwrap_err();
+        wait_for("the packet", || {
+            let metrics = exporter.scrape();
+            let all = samples(&metrics, "nflog_packets_total");
+            let ssh = all.iter().filter(|(labels, _)| labels["prefix"] == "ssh");
+            (ssh.map(|(_, value)| whole(*value)).sum::<u64>() == 1).then_some(())
+        });
     }
 }
 

@@ -6,10 +6,10 @@ mod confine;
 mod migrate;
 mod packaged;
 mod replay;
+mod rules;
 mod run;
 
 use std::{
-    collections::BTreeSet,
     future::Future,
     hash::{BuildHasher, RandomState},
     io::{ErrorKind, Write},
@@ -25,14 +25,13 @@ use rustix::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    cli::{Cli, Command, ConfigCommand, Rules},
+    cli::{Cli, Command, ConfigCommand},
     config::{Config, ConfigError, ConfigErrors, ListenAddress, Web},
     doctor::{self, Finding, Status},
     geoip::GeoIpError,
     http::{Guard, WebConfigError},
     mirror::schema::ddl,
     privileges::PrivilegesError,
-    rules::RulesPlan,
 };
 
 /// Exit code of a wrong usage or configuration; clap uses the same.
@@ -60,7 +59,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             conceal::conceal(&cli.flags)?;
             diagnose(&doctor::examine(&cli.flags, wait), json)
         }
-        Command::Rules(rules) => print(&rules_plan(&rules, &cli.flags.load()?).text(rules.tool)),
+        Command::Rules(rules) => rules::rules(&rules, &cli.flags),
         Command::Migrate(migrate) => migrate::migrate(&migrate),
         Command::Schema(schema) => print(ddl(schema.database)),
         Command::Config(ConfigCommand::Check) => print(&check::report(&cli.flags)?),
@@ -249,25 +248,6 @@ fn diagnose(findings: &[Finding], json: bool) -> anyhow::Result<()> {
         0 => Ok(()),
         1 => Err(anyhow!("1 check failed")),
         failed => Err(anyhow!("{failed} checks failed")),
-    }
-}
-
-/// What the rules of `rules` are to do.
-fn rules_plan(rules: &Rules, config: &Config) -> RulesPlan {
-    let ports = config.web.listen_addresses.iter().map(|address| address.port);
-    RulesPlan {
-        wanted: rules.log,
-        group: config.nflog.groups[0],
-        prefix: rules.prefix.clone().unwrap_or_else(|| rules.log.prefix().into()),
-        limit: Some(rules.limit).filter(|limit| *limit != 0),
-        copy_range: config.nflog.copy_range,
-        queue_threshold: config.nflog.queue_threshold,
-        // Who scrapes from elsewhere is not to be counted with the rest. 0 is another port each time.
-        spare_tcp_ports: ports
-            .filter(|port| *port != 0)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect(),
     }
 }
 

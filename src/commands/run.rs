@@ -13,13 +13,13 @@ use crate::{
     aggregate::Aggregate,
     config::{Config, Flags},
     exporter::{self, Parts, Reloader},
+    firewall::{self, InstallPlan, Installed},
     geoip::GeoIp,
     http::Guard,
     logging,
     mirror::{Mirror, MirrorPlan, select::Selection, spool::SpoolPlan, store::Upkeep},
     pipeline::{Clock, Route, SharedAggregate},
     privileges::Confinement,
-    rules::{self, InstallPlan, Installed},
     service::Service,
     source::nflog::{Nflog, NflogPlan},
 };
@@ -66,7 +66,7 @@ impl Holds {
         let mirror = mirror_plan(config)?;
         let nflog = Nflog::open(&nflog_plan(config))?;
         let plan = install_plan(config, &addresses);
-        let rules = config.rules.install.then(|| rules::install(&plan)).transpose()?;
+        let rules = config.rules.install.then(|| firewall::install(&plan)).transpose()?;
         Ok(Self { service, listeners, guard, addresses, mirror, nflog, rules })
     }
 }

@@ -1,21 +1,15 @@
 //! The firewall's rules: whether any logs to our groups where packets get to it, and the classic
 //! mistakes.
 
-mod chains;
-mod iptables;
-mod listing;
-mod nft;
-mod reach;
+mod twice;
 
 use std::{collections::HashSet, fs, path::PathBuf};
 
-use self::{
-    chains::{Log, Syntax, Table},
-    listing::{Listing, listing},
-    reach::{Logging, Reach, logging},
-};
 use super::Finding;
-use crate::config::Config;
+use crate::{
+    config::Config,
+    firewall::{Listing, Log, Logging, Reach, Syntax, Table, listing, logging},
+};
 
 /// Where rules are kept for the next boot.
 const SAVED: [&str; 7] = [
@@ -41,6 +35,7 @@ pub(super) fn check(config: &Config, exporter_runs: bool) -> Vec<Finding> {
         None => none(config, exporter_runs, &listing, &found, !obstacles.is_empty()),
     }];
     findings.extend(obstacles);
+    findings.extend(twice::counted_twice(&found, ours));
     findings.extend(found.iter().filter(|rule| is_mistaken(rule, ours)).map(mistaken));
     findings.extend(ulog());
     findings
@@ -50,10 +45,9 @@ fn and_more(more: usize) -> String {
     if more == 0 { String::new() } else { format!(", and {more} more") }
 }
 
-impl Logging<'_> {
-    fn place(&self) -> String {
-        format!("{} {}", self.table.place, self.chain)
-    }
+/// Table and chain of a rule.
+fn place(rule: &Logging<'_>) -> String {
+    format!("{} {}", rule.table.place, rule.chain)
 }
 
 /// Our rules that packets get to, in words, and what keeps packets from the others: each obstacle
@@ -67,7 +61,7 @@ fn of_ours(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Finding>) {
         if !ours.contains(group) {
             continue;
         }
-        let place = rule.place();
+        let place = place(rule);
         let table = rule.table;
         let what = format!("in {place}, the rule with prefix {prefix:?} logs nothing");
         let (cause, finding) = match rule.reach {
@@ -75,7 +69,7 @@ fn of_ours(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Finding>) {
                 good.push(format!("{prefix:?} in {place} to group {group}"));
                 continue;
             }
-            Reach::Behind { chain, rule } => (
+            Reach::After { chain, rule } => (
                 format!("{} {chain}", table.place),
                 Finding::failed(
                     "rules_order",
@@ -115,7 +109,7 @@ fn of_ours(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Finding>) {
 
 /// How to send packets to a chain.
 fn jump(table: &Table, chain: &str) -> String {
-    let base = table.chains.iter().find(|chain| chain.base);
+    let base = table.chains.iter().find(|chain| chain.base.is_some());
     let base = base.map_or("CHAIN", |chain| &*chain.name);
     match (table.syntax, table.place.split_once(' ')) {
         (Syntax::Iptables, Some((program, name))) => {
@@ -158,18 +152,19 @@ fn none(
     if let Some((group, rule)) = other {
         return Finding::failed(
             "rules",
-            format!("{none}; there are rules that log to group {group}, in {}", rule.place()),
+            format!("{none}; there are rules that log to group {group}, in {}", place(rule)),
             format!("read that one: --nflog.group {group}; or change the rules"),
         );
     }
     if let Some(rule) = found.iter().find(|rule| *rule.log == Log::Kernel) {
-        let what = format!("{none}; {} logs to the kernel's log instead (LOG)", rule.place());
+        let what = format!("{none}; {} logs to the kernel's log instead (LOG)", place(rule));
         return Finding::failed("rules", what, instead_of_log(rule, ours[0]));
     }
     Finding::failed(
         "rules",
         none,
-        "nflog_exporter rules --for nft (iptables, ufw, firewalld) writes some; --rules.install makes its own",
+        "load some: nflog_exporter rules --for nft --apply (or iptables, ufw, firewalld); or let the exporter \
+         install its own: --rules.install",
     )
 }
 
@@ -177,10 +172,10 @@ fn none(
 fn instead_of_log(rule: &Logging<'_>, group: u16) -> String {
     if rule.chain.starts_with("ufw") {
         // It writes its LOG rules itself, so that they cannot be changed by hand.
-        return "nflog_exporter rules --for ufw | sh".into();
+        return "nflog_exporter rules --for ufw --apply".into();
     }
     if rule.table.place == "inet firewalld" {
-        return "nflog_exporter rules --for firewalld | sh".into();
+        return "nflog_exporter rules --for firewalld --apply".into();
     }
     match rule.table.syntax {
         Syntax::Iptables => {
@@ -206,7 +201,7 @@ fn mistaken(rule: &Logging<'_>) -> Finding {
         format!(
             "in {}, a rule logs to group 0 with the prefix {prefix:?}: a number as prefix, where a group \
              was meant",
-            rule.place()
+            place(rule)
         ),
         format!("write --nflog-group {} --nflog-prefix NAME", prefix.trim()),
     )

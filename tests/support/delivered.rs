@@ -20,12 +20,14 @@ struct Delivered {
     open: u64,
     /// Packets to the closed one, of which one went to each of the host's addresses.
     closed: u64,
-    /// Pings, which the firewall answers.
+    /// Pings, of which there is one.
     pings: u64,
     /// Packets from the host to itself.
     loopback: u64,
     /// Packets that the host was to pass on.
     forwarded: u64,
+    /// Packets to the port that some firewalls deny by a rule of the user's own.
+    denied: u64,
 }
 
 const OPEN: u16 = 22;
@@ -33,36 +35,47 @@ const CLOSED: u16 = 23;
 const LOOPBACK: u16 = 24;
 const FORWARDED: u16 = 25;
 const LAST: u16 = 26;
+const DENIED: u16 = 80;
 
-/// Sends something of each kind, and returns what was logged of it.
-fn deliver(wire: &Wire, exporter: &Exporter<'_>, prefix: &str) -> Delivered {
+/// The addresses that packets go to.
+fn addresses(has_ipv6: bool) -> Vec<IpAddr> {
+    if has_ipv6 { vec![HOST.into(), HOST_V6.into()] } else { vec![HOST.into()] }
+}
+
+/// Sends something of each kind, and returns what was logged of it. Where the firewall is one of IPv4, so
+/// is all of it, and pings have no answer.
+fn deliver(wire: &Wire, exporter: &Exporter<'_>, prefix: &str, has_ipv6: bool) -> Delivered {
     wire.host.sysctl("ipv4/ip_forward", "1");
     wire.host.ip("link add lan0 type veth peer name lan1");
     wire.host.ip("addr add 192.0.2.1/24 dev lan0");
     wire.host.ip("link set lan0 up");
     wire.host.ip("link set lan1 up");
     wire.peer.ip("route add 192.0.2.0/24 via 198.51.100.1");
-    let addresses = [IpAddr::from(HOST), IpAddr::from(HOST_V6)];
-    let at = |port| addresses.map(|address| SocketAddr::new(address, port));
+    let addresses = addresses(has_ipv6);
+    let at = |port| addresses.iter().map(move |address| SocketAddr::new(*address, port));
     // Dropped or rejected: no matter.
     let knock = |address| {
         let refused = TcpStream::connect_timeout(&address, Duration::from_millis(300));
         assert!(refused.is_err(), "{address}");
     };
-    let listeners = wire.host.run(|| at(OPEN).map(|address| TcpListener::bind(address).unwrap()));
+    let listeners = wire
+        .host
+        .run(|| at(OPEN).map(|address| TcpListener::bind(address).unwrap()).collect::<Vec<_>>());
     wire.host.run(|| knock(SocketAddr::new([127, 0, 0, 1].into(), LOOPBACK)));
     wire.peer.run(|| {
         for address in at(OPEN) {
             let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap();
             stream.write_all(b"hello").unwrap();
         }
-        at(CLOSED).into_iter().for_each(knock);
+        at(CLOSED).chain(at(DENIED)).for_each(knock);
         knock(SocketAddr::new([192, 0, 2, 9].into(), FORWARDED));
     });
     drop(listeners);
     wire.send([frame::ping(PEER)]);
-    wait_for("the answer to the ping", || (answered_pings(&wire.peer) == 1).then_some(()));
-    wire.peer.run(|| at(LAST).into_iter().for_each(knock));
+    if has_ipv6 {
+        wait_for("the answer to the ping", || (answered_pings(&wire.peer) == 1).then_some(()));
+    }
+    wire.peer.run(|| at(LAST).for_each(knock));
     let logged = |metrics: &str, labels: &[(&str, &str)]| {
         let all = samples(metrics, "nflog_packets_total");
         let ours = all.iter().filter(|(of, _)| {
@@ -77,12 +90,13 @@ fn deliver(wire: &Wire, exporter: &Exporter<'_>, prefix: &str) -> Delivered {
     // Behind these come no others.
     wait_for("the packets", || {
         let metrics = exporter.scrape();
-        (to(&metrics, LAST) >= 2).then(|| Delivered {
+        (to(&metrics, LAST) >= addresses.len() as u64).then(|| Delivered {
             open: to(&metrics, OPEN),
             closed: to(&metrics, CLOSED),
             pings: logged(&metrics, &[("proto", "icmp")]),
             loopback: to(&metrics, LOOPBACK),
             forwarded: to(&metrics, FORWARDED),
+            denied: to(&metrics, DENIED),
         })
     })
 }
@@ -104,7 +118,8 @@ pub fn check(wire: &Wire, log: &str, prefix: &str, forwards: bool) {
     for mistake in ["rules_order", "rules_chain", "rules_prefix"] {
         said.did_not_fail(mistake);
     }
-    let Delivered { open, closed, pings, loopback, forwarded } = deliver(wire, &exporter, prefix);
+    let delivered = deliver(wire, &exporter, prefix, true);
+    let Delivered { open, closed, pings, loopback, forwarded, .. } = delivered;
     match log {
         "all" => assert!(open > 4, "{open}"),
         "new" => assert_eq!(open, 2),
@@ -112,4 +127,19 @@ pub fn check(wire: &Wire, log: &str, prefix: &str, forwards: bool) {
         _ => assert_eq!((open, pings), (0, 0)),
     }
     assert_eq!((closed, loopback, forwarded), (2, 0, u64::from(forwards)), "{log}");
+}
+
+/// Holds what a firewall of IPv4 alone was made to log as dropped against what it drops: each packet once.
+/// What it denies by a rule of the user's own is not among it.
+pub fn check_dropped_ipv4(wire: &Wire, forwards: bool, denies: bool) {
+    let exporter = Exporter::start(&wire.host, "", &[]);
+    let said = doctor(&wire.host, &[]);
+    said.ok("rules", "they log \"dropped\" in ");
+    for mistake in ["rules_order", "rules_chain", "rules_prefix", "rules_twice"] {
+        said.did_not_fail(mistake);
+    }
+    let delivered = deliver(wire, &exporter, "dropped", false);
+    let Delivered { open, closed, pings, loopback, forwarded, denied } = delivered;
+    assert_eq!((open, closed, pings, loopback), (0, 1, 1, 0));
+    assert_eq!((forwarded, denied), (u64::from(forwards), u64::from(!denies)));
 }

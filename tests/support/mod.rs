@@ -26,4 +26,4 @@ pub mod system;
 pub mod tmpfs;
 
 pub use logged::{Logged, plan, read_packets, read_to_end};
-pub use netns::{Namespace, Wire, lacking_net_admin};
+pub use netns::{Etc, Namespace, Wire, lacking_net_admin};

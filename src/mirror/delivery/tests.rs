@@ -65,8 +65,8 @@ impl Store for Faulty {
         Ok(ServerClock { now: SystemTime::now(), zone: "UTC".into() })
     }
 
-    async fn foreign_view(&mut self) -> Result<Option<&'static str>, StoreError> {
-        Ok(None)
+    async fn advice(&mut self) -> Result<Vec<&'static str>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {

@@ -1,11 +1,12 @@
 //! An nftables table of our own that logs what comes in, and lives as long as its owner.
 
+mod expression;
+
 use std::{io, iter};
 
 use neli::consts::{nl::NlmF, socket::NlFamily};
 use rustix::io::Errno;
 
-use super::expression;
 use crate::netlink::{Attribute, Refusal, Request, Socket};
 
 /// Name of the table, of family inet.

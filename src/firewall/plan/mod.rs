@@ -1,9 +1,9 @@
-//! Rules in the words of the tools that load them: what is asked for. Each tool has a module.
+//! What is to be logged, and where that is.
 
-mod firewalld;
-mod iptables;
-mod nft;
-mod ufw;
+mod dropped;
+mod outcome;
+
+pub use dropped::{Placement, Placements, first_doomed, placements};
 
 /// Who loads the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -21,11 +21,11 @@ pub enum Tool {
 /// What is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Wanted {
-    /// Every inbound packet, and every packet that is passed on.
+    /// Every inbound packet, forwarded ones too.
     All,
-    /// The packets that begin something, whatever becomes of them.
+    /// Packets that begin a connection, whatever becomes of them.
     New,
-    /// The packets that the firewall turns away by its policy or its last rule, because no rule
+    /// Packets that the firewall drops or rejects by its policy or its last rule, because no rule
     /// accepts them; what a deny rule of your own drops is not in it.
     Dropped,
 }
@@ -41,20 +41,11 @@ impl Wanted {
         }
     }
 
-    /// As the command line has it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::New => "new",
-            Self::Dropped => "dropped",
-        }
-    }
-
     fn title(self) -> &'static str {
         match self {
             Self::All => "all inbound packets",
             Self::New => "packets that begin a connection",
-            Self::Dropped => "packets that the firewall turns away by its policy or its last rule",
+            Self::Dropped => "packets that the firewall drops by its policy or its last rule",
         }
     }
 }
@@ -78,28 +69,9 @@ pub struct RulesPlan {
     pub spare_tcp_ports: Vec<u16>,
 }
 
-/// The chain of our own, for the tools that have chains of xtables.
-const CHAIN: &str = "NFLOG_EXPORTER";
-
-/// The words on what `dropped` leaves out.
-const NOT_DROPPED: &str = "\
-    # Only what no rule accepts. What a deny rule of your own drops is not in it: log it by a rule before\n\
-    # that one.\n";
-
 impl RulesPlan {
-    /// The rules, ready to load; their first lines say how, and how to get rid of them.
-    #[must_use]
-    pub fn text(&self, tool: Tool) -> String {
-        match tool {
-            Tool::Nft => nft::text(self),
-            Tool::Iptables => iptables::text(self),
-            Tool::Ufw => ufw::text(self),
-            Tool::Firewalld => firewalld::text(self),
-        }
-    }
-
     /// What is logged where to, with the limit as the tool keeps it.
-    fn title(&self, limit: Option<u32>) -> String {
+    pub(super) fn title(&self, limit: Option<u32>) -> String {
         let limit = match (limit, self.limit) {
             (Some(kept), Some(asked)) if kept != asked => format!(
                 "at most {kept} a second\n# ({asked} were asked for; this tool's limits are 10000 divided by a whole number)"
@@ -110,24 +82,15 @@ impl RulesPlan {
         format!("# Logs {} to NFLOG group {}, {limit}.\n", self.wanted.title(), self.group)
     }
 
-    /// How a script is run, and run to take its rules away.
-    fn usage(&self, tool: &str) -> String {
-        let command = format!("nflog_exporter rules --for {tool} --log {} …", self.wanted.name());
-        format!(
-            "# Run as root, as often as you like: {command} | sh\n\
-             # Remove: {command} | sh -s remove\n"
-        )
-    }
-
     /// The limit as xtables keep it, never above what was asked for: they count in whole
     /// ten-thousandths of a second between packets (`XT_LIMIT_SCALE`).
-    fn xtables_limit(&self) -> Option<u32> {
+    pub(super) fn xtables_limit(&self) -> Option<u32> {
         const SCALE: u32 = 10_000;
         self.limit.map(|limit| SCALE / SCALE.div_ceil(limit.clamp(1, SCALE)))
     }
 
-    /// What a packet is matched for further, and where to, in the words of xtables.
-    fn xtables_rule(&self) -> String {
+    /// The rule that logs, without its chain, in the words of xtables.
+    pub(super) fn xtables_rule(&self) -> String {
         let state = match self.wanted {
             Wanted::New => "-m conntrack --ctstate NEW ",
             Wanted::All | Wanted::Dropped => "",
@@ -144,9 +107,9 @@ impl RulesPlan {
         )
     }
 
-    /// The matches of what the chain of our own passes over: loopback, and the exporter's scrapes, of
-    /// which none is dropped.
-    fn xtables_spared(&self) -> impl Iterator<Item = String> {
+    /// The matches of what our chain leaves out: loopback, and the exporter's scrapes, of which none is
+    /// dropped.
+    pub(super) fn xtables_spared(&self) -> impl Iterator<Item = String> {
         let ports: &[u16] =
             if self.wanted == Wanted::Dropped { &[] } else { &self.spare_tcp_ports };
         let ports = ports.iter().map(|port| format!("-p tcp --dport {port}"));
@@ -160,7 +123,7 @@ mod tests {
 
     /// Holds limits against what `xt_limit` makes of them: whole ten-thousandths, rounded down.
     #[test]
-    fn limits_of_xtables_are_kept_and_told() {
+    fn limits_of_xtables_are_kept() {
         for asked in 1..=10_000 {
             let plan = RulesPlan {
                 wanted: Wanted::New,
@@ -174,7 +137,7 @@ mod tests {
             let told = plan.xtables_limit().unwrap();
             let kept = 10_000.0 / f64::from(10_000 / told);
             assert!(kept <= f64::from(asked), "{asked}: {kept}");
-            assert!(kept - f64::from(told) < 1.0, "{asked}: {told} said, {kept} kept");
+            assert!(kept - f64::from(told) < 1.0, "{asked}: {told} printed, {kept} kept");
             assert!(told * 2 >= asked.min(5_000), "{asked}: {told}");
         }
     }

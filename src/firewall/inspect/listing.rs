@@ -1,24 +1,27 @@
 //! The firewall's rules, asked of every tool that may know of some.
 
-use std::{collections::HashSet, io::ErrorKind, process::Command};
+use std::collections::HashSet;
 
 use super::{chains::Table, iptables, nft};
+use crate::firewall::program::{ProgramError, output};
 
-/// What the tools told.
-pub(super) struct Listing {
-    pub(super) tables: Vec<Table>,
-    /// Why there may be rules that none of them told; `None` where all were seen.
-    pub(super) blind: Option<String>,
+/// The rules of every tool.
+pub struct Listing {
+    /// All tables, each of one tool.
+    pub tables: Vec<Table>,
+    /// Why there may be rules that are not listed; `None` where all were seen.
+    pub blind: Option<String>,
 }
 
-/// All rules there are.
-pub(super) fn listing() -> Listing {
+/// Lists all rules of this network namespace.
+#[must_use]
+pub fn listing() -> Listing {
     let mut tables = Vec::new();
     let mut told_twice = HashSet::new();
     let mut failed = Vec::new();
     for (program, family) in [("iptables", "ip"), ("ip6tables", "ip6")] {
         let save = format!("{program}-save");
-        match said(&save, &[]) {
+        match output(&save, &[]) {
             Ok(text) => {
                 let found = iptables::tables(&text, program);
                 if is_nft(&save) {
@@ -30,19 +33,18 @@ pub(super) fn listing() -> Listing {
                 }
                 tables.extend(found);
             }
-            Err(NotSaid { is_missing, why }) => failed.extend((!is_missing).then_some(why)),
+            Err(ProgramError::Missing { .. }) => {}
+            Err(why) => failed.push(why.to_string()),
         }
         // The older one keeps its rules elsewhere; what is not installed has made none.
         let legacy = format!("{program}-legacy");
-        match said(&format!("{legacy}-save"), &[]) {
+        match output(&format!("{legacy}-save"), &[]) {
             Ok(text) => tables.extend(iptables::tables(&text, &legacy)),
-            Err(NotSaid { is_missing, why }) => failed.extend((!is_missing).then_some(why)),
+            Err(ProgramError::Missing { .. }) => {}
+            Err(why) => failed.push(why.to_string()),
         }
     }
-    let native = said("nft", &["-j", "list", "ruleset"])
-        .and_then(|json| Ok((json, said("nft", &["-t", "list", "ruleset"])?)))
-        .map_err(|NotSaid { why, .. }| why)
-        .and_then(|(json, terse)| nft::tables(&json, &terse));
+    let native = native();
     match native {
         Ok(mut native) => {
             // nft shows the chains of iptables too, in words of its own.
@@ -55,14 +57,14 @@ pub(super) fn listing() -> Listing {
             // It tells all but those of the older iptables.
             failed.retain(|why| why.contains("-legacy-save"));
         }
-        Err(why) => failed.push(why),
+        Err(why) => failed.push(why.to_string()),
     }
     Listing { tables, blind: (!failed.is_empty()).then(|| failed.join("; ")) }
 }
 
 /// Whether this `iptables-save` is the one whose rules nft shows too: it says so behind its version.
 fn is_nft(save: &str) -> bool {
-    said(save, &["-V"]).is_ok_and(|version| version.contains("nf_tables"))
+    output(save, &["-V"]).is_ok_and(|version| version.contains("nf_tables"))
 }
 
 /// Every chain, as nft tells it.
@@ -74,21 +76,21 @@ fn chains(tables: &[Table], program: &str, family: &str) -> Vec<String> {
     tables.iter().flat_map(of_table).collect()
 }
 
-struct NotSaid {
-    is_missing: bool,
-    why: String,
+/// The rules of one family as iptables-save or ip6tables-save lists them.
+///
+/// # Errors
+/// The program is missing or failed.
+pub fn saved(program: &str) -> Result<Vec<Table>, ProgramError> {
+    Ok(iptables::tables(&output(&format!("{program}-save"), &[])?, program))
 }
 
-/// What a program prints.
-fn said(program: &str, arguments: &[&str]) -> Result<String, NotSaid> {
-    let output = Command::new(program).args(arguments).output().map_err(|why| NotSaid {
-        is_missing: why.kind() == ErrorKind::NotFound,
-        why: format!("{program}: {why}"),
-    })?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let error = String::from_utf8_lossy(&output.stderr);
-    let why = format!("{program}: {}", error.lines().next().unwrap_or("it failed").trim());
-    Err(NotSaid { is_missing: false, why })
+/// The rules as nft lists them, those of iptables in its words too.
+///
+/// # Errors
+/// nft is missing or failed.
+pub fn native() -> Result<Vec<Table>, ProgramError> {
+    let json = output("nft", &["-j", "list", "ruleset"])?;
+    let terse = output("nft", &["-t", "list", "ruleset"])?;
+    nft::tables(&json, &terse)
+        .map_err(|why| ProgramError::Failed { command: "nft -j list ruleset".into(), why })
 }

@@ -2,33 +2,50 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::chains::{Chain, Log, Rule, Table, Verdict};
+use super::chains::{Chain, Condition, Log, Rule, Table, Verdict};
 
 /// A rule that logs, and whether packets get there.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Logging<'t> {
-    pub(super) table: &'t Table,
-    pub(super) chain: &'t str,
-    pub(super) log: &'t Log,
-    pub(super) reach: Reach<'t>,
+pub struct Logging<'t> {
+    /// Its table.
+    pub table: &'t Table,
+    /// The name of its chain.
+    pub chain: &'t str,
+    /// Where to.
+    pub log: &'t Log,
+    /// The rule itself.
+    pub rule: &'t Rule,
+    /// The kernel's hooks from which packets get to its chain.
+    pub hooks: Vec<&'t str>,
+    /// Whether packets get to it.
+    pub reach: Reach<'t>,
 }
 
 /// Whether packets get to a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach<'t> {
+pub enum Reach<'t> {
     /// As far as can be told: a condition that nothing meets is not seen.
     Reached,
-    /// The rule, or the jump that would lead to it, stands in `chain` behind `rule`, which decides
+    /// The rule, or the jump that would lead to it, stands in `chain` after `rule`, which decides
     /// about every packet.
-    Behind { chain: &'t str, rule: &'t str },
+    After {
+        /// The chain's name.
+        chain: &'t str,
+        /// The rule in messages.
+        rule: &'t str,
+    },
     /// Nothing jumps to `chain`, where the rule is, or the jump that would lead to it.
-    NoJump { chain: &'t str },
+    NoJump {
+        /// Its name.
+        chain: &'t str,
+    },
     /// The kernel passes over the whole table.
     Dormant,
 }
 
 /// Every rule of these tables that logs, in their order.
-pub(super) fn logging(tables: &[Table]) -> Vec<Logging<'_>> {
+#[must_use]
+pub fn logging(tables: &[Table]) -> Vec<Logging<'_>> {
     tables.iter().flat_map(|table| Walk::new(table).logging()).collect()
 }
 
@@ -49,7 +66,7 @@ impl<'t> Walk<'t> {
         let ending = walk.ending();
         let closed = |chain: &Chain| chain.rules.iter().position(|rule| walk.closes(rule, &ending));
         walk.closed = table.chains.iter().map(closed).collect();
-        walk.reached = walk.reachable();
+        walk.reached = walk.bases().flat_map(|base| walk.reachable_from(base)).collect();
         walk
     }
 
@@ -73,9 +90,9 @@ impl<'t> Walk<'t> {
     fn ends(&self, chain: &Chain, ending: &HashSet<usize>) -> bool {
         for rule in &chain.rules {
             let comes_back = |verdict: &Verdict| match verdict {
-                Verdict::Return => true,
+                Verdict::Return | Verdict::Unknown => true,
                 Verdict::Goto(target) => !self.is_in(target, ending),
-                Verdict::Final | Verdict::Jump(_) => false,
+                Verdict::Accept | Verdict::Drop | Verdict::Jump(_) => false,
             };
             if rule.verdicts.iter().any(comes_back) {
                 return false;
@@ -89,9 +106,10 @@ impl<'t> Walk<'t> {
 
     /// Whether no packet gets from this rule to the next one of its chain.
     fn closes(&self, rule: &Rule, ending: &HashSet<usize>) -> bool {
-        !rule.conditional
+        rule.condition == Condition::Always
             && rule.verdicts.iter().any(|verdict| match verdict {
-                Verdict::Final | Verdict::Return | Verdict::Goto(_) => true,
+                Verdict::Accept | Verdict::Drop | Verdict::Return | Verdict::Goto(_) => true,
+                Verdict::Unknown => false,
                 Verdict::Jump(target) => self.is_in(target, ending),
             })
     }
@@ -100,17 +118,21 @@ impl<'t> Walk<'t> {
         self.named.get(chain).is_some_and(|index| set.contains(index))
     }
 
-    /// The rules of a chain that packets meet once they are in it, and those behind.
+    /// The rules of a chain that packets meet once they are in it, and those after it.
     fn split(&self, chain: usize) -> (&'t [Rule], &'t [Rule]) {
         let rules = &self.table.chains[chain].rules;
         rules.split_at(self.closed[chain].map_or(rules.len(), |closing| closing + 1))
     }
 
-    /// The chains that packets get into: those of the kernel, and where reached rules lead to.
-    fn reachable(&self) -> HashSet<usize> {
-        let is_base = |index: &usize| self.table.chains[*index].base;
-        let mut open: Vec<usize> = (0..self.table.chains.len()).filter(is_base).collect();
-        let mut reached: HashSet<usize> = open.iter().copied().collect();
+    /// The chains of the kernel's own hooks.
+    fn bases(&self) -> impl Iterator<Item = usize> {
+        (0..self.table.chains.len()).filter(|index| self.table.chains[*index].base.is_some())
+    }
+
+    /// The chains that packets get into from a chain: where reached rules lead to, and itself.
+    fn reachable_from(&self, start: usize) -> HashSet<usize> {
+        let mut open = vec![start];
+        let mut reached = HashSet::from([start]);
         while let Some(chain) = open.pop() {
             for target in targets(self.split(chain).0) {
                 if let Some(&next) = self.named.get(target)
@@ -123,29 +145,43 @@ impl<'t> Walk<'t> {
         reached
     }
 
+    /// The kernel's hooks from which packets get to a chain.
+    fn hooks(&self, chain: usize) -> Vec<&'t str> {
+        let leads_here = |base: &usize| self.reachable_from(*base).contains(&chain);
+        let base = |index: usize| self.table.chains[index].base.as_ref();
+        self.bases().filter(leads_here).filter_map(base).map(|base| &*base.hook).collect()
+    }
+
     fn logging(&self) -> Vec<Logging<'t>> {
         let mut found = Vec::new();
         for (index, chain) in self.table.chains.iter().enumerate() {
-            let (before, behind) = self.split(index);
+            let (before, after) = self.split(index);
             let rules = before.iter().map(|rule| (rule, false));
-            for (rule, is_behind) in rules.chain(behind.iter().map(|rule| (rule, true))) {
+            for (rule, is_after) in rules.chain(after.iter().map(|rule| (rule, true))) {
                 if let Some(log) = &rule.log {
-                    let reach = self.reach(index, is_behind);
-                    found.push(Logging { table: self.table, chain: &chain.name, log, reach });
+                    let reach = self.reach(index, is_after);
+                    found.push(Logging {
+                        table: self.table,
+                        chain: &chain.name,
+                        log,
+                        rule,
+                        hooks: self.hooks(index),
+                        reach,
+                    });
                 }
             }
         }
         found
     }
 
-    fn reach(&self, chain: usize, is_behind: bool) -> Reach<'t> {
+    fn reach(&self, chain: usize, is_after: bool) -> Reach<'t> {
         if self.table.dormant {
             return Reach::Dormant;
         }
         if !self.reached.contains(&chain) {
             return self.obstacle(chain);
         }
-        if is_behind { self.behind(chain) } else { Reach::Reached }
+        if is_after { self.after(chain) } else { Reach::Reached }
     }
 
     /// Why packets do not get into a chain: up the jumps that there are, to the first obstacle.
@@ -157,9 +193,9 @@ impl<'t> Walk<'t> {
             let name = &*chains[at].name;
             let leads_here = |index: &usize| targets(&chains[*index].rules).any(|to| to == name);
             let mut callers = (0..chains.len()).filter(leads_here);
-            // One that packets get into has the jump behind a rule that closes it.
+            // One that packets get into has the jump after a rule that closes it.
             if let Some(caller) = callers.clone().find(|index| self.reached.contains(index)) {
-                return self.behind(caller);
+                return self.after(caller);
             }
             match callers.find(|index| seen.insert(*index)) {
                 Some(caller) => at = caller,
@@ -168,11 +204,11 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Behind the rule that closes a chain.
-    fn behind(&self, chain: usize) -> Reach<'t> {
+    /// After the rule that closes a chain.
+    fn after(&self, chain: usize) -> Reach<'t> {
         let Chain { name, rules, .. } = &self.table.chains[chain];
-        let rule = self.closed[chain].map_or("", |index| &*rules[index].told);
-        Reach::Behind { chain: name, rule }
+        let rule = self.closed[chain].map_or("", |index| &*rules[index].text);
+        Reach::After { chain: name, rule }
     }
 }
 
@@ -183,57 +219,73 @@ fn targets(rules: &[Rule]) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::chains::Syntax, *};
+    use super::{
+        super::chains::{Base, Matches, Syntax},
+        *,
+    };
 
     /// Rules in short: `log`, `accept`, `return`, `jump X`, `goto X`; with `?` for some packets only.
     fn rule(text: &str) -> Rule {
-        let (conditional, short) = match text.strip_prefix('?') {
-            Some(short) => (true, short),
-            None => (false, text),
+        let (condition, short) = match text.strip_prefix('?') {
+            Some(short) => (Condition::Some, short),
+            None => (Condition::Always, text),
         };
         let verdict = match short.split_once(' ') {
             Some(("jump", chain)) => Some(Verdict::Jump(chain.into())),
             Some((_, chain)) => Some(Verdict::Goto(chain.into())),
-            None if short == "accept" => Some(Verdict::Final),
+            None if short == "accept" => Some(Verdict::Accept),
             None if short == "return" => Some(Verdict::Return),
             None => None,
         };
         let log = (short == "log").then_some(Log::Kernel);
         let verdicts = verdict.into_iter().collect();
-        Rule { told: text.into(), conditional, verdicts, log }
+        Rule {
+            text: text.into(),
+            handle: None,
+            condition,
+            matches: Matches::Nft(Vec::new()),
+            is_copyable: true,
+            verdicts,
+            log,
+            is_ours: false,
+        }
     }
 
-    /// Chains as `NAME: RULE; RULE`; those in capitals are the kernel's. How the one rule that logs
-    /// is reached.
-    #[track_caller]
-    fn check(chains: &[&str], expect: Reach<'_>) {
+    /// Chains as `NAME: RULE; RULE`; those in capitals are the kernel's.
+    fn table(chains: &[&str]) -> Table {
         let chain = |text: &&str| {
             let (name, rules) = text.split_once(": ").unwrap();
-            let base = name.chars().all(char::is_uppercase);
+            let is_base = name.chars().all(char::is_uppercase);
+            let base = is_base.then(|| Base { hook: name.to_lowercase(), drops: false });
             Chain { name: name.into(), base, rules: rules.split("; ").map(rule).collect() }
         };
-        let table = Table {
+        Table {
             place: "t".into(),
             syntax: Syntax::Nft,
             dormant: false,
             chains: chains.iter().map(chain).collect(),
-        };
-        let tables = [table];
+        }
+    }
+
+    /// How the one rule that logs is reached.
+    #[track_caller]
+    fn check(chains: &[&str], expect: Reach<'_>) {
+        let tables = [table(chains)];
         let found = logging(&tables);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].reach, expect);
     }
 
-    fn behind<'t>(chain: &'t str, rule: &'t str) -> Reach<'t> {
-        Reach::Behind { chain, rule }
+    fn after<'t>(chain: &'t str, rule: &'t str) -> Reach<'t> {
+        Reach::After { chain, rule }
     }
 
     #[test]
     fn in_a_chain_of_the_kernel() {
         check(&["A: ?accept; log"], Reach::Reached);
         check(&["A: log; accept"], Reach::Reached);
-        check(&["A: accept; log"], behind("A", "accept"));
-        check(&["A: return; log"], behind("A", "return"));
+        check(&["A: accept; log"], after("A", "accept"));
+        check(&["A: return; log"], after("A", "return"));
     }
 
     #[test]
@@ -242,21 +294,21 @@ mod tests {
         check(&["A: goto b", "b: jump c", "c: log"], Reach::Reached);
         check(&["b: log", "A: ?accept"], Reach::NoJump { chain: "b" });
         check(&["b: log", "c: jump b", "A: ?accept"], Reach::NoJump { chain: "c" });
-        check(&["A: accept; jump b", "b: log"], behind("A", "accept"));
-        check(&["A: accept; jump b", "b: jump c", "c: log"], behind("A", "accept"));
+        check(&["A: accept; jump b", "b: log"], after("A", "accept"));
+        check(&["A: accept; jump b", "b: jump c", "c: log"], after("A", "accept"));
         // One way that is closed does not matter beside an open one.
         check(&["A: accept; jump b", "B: jump b", "b: log"], Reach::Reached);
         check(&["A: jump nowhere; log"], Reach::Reached);
     }
 
     #[test]
-    fn behind_a_jump_from_which_nothing_comes_back() {
-        check(&["A: jump b; log", "b: ?jump c; accept", "c: ?return"], behind("A", "jump b"));
-        check(&["A: jump b; log", "b: goto c", "c: accept"], behind("A", "jump b"));
-        check(&["A: goto b; log", "b: ?accept"], behind("A", "goto b"));
+    fn after_a_jump_from_which_nothing_comes_back() {
+        check(&["A: jump b; log", "b: ?jump c; accept", "c: ?return"], after("A", "jump b"));
+        check(&["A: jump b; log", "b: goto c", "c: accept"], after("A", "jump b"));
+        check(&["A: goto b; log", "b: ?accept"], after("A", "goto b"));
         check(&["A: jump b; log", "b: ?return; accept"], Reach::Reached);
         check(&["A: jump b; log", "b: ?goto c; accept", "c: ?accept"], Reach::Reached);
-        check(&["A: jump b; log", "b: ?goto c; accept", "c: accept"], behind("A", "jump b"));
+        check(&["A: jump b; log", "b: ?goto c; accept", "c: accept"], after("A", "jump b"));
         check(&["A: ?jump b; log", "b: accept"], Reach::Reached);
     }
 
@@ -267,9 +319,19 @@ mod tests {
     }
 
     #[test]
+    fn hooks_are_those_that_lead_to_it() {
+        let chains = ["A: ?jump b", "B: jump b", "C: accept; jump b", "b: log"];
+        assert_eq!(logging(&[table(&chains)])[0].hooks, ["a", "b"]);
+    }
+
+    #[test]
     fn in_a_table_that_sleeps() {
         let rules = vec![rule("log")];
-        let chains = vec![Chain { name: "A".into(), base: true, rules }];
+        let chains = vec![Chain {
+            name: "A".into(),
+            base: Some(Base { hook: "a".into(), drops: false }),
+            rules,
+        }];
         let tables = [Table { place: "t".into(), syntax: Syntax::Nft, dormant: true, chains }];
         assert_eq!(logging(&tables)[0].reach, Reach::Dormant);
     }

@@ -1,0 +1,90 @@
+//! `rules`: prints, loads, verifies or removes firewall rules that log to our group.
+
+use std::{collections::BTreeSet, env, fmt::Write as _};
+
+use anyhow::Context as _;
+
+use super::print;
+use crate::{
+    cli::{Rules, writes_file},
+    config::{Config, Flags},
+    firewall::{self, RulesPlan, Tool, Wanted},
+};
+
+/// What is printed where no rules are: `sh` exits with 1, and `nft -f` rejects it.
+const FAILS: &str = "exit 1\n";
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// Why no rules can do what is asked, or why they are not loaded.
+pub(super) fn rules(rules: &Rules, flags: &Flags) -> anyhow::Result<()> {
+    if rules.remove {
+        return Ok(firewall::remove(rules.tool)?);
+    }
+    let is_printed = !(rules.apply || rules.verify);
+    let result = flags.load().map_err(Into::into).and_then(|config| act(rules, &config));
+    if result.is_err() && is_printed && !is_included(rules) {
+        print(FAILS)?;
+    }
+    result
+}
+
+/// Whether what is printed may become part of a firewall that is loaded at the next start: it must not
+/// break that.
+fn is_included(rules: &Rules) -> bool {
+    rules.tool == Tool::Nft && rules.log != Wanted::Dropped && writes_file()
+}
+
+fn act(rules: &Rules, config: &Config) -> anyhow::Result<()> {
+    let plan = plan(rules, config);
+    if rules.apply {
+        warn(&firewall::apply(&plan, rules.tool)?);
+    } else if !rules.verify {
+        let script = firewall::script(&plan, rules.tool, &command()?)?;
+        warn(&script.warnings);
+        return print(&script.text);
+    }
+    let mut text = format!(
+        "verified: packets get to the rules that log to group {} with the prefix {:?}, in\n",
+        plan.group, plan.prefix
+    );
+    for place in firewall::verify(&plan, rules.tool)? {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {place}");
+    }
+    print(&text)
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
+/// This command line, as a shell takes it, with the path of this program.
+fn command() -> anyhow::Result<String> {
+    let program = env::current_exe().context("ask for the path of this program")?;
+    let words = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let words = std::iter::once(program.to_string_lossy().into_owned()).chain(words);
+    Ok(words.map(|word| firewall::shell_word(&word)).collect::<Vec<_>>().join(" "))
+}
+
+/// What the rules are to do.
+fn plan(rules: &Rules, config: &Config) -> RulesPlan {
+    let ports = config.web.listen_addresses.iter().map(|address| address.port);
+    RulesPlan {
+        wanted: rules.log,
+        group: config.nflog.groups[0],
+        prefix: rules.prefix.clone().unwrap_or_else(|| rules.log.prefix().into()),
+        limit: Some(rules.limit).filter(|limit| *limit != 0),
+        copy_range: config.nflog.copy_range,
+        queue_threshold: config.nflog.queue_threshold,
+        // Scrapes from elsewhere are not to be counted with the rest. 0 is another port each time.
+        spare_tcp_ports: ports
+            .filter(|port| *port != 0)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+    }
+}

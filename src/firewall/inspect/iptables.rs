@@ -1,0 +1,283 @@
+//! Rules as iptables-save(8) prints them.
+
+use super::chains::{Base, Chain, Condition, Log, Matches, Rule, Syntax, Table, Verdict};
+use crate::firewall::{CHAIN, COMMENT};
+
+/// Targets after which no further rule of the table's chains sees the packet, and that do not drop it.
+const ACCEPT: [&str; 9] =
+    ["ACCEPT", "QUEUE", "NFQUEUE", "DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "SYNPROXY"];
+
+/// Targets that change or note something, after which the packet goes on: iptables-extensions(8).
+const PASS: [&str; 26] = [
+    "AUDIT",
+    "CHECKSUM",
+    "CLASSIFY",
+    "CONNMARK",
+    "CONNSECMARK",
+    "CT",
+    "DSCP",
+    "ECN",
+    "HL",
+    "HMARK",
+    "IDLETIMER",
+    "LED",
+    "LOG",
+    "MARK",
+    "NFLOG",
+    "NOTRACK",
+    "RATEEST",
+    "SECMARK",
+    "SET",
+    "TCPMSS",
+    "TCPOPTSTRIP",
+    "TEE",
+    "TOS",
+    "TRACE",
+    "TTL",
+    "ULOG",
+];
+
+/// Matches whose answer for a packet depends on packets before it, or on chance.
+const STATEFUL: [&str; 7] =
+    ["limit", "hashlimit", "recent", "statistic", "quota", "nfacct", "connlimit"];
+
+/// The tables; `program` is how they are told from those of other programs.
+pub fn tables(text: &str, program: &str) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('*') {
+            tables.push(Table {
+                place: format!("{program} {name}"),
+                syntax: Syntax::Iptables,
+                dormant: false,
+                chains: Vec::new(),
+            });
+        }
+        let Some(Table { chains, .. }) = tables.last_mut() else { continue };
+        if let Some(declared) = line.strip_prefix(':') {
+            // NAME POLICY [PACKETS:BYTES]; a chain that users made has no policy.
+            let mut fields = declared.split(' ');
+            let name = fields.next().unwrap_or_default().to_owned();
+            let base = match fields.next() {
+                Some("-") => None,
+                policy => Some(Base { hook: name.to_lowercase(), drops: policy == Some("DROP") }),
+            };
+            chains.push(Chain { name, base, rules: Vec::new() });
+        }
+        let words = words(line);
+        let ["-A", chain, rest @ ..] = &words.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        else {
+            continue;
+        };
+        // All chains are declared before the first rule.
+        let mut rule = rule(line, rest, chains);
+        rule.is_ours |= *chain == CHAIN;
+        if let Some(chain) = chains.iter_mut().find(|known| known.name == *chain) {
+            chain.rules.push(rule);
+        }
+    }
+    tables
+}
+
+/// A rule of these words, which follow the name of its chain.
+fn rule(line: &str, words: &[&str], chains: &[Chain]) -> Rule {
+    let at = words.iter().position(|word| ["-j", "-g"].contains(word)).unwrap_or(words.len());
+    let (comment, matches) = without_comments(&words[..at]);
+    let option = |name: &str| {
+        words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1)).copied()
+    };
+    let target = words.get(at + 1).copied();
+    let log = match target {
+        Some("NFLOG") => Some(Log::Group(
+            // Without the option it is 0.
+            option("--nflog-group").and_then(|group| group.parse().ok()).unwrap_or(0),
+            option("--nflog-prefix").unwrap_or_default().to_owned(),
+        )),
+        Some("LOG") => Some(Log::Kernel),
+        _ => None,
+    };
+    let verdict = match target {
+        None => None,
+        Some("RETURN") => Some(Verdict::Return),
+        Some("DROP" | "REJECT") => Some(Verdict::Drop),
+        Some(target) if ACCEPT.contains(&target) => Some(Verdict::Accept),
+        Some(target) if PASS.contains(&target) => None,
+        Some(chain) if !chains.iter().any(|known| known.name == chain) => Some(Verdict::Unknown),
+        Some(chain) if words[at] == "-g" => Some(Verdict::Goto(chain.into())),
+        Some(chain) => Some(Verdict::Jump(chain.into())),
+    };
+    let is_stateful = matches.windows(2).any(|it| it[0] == "-m" && STATEFUL.contains(&it[1]));
+    Rule {
+        text: line.to_owned(),
+        handle: None,
+        condition: condition(&matches),
+        is_copyable: !is_stateful,
+        matches: Matches::Iptables(matches.into_iter().map(ToOwned::to_owned).collect()),
+        verdicts: verdict.into_iter().collect(),
+        log,
+        is_ours: target == Some(CHAIN) || comment == Some(COMMENT),
+    }
+}
+
+/// The last comment of a rule's matches, and the matches without comments.
+fn without_comments<'w>(words: &[&'w str]) -> (Option<&'w str>, Vec<&'w str>) {
+    let mut comment = None;
+    let mut others = Vec::new();
+    let mut rest = words;
+    while let Some((word, further)) = rest.split_first() {
+        if let ["-m", "comment", "--comment", text, after @ ..] = rest {
+            comment = Some(*text);
+            rest = after;
+        } else {
+            others.push(*word);
+            rest = further;
+        }
+    }
+    (comment, others)
+}
+
+fn condition(matches: &[&str]) -> Condition {
+    match matches {
+        [] => Condition::Always,
+        ["!", "-i", "lo"] => Condition::NotLoopback,
+        _ => {
+            let from_loopback = |at: usize| {
+                matches[at..].starts_with(&["-i", "lo"]) && (at == 0 || matches[at - 1] != "!")
+            };
+            let is_loopback = (0..matches.len()).any(from_loopback);
+            if is_loopback { Condition::Loopback } else { Condition::Some }
+        }
+    }
+}
+
+/// The words of a line: quoted ones have their spaces, and a backslash before what it takes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '\\' if quoted => word.get_or_insert_default().extend(letters.next()),
+            ' ' if !quoted => words.extend(word.take()),
+            letter => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// A word as [`tables`] and iptables-restore(8) read it back.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\' | '#');
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_as_iptables_writes_them() {
+        let line = r#"-A INPUT --comment "a \"b\" c" --nflog-prefix "" -j X"#;
+        let expect = ["-A", "INPUT", "--comment", "a \"b\" c", "--nflog-prefix", "", "-j", "X"];
+        assert_eq!(words(line), expect);
+        let written: Vec<String> = expect.iter().map(|word| quoted(word)).collect();
+        assert_eq!(words(&written.join(" ")), expect);
+    }
+
+    #[test]
+    fn chains_and_their_rules() {
+        let text = "*filter\n:INPUT DROP [0:0]\n:mine - [0:0]\n\
+            -A INPUT -p tcp -j ACCEPT\n\
+            -A INPUT -j NFLOG --nflog-prefix 5\n\
+            -A INPUT -m comment --comment x -g mine\n\
+            -A mine -p tcp -j NFLOG --nflog-prefix late --nflog-group 3\n\
+            -A mine -p udp\n\
+            -A mine -j MARK --set-xmark 0x1/0x1\n\
+            -A mine -j RETURN\n\
+            COMMIT\n*raw\n:INPUT ACCEPT [0:0]\n-A INPUT -j LOG --log-prefix y\nCOMMIT\n";
+        let tables = tables(text, "iptables");
+        let places: Vec<_> = tables.iter().map(|table| &*table.place).collect();
+        assert_eq!(places, ["iptables filter", "iptables raw"]);
+        let [input, mine] = &tables[0].chains[..] else { panic!("{tables:?}") };
+        assert_eq!(input.base, Some(Base { hook: "input".into(), drops: true }));
+        assert_eq!(mine.base, None);
+        assert_eq!(tables[1].chains[0].base, Some(Base { hook: "input".into(), drops: false }));
+        let rules: Vec<_> = input
+            .rules
+            .iter()
+            .map(|rule| (rule.condition, &rule.verdicts[..], &rule.log))
+            .collect();
+        assert_eq!(
+            rules,
+            [
+                (Condition::Some, &[Verdict::Accept][..], &None),
+                (Condition::Always, &[], &Some(Log::Group(0, "5".into()))),
+                (Condition::Always, &[Verdict::Goto("mine".into())], &None),
+            ]
+        );
+        assert_eq!(input.rules[2].text, "-A INPUT -m comment --comment x -g mine");
+        assert_eq!(mine.rules[0].log, Some(Log::Group(3, "late".into())));
+        assert_eq!(mine.rules[2].verdicts, []);
+        assert_eq!(mine.rules[3].verdicts, [Verdict::Return]);
+        assert_eq!(tables[1].chains[0].rules[0].log, Some(Log::Kernel));
+    }
+
+    #[track_caller]
+    fn parsed(words: &str) -> Rule {
+        let text = format!("*filter\n:INPUT ACCEPT [0:0]\n:{CHAIN} - [0:0]\n-A INPUT {words}\n");
+        tables(&text, "iptables")[0].chains[0].rules[0].clone()
+    }
+
+    #[test]
+    fn conditions_on_loopback_are_known() {
+        for (words, expect) in [
+            ("-j DROP", Condition::Always),
+            ("! -i lo -j DROP", Condition::NotLoopback),
+            ("! -i lo -m comment --comment \"a b\" -j DROP", Condition::NotLoopback),
+            ("! -i lo -p tcp -j DROP", Condition::Some),
+            ("-i lo -j DROP", Condition::Loopback),
+            ("-s 127.0.0.0/8 -i lo -p tcp -j DROP", Condition::Loopback),
+            ("-i lo0 -j DROP", Condition::Some),
+        ] {
+            assert_eq!(parsed(words).condition, expect, "{words}");
+        }
+    }
+
+    #[test]
+    fn verdicts_that_are_not_known_are_none() {
+        assert_eq!(parsed("-j REJECT --reject-with tcp-reset").verdicts, [Verdict::Drop]);
+        assert_eq!(parsed("-j NFQUEUE --queue-num 1").verdicts, [Verdict::Accept]);
+        assert_eq!(parsed("-j TARPIT").verdicts, [Verdict::Unknown]);
+    }
+
+    #[test]
+    fn rules_of_ours_are_known_by_chain_or_comment() {
+        assert!(parsed(&format!("-p tcp -j {CHAIN}")).is_ours);
+        assert!(parsed(&format!("-m comment --comment {COMMENT} -j NFLOG")).is_ours);
+        assert!(!parsed("-m comment --comment other -j NFLOG").is_ours);
+    }
+
+    #[test]
+    fn matches_are_copied_without_comments_and_never_with_a_state() {
+        let rule = parsed("-s 10.0.0.0/8 -m comment --comment \"x -j y\" -p tcp -j DROP");
+        let words = ["-s", "10.0.0.0/8", "-p", "tcp"].map(ToOwned::to_owned).to_vec();
+        assert_eq!((rule.matches, rule.is_copyable), (Matches::Iptables(words), true));
+        assert!(!parsed("-m limit --limit 1/second -j DROP").is_copyable);
+    }
+
+    #[test]
+    fn nonsense_is_no_rule() {
+        assert!(super::tables("-A\n-A X -j\n\"\n:\n", "iptables").is_empty());
+        assert!(super::tables("*t\n:\n-A X -j\n", "iptables")[0].chains[0].rules.is_empty());
+    }
+}

@@ -1,0 +1,14 @@
+//! Which rules this host's firewall has, and which of them packets get to.
+
+mod chains;
+mod iptables;
+mod listing;
+mod nft;
+mod reach;
+
+#[cfg(test)]
+pub use chains::Base;
+pub use chains::{Chain, Condition, Log, Matches, Rule, Syntax, Table, Verdict};
+pub use iptables::quoted;
+pub use listing::{Listing, listing, native, saved};
+pub use reach::{Logging, Reach, logging};

@@ -1,0 +1,22 @@
+//! The host's firewall: which rules it has, which rules of ours it needs, and how each tool loads them.
+
+mod inspect;
+mod install;
+mod plan;
+mod program;
+mod tool;
+
+pub use inspect::{Listing, Log, Logging, Matches, Reach, Syntax, Table, listing, logging};
+pub use install::{InstallPlan, Installed, RulesError, TABLE, install};
+pub use plan::{RulesPlan, Tool, Wanted};
+pub use program::ProgramError;
+pub use tool::{Script, ToolError, apply, remove, script, shell_word, verify};
+
+/// The chain that holds our rules, for the tools of xtables.
+const CHAIN: &str = "NFLOG_EXPORTER";
+
+/// The comment of our rules where they stand in a chain of the user's.
+const COMMENT: &str = "nflog_exporter";
+
+/// The table of `rules --for nft`, of family inet, where what is logged needs no chain of the user's.
+const RULES_TABLE: &str = "nflog_rules";

@@ -1,0 +1,77 @@
+//! The programs that list and load rules: run one, and say why it failed.
+
+use std::{
+    io::{ErrorKind, Write as _},
+    process::{Command, Stdio},
+};
+
+/// Why a program did not do what it was run for.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// It is not there.
+    #[error("{program} was not found in PATH: install the Debian package {package}")]
+    Missing {
+        /// Its name.
+        program: String,
+        /// The package that has it.
+        package: &'static str,
+    },
+    /// It ended with an error, or could not be run.
+    #[error("{command}: {why}")]
+    Failed {
+        /// What was run.
+        command: String,
+        /// Why it failed, by its own words where it has some.
+        why: String,
+    },
+}
+
+/// The Debian package of a program.
+fn package(program: &str) -> &'static str {
+    match program {
+        "nft" => "nftables",
+        "ufw" => "ufw",
+        "firewall-cmd" => "firewalld",
+        _ => "iptables",
+    }
+}
+
+/// Runs a program; returns what it prints.
+///
+/// # Errors
+/// It is missing or failed.
+pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String, ProgramError> {
+    fed(program, arguments, "")
+}
+
+/// Runs a program with a text on its standard input; returns what it prints.
+///
+/// # Errors
+/// It is missing or failed.
+pub(super) fn fed(program: &str, arguments: &[&str], input: &str) -> Result<String, ProgramError> {
+    let failed = |why: String| ProgramError::Failed {
+        command: [&[program], arguments].concat().join(" "),
+        why,
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).env("LC_ALL", "C");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|why| match why.kind() {
+        ErrorKind::NotFound => {
+            ProgramError::Missing { program: program.to_owned(), package: package(program) }
+        }
+        _ => failed(why.to_string()),
+    })?;
+    // A program that does not read it says why by its exit.
+    let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().map_err(|why| failed(why.to_string()))?;
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr);
+        let error = error.lines().map(str::trim).find(|line| !line.is_empty());
+        return Err(failed(error.map_or_else(|| output.status.to_string(), ToOwned::to_owned)));
+    }
+    match written {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => Err(failed(why.to_string())),
+        _ => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+    }
+}

@@ -1,0 +1,283 @@
+//! Rules for firewalld: calls of firewall-cmd.
+
+use std::fmt::Write as _;
+
+use super::{Script, ToolError, head, reached, shell_word, unverified};
+use crate::firewall::{
+    CHAIN,
+    inspect::listing,
+    plan::{RulesPlan, Wanted},
+    program::{ProgramError, output},
+};
+
+/// The limit that is kept where no lower one is asked for, the highest there is.
+const HIGHEST: u32 = 10_000;
+
+/// The priority of rich rules that marks ours: the last one there is.
+const LAST: &str = "rule priority=\"32767\" ";
+
+/// The arguments of one call.
+type Call = Vec<String>;
+
+pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolError> {
+    let Calls { calls, warnings } = calls(plan)?;
+    let (words, limit) = match plan.wanted {
+        Wanted::Dropped => (
+            "# TCP and UDP only: zones answer pings after all rules. Inbound packets only. A policy object of\n\
+             # yours with a positive priority comes later still, and could accept what was logged.\n\
+             # A limit in a zone lets bursts of 5 packets through and no more: --limit 0 logs all.\n",
+            rich_limit(plan),
+        ),
+        Wanted::All | Wanted::New => {
+            ("# Direct rules, which see the packets of every zone.\n", plan.xtables_limit())
+        }
+    };
+    let further = format!("{words}# Not needed any more: firewall-cmd --set-log-denied=off\n");
+    let mut text = head(plan, limit, &further, command);
+    text += "set -e\n";
+    for call in calls {
+        let call: Vec<String> = call.iter().map(|word| shell_word(word)).collect();
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "firewall-cmd {}", call.join(" "));
+    }
+    let _ = writeln!(text, "{command} --verify");
+    Ok(Script { text, warnings })
+}
+
+pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
+    let Calls { calls, warnings } = calls(plan)?;
+    run(&calls)?;
+    Ok(warnings)
+}
+
+pub(super) fn remove() -> Result<(), ToolError> {
+    state()?;
+    let mut calls = removal()?;
+    if calls.is_empty() {
+        return Ok(());
+    }
+    calls.push(reload());
+    run(&calls)?;
+    if removal()?.is_empty() { Ok(()) } else { unverified("firewalld still lists some") }
+}
+
+pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
+    state()?;
+    let listing = listing();
+    if let Some(why) = listing.blind {
+        return unverified(format!("not all rules can be listed: {why}"));
+    }
+    let mut places = Vec::new();
+    for table in &listing.tables {
+        let rules = reached(plan, table)?;
+        places.extend(
+            rules
+                .iter()
+                .filter(|it| is_expected(plan, it.chain))
+                .map(|it| (table.place.clone(), it.chain.to_owned())),
+        );
+    }
+    places.sort();
+    places.dedup();
+    let missing = match plan.wanted {
+        Wanted::Dropped => zones()?.0.into_iter().find(|zone| {
+            !places.iter().any(|(_, chain)| chain.split('_').any(|part| part == zone))
+        }),
+        Wanted::All | Wanted::New => {
+            let table = direct_table(plan);
+            let of = |program: &str| {
+                let place = format!("{program} {table}");
+                places.iter().all(|(found, _)| *found != place).then_some(place)
+            };
+            of("iptables").or_else(|| of("ip6tables"))
+        }
+    };
+    match missing {
+        Some(place) => unverified(format!(
+            "no rule of {place} that packets get to logs to group {} with the prefix {:?}",
+            plan.group, plan.prefix
+        )),
+        None => Ok(places.into_iter().map(|(table, chain)| format!("{table} {chain}")).collect()),
+    }
+}
+
+/// Whether a chain is one in which firewalld keeps what we gave it.
+fn is_expected(plan: &RulesPlan, chain: &str) -> bool {
+    if plan.wanted == Wanted::Dropped { chain.contains("IN_") } else { chain == CHAIN }
+}
+
+/// What is called, and which zones log nothing.
+struct Calls {
+    calls: Vec<Call>,
+    warnings: Vec<String>,
+}
+
+fn calls(plan: &RulesPlan) -> Result<Calls, ToolError> {
+    state()?;
+    let mut calls = removal()?;
+    let mut warnings = Vec::new();
+    if plan.wanted == Wanted::Dropped {
+        let (zones, open) = zones()?;
+        for zone in &open {
+            warnings.push(format!(
+                "nothing is logged in the zone {zone}: its target ACCEPT accepts every packet that no rule decides about"
+            ));
+        }
+        if zones.is_empty() {
+            return Err(ToolError::NothingDropped(warnings.join("; ")));
+        }
+        for zone in zones {
+            calls.extend(rich_rules(plan).map(|rule| {
+                call(&[
+                    "--quiet",
+                    "--permanent",
+                    &format!("--zone={zone}"),
+                    &format!("--add-rich-rule={rule}"),
+                ])
+            }));
+        }
+    } else {
+        calls.extend(direct_rules(plan));
+    }
+    calls.push(reload());
+    Ok(Calls { calls, warnings })
+}
+
+fn call(words: &[&str]) -> Call {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn reload() -> Call {
+    call(&["--reload"])
+}
+
+fn direct(words: &[&str]) -> Call {
+    call(&[&["--quiet", "--permanent", "--direct"], words].concat())
+}
+
+/// Before conntrack, or after it.
+fn direct_table(plan: &RulesPlan) -> &'static str {
+    if plan.wanted == Wanted::All { "raw" } else { "mangle" }
+}
+
+/// Direct rules: those of a zone see the packets of that zone only, none of an accepted connection, and
+/// their limits let no burst through.
+fn direct_rules(plan: &RulesPlan) -> Vec<Call> {
+    let table = direct_table(plan);
+    let mut calls = Vec::new();
+    for family in ["ipv4", "ipv6"] {
+        calls.push(direct(&["--add-chain", family, table, CHAIN]));
+        let spared = plan.xtables_spared().map(|spared| format!("{spared} -j RETURN"));
+        for (number, rule) in spared.chain([plan.xtables_rule()]).enumerate() {
+            let number = number.to_string();
+            let mut call = direct(&["--add-rule", family, table, CHAIN, &number]);
+            call.extend(split(&rule));
+            calls.push(call);
+        }
+        calls.push(direct(&["--add-rule", family, table, "PREROUTING", "0", "-j", CHAIN]));
+    }
+    calls
+}
+
+/// The words of one of our rules: only the prefix is quoted.
+fn split(rule: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, part) in rule.split('"').enumerate() {
+        if at % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(ToOwned::to_owned));
+        }
+    }
+    words
+}
+
+/// The limit of a rich rule. Its bursts are of 5 packets: at the highest rate, too, most of a burst would
+/// not be logged, so there is none then.
+fn rich_limit(plan: &RulesPlan) -> Option<u32> {
+    plan.limit.filter(|limit| *limit < HIGHEST)
+}
+
+/// Rich rules after all others of their zones. One for each protocol, because zones accept ICMP only after
+/// them.
+fn rich_rules(plan: &RulesPlan) -> impl Iterator<Item = String> {
+    let limit = rich_limit(plan);
+    let limit = limit.map(|limit| format!(" limit value=\"{limit}/s\"")).unwrap_or_default();
+    let threshold = plan.queue_threshold.min(u32::from(u16::MAX));
+    let log = format!(
+        "nflog group=\"{}\" prefix=\"{}\" queue-size=\"{threshold}\"{limit}",
+        plan.group, plan.prefix
+    );
+    ["tcp", "udp"]
+        .into_iter()
+        .map(move |protocol| format!("{LAST}protocol value=\"{protocol}\" {log}"))
+}
+
+/// That firewalld runs.
+fn state() -> Result<(), ToolError> {
+    match output("firewall-cmd", &["--state"]) {
+        Ok(_) => Ok(()),
+        Err(ProgramError::Failed { why, .. }) if why.contains("not running") => Err(
+            ToolError::Inactive("firewalld is not running; start it: systemctl start firewalld"),
+        ),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The default zone and those in use: those that drop the rest, and those that accept it.
+fn zones() -> Result<(Vec<String>, Vec<String>), ToolError> {
+    let active = output("firewall-cmd", &["--get-active-zones"])?;
+    let is_name = |line: &&str| line.starts_with(|c: char| !c.is_whitespace());
+    let mut zones: Vec<String> = active
+        .lines()
+        .filter(is_name)
+        .filter_map(|line| line.split_whitespace().next())
+        .map(ToOwned::to_owned)
+        .collect();
+    zones.push(output("firewall-cmd", &["--get-default-zone"])?.trim().to_owned());
+    zones.sort();
+    zones.dedup();
+    let mut dropping = Vec::new();
+    let mut open = Vec::new();
+    for zone in zones {
+        let of_zone = format!("--zone={zone}");
+        let target = output("firewall-cmd", &["--permanent", &of_zone, "--get-target"])?;
+        if target.trim() == "ACCEPT" { open.push(zone) } else { dropping.push(zone) }
+    }
+    Ok((dropping, open))
+}
+
+/// The calls that remove what is ours.
+fn removal() -> Result<Vec<Call>, ToolError> {
+    let mut calls = Vec::new();
+    let chains = output("firewall-cmd", &["--permanent", "--direct", "--get-all-chains"])?;
+    for line in chains.lines() {
+        if let [family, table, CHAIN] = line.split_whitespace().collect::<Vec<_>>()[..] {
+            calls.push(direct(&["--remove-rule", family, table, "PREROUTING", "0", "-j", CHAIN]));
+            calls.push(direct(&["--remove-rules", family, table, CHAIN]));
+            calls.push(direct(&["--remove-chain", family, table, CHAIN]));
+        }
+    }
+    let mut zone = "";
+    let all = output("firewall-cmd", &["--permanent", "--list-all-zones"])?;
+    for line in all.lines() {
+        if line.starts_with(|c: char| !c.is_whitespace()) {
+            zone = line.split_whitespace().next().unwrap_or_default();
+        }
+        let rule = line.trim_start();
+        if rule.starts_with(LAST) && rule.contains(" nflog ") {
+            let of_zone = format!("--zone={zone}");
+            let rule = format!("--remove-rich-rule={rule}");
+            calls.push(call(&["--quiet", "--permanent", &of_zone, &rule]));
+        }
+    }
+    Ok(calls)
+}
+
+fn run(calls: &[Call]) -> Result<(), ToolError> {
+    for call in calls {
+        let words: Vec<&str> = call.iter().map(String::as_str).collect();
+        output("firewall-cmd", &words)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! Rules for iptables and ip6tables: a chain of our own, and jumps to it.
+
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+
+use super::{Script, ToolError, head, one_line, reached, unverified};
+use crate::firewall::{
+    CHAIN,
+    inspect::{Matches, Rule, Table, Verdict, quoted, saved},
+    plan::{Placement, Placements, RulesPlan, Wanted, placements},
+    program::fed,
+};
+
+/// Jumps to our chain: for each table, where they go.
+type Jumps = BTreeMap<String, Vec<Placement>>;
+
+/// The programs, of which the second one is for kernels with IPv6.
+fn programs() -> impl Iterator<Item = &'static str> {
+    let has_ipv6 = Path::new("/proc/net/if_inet6").exists();
+    ["iptables", "ip6tables"].into_iter().filter(move |name| *name == "iptables" || has_ipv6)
+}
+
+pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolError> {
+    let mut text = head(
+        plan,
+        plan.xtables_limit(),
+        "# Keep over a restart: netfilter-persistent save (Debian), or what your system has for it.\n\
+         # Not needed any more: rules with -j LOG or -j ULOG.\n",
+        command,
+    );
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "set -e\n{command} --remove");
+    let mut warnings = Vec::new();
+    if plan.wanted == Wanted::Dropped {
+        let all = all_dropped()?;
+        for (program, _, jumps) in &all.families {
+            for (table, placements) in jumps {
+                for it in placements {
+                    let before = it.before.as_ref();
+                    let before =
+                        before.map_or("at the end".into(), |rule| format!("before {}", rule.text));
+                    let before = one_line(&before);
+                    let _ = writeln!(text, "# {program} {table} {}: {before}", it.chain);
+                }
+            }
+            let _ = write!(text, "{}", here_document(program, &load(&own_rules(plan), jumps, &[])));
+        }
+        warnings = all.warnings;
+    } else {
+        let jumps = prerouting(plan);
+        let _ = write!(
+            text,
+            "{}if [ -e /proc/net/if_inet6 ]; then\n{}fi\n",
+            here_document("iptables", &load(&own_rules(plan), &jumps, &[])),
+            here_document("ip6tables", &load(&own_rules(plan), &jumps, &[]))
+        );
+    }
+    let _ = writeln!(text, "{command} --verify");
+    Ok(Script { text, warnings })
+}
+
+fn here_document(program: &str, rules: &str) -> String {
+    if rules.is_empty() {
+        return String::new();
+    }
+    format!("{program}-restore -w --noflush <<'RULES'\n{rules}RULES\n")
+}
+
+pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
+    let all = if plan.wanted == Wanted::Dropped { all_dropped()? } else { all_begun(plan)? };
+    for (program, listed, jumps) in &all.families {
+        restore(program, &load(&own_rules(plan), jumps, listed))?;
+    }
+    Ok(all.warnings)
+}
+
+pub(super) fn remove() -> Result<(), ToolError> {
+    for program in programs() {
+        let listed = saved(program)?;
+        restore(program, &load_nothing(&listed))?;
+        if !load_nothing(&saved(program)?).is_empty() {
+            return unverified(format!("{program}-save still lists some"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
+    let all = if plan.wanted == Wanted::Dropped { all_dropped()? } else { all_begun(plan)? };
+    let mut places = Vec::new();
+    for (program, listed, jumps) in &all.families {
+        for (name, wanted) in jumps {
+            let place = format!("{program} {name}");
+            let Some(table) = listed.iter().find(|table| table.place == place) else {
+                return unverified(format!("there is no table {place}"));
+            };
+            verify_table(plan, table, wanted)?;
+            places.extend(wanted.iter().map(|it| format!("{place} {}", it.chain)));
+        }
+    }
+    places.dedup();
+    Ok(places)
+}
+
+/// Holds the jumps of a table against those that are wanted, and our chain against the plan.
+fn verify_table(plan: &RulesPlan, table: &Table, wanted: &[Placement]) -> Result<(), ToolError> {
+    let place = &table.place;
+    if !reached(plan, table)?.iter().any(|rule| rule.chain == CHAIN) {
+        return unverified(format!(
+            "no rule of {place} {CHAIN} logs to group {} with the prefix {:?}",
+            plan.group, plan.prefix
+        ));
+    }
+    let mut found = Vec::new();
+    for chain in &table.chains {
+        let mut index = 0;
+        for rule in &chain.rules {
+            if is_jump(rule) {
+                found.push((&*chain.name, index, words(&rule.matches)));
+            } else if !rule.is_ours {
+                index += 1;
+            }
+        }
+    }
+    let wanted: Vec<_> = wanted
+        .iter()
+        .map(|it| (&*it.chain, it.index, it.matches.as_ref().map(words).unwrap_or_default()))
+        .collect();
+    if let Some((chain, index, _)) = wanted.iter().find(|it| !found.contains(it)) {
+        return unverified(format!(
+            "nothing jumps to {CHAIN} before rule {} of {place} {chain}",
+            index + 1
+        ));
+    }
+    if found.len() > wanted.len() {
+        return unverified(format!(
+            "{place} has {} jumps to {CHAIN} where {} are planned, so that packets count twice",
+            found.len(),
+            wanted.len()
+        ));
+    }
+    Ok(())
+}
+
+/// For each program, what it lists and where jumps to our chain go.
+struct Families {
+    families: Vec<(&'static str, Vec<Table>, Jumps)>,
+    warnings: Vec<String>,
+}
+
+/// The jumps for what is not yet decided about.
+fn all_begun(plan: &RulesPlan) -> Result<Families, ToolError> {
+    let mut families = Vec::new();
+    for program in programs() {
+        families.push((program, saved(program)?, prerouting(plan)));
+    }
+    Ok(Families { families, warnings: Vec::new() })
+}
+
+fn prerouting(plan: &RulesPlan) -> Jumps {
+    // Before conntrack, or after it.
+    let table = if plan.wanted == Wanted::All { "raw" } else { "mangle" };
+    let first = Placement { chain: "PREROUTING".into(), index: 0, before: None, matches: None };
+    Jumps::from([(table.to_owned(), vec![first])])
+}
+
+/// The jumps for what is dropped, in every table.
+fn all_dropped() -> Result<Families, ToolError> {
+    let mut all = Families { families: Vec::new(), warnings: Vec::new() };
+    for program in programs() {
+        let listed = saved(program)?;
+        let mut jumps = Jumps::new();
+        for table in &listed {
+            let name = table_name(table);
+            let Placements { rules, without, unlogged } = placements(table);
+            // The other tables are rarely there to filter.
+            if name == "filter" {
+                all.warnings.extend(without.iter().map(|(chain, why)| {
+                    format!("nothing is logged in {} {chain}: {why}", table.place)
+                }));
+            }
+            all.warnings.extend(unlogged.iter().map(|what| format!("{} {what}", table.place)));
+            if !rules.is_empty() {
+                jumps.insert(name.to_owned(), rules);
+            }
+        }
+        if listed.iter().all(|table| table_name(table) != "filter") {
+            // It is not listed before it is used.
+            all.warnings.push(format!("nothing is logged in {program} filter: it has no rules"));
+        }
+        all.families.push((program, listed, jumps));
+    }
+    if all.families.iter().all(|(_, _, jumps)| jumps.is_empty()) {
+        return Err(ToolError::NothingDropped(all.warnings.join("; ")));
+    }
+    Ok(all)
+}
+
+fn table_name(table: &Table) -> &str {
+    table.place.split_once(' ').map_or("", |(_, name)| name)
+}
+
+fn is_jump(rule: &Rule) -> bool {
+    rule.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Jump(to) if to == CHAIN))
+}
+
+fn words(matches: &Matches) -> String {
+    match matches {
+        Matches::Iptables(words) => {
+            words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        }
+        Matches::Nft(_) => String::new(),
+    }
+}
+
+/// What iptables-restore takes to put these jumps in place of those that are listed, each table in one
+/// step.
+fn load(own_rules: &[String], jumps: &Jumps, listed: &[Table]) -> String {
+    let mut text = String::new();
+    let names = jumps.keys().map(String::as_str);
+    let mut tables: Vec<&str> = listed.iter().map(table_name).chain(names).collect();
+    tables.sort_unstable();
+    tables.dedup();
+    for name in tables {
+        let table = listed.iter().find(|table| table_name(table) == name);
+        let mut lines = table.map(jumps_away).unwrap_or_default();
+        let has_chain =
+            table.is_some_and(|table| table.chains.iter().any(|chain| chain.name == CHAIN));
+        if let Some(placements) = jumps.get(name) {
+            // Emptied where it is there already.
+            lines.insert(0, format!(":{CHAIN} - [0:0]"));
+            lines.extend_from_slice(own_rules);
+            // From the end, so that the numbers of rules hold.
+            lines.extend(placements.iter().rev().map(|it| {
+                let matches = it.matches.as_ref().map(words).unwrap_or_default();
+                let space = if matches.is_empty() { "" } else { " " };
+                format!("-I {} {}{space}{matches} -j {CHAIN}", it.chain, it.index + 1)
+            }));
+        } else if has_chain {
+            lines.extend([format!("-F {CHAIN}"), format!("-X {CHAIN}")]);
+        }
+        if !lines.is_empty() {
+            // Writing to a string does not fail.
+            let _ = write!(text, "*{name}\n{}\nCOMMIT\n", lines.join("\n"));
+        }
+    }
+    text
+}
+
+/// What iptables-restore takes to remove all that is ours.
+fn load_nothing(listed: &[Table]) -> String {
+    load(&[], &Jumps::new(), listed)
+}
+
+/// The lines that remove the jumps to our chain.
+fn jumps_away(table: &Table) -> Vec<String> {
+    let rules = table.chains.iter().flat_map(|chain| &chain.rules);
+    let jumps = rules.filter(|rule| is_jump(rule));
+    jumps.map(|rule| rule.text.replacen("-A", "-D", 1)).collect()
+}
+
+/// The rules of our chain.
+fn own_rules(plan: &RulesPlan) -> Vec<String> {
+    let spared = plan.xtables_spared().map(|spared| format!("-A {CHAIN} {spared} -j RETURN"));
+    spared.chain([format!("-A {CHAIN} {}", plan.xtables_rule())]).collect()
+}
+
+fn restore(program: &str, rules: &str) -> Result<(), ToolError> {
+    if !rules.is_empty() {
+        fed(&format!("{program}-restore"), &["-w", "--noflush"], rules)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! Rules in the words of the tools that load them: written, loaded, verified, removed. Each tool has a
+//! module.
+
+mod firewalld;
+mod iptables;
+mod nft;
+mod ufw;
+
+use std::{io, path::PathBuf};
+
+use super::{
+    inspect::{Log, Logging, Reach, Table, logging},
+    plan::{RulesPlan, Tool, Wanted},
+    program::ProgramError,
+};
+
+/// What `dropped` leaves out.
+const NOT_DROPPED: &str = "\
+    # Only what no rule accepts. What a deny rule of your own drops is not logged: log it by a rule before\n\
+    # that one.\n\
+    # Print and load these again after every change of your rules.\n";
+
+/// What is printed for a tool.
+#[derive(Debug)]
+pub struct Script {
+    /// Ready to load, by `sh` or, of nft's tables, by `nft -f`.
+    pub text: String,
+    /// Which chains log nothing, and why.
+    pub warnings: Vec<String>,
+}
+
+/// Why rules could not be written, loaded, verified or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// A program is missing or failed.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// There is nothing that `dropped` could log.
+    #[error(
+        "nothing to log: no chain for inbound or forwarded packets drops what its rules do not accept: \
+         {0}. Accept what this host needs and drop the rest by a last rule or the policy; or log new \
+         connections instead: --log new"
+    )]
+    NothingDropped(String),
+    /// The tool's firewall is off.
+    #[error("{0}")]
+    Inactive(&'static str),
+    /// The rules that are loaded are not those that were planned.
+    #[error("the rules are not loaded as planned: {0}")]
+    Unverified(String),
+    /// A file of the tool's could not be read, understood or written.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+impl ToolError {
+    fn file(path: &str, why: &io::Error) -> Self {
+        Self::File { path: path.into(), why: why.to_string() }
+    }
+}
+
+/// Writes the rules; those that depend on the rules of this host are planned for it. `command` is the
+/// command line that asks for them, as a shell takes it: scripts call it to remove and to verify.
+///
+/// # Errors
+/// No rules can do what is asked, or this host's rules cannot be listed.
+pub fn script(plan: &RulesPlan, tool: Tool, command: &str) -> Result<Script, ToolError> {
+    match tool {
+        Tool::Nft => nft::script(plan, command),
+        Tool::Iptables => iptables::script(plan, command),
+        Tool::Ufw => ufw::script(plan, command),
+        Tool::Firewalld => firewalld::script(plan, command),
+    }
+}
+
+/// Loads the rules in place of those that are there; returns which chains log nothing, and why.
+///
+/// # Errors
+/// Why they were not loaded, or are loaded and do not do what is asked.
+pub fn apply(plan: &RulesPlan, tool: Tool) -> Result<Vec<String>, ToolError> {
+    match tool {
+        Tool::Nft => nft::apply(plan),
+        Tool::Iptables => iptables::apply(plan),
+        Tool::Ufw => ufw::apply(plan),
+        Tool::Firewalld => firewalld::apply(plan),
+    }
+}
+
+/// Removes the rules that this program made by a tool, and nothing else.
+///
+/// # Errors
+/// Why some may be left.
+pub fn remove(tool: Tool) -> Result<(), ToolError> {
+    match tool {
+        Tool::Nft => nft::remove(),
+        Tool::Iptables => iptables::remove(),
+        Tool::Ufw => ufw::remove(),
+        Tool::Firewalld => firewalld::remove(),
+    }
+}
+
+/// Lists this host's rules and holds them against what is asked; returns where packets are logged.
+///
+/// # Errors
+/// A rule is missing, stands elsewhere, logs elsewhere, or packets do not get to it.
+pub fn verify(plan: &RulesPlan, tool: Tool) -> Result<Vec<String>, ToolError> {
+    match tool {
+        Tool::Nft => nft::verify(plan),
+        Tool::Iptables => iptables::verify(plan),
+        Tool::Ufw => ufw::verify(plan),
+        Tool::Firewalld => firewalld::verify(plan),
+    }
+}
+
+fn unverified<T>(why: impl Into<String>) -> Result<T, ToolError> {
+    Err(ToolError::Unverified(why.into()))
+}
+
+/// The rules of a table that log as planned, once packets get to each of them.
+fn reached<'t>(plan: &RulesPlan, table: &'t Table) -> Result<Vec<Logging<'t>>, ToolError> {
+    let log = Log::Group(plan.group, plan.prefix.clone());
+    let all = logging(std::slice::from_ref(table));
+    let ours: Vec<Logging<'t>> = all.into_iter().filter(|rule| *rule.log == log).collect();
+    for rule in ours.iter().filter(|rule| rule.rule.is_ours) {
+        let place = format!("{} {}", table.place, rule.chain);
+        match rule.reach {
+            Reach::Reached => {}
+            Reach::After { chain, rule } => {
+                return unverified(format!(
+                    "packets do not get to the rule in {place}: before it in {chain}, {rule} decides about every packet"
+                ));
+            }
+            Reach::NoJump { chain } => {
+                return unverified(format!("no rule jumps to the chain {chain} of {place}"));
+            }
+            Reach::Dormant => return unverified(format!("the table {} is dormant", table.place)),
+        }
+    }
+    Ok(ours)
+}
+
+/// The lines with which a script begins, and which say how it is used.
+fn head(plan: &RulesPlan, limit: Option<u32>, further: &str, command: &str) -> String {
+    let dropped = if plan.wanted == Wanted::Dropped { NOT_DROPPED } else { "" };
+    format!(
+        "#!/bin/sh\n\
+         {}\
+         {dropped}\
+         {further}\
+         # Load, as root: {command} --apply   (or pipe this text into sh)\n\
+         # Remove: {command} --remove\n",
+        plan.title(limit)
+    )
+}
+
+/// A text as one line of a comment in a script.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A word as a shell takes it.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -1,0 +1,285 @@
+//! Rules for nft: a table of our own for what begins; for what is dropped, rules in the chains that drop.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{Script, ToolError, head, one_line, reached, unverified};
+use crate::firewall::{
+    COMMENT, RULES_TABLE,
+    inspect::{Matches, Table, native},
+    plan::{Placement, Placements, RulesPlan, Wanted, placements},
+    program::{ProgramError, fed},
+};
+
+/// What nft lists of iptables, or manages for firewalld.
+const OF_OTHERS: &str =
+    "belongs to another tool: nflog_exporter rules --for firewalld, ufw or iptables";
+
+pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolError> {
+    if plan.wanted != Wanted::Dropped {
+        return Ok(Script { text: table(plan), warnings: Vec::new() });
+    }
+    let listed = native()?;
+    let Dropped { rules, warnings } = dropped(&listed)?;
+    let mut places = String::new();
+    for (table, placement) in &rules {
+        let before = placement.before.as_ref();
+        let before = before.map_or("at the end".into(), |rule| format!("before {}", rule.text));
+        // Writing to a string does not fail.
+        let _ = writeln!(places, "# {} {}: {}", table.place, placement.chain, one_line(&before));
+    }
+    let commands: Vec<Value> =
+        rules.iter().map(|(table, placement)| insert(plan, table, placement)).collect();
+    let text = format!(
+        "{head}\
+         set -e\n\
+         {command} --remove\n\
+         {places}\
+         nft -j -f - <<'RULES'\n\
+         {batch}\n\
+         RULES\n\
+         {command} --verify\n",
+        head = head(
+            plan,
+            plan.limit,
+            "# Not needed any more: rules with `log` and no group, which write to the kernel's log.\n",
+            command
+        ),
+        batch = batch(&commands),
+    );
+    Ok(Script { text, warnings })
+}
+
+pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
+    let listed = native()?;
+    let mut commands = removal(&listed);
+    let mut warnings = Vec::new();
+    if plan.wanted == Wanted::Dropped {
+        let dropped = dropped(&listed)?;
+        let insert = |(table, placement): &(&Table, Placement)| insert(plan, table, placement);
+        commands.extend(dropped.rules.iter().map(insert));
+        warnings = dropped.warnings;
+        load(&commands)?;
+    } else {
+        load(&commands)?;
+        fed("nft", &["-f", "-"], &table(plan))?;
+    }
+    Ok(warnings)
+}
+
+pub(super) fn remove() -> Result<(), ToolError> {
+    load(&removal(&native()?))?;
+    if removal(&native()?).is_empty() { Ok(()) } else { unverified("some are still there") }
+}
+
+pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
+    let listed = native()?;
+    if plan.wanted == Wanted::Dropped {
+        return verify_dropped(plan, &listed);
+    }
+    let place = format!("inet {RULES_TABLE}");
+    let Some(table) = listed.iter().find(|table| table.place == place) else {
+        return unverified(format!("there is no table {place}"));
+    };
+    let rules = reached(plan, table)?;
+    if rules.is_empty() {
+        return unverified(format!(
+            "no rule of the table {place} logs to group {} with the prefix {:?}",
+            plan.group, plan.prefix
+        ));
+    }
+    Ok(rules.iter().map(|rule| format!("{place} {}", rule.chain)).collect())
+}
+
+/// Holds our rules in the chains that drop against a new plan for the same chains.
+fn verify_dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>, ToolError> {
+    let wanted = dropped(listed)?.rules;
+    let mut wanted: Vec<(String, usize, bool)> = wanted
+        .iter()
+        .map(|(table, it)| {
+            (format!("{} {}", table.place, it.chain), it.index, it.matches.is_some())
+        })
+        .collect();
+    let mut found = Vec::new();
+    for table in listed {
+        // Only those that log as planned count.
+        let reached = reached(plan, table)?;
+        for chain in &table.chains {
+            let mut index = 0;
+            for rule in &chain.rules {
+                if !rule.is_ours {
+                    index += 1;
+                } else if reached.iter().any(|it| std::ptr::eq(it.rule, rule)) {
+                    // Ours has one match, for loopback, and those that it repeats.
+                    let is_copy = matches!(&rule.matches, Matches::Nft(all) if all.len() > 1);
+                    found.push((format!("{} {}", table.place, chain.name), index, is_copy));
+                }
+            }
+        }
+    }
+    wanted.sort();
+    found.sort();
+    if let Some((place, index, _)) = wanted.iter().find(|it| !found.contains(it)) {
+        return unverified(format!(
+            "no rule before rule {} of {place} logs to group {} with the prefix {:?}",
+            index + 1,
+            plan.group,
+            plan.prefix
+        ));
+    }
+    if found != wanted {
+        return unverified("there are more of them than planned, so that packets count twice");
+    }
+    let mut places: Vec<String> = wanted.into_iter().map(|(place, _, _)| place).collect();
+    places.dedup();
+    Ok(places)
+}
+
+/// Where to log in the chains of nft.
+struct Dropped<'t> {
+    rules: Vec<(&'t Table, Placement)>,
+    warnings: Vec<String>,
+}
+
+fn dropped(listed: &[Table]) -> Result<Dropped<'_>, ToolError> {
+    let mut dropped = Dropped { rules: Vec::new(), warnings: Vec::new() };
+    for table in listed.iter().filter(|table| !table.dormant) {
+        let is_ip = ["inet ", "ip ", "ip6 "].iter().any(|family| table.place.starts_with(family));
+        if !is_ip {
+            continue;
+        }
+        let Placements { rules, without, unlogged } = placements(table);
+        if is_of_others(table) {
+            if !(rules.is_empty() && without.is_empty()) {
+                dropped.warnings.push(format!("{} {OF_OTHERS}", table.place));
+            }
+            continue;
+        }
+        dropped.rules.extend(rules.into_iter().map(|placement| (table, placement)));
+        let place = &table.place;
+        dropped.warnings.extend(
+            without
+                .iter()
+                .map(|(chain, why)| format!("nothing is logged in {place} {chain}: {why}")),
+        );
+        dropped.warnings.extend(unlogged.iter().map(|what| format!("{place} {what}")));
+    }
+    if dropped.rules.is_empty() {
+        let why = dropped.warnings.join("; ");
+        let why = if why.is_empty() { "nft lists no such chain".into() } else { why };
+        return Err(ToolError::NothingDropped(why));
+    }
+    Ok(dropped)
+}
+
+/// Whether a table belongs to firewalld, or to iptables and so perhaps to ufw.
+fn is_of_others(table: &Table) -> bool {
+    let is_of_iptables = |name: &str| matches!(name, "INPUT" | "FORWARD");
+    table.place == "inet firewalld"
+        || !table.place.starts_with("inet ")
+            && table.chains.iter().any(|chain| chain.base.is_some() && is_of_iptables(&chain.name))
+}
+
+/// The commands that remove what is ours.
+fn removal(listed: &[Table]) -> Vec<Value> {
+    let mut commands = Vec::new();
+    for table in listed {
+        let (family, name) = table.place.split_once(' ').unwrap_or_default();
+        if (family, name) == ("inet", RULES_TABLE) {
+            commands.push(json!({ "delete": { "table": { "family": family, "name": name } } }));
+            continue;
+        }
+        for chain in &table.chains {
+            for rule in chain.rules.iter().filter(|rule| rule.is_ours) {
+                commands.push(json!({ "delete": { "rule": {
+                    "family": family, "table": name, "chain": chain.name, "handle": rule.handle,
+                } } }));
+            }
+        }
+    }
+    commands
+}
+
+/// The command that inserts one of our rules.
+fn insert(plan: &RulesPlan, table: &Table, placement: &Placement) -> Value {
+    let loopback =
+        json!({ "match": { "op": "!=", "left": { "meta": { "key": "iif" } }, "right": "lo" } });
+    let mut statements = vec![loopback];
+    if let Some(Matches::Nft(matches)) = &placement.matches {
+        statements.extend(matches.iter().cloned());
+    }
+    if let Some(limit) = plan.limit {
+        statements.push(json!({ "limit": { "rate": limit, "burst": limit, "per": "second" } }));
+    }
+    statements.push(json!({ "log": {
+        "prefix": plan.prefix, "group": plan.group, "snaplen": plan.copy_range,
+        "queue-threshold": plan.queue_threshold,
+    } }));
+    let (family, name) = table.place.split_once(' ').unwrap_or_default();
+    let mut rule = json!({
+        "family": family, "table": name, "chain": placement.chain, "comment": COMMENT,
+        "expr": statements,
+    });
+    match placement.before.as_ref().and_then(|rule| rule.handle) {
+        Some(handle) => {
+            rule["handle"] = handle.into();
+            json!({ "insert": { "rule": rule } })
+        }
+        None => json!({ "add": { "rule": rule } }),
+    }
+}
+
+/// Commands as `nft -j -f` takes them, one a line.
+fn batch(commands: &[Value]) -> String {
+    let lines: Vec<String> = commands.iter().map(Value::to_string).collect();
+    format!("{{\"nftables\": [\n{}\n]}}", lines.join(",\n"))
+}
+
+fn load(commands: &[Value]) -> Result<(), ProgramError> {
+    if !commands.is_empty() {
+        fed("nft", &["-j", "-f", "-"], &batch(commands))?;
+    }
+    Ok(())
+}
+
+/// The table of our own.
+fn table(plan: &RulesPlan) -> String {
+    // For all just before `raw` (-300), so that what a rule there drops is logged too; for new ones after
+    // conntrack, which is at -200.
+    let (priority, state) =
+        if plan.wanted == Wanted::All { ("-310", "") } else { ("-150", "ct state new ") };
+    let mut spare = String::new();
+    for port in &plan.spare_tcp_ports {
+        // Writing to a string does not fail.
+        let _ = writeln!(spare, "        tcp dport {port} return");
+    }
+    let limit = match plan.limit {
+        Some(limit) => format!("limit rate {limit}/second burst {limit} packets "),
+        None => String::new(),
+    };
+    format!(
+        "#!/usr/sbin/nft -f\n\
+         {title}\
+         # Load, as often as you like: nft -f FILE; at each start: include \"/path/of/FILE*\" at the end of\n\
+         # /etc/nftables.conf (the pattern allows for a file that was removed).\n\
+         # Remove: nft delete table inet {RULES_TABLE}\n\
+         # Not needed any more: rules with `log` and no group, which write to the kernel's log.\n\
+         table inet {RULES_TABLE}\n\
+         delete table inet {RULES_TABLE}\n\
+         table inet {RULES_TABLE} {{\n    \
+             chain inbound {{\n        \
+                 type filter hook prerouting priority {priority}; policy accept;\n        \
+                 iif \"lo\" return\n\
+         {spare}        \
+                 {state}{limit}log prefix \"{prefix}\" group {group} snaplen {range} queue-threshold \
+                 {threshold} comment \"{COMMENT}\"\n    \
+             }}\n\
+         }}\n",
+        title = plan.title(plan.limit),
+        prefix = plan.prefix,
+        group = plan.group,
+        range = plan.copy_range,
+        threshold = plan.queue_threshold,
+    )
+}
