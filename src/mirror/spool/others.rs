@@ -62,12 +62,11 @@ pub(super) fn mark<'a>(
             _ => Ok(()),
         };
     }
-    let owner = match owner_of_unmarked(directory) {
-        Some(owner) => owner,
-        None => {
-            create_file(&path)?.write_all(target.as_bytes())?;
-            target.to_owned()
-        }
+    let owner = if let Some(owner) = owner_of_unmarked(directory) {
+        owner
+    } else {
+        create_file(&path)?.write_all(target.as_bytes())?;
+        target.to_owned()
     };
     unmarked.for_each(|life| life.target = Some(owner.clone()));
     Ok(())
