@@ -1,6 +1,5 @@
-//! The packages: built of the program under test, installed, started by a real service manager,
-//! upgraded and purged, in a system of their own; the unit's hardening; the configuration it comes with.
-//! Takes root.
+//! The packages: built of the program under test, installed by the README's commands on a fresh system too, started
+//! by a real service manager, upgraded and purged; the unit's hardening; the configuration it comes with. Takes root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -16,6 +15,7 @@ use std::{
 
 use nflog_exporter::config::{self, Config};
 use support::{
+    fresh_root::fresh_root,
     program::{EXPORTER, samples, sum, wait_for, whole},
     server::run,
     system::{Booted, System},
@@ -221,6 +221,86 @@ fn is_started_again(booted: &Booted) {
     goes_down("STOP");
 }
 
+/// The block of the README's shell commands that has this text.
+fn readme_block(text: &str) -> String {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mut blocks = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.find(|block| block.contains(text)).unwrap().to_owned()
+}
+
+/// The firewall of a fresh system is loaded at each step: with the package, without it and after a purge.
+#[test]
+fn the_readme_installs_on_a_fresh_system_and_a_purge_leaves_its_firewall() {
+    let [first, second, _] = packages();
+    let system = System::over(fresh_root());
+    let config = system.read("etc/nftables.conf");
+    let own =
+        "table inet own { chain c { type filter hook input priority 0; tcp dport 7 drop; }; }";
+    system.write("etc/nftables.conf", &format!("{config}{own}\n"));
+    let booted = system.boot();
+    let shell = |script: &str| booted.run("bash", &["-ec", &format!("cd /root\n{script}")]);
+    // Whether our rules are loaded after the next start; those of the administrator always are.
+    let is_logged_after_a_start = || {
+        booted.run("systemctl", &["restart", "nftables"]);
+        let rules = booted.run("nft", &["list", "ruleset"]);
+        assert!(rules.contains("tcp dport 7 drop"), "{rules}");
+        rules.contains("group 1")
+    };
+    let commands = readme_block("dpkg -i");
+    let install = commands.lines().find(|line| line.contains("dpkg -i")).unwrap();
+    let install = install.strip_prefix("sudo ").unwrap();
+    fs::create_dir_all(system.path("root/target/packages")).unwrap();
+    let deliver = |package| booted.take(package, "root/target/packages/nflog-exporter_0_amd64.deb");
+    let rules = readme_block("/etc/nftables.conf");
+
+    deliver(first);
+    shell(install);
+    booted.wait_until(UNIT, "active");
+    for _ in 0..2 {
+        shell(&rules);
+    }
+    assert_eq!(system.read("etc/nftables.conf").matches("nflog_exporter").count(), 1);
+    assert_eq!(booted.property("nftables.service", "UnitFileState"), "enabled");
+    assert!(is_logged_after_a_start());
+    deliver(second);
+    shell(install);
+    assert!(is_logged_after_a_start());
+    booted.run("dpkg", &["--remove", "nflog-exporter"]);
+    assert!(is_logged_after_a_start());
+    shell(install);
+    booted.wait_until(UNIT, "active");
+    assert!(is_logged_after_a_start());
+    booted.run("dpkg", &["--purge", "nflog-exporter"]);
+    assert!(!system.has("etc/nflog_exporter"));
+    assert!(!is_logged_after_a_start());
+    // Installed anew, it has no rules before the README's commands.
+    shell(install);
+    assert!(!is_logged_after_a_start());
+}
+
+/// What the tests install starts nothing, now or at the next boot, and the host's policy is put back.
+#[test]
+fn packages_of_the_tests_enable_no_service() {
+    let system = System::over(fresh_root());
+    let booted = system.boot();
+    booted.take(&packages()[0], "root/package.deb");
+    booted.take(&root().join("tests/install"), "root/install");
+    let policy = "usr/sbin/policy-rc.d";
+    system.write(policy, "the host's own");
+    booted.run("/root/install", &["/root/package.deb"]);
+    assert!(system.has("usr/bin/nflog_exporter"));
+    assert_eq!(booted.property(UNIT, "UnitFileState"), "disabled");
+    assert_eq!(booted.property(UNIT, "ActiveState"), "inactive");
+    assert_eq!(system.read(policy), "the host's own");
+
+    // So it is where an installation fails, and where there was no policy.
+    booted.run("dpkg", &["--purge", "nflog-exporter"]);
+    fs::remove_file(system.path(policy)).unwrap();
+    let arguments = ["/root/package.deb", "/root/install"];
+    let (good, _) = booted.try_run("/root/install", &arguments);
+    assert!(!good && !system.has(policy));
+}
+
 #[test]
 fn the_rpm_comes_runs_and_goes() {
     let [_, _, package] = packages();
@@ -276,14 +356,15 @@ fn the_packages_bring_the_same_files() {
             .lines()
             .map(|line| line.split_whitespace().last().unwrap().trim_start_matches('.'))
             .filter(|path| !path.ends_with('/') && !path.contains("/licenses/"))
-            .filter(|path| !path.ends_with("/copyright"))
+            // Debian's own.
+            .filter(|path| !path.ends_with("/copyright") && !path.ends_with("/changelog.gz"))
             .map(|path| path.replace("/site-functions/", "/vendor-completions/"))
             .collect();
         files
     };
     let ours = listed(Command::new("dpkg-deb").arg("--contents").arg(debian));
     let mut theirs = listed(Command::new("rpm").args(["--query", "--list", "--package"]).arg(rpm));
-    // It lists folders of its own too.
+    // It lists directories of its own too.
     theirs.retain(|path| !ours.iter().any(|file| file.starts_with(&format!("{path}/"))));
     assert_eq!(theirs.difference(&ours).collect::<Vec<_>>(), ["/var/lib/nflog_exporter"]);
     assert_eq!(ours.difference(&theirs).collect::<Vec<_>>(), [""; 0]);

@@ -14,6 +14,7 @@ pub mod dashboards;
 pub mod delivered;
 pub mod doctor;
 pub mod frame;
+pub mod fresh_root;
 pub mod logged;
 pub mod mariadb;
 pub mod netns;

@@ -1,5 +1,5 @@
-//! This system under another root, and booted there by its own service manager. Takes root, overlayfs
-//! and systemd-nspawn.
+//! A system under another root, this host's or a fresh one, and booted there by its own service manager. Takes
+//! root, overlayfs and systemd-nspawn.
 
 use std::{
     fs,
@@ -19,17 +19,28 @@ use super::{
     tmpfs::Tmpfs,
 };
 
-/// This system's files, with changes of its own that go with it.
+/// A system's files, with changes of its own that are deleted with it.
 pub struct System(Tmpfs);
 
 impl System {
+    /// This host's files.
     pub fn new() -> Self {
+        Self::over(Path::new("/"))
+    }
+
+    /// The files below a directory, which stays as it is.
+    pub fn over(lower: &Path) -> Self {
         let disk = Tmpfs::mount(2 << 30);
         let folder = disk.folder.path();
         for name in ["upper", "work", "root"] {
             fs::create_dir(folder.join(name)).unwrap();
         }
-        let layers = format!("lowerdir=/,upperdir={0}/upper,workdir={0}/work", folder.display());
+        let layers = format!(
+            "lowerdir={1},upperdir={0}/upper,workdir={0}/work",
+            folder.display(),
+            // The kernel separates options by commas, and layers by colons.
+            lower.display().to_string().replace(',', "\\,").replace(':', "\\:")
+        );
         run(Command::new("mount")
             .args(["-t", "overlay", "-o", &layers, "system"])
             .arg(folder.join("root")));

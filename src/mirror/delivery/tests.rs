@@ -4,7 +4,7 @@ use std::{collections::VecDeque, path::Path, sync::Mutex};
 
 use super::*;
 use crate::mirror::{
-    spool::{Spool, SpoolPlan},
+    spool::{OtherTarget, Spool, SpoolPlan},
     store::{Kind, ServerClock},
     target::{Place, Tls},
 };
@@ -86,7 +86,13 @@ fn target() -> Target {
 }
 
 fn spool(directory: &Path) -> Spool {
-    let plan = SpoolPlan { directory: directory.into(), max_size: 1 << 20, host: "gate".into() };
+    let plan = SpoolPlan {
+        directory: directory.into(),
+        max_size: 1 << 20,
+        host: "gate".into(),
+        target: target().identity(),
+        other_target: OtherTarget::default(),
+    };
     Spool::open(plan).unwrap()
 }
 
