@@ -2,15 +2,12 @@
 
 use std::process::ExitCode;
 
-use nflog_exporter::{cli::Cli, commands};
+use nflog_exporter::{cli::Cli, commands, logging};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match commands::execute(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}", commands::message(&error));
-            ExitCode::from(commands::exit_code(&error))
-        }
-    }
+    let outcome = commands::execute(&cli);
+    let failure = outcome.as_ref().err().map(commands::message);
+    logging::finish(failure.as_deref(), commands::log_limit(&cli));
+    outcome.map_or_else(|error| commands::exit_code(&error).into(), |()| ExitCode::SUCCESS)
 }

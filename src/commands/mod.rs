@@ -14,6 +14,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     io::{ErrorKind, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -30,6 +31,7 @@ use crate::{
     doctor::{self, Finding, Status},
     geoip::GeoIpError,
     http::{Guard, WebConfigError},
+    logging,
     mirror::schema::ddl,
     privileges::PrivilegesError,
 };
@@ -39,6 +41,9 @@ const USAGE: u8 = 2;
 
 /// Exit code of everything else that fails.
 const FAILURE: u8 = 1;
+
+/// How long a service waits for its last log lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Does what the command line asks for.
 ///
@@ -75,6 +80,19 @@ pub fn message(error: &anyhow::Error) -> String {
     }
     let text = format!("{error:#}");
     text.lines().map(|line| format!("nflog_exporter: {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// How long the last lines of the log may wait for whoever reads standard error, at the end of the process.
+///
+/// A service ends in time whether its log is read or not. Other commands write to a person or a
+/// pager, who may take their time.
+#[must_use]
+pub fn log_limit(cli: &Cli) -> Option<Duration> {
+    match cli.chosen() {
+        Command::Run => Some(LAST_LINES),
+        Command::Replay(replay) => replay.serve.then_some(LAST_LINES),
+        _ => None,
+    }
 }
 
 /// The process's exit code for an error.
@@ -191,12 +209,13 @@ fn bound(listeners: &[TcpListener]) -> anyhow::Result<Vec<SocketAddr>> {
     addresses.context("ask for the address of a listening socket")
 }
 
-/// Runs `main` on a new runtime, with the signals caught before it begins. Two threads are plenty for
-/// scrapes.
+/// Runs `main` on a new runtime, with the signals caught before it begins, and the log written by a
+/// thread of its own. Two threads are plenty for scrapes.
 fn block_on<F>(main: impl FnOnce(Signals) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    logging::start_thread().context("start the thread that writes the log")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

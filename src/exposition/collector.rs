@@ -304,7 +304,7 @@ impl Scrape {
         )?;
         page.counter(
             "nflog_exporter_log_lines_left_out",
-            "Log lines that came too often and were not written.",
+            "Log lines that were not written: they came too often, or nobody read them.",
             Some(self.log_lines_left_out),
         )?;
         let build = [("version", self.build.version), ("revision", self.build.revision)];

@@ -1,15 +1,28 @@
 //! The program's own log: one line an entry on standard error, logfmt or JSON.
 
 mod often;
+mod writer;
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, Write as _},
+    panic::{self, PanicHookInfo},
+    thread,
+    time::Duration,
+};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use crate::config::{LogFormat, LogLevel};
 
-use self::often::Often;
+use self::{often::Often, writer::Line};
 
-pub use self::often::left_out;
+/// Lines that were left out since the start: they came too often, or nobody read standard error.
+#[must_use]
+pub fn left_out() -> u64 {
+    often::left_out() + writer::left_out()
+}
 
 /// Changes the level of a running log.
 #[derive(Clone, Debug)]
@@ -23,7 +36,7 @@ impl LevelHandle {
     }
 }
 
-/// Starts the log of the whole program. Called once.
+/// Starts the log of the whole program. Called once. Lines never wait for whoever reads them.
 #[must_use]
 pub fn start(level: LogLevel, format: LogFormat) -> LevelHandle {
     let (level, handle) = reload::Layer::new(filter(level));
@@ -31,19 +44,53 @@ pub fn start(level: LogLevel, format: LogFormat) -> LevelHandle {
         LogFormat::Logfmt => tracing_logfmt::builder()
             .with_target(false)
             .layer()
-            .with_writer(std::io::stderr)
+            .with_writer(Line::default)
             .with_filter(Often::default())
             .boxed(),
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_target(false)
-            .with_writer(std::io::stderr)
+            .with_writer(Line::default)
             .with_filter(Often::default())
             .boxed(),
     };
     tracing_subscriber::registry().with(level).with(lines).init();
+    // The standard library's own report would wait for whoever reads standard error.
+    panic::set_hook(Box::new(report_panic));
     LevelHandle(handle)
+}
+
+/// Starts the thread that writes the log, with the rights of the thread that calls this. Without it,
+/// lines are written at once where that does not block.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn start_thread() -> io::Result<()> {
+    writer::start()
+}
+
+/// Waits until every line is written, after a last one on what failed. Where a limit is given, it
+/// waits no longer.
+pub fn finish(failure: Option<&str>, limit: Option<Duration>) {
+    if let Some(failure) = failure {
+        // A line takes everything.
+        let _ = writeln!(Line::default(), "{failure}");
+    }
+    writer::finish(limit);
+}
+
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let message = text.or_else(|| payload.downcast_ref().map(String::as_str)).unwrap_or_default();
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = thread::current().name().unwrap_or_default().to_owned();
+    let backtrace = Backtrace::capture();
+    // The environment asks for it (RUST_BACKTRACE).
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+    let backtrace = backtrace.map(tracing::field::display);
+    tracing::error!(thread, location, backtrace, "panicked: {message}");
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
