@@ -1,9 +1,9 @@
-//! Files that somebody else writes: how one state is told from another, and how much is read.
+//! Files that somebody else writes: which are opened, how much is read, whether they changed.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File, FileType, Metadata, OpenOptions},
     io::{self, Read as _},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileTypeExt as _, MetadataExt, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -38,13 +38,44 @@ impl Fingerprint {
     }
 }
 
-/// The content of a file of `most` bytes at most.
+/// Opens a regular file for reading.
+///
+/// To open a named pipe waits for its writer, and to open a device can start something, so what is not a
+/// regular file is not opened.
 ///
 /// # Errors
-/// It cannot be read, or is longer: nobody wrote it by hand, and `/dev/zero` has no end.
+/// It cannot be opened, or is a directory, a named pipe, a socket or a device.
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+    only_regular(fs::metadata(path)?.file_type())?;
+    // It may have been replaced since: opened without waiting, and looked at again.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    only_regular(metadata.file_type())?;
+    Ok((file, metadata))
+}
+
+fn only_regular(kind: FileType) -> io::Result<()> {
+    let kind = match kind {
+        kind if kind.is_file() => return Ok(()),
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a named pipe",
+        kind if kind.is_socket() => "a socket",
+        kind if kind.is_char_device() => "a character device",
+        kind if kind.is_block_device() => "a block device",
+        _ => "something else",
+    };
+    Err(io::Error::other(format!("it is {kind}, not a regular file")))
+}
+
+/// The content of a regular file of at most `most` bytes.
+///
+/// # Errors
+/// It cannot be read, is not a regular file, or is longer: nobody wrote it by hand.
 pub(crate) fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let (file, _) = open_regular(path)?;
     let mut content = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut content)?;
+    file.take(most + 1).read_to_end(&mut content)?;
     if content.len() as u64 > most {
         return Err(io::Error::other(format!("it is longer than {} KiB", most / 1024)));
     }
@@ -77,6 +108,28 @@ mod tests {
         assert_eq!(read_small(file.path(), 2048).unwrap().len(), 2048);
         let error = read_small(file.path(), 2047).unwrap_err().to_string();
         assert!(error.contains("longer than 1 KiB"), "{error}");
-        assert!(read_small(Path::new("/dev/zero"), 2048).is_err());
+    }
+
+    fn rejected(path: &Path, kind: &str) {
+        let error = read_small(path, 2048).unwrap_err().to_string();
+        assert_eq!(error, format!("it is {kind}, not a regular file"), "{path:?}");
+    }
+
+    #[test]
+    fn only_regular_files_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let socket = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        rejected(directory.path(), "a directory");
+        rejected(&pipe, "a named pipe");
+        rejected(&link, "a named pipe");
+        rejected(&socket, "a socket");
+        rejected(Path::new("/dev/zero"), "a character device");
+        let absent = read_small(&directory.path().join("absent"), 1).unwrap_err();
+        assert_eq!(absent.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -3,12 +3,9 @@
 
 mod support;
 
-use std::{collections::BTreeMap, fs, os::unix::fs::OpenOptionsExt};
+use std::{collections::BTreeMap, fs};
 
-use nix::{
-    sys::{signal::Signal, stat::Mode},
-    unistd::mkfifo,
-};
+use nix::sys::signal::Signal;
 use support::{
     Namespace, Wire, frame,
     program::{EXPORTER, Exporter, Prometheus, Samples, samples, sum, wait_for, whole},
@@ -344,23 +341,6 @@ fn a_reload_takes_what_is_good_and_leaves_what_is_bad() {
     exporter.program.signal(Signal::SIGHUP);
     wait_for("the reload to succeed", || (successful(&exporter) == 1).then_some(()));
 
-    exporter.program.signal(Signal::SIGTERM);
-    assert_eq!(exporter.program.wait().code(), Some(0));
-}
-
-#[test]
-fn a_reload_that_hangs_keeps_nobody_from_ending_it() {
-    let host = Namespace::new("host");
-    let mut exporter = Exporter::start(&host, "", &[]);
-    let file = exporter.folder.path().join("config.toml");
-    fs::remove_file(&file).unwrap();
-    mkfifo(&file, Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IROTH).unwrap();
-    exporter.program.signal(Signal::SIGHUP);
-    // There is a writer only where there is a reader; and it waits as long as nothing is written.
-    let _writer = wait_for("the file to be read", || {
-        fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&file).ok()
-    });
-    assert_eq!(exporter.get("/metrics").map(|(status, _)| status), Some(200));
     exporter.program.signal(Signal::SIGTERM);
     assert_eq!(exporter.program.wait().code(), Some(0));
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     env,
-    fs::File,
     io::ErrorKind,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -11,6 +10,7 @@ use std::{
 
 use crate::{
     config::{Config, Flags},
+    files::open_regular,
     http::Guard,
     mirror::{
         Target,
@@ -181,7 +181,7 @@ fn folder_of(file: &Path) -> PathBuf {
 /// Says now which files the next reload will not be able to read.
 fn warn_of_hidden_files(files: &[PathBuf]) {
     for file in files {
-        if File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        if open_regular(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
             tracing::warn!(
                 file = %file.display(),
                 "the user that the program runs with cannot read this file: a reload will fail; \

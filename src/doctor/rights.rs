@@ -1,7 +1,7 @@
 //! Whether the user that the exporter runs with can reach its files: root, who asks, always can.
 
 use std::{
-    fs::{self, File},
+    fs,
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -12,6 +12,7 @@ use rustix::fs::Access;
 use super::{Finding, exporter::Exporter};
 use crate::{
     config::{Config, Flags},
+    files::open_regular,
     http::Guard,
     mirror::target::{Place, Tls},
     privileges::{Account, PrivilegesError, with_rights_of},
@@ -132,7 +133,7 @@ impl Needs {
             outcome.err().filter(|error| error.kind() != io::ErrorKind::NotFound)
         };
         let read = self.read.iter().find_map(|path| {
-            let error = beyond(File::open(path).map(drop))?;
+            let error = beyond(open_regular(path).map(drop))?;
             Some((path.as_path(), error, "read"))
         });
         read.or_else(|| {

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+
 use crate::{
     config::{Config, ConfigErrors, Flags},
     exposition::ReloadStatus,
@@ -20,13 +22,21 @@ pub struct Reloader {
     running: Config,
     level: Option<LevelHandle>,
     status: SharedStatus,
+    /// A reload whose files could not be read in time, which goes on in its thread.
+    unfinished: Option<JoinHandle<()>>,
 }
+
+/// How long the configuration's files may take to be read: a network file system that hangs takes for ever.
+const READING: Duration = Duration::from_secs(10);
+
+/// And the GeoIP databases, of up to 2 GiB each.
+const READING_DATABASES: Duration = Duration::from_secs(120);
 
 impl Reloader {
     /// Starts with the configuration that runs. `level` is the log's, where it can be changed.
     #[must_use]
     pub fn new(flags: Flags, running: Config, level: Option<LevelHandle>) -> Self {
-        Self { flags, running, level, status: SharedStatus::new() }
+        Self { flags, running, level, status: SharedStatus::new(), unfinished: None }
     }
 
     /// How the last load went; stays current.
@@ -64,17 +74,53 @@ impl Reloader {
     }
 
     /// Everything that can fail, off the async threads: it reads files.
-    async fn load(&self, geoip: &GeoIp) -> Result<Config, String> {
-        let (flags, geoip) = (self.flags.clone(), geoip.clone());
-        let loading = tokio::task::spawn_blocking(move || {
-            let config = flags.load().map_err(|error: ConfigErrors| error.to_string())?;
-            geoip.reload(&config.geoip.databases).map_err(|error| error.to_string())?;
-            if let Some(file) = flags.empty_file() {
-                tracing::warn!(file = %file.display(), "the configuration file is empty: defaults hold");
-            }
-            Ok(config)
+    async fn load(&mut self, geoip: &GeoIp) -> Result<Config, String> {
+        let flags = self.flags.clone();
+        let config = self
+            .in_time("the configuration", READING, move || {
+                let config = flags.load().map_err(|error: ConfigErrors| error.to_string())?;
+                if let Some(file) = flags.empty_file() {
+                    tracing::warn!(file = %file.display(), "the configuration file is empty: defaults hold");
+                }
+                Ok(config)
+            })
+            .await?;
+        let (geoip, databases) = (geoip.clone(), config.geoip.databases.clone());
+        self.in_time("the GeoIP databases", READING_DATABASES, move || {
+            geoip.reload(&databases).map_err(|error| error.to_string())
+        })
+        .await?;
+        Ok(config)
+    }
+
+    /// The outcome of reading files, if it is there within this time. One that is not keeps its thread, so
+    /// there is at most one such.
+    async fn in_time<T: Send + 'static>(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        read: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        if self.unfinished.as_ref().is_some_and(|reading| !reading.is_finished()) {
+            return Err("a file of an earlier reload is still being read: its file system does \
+                        not answer"
+                .into());
+        }
+        let (done, outcome) = oneshot::channel();
+        let reading = tokio::task::spawn_blocking(move || {
+            // Nobody listens any more when it took too long.
+            let _ = done.send(read());
         });
-        loading.await.unwrap_or_else(|_| Err("loading panicked".into()))
+        match timeout(limit, outcome).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_| Err("loading panicked".into())),
+            Err(_) => {
+                self.unfinished = Some(reading);
+                let limit = limit.as_secs();
+                Err(format!(
+                    "reading {what} took longer than {limit} s: check the file system it is on"
+                ))
+            }
+        }
     }
 
     fn apply(&mut self, config: Config) {

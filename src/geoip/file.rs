@@ -1,7 +1,6 @@
 //! Reading a database file whole, and telling whether it was replaced.
 
 use std::{
-    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -9,7 +8,7 @@ use std::{
 use maxminddb::MaxMindDbError;
 
 use super::database::Database;
-use crate::files::Fingerprint;
+use crate::files::{Fingerprint, open_regular};
 
 /// Largest file that is read, bytes.
 const MAX_SIZE: u64 = 2 << 30;
@@ -24,12 +23,6 @@ pub enum GeoIpError {
         path: PathBuf,
         /// Why.
         cause: io::Error,
-    },
-    /// The path leads to a directory, a pipe or a device.
-    #[error("the GeoIP database {path} is not a regular file")]
-    NotAFile {
-        /// What should be a file.
-        path: PathBuf,
     },
     /// The file is larger than 2 GiB.
     #[error("the GeoIP database {path} is larger than {MAX_SIZE} bytes")]
@@ -74,7 +67,6 @@ impl GeoIpError {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Read { path, .. }
-            | Self::NotAFile { path }
             | Self::TooLarge { path }
             | Self::Changing { path }
             | Self::Format { path, .. }
@@ -98,12 +90,8 @@ pub(super) fn open(path: &Path) -> Result<(Database, Fingerprint), GeoIpError> {
 
 fn read(path: &Path) -> Result<(Vec<u8>, Fingerprint), GeoIpError> {
     let failed = |cause| GeoIpError::Read { path: path.to_owned(), cause };
-    // Asked before opening: to open a pipe would wait for its writer.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(GeoIpError::NotAFile { path: path.to_owned() });
-    }
-    let mut file = File::open(path).map_err(failed)?;
-    let before = Fingerprint::from_metadata(&file.metadata().map_err(failed)?);
+    let (mut file, metadata) = open_regular(path).map_err(failed)?;
+    let before = Fingerprint::from_metadata(&metadata);
     if before.size > MAX_SIZE {
         return Err(GeoIpError::TooLarge { path: path.to_owned() });
     }
@@ -123,6 +111,8 @@ fn read(path: &Path) -> Result<(Vec<u8>, Fingerprint), GeoIpError> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
     /// A database of `tests/data/geoip`.

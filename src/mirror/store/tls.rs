@@ -10,7 +10,7 @@ use rustls::{
 };
 
 use super::StoreError;
-use crate::mirror::target::Tls;
+use crate::{files::read_small, mirror::target::Tls};
 
 /// What rustls needs to connect as the target asks; `None` where nothing is encrypted.
 ///
@@ -36,6 +36,9 @@ pub fn client_config(tls: &Tls) -> Result<Option<ClientConfig>, StoreError> {
     Ok(Some(config))
 }
 
+/// Longest file of authorities that is read, in bytes: the largest bundle has a quarter of it.
+const MAX_FILE: u64 = 1024 * 1024;
+
 /// The authorities to trust: those of a PEM file, each of which must be usable; or the system's, of
 /// which those that are.
 ///
@@ -58,8 +61,9 @@ pub(super) fn authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'sta
     let denied = |what: String| {
         StoreError::Denied(format!("the certificate authorities in {}: {what}", file.display()))
     };
-    let roots = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let pem = read_small(file, MAX_FILE).map_err(|error| denied(error.to_string()))?;
+    let roots = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| denied(error.to_string()))?;
     roots.iter().try_for_each(usable).map_err(|error| denied(error.to_string()))?;
     if roots.is_empty() {
