@@ -117,7 +117,8 @@ fn no_reload_waits_for_a_pipe() {
     reload(&exporter, 1);
 
     let current = || {
-        let samples = samples(&exporter.scrape(), "nflog_exporter_web_config_last_reload_successful");
+        let samples =
+            samples(&exporter.scrape(), "nflog_exporter_web_config_last_reload_successful");
         samples.first().map(|(_, value)| *value > 0.0)
     };
     assert_eq!(current(), Some(true));

@@ -183,7 +183,7 @@ fn say_what_runs(config: &Config, geoip: &GeoIp) {
     let version = crate::cli::VERSION;
     tracing::info!(version, groups = ?config.nflog.groups, "reading the packet log");
     for database in geoip.status() {
-        tracing::info!(database = %database.name, edition = %database.edition, "GeoIP database");
+        database.log("GeoIP database");
     }
     if config.rules.install {
         tracing::info!(

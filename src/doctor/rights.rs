@@ -1,8 +1,7 @@
 //! Whether the user that the exporter runs with can reach its files: root, who asks, always can.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };

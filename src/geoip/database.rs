@@ -69,6 +69,18 @@ impl Database {
         self.layout.has_spots()
     }
 
+    /// What it has, for a reader.
+    pub(super) fn provides(&self) -> String {
+        let facts = [
+            ("country", self.has_countries()),
+            ("city", self.has_spots()),
+            ("ASN", self.has_asns()),
+        ];
+        let provided: Vec<_> =
+            facts.iter().filter(|(_, has)| *has).map(|(fact, _)| *fact).collect();
+        provided.join(", ")
+    }
+
     /// Seconds since 1970-01-01 UTC at which it was built.
     pub(super) fn build_timestamp(&self) -> u64 {
         self.reader.metadata().build_epoch

@@ -5,10 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use flate2::read::GzDecoder;
 use maxminddb::MaxMindDbError;
 
 use super::database::Database;
 use crate::files::{Fingerprint, open_regular};
+
+/// First bytes of a gzip file (RFC 1952, 2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Largest file that is read, bytes.
 const MAX_SIZE: u64 = 2 << 30;
@@ -35,6 +39,16 @@ pub enum GeoIpError {
     Changing {
         /// The file.
         path: PathBuf,
+    },
+    /// The file is compressed, as makers offer it for download.
+    #[error("the GeoIP database {path} is compressed with {format}; unpack it: {command}")]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// gzip, or gzip around a tar archive.
+        format: &'static str,
+        /// The command that unpacks it.
+        command: String,
     },
     /// The file is no MaxMind DB file, or a broken one.
     #[error("{path} is not a usable MaxMind DB file (.mmdb): {cause}")]
@@ -69,6 +83,7 @@ impl GeoIpError {
             Self::Read { path, .. }
             | Self::TooLarge { path }
             | Self::Changing { path }
+            | Self::Compressed { path, .. }
             | Self::Format { path, .. }
             | Self::NoFacts { path } => Some(path),
             Self::Unpack(_) | Self::Embedded(_) => None,
@@ -80,12 +95,40 @@ impl GeoIpError {
 /// mapped file kills the process.
 pub(super) fn open(path: &Path) -> Result<(Database, Fingerprint), GeoIpError> {
     let (bytes, fingerprint) = read(path)?;
+    if bytes.starts_with(&GZIP) {
+        return Err(compressed(path, &bytes));
+    }
     let database = Database::from_bytes(bytes)
         .map_err(|cause| GeoIpError::Format { path: path.to_owned(), cause })?;
     if !database.has_countries() && !database.has_asns() {
         return Err(GeoIpError::NoFacts { path: path.to_owned() });
     }
     Ok((database, fingerprint))
+}
+
+/// Says how a file that is compressed with gzip is unpacked.
+fn compressed(path: &Path, bytes: &[u8]) -> GeoIpError {
+    let mut head = Vec::new();
+    // A damaged one unpacks to less.
+    let _ = GzDecoder::new(bytes).take(512).read_to_end(&mut head);
+    let name = path.display().to_string();
+    // A word of the shell, whatever is in it.
+    let word = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    // tar(5): the field `magic`.
+    let is_archive = head.get(257..262) == Some(b"ustar");
+    let (format, command) = match name.strip_suffix(".gz") {
+        _ if is_archive => {
+            let wanted = "--wildcards --strip-components=1 '*.mmdb'";
+            ("tar and gzip", format!("tar -xzf {} {wanted}", word(&name)))
+        }
+        Some(_) => ("gzip", format!("gunzip {}", word(&name))),
+        None => {
+            let new = word(&format!("{name}.new"));
+            let name = word(&name);
+            ("gzip", format!("zcat < {name} > {new} && mv {new} {name}"))
+        }
+    };
+    GeoIpError::Compressed { path: path.to_owned(), format, command }
 }
 
 fn read(path: &Path) -> Result<(Vec<u8>, Fingerprint), GeoIpError> {

@@ -35,10 +35,12 @@ const COUNTRY_LAYOUTS: [&[Path]; 3] = [
 ];
 
 /// Where AS numbers stand.
-const ASN_LAYOUTS: [&[Path]; 3] = [
+const ASN_LAYOUTS: [&[Path]; 4] = [
     &[&[Key("autonomous_system_number")]],
     &[&[Key("asn")]],
     &[&[Key("traits"), Key("autonomous_system_number")]],
+    // CIRCL's Geo Open, as text.
+    &[&[Key("country"), Key("AutonomousSystemNumber")]],
 ];
 
 /// Most networks looked at to find the layout: a hostile search tree can hold 2^128.

@@ -36,7 +36,7 @@ pub(super) struct SpotLayout {
 }
 
 /// Where spots stand.
-static LAYOUTS: [SpotLayout; 2] = [
+static LAYOUTS: [SpotLayout; 3] = [
     // MaxMind's and DB-IP's own.
     SpotLayout {
         city: &[Key("city"), Key("names"), Key("en")],
@@ -48,6 +48,8 @@ static LAYOUTS: [SpotLayout; 2] = [
         latitude: &[Key("latitude")],
         longitude: &[Key("longitude")],
     },
+    // IPinfo's, as text.
+    SpotLayout { city: &[Key("city")], latitude: &[Key("lat")], longitude: &[Key("lng")] },
 ];
 
 impl SpotLayout {

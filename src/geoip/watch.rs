@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use tracing::{info, warn};
@@ -17,6 +18,9 @@ use crate::files::Fingerprint;
 /// Value of the label `database` for the database inside the binary.
 const EMBEDDED: &str = "embedded";
 
+/// The beginning of the year 10000, since 1970.
+const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+
 /// What is told of one database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseStatus {
@@ -27,6 +31,8 @@ pub struct DatabaseStatus {
     pub build_timestamp: u64,
     /// What it calls itself, for example `GeoLite2-City`.
     pub edition: String,
+    /// Which of country, city and ASN it provides, separated by commas.
+    pub provides: String,
     /// How often it was read anew.
     pub reloads_ok: u64,
     /// How often reading it anew failed, and the old one stayed in use.
@@ -63,6 +69,19 @@ struct WatchedFile {
 
 /// What stands at a path; `None` for nothing.
 type State = Option<Fingerprint>;
+
+impl DatabaseStatus {
+    /// Logs which database is used, and what it provides.
+    pub fn log(&self, message: &'static str) {
+        let Self { name: database, edition, provides, .. } = self;
+        let built = UNIX_EPOCH.checked_add(Duration::from_secs(self.build_timestamp));
+        // The format cannot write years after 9999.
+        let built = built.filter(|built| *built < UNIX_EPOCH + YEAR_10000);
+        let built = built.map(|built| humantime::format_rfc3339_seconds(built).to_string());
+        let built = built.as_deref().map_or("unknown", |built| &built[..10]);
+        info!(database, edition, provides, built, "{message}");
+    }
+}
 
 impl Files {
     /// Opens all of them. A path given twice counts once.
@@ -154,11 +173,7 @@ impl WatchedFile {
                 self.seen = None;
                 self.refused = None;
                 self.reloads_ok += 1;
-                info!(
-                    database = self.name,
-                    build_timestamp = self.database.build_timestamp(),
-                    "the GeoIP database was replaced"
-                );
+                self.status().log("the GeoIP database was replaced");
             }
             Err(error) => {
                 self.refused = Some(state);
@@ -187,6 +202,7 @@ fn status_of(name: String, database: &Database) -> DatabaseStatus {
         name,
         build_timestamp: database.build_timestamp(),
         edition: database.edition(),
+        provides: database.provides(),
         reloads_ok: 0,
         reloads_failed: 0,
     }

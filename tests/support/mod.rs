@@ -17,6 +17,7 @@ pub mod frame;
 pub mod fresh_root;
 pub mod logged;
 pub mod mariadb;
+pub mod mmdb;
 pub mod netns;
 pub mod postgres_server;
 pub mod program;

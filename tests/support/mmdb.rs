@@ -1,0 +1,66 @@
+//! Writes small MaxMind DB files (format 2.0) of one record for every IPv4 address.
+
+/// A value of a record.
+pub enum Value {
+    Text(&'static str),
+    Map(Vec<(&'static str, Value)>),
+    Number(u64),
+}
+
+/// A database that has this record for the first half of the addresses (0.0.0.0/1).
+pub fn file(edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // One node of two records of 24 bits: the first value of the data section, and nothing. A pointer to data
+    // is the number of nodes, 16, and the offset.
+    for pointer in [1_u32 + 16, 1] {
+        bytes.extend(&pointer.to_be_bytes()[1..]);
+    }
+    bytes.extend([0; 16]);
+    write(&mut bytes, record);
+    bytes.extend(b"\xab\xcd\xefMaxMind.com");
+    let short = |number: u16| Value::Number(number.into());
+    let metadata = Value::Map(vec![
+        ("node_count", short(1)),
+        ("record_size", short(24)),
+        ("ip_version", short(4)),
+        ("database_type", Value::Text(edition)),
+        ("binary_format_major_version", short(2)),
+        ("binary_format_minor_version", short(0)),
+        ("build_epoch", Value::Number(build_epoch)),
+        ("description", Value::Map(Vec::new())),
+    ]);
+    write(&mut bytes, &metadata);
+    bytes
+}
+
+/// The kind of a value is in the first three bits of its first byte, its size in the others; an unsigned number
+/// of 64 bits is of an extended kind, whose number less 7 follows.
+fn write(bytes: &mut Vec<u8>, value: &Value) {
+    let head = |kind: u8, size: usize| match u8::try_from(size).unwrap() {
+        size @ 0..29 => vec![kind << 5 | size],
+        size => vec![kind << 5 | 29, size - 29],
+    };
+    match value {
+        Value::Text(text) => {
+            bytes.extend(head(2, text.len()));
+            bytes.extend(text.as_bytes());
+        }
+        Value::Map(entries) => {
+            bytes.extend(head(7, entries.len()));
+            for (key, value) in entries {
+                write(bytes, &Value::Text(key));
+                write(bytes, value);
+            }
+        }
+        Value::Number(number) => match u16::try_from(*number) {
+            Ok(number) => {
+                bytes.extend(head(5, 2));
+                bytes.extend(number.to_be_bytes());
+            }
+            Err(_) => {
+                bytes.extend([8, 9 - 7]);
+                bytes.extend(number.to_be_bytes());
+            }
+        },
+    }
+}
