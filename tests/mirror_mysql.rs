@@ -782,6 +782,21 @@ async fn the_server_shows_its_certificate() {
 }
 
 #[tokio::test]
+async fn a_server_that_requires_tls_is_answered_with_a_hint() {
+    let server = MariaDb::start_with(&["--require-secure-transport=ON"]);
+    let database = server.database();
+    server.query(&database, "CREATE USER plain IDENTIFIED BY 'plain'");
+    server.query(&database, &format!("GRANT ALL ON {database}.* TO plain"));
+    let connect = |tls: Tls| {
+        let target = Target { tls, ..server.tcp_target("127.0.0.1", "plain", "plain", &database) };
+        async move { MySql::connect(&target).await }
+    };
+    let message = denied(connect(Tls::Off).await);
+    assert!(message.contains("add ssl-mode=REQUIRED to the URL"), "{message}");
+    connect(Tls::Unverified).await.unwrap().ping().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_is_killed_or_hangs_loses_and_doubles_nothing() {
     let server = MariaDb::start();
     let (database, mut store) = ready(&server).await;

@@ -15,7 +15,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use support::{
-    Wire, frame,
+    Namespace, Wire, frame,
     mariadb::MariaDb,
     program::{
         EXPORTER, Exporter, PATIENCE, Program, get, open_to_all, samples, sum, wait_for, whole,
@@ -398,4 +398,41 @@ fn only_a_folder_of_its_own_is_handed_over() {
     assert_eq!(fs::metadata(shared.join("secret")).unwrap().uid(), 0);
     // One that it made is its own.
     assert_ne!(fs::metadata(folder.path().join("new")).unwrap().uid(), 0);
+}
+
+/// Takes a list of users away from a program, which has a mount namespace of its own.
+#[test]
+fn root_needs_no_list_of_users() {
+    let host = Namespace::new("host");
+    let script = "mount -t tmpfs none /etc && ! getent passwd root && exec \"$@\"";
+    for (user, group) in [("root", "root"), ("root", ""), ("nobody", "nogroup"), ("7", "8")] {
+        let mut command = host.command("unshare");
+        command.args(["--mount", "sh", "-c", script, "sh", EXPORTER]);
+        command.arg(format!("--privileges.user={user}")).arg(format!("--privileges.group={group}"));
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = Program::start(&mut command, folder.path().join("log"));
+        wait_for("the exporter to be ready", || {
+            get(&host, 10239, "/-/ready").filter(|(status, _)| *status == 200)
+        });
+        let id = |name| match name {
+            "nobody" | "nogroup" => "65534",
+            "root" | "" => "0",
+            number => number,
+        };
+        let pid = pid_of(&program);
+        let first = |field| {
+            let values = of_each_thread(pid, field);
+            values.iter().map(|value| value.split_whitespace().next().unwrap().to_owned()).next()
+        };
+        assert_eq!(first("Uid:").as_deref(), Some(id(user)));
+        assert_eq!(first("Gid:").as_deref(), Some(id(group)));
+        program.signal(Signal::SIGTERM);
+        assert_eq!(program.wait().code(), Some(0), "{}", program.log());
+    }
+    let mut command = host.command("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh", EXPORTER, "--privileges.user=alice"]);
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("there is no such user"), "{error}");
+    assert_eq!(output.status.code(), Some(2));
 }

@@ -24,6 +24,7 @@ pub(super) async fn answer<B>(
     request: Request<B>,
 ) -> (Answer, bool) {
     let gate = server.site.guard.gate();
+    let path = request.uri().path().to_owned();
     let refusal = refusal(&gate, &request, peer).await;
     let mut answer = match refusal {
         None => routes::answer(server, counter, request).await,
@@ -32,7 +33,7 @@ pub(super) async fn answer<B>(
             turn_away(refusal)
         }
     };
-    for (name, value) in gate.headers() {
+    for (name, value) in gate.headers(&path) {
         // What a page asks for itself, as the built-in page does, goes before.
         answer.headers_mut().entry(name).or_insert(value);
     }

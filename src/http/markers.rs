@@ -9,6 +9,12 @@ use crate::{
     recent::{Marker, MarkerQuery, Markers},
 };
 
+/// Where they are.
+pub(super) const PATHS: [&str; 2] = ["/markers.xml", "/markers.geojson"];
+
+/// Parameters that scripts add so that no cache answers; a bare number is another. They mean nothing.
+const CACHE_BUSTERS: [&str; 8] = ["_", "t", "ts", "v", "cb", "nocache", "random", "timestamp"];
+
 /// A query that cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadQuery {
@@ -25,6 +31,9 @@ pub(super) fn query(text: &str) -> Result<MarkerQuery, BadQuery> {
     let mut query = MarkerQuery::default();
     let mut seen = Vec::new();
     for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+        if is_cache_buster(&name) {
+            continue;
+        }
         if seen.contains(&name) {
             return Err(BadQuery::Repeated(name.into_owned()));
         }
@@ -49,6 +58,12 @@ pub(super) fn query(text: &str) -> Result<MarkerQuery, BadQuery> {
         seen.push(name);
     }
     Ok(query)
+}
+
+fn is_cache_buster(name: &str) -> bool {
+    let is_number =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    is_number || CACHE_BUSTERS.contains(&name)
 }
 
 fn last(value: &str) -> Result<usize, BadQuery> {

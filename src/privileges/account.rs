@@ -15,9 +15,12 @@ use super::PrivilegesError;
 /// Whom the package makes; the first choice where no user is named.
 const OWN: &str = "nflog_exporter";
 
-/// Who every host has, and what the number is where there is no list of users (`user_namespaces(7)`).
+/// Who every host has.
 const NOBODY: &str = "nobody";
-const NOBODY_NUMBER: u32 = 65534;
+
+/// Users and groups that have these numbers where no list names them, as in a container without
+/// `/etc/passwd`: credentials(7), `user_namespaces(7)`.
+const WELL_KNOWN: [(&str, u32); 3] = [("root", 0), (NOBODY, 65534), ("nogroup", 65534)];
 
 /// A user with its groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +68,7 @@ impl Account {
         let mut account = match user {
             "" => match by_name(OWN)? {
                 Some(own) => own,
-                None => by_name(NOBODY)?.unwrap_or_else(|| Self::by_number(NOBODY_NUMBER)),
+                None => by_name(NOBODY)?.ok_or_else(|| unknown("user", NOBODY))?,
             },
             name => by_name(name)?.ok_or_else(|| unknown("user", name))?,
         };
@@ -125,7 +128,7 @@ fn by_name(name: &str) -> Result<Option<Account>, PrivilegesError> {
     });
     let failed = |error: nix::Error| failed("user", name, error);
     let Some(user) = found.map_err(failed)? else {
-        return Ok(number.ok().map(Account::by_number));
+        return Ok(number.ok().or_else(|| well_known(name)).map(Account::by_number));
     };
     // A name out of the list of users has no zero byte.
     let text = CString::new(user.name.clone()).unwrap_or_default();
@@ -144,7 +147,12 @@ fn group_by_name(name: &str) -> Result<u32, PrivilegesError> {
     }
     let found = found(unistd::Group::from_name(name));
     let found = found.map_err(|error| failed("group", name, error))?;
-    found.map(|group| group.gid.as_raw()).ok_or_else(|| unknown("group", name))
+    let number = found.map(|group| group.gid.as_raw()).or_else(|| well_known(name));
+    number.ok_or_else(|| unknown("group", name))
+}
+
+fn well_known(name: &str) -> Option<u32> {
+    WELL_KNOWN.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
 /// A list that is not there has nobody in it: getpwnam(3), "The given name or uid was not found".

@@ -90,7 +90,11 @@ fn a_query_is_read() {
         country: Country::from_code("NL"),
     };
     let prefix = "prefix=a+b%22%3C%26%27%3E%ff%3D";
-    check(&format!("?country=nl&{prefix}&port=65535&since=1h30m&last=5"), every);
+    check(&format!("?country=nl&{prefix}&port=65535&since=1h30m&last=5"), every.clone());
+    check(&format!("?_=1&country=nl&_=2&{prefix}&port=65535&since=1h30m&last=5&0.123"), every);
+    check("?_=1700000000000", MarkerQuery::default());
+    check("?1700000000", MarkerQuery::default());
+    check("?nocache=0.7&t=1", MarkerQuery::default());
 }
 
 /// What no parser may trip over, and what comes of it in XML, which cannot write some of it.
@@ -193,5 +197,20 @@ fn nobody_keeps_them_and_they_come_compressed() {
         assert_eq!((head.status, head.header("content-length")), (200, Some(&*length)));
         let refused = served.ask("POST", path, "");
         assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
+    }
+}
+
+#[test]
+fn another_origin_may_read_them_where_that_is_set() {
+    let content =
+        "http_server_config: {headers: {Access-Control-Allow-Origin: 'https://map.example'}}";
+    let served = Served::new(Options { guard: guard(content, "", ""), ..Options::default() });
+    let origin =
+        |path: &str| served.get(path).header("access-control-allow-origin").map(ToOwned::to_owned);
+    for path in [XML, GEOJSON, "/markers.xml?_=1", "/markers.xml?port=x"] {
+        assert_eq!(origin(path).as_deref(), Some("https://map.example"), "{path}");
+    }
+    for path in ["/metrics", "/", "/overview.json", "/nowhere"] {
+        assert_eq!(origin(path), None, "{path}");
     }
 }

@@ -15,8 +15,13 @@ use super::Problem;
 /// Longest key that an error quotes; what is longer is none.
 const LONGEST_KEY: usize = 40;
 
+/// Who may read an answer from a page of another origin (Fetch, 3.3.3).
+const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
+
 /// The headers that may be set, and the values where not all are allowed.
-const HEADERS: [(&str, &[&str]); 5] = [
+const HEADERS: [(&str, &[&str]); 6] = [
+    // Not in the toolkit's format; only answers with markers carry it.
+    (ALLOW_ORIGIN, &[]),
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
     ("X-Content-Type-Options", &["nosniff"]),
@@ -246,10 +251,25 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Problem>
             values.join(" or ")
         )));
     }
+    if name == ALLOW_ORIGIN && !is_origin(value) {
+        return Err(Problem::said(format!(
+            "http_server_config.headers.{name} is {value:?}; use * or one origin such as \
+             https://map.example"
+        )));
+    }
     match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
         (Ok(name), Ok(value)) => Ok((name, value)),
         _ => Err(Problem::said(format!(
             "http_server_config.headers.{name} is {value:?}, which no header can carry"
         ))),
     }
+}
+
+/// Whether it is `*`, `null` or an origin as browsers write it: scheme, host and port.
+fn is_origin(value: &str) -> bool {
+    let written = || {
+        let url = url::Url::parse(value).ok()?;
+        matches!(url.scheme(), "http" | "https").then(|| url.origin().ascii_serialization())
+    };
+    matches!(value, "*" | "null") || written().as_deref() == Some(value)
 }

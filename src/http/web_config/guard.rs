@@ -13,7 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use hyper::{
     HeaderMap,
-    header::{HeaderName, HeaderValue},
+    header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderName, HeaderValue},
 };
 use rustls::ServerConfig;
 
@@ -25,7 +25,7 @@ use super::{
     read, tls,
     users::{Users, Verdict},
 };
-use crate::files::Fingerprint;
+use crate::{files::Fingerprint, http::markers::PATHS as MARKERS};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -245,9 +245,15 @@ impl Gate {
         }
     }
 
-    /// What every answer carries.
-    pub(in crate::http) fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        self.headers.iter().cloned()
+    /// What the answer for this path carries.
+    pub(in crate::http) fn headers(
+        &self,
+        path: &str,
+    ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        // Any site could else make a visitor's browser read the metrics of a service on loopback.
+        let is_shared = MARKERS.contains(&path);
+        let all = self.headers.iter();
+        all.filter(move |(name, _)| is_shared || name != ACCESS_CONTROL_ALLOW_ORIGIN).cloned()
     }
 }
 

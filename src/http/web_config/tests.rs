@@ -1,6 +1,6 @@
 //! What a web configuration may say, and how it follows its files.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
@@ -143,7 +143,7 @@ fn an_answer_carries_the_headers() {
         "{X-Frame-Options: deny, X-XSS-Protection: '', Strict-Transport-Security: max-age=9}";
     let guard = folder.open(&format!("http_server_config: {{headers: {headers}}}")).unwrap();
     let mut found: Vec<_> =
-        guard.gate().headers().map(|(name, value)| (name.to_string(), value)).collect();
+        guard.gate().headers("/").map(|(name, value)| (name.to_string(), value)).collect();
     found.sort();
     let expected = [("strict-transport-security", "max-age=9"), ("x-frame-options", "deny")];
     assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.parse().unwrap())));
@@ -200,4 +200,59 @@ fn a_certificate_of_version_1_is_called_so() {
     folder.write("server.key", include_str!("testdata/version1.key"));
     let error = folder.open(&tls("")).unwrap_err();
     assert!(error.contains("X.509 version 1"), "{error}");
+}
+
+#[test]
+fn a_key_on_p_521_is_called_so() {
+    let folder = Folder::new();
+    let make = |curve: &str| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-nodes", "-subj", "/CN=x", "-pkeyopt"]);
+        openssl.arg(format!("ec_paramgen_curve:{curve}")).current_dir(folder.0.path());
+        openssl.args([
+            "-addext",
+            "subjectAltName=DNS:x",
+            "-keyout",
+            "server.key",
+            "-out",
+            "server.pem",
+        ]);
+        let output = openssl.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    make("P-521");
+    fs::rename(folder.0.path().join("server.pem"), folder.0.path().join("ca.pem")).unwrap();
+    make("P-521");
+    let error = folder.open(&tls("")).unwrap_err();
+    assert!(error.contains("key and key_file: the key is on the curve P-521"), "{error}");
+    make("secp256k1");
+    let error = folder.open(&tls("")).unwrap_err();
+    assert!(error.contains("the key is of a kind that is not supported"), "{error}");
+    make("P-384");
+    folder.open(&tls("")).unwrap();
+    let clients = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem";
+    let error = folder.open(&tls(clients)).unwrap_err();
+    assert!(error.contains("an authority's key is on the curve P-521"), "{error}");
+}
+
+#[test]
+fn origins_are_for_the_markers() {
+    let folder = Folder::new();
+    let open = |value: &str| {
+        let header = format!("{{Access-Control-Allow-Origin: '{value}'}}");
+        folder.open(&format!("http_server_config: {{headers: {header}}}"))
+    };
+    for value in ["*", "https://map.example", "http://map.example:8080", "null"] {
+        let guard = open(value).unwrap();
+        let of = |path| guard.gate().headers(path).count();
+        let counts =
+            ["/markers.xml", "/markers.geojson", "/metrics", "/", "/overview.json"].map(of);
+        assert_eq!(counts, [1, 1, 0, 0, 0], "{value}");
+    }
+    for value in
+        ["map.example", "https://map.example/", "https://a.example https://b.example", "ftp://x"]
+    {
+        let error = open(value).unwrap_err();
+        assert!(error.contains("use * or one origin"), "{value}: {error}");
+    }
 }

@@ -43,6 +43,14 @@ pub(super) fn server(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<Serv
     let versions = versions(tls, warnings)?;
     let chain = chain(tls)?;
     let key = key(tls)?;
+    ring::sign::any_supported_type(&key).map_err(|_| {
+        let kind = if has_p521(key.secret_der()) {
+            "is on the curve P-521, which"
+        } else {
+            "is of a kind that"
+        };
+        said("key and key_file", format!("the key {kind} is not supported; {KEYS}"))
+    })?;
     let policy = policy(tls, provider.clone())?;
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
@@ -60,6 +68,18 @@ pub(super) fn server(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<Serv
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     server.ignore_client_order = tls.prefers_own_suites();
     Ok(server)
+}
+
+/// The keys that can sign here.
+const KEYS: &str = "make one on P-256 (openssl ecparam -name prime256v1 -genkey -noout), P-384 or \
+                    Ed25519, or of RSA with 2048 bits or more, and a certificate for it";
+
+/// The object identifier secp521r1 in DER (RFC 5480, 2.1.1.1).
+const P521: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
+
+/// Whether a private key, or a certificate's public key, is on the curve P-521.
+fn has_p521(der: &[u8]) -> bool {
+    der.windows(P521.len()).any(|window| window == P521)
 }
 
 /// Of an old certificate, rustls only says its error's name.
@@ -243,6 +263,12 @@ fn verifier(
 ) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
+        if has_p521(authority) {
+            // It would be found out at the first client, who gets no explanation.
+            let what =
+                "an authority's key is on the curve P-521, whose signatures cannot be verified";
+            return Err(said("client_ca and client_ca_file", format!("{what}; {KEYS}")));
+        }
         roots
             .add(authority.clone())
             .map_err(|error| said("client_ca and client_ca_file", in_words(&error)))?;

@@ -6,7 +6,7 @@ use mysql_async::{Conn, Opts, OptsBuilder, SslOpts, prelude::Queryable};
 
 use super::{
     super::{StoreError, tls::authorities},
-    failure::failure,
+    failure::{code, failure},
 };
 use crate::mirror::target::{Place, Target, Tls};
 
@@ -29,9 +29,8 @@ const SETTINGS: [&str; 6] = [
 ];
 
 pub(super) async fn connect(target: &Target) -> Result<Conn, StoreError> {
-    let mut connection = Conn::new(options(target)?)
-        .await
-        .map_err(|error| failure(&format!("connect to {target}"), &error))?;
+    let mut connection =
+        Conn::new(options(target)?).await.map_err(|error| connect_failure(target, &error))?;
     for setting in SETTINGS {
         match connection.query_drop(setting).await {
             Ok(()) => {}
@@ -42,6 +41,26 @@ pub(super) async fn connect(target: &Target) -> Result<Conn, StoreError> {
         }
     }
     Ok(connection)
+}
+
+/// The error of connecting. A server that requires TLS rejects a connection without in words that say
+/// nothing of it: MariaDB denies access (1045).
+fn connect_failure(target: &Target, error: &mysql_async::Error) -> StoreError {
+    let failure = failure(&format!("connect to {target}"), error);
+    match failure {
+        StoreError::Denied(text) if asks_for_tls(target, error) => StoreError::Denied(format!(
+            "{text}; if the server requires TLS (require_secure_transport, REQUIRE SSL), add \
+             ssl-mode=REQUIRED to the URL"
+        )),
+        failure => failure,
+    }
+}
+
+/// Whether this may be the answer to a connection without TLS (`ER_ACCESS_DENIED_ERROR`,
+/// `ER_SECURE_TRANSPORT_REQUIRED` of MySQL and of MariaDB).
+fn asks_for_tls(target: &Target, error: &mysql_async::Error) -> bool {
+    let is_plain = target.tls == Tls::Off && matches!(target.place, Place::Tcp { .. });
+    is_plain && matches!(code(error), Some(1045 | 3159 | 4151))
 }
 
 fn options(target: &Target) -> Result<Opts, StoreError> {
