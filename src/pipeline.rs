@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     aggregate::Aggregate,
-    event::{Event, HardwareAddress, Interner, Named, Names, remote_end},
+    event::{Event, HardwareAddress, Interner, NameId, Named, Names, remote_end},
     geoip::{Country, Locator, Place},
     mirror::Queue,
     packet,
@@ -108,6 +108,8 @@ pub struct Route {
     mirror: Option<Queue>,
     recent: SharedRecent,
     clock: Clock,
+    /// Whether a family or the mirror shows names of devices: what nobody sees takes no place in the table.
+    shows_devices: bool,
     batch: Vec<Event>,
     /// Time of the running batch, for packets that carry none.
     arrival: Option<u64>,
@@ -121,6 +123,7 @@ impl Route {
             Clock::Running(_) => Pace::Live,
             Clock::Packets(_) => Pace::Capture,
         });
+        let shows_devices = aggregate.lock().has_devices();
         Self {
             interner: Interner::new(Names::default()),
             locator,
@@ -128,6 +131,7 @@ impl Route {
             mirror: None,
             recent,
             clock,
+            shows_devices,
             batch: Vec::new(),
             arrival: None,
         }
@@ -136,6 +140,7 @@ impl Route {
     /// Offers every batch to a mirror too.
     pub fn mirror_to(&mut self, mirror: Queue) {
         self.mirror = Some(mirror);
+        self.shows_devices = true;
     }
 
     /// Turns a record into an event of the running batch.
@@ -147,12 +152,14 @@ impl Route {
         };
         let time = record.time.unwrap_or_else(|| *self.arrival.get_or_insert_with(wall_clock));
         self.clock.see(time);
+        let in_device = self.device(Named::InDevice, record.in_device.as_bytes());
+        let out_device = self.device(Named::OutDevice, record.out_device.as_bytes());
         self.batch.push(Event {
             time,
             group: record.group,
             prefix: self.interner.intern(Named::Prefix, record.prefix),
-            in_device: self.interner.intern(Named::InDevice, record.in_device.as_bytes()),
-            out_device: self.interner.intern(Named::OutDevice, record.out_device.as_bytes()),
+            in_device,
+            out_device,
             hook: record.hook,
             direction: record.direction,
             mark: record.mark,
@@ -164,6 +171,15 @@ impl Route {
         });
     }
 
+    #[inline]
+    fn device(&mut self, named: Named, name: &[u8]) -> NameId {
+        match self.shows_devices {
+            true => self.interner.intern(named, name),
+            false if name.is_empty() => NameId::EMPTY,
+            false => NameId::OTHER,
+        }
+    }
+
     /// Hands the batch to everything that takes events: one lock each.
     pub fn hand_over(&mut self) {
         let mut aggregate = self.aggregate.lock();
@@ -172,6 +188,8 @@ impl Route {
             // Under the same lock, so that every scrape finds as many packets there as here.
             mirror.offer(&self.batch);
         }
+        // A reload may have changed the families.
+        self.shows_devices = self.mirror.is_some() || aggregate.has_devices();
         drop(aggregate);
         if !self.batch.is_empty() {
             self.recent.lock().push(&self.batch, self.clock.now());

@@ -145,6 +145,13 @@ impl Family {
         }
     }
 
+    /// Whether one of its labels is the name of a device.
+    pub fn has_devices(&self) -> bool {
+        let is_device =
+            |label: &Dimension| matches!(label, Dimension::InInterface | Dimension::OutInterface);
+        self.labels.iter().any(is_device)
+    }
+
     /// Takes over new budgets. False when the plan is for other labels: then the family must begin
     /// anew. Series above a smaller budget retire, the coldest first.
     pub fn adopt(&mut self, plan: &FamilyPlan, now: Duration) -> bool {

@@ -122,6 +122,12 @@ impl Aggregate {
         }
     }
 
+    /// Whether a label of a family is the name of a device.
+    #[must_use]
+    pub fn has_devices(&self) -> bool {
+        self.families.iter().any(Family::has_devices)
+    }
+
     /// Packets received of all groups.
     #[must_use]
     pub fn received_packets(&self) -> u64 {

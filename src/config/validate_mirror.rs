@@ -14,7 +14,7 @@ const MAX_HOST: usize = 255;
 /// Partitions are days: less than this would drop nothing sooner.
 const MIN_RETENTION: Duration = Duration::from_secs(60 * 60);
 const SAMPLE: RangeInclusive<u32> = 1..=1_000_000;
-/// As many as there can be (`event::MAX_NAMES`).
+/// As many as there can be (`event::MAX_PREFIXES`).
 const MAX_PREFIXES: usize = 4096;
 /// More than there are.
 const MAX_COUNTRIES: usize = 512;

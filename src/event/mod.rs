@@ -2,7 +2,7 @@
 
 mod names;
 
-pub use names::{Interner, MAX_NAMES, NameId, Named, Names, clean};
+pub use names::{Interner, MAX_DEVICES, MAX_NAMES, MAX_PREFIXES, NameId, Named, Names, clean};
 
 use std::net::IpAddr;
 
@@ -22,9 +22,9 @@ pub struct Event {
     pub group: u16,
     /// The rule's log prefix.
     pub prefix: NameId,
-    /// Device the packet came in on; [`NameId::EMPTY`] for none.
+    /// Device the packet came in on; [`NameId::EMPTY`] for none, [`NameId::OTHER`] where nothing shows devices.
     pub in_device: NameId,
-    /// Device the packet goes out on; [`NameId::EMPTY`] for none.
+    /// Device the packet goes out on; as above.
     pub out_device: NameId,
     /// Where in the kernel the packet was logged.
     pub hook: Option<Hook>,

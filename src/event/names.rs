@@ -1,4 +1,4 @@
-//! Interned text: log prefixes and device names as small ids, under a cap.
+//! Interned text: log prefixes and device names as small ids, under a cap for each kind.
 
 use std::sync::{
     Arc, PoisonError, RwLock, RwLockReadGuard,
@@ -7,11 +7,16 @@ use std::sync::{
 
 use hashbrown::HashMap;
 
-/// Most distinct names one table keeps; what comes later is [`NameId::OTHER`].
-///
-/// Prefixes are written by whoever writes the rules and devices by whoever runs the host, but
-/// container hosts make and drop devices all day.
-pub const MAX_NAMES: usize = 4096;
+/// Most distinct prefixes that are kept; what comes later is [`NameId::OTHER`]. Whoever writes the rules
+/// writes them.
+pub const MAX_PREFIXES: usize = 4096;
+
+/// Most distinct device names that are kept. Container hosts make and remove devices all day, so these
+/// never take a prefix's place.
+pub const MAX_DEVICES: usize = 32_768;
+
+/// Most names of a table: of both kinds, `other` and the empty one.
+pub const MAX_NAMES: usize = MAX_PREFIXES + MAX_DEVICES + 2;
 
 /// Longest name kept, in bytes: nftables' own limit for a prefix is 127 (`NF_LOG_PREFIXLEN`).
 const MAX_LENGTH: usize = 128;
@@ -46,14 +51,23 @@ impl NameId {
 /// lock only for a new name.
 #[derive(Clone, Debug)]
 pub struct Names {
-    texts: Arc<RwLock<Vec<Arc<str>>>>,
+    table: Arc<RwLock<Table>>,
     refused: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Table {
+    texts: Vec<Arc<str>>,
+    /// How many of them were first seen as prefixes, and as devices.
+    prefixes: usize,
+    devices: usize,
 }
 
 impl Default for Names {
     fn default() -> Self {
         let texts = vec!["other".into(), "".into()];
-        Self { texts: Arc::new(RwLock::new(texts)), refused: Arc::default() }
+        let table = Table { texts, prefixes: 0, devices: 0 };
+        Self { table: Arc::new(RwLock::new(table)), refused: Arc::default() }
     }
 }
 
@@ -61,7 +75,7 @@ impl Names {
     /// The text of an id.
     #[must_use]
     pub fn text(&self, id: NameId) -> Arc<str> {
-        let texts = self.read();
+        let texts = &self.read().texts;
         let index = usize::from(id.0);
         Arc::clone(texts.get(index).unwrap_or(&texts[0]))
     }
@@ -69,7 +83,7 @@ impl Names {
     /// How many names the table holds, `other` and the empty one among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.read().len()
+        self.read().texts.len()
     }
 
     /// Never: `other` and the empty name are always there.
@@ -84,19 +98,24 @@ impl Names {
         self.refused.load(Ordering::Relaxed)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Vec<Arc<str>>> {
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
         // A thread that panicked while it appended left a whole table: push is the last step.
-        self.texts.read().unwrap_or_else(PoisonError::into_inner)
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends a text; the caller has made sure that it is new.
-    fn append(&self, text: &str) -> Option<NameId> {
-        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
-        if texts.len() >= MAX_NAMES {
+    fn append(&self, named: Named, text: &str) -> Option<NameId> {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let id = u16::try_from(table.texts.len()).ok()?;
+        let (held, most) = match named {
+            Named::Prefix => (&mut table.prefixes, MAX_PREFIXES),
+            Named::InDevice | Named::OutDevice => (&mut table.devices, MAX_DEVICES),
+        };
+        if *held >= most {
             return None;
         }
-        let id = u16::try_from(texts.len()).ok()?;
-        texts.push(text.into());
+        *held += 1;
+        table.texts.push(text.into());
         Some(NameId(id))
     }
 }
@@ -137,14 +156,15 @@ impl Interner {
     }
 
     /// The id of a name made of untrusted bytes. Trimmed; control characters and invalid UTF-8
-    /// become U+FFFD; cut at 128 bytes. Past [`MAX_NAMES`] it is [`NameId::OTHER`].
+    /// become U+FFFD; cut at 128 bytes. Past the cap of its kind it is [`NameId::OTHER`].
     pub fn intern(&mut self, named: Named, bytes: &[u8]) -> NameId {
         let last = &self.last[named as usize];
         // Byte by byte: on these few bytes a vector compare took 60 ns, measured in the whole route.
         if last.0.len() == bytes.len() && last.0.iter().zip(bytes).all(|(a, b)| a == b) {
             return last.1;
         }
-        let Some(id) = self.spellings.get(bytes).copied().or_else(|| self.learn(bytes)) else {
+        let Some(id) = self.spellings.get(bytes).copied().or_else(|| self.learn(named, bytes))
+        else {
             self.names.refused.fetch_add(1, Ordering::Relaxed);
             return NameId::OTHER;
         };
@@ -161,14 +181,14 @@ impl Interner {
         self.names.clone()
     }
 
-    /// A spelling that is new; `None` when the table is full.
+    /// A spelling that is new; `None` when there are as many names of this kind as are kept.
     #[cold]
-    fn learn(&mut self, bytes: &[u8]) -> Option<NameId> {
+    fn learn(&mut self, named: Named, bytes: &[u8]) -> Option<NameId> {
         let text = clean(bytes);
         let id = if let Some(&id) = self.ids.get(text.as_str()) {
             id
         } else {
-            let id = self.names.append(&text)?;
+            let id = self.names.append(named, &text)?;
             self.ids.insert(text.into(), id);
             id
         };
@@ -230,16 +250,53 @@ mod tests {
         assert_eq!(interner.intern(Named::Prefix, b""), NameId::EMPTY);
     }
 
+    fn fill(interner: &mut Interner, named: Named, most: usize) {
+        for number in 0..most {
+            interner.intern(named, format!("{named:?}{number}").as_bytes());
+        }
+        assert_eq!(interner.names.refused(), 0);
+        let id = interner.intern(named, b"one more");
+        assert_eq!((id, interner.names.refused()), (NameId::OTHER, 1));
+    }
+
     #[test]
     fn past_the_cap_a_name_is_other_and_counted() {
         let names = Names::default();
         let mut interner = Interner::new(names.clone());
-        for number in 0..MAX_NAMES + 10 {
-            interner.intern(Named::Prefix, format!("veth{number}").as_bytes());
+        fill(&mut interner, Named::Prefix, MAX_PREFIXES);
+        assert_eq!(names.len(), MAX_PREFIXES + 2);
+        assert_ne!(interner.intern(Named::Prefix, b"Prefix7"), NameId::OTHER);
+    }
+
+    #[test]
+    fn devices_leave_room_for_prefixes() {
+        let names = Names::default();
+        let mut interner = Interner::new(names.clone());
+        fill(&mut interner, Named::InDevice, MAX_DEVICES);
+        assert_eq!(interner.intern(Named::OutDevice, b"veth1"), NameId::OTHER);
+        for number in 0..MAX_PREFIXES {
+            let prefix = format!("rule {number}");
+            let id = interner.intern(Named::Prefix, prefix.as_bytes());
+            assert_eq!(*names.text(id), *prefix);
         }
         assert_eq!(names.len(), MAX_NAMES);
-        assert_eq!(interner.intern(Named::Prefix, b"one more"), NameId::OTHER);
-        assert_eq!(names.refused(), 13);
-        assert_ne!(interner.intern(Named::Prefix, b"veth7"), NameId::OTHER);
+    }
+
+    proptest::proptest! {
+        /// Whatever comes in whatever order: an id keeps its text, and no two ids have the same one.
+        #[test]
+        fn an_id_is_a_text(sequence in proptest::collection::vec((0..3_u8, "[a-c ]{0,3}"), 0..200)) {
+            let names = Names::default();
+            let mut interner = Interner::new(names.clone());
+            let mut known = HashMap::<String, NameId>::new();
+            for (kind, text) in sequence {
+                let named = [Named::Prefix, Named::InDevice, Named::OutDevice][usize::from(kind)];
+                let id = interner.intern(named, text.as_bytes());
+                assert_eq!(*names.text(id), *text.trim());
+                assert_eq!(*known.entry(text.trim().to_owned()).or_insert(id), id);
+            }
+            let ids: std::collections::HashSet<_> = known.values().collect();
+            assert_eq!(ids.len(), known.len());
+        }
     }
 }

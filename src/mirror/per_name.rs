@@ -40,7 +40,7 @@ impl<T> PerName<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Interner, MAX_NAMES, Named};
+    use crate::event::{Interner, MAX_DEVICES, Named};
 
     #[test]
     fn every_name_has_its_value_as_it_comes() {
@@ -49,13 +49,13 @@ mod tests {
         let mut lengths = PerName::new(names);
         assert_eq!(*lengths.get(NameId::OTHER, str::len), 5);
         assert_eq!(*lengths.get(NameId::EMPTY, str::len), 0);
-        for number in 0..MAX_NAMES {
+        for number in 0..MAX_DEVICES + 2 {
             let name = format!("eth{number}");
             let id = interner.intern(Named::InDevice, name.as_bytes());
             let expect = if id == NameId::OTHER { 5 } else { name.len() };
             assert_eq!(*lengths.get(id, str::len), expect, "{name}");
         }
-        assert_eq!(lengths.values.len(), MAX_NAMES);
+        assert_eq!(lengths.values.len(), MAX_DEVICES + 2);
         assert_eq!(*lengths.get(NameId::from_index(u16::MAX), str::len), 5);
     }
 
