@@ -16,7 +16,7 @@ use support::{
 /// 2024-05-06 00:00:00 UTC.
 const BUILT: u64 = 1_714_953_600;
 
-/// IPinfo's location database: everything is text.
+/// `IPinfo`'s location database: everything is text.
 fn ipinfo() -> Vec<u8> {
     let texts = [
         ("city", "Mountain View"),

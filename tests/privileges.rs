@@ -408,8 +408,10 @@ fn root_needs_no_list_of_users() {
     for (user, group) in [("root", "root"), ("root", ""), ("nobody", "nogroup"), ("7", "8")] {
         let mut command = host.command("unshare");
         command.args(["--mount", "sh", "-c", script, "sh", EXPORTER]);
-        command.arg(format!("--privileges.user={user}")).arg(format!("--privileges.group={group}"));
         let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.toml");
+        fs::write(&config, format!("[privileges]\nuser = '{user}'\ngroup = '{group}'\n")).unwrap();
+        command.arg("--config.file").arg(&config);
         let mut program = Program::start(&mut command, folder.path().join("log"));
         wait_for("the exporter to be ready", || {
             get(&host, 10239, "/-/ready").filter(|(status, _)| *status == 200)

@@ -476,7 +476,10 @@ fn a_file_that_cannot_be_read() {
     assert!(
         load("/no/such/file").starts_with("/no/such/file: cannot read the configuration file: ")
     );
-    assert!(load("/dev/zero").contains("longer than 1024 KiB"));
+    assert!(load("/dev/zero").contains("it is a character device, not a regular file"));
+    let long = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(long.path(), "#".repeat(1024 * 1024 + 1)).unwrap();
+    assert!(load(long.path().to_str().unwrap()).contains("longer than 1024 KiB"));
 }
 
 proptest! {

@@ -111,16 +111,12 @@ impl Reloader {
             // Nobody listens any more when it took too long.
             let _ = done.send(read());
         });
-        match timeout(limit, outcome).await {
-            Ok(outcome) => outcome.unwrap_or_else(|_| Err("loading panicked".into())),
-            Err(_) => {
-                self.unfinished = Some(reading);
-                let limit = limit.as_secs();
-                Err(format!(
-                    "reading {what} took longer than {limit} s: check the file system it is on"
-                ))
-            }
+        if let Ok(outcome) = timeout(limit, outcome).await {
+            return outcome.unwrap_or_else(|_| Err("loading panicked".into()));
         }
+        self.unfinished = Some(reading);
+        let limit = limit.as_secs();
+        Err(format!("reading {what} took longer than {limit} s: check the file system it is on"))
     }
 
     fn apply(&mut self, config: Config) {

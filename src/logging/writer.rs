@@ -132,7 +132,7 @@ impl Writer {
             let written = write_when_ready(&chunk, None);
             let mut queue = self.lock();
             queue.account(written);
-            let mention = queue.to_mention(written);
+            let mention = queue.take_unmentioned(written);
             drop(queue);
             self.changed.notify_all();
             if let Some(lines) = mention {
@@ -189,7 +189,7 @@ impl Queue {
     }
 
     /// How many lines are to be mentioned now: only where the last line could be written.
-    fn to_mention(&mut self, written: Result<usize, Errno>) -> Option<u64> {
+    fn take_unmentioned(&mut self, written: Result<usize, Errno>) -> Option<u64> {
         let is_back = written.is_ok() && self.bytes.is_empty() && self.unmentioned > 0;
         is_back.then(|| std::mem::take(&mut self.unmentioned))
     }

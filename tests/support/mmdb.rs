@@ -4,7 +4,10 @@
 pub enum Value {
     Text(&'static str),
     Map(Vec<(&'static str, Value)>),
-    Number(u64),
+    Short(u16),
+    Long(u32),
+    Epoch(u64),
+    EmptyList,
 }
 
 /// A database that has this record for the first half of the addresses (0.0.0.0/1).
@@ -18,15 +21,15 @@ pub fn file(edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> 
     bytes.extend([0; 16]);
     write(&mut bytes, record);
     bytes.extend(b"\xab\xcd\xefMaxMind.com");
-    let short = |number: u16| Value::Number(number.into());
     let metadata = Value::Map(vec![
-        ("node_count", short(1)),
-        ("record_size", short(24)),
-        ("ip_version", short(4)),
+        ("node_count", Value::Long(1)),
+        ("record_size", Value::Short(24)),
+        ("ip_version", Value::Short(4)),
         ("database_type", Value::Text(edition)),
-        ("binary_format_major_version", short(2)),
-        ("binary_format_minor_version", short(0)),
-        ("build_epoch", Value::Number(build_epoch)),
+        ("binary_format_major_version", Value::Short(2)),
+        ("binary_format_minor_version", Value::Short(0)),
+        ("build_epoch", Value::Epoch(build_epoch)),
+        ("languages", Value::EmptyList),
         ("description", Value::Map(Vec::new())),
     ]);
     write(&mut bytes, &metadata);
@@ -34,11 +37,11 @@ pub fn file(edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> 
 }
 
 /// The kind of a value is in the first three bits of its first byte, its size in the others; an unsigned number
-/// of 64 bits is of an extended kind, whose number less 7 follows.
+/// of 64 bits and a list are of an extended kind, whose number less 7 follows.
 fn write(bytes: &mut Vec<u8>, value: &Value) {
     let head = |kind: u8, size: usize| match u8::try_from(size).unwrap() {
-        size @ 0..29 => vec![kind << 5 | size],
-        size => vec![kind << 5 | 29, size - 29],
+        size @ 0..29 => vec![(kind << 5) | size],
+        size => vec![(kind << 5) | 0x1d, size - 29],
     };
     match value {
         Value::Text(text) => {
@@ -52,15 +55,18 @@ fn write(bytes: &mut Vec<u8>, value: &Value) {
                 write(bytes, value);
             }
         }
-        Value::Number(number) => match u16::try_from(*number) {
-            Ok(number) => {
-                bytes.extend(head(5, 2));
-                bytes.extend(number.to_be_bytes());
-            }
-            Err(_) => {
-                bytes.extend([8, 9 - 7]);
-                bytes.extend(number.to_be_bytes());
-            }
-        },
+        Value::Short(number) => {
+            bytes.extend(head(5, 2));
+            bytes.extend(number.to_be_bytes());
+        }
+        Value::Long(number) => {
+            bytes.extend(head(6, 4));
+            bytes.extend(number.to_be_bytes());
+        }
+        Value::EmptyList => bytes.extend([0, 11 - 7]),
+        Value::Epoch(number) => {
+            bytes.extend([8, 9 - 7]);
+            bytes.extend(number.to_be_bytes());
+        }
     }
 }

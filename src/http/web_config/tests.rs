@@ -132,8 +132,10 @@ fn what_is_wrong_is_told() {
         assert!(error.contains(word), "{content}: {error}");
         assert!(!error.contains("PRIVATE KEY"), "{error}");
     }
-    let error = Guard::open(Path::new("/dev/zero")).unwrap_err().to_string();
+    let error = folder.open(&"#".repeat(1024 * 1024 + 1)).unwrap_err();
     assert!(error.contains("1024 KiB"), "{error}");
+    let error = Guard::open(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(error.contains("it is a character device"), "{error}");
 }
 
 #[test]
@@ -230,8 +232,8 @@ fn a_key_on_p_521_is_called_so() {
     assert!(error.contains("the key is of a kind that is not supported"), "{error}");
     make("P-384");
     folder.open(&tls("")).unwrap();
-    let clients = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem";
-    let error = folder.open(&tls(clients)).unwrap_err();
+    let clients = tls("client_auth_type: RequireAndVerifyClientCert\nclient_ca_file: ca.pem");
+    let error = folder.open(&clients).unwrap_err();
     assert!(error.contains("an authority's key is on the curve P-521"), "{error}");
 }
 
