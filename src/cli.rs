@@ -187,7 +187,8 @@ fn database() -> impl TypedValueParser<Value = Kind> {
 pub enum ConfigCommand {
     /// Validate the configuration file, the flags and the files they name, and print all that is wrong
     ///
-    /// One line each: FILE:LINE: KEY: what is wrong; how to fix it. Exit code 2 if there is any.
+    /// Prints one line each: the file and line, the key, what is wrong and how to fix it. Exit code 2 if
+    /// there is any.
     Check,
     /// Print the effective configuration as TOML, defaults and flags included
     Show,

@@ -144,9 +144,8 @@ fn commands(program: &Command) -> Roff {
 /// One command.
 fn describe(roff: &mut Roff, name: &str, command: &Command) {
     let arguments: Vec<_> = own_arguments(command).collect();
-    let words = arguments.iter().map(|argument| match argument.is_required_set() {
-        true => argument.to_string(),
-        false => format!("[{argument}]"),
+    let words = arguments.iter().map(|argument| {
+        if argument.is_required_set() { argument.to_string() } else { format!("[{argument}]") }
     });
     let words = std::iter::once(name.to_owned()).chain(words);
     roff.control("SS", [words.collect::<Vec<_>>().join(" ").as_str()]);

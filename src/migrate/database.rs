@@ -30,24 +30,15 @@ const MYSQL_KEYS: [&str; 12] = [
     "pass",
     "port",
 ];
-const PGSQL_KEYS: [&str; 14] = with(MYSQL_KEYS, ["schema", "connstring"]);
-const DBI_KEYS: [&str; 14] = with(MYSQL_KEYS, ["schema", "dbtype"]);
 const SQLITE_KEYS: [&str; 3] = ["db", "table", "buffer"];
 
-const fn with(
-    [a, b, c, d, e, f, g, h, i, j, k, l]: [&'static str; 12],
-    [m, n]: [&'static str; 2],
-) -> [&'static str; 14] {
-    [a, b, c, d, e, f, g, h, i, j, k, l, m, n]
-}
-
 /// The keys of a plugin that writes to a database; `None` for any other.
-pub(super) fn keys(plugin: &str) -> Option<&'static [&'static str]> {
+pub(super) fn keys(plugin: &str) -> Option<Vec<&'static str>> {
     match plugin {
-        "MYSQL" => Some(&MYSQL_KEYS),
-        "PGSQL" => Some(&PGSQL_KEYS),
-        "DBI" => Some(&DBI_KEYS),
-        "SQLITE3" => Some(&SQLITE_KEYS),
+        "MYSQL" => Some(MYSQL_KEYS.to_vec()),
+        "PGSQL" => Some([&MYSQL_KEYS[..], &["schema", "connstring"]].concat()),
+        "DBI" => Some([&MYSQL_KEYS[..], &["schema", "dbtype"]].concat()),
+        "SQLITE3" => Some(SQLITE_KEYS.to_vec()),
         _ => None,
     }
 }
@@ -169,7 +160,9 @@ impl Server {
                     server.parameters.push(format!("{key}={}", utf8_percent_encode(&value, PATH)));
                 }
                 _ => {
-                    server.notes.push(format!("connstring: {key} has no counterpart in mirror.url"))
+                    server
+                        .notes
+                        .push(format!("connstring: {key} has no counterpart in mirror.url"));
                 }
             }
         }

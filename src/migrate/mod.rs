@@ -128,15 +128,15 @@ struct Carried<'t> {
 
 impl Carried<'_> {
     fn note(&mut self, what: impl AsRef<str>) {
-        self.add(format!("Note: {}", what.as_ref()));
+        self.add(&format!("Note: {}", what.as_ref()));
     }
 
     fn lose(&mut self, what: impl AsRef<str>) {
-        self.add(format!("{LOST}{}", what.as_ref()));
+        self.add(&format!("{LOST}{}", what.as_ref()));
     }
 
-    fn add(&mut self, note: String) {
-        let note = one_line(&note);
+    fn add(&mut self, note: &str) {
+        let note = one_line(note);
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -256,7 +256,7 @@ impl Carried<'_> {
 
     fn step(&mut self, Step { name, plugin }: &Step) -> Result<(), MigrateError> {
         if let Some(keys) = database::keys(plugin) {
-            let section = Section::read(self.text, name, keys, &[])?;
+            let section = Section::read(self.text, name, &keys, &[])?;
             return self.database(&section, name, plugin);
         }
         if let Some(why) = stack::no_counterpart(plugin) {
