@@ -58,6 +58,26 @@ pub fn capture(data: &[u8]) {
     panic!("the capture does not end");
 }
 
+/// The link layers: the number of a link type in two bytes, then a frame of it.
+pub fn link(data: &[u8]) {
+    let Some((&[high, low], frame)) = data.split_first_chunk() else { return };
+    let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
+    // Version 2.4, no time zone, snapshot length 262144, the link type; then one frame at time 0.
+    let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0];
+    file.extend([low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    file.extend([length, length].concat());
+    file.extend(frame);
+    let mut capture = Capture::from_reader("fuzz", Cursor::new(file), Options::default()).unwrap();
+    let mut packets = 0;
+    let filled = capture.fill(Duration::ZERO, &mut |record| {
+        packets += 1;
+        // NFLOG's payload is an attribute, and padded.
+        assert!(low == 239 || frame.ends_with(record.payload));
+        let _ = packet::decode(record.payload, record.ether_type, record.wire_length);
+    });
+    assert_eq!(packets == 1, filled.is_ok());
+}
+
 /// The configuration: a TOML text. What is accepted must print as something that is accepted.
 pub fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };

@@ -13,7 +13,7 @@ use crate::{
     event::{Event, HardwareAddress, Interner, NameId, Named, Names, remote_end},
     geoip::{Country, Locator, Place},
     mirror::Queue,
-    packet,
+    packet::{self, Headers},
     recent::{Pace, SharedRecent},
     source::{Fill, Record, Source},
 };
@@ -145,7 +145,10 @@ impl Route {
 
     /// Turns a record into an event of the running batch.
     pub fn take(&mut self, record: &Record<'_>) {
-        let headers = packet::decode(record.payload, record.ether_type, record.wire_length);
+        let headers = match record.flaw {
+            None => packet::decode(record.payload, record.ether_type, record.wire_length),
+            Some(flaw) => Headers::unread(flaw, record.wire_length),
+        };
         let place = match headers.addresses {
             Some(addresses) => self.locator.locate(remote_end(addresses, record.direction)),
             None => Place { country: Country::Unknown, asn: 0 },

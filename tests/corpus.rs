@@ -34,6 +34,11 @@ fn capture() {
 }
 
 #[test]
+fn link() {
+    replay("link", bodies::link);
+}
+
+#[test]
 fn config() {
     replay("config", bodies::config);
 }

@@ -7,11 +7,12 @@ mod support;
 use std::{
     fs,
     sync::atomic::Ordering::Relaxed,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use nflog_exporter::{
     event::{Direction, Hook},
+    packet,
     source::{
         Fill, Source,
         nflog::{Nflog, NflogError, NflogPlan},
@@ -19,6 +20,7 @@ use nflog_exporter::{
 };
 use support::{
     Logged, Namespace, Wire, frame,
+    logged::DEADLINE,
     netns::{HOST, PEER, PEER_MAC, PEER_V6},
     plan, read_packets, read_to_end,
 };
@@ -137,6 +139,110 @@ fn every_hook_tells_the_direction() {
     check(the(&sent, "netdev out"), Hook::Egress, Direction::Out, ("", "wan0"));
     assert_eq!(the(&sent, "output").uid, Some(12345));
     assert_eq!(the(&sent, "output").payload[12..20], [HOST, PEER].concat());
+}
+
+/// What can stand between Ethernet and IP, each with a name for messages.
+const HEADERS: [(&str, &[u8]); 13] = [
+    ("none", &[8, 0]),
+    ("802.1Q", &[0x81, 0, 0, 7, 8, 0]),
+    ("802.1ad and 802.1Q", &[0x88, 0xa8, 0, 7, 0x81, 0, 0, 8, 8, 0]),
+    ("stacked 802.1Q", &[0x81, 0, 0, 7, 0x81, 0, 0, 8, 8, 0]),
+    ("0x9100", &[0x91, 0, 0, 7, 0x81, 0, 0, 8, 8, 0]),
+    ("0x9200", &[0x92, 0, 0, 7, 8, 0]),
+    (
+        "five tags",
+        &[0x81, 0, 0, 1, 0x81, 0, 0, 2, 0x81, 0, 0, 3, 0x81, 0, 0, 4, 0x81, 0, 0, 5, 8, 0],
+    ),
+    ("PPPoE", &[0x88, 0x64, 0x11, 0, 0, 1, 0, 31, 0, 0x21]),
+    ("802.1Q and PPPoE", &[0x81, 0, 0, 7, 0x88, 0x64, 0x11, 0, 0, 1, 0, 31, 0, 0x21]),
+    (
+        "802.1ad, 802.1Q and PPPoE",
+        &[0x88, 0xa8, 0, 7, 0x81, 0, 0, 8, 0x88, 0x64, 0x11, 0, 0, 1, 0, 31, 0, 0x21],
+    ),
+    ("MPLS", &[0x88, 0x47, 0, 1, 0, 0x40, 0, 2, 1, 0x40]),
+    ("802.1Q and MPLS", &[0x81, 0, 0, 7, 0x88, 0x47, 0, 2, 1, 0x40]),
+    ("SNAP", &[0, 37, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0]),
+];
+
+/// One frame for each of [`HEADERS`], told apart by their source ports.
+fn encapsulated() -> Vec<Vec<u8>> {
+    let frame =
+        |(number, (_, headers)): (u16, &(&str, &[u8]))| frame::encapsulated(headers, number);
+    (0..).zip(&HEADERS).map(frame).collect()
+}
+
+/// Checks that a rule with this prefix logged each of [`HEADERS`], and that each is read down to its
+/// ports.
+fn check_encapsulated(logged: &[Logged], prefix: &str) {
+    let of_rule: Vec<_> = logged.iter().filter(|packet| packet.prefix == prefix).collect();
+    assert_eq!(of_rule.len(), HEADERS.len(), "{prefix}: {logged:#?}");
+    for (number, (name, _)) in (0..).zip(HEADERS) {
+        let ports = Some((number, 9));
+        let is_read = |packet: &&&Logged| {
+            let length = packet.payload.len().try_into().unwrap();
+            let headers = packet::decode(&packet.payload, packet.ether_type, length);
+            headers.flaw.is_none() && headers.transport.ports() == ports
+        };
+        assert_eq!(of_rule.iter().filter(is_read).count(), 1, "{prefix}: {name}: {of_rule:#?}");
+    }
+}
+
+/// On a device's way in and out the kernel hands over whatever stands before the IP header, but for
+/// the Ethernet header on the way in and a tag that it keeps elsewhere.
+#[test]
+fn headers_before_ip_in_the_family_netdev() {
+    let wire = Wire::new();
+    let rule = |prefix| format!("ether saddr 02:00:00:00:00:0a log prefix \"{prefix}\" group 7");
+    wire.host.nft(&format!(
+        "table netdev n {{
+            chain in {{ type filter hook ingress device wan0 priority 0; {}; }}
+            chain out {{ type filter hook egress device wan0 priority 0; {}; }}
+        }}",
+        rule("ingress"),
+        rule("egress")
+    ));
+    let mut source = open(&wire.host, &plan(&[7]));
+    wire.send(encapsulated());
+    check_encapsulated(&read_packets(&mut source, HEADERS.len()), "ingress");
+    wire.host.send("wan0", encapsulated());
+    check_encapsulated(&read_packets(&mut source, HEADERS.len()), "egress");
+}
+
+#[test]
+fn headers_before_ip_in_the_family_bridge() {
+    let wire = Wire::new();
+    wire.host.ip("link add br0 type bridge mcast_snooping 0");
+    wire.host.ip("link add port1 type veth peer name end1");
+    for (device, state) in [("wan0", "master br0"), ("port1", "master br0")] {
+        wire.host.ip(&format!("link set {device} {state}"));
+    }
+    for device in ["end1", "port1", "br0"] {
+        wire.host.ip(&format!("link set {device} up"));
+    }
+    let hooks = ["prerouting", "input", "forward", "postrouting"];
+    let chains = hooks.map(|hook| {
+        format!(
+            "chain {hook} {{ type filter hook {hook} priority 0;
+                ether saddr 02:00:00:00:00:0a log prefix \"{hook}\" group 7; }}"
+        )
+    });
+    wire.host.nft(&format!("table bridge b {{ {}; }}", chains.join(";")));
+    let mut source = open(&wire.host, &plan(&[7]));
+    wait_until_forwarding(&wire);
+    wire.send(encapsulated());
+    let logged = read_packets(&mut source, hooks.len() * HEADERS.len());
+    for hook in hooks {
+        check_encapsulated(&logged, hook);
+    }
+}
+
+/// Waits until both ports of the bridge forward.
+fn wait_until_forwarding(wire: &Wire) {
+    let deadline = Instant::now() + DEADLINE;
+    while wire.host.ip("-d link show master br0").matches("state forwarding").count() < 2 {
+        assert!(Instant::now() < deadline, "the ports of the bridge do not forward");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

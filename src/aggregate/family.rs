@@ -111,6 +111,7 @@ impl Family {
             labels: Arc::clone(&self.labels),
             series,
             series_limit: self.max_series,
+            is_full: !self.series_budget.allows(&self.used, 0, Claim::Newcomer),
             folded: self.folded.clone(),
             retired_packets: self.retired_packets,
             pending_packets,

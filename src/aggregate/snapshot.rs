@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Dimension, Key, ScanFigures};
-use crate::{event::NameId, geoip::CountryId};
+use crate::{event::NameId, geoip::CountryId, packet::Flaw};
 
 /// The aggregate at one moment. For every family: its series + retired + pending = received.
 #[derive(Clone, Debug)]
@@ -12,8 +12,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// Packets received, by NFLOG group, in the order of the groups.
     pub received: Vec<(u16, u64)>,
-    /// Packets that could not be read in full, by [`crate::packet::Flaw`].
-    pub undecoded: [u64; 3],
+    /// Packets that could not be read in full, by [`Flaw`].
+    pub undecoded: [u64; Flaw::ALL.len()],
     /// The families, in the order of the configuration.
     pub families: Vec<FamilySnapshot>,
     /// Estimated distinct source addresses of the last 10 minutes, by prefix.
@@ -39,6 +39,8 @@ pub struct FamilySnapshot {
     pub series: Vec<Series>,
     /// The hard budget.
     pub series_limit: usize,
+    /// Whether the hard budget has no room for a series whose labels are all exact.
+    pub is_full: bool,
     /// Packets folded to `other`, for each label of [`Self::labels`].
     pub folded: Vec<u64>,
     /// Packets of series that are no longer exposed.

@@ -32,6 +32,7 @@ fn family(name: &str, labels: &[Dimension], series: &[(&[u64], u64, u64)]) -> Fa
         labels: labels.into(),
         series: series.collect(),
         series_limit: 2000,
+        is_full: false,
         folded: vec![0; labels.len()],
         retired_packets: 0,
         pending_packets: 0,
@@ -69,7 +70,7 @@ fn scrape(prefix: &str, database: &str) -> Scrape {
         snapshot: Snapshot {
             generation: 1,
             received: vec![(1, 13), (7, 0)],
-            undecoded: [0, 4, 0],
+            undecoded: [0, 4, 0, 0],
             families,
             source_addresses: vec![(prefix, 2.5), (NameId::OTHER, 0.0)],
             source_addresses_folded_packets: 0,

@@ -31,6 +31,21 @@ pub struct Headers {
     pub flaw: Option<Flaw>,
 }
 
+impl Headers {
+    /// The headers of a packet of which nothing is read.
+    #[must_use]
+    pub fn unread(flaw: Flaw, length: u32) -> Self {
+        Self {
+            addresses: None,
+            protocol: None,
+            length,
+            ttl: 0,
+            transport: Transport::None,
+            flaw: Some(flaw),
+        }
+    }
+}
+
 /// The two ends of a packet, of one IP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
@@ -123,11 +138,13 @@ pub enum Flaw {
     Truncated,
     /// A header contradicts itself or the packet.
     Malformed,
+    /// A frame of a capture, of a link type that is not supported.
+    LinkType,
 }
 
 impl Flaw {
     /// Every flaw, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::NotIp, Self::Truncated, Self::Malformed];
+    pub const ALL: [Self; 4] = [Self::NotIp, Self::Truncated, Self::Malformed, Self::LinkType];
 
     /// The value of the label `reason`.
     #[must_use]
@@ -136,6 +153,7 @@ impl Flaw {
             Self::NotIp => "not_ip",
             Self::Truncated => "truncated",
             Self::Malformed => "malformed",
+            Self::LinkType => "link_type",
         }
     }
 }

@@ -1,11 +1,15 @@
 //! Where packets come from: one record type, one trait with one method that matters.
 
+mod link;
 pub mod nflog;
 pub mod pcap;
 
 use std::time::Duration;
 
-use crate::event::{Direction, Hook};
+use crate::{
+    event::{Direction, Hook},
+    packet::Flaw,
+};
 
 /// One logged packet as its source hands it over, borrowed from the source's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +24,8 @@ pub struct Record<'a> {
     pub direction: Option<Direction>,
     /// `EtherType` of the payload, if the source knows; else the payload's version nibble decides.
     pub ether_type: Option<u16>,
+    /// Why there is no payload to decode; `None` where there is.
+    pub flaw: Option<Flaw>,
     /// The firewall mark, 0 for none.
     pub mark: u32,
     /// Name of the device the packet came in on; empty for none.

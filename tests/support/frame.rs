@@ -20,6 +20,16 @@ pub fn udp_to(to: [u8; 4], from: [u8; 4], source_port: u16, port: u16, payload: 
     frame
 }
 
+/// A frame of a station beyond the peer, to everybody: any headers, whose last names the packet after
+/// them, and UDP over IPv4 from any port.
+pub fn encapsulated(headers: &[u8], source_port: u16) -> Vec<u8> {
+    let packet = udp([203, 0, 113, 5], source_port, 9, b"x").split_off(14);
+    [&[0xff; 6][..], &STATION_MAC, headers, &packet].concat()
+}
+
+/// Hardware address of a station that is neither the host nor the peer.
+pub const STATION_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x0a];
+
 /// UDP over IPv6 from any address to the host.
 pub fn udp_v6(source: [u8; 16], source_port: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     let builder = PacketBuilder::ethernet2(PEER_MAC, HOST_MAC)

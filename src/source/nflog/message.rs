@@ -2,7 +2,10 @@
 
 use std::ffi::CStr;
 
-use super::super::Record;
+use super::super::{
+    Record,
+    link::{self, Inner},
+};
 use crate::{
     event::{Direction, Hook},
     netlink,
@@ -19,7 +22,7 @@ pub struct Packet<'a> {
     pub family: u8,
     /// The group it was logged to.
     pub group: u16,
-    /// `EtherType` of the payload.
+    /// `EtherType` of the payload, the outermost one: of a tag, of PPPoE.
     pub ether_type: Option<u16>,
     /// Number of the hook, whose meaning depends on the family: [`Packet::hook`] tells.
     pub hook_number: Option<u8>,
@@ -50,7 +53,7 @@ pub struct Packet<'a> {
     /// The group's running number: a gap tells of lost packets.
     pub sequence: Option<u32>,
     /// The packet as far as it was copied; from its link-layer header on where it was logged on a
-    /// device's way out, else from its IP header on.
+    /// device's way out, else from what [`Packet::ether_type`] says on.
     pub payload: &'a [u8],
 }
 
@@ -190,25 +193,19 @@ impl<'a> Packet<'a> {
         (or(self.in_index, self.physical_in_index), or(self.out_index, self.physical_out_index))
     }
 
-    /// The payload from its IP header on. On egress the kernel copies the Ethernet header too, and
-    /// does not say so: it is there when its `EtherType` and the IP version behind it agree.
-    fn network_layer(&self) -> &'a [u8] {
-        if self.family != FAMILY_NETDEV || self.hook() != Some(Hook::Egress) {
-            return self.payload;
-        }
-        match (self.ether_type, self.payload) {
-            (Some(0x0800), [_, _, _, _, _, _, _, _, _, _, _, _, 0x08, 0x00, inner @ ..])
-                if inner.first().is_none_or(|byte| byte >> 4 == 4) =>
-            {
-                inner
+    /// The packet from its IP header on, and its `EtherType`. In the bridge and netdev families tags,
+    /// PPPoE or MPLS can stand before it; on egress the Ethernet header does, and nothing says so.
+    #[inline]
+    fn network_layer(&self) -> Inner<'a> {
+        match self.ether_type {
+            Some(kind) if self.family == FAMILY_NETDEV && self.hook() == Some(Hook::Egress) => {
+                link::egress(kind, self.payload)
             }
-            (Some(0x86dd), [_, _, _, _, _, _, _, _, _, _, _, _, 0x86, 0xdd, inner @ ..])
-                if inner.first().is_none_or(|byte| byte >> 4 == 6) =>
-            {
-                inner
-            }
-            _ => self.payload,
+            Some(kind) => link::network_layer(kind, self.payload),
+            None => Ok(Inner { ether_type: None, payload: self.payload }),
         }
+        // Cut inside of a header: nothing of the packet is there.
+        .unwrap_or(Inner { ether_type: None, payload: &[] })
     }
 
     /// The packet as the rest of the crate takes it, its devices by name.
@@ -217,13 +214,14 @@ impl<'a> Packet<'a> {
     where
         'a: 'b,
     {
-        let payload = self.network_layer();
+        let Inner { ether_type, payload } = self.network_layer();
         Record {
             group: self.group,
             prefix: self.prefix,
             hook: self.hook(),
             direction: self.direction(),
-            ether_type: self.ether_type,
+            ether_type,
+            flaw: None,
             mark: self.mark,
             in_device,
             out_device,

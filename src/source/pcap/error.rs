@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::source::link::NamedLinkType;
+
 /// A capture that cannot be read, or not any further.
 #[derive(Debug, thiserror::Error)]
 pub enum PcapError {
@@ -24,30 +26,33 @@ pub enum PcapError {
         /// What it starts with.
         begin: String,
     },
-    /// A link layer that is not read.
+    /// No frame has a link layer that is supported.
     #[error(
-        "{file}: holds frames of link type {number}, which is not read; capture as NFLOG, Ethernet, Linux cooked, raw IP or loopback (`tcpdump -y`)"
+        "cannot read {file}: its frames have link type {}, which is not supported ({}); capture on a network interface, or choose another link type with `tcpdump -y` (`tcpdump -L` lists those of an interface)",
+        list(numbers), uncounted(*frames)
     )]
-    LinkType {
+    LinkTypes {
         /// The file.
         file: String,
-        /// The number in the registry of link types (tcpdump.org/linktypes.html).
-        number: u32,
+        /// Some of the numbers in the registry of link types (tcpdump.org/linktypes.html).
+        numbers: Vec<u32>,
+        /// Frames that were read, and counted as undecoded.
+        frames: u64,
     },
-    /// The file ends in the middle of a frame.
-    #[error(
-        "{file}: ends in the middle of a frame, at byte {offset}; the {frames} frames before it are counted"
-    )]
+    /// The file ends where it should not.
+    #[error("{file} ends in the middle of {}; {}", part.at(*offset), counted(*frames))]
     Cut {
         /// The file.
         file: String,
-        /// Where the frame begins, in the uncompressed file.
+        /// What is cut.
+        part: Part,
+        /// Where that begins, in the uncompressed file.
         offset: u64,
         /// Frames that were whole.
         frames: u64,
     },
     /// The file contradicts itself, so that no later frame can be found.
-    #[error("{file}: damaged at byte {offset}: {what}; the {frames} frames before it are counted")]
+    #[error("{file} is damaged at byte {offset}: {what}; {}", counted(*frames))]
     Damaged {
         /// The file.
         file: String,
@@ -59,9 +64,7 @@ pub enum PcapError {
         what: String,
     },
     /// The system, or the decompression, failed.
-    #[error(
-        "{file}: cannot read after byte {offset}: {cause}; the {frames} frames before are counted"
-    )]
+    #[error("cannot read {file} after byte {offset}: {cause}; {}", counted(*frames))]
     Read {
         /// The file.
         file: String,
@@ -74,12 +77,63 @@ pub enum PcapError {
     },
 }
 
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What stands before the first frame, and says how to read the frames.
+    FileHeader,
+    /// A block of pcapng that holds no frame.
+    Block,
+    /// A frame, its header included.
+    Frame,
+    /// The compressed data.
+    Compression,
+}
+
+impl Part {
+    /// Which part, and where it is; a file header stands at the begin.
+    fn at(self, offset: u64) -> String {
+        match self {
+            Self::FileHeader => "its file header".into(),
+            Self::Block => format!("a block, at byte {offset}"),
+            Self::Frame => format!("a frame, at byte {offset}"),
+            Self::Compression => {
+                format!("its compressed data, after {offset} bytes of what it holds")
+            }
+        }
+    }
+}
+
+/// What became of the frames before an error.
+fn counted(frames: u64) -> String {
+    match frames {
+        0 => "no frame comes before it".into(),
+        1 => "the frame before it is counted".into(),
+        _ => format!("the {frames} frames before it are counted"),
+    }
+}
+
+/// What became of frames that are not supported.
+fn uncounted(frames: u64) -> String {
+    match frames {
+        0 => "no frame was read".into(),
+        1 => "1 frame is counted as undecoded".into(),
+        _ => format!("{frames} frames are counted as undecoded"),
+    }
+}
+
+/// Link types, by number and name.
+pub(super) fn list(numbers: &[u32]) -> String {
+    let names = numbers.iter().map(|number| NamedLinkType(*number).to_string());
+    names.collect::<Vec<_>>().join(", ")
+}
+
 /// What the readers of the formats report: a [`PcapError`] that does not know its file yet.
 #[derive(Debug)]
 pub(super) enum Trouble {
     NotACapture(Vec<u8>),
-    LinkType(u32),
-    Cut,
+    LinkTypes(Vec<u32>),
+    Cut(Part),
     Damaged(String),
     Read(io::Error),
 }
@@ -94,8 +148,8 @@ impl Trouble {
         let file = file.to_owned();
         match self {
             Self::NotACapture(begin) => PcapError::NotACapture { file, begin: start(&begin) },
-            Self::LinkType(number) => PcapError::LinkType { file, number },
-            Self::Cut => PcapError::Cut { file, offset, frames },
+            Self::LinkTypes(numbers) => PcapError::LinkTypes { file, numbers, frames },
+            Self::Cut(part) => PcapError::Cut { file, part, offset, frames },
             Self::Damaged(what) => PcapError::Damaged { file, offset, frames, what },
             Self::Read(cause) => PcapError::Read { file, offset, frames, cause },
         }
@@ -116,7 +170,7 @@ impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             // How the decompression says that its input was cut.
-            io::ErrorKind::UnexpectedEof => Self::Cut,
+            io::ErrorKind::UnexpectedEof => Self::Cut(Part::Compression),
             _ => Self::Read(error),
         }
     }

@@ -3,35 +3,31 @@
 use std::{
     fmt,
     fs::File,
-    io::{self, Cursor, Read},
-    os::fd::{AsFd as _, OwnedFd},
+    io::{self, Read},
+    os::fd::AsFd as _,
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use flate2::read::MultiGzDecoder;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use super::{
+    decompress,
+    pipe::{Pipe, Wait, at_most},
+};
 
 /// Bytes of the buffer: the longest block that is looked at as a whole.
 pub(super) const CAPACITY: usize = 1024 * 1024;
 
-/// First bytes of a gzip stream, RFC 1952.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-
 /// A capture's bytes.
 pub(super) struct Input {
-    reader: Box<dyn Read + Send>,
-    /// What to ask whether bytes are there, where they may be long in coming.
-    pipe: Option<OwnedFd>,
-    wait: Wait,
+    bytes: Bytes,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
-    /// Bytes behind the buffer that nobody wants.
+    /// Bytes after the buffer that nobody wants.
     skip: u64,
     /// Uncompressed bytes taken so far.
     taken: u64,
@@ -39,18 +35,18 @@ pub(super) struct Input {
     size: Option<u64>,
 }
 
-/// How long to wait for a pipe.
-#[derive(Clone, Copy, Debug)]
-enum Wait {
-    Forever,
-    Until(Instant),
-    Never,
+/// Where the bytes come from.
+enum Bytes {
+    /// A file, or memory.
+    Reader(Box<dyn Read + Send>),
+    /// A pipe, whose bytes may be long in coming.
+    Pipe(Pipe),
 }
 
 /// Opens a file, or stdin for `-`.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     if path == Path::new("-") {
-        // Not through `std::io::stdin`, whose own buffer would hide bytes from poll(2).
+        // Not through `std::io::stdin`, whose own buffer would be shared.
         return Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?));
     }
     File::open(path)
@@ -63,26 +59,22 @@ impl Input {
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        let regular = metadata.is_file();
-        let pipe = if regular { None } else { Some(file.as_fd().try_clone_to_owned()?) };
-        let size = regular.then_some(metadata.len());
-        Ok(Self { pipe, size, ..Self::from_reader(file)? })
+        if metadata.is_file() {
+            return Ok(Self { size: Some(metadata.len()), ..Self::from_reader(file)? });
+        }
+        let (file, read) = Counted::new(file);
+        Ok(Self::new(Bytes::Pipe(Pipe::open(file)?), read))
     }
 
-    /// Reads anything; waits for its first two bytes, which tell whether it is compressed.
+    /// Reads anything that does not pause; begins at once, to see whether it is compressed.
     pub(super) fn from_reader(reader: impl Read + Send + 'static) -> io::Result<Self> {
-        let read = Arc::new(AtomicU64::new(0));
-        let mut reader = Counted { inner: reader, read: Arc::clone(&read) };
-        let mut first = Vec::with_capacity(GZIP.len());
-        reader.by_ref().take(GZIP.len() as u64).read_to_end(&mut first)?;
-        let compressed = first == GZIP;
-        let whole = Cursor::new(first).chain(reader);
-        let reader: Box<dyn Read + Send> =
-            if compressed { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
-        Ok(Self {
-            reader,
-            pipe: None,
-            wait: Wait::Forever,
+        let (reader, read) = Counted::new(reader);
+        Ok(Self::new(Bytes::Reader(decompress::reader(reader)?), read))
+    }
+
+    fn new(bytes: Bytes, read: Arc<AtomicU64>) -> Self {
+        Self {
+            bytes,
             buffer: vec![0; CAPACITY].into_boxed_slice(),
             start: 0,
             end: 0,
@@ -90,19 +82,23 @@ impl Input {
             taken: 0,
             read,
             size: None,
-        })
+        }
     }
 
     /// From now on a pipe without bytes gives [`io::ErrorKind::WouldBlock`] after this time.
     pub(super) fn wait_at_most(&mut self, patience: Duration) {
-        if self.pipe.is_some() {
-            self.wait = Instant::now().checked_add(patience).map_or(Wait::Forever, Wait::Until);
-        }
+        self.set_wait(at_most(patience));
     }
 
     /// From now on a pipe without bytes gives [`io::ErrorKind::WouldBlock`] at once.
     pub(super) fn do_not_wait(&mut self) {
-        self.wait = Wait::Never;
+        self.set_wait(Wait::Never);
+    }
+
+    fn set_wait(&mut self, wait: Wait) {
+        if let Bytes::Pipe(pipe) = &mut self.bytes {
+            pipe.set_wait(wait);
+        }
     }
 
     /// Makes `length` bytes ready, [`CAPACITY`] at most; false when the input ends before them.
@@ -121,8 +117,11 @@ impl Input {
                 self.end -= self.start;
                 self.start = 0;
             }
-            self.wait_for_bytes()?;
-            match self.reader.read(&mut self.buffer[self.end..]) {
+            let read = match &mut self.bytes {
+                Bytes::Reader(reader) => reader.read(&mut self.buffer[self.end..]),
+                Bytes::Pipe(pipe) => pipe.read(&mut self.buffer[self.end..]),
+            };
+            match read {
                 Ok(0) => return Ok(false),
                 Ok(count) => self.end += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -182,21 +181,6 @@ impl Input {
         self.start += length;
         self.taken += length as u64;
     }
-
-    fn wait_for_bytes(&self) -> io::Result<()> {
-        let Some(pipe) = &self.pipe else { return Ok(()) };
-        let timeout = match self.wait {
-            Wait::Forever => return Ok(()),
-            Wait::Until(deadline) => deadline.saturating_duration_since(Instant::now()),
-            Wait::Never => Duration::ZERO,
-        };
-        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&timeout)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => Err(io::ErrorKind::WouldBlock.into()),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
 impl fmt::Debug for Input {
@@ -213,6 +197,14 @@ impl fmt::Debug for Input {
 struct Counted<R> {
     inner: R,
     read: Arc<AtomicU64>,
+}
+
+impl<R> Counted<R> {
+    /// Counts what is read through it; the number is shared.
+    fn new(inner: R) -> (Self, Arc<AtomicU64>) {
+        let read = Arc::new(AtomicU64::new(0));
+        (Self { inner, read: Arc::clone(&read) }, read)
+    }
 }
 
 impl<R: Read> Read for Counted<R> {

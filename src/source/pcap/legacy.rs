@@ -1,14 +1,11 @@
 //! The format pcap: one header of 24 bytes, then frames (draft-ietf-opsawg-pcap).
-
-use pcap_parser::pcap::{
-    parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
-};
+//!
+//! What the draft leaves out, the old versions and Kuznetzov's format, is as in libpcap's sf-pcap.c.
 
 use super::{
-    error::Trouble,
-    frame::{Frame, u32_of},
+    error::{Part, Trouble},
+    frame::{Frame, Link, u16_of, u32_of},
     input::Input,
-    link::Link,
 };
 
 /// Longest frame: libpcap's `MAXIMUM_SNAPLEN`. A longer one means that the file is damaged.
@@ -16,86 +13,121 @@ const MAX_FRAME: u32 = 262_144;
 const FILE_HEADER: usize = 24;
 /// Time (8), captured length (4), original length (4).
 const FRAME_HEADER: usize = 16;
-/// The same with an interface index and more behind it (Kuznetzov's format).
+/// The same with an interface index and more after it (Kuznetzov's format).
 const MODIFIED_FRAME_HEADER: usize = 24;
-/// The upper bits of the link type tell of checksums behind the frames.
+/// The upper bits of the link type tell of checksums after the frames.
 const LINK_TYPE_MASK: u32 = 0x03ff_ffff;
 
+/// What the magic number says.
+#[derive(Clone, Copy, Debug)]
+struct Magic {
+    big_endian: bool,
+    nanoseconds: bool,
+    modified: bool,
+}
+
+impl Magic {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let number = u32_of(true, bytes, 0)?;
+        [true, false].into_iter().find_map(|big_endian| {
+            let number = if big_endian { number } else { number.swap_bytes() };
+            let (nanoseconds, modified) = match number {
+                0xa1b2_c3d4 => (false, false),
+                0xa1b2_3c4d => (true, false),
+                0xa1b2_cd34 => (false, true),
+                _ => return None,
+            };
+            Some(Self { big_endian, nanoseconds, modified })
+        })
+    }
+}
+
 /// Whether a pcap file can begin like this: microseconds, nanoseconds or Kuznetzov's, either byte
-/// order but for the last.
+/// order.
 pub(super) fn is_magic(bytes: &[u8]) -> bool {
-    matches!(
-        *bytes,
-        [0xd4, 0xc3, 0xb2, 0xa1]
-            | [0xa1, 0xb2, 0xc3, 0xd4]
-            | [0x4d, 0x3c, 0xb2, 0xa1]
-            | [0xa1, 0xb2, 0x3c, 0x4d]
-            | [0x34, 0xcd, 0xb2, 0xa1]
-    )
+    Magic::read(bytes).is_some()
+}
+
+/// Which of the two lengths of a frame comes first.
+#[derive(Clone, Copy, Debug)]
+enum Lengths {
+    CapturedFirst,
+    /// Before version 2.3, and in DG/UX's version 543.0.
+    OriginalFirst,
+    /// Version 2.3: some programs wrote the one, some the other. The captured length is the smaller.
+    SmallerIsCaptured,
 }
 
 /// What the file's header says of all its frames.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     link: Link,
-    big_endian: bool,
-    nanoseconds: bool,
-    modified: bool,
+    magic: Magic,
+    lengths: Lengths,
 }
 
 impl Header {
     /// Takes the file's header.
     pub(super) fn read(input: &mut Input) -> Result<Self, Trouble> {
         if !input.need(FILE_HEADER)? {
-            return Err(Trouble::Cut);
+            return Err(Trouble::Cut(Part::FileHeader));
         }
-        let (_, header) = parse_pcap_header(input.peek(FILE_HEADER))
-            .map_err(|_| Trouble::damaged("the file header cannot be read"))?;
-        let number = header.network.0.cast_unsigned() & LINK_TYPE_MASK;
-        let read = Self {
-            link: Link::from_number(number).ok_or(Trouble::LinkType(number))?,
-            big_endian: header.is_bigendian(),
-            nanoseconds: header.is_nanosecond_precision(),
-            modified: header.is_modified_format(),
+        let bytes = input.take(FILE_HEADER);
+        let unreadable = || Trouble::damaged("the file header cannot be read");
+        let magic = Magic::read(bytes).ok_or_else(unreadable)?;
+        let version = u16_of(magic.big_endian, bytes, 4).zip(u16_of(magic.big_endian, bytes, 6));
+        let lengths = match version.ok_or_else(unreadable)? {
+            (2, 0..3) | (543, 0) => Lengths::OriginalFirst,
+            (2, 3) => Lengths::SmallerIsCaptured,
+            _ => Lengths::CapturedFirst,
         };
-        input.take(FILE_HEADER);
-        Ok(read)
+        let link = u32_of(magic.big_endian, bytes, 20).ok_or_else(unreadable)? & LINK_TYPE_MASK;
+        match Link::from_number(link) {
+            Link::Unsupported(number) => Err(Trouble::LinkTypes(vec![number])),
+            link => Ok(Self { link, magic, lengths }),
+        }
     }
 
-    /// Takes the next frame; `None` behind the last one.
+    /// Takes the next frame; `None` after the last one.
     pub(super) fn next(self, input: &mut Input) -> Result<Option<Frame<'_>>, Trouble> {
-        let header = if self.modified { MODIFIED_FRAME_HEADER } else { FRAME_HEADER };
-        if !input.need(header)? {
-            return if input.is_at_boundary() { Ok(None) } else { Err(Trouble::Cut) };
+        let Magic { big_endian, nanoseconds, modified } = self.magic;
+        let length = if modified { MODIFIED_FRAME_HEADER } else { FRAME_HEADER };
+        if !input.need(length)? {
+            return if input.is_at_boundary() { Ok(None) } else { Err(Trouble::Cut(Part::Frame)) };
         }
-        let length = u32_of(self.big_endian, input.peek(header), 8).unwrap_or_default();
-        if length > MAX_FRAME {
+        let header = input.peek(length);
+        let number = |at| u32_of(big_endian, header, at).unwrap_or_default();
+        let (seconds, fraction) = (number(0), number(4));
+        let (captured, original) = self.lengths.sort(number(8), number(12));
+        if captured > MAX_FRAME {
             return Err(Trouble::Damaged(format!(
-                "a frame claims {length} bytes, {MAX_FRAME} is the most"
+                "a frame claims {captured} bytes, {MAX_FRAME} is the most"
             )));
         }
-        let whole = header + length as usize;
+        let whole = length + captured as usize;
         if !input.need(whole)? {
-            return Err(Trouble::Cut);
+            return Err(Trouble::Cut(Part::Frame));
         }
-        let bytes = input.take(whole);
-        let parsed = if self.modified {
-            parse_pcap_frame_modified(bytes)
-        } else if self.big_endian {
-            parse_pcap_frame_be(bytes)
-        } else {
-            parse_pcap_frame(bytes)
-        };
-        let Ok((_, frame)) = parsed else { return Ok(Some(Frame::UNREADABLE)) };
-        let fraction = if self.nanoseconds { frame.ts_usec / 1000 } else { frame.ts_usec };
+        let fraction = if nanoseconds { fraction / 1000 } else { fraction };
         Ok(Some(Frame {
-            link: Some(self.link),
-            big_endian: self.big_endian,
+            link: self.link,
+            big_endian,
             device: "",
             direction: None,
-            time: Some(u64::from(frame.ts_sec) * 1_000_000 + u64::from(fraction)),
-            original_length: frame.origlen,
-            data: frame.data,
+            time: Some(u64::from(seconds) * 1_000_000 + u64::from(fraction)),
+            original_length: original,
+            data: &input.take(whole)[length..],
         }))
+    }
+}
+
+impl Lengths {
+    /// The captured and the original length, out of both in the order of the file.
+    fn sort(self, first: u32, second: u32) -> (u32, u32) {
+        match self {
+            Self::OriginalFirst => (second, first),
+            Self::SmallerIsCaptured if first > second => (second, first),
+            Self::CapturedFirst | Self::SmallerIsCaptured => (first, second),
+        }
     }
 }

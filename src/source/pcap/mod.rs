@@ -1,27 +1,28 @@
-//! Capture files as a source: pcap and pcapng, gzip-compressed or not, from a file or a pipe.
+//! Capture files as a source: pcap and pcapng, compressed or not, from a file or a pipe.
 
-// pcap-parser 0.17 reads headers and blocks: safe code, no panic found, bounded by the slice it is given.
+// pcap-parser 0.17 reads blocks of pcapng: safe code, no panic found, bounded by the slice it is given.
 // Its readers stay unused (a large block stops them), as does pcap-file (transmutes, 3.0 unreleased).
+mod decompress;
 mod error;
 mod frame;
 mod input;
 mod legacy;
-mod link;
 mod nflog;
 mod ng;
+mod pipe;
 #[cfg(test)]
 mod tests;
 
 use std::{fs::File, io, path::Path, time::Duration};
 
 use self::{
-    error::Trouble,
+    error::{Trouble, list},
     frame::{DeviceNames, Frame},
     input::Input,
 };
 use super::{Fill, Source};
 
-pub use error::PcapError;
+pub use error::{Part, PcapError};
 
 /// Most records one [`Source::fill`] hands over.
 const BATCH: usize = 256;
@@ -34,22 +35,47 @@ pub struct Options {
 }
 
 /// An open capture. Memory is bounded, however large or hostile the file: one buffer of 1 MiB, up to
-/// 4096 interface names, and for a moment the options of one block (16 MiB if it is full of them).
+/// 4096 interface names, for a moment the options of one block (16 MiB if it is full of them), and
+/// the window of a compressed file (up to 128 MiB for zstd and xz).
 ///
 /// Every frame of the file becomes exactly one record. One that is too short for its link header,
-/// or whose block cannot be read, becomes a record with an empty payload.
+/// or whose block cannot be read, becomes a record with an empty payload; one of a link type that is
+/// not supported becomes a record that says so.
 ///
 /// A file that is cut or damaged gives every record before that place, and then, once, the error.
+/// So does a file of which no frame has a link type that is supported.
 #[derive(Debug)]
 pub struct Capture {
     name: String,
     options: Options,
     input: Input,
-    format: Format,
+    /// `None` until the file's first bytes have come.
+    format: Option<Format>,
     devices: DeviceNames,
     frames: u64,
+    unsupported: Unsupported,
     failed: Option<PcapError>,
     ended: bool,
+}
+
+/// Frames of link types that are not supported.
+#[derive(Debug, Default)]
+struct Unsupported {
+    frames: u64,
+    /// Some of the link types.
+    numbers: Vec<u32>,
+}
+
+/// Most link types that are named in a message.
+const MAX_NAMED: usize = 8;
+
+impl Unsupported {
+    fn count(&mut self, number: u32) {
+        self.frames += 1;
+        if self.numbers.len() < MAX_NAMED && !self.numbers.contains(&number) {
+            self.numbers.push(number);
+        }
+    }
 }
 
 /// The two file formats.
@@ -75,7 +101,7 @@ impl Format {
         }
     }
 
-    /// The next frame; `None` behind the last one.
+    /// The next frame; `None` after the last one.
     fn next<'a>(&'a mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, Trouble> {
         match self {
             Self::Legacy(header) => header.next(input),
@@ -104,16 +130,16 @@ impl Unread {
 }
 
 impl Capture {
-    /// Opens a file, or stdin for `-`; waits until its first bytes have come.
+    /// Opens a file, or stdin for `-`.
     pub fn open(path: &Path, options: Options) -> Result<Self, PcapError> {
         Self::begin(Unread::open(path)?, options)
     }
 
-    /// Begins to read; waits until its first bytes have come.
+    /// Begins to read, but waits for no bytes: whether it is a capture shows later.
     pub fn begin(unread: Unread, options: Options) -> Result<Self, PcapError> {
         let Unread { name, file } = unread;
         match Input::from_file(file) {
-            Ok(input) => Self::from_input(name, input, options),
+            Ok(input) => Ok(Self::from_input(name, input, options)),
             Err(cause) => Err(PcapError::Open { file: name, cause }),
         }
     }
@@ -125,24 +151,60 @@ impl Capture {
         options: Options,
     ) -> Result<Self, PcapError> {
         match Input::from_reader(reader) {
-            Ok(input) => Self::from_input(name.into(), input, options),
+            Ok(input) => Ok(Self::from_input(name.into(), input, options)),
             Err(cause) => Err(PcapError::Open { file: name.into(), cause }),
         }
     }
 
-    fn from_input(name: String, mut input: Input, options: Options) -> Result<Self, PcapError> {
-        match Format::detect(&mut input) {
-            Ok(format) => Ok(Self {
-                name,
-                options,
-                input,
-                format,
-                devices: DeviceNames::default(),
-                frames: 0,
-                failed: None,
-                ended: false,
-            }),
-            Err(trouble) => Err(trouble.of(&name, input.offset(), 0)),
+    fn from_input(name: String, input: Input, options: Options) -> Self {
+        Self {
+            name,
+            options,
+            input,
+            format: None,
+            devices: DeviceNames::default(),
+            frames: 0,
+            unsupported: Unsupported::default(),
+            failed: None,
+            ended: false,
+        }
+    }
+
+    /// Hands over the next frame; false after the last one.
+    fn next(&mut self, take: &mut dyn FnMut(&super::Record<'_>)) -> Result<bool, Trouble> {
+        let format = match &mut self.format {
+            Some(format) => format,
+            None => self.format.insert(Format::detect(&mut self.input)?),
+        };
+        let Some(frame) = format.next(&mut self.input)? else { return Ok(false) };
+        let (record, unsupported) = frame.record(self.options.prefix.as_bytes(), &mut self.devices);
+        take(&record);
+        self.frames += 1;
+        if let Some(number) = unsupported {
+            self.unsupported.count(number);
+        }
+        Ok(true)
+    }
+
+    /// Ends the file, after its last frame or with what is wrong.
+    fn end(&mut self, trouble: Option<Trouble>) {
+        self.ended = true;
+        let Unsupported { frames, numbers } = &mut self.unsupported;
+        let trouble = match trouble {
+            None if *frames > 0 && *frames == self.frames => {
+                Some(Trouble::LinkTypes(std::mem::take(numbers)))
+            }
+            trouble => trouble,
+        };
+        if let Some(trouble) = trouble {
+            self.failed = Some(trouble.of(&self.name, self.input.offset(), self.frames));
+        } else if *frames > 0 {
+            tracing::warn!(
+                "{}: {frames} of {} frames are counted as undecoded: link type {} is not supported",
+                self.name,
+                self.frames,
+                list(numbers)
+            );
         }
     }
 
@@ -181,20 +243,15 @@ impl Source for Capture {
         let mut records = 0;
         self.input.wait_at_most(patience);
         while records < BATCH && !self.ended {
-            match self.format.next(&mut self.input) {
-                Ok(Some(frame)) => {
-                    take(&link::record(&frame, self.options.prefix.as_bytes(), &mut self.devices));
+            match self.next(take) {
+                Ok(true) => {
                     records += 1;
-                    self.frames += 1;
                     // What is there already goes out now; a pipe may pause for long.
                     self.input.do_not_wait();
                 }
-                Ok(None) => self.ended = true,
+                Ok(false) => self.end(None),
                 Err(Trouble::Read(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(trouble) => {
-                    self.failed = Some(trouble.of(&self.name, self.input.offset(), self.frames));
-                    self.ended = true;
-                }
+                Err(trouble) => self.end(Some(trouble)),
             }
         }
         if records > 0 {

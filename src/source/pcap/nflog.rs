@@ -24,11 +24,12 @@ pub(super) fn nflog_record<'a>(
     };
     let group = u16::from_be_bytes([high, low]);
     let mut packet = Packet { family, group, ..Packet::default() };
-    let mut wire_length = 0;
+    // Bytes of the payload that the attribute claims and the frame does not hold.
+    let mut missing = 0;
     for (kind, claimed, value) in (Attributes { rest: attributes, big_endian: frame.big_endian }) {
         // A value too short for what it should be tells nothing.
         if packet.learn(kind, value).is_ok() && kind == PAYLOAD {
-            wire_length = claimed;
+            missing = usize::from(claimed) - value.len();
         }
     }
     let (in_index, out_index) = packet.device_indexes();
@@ -40,7 +41,7 @@ pub(super) fn nflog_record<'a>(
         prefix: if told.prefix.is_empty() { record.prefix } else { told.prefix },
         time: told.time.or(record.time),
         direction: told.direction.or(record.direction),
-        wire_length: u32::from(wire_length),
+        wire_length: u32::try_from(told.payload.len() + missing).unwrap_or(u32::MAX),
         ..told
     }
 }

@@ -7,10 +7,9 @@ use pcap_parser::{
 };
 
 use super::{
-    error::Trouble,
-    frame::{Frame, u16_of, u32_of},
+    error::{Part, Trouble},
+    frame::{Frame, Link, u16_of, u32_of},
     input::{CAPACITY, Input},
-    link::Link,
 };
 use crate::event::Direction;
 
@@ -39,6 +38,8 @@ const EPB_FLAGS: OptionCode = OptionCode(2);
 #[derive(Debug, Default)]
 pub(super) struct Section {
     big_endian: bool,
+    /// Where the header of the file's first section ends; 0 until it begins.
+    file_header_end: u64,
     interfaces: Vec<Interface>,
     /// A packet's block that is too long to be read is being stepped over.
     oversized: bool,
@@ -47,8 +48,7 @@ pub(super) struct Section {
 /// One interface of a section.
 #[derive(Debug)]
 struct Interface {
-    /// Its link layer, or the number of one that is not read.
-    link: Result<Link, u32>,
+    link: Link,
     name: Box<str>,
     snap_length: u32,
     /// Ticks a second; `None` when they do not fit.
@@ -58,7 +58,7 @@ struct Interface {
 }
 
 impl Section {
-    /// Takes blocks up to the next frame; `None` behind the last one.
+    /// Takes blocks up to the next frame; `None` after the last one.
     pub(super) fn next<'a>(
         &'a mut self,
         input: &'a mut Input,
@@ -67,13 +67,13 @@ impl Section {
             if self.oversized {
                 // The frame is one only if its block is really there.
                 if !input.need(0)? {
-                    return Err(Trouble::Cut);
+                    return Err(Trouble::Cut(Part::Frame));
                 }
                 self.oversized = false;
                 return Ok(Some(Frame::UNREADABLE));
             }
             if !input.need(8)? {
-                return if input.is_at_boundary() { Ok(None) } else { Err(Trouble::Cut) };
+                return if input.is_at_boundary() { Ok(None) } else { Err(self.cut(input)) };
             }
             let kind = u32_of(self.big_endian, input.peek(8), 0).unwrap_or_default();
             if kind == SECTION_HEADER {
@@ -83,28 +83,41 @@ impl Section {
             if length < MIN_BLOCK || !length.is_multiple_of(4) {
                 return Err(Trouble::Damaged(format!("a block claims {length} bytes")));
             }
+            if input.offset() == 0 {
+                self.file_header_end = length.into();
+            }
             match kind {
                 INTERFACE_DESCRIPTION => {
-                    let block = whole(input, length)?;
+                    let block = whole(input, length, Part::Block)?;
                     self.describe(block)?;
                 }
                 PACKET | SIMPLE_PACKET | ENHANCED_PACKET if length as usize > CAPACITY => {
                     input.skip(length.into());
                     self.oversized = true;
                 }
-                PACKET => return self.packet(whole(input, length)?).map(Some),
-                SIMPLE_PACKET => return self.simple_packet(whole(input, length)?).map(Some),
-                ENHANCED_PACKET => return self.enhanced_packet(whole(input, length)?).map(Some),
+                PACKET => return Ok(Some(self.packet(whole(input, length, Part::Frame)?))),
+                SIMPLE_PACKET => {
+                    return Ok(Some(self.simple_packet(whole(input, length, Part::Frame)?)));
+                }
+                ENHANCED_PACKET => {
+                    return Ok(Some(self.enhanced_packet(whole(input, length, Part::Frame)?)));
+                }
                 // The rest of a section header too: nothing in it is of use here.
                 _ => input.skip(length.into()),
             }
         }
     }
 
+    /// The input ends in the middle of a block.
+    fn cut(&self, input: &Input) -> Trouble {
+        let is_header = input.offset() < self.file_header_end.max(1);
+        Trouble::Cut(if is_header { Part::FileHeader } else { Part::Block })
+    }
+
     /// Begins a section; its header stays in the input.
     fn begin(&mut self, input: &mut Input) -> Result<(), Trouble> {
         if !input.need(12)? {
-            return Err(Trouble::Cut);
+            return Err(self.cut(input));
         }
         self.big_endian = match u32_of(true, input.peek(12), 8) {
             Some(BYTE_ORDER) => true,
@@ -132,13 +145,13 @@ impl Section {
         Ok(())
     }
 
-    fn enhanced_packet<'a>(&'a self, block: &'a [u8]) -> Result<Frame<'a>, Trouble> {
+    fn enhanced_packet<'a>(&'a self, block: &'a [u8]) -> Frame<'a> {
         let parsed = if self.big_endian {
             parse_enhancedpacketblock_be(block)
         } else {
             parse_enhancedpacketblock_le(block)
         };
-        let Ok((_, packet)) = parsed else { return Ok(Frame::UNREADABLE) };
+        let Ok((_, packet)) = parsed else { return Frame::UNREADABLE };
         let EnhancedPacketBlock { if_id, ts_high, ts_low, caplen, origlen, data, options, .. } =
             packet;
         // The block holds `data` padded.
@@ -152,17 +165,17 @@ impl Section {
             Some(0b10) => Some(Direction::Out),
             _ => None,
         };
-        let frame = self.frame(if_id as usize, Some((ts_high, ts_low)), origlen, data)?;
-        Ok(Frame { direction, ..frame })
+        let frame = self.frame(if_id as usize, Some((ts_high, ts_low)), origlen, data);
+        Frame { direction, ..frame }
     }
 
-    fn simple_packet<'a>(&'a self, block: &'a [u8]) -> Result<Frame<'a>, Trouble> {
+    fn simple_packet<'a>(&'a self, block: &'a [u8]) -> Frame<'a> {
         let parsed = if self.big_endian {
             parse_simplepacketblock_be(block)
         } else {
             parse_simplepacketblock_le(block)
         };
-        let Ok((_, packet)) = parsed else { return Ok(Frame::UNREADABLE) };
+        let Ok((_, packet)) = parsed else { return Frame::UNREADABLE };
         let SimplePacketBlock { origlen, data, .. } = packet;
         let snap_length = match self.interfaces.first() {
             Some(Interface { snap_length: 1.., .. }) => self.interfaces[0].snap_length,
@@ -172,7 +185,7 @@ impl Section {
         self.frame(0, None, origlen, data)
     }
 
-    fn packet<'a>(&'a self, block: &'a [u8]) -> Result<Frame<'a>, Trouble> {
+    fn packet<'a>(&'a self, block: &'a [u8]) -> Frame<'a> {
         let number = |at| u32_of(self.big_endian, block, at);
         let body = block.get(PACKET_HEADER..block.len() - 4);
         let (Some(interface), Some(high), Some(low), Some(captured), Some(original), Some(body)) = (
@@ -183,9 +196,9 @@ impl Section {
             number(24),
             body,
         ) else {
-            return Ok(Frame::UNREADABLE);
+            return Frame::UNREADABLE;
         };
-        let Some(data) = body.get(..captured as usize) else { return Ok(Frame::UNREADABLE) };
+        let Some(data) = body.get(..captured as usize) else { return Frame::UNREADABLE };
         self.frame(interface.into(), Some((high, low)), original, data)
     }
 
@@ -196,10 +209,10 @@ impl Section {
         ticks: Option<(u32, u32)>,
         original_length: u32,
         data: &'a [u8],
-    ) -> Result<Frame<'a>, Trouble> {
-        let Some(interface) = self.interfaces.get(interface) else { return Ok(Frame::UNREADABLE) };
-        Ok(Frame {
-            link: Some(interface.link.map_err(Trouble::LinkType)?),
+    ) -> Frame<'a> {
+        let Some(interface) = self.interfaces.get(interface) else { return Frame::UNREADABLE };
+        Frame {
+            link: interface.link,
             big_endian: self.big_endian,
             device: &interface.name,
             direction: None,
@@ -208,7 +221,7 @@ impl Section {
             }),
             original_length,
             data,
-        })
+        }
     }
 }
 
@@ -221,7 +234,7 @@ impl Interface {
         };
         let exponent = u32::from(block.if_tsresol & 0x7f);
         Self {
-            link: Link::from_number(number).ok_or(number),
+            link: Link::from_number(number),
             name: name.chars().take(MAX_DEVICE_NAME).collect::<String>().into(),
             snap_length: block.snaplen,
             // pcap-parser has a function for this, which refuses all powers of two.
@@ -244,10 +257,10 @@ impl Interface {
 }
 
 /// Takes a whole block.
-fn whole(input: &mut Input, length: u32) -> Result<&[u8], Trouble> {
+fn whole(input: &mut Input, length: u32, part: Part) -> Result<&[u8], Trouble> {
     let length = length as usize;
     if length > CAPACITY {
         return Err(Trouble::Damaged(format!("an interface description of {length} bytes")));
     }
-    if input.need(length)? { Ok(input.take(length)) } else { Err(Trouble::Cut) }
+    if input.need(length)? { Ok(input.take(length)) } else { Err(Trouble::Cut(part)) }
 }

@@ -1,6 +1,9 @@
 //! Both formats, in both byte orders, plain and compressed.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 use flate2::{Compression, write::GzEncoder};
 
@@ -39,10 +42,41 @@ fn pcap_files() {
 
 #[test]
 fn pcap_file_of_kuznetzov() {
-    let mut frame = pcap_frame(Order::Little, 5, &packet(), 0);
-    frame.splice(16..16, [0; 8]);
-    let file = [pcap(Order::Little, MODIFIED, RAW.into()), frame.clone(), frame].concat();
-    check(&file, &[at(Some(1_000_005), ""), at(Some(1_000_005), "")]);
+    for order in ORDERS {
+        let mut frame = pcap_frame(order, 5, &packet(), 0);
+        frame.splice(16..16, [0; 8]);
+        let file = [pcap(order, MODIFIED, RAW.into()), frame.clone(), frame].concat();
+        check(&file, &[at(Some(1_000_005), ""), at(Some(1_000_005), "")]);
+    }
+}
+
+/// As libpcap reads them: before version 2.3 the length on the wire came first, in version 2.3 it
+/// depends on the program.
+#[test]
+fn pcap_files_of_old_versions() {
+    let on_the_wire = Owned { wire_length: 148, ..at(Some(1_000_005), "") };
+    for order in ORDERS {
+        for (version, swapped) in [
+            ((2, 0), true),
+            ((2, 2), true),
+            ((2, 3), true),
+            ((2, 3), false),
+            ((2, 4), false),
+            ((543, 0), true),
+        ] {
+            let mut file = pcap(order, MICROSECONDS, RAW.into());
+            file[4..6].copy_from_slice(&order.u16(version.0));
+            file[6..8].copy_from_slice(&order.u16(version.1));
+            let mut frame = pcap_frame(order, 5, &packet(), 100);
+            if swapped {
+                frame[8..16].rotate_left(4);
+            }
+            check(
+                &[file, frame.clone(), frame].concat(),
+                &[on_the_wire.clone(), on_the_wire.clone()],
+            );
+        }
+    }
 }
 
 #[test]
@@ -155,15 +189,85 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// What a program makes of bytes on its standard input.
+fn filtered(command: &[&str], bytes: &[u8]) -> Vec<u8> {
+    let mut child = Command::new(command[0])
+        .args(&command[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let bytes = bytes.to_vec();
+    let writer = std::thread::spawn(move || input.write_all(&bytes).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(output.status.success(), "{command:?}");
+    output.stdout
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    filtered(&["zstd", "-c"], bytes)
+}
+
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    filtered(&["xz", "-c"], bytes)
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    filtered(&["bzip2", "-c"], bytes)
+}
+
+type Compress = fn(&[u8]) -> Vec<u8>;
+
+const COMPRESSIONS: [Compress; 4] = [gzip, zstd, xz, bzip2];
+
 #[test]
 fn compressed() {
+    let expect = [at(Some(1_000_005), ""), at(Some(1_000_005), "")];
     let file = pcap_file(RAW.into(), &[&packet(), &packet()]);
-    check(&gzip(&file), &[at(Some(1_000_005), ""), at(Some(1_000_005), "")]);
-    // Two members, one behind the other.
-    let members = [gzip(&file[..50]), gzip(&file[50..])].concat();
-    check(&members, &[at(Some(1_000_005), ""), at(Some(1_000_005), "")]);
-    let (_, error) = read(&members[..members.len() - 4]);
-    assert!(error.starts_with("file: ends in the middle of a frame"), "{error}");
+    for compress in COMPRESSIONS {
+        check(&compress(&file), &expect);
+        // Two compressed files, one after the other.
+        let members = [compress(&file[..50]), compress(&file[50..])].concat();
+        check(&members, &expect);
+        for cut in [4, members.len() / 2] {
+            let (_, error) = read(&members[..members.len() - cut]);
+            assert!(error.starts_with("file ends in the middle of its "), "{error}");
+        }
+    }
+    // A frame of zstd that holds nothing, as pzstd writes them.
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4][..], &zstd(&file)].concat();
+    check(&skipped, &expect);
+}
+
+/// More than one block and one window of each.
+#[test]
+fn a_large_file_compressed() {
+    let frames: Vec<Vec<u8>> =
+        (0..40_000_u32).map(|number| [packet(), number.to_be_bytes().to_vec()].concat()).collect();
+    let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+    let file = pcap_file(RAW.into(), &frames);
+    for compress in COMPRESSIONS {
+        let (records, error) = read(&compress(&file));
+        assert_eq!((records.len(), error.as_str()), (40_000, ""));
+        assert!(records.iter().zip(&frames).all(|(record, frame)| record.payload == *frame));
+    }
+}
+
+/// A file cannot make the reader take the memory that it asks for.
+#[test]
+fn a_window_that_is_too_large() {
+    let file = pcap_file(RAW.into(), &[&packet()]);
+    let large = [
+        filtered(&["xz", "-c", "--lzma2=dict=1GiB"], &file),
+        filtered(&["zstd", "-c", "--ultra", "--long=30"], &file),
+    ];
+    for bytes in large {
+        let (records, error) = read(&bytes);
+        assert_eq!(records.len(), 0);
+        assert!(error.starts_with("cannot read file after byte 0: "), "{error}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{
     super::{Capture, Options},
-    packet, read,
+    Flaw, packet, read,
     write::{Order, attribute, block, enhanced, interface, option, pcap_file, section, simple},
 };
 
@@ -47,8 +47,14 @@ fn cut_at_every_byte() {
             if error.is_empty() {
                 clean += 1;
             } else if length >= 24 {
-                assert!(error.contains("ends in the middle of a frame, at byte "), "{error}");
-                let counted = format!("; the {} frames before it are counted", records.len());
+                let parts = ["its file header; ", "a frame, at byte ", "a block, at byte "];
+                let is_named = |part| error.contains(&format!(" in the middle of {part}"));
+                assert!(parts.into_iter().any(is_named), "{error}");
+                let counted = match records.len() {
+                    0 => "; no frame comes before it".into(),
+                    1 => "; the frame before it is counted".into(),
+                    frames => format!("; the {frames} frames before it are counted"),
+                };
                 assert!(error.ends_with(&counted), "{error}");
             }
         }
@@ -86,16 +92,46 @@ fn not_a_capture() {
     assert!(open("/").starts_with("/: cannot open the capture: "));
 }
 
+/// A cut header is no cut frame.
+#[test]
+fn a_cut_file_header() {
+    for file in [pcap_file(1, &[]), section(Order::Little)] {
+        for length in 4..file.len() {
+            check(
+                &file[..length],
+                0,
+                "file ends in the middle of its file header; no frame comes before it",
+            );
+        }
+    }
+}
+
 #[test]
 fn link_types_that_are_not_read() {
-    let error = "file: holds frames of link type 189, which is not read; capture as NFLOG, Ethernet, Linux cooked, raw IP or loopback (`tcpdump -y`)";
-    check(&pcap_file(189, &[&packet()]), 0, error);
+    let error = |link, counted| {
+        format!(
+            "cannot read file: its frames have link type {link}, which is not supported ({counted}); capture on a network interface, or choose another link type with `tcpdump -y` (`tcpdump -L` lists those of an interface)"
+        )
+    };
+    check(&pcap_file(189, &[&packet()]), 0, &error("189 (USB_LINUX)", "no frame was read"));
+    check(&pcap_file(60_000, &[]), 0, &error("60000", "no frame was read"));
     // An interface without frames does no harm.
     let order = Order::Little;
     let head = [section(order), interface(order, 101, 0, &[]), interface(order, 189, 0, &[])];
     let good = [head.concat(), enhanced(order, 0, 5, &packet(), &[])].concat();
     check(&good, 1, "");
-    check(&[good, enhanced(order, 1, 5, &packet(), &[])].concat(), 1, error);
+    // One with frames does not end the file.
+    let foreign = enhanced(order, 1, 5, &packet(), &[]);
+    let mixed = [good.clone(), foreign.clone(), good, foreign.clone()].concat();
+    let (records, message) = read(&mixed);
+    assert_eq!(message, "");
+    let flaws: Vec<_> = records.iter().map(|record| record.flaw).collect();
+    assert_eq!(flaws, [None, Some(Flaw::LinkType), None, Some(Flaw::LinkType)]);
+    // Nothing else in it is an error.
+    let other = interface(order, 187, 0, &[]);
+    let alien = [head.concat(), other, foreign, enhanced(order, 2, 5, &packet(), &[])].concat();
+    let named = "189 (USB_LINUX), 187 (BLUETOOTH_HCI_H4)";
+    check(&alien, 2, &error(named, "2 frames are counted as undecoded"));
 }
 
 #[test]
@@ -106,7 +142,7 @@ fn pcap_frame_that_claims_too_much() {
     check(
         &file,
         1,
-        "file: damaged at byte 88: a frame claims 262145 bytes, 262144 is the most; the 1 frames before it are counted",
+        "file is damaged at byte 88: a frame claims 262145 bytes, 262144 is the most; the frame before it is counted",
     );
 }
 
@@ -118,7 +154,7 @@ fn pcapng_blocks_that_lie() {
         let mut bad = enhanced(order, 0, 5, &packet(), &[]);
         bad[4..8].copy_from_slice(&order.u32(length));
         let error = format!(
-            "file: damaged at byte 48: a block claims {length} bytes; the 0 frames before it are counted"
+            "file is damaged at byte 48: a block claims {length} bytes; no frame comes before it"
         );
         check(&[head.clone(), bad].concat(), 0, &error);
     }
@@ -127,7 +163,7 @@ fn pcapng_blocks_that_lie() {
     check(
         &bad,
         0,
-        "file: damaged at byte 0: a section without its byte-order magic; the 0 frames before it are counted",
+        "file is damaged at byte 0: a section without its byte-order magic; no frame comes before it",
     );
 }
 

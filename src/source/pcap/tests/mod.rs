@@ -14,6 +14,7 @@ use etherparse::PacketBuilder;
 use super::{Capture, Options, PcapError};
 use crate::{
     event::{Direction, Hook},
+    packet::Flaw,
     source::{Fill, Record, Source as _},
 };
 
@@ -25,6 +26,7 @@ struct Owned {
     hook: Option<Hook>,
     direction: Option<Direction>,
     ether_type: Option<u16>,
+    flaw: Option<Flaw>,
     mark: u32,
     in_device: String,
     out_device: String,
@@ -43,6 +45,7 @@ impl From<&Record<'_>> for Owned {
             hook: record.hook,
             direction: record.direction,
             ether_type: record.ether_type,
+            flaw: record.flaw,
             mark: record.mark,
             in_device: record.in_device.into(),
             out_device: record.out_device.into(),

@@ -1,0 +1,112 @@
+//! A pipe, read by a thread of its own, so that nobody else waits for it longer than he wants to.
+
+use std::{
+    io::{self, Read},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::decompress;
+
+/// Bytes that are handed over at a time, at most.
+const CHUNK: usize = 64 * 1024;
+/// Chunks that may wait to be taken.
+const WAITING: usize = 4;
+
+/// How long to wait for bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wait {
+    Forever,
+    Until(Instant),
+    Never,
+}
+
+/// The bytes of a pipe, decompressed.
+///
+/// The thread ends with the pipe, or with the process: a read that never ends cannot be called off.
+pub(super) struct Pipe {
+    chunks: Receiver<io::Result<Vec<u8>>>,
+    chunk: Vec<u8>,
+    /// Bytes of the chunk that were taken.
+    taken: usize,
+    wait: Wait,
+}
+
+impl Pipe {
+    /// Begins to read.
+    pub(super) fn open(file: impl Read + Send + 'static) -> io::Result<Self> {
+        let (sender, chunks) = sync_channel(WAITING);
+        thread::Builder::new().name("pipe".into()).spawn(move || {
+            // The other end is gone when nobody wants the rest.
+            if let Err(error) = pump(file, &sender) {
+                let _ = sender.send(Err(error));
+            }
+        })?;
+        Ok(Self { chunks, chunk: Vec::new(), taken: 0, wait: Wait::Forever })
+    }
+
+    /// How long a read waits from now on; without bytes it gives [`io::ErrorKind::WouldBlock`].
+    pub(super) fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
+    }
+
+    /// The next chunk; `None` at the end.
+    fn next(&self) -> io::Result<Option<Vec<u8>>> {
+        let received = match self.wait {
+            Wait::Forever => self.chunks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Wait::Until(deadline) => {
+                self.chunks.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            }
+            Wait::Never => self.chunks.try_recv().map_err(|error| match error {
+                TryRecvError::Empty => RecvTimeoutError::Timeout,
+                TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+            }),
+        };
+        match received {
+            Ok(chunk) => chunk.map(Some),
+            Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+        }
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.chunk.len() {
+            let Some(chunk) = self.next()? else { return Ok(0) };
+            self.chunk = chunk;
+            self.taken = 0;
+        }
+        let rest = &self.chunk[self.taken..];
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+/// Hands over what is read, to the end.
+fn pump(
+    file: impl Read + Send + 'static,
+    chunks: &SyncSender<io::Result<Vec<u8>>>,
+) -> io::Result<()> {
+    let mut reader = decompress::reader(file)?;
+    loop {
+        let mut chunk = vec![0; CHUNK];
+        match reader.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(count) => chunk.truncate(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        if chunks.send(Ok(chunk)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// The wait that ends so long from now.
+pub(super) fn at_most(patience: Duration) -> Wait {
+    Instant::now().checked_add(patience).map_or(Wait::Forever, Wait::Until)
+}
