@@ -224,6 +224,197 @@ fn an_interrupted_replay_prints_what_it_has() {
     assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), MIXED_PACKETS);
 }
 
+/// Every link layer by the metrics: packets to tcp/22, tcp/443 and udp/53, and others.
+#[test]
+fn every_link_layer() {
+    for (file, tcp22, tcp443, udp53, other) in [
+        ("e_mpls1.pcap", 1, 0, 0, 0),
+        ("e_pppoe_ip4.pcap", 1, 0, 0, 0),
+        ("e_pppoe_vlan7.pcap", 1, 0, 0, 0),
+        ("e_vlan_x5.pcap", 1, 0, 0, 0),
+        ("legacy_be_modified.pcap", 1, 1, 1, 0),
+        ("lt009_ppp.pcap", 2, 1, 0, 0),
+        ("lt104_chdlc.pcap", 1, 1, 0, 0),
+        ("lt105_wlan.pcap", 2, 0, 0, 1),
+        ("lt109_enc.pcap", 1, 0, 0, 0),
+        ("lt113_sll_pppoe.pcap", 1, 0, 0, 0),
+        ("lt117_pflog.pcap", 1, 1, 0, 0),
+        ("lt127_radiotap.pcap", 2, 0, 0, 1),
+        ("ng_eth_radiotap_bt.pcapng", 3, 0, 5, 1),
+    ] {
+        let text = metrics(&[&format!("tests/data/captures/links/{file}")], &[]);
+        let port = |proto, port| {
+            let labels = [format!("proto=\"{proto}\""), format!("port=\"{port}\"")];
+            let of_port = |line: &&str| {
+                line.starts_with("nflog_packets_total{")
+                    && labels.iter().all(|label| line.contains(label))
+            };
+            let values = text.lines().filter(of_port).map(|line| line.rsplit_once(' ').unwrap().1);
+            values.map(|value| value.parse::<u64>().unwrap()).sum::<u64>()
+        };
+        assert_eq!(
+            (port("tcp", "22"), port("tcp", "443"), port("udp", "53")),
+            (tcp22, tcp443, udp53),
+            "{file}\n{text}"
+        );
+        let undecoded = |reason| {
+            value(&text, &format!("nflog_exporter_undecoded_packets_total{{reason=\"{reason}\"}}"))
+        };
+        assert_eq!(undecoded("not_ip"), other, "{file}");
+        assert_eq!(undecoded("link_type") + undecoded("truncated") + undecoded("malformed"), 0);
+    }
+}
+
+/// A pcapng file with an Ethernet and a Bluetooth interface, one frame of the latter in the middle.
+fn mixed_interfaces() -> Vec<u8> {
+    let file = "tests/data/captures/links/ng_eth_radiotap_bt.pcapng";
+    let mut bytes = fs::read(root().join(file)).unwrap();
+    // The block of the frame of the second interface, which becomes one of the third.
+    let block = [6, 0, 0, 0, 0x40, 0, 0, 0, 1, 0, 0, 0];
+    let at = bytes.windows(block.len()).position(|window| window == block).unwrap();
+    bytes[at + 8] = 2;
+    bytes
+}
+
+#[test]
+fn a_frame_of_another_link_type_ends_nothing() {
+    let output = program(&["replay", "-"], &mixed_interfaces());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), 9);
+    assert_eq!(value(&text, "nflog_exporter_undecoded_packets_total{reason=\"link_type\"}"), 1);
+    check_conservation(&text, "traffic", "nflog_packets_total");
+    let expect = "1 of 9 frames are counted as undecoded: link type 201 (BLUETOOTH_HCI_H4_WITH_PHDR) is not supported";
+    assert!(said.contains(expect), "{said}");
+}
+
+#[test]
+fn a_file_of_another_link_type_fails_with_its_name() {
+    let mut bytes = fs::read(root().join("tests/data/captures/links/e_vlan_x5.pcap")).unwrap();
+    bytes[20..24].copy_from_slice(&189_u32.to_le_bytes());
+    let output = program(&["replay", "-"], &bytes);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("link type 189 (USB_LINUX), which is not supported"), "{said}");
+    assert!(said.contains("tcpdump -y"), "{said}");
+}
+
+/// As the tools write them; decompressed by the program, also from a pipe.
+#[test]
+fn compressed_captures() {
+    let folder = tempfile::tempdir().unwrap();
+    for (tool, ending) in [("gzip", "gz"), ("xz", "xz"), ("bzip2", "bz2"), ("zstd", "zst")] {
+        let file = folder.path().join(format!("mixed.{ending}"));
+        let compressed = Command::new(tool).arg("-c").arg(root().join(MIXED)).output().unwrap();
+        assert!(compressed.status.success(), "{tool}");
+        fs::write(&file, &compressed.stdout).unwrap();
+        for arguments in [file.to_str().unwrap(), "-"] {
+            let text = metrics(&[arguments], &compressed.stdout);
+            assert_eq!(
+                sum(&text, "nflog_exporter_received_packets_total"),
+                MIXED_PACKETS,
+                "{tool}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_word_when_most_is_left_out() {
+    let said = |capture: &[u8]| {
+        let output = program(&["replay", "-"], capture);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // Encrypted and other frames that hold no packet in clear.
+    let mut wireless = fs::read(root().join("tests/data/captures/links/lt105_wlan.pcap")).unwrap();
+    let data = [8, 2, 0, 0, 2, 0, 0, 0, 0, 1];
+    let at = wireless.windows(data.len()).position(|window| window == data).unwrap();
+    wireless[at + 1] |= 0x40;
+    let expect = "2 of 3 frames could not be read as IP packets: not_ip 2;";
+    assert!(said(&wireless).contains(expect), "{}", said(&wireless));
+    // As many ports as packets: at first the births of an hour run out, over hours the series do.
+    let scan = |seconds_apart: u32| flood_with(5_000, seconds_apart);
+    let folded = "packets are counted under port=other in the family traffic: raise ";
+    let short = said(&scan(0));
+    assert!(short.contains(&format!("{folded}max_new_series_per_hour of")), "{short}");
+    let long = said(&scan(20));
+    assert!(long.contains(&format!("{folded}max_series (now 2000) of")), "{long}");
+    let quiet = said(&fs::read(root().join(MIXED)).unwrap());
+    assert_eq!(quiet, "");
+}
+
+/// TCP packets to as many ports from as many addresses, so many seconds apart.
+fn flood_with(packets: u32, seconds_apart: u32) -> Vec<u8> {
+    let mut capture: Vec<u8> = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+    // Time zone and accuracy, snapshot length 65535, link type raw IP.
+    capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0]);
+    for number in 0..packets {
+        let [_, _, high, low] = number.to_be_bytes();
+        capture.extend((number * seconds_apart).to_le_bytes());
+        capture.extend([0, 0, 0, 0, 40, 0, 0, 0, 40, 0, 0, 0]);
+        capture.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, low]);
+        capture.extend([192, 0, 2, 1, high, low, high, low]);
+        capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]);
+    }
+    capture
+}
+
+/// Starts a replay of a FIFO, and sends it a signal once it is ready for that.
+fn interrupt_on_fifo(with_writer: bool, signal: nix::sys::signal::Signal) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    // One who could write, and never does.
+    let writer =
+        with_writer.then(|| fs::File::options().read(true).write(true).open(&fifo).unwrap());
+    let child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
+        .args(["replay", MIXED, fifo.to_str().unwrap()])
+        .current_dir(root())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let status = format!("/proc/{}/status", child.id());
+    // Without a writer the program waits for one before it does anything else.
+    let is_ready = || {
+        let status = fs::read_to_string(&status).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+        let is_caught = caught & (1 << (signal as i32 - 1)) != 0;
+        is_caught == with_writer && status.starts_with("Name:\tnflog_exporter")
+    };
+    while !is_ready() {
+        assert!(Instant::now() < deadline, "the program does not come to wait");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, signal).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    let output = receiver.recv_timeout(Duration::from_secs(60));
+    if output.is_err() {
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+    drop(writer);
+    output.expect("the program goes on after the signal")
+}
+
+#[test]
+fn a_signal_ends_a_replay_of_a_pipe_that_delivers_nothing() {
+    use nix::sys::signal::Signal::{SIGINT, SIGTERM};
+    use std::os::unix::process::ExitStatusExt;
+    for signal in [SIGTERM, SIGINT] {
+        let output = interrupt_on_fifo(true, signal);
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8(output.stdout).unwrap().contains("nflog_exporter_build_info"));
+        let output = interrupt_on_fifo(false, signal);
+        assert_eq!(output.status.signal(), Some(signal as i32), "{output:?}");
+    }
+}
+
 /// As many sources and ports as packets; what the program keeps must not grow with them.
 #[test]
 fn memory_stays_flat_under_a_flood() {

@@ -6,6 +6,7 @@ mod confine;
 mod migrate;
 mod packaged;
 mod replay;
+mod replay_summary;
 mod rules;
 mod run;
 

@@ -13,7 +13,10 @@ use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{Signals, announce, block_on, bound, confine::confine, listen, print};
+use super::{
+    Signals, announce, block_on, bound, confine::confine, listen, print,
+    replay_summary::warn_of_gaps,
+};
 use crate::{
     aggregate::Aggregate,
     cli::Replay,
@@ -92,7 +95,8 @@ async fn report(
     reloader: &Reloader,
     signals: Signals,
 ) -> anyhow::Result<()> {
-    route.aggregate().lock().show_at_once();
+    let (aggregate, clock) = (route.aggregate(), route.clock());
+    aggregate.lock().show_at_once();
     let page = ScrapePage::new(&route, Vec::new(), geoip, reloader.status());
     let failures = files.failures.clone();
     let stop = Arc::new(AtomicBool::new(false));
@@ -110,6 +114,8 @@ async fn report(
     read.context("the reader panicked")??;
     // What could be read is reported, also when another file could not.
     print(&page.text(Format::Plain).body)?;
+    let snapshot = aggregate.lock().snapshot(clock.now());
+    warn_of_gaps(&snapshot);
     failures.result()
 }
 
@@ -129,7 +135,7 @@ fn make_room(files: usize) {
 const BAR: &str = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {msg}";
 const SPINNER: &str = "{spinner} {bytes} {bytes_per_sec} {msg}";
 
-/// Capture files, one behind the other, under a progress bar where standard error is a terminal.
+/// Capture files, one after the other, under a progress bar where standard error is a terminal.
 struct Files {
     waiting: std::vec::IntoIter<Result<Unread, PcapError>>,
     options: Options,
@@ -175,7 +181,6 @@ impl Files {
             Ok(capture) => {
                 let bar = progress_bar(&capture);
                 self.current = Some((capture, bar));
-                self.has_begun = true;
             }
             Err(error) => self.failures.add(&error.into()),
         }
@@ -192,12 +197,20 @@ impl Source for Files {
         while self.current.is_some() || self.open_next().is_some() {
             let Some((capture, bar)) = &mut self.current else { continue };
             match capture.fill(patience, take) {
-                Ok(Fill::End) => {}
+                Ok(Fill::End) => self.has_begun = true,
                 Ok(fill) => {
+                    self.has_begun |= matches!(fill, Fill::Batch);
                     bar.set_position(capture.position());
                     return Ok(fill);
                 }
-                Err(error) => self.failures.add(&error),
+                Err(error) => {
+                    let not_begun = matches!(
+                        error.downcast_ref(),
+                        Some(PcapError::NotACapture { .. } | PcapError::LinkTypes { frames: 0, .. })
+                    );
+                    self.has_begun |= !not_begun;
+                    self.failures.add(&error);
+                }
             }
             if let Some((_, bar)) = self.current.take() {
                 bar.finish_and_clear();
