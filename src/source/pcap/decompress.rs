@@ -35,11 +35,32 @@ pub(super) fn reader(mut file: impl Read + Send + 'static) -> io::Result<Box<dyn
         }
         // https://tukaani.org/xz/xz-file-format.txt
         [0xfd, b'7', b'z', b'X', b'Z', 0] => {
-            Box::new(XzReader::new_mem_limit(BufReader::new(whole), true, MAX_WINDOW / 1024))
+            Box::new(Xz(XzReader::new_mem_limit(BufReader::new(whole), true, MAX_WINDOW / 1024)))
         }
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Box::new(MultiBzDecoder::new(whole)),
         _ => Box::new(whole),
     })
+}
+
+/// An xz file, with an error that says what to do.
+struct Xz<R: Read>(XzReader<R>);
+
+impl<R: Read> Read for Xz<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::OutOfMemory => too_large("xz -dc"),
+            _ => error,
+        })
+    }
+}
+
+/// The error of a file that asks for more than [`MAX_WINDOW`].
+fn too_large(command: &str) -> io::Error {
+    io::Error::other(format!(
+        "it takes more than {} MiB of memory to decompress; decompress it before: \
+         `{command} FILE | nflog_exporter replay -`",
+        MAX_WINDOW >> 20
+    ))
 }
 
 /// All frames of a zstd file, one after the other.
@@ -105,6 +126,9 @@ impl<R: BufRead> Read for Zstd<R> {
 
 /// The error, of the kind that the reading of its input had.
 fn failure(error: FrameDecoderError) -> io::Error {
+    if matches!(error, FrameDecoderError::WindowSizeTooBig { .. }) {
+        return too_large("zstd -dc --long=31");
+    }
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {

@@ -259,14 +259,15 @@ fn a_large_file_compressed() {
 #[test]
 fn a_window_that_is_too_large() {
     let file = pcap_file(RAW.into(), &[&packet()]);
-    let large = [
-        filtered(&["xz", "-c", "--lzma2=dict=1GiB"], &file),
-        filtered(&["zstd", "-c", "--ultra", "--long=30"], &file),
-    ];
-    for bytes in large {
-        let (records, error) = read(&bytes);
-        assert_eq!(records.len(), 0);
-        assert!(error.starts_with("cannot read file after byte 0: "), "{error}");
+    for (tool, command) in [
+        (&["xz", "-c", "--lzma2=dict=1GiB"][..], "xz -dc"),
+        (&["zstd", "-c", "--ultra", "--long=30"], "zstd -dc --long=31"),
+    ] {
+        let (records, error) = read(&filtered(tool, &file));
+        let expect = format!(
+            "cannot read file after byte 0: it takes more than 128 MiB of memory to decompress; decompress it before: `{command} FILE | nflog_exporter replay -`; no frame comes before it"
+        );
+        assert_eq!((records.len(), error), (0, expect));
     }
 }
 
@@ -298,4 +299,23 @@ fn many_frames_come_in_batches_and_the_position_moves() {
     assert!(error.is_none() && records.len() == 60_000);
     assert_eq!(capture.position(), bytes.len() as u64);
     assert_eq!(open(&bytes).unwrap().size(), None);
+}
+
+/// Compressed files, each byte of which may be wrong: an error, or other records, and nothing worse.
+#[test]
+fn damaged_compressed_files() {
+    let packets: Vec<Vec<u8>> =
+        (0..8_u8).map(|number| [packet(), vec![number; 90]].concat()).collect();
+    let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+    let file = pcap_file(RAW.into(), &packets);
+    for compress in COMPRESSIONS {
+        let whole = compress(&file);
+        for at in 0..whole.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] ^= change;
+                read(&damaged);
+            }
+        }
+    }
 }

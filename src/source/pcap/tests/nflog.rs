@@ -135,3 +135,26 @@ fn attributes_that_lie_end_the_walk() {
         assert!(records[0].payload.is_empty());
     }
 }
+
+/// The kernel says what the outermost header is, in the family netdev also on the way out.
+#[test]
+fn headers_before_ip() {
+    let session = [&[0x11, 0, 0, 1, 0, 50, 0, 0x21][..], &packet()].concat();
+    let framed = [&[2; 12][..], &[0x88, 0x64], &session].concat();
+    let order = Order::Little;
+    for (family, hook, payload) in [(7, 0, &session), (5, 0, &session), (5, 1, &framed)] {
+        let whole = [
+            header(family),
+            attribute(order, 1, &[0x88, 0x64, hook, 0]),
+            attribute(order, 9, payload),
+        ]
+        .concat();
+        for missing in [0, 8] {
+            let (records, _) = read(&pcap_file(NFLOG, &[&whole[..whole.len() - missing]]));
+            assert_eq!(records[0].ether_type, Some(0x0800));
+            assert!(packet().starts_with(&records[0].payload));
+            // The attribute tells how long the packet was.
+            assert_eq!(records[0].wire_length, 48);
+        }
+    }
+}
