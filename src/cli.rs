@@ -51,8 +51,9 @@ pub enum Command {
     Run,
     /// Count the packets of capture files as if they had been logged, and print the metrics
     ///
-    /// Reads pcap and pcapng, gzip-compressed or not; link types NFLOG, Ethernet, Linux cooked
-    /// (SLL, SLL2), raw IP and loopback. The metrics go to stdout, the progress to stderr.
+    /// Reads pcap and pcapng, plain or compressed with gzip, zstd, xz or bzip2, of the link types that
+    /// carry IP: NFLOG, Ethernet, Linux cooked, raw IP, PPP, 802.11 and others. The metrics go to
+    /// stdout, the progress to stderr.
     Replay(Replay),
     /// Print the SQL that makes the mirror's tables
     ///

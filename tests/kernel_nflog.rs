@@ -208,6 +208,24 @@ fn headers_before_ip_in_the_family_netdev() {
     check_encapsulated(&read_packets(&mut source, HEADERS.len()), "egress");
 }
 
+/// A tunnel's device has no Ethernet header; the source address here looks like the type in one.
+#[test]
+fn no_header_before_ip_on_the_way_out_of_a_tunnel() {
+    let host = Namespace::new("host");
+    host.ip("tuntap add tun0 mode tun");
+    host.ip("addr add 8.0.69.1/24 dev tun0");
+    host.ip("link set tun0 up");
+    host.nft(
+        "table netdev n { chain out { type filter hook egress device tun0 priority 0
+            udp dport 9 log prefix \"egress\" group 7; }; }",
+    );
+    let mut source = open(&host, &plan(&[7]));
+    host.exec("bash", &["-c", "echo >/dev/udp/8.0.69.2/9"]);
+    let logged = read_packets(&mut source, 1);
+    let packet = the(&logged, "egress");
+    assert_eq!(packet.payload[12..20], [8, 0, 69, 1, 8, 0, 69, 2], "{packet:?}");
+}
+
 #[test]
 fn headers_before_ip_in_the_family_bridge() {
     let wire = Wire::new();
