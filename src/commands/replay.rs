@@ -206,7 +206,9 @@ impl Source for Files {
                 Err(error) => {
                     let not_begun = matches!(
                         error.downcast_ref(),
-                        Some(PcapError::NotACapture { .. } | PcapError::LinkTypes { frames: 0, .. })
+                        Some(
+                            PcapError::NotACapture { .. } | PcapError::LinkTypes { frames: 0, .. }
+                        )
                     );
                     self.has_begun |= !not_begun;
                     self.failures.add(&error);
