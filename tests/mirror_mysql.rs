@@ -844,3 +844,45 @@ async fn values_that_the_server_should_not_give_are_errors() {
     server.query(&database, "UPDATE nflog_schema SET version = 5000000000");
     denied(store.prepare().await.unwrap_err(), "read the schema's version");
 }
+
+/// Exactly once rests on transactions, and a prefix on UTF-8, whatever the server's defaults are.
+#[tokio::test]
+async fn defaults_of_the_server_void_no_guarantee() {
+    let server = MariaDb::start_with(&[
+        "--default-storage-engine=MyISAM",
+        "--character-set-server=latin1",
+        "--log-bin=binlog",
+        "--binlog-format=STATEMENT",
+        "--transaction-isolation=READ-COMMITTED",
+    ]);
+    let (database, mut store) = ready(&server).await;
+    let engines = "SELECT DISTINCT ENGINE FROM information_schema.TABLES \
+                   WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'";
+    assert_eq!(server.query(&database, engines), "InnoDB");
+    let rows = kinds();
+    store.write(&writer(), batch(0, &rows)).await.unwrap();
+    assert_eq!(count(&server, &database), rows.len().to_string());
+    // What somebody has changed is rejected, with the statement that converts it.
+    for (change, fix) in [
+        ("nflog_writers ENGINE=MyISAM", "ALTER TABLE nflog_writers ENGINE=InnoDB"),
+        ("packets ENGINE=Aria", "ALTER TABLE packets ENGINE=InnoDB"),
+        (
+            "packets MODIFY prefix VARCHAR(128) CHARACTER SET latin1 NOT NULL",
+            "ALTER TABLE packets MODIFY prefix varchar(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin \
+             NOT NULL",
+        ),
+    ] {
+        server.query(
+            &database,
+            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; DELETE FROM packets",
+        );
+        server.query(&database, &format!("ALTER TABLE {change}"));
+        let error = store.prepare().await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Denied(text) if text.contains(fix)),
+            "{change}: {error:?}"
+        );
+        server.query(&database, fix);
+        store.prepare().await.unwrap();
+    }
+}

@@ -719,3 +719,21 @@ async fn a_server_that_crashes_is_unavailable_and_keeps_what_it_confirmed() {
     let position = store.position(&writer(), 1).await.unwrap();
     assert_eq!(count(&server, &database), position);
 }
+
+/// Rows wait where the database's encoding cannot hold every prefix: they are not bad rows.
+#[tokio::test]
+async fn an_encoding_that_holds_not_every_prefix_is_rejected() {
+    let server = PostgresServer::start();
+    let database = "latin";
+    server.psql(
+        "postgres",
+        "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'",
+    );
+    let mut store = Postgres::connect(&server.target(database)).await.unwrap();
+    let error = store.prepare().await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Denied(text) if text.contains("has the encoding LATIN1")
+            && text.contains("ENCODING 'UTF8'")),
+        "{error:?}"
+    );
+}

@@ -1,5 +1,6 @@
 -- The schema of nflog_exporter for MySQL 8, MariaDB 10.6 and later. Version 1.
 -- Times are UTC. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d: INET6_NTOA(source) reads them.
+-- The engine is named: exactly once rests on transactions, whatever the server's default is.
 -- Days become partitions; rows of days that have none wait in pmax.
 -- The three generated columns carry the indexes of the view ulog. They are STORED: of a table with
 -- partitions, MariaDB 10.11 reads an index of a VIRTUAL one backwards wrongly, and leaves out rows.
@@ -45,7 +46,7 @@ CREATE TABLE IF NOT EXISTS packets (
   KEY by_source (source, time),
   KEY by_tcp_port (tcp_dport, id),
   KEY by_udp_port (udp_dport, id)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 PARTITION BY RANGE COLUMNS (time) (PARTITION pmax VALUES LESS THAN (MAXVALUE));
 
 -- Who wrote how many rows: what makes a row arrive exactly once.
@@ -54,11 +55,11 @@ CREATE TABLE IF NOT EXISTS nflog_writers (
   host VARCHAR(255) NOT NULL,
   delivered BIGINT UNSIGNED NOT NULL,
   updated DATETIME(6) NOT NULL
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS nflog_schema (
   version INT UNSIGNED NOT NULL PRIMARY KEY,
   installed DATETIME NOT NULL
-);
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC;
 
 INSERT IGNORE INTO nflog_schema (version, installed) VALUES (1, UTC_TIMESTAMP());

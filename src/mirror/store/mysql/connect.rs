@@ -15,8 +15,10 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Settings of the session. What speaks the protocol but has not all of them (a cluster, a proxy)
 /// goes without.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "SET SESSION time_zone = '+00:00'",
+    // With READ COMMITTED, a server that writes statements to its binary log refuses to insert (1665).
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
     // The transaction of a connection that died unseen must not hold its locks for the usual eight
     // hours.

@@ -43,7 +43,9 @@ impl Inserts {
         let packet: u64 = column::value(&row, 1, doing)?;
         // The driver tells the types of the parameters with the first packet of a call only: each
         // call must fit into one.
-        let bulk = version.to_lowercase().contains("mariadb") && packet >= 1 << 20;
+        let bulk = version.to_lowercase().contains("mariadb")
+            && packet >= 1 << 20
+            && !logs_statements(connection).await?;
         Ok(if bulk { Self::Bulk(None) } else { Self::Many(vec![None; MOST + 1]) })
     }
 
@@ -87,6 +89,16 @@ impl Inserts {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the server writes statements to its binary log: then it refuses the bulk statement (4033).
+async fn logs_statements(connection: &mut Conn) -> Result<bool, StoreError> {
+    let doing = "ask for the format of the binary log";
+    match column::first(connection, "SELECT @@log_bin AND @@binlog_format = 'STATEMENT'").await {
+        Ok(Some(row)) => column::value(&row, 0, doing),
+        Ok(None) | Err(mysql_async::Error::Server(_)) => Ok(false),
+        Err(error) => Err(failure(doing, &error)),
     }
 }
 

@@ -28,15 +28,19 @@ const LOCK: &str = "CONCAT('nflog_exporter ', LEFT(DATABASE(), 41), ' schema')";
 const LOCK_WAIT: u32 = 30;
 
 pub(super) async fn prepare(connection: &mut Conn) -> Result<(), StoreError> {
+    if is_made(connection).await? { check(connection).await } else { make_alone(connection).await }
+}
+
+/// Whether the schema is there; a table that somebody dropped is made anew.
+async fn is_made(connection: &mut Conn) -> Result<bool, StoreError> {
     match version(connection).await? {
         Some(newer) if newer > schema::VERSION => Err(StoreError::Denied(format!(
             "MySQL: the schema has version {newer}, this program knows {}: install a newer \
              nflog_exporter, or give it a database of its own",
             schema::VERSION
         ))),
-        Some(schema::VERSION) if !lacks_table(connection).await? => check(connection).await,
-        // Also a table that somebody dropped is made anew.
-        _ => make_alone(connection).await,
+        Some(schema::VERSION) => Ok(!lacks_table(connection).await?),
+        _ => Ok(false),
     }
 }
 
@@ -44,8 +48,13 @@ pub(super) async fn prepare(connection: &mut Conn) -> Result<(), StoreError> {
 async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
     // Clusters without such locks make it twice: each statement passes over what is there.
     ask(connection, &format!("DO GET_LOCK({LOCK}, {LOCK_WAIT})")).await?;
-    let made = match make(connection).await {
-        Ok(()) => make_extras(connection).await,
+    // Another one may have made it meanwhile, and writes to it already.
+    let made = match is_made(connection).await {
+        Ok(true) => check(connection).await,
+        Ok(false) => match make(connection).await {
+            Ok(()) => make_extras(connection).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     ask(connection, &format!("DO RELEASE_LOCK({LOCK})")).await?;
@@ -54,8 +63,7 @@ async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
 
 /// What people and dashboards want, and the exporter does not need.
 async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
-    let rows: Option<u8> = connection
-        .query_first("SELECT 1 FROM packets LIMIT 1")
+    let rows = column::first(connection, "SELECT 1 FROM packets LIMIT 1")
         .await
         .map_err(|error| failure("look for rows", &error))?;
     // With rows it takes too long for a start: the advice says how.
@@ -76,13 +84,11 @@ async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
 /// See [`super::Store::advice`].
 pub(super) async fn advice(connection: &mut Conn) -> Result<Vec<&'static str>, StoreError> {
     let view = foreign_view(connection).await?;
-    let columns: Option<u64> = connection
-        .query_first(
-            "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() \
-             AND table_name = 'packets' AND index_name = 'by_source'",
-        )
-        .await
-        .map_err(|error| failure("look at the indexes", &error))?;
+    let doing = "look at the indexes";
+    let query = "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() \
+                 AND table_name = 'packets' AND index_name = 'by_source'";
+    let row = column::first(connection, query).await.map_err(|error| failure(doing, &error))?;
+    let columns: Option<u64> = row.map(|row| column::value(&row, 0, doing)).transpose()?;
     let index = columns.is_some_and(|columns| columns < 3).then_some(
         "the index `by_source` of `packets` is a short one, with which the dashboards are slow: run \
          `nflog_exporter schema --for mysql | mysql DATABASE`, which takes a while on a full table",
@@ -188,6 +194,43 @@ async fn check(connection: &mut Conn) -> Result<(), StoreError> {
                 _ => failure("check the schema", &error),
             },
         )?;
+    }
+    check_defaults(connection).await
+}
+
+/// What a server's defaults, or somebody, can have made of the tables: the guarantees rest on transactions
+/// and on texts in UTF-8.
+async fn check_defaults(connection: &mut Conn) -> Result<(), StoreError> {
+    let checks = [
+        (
+            "SELECT CONCAT('the table `', t.TABLE_NAME, '` has the engine ', t.ENGINE, ', which has no \
+             transactions: rows could be lost or doubled. Run ALTER TABLE ', t.TABLE_NAME, ' ENGINE=InnoDB') \
+             FROM information_schema.TABLES t JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
+             WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME IN ('packets', 'nflog_writers') \
+             AND e.TRANSACTIONS <> 'YES' LIMIT 1",
+            "check the engine of the tables",
+        ),
+        (
+            "SELECT CONCAT('the column ', COLUMN_NAME, ' of `packets` has the character set ', \
+             CHARACTER_SET_NAME, ', which cannot hold every prefix. Run ALTER TABLE packets MODIFY ', \
+             COLUMN_NAME, ' ', COLUMN_TYPE, ' CHARACTER SET utf8mb4 COLLATE utf8mb4_bin', \
+             IF(IS_NULLABLE = 'NO', ' NOT NULL', '')) \
+             FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'packets' \
+             AND COLUMN_NAME IN ('host', 'prefix', 'in_device', 'out_device', 'city') \
+             AND CHARACTER_SET_NAME <> 'utf8mb4' LIMIT 1",
+            "check the character set of the table packets",
+        ),
+    ];
+    for (query, doing) in checks {
+        match column::first(connection, query).await {
+            Ok(Some(row)) => {
+                let text: String = column::value(&row, 0, doing)?;
+                return Err(StoreError::Denied(format!("MySQL: {text}")));
+            }
+            // A cluster may lack these tables.
+            Ok(None) | Err(Error::Server(_)) => {}
+            Err(error) => return Err(failure(doing, &error)),
+        }
     }
     Ok(())
 }

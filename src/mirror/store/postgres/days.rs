@@ -6,7 +6,7 @@ use tokio_postgres::{Error, Transaction};
 
 use super::{
     Maintained, Postgres, StoreError, Upkeep,
-    failure::{failure, lacks_right},
+    failure::{failure, lacks_right, value},
 };
 use crate::mirror::{day::Day, row::Row};
 
@@ -72,7 +72,7 @@ pub(super) async fn maintain(
 ) -> Result<Maintained, StoreError> {
     let doing = "keep house";
     let row = store.client.query_one(LOCK, &[]).await.map_err(|error| failure(doing, &error))?;
-    if !row.get::<_, bool>(0) {
+    if !value::<bool>(&row, 0, doing)? {
         return Ok(Maintained::default());
     }
     let mut done = Maintained::default();
@@ -147,7 +147,7 @@ pub(super) async fn await_days(
     }
     transaction.batch_execute(STRAYS).await?;
     let names = transaction.query(NAMES, &[]).await?;
-    *known = names.iter().filter_map(|row| day_of(row.get(0))).collect();
+    *known = names.iter().filter_map(|row| day_of(row.try_get(0).ok()?)).collect();
     // Few are asked for: the newest first.
     known.sort_unstable_by(|a, b| b.cmp(a));
     Ok(())
@@ -170,16 +170,17 @@ async fn table(store: &Postgres, done: &mut Maintained) -> Result<Option<Table>,
         );
         return Ok(None);
     };
-    if !row.get::<_, bool>(2) {
+    if !value::<bool>(&row, 2, doing)? {
         done.warnings.push(format!(
             "PostgreSQL: user {user} does not own the table packets: days are neither made nor \
              dropped; mend it by: ALTER TABLE packets OWNER TO \"{user}\"",
-            user = row.get::<_, String>(3)
+            user = value::<String>(&row, 3, doing)?
         ));
         return Ok(None);
     }
-    let default = row.get::<_, Option<String>>(1).filter(|name| name != "-");
-    Ok(Some(Table { schema: row.get(0), default }))
+    let default: Option<String> = value(&row, 1, doing)?;
+    let default = default.filter(|name| name != "-");
+    Ok(Some(Table { schema: value(&row, 0, doing)?, default }))
 }
 
 /// The partitions of days, the oldest first, and the size of all partitions in bytes.
@@ -188,7 +189,8 @@ async fn partitions(store: &Postgres) -> Result<(Vec<Partition>, u64), StoreErro
     let rows = store.client.query(PARTITIONS, &[]).await.map_err(|error| failure(doing, &error))?;
     let (mut days, mut total) = (Vec::new(), 0);
     for row in rows {
-        let (name, size): (String, i64) = (row.get(0), row.get(1));
+        let name: String = value(&row, 0, doing)?;
+        let size: i64 = value(&row, 1, doing)?;
         let size = u64::try_from(size).unwrap_or(0);
         total += size;
         days.extend(day_of(&name).map(|day| Partition { day, size }));
@@ -224,7 +226,7 @@ async fn days_in(store: &Postgres, default: &str, today: Day) -> Result<Vec<Day>
         .query(&statement, &[])
         .await
         .map_err(|error| failure("look for rows without a day", &error))?;
-    Ok(rows.iter().filter_map(|row| Day::parse_compact(row.get(0))).collect())
+    Ok(rows.iter().filter_map(|row| Day::parse_compact(row.try_get(0).ok()?)).collect())
 }
 
 /// Makes a day's partition, and moves into it what the default partition holds of that day.

@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, io};
 
-use tokio_postgres::{Error, error::DbError};
+use tokio_postgres::{Error, Row, error::DbError, types::FromSql};
 
 use super::StoreError;
 
@@ -35,6 +35,15 @@ pub(super) fn failure(doing: &str, error: &Error) -> StoreError {
         return StoreError::Refused(text);
     }
     if io && !certificate { StoreError::Unavailable(text) } else { StoreError::Denied(text) }
+}
+
+/// The value of a column. One that the server should not give is an error; the driver's `get` panics.
+pub(super) fn value<'row, T: FromSql<'row>>(
+    row: &'row Row,
+    column: usize,
+    doing: &str,
+) -> Result<T, StoreError> {
+    row.try_get(column).map_err(|error| failure(doing, &error))
 }
 
 fn told(answer: &DbError) -> String {

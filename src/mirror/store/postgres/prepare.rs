@@ -2,7 +2,11 @@
 
 use tokio_postgres::Error;
 
-use super::{Postgres, StoreError, failure::failure, rows};
+use super::{
+    Postgres, StoreError,
+    failure::{failure, value},
+    rows,
+};
 use crate::mirror::{schema, store::Kind};
 
 /// Taken by the one exporter that makes the schema: our number (`nflg`), and what for.
@@ -18,10 +22,29 @@ const TRIAL: &str = "\
 
 /// Makes the schema when there is none, and tries out what the store will do.
 pub(super) async fn prepare(store: &mut Postgres) -> Result<(), StoreError> {
+    check_encoding(store).await?;
     if version(store).await? != Some(schema::VERSION) {
         make(store).await?;
     }
     try_out(store).await
+}
+
+/// An encoding that cannot hold every prefix would drop rows: they wait instead. `SQL_ASCII` takes all
+/// bytes.
+async fn check_encoding(store: &Postgres) -> Result<(), StoreError> {
+    let doing = "read the encoding of the database";
+    let row = store.client.query_one("SHOW server_encoding", &[]).await;
+    let row = row.map_err(|error| failure(doing, &error))?;
+    let encoding: String = row.try_get(0).map_err(|error| failure(doing, &error))?;
+    if ["UTF8", "SQL_ASCII"].contains(&encoding.as_str()) {
+        return Ok(());
+    }
+    Err(StoreError::Denied(format!(
+        "PostgreSQL: database {} has the encoding {encoding}, which cannot hold every log prefix: name \
+         one made by CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; rows wait in the spool until \
+         then, and mirror.spool.other_target = \"deliver\" gives them to it",
+        database(store).await?
+    )))
 }
 
 /// The version that is there; an error when it is newer than ours.
@@ -54,13 +77,13 @@ async fn exists(store: &Postgres, table: &str) -> Result<bool, StoreError> {
     let query =
         "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))";
     let row = store.client.query_one(query, &[&table]).await;
-    Ok(row.map_err(|error| failure("look for the schema", &error))?.get(0))
+    value(&row.map_err(|error| failure("look for the schema", &error))?, 0, "look for the schema")
 }
 
 /// The name of the database, for messages.
 async fn database(store: &Postgres) -> Result<String, StoreError> {
     let row = store.client.query_one("SELECT current_database()::text", &[]).await;
-    Ok(row.map_err(|error| failure("look for the schema", &error))?.get(0))
+    value(&row.map_err(|error| failure("look for the schema", &error))?, 0, "look for the schema")
 }
 
 /// Makes the schema in one transaction, unless somebody else made it while we waited.
@@ -98,7 +121,11 @@ pub(super) async fn advice(store: &Postgres) -> Result<Vec<&'static str>, StoreE
         AND indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = 'source') \
         AND indnatts > 2";
     let row = store.client.query_one(query, &[]).await;
-    let wide: i64 = row.map_err(|error| failure("look at the indexes", &error))?.get(0);
+    let wide: i64 = value(
+        &row.map_err(|error| failure("look at the indexes", &error))?,
+        0,
+        "look at the indexes",
+    )?;
     let index = (wide == 0).then_some(
         "the index packets_by_source is missing or a short one, with which the dashboards are slow: DROP \
          INDEX IF EXISTS packets_by_source, then run `nflog_exporter schema --for postgres | psql DATABASE`, \
@@ -117,7 +144,11 @@ async fn foreign_view(store: &Postgres) -> Result<Option<&'static str>, StoreErr
         WHERE c.relname = 'ulog' AND pg_table_is_visible(c.oid) AND NOT a.attisdropped \
         AND a.attname IN ('country', 'asn', 'weight')";
     let row = store.client.query_one(query, &[]).await;
-    let ours: i64 = row.map_err(|error| failure("look at the view ulog", &error))?.get(0);
+    let ours: i64 = value(
+        &row.map_err(|error| failure("look at the view ulog", &error))?,
+        0,
+        "look at the view ulog",
+    )?;
     Ok((ours != 3).then_some(
         "`ulog` in this database is another's, ulogd's perhaps: it does not show the rows that are written \
          now. ALTER TABLE ulog RENAME TO ulogd_ulog, then run \
