@@ -56,17 +56,29 @@ struct Walk<'t> {
     /// For each chain, the first rule that lets no packet past.
     closed: Vec<Option<usize>>,
     reached: HashSet<usize>,
+    /// For each chain of the kernel's own hooks, its hook and the chains that packets get into from it.
+    from_hooks: Vec<(&'t str, HashSet<usize>)>,
 }
 
 impl<'t> Walk<'t> {
     fn new(table: &'t Table) -> Self {
         let chains = table.chains.iter().enumerate();
         let named = chains.map(|(index, chain)| (&*chain.name, index)).collect();
-        let mut walk = Self { table, named, closed: Vec::new(), reached: HashSet::new() };
+        let mut walk = Self {
+            table,
+            named,
+            closed: Vec::new(),
+            reached: HashSet::new(),
+            from_hooks: Vec::new(),
+        };
         let ending = walk.ending();
         let closed = |chain: &Chain| chain.rules.iter().position(|rule| walk.closes(rule, &ending));
         walk.closed = table.chains.iter().map(closed).collect();
-        walk.reached = walk.bases().flat_map(|base| walk.reachable_from(base)).collect();
+        let from_hook = |(index, chain): (usize, &'t Chain)| {
+            Some((&*chain.base.as_ref()?.hook, walk.reachable_from(index)))
+        };
+        walk.from_hooks = table.chains.iter().enumerate().filter_map(from_hook).collect();
+        walk.reached = walk.from_hooks.iter().flat_map(|(_, reached)| reached).copied().collect();
         walk
     }
 
@@ -124,11 +136,6 @@ impl<'t> Walk<'t> {
         rules.split_at(self.closed[chain].map_or(rules.len(), |closing| closing + 1))
     }
 
-    /// The chains of the kernel's own hooks.
-    fn bases(&self) -> impl Iterator<Item = usize> {
-        (0..self.table.chains.len()).filter(|index| self.table.chains[*index].base.is_some())
-    }
-
     /// The chains that packets get into from a chain: where reached rules lead to, and itself.
     fn reachable_from(&self, start: usize) -> HashSet<usize> {
         let mut open = vec![start];
@@ -147,9 +154,8 @@ impl<'t> Walk<'t> {
 
     /// The kernel's hooks from which packets get to a chain.
     fn hooks(&self, chain: usize) -> Vec<&'t str> {
-        let leads_here = |base: &usize| self.reachable_from(*base).contains(&chain);
-        let base = |index: usize| self.table.chains[index].base.as_ref();
-        self.bases().filter(leads_here).filter_map(base).map(|base| &*base.hook).collect()
+        let leads_here = |from: &&(&str, HashSet<usize>)| from.1.contains(&chain);
+        self.from_hooks.iter().filter(leads_here).map(|(hook, _)| *hook).collect()
     }
 
     fn logging(&self) -> Vec<Logging<'t>> {
