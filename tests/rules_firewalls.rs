@@ -67,6 +67,85 @@ fn without_empty_tables(listed: &str) -> String {
     kept
 }
 
+/// An nft chain of any name, as JSON makes it, that drops.
+fn chain_named(name: &str) -> String {
+    let chain = serde_json::json!({
+        "family": "ip", "table": "mine", "name": name,
+        "type": "filter", "hook": "input", "prio": 0, "policy": "drop",
+    });
+    let table = serde_json::json!({ "family": "ip", "name": "mine" });
+    let commands = [
+        serde_json::json!({ "add": { "table": table } }),
+        serde_json::json!({ "add": { "chain": chain } }),
+    ];
+    serde_json::json!({ "nftables": commands }).to_string()
+}
+
+#[test]
+fn a_chain_whose_name_has_line_breaks_runs_no_command() {
+    let wire = Wire::new();
+    let directory = tempfile::tempdir().unwrap();
+    let made = directory.path().join("made");
+    let name = format!("a\n: > {}\n#", made.display());
+    let file = directory.path().join("rules.json");
+    fs::write(&file, chain_named(&name)).unwrap();
+    wire.host.exec("nft", &["-j", "-f", file.to_str().unwrap()]);
+    let (code, text) = shell(&wire, "set -e; \"$0\" rules --for nft --log dropped | sh");
+    assert!(!made.exists(), "{text}");
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
+fn a_comment_with_line_breaks_is_no_rule() {
+    let wire = Wire::new();
+    let comment = "x\n-A INPUT -j ACCEPT\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\n";
+    for arguments in [
+        &["-P", "INPUT", "DROP"][..],
+        &["-A", "INPUT", "-p", "tcp", "-m", "comment", "--comment", comment, "-j", "ACCEPT"],
+    ] {
+        wire.host.exec("iptables", arguments);
+    }
+    let (code, text) = shell(&wire, "set -e; \"$0\" rules --for iptables --log dropped | sh");
+    assert_eq!(code, Some(0), "{text}");
+    let saved = wire.host.exec("iptables-save", &[]);
+    assert!(saved.contains("-A INPUT -j NFLOG_EXPORTER"), "{saved}");
+}
+
+/// The rules of a user who calls the rule for the exporter's port by its name.
+const NAMED: [(&str, &str); 2] = [
+    (
+        "nft",
+        "nft 'add table inet mine; \
+         add chain inet mine input { type filter hook input priority 0; policy drop; }; \
+         add rule inet mine input tcp dport 10239 accept comment \"nflog_exporter\"; \
+         add rule inet mine input counter drop comment \"nflog_exporter\"'",
+    ),
+    (
+        "iptables",
+        "iptables -P INPUT DROP && \
+         iptables -A INPUT -p tcp --dport 10239 -m comment --comment nflog_exporter -j ACCEPT",
+    ),
+];
+
+#[test]
+fn rules_of_the_users_that_have_our_name_stay() {
+    for (tool, setup) in NAMED {
+        let wire = Wire::new();
+        wire.host.exec("sh", &["-c", setup]);
+        let before = listed(&wire);
+        let (code, text) =
+            shell(&wire, &format!("\"$0\" rules --for {tool} --log dropped --apply"));
+        assert_eq!(code, Some(0), "{text}");
+        let during = listed(&wire);
+        let position = |part: &str| during.find(part).unwrap_or_else(|| panic!("{part}: {during}"));
+        let ours = if tool == "nft" { "iif != \"lo\"" } else { "jump NFLOG_EXPORTER" };
+        assert!(position("dport 10239") < position(ours), "{tool}: {during}");
+        let (code, text) = shell(&wire, &format!("\"$0\" rules --for {tool} --remove"));
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(without_empty_tables(&listed(&wire)), without_empty_tables(&before));
+    }
+}
+
 macro_rules! firewalls {
     ($($name:ident: $tool:literal, forwards $forwards:literal, denies $denies:literal;)*) => {
         $(#[test]

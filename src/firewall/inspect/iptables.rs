@@ -44,7 +44,7 @@ const STATEFUL: [&str; 7] =
 /// The tables; `program` is how they are told from those of other programs.
 pub fn tables(text: &str, program: &str) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
-    for line in text.lines() {
+    for line in whole_lines(text) {
         if let Some(name) = line.strip_prefix('*') {
             tables.push(Table {
                 place: format!("{program} {name}"),
@@ -77,6 +77,27 @@ pub fn tables(text: &str, program: &str) -> Vec<Table> {
         }
     }
     tables
+}
+
+/// The lines of a text: a rule goes on to the line on which its last quote ends, because a comment may
+/// have line breaks.
+fn whole_lines(text: &str) -> Vec<&str> {
+    let mut whole = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (mut is_quoted, mut is_escaped) = (false, false);
+        let can_be_quoted = rest.starts_with("-A ");
+        let ends = |letter: char| {
+            let is_end = letter == '\n' && !is_quoted;
+            is_quoted ^= can_be_quoted && letter == '"' && !is_escaped;
+            is_escaped = is_quoted && letter == '\\' && !is_escaped;
+            is_end
+        };
+        let (line, further) = rest.split_once(ends).unwrap_or((rest, ""));
+        whole.push(line);
+        rest = further;
+    }
+    whole
 }
 
 /// A rule of these words, which follow the name of its chain.
@@ -115,7 +136,8 @@ fn rule(line: &str, words: &[&str], chains: &[Chain]) -> Rule {
         matches: Matches::Iptables(matches.into_iter().map(ToOwned::to_owned).collect()),
         verdicts: verdict.into_iter().collect(),
         log,
-        is_ours: target == Some(CHAIN) || comment == Some(COMMENT),
+        // A user may give our name to a rule too: one that opens the exporter's port, for example.
+        is_ours: target == Some(CHAIN) || target == Some("NFLOG") && comment == Some(COMMENT),
     }
 }
 
@@ -265,6 +287,7 @@ mod tests {
         assert!(parsed(&format!("-p tcp -j {CHAIN}")).is_ours);
         assert!(parsed(&format!("-m comment --comment {COMMENT} -j NFLOG")).is_ours);
         assert!(!parsed("-m comment --comment other -j NFLOG").is_ours);
+        assert!(!parsed(&format!("-p tcp -m comment --comment {COMMENT} -j ACCEPT")).is_ours);
     }
 
     #[test]
@@ -273,6 +296,16 @@ mod tests {
         let words = ["-s", "10.0.0.0/8", "-p", "tcp"].map(ToOwned::to_owned).to_vec();
         assert_eq!((rule.matches, rule.is_copyable), (Matches::Iptables(words), true));
         assert!(!parsed("-m limit --limit 1/second -j DROP").is_copyable);
+    }
+
+    #[test]
+    fn a_comment_with_line_breaks_is_one_of_its_rule() {
+        let text = "*filter\n:INPUT DROP [0:0]\n\
+            -A INPUT -m comment --comment \"a \\\"\n-A INPUT -j ACCEPT\nCOMMIT\n*nat\" -j DROP\n\
+            -A INPUT -j RETURN\nCOMMIT\n";
+        let [table] = &tables(text, "iptables")[..] else { panic!("two tables") };
+        let verdicts: Vec<_> = table.chains[0].rules.iter().map(|rule| &*rule.verdicts).collect();
+        assert_eq!(verdicts, [[Verdict::Drop], [Verdict::Return]]);
     }
 
     #[test]

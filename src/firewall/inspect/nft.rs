@@ -100,7 +100,9 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
                 log = Some(group.map_or(Log::Kernel, |group| Log::Group(group, prefix())));
             }
             "match" => {
-                is_copyable &= !value.to_string().contains("\"numgen\"");
+                let is_one_of = |key: &str| value.to_string().contains(key);
+                // The JSON of `socket cgroupv2` lacks the level, and nft does not read it back.
+                is_copyable &= !is_one_of("\"numgen\"") && !is_one_of("\"cgroupv2\"");
                 matches.push(json!({ "match": value }));
             }
             "vmap" => {
@@ -123,6 +125,8 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
             },
         }
     }
+    // A user may give our name to a rule too: one that opens the exporter's port, for example.
+    let is_logged_alone = verdicts.is_empty() && matches!(log, Some(Log::Group(..)));
     Rule {
         text: format!("`{last}` (handle {})", listed["handle"]),
         handle: listed["handle"].as_u64(),
@@ -131,7 +135,7 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
         is_copyable,
         verdicts,
         log,
-        is_ours: text(listed, "comment") == COMMENT,
+        is_ours: is_logged_alone && text(listed, "comment") == COMMENT,
     }
 }
 
@@ -275,6 +279,12 @@ mod tests {
                 "{other}"
             );
         }
+    }
+
+    #[test]
+    fn a_match_that_nft_does_not_read_back_is_not_copied() {
+        let socket = json!({ "match": { "op": "==", "left": { "socket": { "key": "cgroupv2" } }, "right": 1 } });
+        assert!(!parsed("inet", &json!([socket, { "drop": null }])).is_copyable);
     }
 
     #[test]

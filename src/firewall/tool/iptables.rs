@@ -38,8 +38,8 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
                     let before = it.before.as_ref();
                     let before =
                         before.map_or("at the end".into(), |rule| format!("before {}", rule.text));
-                    let before = one_line(&before);
-                    let _ = writeln!(text, "# {program} {table} {}: {before}", it.chain);
+                    let place = one_line(&format!("{program} {table} {}: {before}", it.chain));
+                    let _ = writeln!(text, "# {place}");
                 }
             }
             let _ = write!(text, "{}", here_document(program, &load(&own_rules(plan), jumps, &[])));

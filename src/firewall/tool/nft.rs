@@ -26,8 +26,10 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
     for (table, placement) in &rules {
         let before = placement.before.as_ref();
         let before = before.map_or("at the end".into(), |rule| format!("before {}", rule.text));
+        // The kernel takes every byte in a name, and JSON gives it to the kernel.
+        let place = one_line(&format!("{} {}: {before}", table.place, placement.chain));
         // Writing to a string does not fail.
-        let _ = writeln!(places, "# {} {}: {}", table.place, placement.chain, one_line(&before));
+        let _ = writeln!(places, "# {place}");
     }
     let commands: Vec<Value> =
         rules.iter().map(|(table, placement)| insert(plan, table, placement)).collect();
