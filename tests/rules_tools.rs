@@ -375,6 +375,28 @@ fn ufw_that_loads_nothing_is_refused() {
 }
 
 #[test]
+fn ufw_files_whose_block_of_ours_has_no_end_stay_as_they_are() {
+    let (wire, [etc, _defaults]) = ufw_host();
+    let file = etc.path("ufw/after.rules");
+    let shipped = fs::read_to_string(&file).unwrap();
+    let begin = "# begin nflog_exporter\n";
+    let accept = "-A ufw-after-input -p icmp -j ACCEPT\n";
+    let block = format!("{begin}{accept}# end nflog_exporter\n");
+    for part in [format!("{begin}{accept}"), format!("{begin}{accept}{block}")] {
+        let open = shipped.replacen("\nCOMMIT\n", &format!("\n{part}COMMIT\n"), 1);
+        fs::write(&file, &open).unwrap();
+        let apply = ["ufw", "--log", "dropped", "--apply"];
+        for arguments in [&apply[..], &["ufw", "--remove"]] {
+            let output = run(&wire.host, &[&["rules", "--for"], arguments].concat(), "");
+            let why = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {why}");
+            assert!(why.contains("no line `# end nflog_exporter` follows"), "{why}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), open);
+        }
+    }
+}
+
+#[test]
 fn a_missing_tool_is_named_with_its_package() {
     let host = Namespace::new("host");
     let empty = tempfile::tempdir().unwrap();

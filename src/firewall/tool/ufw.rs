@@ -59,7 +59,7 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let (insertions, warnings) = insertions(plan)?;
     change(
         |file, text| {
-            let mut text = without_ours(text);
+            let mut text = without_ours(file, text)?;
             for it in insertions.iter().filter(|it| it.file == file) {
                 text = inserted(plan, it, &text)?;
             }
@@ -71,21 +71,18 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
 }
 
 pub(super) fn remove() -> Result<(), ToolError> {
-    change(
-        |_, text| Ok(without_ours(text)),
-        || {
-            for program in ["iptables", "ip6tables"] {
-                let listed = saved(program)?;
-                let mut rules = listed.iter().flat_map(|it| &it.chains).flat_map(|it| &it.rules);
-                if let Some(rule) =
-                    rules.find(|it| it.is_ours && it.log.is_some() && it.text.contains("ufw"))
-                {
-                    return unverified(format!("{program}-save still lists {}", rule.text));
-                }
+    change(without_ours, || {
+        for program in ["iptables", "ip6tables"] {
+            let listed = saved(program)?;
+            let mut rules = listed.iter().flat_map(|it| &it.chains).flat_map(|it| &it.rules);
+            if let Some(rule) =
+                rules.find(|it| it.is_ours && it.log.is_some() && it.text.contains("ufw"))
+            {
+                return unverified(format!("{program}-save still lists {}", rule.text));
             }
-            Ok(())
-        },
-    )
+        }
+        Ok(())
+    })
 }
 
 pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
@@ -193,18 +190,28 @@ fn inserted(plan: &RulesPlan, it: &Insertion, text: &str) -> Result<String, Tool
     Ok(all.join("\n") + "\n")
 }
 
-/// A file's text without our lines.
-fn without_ours(text: &str) -> String {
+/// A file's text without our lines. Where the line that ends them is missing, none can be told from the
+/// user's.
+fn without_ours(file: &str, text: &str) -> Result<String, ToolError> {
     let mut is_ours = false;
+    let mut is_open = false;
     let mut kept = String::new();
     for line in text.split_inclusive('\n') {
-        is_ours |= line.starts_with(BEGIN);
+        let begins = line.starts_with(BEGIN);
+        is_open |= is_ours && begins;
+        is_ours |= begins;
         if !is_ours {
             kept += line;
         }
         is_ours &= !line.starts_with(END);
     }
-    kept
+    if is_ours || is_open {
+        let why = format!(
+            "no line `{END}` follows its line `{BEGIN}`: remove that line, and the rule after it if it logs to NFLOG"
+        );
+        return Err(ToolError::File { path: file.into(), why });
+    }
+    Ok(kept)
 }
 
 fn read(file: &str) -> Result<String, ToolError> {
