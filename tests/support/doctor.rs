@@ -77,6 +77,13 @@ impl Said {
         self.did_not_fail(name);
     }
 
+    /// None of this name failed or is a hint.
+    #[track_caller]
+    pub fn has_none(&self, name: &str) {
+        self.did_not_fail(name);
+        assert_eq!(self.all(name, "hint"), [""; 0]);
+    }
+
     #[track_caller]
     pub fn did_not_fail(&self, name: &str) {
         assert_eq!(self.all(name, "failed"), [""; 0]);

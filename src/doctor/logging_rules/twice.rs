@@ -23,7 +23,7 @@ pub(super) fn counted_twice(found: &[Logging<'_>], ours: &[u16]) -> Vec<Finding>
             if !is_same || !is_possible(one, other) || !known.insert((place(one), place(other))) {
                 continue;
             }
-            findings.push(Finding::failed(
+            findings.push(Finding::hint(
                 "rules_twice",
                 format!(
                     "a packet can be counted twice: both {} and {} log to group {group}",
