@@ -128,6 +128,7 @@ fn the_debian_package_comes_runs_and_goes() {
     is_reloaded(&booted);
     is_started_again(&booted);
     wait_for_rows(&booted, 40);
+    the_doctor_knows_the_sandbox(&booted);
 
     // An upgrade keeps what an administrator wrote and what was written, and runs.
     let pid = main_pid(&booted);
@@ -181,6 +182,34 @@ fn reads_and_writes_where_it_is_told(booted: &Booted) {
         let mut good = reloads.iter().filter(|(labels, _)| labels["result"] == "success");
         good.any(|(_, count)| *count > 0.0).then_some(())
     });
+}
+
+/// Where the unit may not write, chown is no advice.
+fn the_doctor_knows_the_sandbox(booted: &Booted) {
+    let unit = || {
+        let config = format!("/{CONFIG}");
+        let arguments = ["doctor", "--json", "--wait", "0s", "--config.file", &config];
+        let (_, text) = booted.try_run("nflog_exporter", &arguments);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let checks = json["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["check"] == "unit").unwrap().clone()
+    };
+    assert_eq!(unit()["status"], "ok", "{}", unit());
+    booted.run("install", &["-d", "-o", "nflog_exporter", "/srv/rows"]);
+    configure(
+        booted,
+        &SETTINGS.replace("/var/lib/nflog_exporter/packets.db", "/srv/rows/packets.db"),
+    );
+    let found = unit();
+    assert_eq!(found["status"], "failed", "{found}");
+    assert!(found["fix"].as_str().unwrap().contains("ReadWritePaths=/srv/rows"), "{found}");
+    let drop_in = "etc/systemd/system/nflog_exporter.service.d/rows.conf";
+    booted.system.write(drop_in, "[Service]\nReadWritePaths=/srv/rows\n");
+    booted.run("systemctl", &["daemon-reload"]);
+    assert_eq!(unit()["status"], "ok", "{}", unit());
+    booted.run("rm", &["-r", "/etc/systemd/system/nflog_exporter.service.d"]);
+    booted.run("systemctl", &["daemon-reload"]);
+    configure(booted, SETTINGS);
 }
 
 /// What cannot be followed is said where it was asked for, and is not tried again and again.
