@@ -151,7 +151,7 @@ fn rules_of_two_tables_that_log_one_packet() {
         let (one, other) = ((one.0, &*one.1), (other.0, &*other.1));
         with_two_tables(one, other).has_none("rules_twice");
     }
-    // In the words of iptables; and no packet has two IP versions.
+    // By iptables; and no packet has two IP versions.
     let log = ["-A INPUT -p tcp --dport 22 -j NFLOG --nflog-group 1 --nflog-prefix b"];
     let wire = Wire::new();
     let run = |program: &str| {
@@ -169,7 +169,7 @@ fn rules_of_two_tables_that_log_one_packet() {
 }
 
 #[test]
-fn rules_of_ours_are_not_told_of_each_other() {
+fn rules_that_this_program_made_are_not_reported_as_twice() {
     let wire = Wire::new();
     wire.host
         .nft("table inet a {\n chain c {\n type filter hook input priority 0; policy drop;\n}\n}");

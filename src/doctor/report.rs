@@ -12,7 +12,8 @@ pub enum Status {
     Ok,
     /// Not as it should be.
     Failed,
-    /// Nothing is known to be wrong, but something that should come has not come yet.
+    /// Not a failure, but possibly a fault: a packet or a scrape has not come yet, or a condition was not
+    /// evaluated.
     Hint,
     /// Nothing to look at, or no way to look.
     Skipped,
@@ -58,7 +59,8 @@ impl Finding {
         Self { fix: Some(fix.into()), ..Self::new(check, Status::Failed, message.into()) }
     }
 
-    /// Something that a new or a quiet host does not have yet: no failure, but worth knowing.
+    /// Something that may be a fault: what a new or a quiet host does not have yet, or what depends on
+    /// conditions that are not evaluated.
     pub(super) fn hint(
         check: &'static str,
         message: impl Into<String>,

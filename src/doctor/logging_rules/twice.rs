@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{Finding, place};
 use crate::firewall::{Log, Logging, Matches, Reach, TABLE};
 
-/// Each pair of chains whose rules log to one of our groups, and that the same packet can pass. Conditions
-/// are not judged, but for those that plainly exclude each other.
+/// A hint for each pair of chains whose rules log to one of our groups, and that the same packet can pass.
+/// Conditions are not evaluated, except those that exclude each other by one value.
 pub(super) fn counted_twice(found: &[Logging<'_>], ours: &[u16]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut known = HashSet::new();
@@ -75,8 +75,8 @@ fn meet(one: &str, other: &str) -> bool {
     one == other || after(one, other) || after(other, one)
 }
 
-/// What a rule asks of packets, as far as it is one value: protocol, ports, devices; with whether it is to
-/// be that value or any other.
+/// The conditions of a rule that compare with one value: protocol, ports, devices; each with whether it
+/// requires that value or excludes it.
 type Facts = BTreeMap<&'static str, (bool, String)>;
 
 fn facts(matches: &Matches) -> Facts {
