@@ -40,14 +40,14 @@ impl Fingerprint {
 
 /// Opens a regular file for reading.
 ///
-/// To open a named pipe waits for its writer, and to open a device can start something, so what is not a
-/// regular file is not opened.
+/// Opening a named pipe waits for its writer, and opening a device can have effects, so only regular files
+/// are opened.
 ///
 /// # Errors
 /// It cannot be opened, or is a directory, a named pipe, a socket or a device.
 pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     only_regular(fs::metadata(path)?.file_type())?;
-    // It may have been replaced since: opened without waiting, and looked at again.
+    // It may have been replaced since: opened without waiting, and checked again.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;

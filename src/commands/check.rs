@@ -1,4 +1,4 @@
-//! The configuration with the files that it names: all that would keep the exporter from starting.
+//! Checks the configuration and the files that it names for all that keeps the exporter from starting.
 
 use std::path::PathBuf;
 

@@ -35,10 +35,10 @@ fn is_same(one: &Path, other: &Path) -> bool {
     identity(one).is_some_and(|file| Some(file) == identity(other))
 }
 
-/// Puts a new file in place of this one, at once: whoever reads it finds the old or the new content. It
-/// has the mode and the owner of the old one; where there was none, its owner alone may read it.
+/// Replaces a file atomically: a reader finds the previous or the new content. Mode and owner stay; a new file
+/// has mode 0600.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    // A link stays one.
+    // A symbolic link stays, and its target is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let before = fs::metadata(&path).ok();
     if before.as_ref().is_some_and(|before| !before.is_file()) {

@@ -154,8 +154,8 @@ fn named(element: &DeValue<'_>, name: &str) -> bool {
     element.get("name").and_then(|value| value.get_ref().as_str()) == Some(name)
 }
 
-/// Takes the innermost value that covers the offset out of the table: an element of a list, else the key;
-/// whether there is one. A family without a usable name goes as a whole.
+/// Removes the innermost value that covers the offset from the table: an element of a list, else the key;
+/// returns whether there was one. A family without a usable name is removed as a whole.
 fn remove_at(table: &mut DeTable<'_>, offset: usize) -> bool {
     let mut covering = None;
     for (name, value) in table.iter_mut() {

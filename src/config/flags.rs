@@ -131,7 +131,7 @@ impl Flags {
         }
     }
 
-    /// The configuration file, where it has nothing in it: what is left of a write that failed.
+    /// The configuration file if it is empty, which a failed write leaves.
     #[must_use]
     pub fn empty_file(&self) -> Option<&Path> {
         let path = self.config_file.as_deref()?;

@@ -284,7 +284,7 @@ pub fn parse(text: &str, origin: &str) -> Result<Config, ConfigErrors> {
     combine(Source::read(text, origin), &Flags::default(), |_| Vec::new())
 }
 
-/// What the flags are put over.
+/// The source of the values that flags override.
 enum Source<'a> {
     /// No file.
     Nothing,

@@ -39,7 +39,7 @@ const RESERVED_FAMILY: &str = "exporter";
 
 pub(super) type Verdict = Result<(), Problem>;
 
-/// Holds the configuration against every rule; all broken ones.
+/// Checks the configuration against every rule; returns the broken ones.
 pub(super) fn validate(config: &Config) -> Vec<Problem> {
     let nflog = &config.nflog;
     let single = [

@@ -21,7 +21,7 @@ const MAX_COUNTRIES: usize = 512;
 /// Less would not hold a second of a busy firewall.
 const MIN_SPOOL: u64 = 1024 * 1024;
 
-/// Holds the section against every rule; all broken ones.
+/// Checks the section against every rule; returns the broken ones.
 pub(super) fn validate(mirror: &Mirror) -> Vec<Problem> {
     let single = [
         mirror.read_target().map(drop),

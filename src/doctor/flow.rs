@@ -151,7 +151,7 @@ fn came(seen: &BTreeMap<String, u64>) -> Finding {
 }
 
 fn none(seen: &str, wait: Duration) -> Finding {
-    // Whether rules log at all, a check of its own says: a quiet host is a healthy one.
+    // Another check reports whether rules log at all, so a quiet host is healthy.
     Finding::hint(
         "packets",
         format!("waited {}: {seen}", format_duration(wait)),

@@ -1,4 +1,4 @@
-//! This host looked over, step by step: what keeps packets from being counted, and how to fix it.
+//! Checks this host step by step for what keeps packets from being counted, and says how to fix it.
 //!
 //! It looks, and changes nothing but what the exporter itself would change at its start: tables that
 //! the mirror lacks are made.

@@ -1,4 +1,4 @@
-//! What the systemd unit keeps the exporter from: its sandbox is not a matter of the user's rights.
+//! Whether the systemd unit's sandbox lets the exporter reach its files, apart from the user's rights.
 
 use std::{
     collections::HashMap,

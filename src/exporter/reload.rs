@@ -29,7 +29,7 @@ pub struct Reloader {
 /// How long the configuration's files may take to be read: a network file system that hangs takes for ever.
 const READING: Duration = Duration::from_secs(10);
 
-/// And the GeoIP databases, of up to 2 GiB each.
+/// How long the GeoIP databases, of up to 2 GiB each, may take to be read.
 const READING_DATABASES: Duration = Duration::from_secs(120);
 
 impl Reloader {
@@ -93,8 +93,8 @@ impl Reloader {
         Ok(config)
     }
 
-    /// The outcome of reading files, if it is there within this time. One that is not keeps its thread, so
-    /// there is at most one such.
+    /// Reads files in a thread, for at most `limit`. A read that takes longer keeps its thread, so at most one
+    /// may be unfinished.
     async fn in_time<T: Send + 'static>(
         &mut self,
         what: &str,
@@ -108,7 +108,7 @@ impl Reloader {
         }
         let (done, outcome) = oneshot::channel();
         let reading = tokio::task::spawn_blocking(move || {
-            // Nobody listens any more when it took too long.
+            // After the limit there is no receiver.
             let _ = done.send(read());
         });
         if let Ok(outcome) = timeout(limit, outcome).await {

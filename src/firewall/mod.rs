@@ -15,7 +15,7 @@ pub use tool::{Script, ToolError, apply, remove, script, shell_word, verify};
 /// The chain that holds our rules, for the tools of xtables.
 const CHAIN: &str = "NFLOG_EXPORTER";
 
-/// The comment of our rules where they stand in a chain of the user's.
+/// The comment of our rules in the user's chains.
 const COMMENT: &str = "nflog_exporter";
 
 /// The table of `rules --for nft`, of family inet, where what is logged needs no chain of the user's.

@@ -5,10 +5,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Why a program did not do what it was run for.
+/// Why a program failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
-    /// It is not there.
+    /// It is not installed.
     #[error("{program} was not found in PATH: install the Debian package {package}")]
     Missing {
         /// Its name.

@@ -9,10 +9,10 @@ use crate::{
     recent::{Marker, MarkerQuery, Markers},
 };
 
-/// Where they are.
+/// The paths that serve markers.
 pub(super) const PATHS: [&str; 2] = ["/markers.xml", "/markers.geojson"];
 
-/// Parameters that scripts add so that no cache answers; a bare number is another. They mean nothing.
+/// Parameters that scripts add to bypass caches, as a bare number does. They are ignored.
 const CACHE_BUSTERS: [&str; 8] = ["_", "t", "ts", "v", "cb", "nocache", "random", "timestamp"];
 
 /// A query that cannot be followed.

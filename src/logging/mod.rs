@@ -70,11 +70,11 @@ pub fn start_thread() -> io::Result<()> {
     writer::start()
 }
 
-/// Waits until every line is written, after a last one on what failed. Where a limit is given, it
-/// waits no longer.
+/// Writes a last line about what failed, then waits until every line is written, at most for the limit if
+/// there is one.
 pub fn finish(failure: Option<&str>, limit: Option<Duration>) {
     if let Some(failure) = failure {
-        // A line takes everything.
+        // Writing to a line does not fail.
         let _ = writeln!(Line::default(), "{failure}");
     }
     writer::finish(limit);

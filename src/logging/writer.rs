@@ -1,7 +1,6 @@
 //! Log lines on their way to standard error, which never wait for whoever reads them.
 //!
-//! A hung log driver, a full pipe or a terminal stopped by Ctrl-S blocks a write for as long as it
-//! likes. Lines go to a bounded queue, and a thread of its own writes them. A line for which there is no room is
+//! A hung log driver, a full pipe or a terminal stopped by Ctrl-S blocks a write without limit. Lines go to a bounded queue, and a thread of its own writes them. A line for which there is no room is
 //! counted; one line says how many were left out once the reader is back.
 
 use std::{
@@ -176,7 +175,7 @@ impl Queue {
         written != Ok(0)
     }
 
-    /// Forgets what was written, or everything when nothing can be: a disk is full, a reader gone.
+    /// Removes what was written, or everything when writing fails: a full disk, a closed pipe.
     fn account(&mut self, written: Result<usize, Errno>) {
         if let Ok(written) = written {
             self.bytes.drain(..written);
@@ -206,7 +205,7 @@ fn write_when_ready(chunk: &[u8], deadline: Option<Instant>) -> Result<usize, Er
             Ok(_) | Err(_) => {}
         }
         match rustix::io::write(&stderr, chunk) {
-            // Another process that writes there was faster.
+            // Another process has filled it since.
             Err(Errno::AGAIN | Errno::INTR) => {}
             written => return written,
         }

@@ -75,7 +75,7 @@ pub enum MigrateError {
     NoNflog(String),
 }
 
-/// What a `ulogd.conf` comes to.
+/// The result of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrated {
     /// The configuration, as TOML, with the notes as comments in front.

@@ -78,7 +78,7 @@ fn difference(one: SystemTime, other: SystemTime) -> Duration {
     one.duration_since(other).unwrap_or_else(|behind| behind.duration())
 }
 
-/// To the second: nobody wants more.
+/// Rounded to whole seconds, for messages.
 fn rounded(time: Duration) -> impl std::fmt::Display {
     format_duration(Duration::from_secs(time.as_secs()))
 }

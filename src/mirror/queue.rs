@@ -161,7 +161,7 @@ impl Queue {
         change(&mut self.lock().figures.account);
     }
 
-    /// Tells whether rows are kept beyond their time, because a clock looks wrong.
+    /// Sets whether rows are kept beyond their time, because a clock looks wrong.
     pub(super) fn tell_retention_held(&self, held: bool) {
         self.lock().figures.retention_held = held;
     }

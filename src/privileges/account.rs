@@ -15,7 +15,7 @@ use super::PrivilegesError;
 /// Whom the package makes; the first choice where no user is named.
 const OWN: &str = "nflog_exporter";
 
-/// Who every host has.
+/// The user that every host has.
 const NOBODY: &str = "nobody";
 
 /// Users and groups that have these numbers where no list names them, as in a container without

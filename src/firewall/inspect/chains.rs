@@ -9,7 +9,7 @@ pub struct Table {
     pub place: String,
     /// Which tool's words its rules are written in.
     pub syntax: Syntax,
-    /// Whether the kernel passes it over, as it was told to (`flags dormant`).
+    /// Whether the kernel skips it (`flags dormant`).
     pub dormant: bool,
     /// In the order of the listing.
     pub chains: Vec<Chain>,
@@ -35,7 +35,7 @@ pub struct Chain {
     pub rules: Vec<Rule>,
 }
 
-/// How a chain hangs in the kernel: a hook of nftables, `INPUT` of iptables.
+/// Where the kernel enters a chain: a hook of nftables, `INPUT` of iptables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
     /// In lower case: `prerouting`, `input`, `forward`, `output`, `postrouting`, …

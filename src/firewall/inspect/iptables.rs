@@ -7,7 +7,7 @@ use crate::firewall::{CHAIN, COMMENT};
 const ACCEPT: [&str; 9] =
     ["ACCEPT", "QUEUE", "NFQUEUE", "DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "SYNPROXY"];
 
-/// Targets that change or note something, after which the packet goes on: iptables-extensions(8).
+/// Targets after which the packet goes on to the next rule: iptables-extensions(8).
 const PASS: [&str; 26] = [
     "AUDIT",
     "CHECKSUM",

@@ -101,7 +101,7 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     Ok(places)
 }
 
-/// Holds the jumps of a table against those that are wanted, and our chain against the plan.
+/// Compares the jumps of a table with those that are planned, and our chain with the plan.
 fn verify_table(plan: &RulesPlan, table: &Table, wanted: &[Placement]) -> Result<(), ToolError> {
     let place = &table.place;
     if !reached(plan, table)?.iter().any(|rule| rule.chain == CHAIN) {
@@ -172,7 +172,7 @@ fn all_dropped() -> Result<Families, ToolError> {
         for table in &listed {
             let name = table_name(table);
             let Placements { rules, without, unlogged } = placements(table);
-            // The other tables are rarely there to filter.
+            // Other tables rarely filter, so they give no warning.
             if name == "filter" {
                 all.warnings.extend(without.iter().map(|(chain, why)| {
                     format!("nothing is logged in {} {chain}: {why}", table.place)

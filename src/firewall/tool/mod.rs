@@ -1,5 +1,4 @@
-//! Rules in the words of the tools that load them: written, loaded, verified, removed. Each tool has a
-//! module.
+//! Writes, loads, verifies and removes rules with the tools that users have; a module for each tool.
 
 mod firewalld;
 mod iptables;
@@ -104,10 +103,10 @@ pub fn remove(tool: Tool) -> Result<(), ToolError> {
     }
 }
 
-/// Lists this host's rules and holds them against what is asked; returns where packets are logged.
+/// Lists this host's rules and compares them with the plan; returns where packets are logged.
 ///
 /// # Errors
-/// A rule is missing, stands elsewhere, logs elsewhere, or packets do not get to it.
+/// A rule is missing, is in another place, logs elsewhere, or packets do not get to it.
 pub fn verify(plan: &RulesPlan, tool: Tool) -> Result<Vec<String>, ToolError> {
     match tool {
         Tool::Nft => nft::verify(plan),

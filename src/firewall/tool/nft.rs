@@ -1,4 +1,4 @@
-//! Rules for nft: a table of our own for what begins; for what is dropped, rules in the chains that drop.
+//! Rules for nft: a table of our own for new or all packets; for dropped ones, rules in the chains that drop.
 
 use std::fmt::Write as _;
 
@@ -94,7 +94,7 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     Ok(rules.iter().map(|rule| format!("{place} {}", rule.chain)).collect())
 }
 
-/// Holds our rules in the chains that drop against a new plan for the same chains.
+/// Compares our rules in the chains that drop with a new plan for the same chains.
 fn verify_dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>, ToolError> {
     let wanted = dropped(listed)?.rules;
     let mut wanted: Vec<(String, usize, bool)> = wanted

@@ -156,7 +156,7 @@ fn insertions(plan: &RulesPlan) -> Result<(Vec<Insertion>, Vec<String>), ToolErr
     Ok((insertions, warnings))
 }
 
-/// The line that logs. Its comment is what finds it again.
+/// The line that logs, which is found again by its comment.
 fn line(plan: &RulesPlan, chain: &str) -> String {
     format!("-A {chain} ! -i lo -m comment --comment {COMMENT} {}", plan.xtables_rule())
 }

@@ -250,7 +250,7 @@ impl Gate {
         &self,
         path: &str,
     ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        // Any site could else make a visitor's browser read the metrics of a service on loopback.
+        // Otherwise any site could make a visitor's browser read the metrics of a service on loopback.
         let is_shared = MARKERS.contains(&path);
         let all = self.headers.iter();
         all.filter(move |(name, _)| is_shared || name != ACCESS_CONTROL_ALLOW_ORIGIN).cloned()

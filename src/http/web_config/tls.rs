@@ -70,7 +70,7 @@ pub(super) fn server(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<Serv
     Ok(server)
 }
 
-/// The keys that can sign here.
+/// The kinds of keys that are supported.
 const KEYS: &str = "make one on P-256 (openssl ecparam -name prime256v1 -genkey -noout), P-384 or \
                     Ed25519, or of RSA with 2048 bits or more, and a certificate for it";
 
@@ -264,7 +264,7 @@ fn verifier(
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         if has_p521(authority) {
-            // It would be found out at the first client, who gets no explanation.
+            // Otherwise the first client would fail without an explanation.
             let what =
                 "an authority's key is on the curve P-521, whose signatures cannot be verified";
             return Err(said("client_ca and client_ca_file", format!("{what}; {KEYS}")));

@@ -1,4 +1,4 @@
-//! The delivery with stores that misbehave as no real one can be made to.
+//! The delivery with stores that fail in ways that no real one can be made to.
 
 use std::{collections::VecDeque, path::Path, sync::Mutex};
 

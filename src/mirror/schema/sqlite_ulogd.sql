@@ -115,7 +115,7 @@ SELECT
 FROM nflog_ulog
 WHERE ip_protocol = 17;
 
--- What is in its way is left as it is, and told.
+-- Another object of one of these names stays; this lists them.
 SELECT '"ulog" is not nflog_exporter''s and was left as it is: ALTER TABLE ulog RENAME TO ulogd_ulog (of a view: '
 || 'drop it), and run this again'
 WHERE 3 <> (SELECT count(*) FROM pragma_table_info('ulog') WHERE name IN ('country', 'asn', 'weight'));

@@ -125,7 +125,7 @@ fn pass_over(lives: &mut [Life], position: Position) {
     if let Some(at) = at.filter(|at| position.delivered <= lives[*at].end()) {
         lives[at].delivered = position.delivered;
         let target = lives[at].target.clone();
-        // Lives of another database may wait before it.
+        // Sessions of another database may wait before it.
         for life in lives[..at].iter_mut().filter(|life| life.target == target) {
             life.delivered = life.end();
         }

@@ -85,7 +85,7 @@ pub struct Spool {
     folder: Option<Folder>,
     earlier: VecDeque<Life>,
     present: Life,
-    /// Lives whose rows are for another database, and stay.
+    /// Sessions whose rows are for another database, and stay.
     others: Vec<Life>,
     tail: Tail,
     /// Number of the next row to be appended.

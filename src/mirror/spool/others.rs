@@ -48,7 +48,7 @@ pub(super) fn owner_of_unmarked(directory: &Path) -> Option<String> {
     io::read_to_string(io::Read::take(file, 8192)).ok()
 }
 
-/// Gives every life its database. Unmarked ones belong to `target` from now on, unless they have an owner.
+/// Assigns a database to every session. Unmarked ones belong to `target` from now on, unless they have an owner.
 pub(super) fn mark<'a>(
     directory: &Path,
     lives: impl Iterator<Item = &'a mut Life>,
@@ -72,7 +72,7 @@ pub(super) fn mark<'a>(
     Ok(())
 }
 
-/// What these lives hold, a database a line.
+/// The rows of these sessions, added up by database.
 pub(super) fn sum<'a>(lives: impl Iterator<Item = &'a Life>) -> Vec<OtherRows> {
     let rows = lives.map(|life| {
         let target = life.target.clone().unwrap_or_default();
@@ -82,7 +82,7 @@ pub(super) fn sum<'a>(lives: impl Iterator<Item = &'a Life>) -> Vec<OtherRows> {
 }
 
 /// Rows in a spool's directory that wait for another database than `target`. Changes nothing, and takes no
-/// lock: an exporter may be running. Rows of a life that are delivered in part are counted whole.
+/// lock: an exporter may be running. Sessions that are delivered in part are counted whole.
 ///
 /// # Errors
 /// The directory cannot be read. A missing one has no rows.
@@ -98,7 +98,7 @@ pub fn rows_of_others(directory: &Path, target: &str) -> io::Result<Vec<OtherRow
         if path.extension().is_none_or(|extension| extension != "seg") {
             continue;
         }
-        // One that goes meanwhile, or cannot be read, is the running exporter's matter.
+        // A segment that is removed meanwhile or cannot be read is left to the running exporter.
         let Ok(Ok(mut segment)) = Segment::find(path) else { continue };
         let of = segment.header.target.clone().or_else(|| owner.clone());
         if let Some(of) = of.filter(|of| of != target) {

@@ -61,7 +61,7 @@ async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
     made
 }
 
-/// What people and dashboards want, and the exporter does not need.
+/// Makes the views and indexes that people and dashboards use, and the exporter does not need.
 async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
     let rows = column::first(connection, "SELECT 1 FROM packets LIMIT 1")
         .await
