@@ -92,7 +92,7 @@ fn validate_spool(mirror: &Mirror) -> Verdict {
         );
     }
     if spool.directory.as_os_str().is_empty() {
-        return refuse("mirror.spool.directory", "is empty; name a folder");
+        return refuse("mirror.spool.directory", "is empty; name a directory");
     }
     Ok(())
 }

@@ -138,7 +138,7 @@ fn rules() {
     check("mirror.spool.max_size = 0\nmirror.spool.directory = ''", "");
     check(
         "mirror.spool.directory = ''",
-        "f.toml:1: mirror.spool.directory: is empty; name a folder",
+        "f.toml:1: mirror.spool.directory: is empty; name a directory",
     );
     check("mirror.max_size = '10GiB'", "");
 }

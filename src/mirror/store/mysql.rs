@@ -131,9 +131,9 @@ impl Store for MySql {
         let query =
             "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE), @@global.time_zone, @@system_time_zone";
         let row = column::first(&mut self.connection, query).await;
-        let row = row.map_err(|error| failure(doing, &error))?.ok_or_else(|| {
-            StoreError::Unavailable("MySQL: it does not say what time it is".into())
-        })?;
+        let row = row
+            .map_err(|error| failure(doing, &error))?
+            .ok_or_else(|| StoreError::Unavailable("MySQL: the server returned no time".into()))?;
         let seconds: f64 = column::value(&row, 0, doing)?;
         let zone: String = column::value(&row, 1, doing)?;
         let system: String = column::value(&row, 2, doing)?;

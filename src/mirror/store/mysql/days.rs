@@ -25,21 +25,21 @@ pub(super) async fn maintain(
 ) -> Result<Maintained, StoreError> {
     match column::first(connection, &format!("SELECT GET_LOCK({LOCK}, 0)")).await {
         Ok(row) => {
-            let locked = row.map(|row| column::value(&row, 0, "keep house")).transpose()?;
+            let locked = row.map(|row| column::value(&row, 0, "run maintenance")).transpose()?;
             if locked == Some(Some(0_i64)) {
                 return Ok(Maintained::default());
             }
         }
         // A cluster without such locks: what follows can be done twice at a time.
         Err(Error::Server(_)) => {}
-        Err(error) => return Err(failure("keep house", &error)),
+        Err(error) => return Err(failure("run maintenance", &error)),
     }
     let maintained = keep_house(connection, upkeep, now).await;
     let released = connection.query_drop(format!("DO RELEASE_LOCK({LOCK})")).await;
     match (maintained, released) {
         (Ok(maintained), Ok(()) | Err(Error::Server(_))) => Ok(maintained),
         (Err(error), _) => Err(error),
-        (_, Err(error)) => Err(failure("keep house", &error)),
+        (_, Err(error)) => Err(failure("run maintenance", &error)),
     }
 }
 

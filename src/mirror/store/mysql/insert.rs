@@ -37,7 +37,7 @@ impl Inserts {
         let doing = "ask for the version";
         let row = column::first(connection, "SELECT VERSION(), @@max_allowed_packet").await;
         let row = row.map_err(|error| failure(doing, &error))?.ok_or_else(|| {
-            StoreError::Unavailable("MySQL: it does not say which version it is".into())
+            StoreError::Unavailable("MySQL: the server returned no version".into())
         })?;
         let version: String = column::value(&row, 0, doing)?;
         let packet: u64 = column::value(&row, 1, doing)?;

@@ -70,7 +70,7 @@ pub(super) async fn maintain(
     upkeep: &Upkeep,
     now: SystemTime,
 ) -> Result<Maintained, StoreError> {
-    let doing = "keep house";
+    let doing = "run maintenance";
     let row = store.client.query_one(LOCK, &[]).await.map_err(|error| failure(doing, &error))?;
     if !value::<bool>(&row, 0, doing)? {
         return Ok(Maintained::default());
