@@ -1,4 +1,4 @@
-// Writes src/http/page/world.svg from assets/countries.tsv and Natural Earth's countries.
+// Writes src/web/page/world.svg from assets/countries.tsv and Natural Earth's countries.
 //
 // usage: node assets/map.mjs COUNTRIES-50M.JSON COUNTRIES.TSV > world.svg
 //

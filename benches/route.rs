@@ -12,11 +12,11 @@ use std::{
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use nflog_exporter::{
-    aggregate::{Aggregate, Dimension, FamilyPlan},
     config::Config,
     event::{Event, HardwareAddress, NameId},
-    exposition::{self, Build, ReloadStatus, Scrape, Vitals},
+    exposition,
     geoip::{GeoIp, Locator},
+    metrics::{Aggregate, Dimension, FamilyPlan, SnapshotMetrics},
     packet,
     pipeline::{Clock, Route, SharedAggregate},
     source::nflog,
@@ -181,23 +181,9 @@ fn scrape(criterion: &mut Criterion) {
     let series: usize = snapshot.families.iter().map(|family| family.series.len()).sum();
     group.bench_function(format!("render {series} series"), |bencher| {
         bencher.iter(|| {
-            let scrape = Scrape {
-                snapshot: snapshot.clone(),
-                names: names.clone(),
-                countries: Vec::new(),
-                groups: Vec::new(),
-                mirror: None,
-                databases: Vec::new(),
-                reload: ReloadStatus { successful: true, timestamp_seconds: 0.0 },
-                web_config_successful: None,
-                confinement: Vec::new(),
-                last_scrape_timestamp_seconds: None,
-                refusals: Vec::new(),
-                log_lines_left_out: 0,
-                build: Build { version: "0", revision: "0" },
-                vitals: Vitals::default(),
-            };
-            let text = exposition::render(scrape).unwrap();
+            let packets = SnapshotMetrics { snapshot: snapshot.clone(), names: names.clone() };
+            let length = packets.expected_length();
+            let text = exposition::render(vec![Box::new(packets)], length).unwrap();
             black_box(exposition::to_plain(&text))
         });
     });

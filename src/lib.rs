@@ -12,12 +12,12 @@
 //!                                         event::Event     plain, Copy, fixed size
 //!                                               │  a batch
 //!                      ┌────────────────────────┼──────────────┐
-//!            aggregate::Aggregate         recent::Recent   mirror::Queue
+//!             metrics::Aggregate          recent::Recent   mirror::Queue
 //!                      │ snapshot                │             │ rows
-//!              exposition ─▶ http         page, markers  feeder ─▶ spool ─▶ delivery ─▶ database
+//!              exposition ─▶ http           web ─▶ http   feeder ─▶ spool ─▶ delivery ─▶ database
 //! ```
 //!
-//! [`pipeline`] joins the upper part and runs on one thread of its own; [`exporter`] joins all of
+//! [`pipeline`] joins the upper part and runs on one thread of its own; [`daemon`] joins all of
 //! it, and is handed everything it needs; [`commands`] makes those things from a command line.
 //! `ARCHITECTURE.md` has the code map and the decisions.
 //!
@@ -36,27 +36,23 @@
 //! 7. **A counter never goes down while its series lives.**
 //! 8. **After start-up the process holds no privilege.**
 
-pub mod aggregate;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod daemon;
 pub mod doctor;
 pub mod event;
-pub mod exporter;
 pub mod exposition;
-mod files;
 pub mod firewall;
 pub mod geoip;
 pub mod http;
-pub mod logging;
+pub mod metrics;
 pub mod migrate;
 pub mod mirror;
 mod netlink;
 pub mod packet;
 pub mod pipeline;
-pub mod privileges;
-mod process;
 pub mod recent;
-pub mod service;
 pub mod source;
-pub mod vitals;
+pub mod system;
+mod web;

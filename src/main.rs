@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use nflog_exporter::{cli::Cli, commands, logging};
+use nflog_exporter::{cli::Cli, commands, system::logging};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    aggregate::Aggregate,
     event::{Event, HardwareAddress, Interner, NameId, Named, Names, remote_end},
     geoip::{Country, Locator, Place},
+    metrics::Aggregate,
     mirror::Queue,
     packet::{self, Headers},
     recent::{Pace, SharedRecent},

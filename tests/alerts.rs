@@ -14,7 +14,7 @@ use serde::Deserialize;
 const ALERTS: &str = "alerts/nflog_exporter.rules.yml";
 const RECORDING: &str = "alerts/nflog_exporter.recording.rules.yml";
 const RUNBOOKS: &str = "alerts/README.md";
-const GOLDEN: &str = "src/exposition/testdata/scrape.txt";
+const GOLDEN: &str = "src/daemon/testdata/scrape.txt";
 const THRESHOLD: &str = "nflog:threshold:";
 
 #[derive(Debug, Deserialize)]

@@ -283,7 +283,7 @@ fn every_metric_of_the_exporter_is_shown() {
         "nflog_asn_bytes_total",
         "nflog_exporter_last_scrape_timestamp_seconds",
     ];
-    let scrape = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/exposition/testdata/scrape.txt");
+    let scrape = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/daemon/testdata/scrape.txt");
     let scrape = fs::read_to_string(scrape).unwrap();
     let metrics: BTreeSet<_> = scrape
         .lines()

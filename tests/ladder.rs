@@ -4,9 +4,9 @@
 use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 
 use nflog_exporter::{
-    aggregate::{Aggregate, Dimension, FamilyPlan, FamilySnapshot, Key, OTHER, Snapshot},
     event::{Event, HardwareAddress, NameId},
     geoip::{Country, CountryId, Place},
+    metrics::{Aggregate, Dimension, FamilyPlan, FamilySnapshot, Key, OTHER, Snapshot},
     packet::{Addresses, Headers, Transport, protocol},
 };
 use proptest::prelude::*;

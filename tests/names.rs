@@ -4,9 +4,9 @@
 use std::{borrow::Cow, collections::HashSet, time::Duration};
 
 use nflog_exporter::{
-    aggregate::{Aggregate, Dimension, FamilyPlan},
     event::{MAX_DEVICES, MAX_PREFIXES},
     geoip::GeoIp,
+    metrics::{Aggregate, Dimension, FamilyPlan},
     pipeline::{Clock, Route, SharedAggregate},
     source::Record,
 };
@@ -62,7 +62,7 @@ fn label_sets(route: &Route, packets: usize) -> HashSet<Vec<Option<String>>> {
     let held = family.retired_packets + family.pending_packets;
     let exposed: u64 = family.series.iter().map(|series| series.packets).sum();
     assert_eq!(held + exposed, packets as u64);
-    let texts = |series: &nflog_exporter::aggregate::Series| -> Vec<_> {
+    let texts = |series: &nflog_exporter::metrics::Series| -> Vec<_> {
         let values = family.labels.iter().zip(series.key.values(family.labels.len()));
         values.map(|(label, value)| label.text(*value, &names).map(Cow::into_owned)).collect()
     };

@@ -6,11 +6,11 @@ use anyhow::Context as _;
 
 use crate::{
     config::{Config, ConfigErrors, Flags},
-    files::read_small,
     geoip::GeoIp,
     http::Guard,
     mirror::target::Tls,
-    privileges::Account,
+    system::files::read_small,
+    system::privileges::Account,
 };
 
 /// Longest file of certificates that is read, in bytes.

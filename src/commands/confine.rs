@@ -10,13 +10,13 @@ use std::{
 
 use crate::{
     config::{Config, Flags},
-    files::open_regular,
     http::Guard,
     mirror::{
         Target,
         target::{Place, Tls},
     },
-    privileges::{self, Account, Confinement, Needs, Plan, PrivilegesError},
+    system::files::open_regular,
+    system::privileges::{self, Account, Confinement, Needs, Plan, PrivilegesError},
 };
 
 /// Where systems keep the certificates they trust, and what the links there lead to.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 
 use super::print;
-use crate::{cli::Migrate, files::read_small, migrate};
+use crate::{cli::Migrate, migrate, system::files::read_small};
 
 /// Longest `ulogd.conf` that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;

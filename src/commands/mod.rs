@@ -32,9 +32,9 @@ use crate::{
     doctor::{self, Finding, Status},
     geoip::GeoIpError,
     http::{Guard, WebConfigError},
-    logging,
     mirror::schema::ddl,
-    privileges::PrivilegesError,
+    system::logging,
+    system::privileges::PrivilegesError,
 };
 
 /// Exit code of a wrong usage or configuration; clap uses the same.

@@ -18,20 +18,20 @@ use super::{
     replay_summary::warn_of_gaps,
 };
 use crate::{
-    aggregate::Aggregate,
     cli::Replay,
     config::{Config, Flags},
-    exporter::{self, Parts, Reloader, ScrapePage},
+    daemon::{self, Parts, Reloader, ScrapePage},
     exposition::Format,
     geoip::GeoIp,
     http::Guard,
-    logging,
+    metrics::Aggregate,
     pipeline::{self, Clock, Route, SharedAggregate},
-    service::Service,
     source::{
         Fill, Record, Source,
         pcap::{Capture, Options, PcapError, Unread},
     },
+    system::logging,
+    system::service_manager::Service,
 };
 
 /// A replay is the same at every run: nobody outside chooses its keys at leisure, and estimates of
@@ -81,7 +81,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             service: Service::from_environment(),
             logging: Box::new(()),
         };
-        exporter::run(parts, signals.split()).await?;
+        daemon::run(parts, signals.split()).await?;
         failures.result()
     })
 }

@@ -1,7 +1,7 @@
 //! What `replay` says on standard error when its metrics leave out much of a capture.
 
 use crate::{
-    aggregate::{Dimension, FamilySnapshot, Snapshot},
+    metrics::{Dimension, FamilySnapshot, Snapshot},
     packet::Flaw,
 };
 

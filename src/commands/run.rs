@@ -10,18 +10,18 @@ use anyhow::Context;
 
 use super::{announce, block_on, bound, check, confine::confine, listen, unpredictable};
 use crate::{
-    aggregate::Aggregate,
     config::{Config, Flags},
-    exporter::{self, Parts, Reloader},
+    daemon::{self, Parts, Reloader},
     firewall::{self, InstallPlan, Installed},
     geoip::GeoIp,
     http::Guard,
-    logging,
+    metrics::Aggregate,
     mirror::{Mirror, MirrorPlan, select::Selection, spool::SpoolPlan, store::Upkeep},
     pipeline::{Clock, Route, SharedAggregate},
-    privileges::Confinement,
-    service::Service,
     source::nflog::{Nflog, NflogPlan},
+    system::logging,
+    system::privileges::Confinement,
+    system::service_manager::Service,
 };
 
 /// The log prefix of our own rules.
@@ -41,7 +41,7 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     block_on(|signals| async {
         let reloader = Reloader::new(flags, config.clone(), Some(level));
         let parts = join(config, reloader, holds, confined.confinement)?;
-        exporter::run(parts, signals.split()).await.context("the packet log failed")
+        daemon::run(parts, signals.split()).await.context("the packet log failed")
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::units;
-use crate::aggregate::{Dimension, FamilyPlan};
+use crate::metrics::{Dimension, FamilyPlan};
 
 /// Most families, the built-in two among them.
 pub const MAX_FAMILIES: usize = 32;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use super::{
-    Config, ConfigErrors, ListenAddress, LogFormat, LogLevel, MirrorUrl, Source, URL_VARIABLE,
-    combine, problem::Problem, read,
+    Config, ConfigErrors, ListenAddress, MirrorUrl, Source, URL_VARIABLE, combine,
+    problem::Problem, read,
 };
+use crate::system::logging::{LogFormat, LogLevel};
 
 /// Which key a flag set: the key with dots, and the flag.
 pub(super) type Given = (&'static str, &'static str);

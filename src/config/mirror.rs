@@ -10,12 +10,12 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{problem::Problem, units};
-use crate::files::read_small;
 use crate::mirror::{
     Target,
     anonymize::{self, Anonymizer, CryptoPan},
     spool::OtherTarget,
 };
+use crate::system::files::read_small;
 
 /// The environment variable that holds the URL, so that no password stands on a command line.
 pub const URL_VARIABLE: &str = "NFLOG_EXPORTER_MIRROR_URL";

@@ -19,14 +19,16 @@ use std::{
     time::Duration,
 };
 
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use self::{document::Document, problem::Problem};
 use crate::{
-    aggregate::FamilyPlan,
-    files::read_small,
+    metrics::FamilyPlan,
     mirror::{Target, anonymize::Anonymizer},
+    system::{
+        files::read_small,
+        logging::{LogFormat, LogLevel},
+    },
 };
 
 pub use error::{ConfigError, ConfigErrors, Place};
@@ -188,48 +190,6 @@ pub struct Log {
     pub level: LogLevel,
     /// How a line is written; default `logfmt`.
     pub format: LogFormat,
-}
-
-/// Severity of a log line, most severe first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Something failed.
-    Error,
-    /// Something is wrong, and we go on.
-    Warn,
-    /// What an operator wants to know.
-    #[default]
-    Info,
-    /// What a developer wants to know.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl LogLevel {
-    /// The name it has in the configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// `key=value` pairs.
-    #[default]
-    Logfmt,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Config {

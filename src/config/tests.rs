@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, io::Write as _};
 use proptest::prelude::*;
 
 use super::*;
-use crate::aggregate::Dimension;
+use crate::metrics::Dimension;
 
 /// Parses, and compares the error; an empty expectation is a text that is fine.
 #[track_caller]

@@ -7,7 +7,7 @@ use super::{
     problem::{Problem, suggestion},
     validate_mirror,
 };
-use crate::aggregate::{Dimension, MAX_LABELS};
+use crate::metrics::{Dimension, MAX_LABELS};
 
 /// Most NFLOG groups; each is bound on its own.
 const MAX_GROUPS: usize = 64;

@@ -10,8 +10,8 @@ use std::{
 use super::Finding;
 use crate::{
     config::{Config, ListenAddress},
-    process::{listening_on, ports_of},
     source::nflog::holder,
+    system::socket_owner::{listening_on, ports_of},
 };
 
 /// How long to wait for an answer.

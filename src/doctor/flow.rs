@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     config::Config,
-    privileges::{self, Account, Needs, Plan},
     source::{Source as _, nflog::Nflog},
+    system::privileges::{self, Account, Needs, Plan},
 };
 
 /// How long to go on once one came.

@@ -5,8 +5,8 @@ use super::{
     exporter::{Exporter, RECEIVED, Voice, is_ours},
 };
 use crate::{
-    process::ports_of,
     source::nflog::{Holder, holder},
+    system::socket_owner::ports_of,
 };
 
 pub(super) fn group(group: u16, exporter: Option<&Exporter>) -> Finding {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{Config, ListenAddress},
     http::Guard,
-    process::listening_on,
+    system::socket_owner::listening_on,
 };
 
 /// After how long a Prometheus that scraped counts as gone: as long as it keeps a series alive.

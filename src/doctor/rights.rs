@@ -11,10 +11,10 @@ use rustix::fs::Access;
 use super::{Finding, exporter::Exporter};
 use crate::{
     config::{Config, Flags},
-    files::open_regular,
     http::Guard,
     mirror::target::{Place, Tls},
-    privileges::{Account, PrivilegesError, with_rights_of},
+    system::files::open_regular,
+    system::privileges::{Account, PrivilegesError, with_rights_of},
 };
 
 /// What the exporter has to reach.

@@ -1,21 +1,17 @@
-//! Snapshot to metrics text, pure: no clock, no file, no socket, so the same scrape is always the
-//! same bytes.
+//! The text formats of Prometheus: `OpenMetrics` 1.0, written by collectors, and 0.0.4, derived from it.
+//!
+//! Pure, and without a metric of its own: each part implements [`Collector`] over its own snapshot, with
+//! [`MetricWriter`]. The same collectors always give the same bytes.
 
-mod collector;
-mod page;
 mod plain;
-mod scrape;
-#[cfg(test)]
-mod tests;
+mod writer;
 
 use std::fmt;
 
-use prometheus_client::{encoding::text, registry::Registry};
+use prometheus_client::{collector::Collector, encoding::text, registry::Registry};
 
-pub use plain::{pending_comment, to_plain};
-pub use scrape::{
-    Build, CountryRow, DatabaseStatus, GroupStatus, MirrorStatus, ReloadStatus, Scrape, Vitals,
-};
+pub use plain::to_plain;
+pub use writer::MetricWriter;
 
 /// A text format that Prometheus reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,25 +33,19 @@ impl Format {
     }
 }
 
-/// Renders a scrape as `OpenMetrics` 1.0 text, `# EOF` included; [`to_plain`] makes 0.0.4 of it.
+/// Renders collectors, in their order, as `OpenMetrics` 1.0 text, `# EOF` included. About `capacity` bytes are
+/// reserved for it.
 ///
-/// Takes the scrape, because a registry owns its collectors; nothing is copied.
+/// Takes the collectors, because a registry owns them; nothing is copied.
 ///
 /// # Errors
-/// None that a scrape can cause: writing to a string does not fail.
-pub fn render(scrape: Scrape) -> Result<String, fmt::Error> {
-    let mut text = String::with_capacity(expected_length(&scrape));
+/// None that a collector of this crate causes: writing to a string does not fail.
+pub fn render(collectors: Vec<Box<dyn Collector>>, capacity: usize) -> Result<String, fmt::Error> {
+    let mut text = String::with_capacity(capacity);
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(scrape));
+    for collector in collectors {
+        registry.register_collector(collector);
+    }
     text::encode(&mut text, &registry)?;
     Ok(text)
-}
-
-/// About how many bytes the text takes, so that it seldom grows while it is written.
-fn expected_length(scrape: &Scrape) -> usize {
-    const FIXED: usize = 8 * 1024;
-    /// A packets and a bytes sample of four labels.
-    const SERIES: usize = 2 * 96;
-    let series: usize = scrape.snapshot.families.iter().map(|family| family.series.len()).sum();
-    FIXED + series * SERIES + scrape.countries.len() * 128
 }

@@ -29,23 +29,6 @@ pub fn to_plain(openmetrics: &str) -> String {
     plain
 }
 
-/// A comment for a person who fetches the page, where packets of new series are still held back:
-/// otherwise a first look at a busy host shows nothing but zeros. It names a metric, so that a `grep`
-/// for that finds the comment too.
-#[must_use]
-pub fn pending_comment(pending_packets: u64, prometheus_scrapes: bool) -> String {
-    let next = if prometheus_scrapes {
-        "the next scrape by Prometheus shows them"
-    } else {
-        "fetch this page again to see them"
-    };
-    format!(
-        "# A new series of nflog_packets_total (and of the other families) shows 0 until it has been \
-         scraped once, so that increase() counts its first packets. Not shown yet: {pending_packets} \
-         packets (nflog_exporter_pending_packets); {next}.\n"
-    )
-}
-
 fn write_line(text: &mut String, parts: &[&str]) {
     text.extend(parts.iter().copied());
     text.push('\n');

@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use maxminddb::MaxMindDbError;
 
 use super::database::Database;
-use crate::files::{Fingerprint, open_regular};
+use crate::system::files::{Fingerprint, open_regular};
 
 /// First bytes of a gzip file (RFC 1952, 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];

@@ -13,7 +13,7 @@ use super::{
     embedded,
     file::{self, GeoIpError},
 };
-use crate::files::Fingerprint;
+use crate::system::files::Fingerprint;
 
 /// Value of the label `database` for the database inside the binary.
 const EMBEDDED: &str = "embedded";

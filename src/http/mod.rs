@@ -7,9 +7,8 @@
 mod admit;
 mod body;
 mod gzip;
-mod health;
 mod line;
-mod markers;
+mod metrics;
 mod negotiate;
 mod page;
 mod places;
@@ -27,8 +26,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 pub use crate::exposition::Format;
-use crate::recent::{MarkerQuery, Markers};
-pub use health::{Health, Latch, Pulse};
+use crate::{system::Health, web::LatestPage};
+pub use metrics::ServerMetrics;
 pub use refusals::{Refusal, Refusals};
 pub use serve::serve;
 pub use web_config::{Guard, WebConfigError};
@@ -40,27 +39,6 @@ pub trait MetricsPage: Send + Sync {
 
     /// A page of this generation went out as a whole; called on a thread that must not wait long.
     fn delivered(&self, generation: u64, client: Client);
-}
-
-/// Where the figures of the page come from.
-pub trait LatestPage: Send + Sync {
-    /// The latest minutes as JSON, of what has these values (label and value); called on a thread
-    /// that may block for a moment.
-    fn overview(&self, filter: &[(String, String)]) -> Result<String, BadFilter>;
-
-    /// The newest packets as markers on a map; called on a thread that may block for a moment.
-    fn markers(&self, query: &MarkerQuery) -> Markers;
-}
-
-/// A filter that cannot be followed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadFilter {
-    /// Not a label that the page counts by.
-    #[error("unknown parameter {0:?}: there are country, port, prefix, proto and network")]
-    Unknown(String),
-    /// A parameter given twice.
-    #[error("the parameter {0:?} stands there twice")]
-    Repeated(String),
 }
 
 /// Who fetched a page of metrics.

@@ -15,13 +15,13 @@ pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src
      style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 
-const INDEX: &str = include_str!("page/index.html");
+const INDEX: &str = include_str!("../web/page/index.html");
 
 /// The files that are the same for everybody: path, content type, text.
 const FILES: [(&str, &str, &str); 3] = [
-    ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
-    ("/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
-    ("/world.svg", "image/svg+xml", include_str!("page/world.svg")),
+    ("/page.css", "text/css; charset=utf-8", include_str!("../web/page/page.css")),
+    ("/page.js", "text/javascript; charset=utf-8", include_str!("../web/page/page.js")),
+    ("/world.svg", "image/svg+xml", include_str!("../web/page/world.svg")),
 ];
 
 /// [`FILES`] compressed: once, and well, because they stay the same.

@@ -12,12 +12,16 @@ use hyper::{
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use super::{
-    LatestPage, Markers, Refusal, Site,
+    Refusal, Site,
     body::PageBody,
-    markers, negotiate, page,
+    negotiate, page,
     receipt::{Counter, Receipt},
     renders::{NoPage, encode, told},
     serve::Server,
+};
+use crate::{
+    recent::Markers,
+    web::{LatestPage, markers},
 };
 
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -14,6 +14,7 @@ pub mod day;
 mod delivery;
 mod feeder;
 pub mod inspect;
+mod metrics;
 mod per_name;
 pub mod queue;
 pub mod row;

@@ -3,8 +3,8 @@
 use std::hash::{Hash, Hasher};
 
 use crate::{
-    aggregate::{ABSENT, Dimension, OTHER},
     event::Event,
+    metrics::{ABSENT, Dimension, OTHER},
 };
 
 /// A packet's country, protocol, prefix, port and source network, as [`Dimension::value`] gives them.

@@ -21,7 +21,7 @@ pub struct Facets {
 /// One value of a dimension.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The value, as [`crate::aggregate::Dimension::value`] gives it.
+    /// The value, as [`crate::metrics::Dimension::value`] gives it.
     pub value: u64,
     /// Its packets and bytes.
     pub count: Count,

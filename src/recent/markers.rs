@@ -9,9 +9,9 @@ use hashbrown::HashMap;
 
 use super::{Cell, Sighting, Sightings};
 use crate::{
-    aggregate::Dimension,
     event::Names,
     geoip::{Country, CountryId, Spot},
+    metrics::Dimension,
 };
 
 /// Which packets become markers: all conditions together.

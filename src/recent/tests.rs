@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    aggregate::OTHER,
     event::{Direction, HardwareAddress, NameId},
     geoip::{Country, CountryId, Place},
+    metrics::OTHER,
     packet::{Addresses, Headers, Transport},
 };
 

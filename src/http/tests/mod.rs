@@ -22,6 +22,10 @@ use tokio::{
 };
 
 use super::*;
+use crate::{
+    recent::{MarkerQuery, Markers},
+    web::BadFilter,
+};
 
 /// For what must happen soon.
 const DEADLINE: Duration = Duration::from_secs(20);

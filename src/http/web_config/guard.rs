@@ -25,7 +25,7 @@ use super::{
     read, tls,
     users::{Users, Verdict},
 };
-use crate::{files::Fingerprint, http::markers::PATHS as MARKERS};
+use crate::{system::files::Fingerprint, web::markers::PATHS as MARKERS};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::files::read_small;
+use crate::system::files::read_small;
 
 pub use guard::Guard;
 pub(super) use {guard::Gate, users::Verdict};

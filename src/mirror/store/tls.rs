@@ -10,7 +10,7 @@ use rustls::{
 };
 
 use super::StoreError;
-use crate::{files::read_small, mirror::target::Tls};
+use crate::{mirror::target::Tls, system::files::read_small};
 
 /// What rustls needs to connect as the target asks; `None` where nothing is encrypted.
 ///

@@ -2,6 +2,7 @@
 
 mod devices;
 mod message;
+mod metrics;
 mod refusal;
 mod socket;
 
@@ -17,6 +18,7 @@ use rustix::{
 
 pub(in crate::source) use message::PAYLOAD;
 pub use message::{Malformed, Packet, Walked, walk};
+pub use metrics::GroupMetrics;
 pub use refusal::{Holder, NflogError, has_net_admin, holder};
 pub use socket::{GroupMeter, receive_buffer_for};
 

@@ -7,7 +7,7 @@ use rustix::{
     thread::{CapabilitySet, capabilities},
 };
 
-use crate::process;
+use crate::system::socket_owner;
 
 /// Why packets cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +139,7 @@ fn port_of(group: u16) -> io::Result<Option<u32>> {
 
 /// The process that has the netfilter socket with this port open.
 fn program(port: u32) -> Option<(u32, String)> {
-    process::with_socket(inode_of(port)?)
+    socket_owner::with_socket(inode_of(port)?)
 }
 
 fn inode_of(port: u32) -> Option<u64> {

@@ -5,16 +5,50 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-#[path = "../../tests/support/golden.rs"]
+#[path = "../../../tests/support/golden.rs"]
 mod golden;
 
-use super::*;
+use std::{sync::Arc, time::Duration};
+
+use super::{super::reload::ReloadStatus, *};
 use crate::{
-    aggregate::{ABSENT, Dimension, FamilySnapshot, Key, OTHER, ScanFigures, Series, Snapshot},
-    event::{Interner, NameId, Named, Names},
-    geoip::{Country, CountryId},
+    event::{Interner, NameId, Named},
+    exposition::{render, to_plain},
+    geoip::{Country, CountryId, DatabaseStatus},
+    metrics::{
+        ABSENT, Dimension, FamilySnapshot, Key, OTHER, ScanFigures, Series, Snapshot,
+        process::ProcessMetrics,
+    },
+    mirror::{Figures, account::Account},
 };
 use golden::check_golden;
+
+/// The collectors of a scrape in which everything is there.
+struct Scrape {
+    packets: SnapshotMetrics,
+    groups: GroupMetrics,
+    databases: DatabaseMetrics,
+    process: ProcessMetrics,
+}
+
+impl Scrape {
+    fn render(self) -> String {
+        let collectors: Vec<Box<dyn Collector>> = vec![
+            Box::new(self.packets),
+            Box::new(self.groups),
+            Box::new(mirror()),
+            Box::new(self.databases),
+            Box::new(ReloadStatus { successful: true, timestamp_seconds: 1_780_000_000.5 }),
+            Box::new(server()),
+            Box::new(LastScrape(Some(1_700_000_000.5))),
+            Box::new(Confinement::default()),
+            Box::new(LogMetrics),
+            Box::new(Build { version: "0.1.0", revision: "0123abc" }),
+            Box::new(self.process),
+        ];
+        render(collectors, 0).unwrap()
+    }
+}
 
 /// The value of the label `country`.
 fn country(code: &str) -> u64 {
@@ -67,63 +101,39 @@ fn scrape(prefix: &str, database: &str) -> Scrape {
     families[0].pending_packets = 12;
     families[0].replaced_series = 13;
     Scrape {
-        snapshot: Snapshot {
-            generation: 1,
-            received: vec![(1, 13), (7, 0)],
-            undecoded: [0, 4, 0, 0],
-            families,
-            source_addresses: vec![(prefix, 2.5), (NameId::OTHER, 0.0)],
-            source_addresses_folded_packets: 0,
-            scans: vec![
-                ScanFigures { prefix, sources: 2, most_ports: 131.0 },
-                ScanFigures { prefix: NameId::OTHER, sources: 0, most_ports: 0.0 },
-            ],
-            scan_displaced_sources: 3,
-            countries: vec![],
+        packets: SnapshotMetrics {
+            snapshot: Snapshot {
+                generation: 1,
+                received: vec![(1, 13), (7, 0)],
+                undecoded: [0, 4, 0, 0],
+                families,
+                source_addresses: vec![(prefix, 2.5), (NameId::OTHER, 0.0)],
+                source_addresses_folded_packets: 0,
+                scans: vec![
+                    ScanFigures { prefix, sources: 2, most_ports: 131.0 },
+                    ScanFigures { prefix: NameId::OTHER, sources: 0, most_ports: 0.0 },
+                ],
+                scan_displaced_sources: 3,
+                countries: ["FR", "CI"].map(|code| CountryId::from_code(code).unwrap()).into(),
+            },
+            names,
         },
-        names,
-        countries: vec![
-            row("FR", "FRA", "France", 46.25, 2.5),
-            row("CI", "CIV", "Côte d'Ivoire", 8.0, -5.5),
-        ],
-        groups: vec![GroupStatus {
+        groups: GroupMetrics(vec![Arc::new(GroupMeter {
             group: 1,
-            lost_packets: 5,
-            socket_drops: 6,
-            malformed_messages: 0,
-            truncated_datagrams: 0,
-            receive_buffer_bytes: 33_554_432,
-        }],
-        mirror: Some(MirrorStatus {
-            up: true,
-            written: 4,
-            dropped: vec![("queue_full", 1), ("spool_full", 0)],
-            filtered: vec![("prefix", 2), ("sample", 0)],
-            recovered: 1,
-            queued: 3,
-            spooled: 4,
-            lag_seconds: 0.25,
-            retention_held: false,
-            panics: 0,
-            spool_size_bytes: 4096,
-            other_target_rows: 3,
-            spool_size_limit_bytes: 1 << 30,
-            upkeep_timestamp_seconds: 1_780_000_000,
-        }),
-        databases: vec![DatabaseStatus {
+            lost_packets: 5.into(),
+            socket_drops: 6.into(),
+            receive_buffer_bytes: 33_554_432.into(),
+            ..GroupMeter::default()
+        })]),
+        databases: DatabaseMetrics(vec![DatabaseStatus {
             name: database.into(),
             build_timestamp: 1_780_000_000,
+            edition: String::new(),
+            provides: String::new(),
             reloads_ok: 2,
             reloads_failed: 1,
-        }],
-        reload: ReloadStatus { successful: true, timestamp_seconds: 1_780_000_000.5 },
-        confinement: vec![("landlock", false), ("user", true)],
-        last_scrape_timestamp_seconds: Some(1_700_000_000.5),
-        web_config_successful: Some(true),
-        refusals: vec![("busy", 0), ("password", 3)],
-        log_lines_left_out: 0,
-        build: Build { version: "0.1.0", revision: "0123abc" },
-        vitals: Vitals {
+        }]),
+        process: ProcessMetrics {
             cpu_seconds: Some(1.25),
             resident_bytes: Some(10_000_000),
             virtual_bytes: Some(20_000_000),
@@ -135,19 +145,42 @@ fn scrape(prefix: &str, database: &str) -> Scrape {
     }
 }
 
-fn row(
-    code: &'static str,
-    iso3: &'static str,
-    name: &'static str,
-    latitude: f64,
-    longitude: f64,
-) -> CountryRow {
-    CountryRow { code, iso3, name, latitude, longitude }
+fn mirror() -> Figures {
+    Figures {
+        account: Account {
+            offered: 13,
+            recovered: 1,
+            queued: 3,
+            spooled: 4,
+            written: 4,
+            dropped: from_first(1),
+            filtered: from_first(2),
+        },
+        up: true,
+        lag: Duration::from_millis(250),
+        spool_size: 4096,
+        other_target_rows: 3,
+        spool_limit: 1 << 30,
+        retention_held: false,
+        panics: 0,
+        upkeep_timestamp: 1_780_000_000,
+    }
+}
+
+/// The first figure, and zeros.
+fn from_first<const LENGTH: usize>(first: u64) -> [u64; LENGTH] {
+    std::array::from_fn(|at| if at == 0 { first } else { 0 })
+}
+
+/// Those of a server with a web configuration and no rejection.
+fn server() -> ServerMetrics {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    ServerMetrics::new(Arc::default(), Arc::new(Guard::open(file.path()).unwrap()))
 }
 
 /// Both formats of a scrape, `OpenMetrics` first.
 fn texts(scrape: Scrape) -> [String; 2] {
-    let openmetrics = render(scrape).unwrap();
+    let openmetrics = scrape.render();
     let plain = to_plain(&openmetrics);
     [openmetrics, plain]
 }
@@ -155,27 +188,27 @@ fn texts(scrape: Scrape) -> [String; 2] {
 #[test]
 fn the_whole_text() {
     let [openmetrics, plain] = texts(scrape("drop: ", "dbip-country"));
-    check_golden("src/exposition/testdata/scrape.openmetrics", &openmetrics);
-    check_golden("src/exposition/testdata/scrape.txt", &plain);
+    check_golden("src/daemon/testdata/scrape.openmetrics", &openmetrics);
+    check_golden("src/daemon/testdata/scrape.txt", &plain);
 }
 
 #[test]
 fn the_order_of_the_snapshot_does_not_show() {
     let mut shuffled = scrape("drop", "dbip");
-    shuffled.snapshot.families[0].series.reverse();
-    shuffled.snapshot.source_addresses.reverse();
-    shuffled.countries.reverse();
+    shuffled.packets.snapshot.families[0].series.reverse();
+    shuffled.packets.snapshot.source_addresses.reverse();
+    shuffled.packets.snapshot.countries.reverse();
     assert_eq!(texts(shuffled), texts(scrape("drop", "dbip")));
 }
 
 #[test]
 fn a_metric_without_samples_is_left_out() {
     let mut empty = scrape("drop", "dbip");
-    empty.groups.clear();
-    empty.databases.clear();
-    empty.countries.clear();
-    empty.vitals = Vitals::default();
-    empty.snapshot.families[1].series.clear();
+    empty.groups.0.clear();
+    empty.databases.0.clear();
+    empty.packets.snapshot.countries.clear();
+    empty.process = ProcessMetrics::default();
+    empty.packets.snapshot.families[1].series.clear();
     for text in texts(empty) {
         for absent in ["process_", "geoip", "country_info", "lost_packets", "nflog_asn_packets"] {
             assert!(!text.contains(absent), "{absent} in {text}");

@@ -1,18 +1,20 @@
 //! Reloading: the configuration anew, and what of it can change while packets come in.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     config::{Config, ConfigErrors, Flags},
-    exposition::ReloadStatus,
+    exposition::MetricWriter,
     geoip::GeoIp,
-    logging::LevelHandle,
     pipeline::SharedAggregate,
+    system::logging::LevelHandle,
 };
 
 /// Loads the same file under the same flags again, and remembers how that went.
@@ -142,6 +144,31 @@ impl Reloader {
             log: crate::config::Log { format: old.log.format, ..config.log },
             ..self.running.clone()
         };
+    }
+}
+
+/// How the configuration was last loaded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReloadStatus {
+    /// Whether the last attempt worked.
+    pub successful: bool,
+    /// When one last worked, seconds since 1970-01-01 UTC.
+    pub timestamp_seconds: f64,
+}
+
+impl Collector for ReloadStatus {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = MetricWriter::new(encoder);
+        writer.gauge(
+            "nflog_exporter_config_last_reload_successful",
+            "Whether the configuration was last loaded without an error: 1 or 0.",
+            Some(u32::from(self.successful)),
+        )?;
+        writer.gauge(
+            "nflog_exporter_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last loaded without an error.",
+            Some(self.timestamp_seconds),
+        )
     }
 }
 

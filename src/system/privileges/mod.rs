@@ -6,6 +6,7 @@
 mod account;
 mod capabilities;
 mod errand;
+mod metrics;
 mod reach;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod syscalls;

@@ -94,12 +94,12 @@ impl Sketch {
         }
     }
 
-    /// Lets all counts fade, as [`super::fade`] does.
+    /// Lets all counts fade, as [`super::aggregate::fade`] does.
     pub fn fade(&mut self) {
         for bucket in &mut self.buckets {
             for way in 0..WAYS {
-                let weight = super::fade(bucket.counts[way] - bucket.errors[way]);
-                bucket.errors[way] = super::fade(bucket.errors[way]);
+                let weight = super::aggregate::fade(bucket.counts[way] - bucket.errors[way]);
+                bucket.errors[way] = super::aggregate::fade(bucket.errors[way]);
                 bucket.counts[way] = bucket.errors[way] + weight;
                 if bucket.counts[way] == 0 {
                     bucket.keys[way] = None;

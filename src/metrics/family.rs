@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Dimension, FamilyPlan, FamilySnapshot, Key,
+    aggregate::fade,
     budget::{Births, Budget, Claim},
-    fade,
+    heavy_hitters::Sketch,
     series::{Phase, Series, Table},
-    sketch::Sketch,
     snapshot,
 };
 use crate::event::Event;

@@ -1,9 +1,8 @@
 //! The running exporter: its parts joined, reloads, and an orderly end. Everything is injected.
 
-mod heart;
-mod latest;
-mod page;
 mod reload;
+mod scrape;
+mod watchdog;
 
 use std::{
     future::Future,
@@ -23,21 +22,21 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-pub use latest::Latest;
-pub use page::ScrapePage;
-pub use reload::{Reloader, SharedStatus};
+pub use reload::{ReloadStatus, Reloader, SharedStatus};
+pub use scrape::ScrapePage;
 
-use self::heart::{Beating, Heart};
+use self::watchdog::{Beating, Heart};
 use crate::{
     cli,
     config::Config,
     geoip::GeoIp,
-    http::{self, Guard, Health, Limits, Refusals, ReloadRequest, Site},
+    http::{self, Guard, Limits, Refusals, ReloadRequest, Site},
     mirror::Mirror,
     pipeline::{self, Route, SharedAggregate},
-    privileges::Confinement,
-    service::Service,
     source::{Source, nflog::GroupMeter},
+    system::privileges::Confinement,
+    system::{Health, service_manager::Service},
+    web::Overview,
 };
 
 /// How often `GeoIP` files are looked at for a replacement.
@@ -110,7 +109,7 @@ pub async fn run(
     } = parts;
     let is_capture = meters.is_empty();
     let health = Health::new();
-    let latest = Latest::new(
+    let overview = Overview::new(
         &route,
         meters.clone(),
         geoip.clone(),
@@ -140,7 +139,7 @@ pub async fn run(
         limits: Limits::default(),
         enable_reload: config.web.enable_reload,
         metrics: Arc::new(page),
-        latest: Arc::new(latest),
+        latest: Arc::new(overview),
         health: health.clone(),
         reload,
     };

@@ -1,5 +1,7 @@
 //! The program's own log: one line an entry on standard error, logfmt or JSON.
 
+mod level;
+mod metrics;
 mod often;
 mod writer;
 
@@ -14,7 +16,8 @@ use std::{
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
-use crate::config::{LogFormat, LogLevel};
+pub use level::{LogFormat, LogLevel};
+pub use metrics::LogMetrics;
 
 use self::{often::Often, writer::Line};
 

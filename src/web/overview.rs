@@ -10,11 +10,10 @@ use hashbrown::HashMap;
 use serde::Serialize;
 
 use crate::{
-    aggregate::{ABSENT, Dimension, OTHER},
     cli,
     event::Names,
     geoip::{Country, GeoIp, Surveyor},
-    http::{BadFilter, Health, LatestPage},
+    metrics::{ABSENT, Dimension, OTHER},
     mirror::Queue,
     pipeline::{Clock, Route, SharedAggregate},
     recent::{
@@ -22,6 +21,8 @@ use crate::{
         Sightings, Span,
     },
     source::nflog::GroupMeter,
+    system::Health,
+    web::{BadFilter, LatestPage},
 };
 
 /// Rows of each list.
@@ -40,7 +41,7 @@ const NOBODY: u64 = u64::MAX - 2;
 const NONE: &str = "none";
 
 /// The page of a running exporter.
-pub struct Latest {
+pub struct Overview {
     aggregate: SharedAggregate,
     recent: SharedRecent,
     clock: Clock,
@@ -53,7 +54,7 @@ pub struct Latest {
     telemetry_path: String,
 }
 
-impl Latest {
+impl Overview {
     /// Shows what comes along `route`.
     #[must_use]
     pub fn new(
@@ -197,7 +198,7 @@ impl Latest {
     }
 }
 
-impl LatestPage for Latest {
+impl LatestPage for Overview {
     fn overview(&self, asked: &[(String, String)]) -> Result<String, BadFilter> {
         let now = self.clock.now();
         let recent = self.recent.lock();
@@ -212,7 +213,7 @@ impl LatestPage for Latest {
         let groups = self.groups();
         let (packets_per_second, bytes_per_second) = span.rate();
         let [countries, protocols, prefixes, ports, networks] = &lists;
-        let overview = Overview {
+        let figures = Figures {
             version: cli::VERSION,
             time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             telemetry_path: &self.telemetry_path,
@@ -249,7 +250,7 @@ impl LatestPage for Latest {
             health: self.health.healthy().and_then(|()| self.health.ready()).err(),
         };
         // Numbers, texts and lists of them: nothing there that has no JSON.
-        Ok(serde_json::to_string(&overview).unwrap_or_default())
+        Ok(serde_json::to_string(&figures).unwrap_or_default())
     }
 
     fn markers(&self, query: &MarkerQuery) -> Markers {
@@ -267,7 +268,7 @@ impl LatestPage for Latest {
     }
 }
 
-impl Latest {
+impl Overview {
     fn country(&self, row: &Row) -> CountryLine {
         let info = match Country::from_bits(row.value) {
             Country::Known(id) if row.value != OTHER => Some(id.info()),
@@ -303,7 +304,7 @@ fn spot_key(latitude: f64, longitude: f64) -> (i64, i64) {
 
 /// The page's figures: fields as they stand in the JSON.
 #[derive(Serialize)]
-struct Overview<'a> {
+struct Figures<'a> {
     version: &'static str,
     time: f64,
     telemetry_path: &'a str,

@@ -1,30 +1,20 @@
-//! Bounded counters: dimensions, the ladder, distinct sources, scans, snapshots.
-
-mod budget;
-mod dimension;
-mod distinct;
-mod family;
-mod key;
-mod scans;
-mod series;
-mod sketch;
-mod snapshot;
+//! All counters of packets: the families, and what belongs to no family.
 
 use std::time::Duration;
 
-pub use dimension::{ABSENT, Dimension, OTHER};
-pub use key::Key;
-pub use scans::ScanFigures;
-pub use snapshot::{FamilySnapshot, Series, Snapshot};
+use super::{
+    Dimension,
+    family::Family,
+    port_scans::{self, Scans},
+    snapshot::Snapshot,
+    source_counts::Sources,
+};
 
 use crate::{
     event::{Event, NameId},
     geoip::{Country, CountryId},
     packet::Flaw,
 };
-use distinct::Sources;
-use family::Family;
-use scans::Scans;
 
 /// Most labels a family can have.
 pub const MAX_LABELS: usize = 8;
@@ -99,7 +89,7 @@ impl Aggregate {
             }
             if let Some(addresses) = event.headers.addresses {
                 let prefix = self.sources.record(event.prefix, addresses.source());
-                if let Some(port) = scans::port_reached(event) {
+                if let Some(port) = port_scans::port_reached(event) {
                     self.scans.record(prefix, addresses.source(), port);
                 }
             }
@@ -209,6 +199,6 @@ impl Aggregate {
 }
 
 /// Lets a weight fade by an eighth: a half-life of about five beats.
-fn fade(weight: u32) -> u32 {
+pub(super) fn fade(weight: u32) -> u32 {
     weight - weight.div_ceil(8)
 }

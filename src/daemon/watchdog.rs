@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::{
-    http::{Health, Pulse},
-    service::Service,
     source::{Fill, Record, Source},
+    system::{Health, Pulse, service_manager::Service},
 };
 
 /// A source whose reader gives a sign of life whenever it asks for more.

@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// The paths that serve markers.
-pub(super) const PATHS: [&str; 2] = ["/markers.xml", "/markers.geojson"];
+pub(crate) const PATHS: [&str; 2] = ["/markers.xml", "/markers.geojson"];
 
 /// Parameters that scripts add to bypass caches, as a bare number does. They are ignored.
 const CACHE_BUSTERS: [&str; 8] = ["_", "t", "ts", "v", "cb", "nocache", "random", "timestamp"];
 
 /// A query that cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadQuery {
+pub(crate) enum BadQuery {
     #[error("unknown parameter {0:?}: there are last, since, port, prefix and country")]
     Unknown(String),
     #[error("the parameter {0:?} stands there twice")]
@@ -27,7 +27,7 @@ pub(super) enum BadQuery {
 }
 
 /// Reads the part of a request behind its `?`.
-pub(super) fn query(text: &str) -> Result<MarkerQuery, BadQuery> {
+pub(crate) fn query(text: &str) -> Result<MarkerQuery, BadQuery> {
     let mut query = MarkerQuery::default();
     let mut seen = Vec::new();
     for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
@@ -92,7 +92,7 @@ const MARKER_LENGTH: usize = 128;
 const FEATURE_LENGTH: usize = 176;
 
 /// Writes XML.
-pub(super) fn xml(found: &Markers) -> String {
+pub(crate) fn xml(found: &Markers) -> String {
     let Markers { markers, left_out, held, reach } = found;
     let mut page = String::with_capacity(256 + markers.len() * MARKER_LENGTH);
     page.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<markers");
@@ -144,7 +144,7 @@ fn attribute(page: &mut String, name: &str, value: &str) {
 }
 
 /// Writes `GeoJSON` (RFC 7946), the counts as members beside the features.
-pub(super) fn geojson(found: &Markers) -> String {
+pub(crate) fn geojson(found: &Markers) -> String {
     let collection = FeatureCollection {
         kind: "FeatureCollection",
         entries: found.markers.len(),

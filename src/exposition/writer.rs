@@ -9,20 +9,21 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-/// The metrics text while it grows.
+/// Writes the metrics of one collector.
 ///
-/// Names stand whole, units included, so that they can be searched for; only the `_total` of
-/// counters is the encoder's. Help texts are written as they are: keep them free of `\`, `"` and
-/// line ends.
-pub(super) struct Page<'e>(DescriptorEncoder<'e>);
+/// Names are given in full, units included, so that they can be searched for; the encoder adds only the `_total` of
+/// counters. Help texts are written as they are: they must not contain `\`, `"` or line ends.
+pub struct MetricWriter<'e>(DescriptorEncoder<'e>);
 
-impl<'e> Page<'e> {
-    pub(super) fn new(encoder: DescriptorEncoder<'e>) -> Self {
+impl<'e> MetricWriter<'e> {
+    /// Writes into a collector's encoder.
+    #[must_use]
+    pub fn new(encoder: DescriptorEncoder<'e>) -> Self {
         Self(encoder)
     }
 
     /// A counter with one sample for each label set.
-    pub(super) fn counters<L: EncodeLabelSet, V: EncodeCounterValue>(
+    pub fn counters<L: EncodeLabelSet, V: EncodeCounterValue>(
         &mut self,
         name: &str,
         help: &str,
@@ -40,7 +41,7 @@ impl<'e> Page<'e> {
     }
 
     /// A gauge with one sample for each label set.
-    pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+    pub fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
         help: &str,
@@ -58,7 +59,7 @@ impl<'e> Page<'e> {
     }
 
     /// A counter without labels.
-    pub(super) fn counter<V: EncodeCounterValue>(
+    pub fn counter<V: EncodeCounterValue>(
         &mut self,
         name: &str,
         help: &str,
@@ -70,7 +71,7 @@ impl<'e> Page<'e> {
     }
 
     /// A gauge without labels.
-    pub(super) fn gauge<V: EncodeGaugeValue>(
+    pub fn gauge<V: EncodeGaugeValue>(
         &mut self,
         name: &str,
         help: &str,

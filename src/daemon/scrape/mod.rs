@@ -1,0 +1,153 @@
+//! One scrape: the snapshots of all parts, collected and rendered.
+
+mod audience;
+mod build;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Instant};
+
+use prometheus_client::collector::Collector;
+
+use self::{
+    audience::{Audience, LastScrape},
+    build::Build,
+};
+use super::reload::SharedStatus;
+use crate::{
+    event::Names,
+    exposition::{self, Format},
+    geoip::{DatabaseMetrics, GeoIp},
+    http::{Client, Guard, MetricsPage, Refusals, Rendered, ServerMetrics},
+    metrics::{SnapshotMetrics, process},
+    mirror::Queue,
+    pipeline::{Clock, Route, SharedAggregate},
+    source::nflog::{GroupMeter, GroupMetrics},
+    system::{logging::LogMetrics, privileges::Confinement},
+};
+
+/// Bytes of the metrics whose number does not depend on the packets, about.
+const FIXED_LENGTH: usize = 8 * 1024;
+
+/// The metrics of a running exporter.
+#[derive(Debug)]
+pub struct ScrapePage {
+    aggregate: SharedAggregate,
+    clock: Clock,
+    names: Names,
+    groups: GroupMetrics,
+    mirror: Option<Queue>,
+    geoip: GeoIp,
+    reload: SharedStatus,
+    confinement: Option<Confinement>,
+    server: Option<ServerMetrics>,
+    audience: Audience,
+}
+
+impl ScrapePage {
+    /// Shows what comes along `route`.
+    #[must_use]
+    pub fn new(
+        route: &Route,
+        meters: Vec<Arc<GroupMeter>>,
+        geoip: GeoIp,
+        reload: SharedStatus,
+    ) -> Self {
+        Self {
+            aggregate: route.aggregate(),
+            clock: route.clock(),
+            names: route.names(),
+            mirror: route.mirror(),
+            groups: GroupMetrics(meters),
+            geoip,
+            reload,
+            confinement: None,
+            server: None,
+            audience: Audience::default(),
+        }
+    }
+
+    /// Shows how the program is confined, too.
+    #[must_use]
+    pub fn confined(mut self, confinement: Option<Confinement>) -> Self {
+        self.confinement = confinement;
+        self
+    }
+
+    /// Shows the metrics of the HTTP server, too.
+    #[must_use]
+    pub fn served(mut self, refusals: Arc<Refusals>, guard: Arc<Guard>) -> Self {
+        self.server = Some(ServerMetrics::new(refusals, guard));
+        self
+    }
+
+    /// The metrics as they stand, as text.
+    #[must_use]
+    pub fn text(&self, format: Format) -> Rendered {
+        let mut aggregate = self.aggregate.lock();
+        let snapshot = aggregate.snapshot(self.clock.now());
+        // Under the same lock, so that its account agrees with the packets received.
+        let mirror = self.mirror.as_ref().map(Queue::figures);
+        drop(aggregate);
+        let generation = snapshot.generation;
+        let pending = snapshot.families.iter().map(|family| family.pending_packets).max();
+        let packets = SnapshotMetrics { snapshot, names: self.names.clone() };
+        let capacity = FIXED_LENGTH + packets.expected_length();
+        let mut collectors: Vec<Box<dyn Collector>> =
+            vec![Box::new(packets), Box::new(self.groups.clone())];
+        collectors.extend(mirror.map(boxed));
+        collectors.push(Box::new(DatabaseMetrics(self.geoip.status())));
+        collectors.push(Box::new(self.reload.get()));
+        collectors.extend(self.server.clone().map(boxed));
+        collectors.push(Box::new(LastScrape(self.audience.last_scrape())));
+        collectors.extend(self.confinement.clone().map(boxed));
+        collectors.push(Box::new(LogMetrics));
+        collectors.push(Box::new(Build::this()));
+        collectors.push(Box::new(process::read()));
+        // Writing to a string does not fail.
+        let openmetrics = exposition::render(collectors, capacity).unwrap_or_default();
+        let body = match format {
+            Format::OpenMetrics => openmetrics,
+            Format::Plain => {
+                let comment = match pending {
+                    None | Some(0) => String::new(),
+                    Some(packets) => pending_comment(packets, self.audience.has_prometheus()),
+                };
+                comment + &exposition::to_plain(&openmetrics)
+            }
+        };
+        Rendered { body, generation }
+    }
+}
+
+impl MetricsPage for ScrapePage {
+    fn render(&self, format: Format) -> Rendered {
+        self.text(format)
+    }
+
+    fn delivered(&self, generation: u64, client: Client) {
+        if self.audience.counts(client, Instant::now()) {
+            self.aggregate.lock().delivered(generation, self.clock.now());
+        }
+    }
+}
+
+fn boxed(collector: impl Collector) -> Box<dyn Collector> {
+    Box::new(collector)
+}
+
+/// A comment for a person who fetches the page, where packets of new series are still held back:
+/// otherwise a first look at a busy host shows nothing but zeros. It names a metric, so that a `grep`
+/// for that finds the comment too.
+fn pending_comment(pending_packets: u64, prometheus_scrapes: bool) -> String {
+    let next = if prometheus_scrapes {
+        "the next scrape by Prometheus shows them"
+    } else {
+        "fetch this page again to see them"
+    };
+    format!(
+        "# A new series of nflog_packets_total (and of the other families) shows 0 until it has been \
+         scraped once, so that increase() counts its first packets. Not shown yet: {pending_packets} \
+         packets (nflog_exporter_pending_packets); {next}.\n"
+    )
+}

@@ -1,0 +1,39 @@
+//! The metrics of the HTTP server: rejected clients, and whether the web configuration is in force.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+
+use super::{Guard, Refusals};
+use crate::exposition::MetricWriter;
+
+/// Shows a server's rejections and its web configuration.
+#[derive(Clone, Debug)]
+pub struct ServerMetrics {
+    pub(super) refusals: Arc<Refusals>,
+    pub(super) guard: Arc<Guard>,
+}
+
+impl ServerMetrics {
+    /// Of the server that has these.
+    #[must_use]
+    pub fn new(refusals: Arc<Refusals>, guard: Arc<Guard>) -> Self {
+        Self { refusals, guard }
+    }
+}
+
+impl Collector for ServerMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = MetricWriter::new(encoder);
+        writer.gauge(
+            "nflog_exporter_web_config_last_reload_successful",
+            "Whether the web configuration was last loaded without an error: 1 or 0.",
+            self.guard.is_current().map(u32::from),
+        )?;
+        writer.counters(
+            "nflog_exporter_http_refused",
+            "Requests and connections that the HTTP server turned away, by reason.",
+            self.refusals.counts().into_iter().map(|(reason, count)| ([("reason", reason)], count)),
+        )
+    }
+}

@@ -1,0 +1,59 @@
+//! The metrics of one snapshot: families, sources, countries and packets received.
+
+mod countries;
+mod families;
+mod sources;
+
+use std::fmt;
+
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+
+use crate::{event::Names, exposition::MetricWriter, metrics::Snapshot, packet::Flaw};
+
+/// Shows a snapshot; series are sorted by the text of their labels.
+#[derive(Debug)]
+pub struct SnapshotMetrics {
+    /// What is shown.
+    pub snapshot: Snapshot,
+    /// The texts of its name ids.
+    pub names: Names,
+}
+
+impl SnapshotMetrics {
+    /// About how many bytes the text takes.
+    #[must_use]
+    pub fn expected_length(&self) -> usize {
+        /// A packets and a bytes sample of four labels.
+        const SERIES: usize = 2 * 96;
+        const COUNTRY: usize = 128;
+        let series: usize = self.snapshot.families.iter().map(|family| family.series.len()).sum();
+        series * SERIES + self.snapshot.countries.len() * COUNTRY
+    }
+}
+
+impl Collector for SnapshotMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { snapshot, names } = self;
+        let mut writer = MetricWriter::new(encoder);
+        for family in &snapshot.families {
+            families::traffic(names, &mut writer, family)?;
+        }
+        sources::source_addresses(snapshot, names, &mut writer)?;
+        sources::port_scans(snapshot, names, &mut writer)?;
+        countries::country_info(&snapshot.countries, &mut writer)?;
+        writer.counters(
+            "nflog_exporter_received_packets",
+            "Packets received, by NFLOG group.",
+            self.snapshot.received.iter().map(|&(group, packets)| ([("group", group)], packets)),
+        )?;
+        writer.counters(
+            "nflog_exporter_undecoded_packets",
+            "Packets that could not be read in full, by reason; they are counted all the same.",
+            Flaw::ALL
+                .iter()
+                .zip(self.snapshot.undecoded)
+                .map(|(flaw, packets)| ([("reason", flaw.name())], packets)),
+        )?;
+        families::budgets(&snapshot.families, &mut writer)
+    }
+}

@@ -1,0 +1,62 @@
+//! The metrics of sources: how many there are, and how many scan ports.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    event::Names,
+    exposition::MetricWriter,
+    metrics::{ScanFigures, Snapshot},
+};
+
+pub(super) fn source_addresses(
+    snapshot: &Snapshot,
+    names: &Names,
+    writer: &mut MetricWriter<'_>,
+) -> fmt::Result {
+    let mut estimates: Vec<(Arc<str>, f64)> = snapshot
+        .source_addresses
+        .iter()
+        .map(|&(prefix, estimate)| (names.text(prefix), estimate))
+        .collect();
+    estimates.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    writer.gauges(
+        "nflog_source_addresses",
+        "Estimated distinct source addresses in the last 10 minutes, by log prefix.",
+        estimates.iter().map(|(prefix, estimate)| ([("prefix", &**prefix)], *estimate)),
+    )?;
+    writer.counter(
+        "nflog_exporter_source_addresses_folded_packets",
+        "Packets whose source went to the estimate of other, as too many prefixes have one.",
+        Some(snapshot.source_addresses_folded_packets),
+    )?;
+    writer.counter(
+        "nflog_exporter_refused_names",
+        "Prefixes and device names of packets that became other, as the table of names is full.",
+        Some(names.refused()),
+    )
+}
+
+pub(super) fn port_scans(
+    snapshot: &Snapshot,
+    names: &Names,
+    writer: &mut MetricWriter<'_>,
+) -> fmt::Result {
+    let mut rows: Vec<(Arc<str>, &ScanFigures)> =
+        snapshot.scans.iter().map(|figures| (names.text(figures.prefix), figures)).collect();
+    rows.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    writer.gauges(
+        "nflog_scanning_sources",
+        "Sources that reached 16 destination ports or more in the last 10 minutes, by log prefix.",
+        rows.iter().map(|(prefix, figures)| ([("prefix", &**prefix)], figures.sources)),
+    )?;
+    writer.gauges(
+        "nflog_scan_ports_max",
+        "Most destination ports that one source reached in the last 10 minutes, by log prefix.",
+        rows.iter().map(|(prefix, figures)| ([("prefix", &**prefix)], figures.most_ports)),
+    )?;
+    writer.counter(
+        "nflog_exporter_scan_displaced_sources",
+        "Times a source found no room in the table that watches for scans, or gave up its place.",
+        Some(snapshot.scan_displaced_sources),
+    )
+}

@@ -1,0 +1,10 @@
+//! The host below the program: rights, the service manager, files, sockets, the log, and health.
+
+pub mod files;
+mod health;
+pub mod logging;
+pub mod privileges;
+pub mod service_manager;
+pub mod socket_owner;
+
+pub use health::{Health, Latch, Pulse};
