@@ -14,7 +14,7 @@ use nflog_exporter::{
     mirror::{
         anonymize::{Anonymizer, CryptoPan},
         row::Row,
-        scribe::Scribe,
+        row_builder::RowBuilder,
         select::{Selection, Selector},
     },
     packet,
@@ -62,14 +62,14 @@ fn rows(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, databases: &[PathB
     let geoip = GeoIp::open(databases).unwrap();
     let mut interner = Interner::new(Names::default());
     let events = events(&geoip, &mut interner, sources);
-    let mut scribe = Scribe::new(interner.names(), geoip.surveyor());
+    let mut row_builder = RowBuilder::new(interner.names(), geoip.city_lookup());
     let mut batches = events.chunks(BATCH).cycle();
     let mut rows: Vec<Row> = Vec::with_capacity(BATCH);
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
-            scribe.refresh();
+            row_builder.refresh();
             rows.clear();
-            rows.extend(batches.next().unwrap().iter().map(|event| scribe.row(event, 1)));
+            rows.extend(batches.next().unwrap().iter().map(|event| row_builder.row(event, 1)));
             black_box(&rows);
         });
     });
@@ -119,8 +119,8 @@ fn anonymized(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(BATCH as u64));
     for (name, sources) in [("1,000 sources", 1_000), ("100,000 sources", 100_000)] {
         let events = events(&geoip, &mut interner, sources);
-        let mut scribe = Scribe::new(interner.names(), geoip.surveyor());
-        let rows: Vec<_> = events.iter().map(|event| scribe.row(event, 1)).collect();
+        let mut row_builder = RowBuilder::new(interner.names(), geoip.city_lookup());
+        let rows: Vec<_> = events.iter().map(|event| row_builder.row(event, 1)).collect();
         let cryptopan = || Anonymizer::CryptoPan(Box::new(CryptoPan::new(&[7; 32])));
         for (mode, mut anonymizer) in
             [("truncate", Anonymizer::Truncate), ("cryptopan", cryptopan())]

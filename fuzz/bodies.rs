@@ -5,7 +5,7 @@ use std::{io::Cursor, time::Duration};
 use nflog_exporter::{
     config, packet,
     source::{
-        Fill, Source, nflog,
+        ReadOutcome, Source, nflog,
         pcap::{Capture, Options},
     },
 };
@@ -31,7 +31,7 @@ pub fn decode(data: &[u8]) {
         let headers = packet::decode(payload, kind, length);
         // What has no addresses has nothing, and says why.
         if headers.addresses.is_none() {
-            assert!(headers.flaw.is_some() && headers.transport.ports().is_none());
+            assert!(headers.issue.is_some() && headers.transport.ports().is_none());
         }
         assert!(headers.transport.ports().is_none() || headers.protocol.is_some());
     }
@@ -48,7 +48,7 @@ pub fn capture(data: &[u8]) {
     // A record takes more than a byte, so this many calls must reach the end.
     for _ in 0..data.len() + 2 {
         match capture.fill(Duration::ZERO, &mut |_| records += 1) {
-            Ok(Fill::End) | Err(_) => {
+            Ok(ReadOutcome::End) | Err(_) => {
                 assert!(records <= data.len());
                 return;
             }

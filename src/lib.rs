@@ -14,7 +14,7 @@
 //!                      ┌────────────────────────┼──────────────┐
 //!             metrics::Aggregate          recent::Recent   mirror::Queue
 //!                      │ snapshot                │             │ rows
-//!              exposition ─▶ http           web ─▶ http   feeder ─▶ spool ─▶ delivery ─▶ database
+//!              exposition ─▶ http           web ─▶ http   spooler ─▶ spool ─▶ delivery ─▶ database
 //! ```
 //!
 //! [`pipeline`] joins the upper part and runs on one thread of its own; [`daemon`] joins all of

@@ -15,7 +15,7 @@ use crate::{
     mirror::Queue,
     packet::{self, Headers},
     recent::{Pace, SharedRecent},
-    source::{Fill, Record, Source},
+    source::{ReadOutcome, Record, Source},
 };
 
 /// How long the reader waits for packets before it looks whether it should stop.
@@ -145,9 +145,9 @@ impl Route {
 
     /// Turns a record into an event of the running batch.
     pub fn take(&mut self, record: &Record<'_>) {
-        let headers = match record.flaw {
+        let headers = match record.issue {
             None => packet::decode(record.payload, record.ether_type, record.wire_length),
-            Some(flaw) => Headers::unread(flaw, record.wire_length),
+            Some(issue) => Headers::unread(issue, record.wire_length),
         };
         let place = match headers.addresses {
             Some(addresses) => self.locator.locate(remote_end(addresses, record.direction)),
@@ -244,7 +244,7 @@ pub fn read(source: &mut dyn Source, route: &mut Route, stop: &AtomicBool) -> an
         // Also with an empty batch: the aggregate's slow clock goes on. And before an error is
         // passed on: what came first counts.
         route.hand_over();
-        if filled? == Fill::End {
+        if filled? == ReadOutcome::End {
             route.clock.end();
             return Ok(());
         }

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use nflog_exporter::mirror::store::{Batch, MySql, Postgres, Store, Upkeep, Writer};
+use nflog_exporter::mirror::store::{Batch, Maintenance, MySql, Postgres, Store, Writer};
 use support::{
     dashboards::{Choice, Dashboard, fill},
     mariadb::MariaDb,
@@ -26,7 +26,7 @@ async fn filled<S: Store>(target: &nflog_exporter::mirror::Target) {
     store.prepare().await.unwrap();
     store.position(&writer, 0).await.unwrap();
     let now = UNIX_EPOCH + Duration::from_micros(NOON);
-    store.maintain(&Upkeep::default(), now).await.unwrap();
+    store.maintain(&Maintenance::default(), now).await.unwrap();
     let rows: Vec<_> = crowd(ROWS.into(), NOON - 290_000_000, 289_000_000).collect();
     for (number, rows) in (0..).zip(rows.chunks(10_000)) {
         store.write(&writer, Batch { from: number, to: number + 1, rows }).await.unwrap();

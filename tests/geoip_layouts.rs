@@ -49,11 +49,11 @@ fn the_layout_of_ipinfo() {
     let geoip = GeoIp::open(&[path]).unwrap();
     let place = geoip.locator().locate([8, 8, 8, 8].into());
     assert_eq!((place.country.code(), place.asn), ("US", 0));
-    let mut surveyor = geoip.surveyor();
-    let spot = surveyor.spot([8, 8, 8, 8].into()).unwrap();
-    assert_eq!(spot.city, "Mountain View");
+    let mut city_lookup = geoip.city_lookup();
+    let location = city_lookup.location([8, 8, 8, 8].into()).unwrap();
+    assert_eq!(location.city, "Mountain View");
     assert_eq!(
-        (spot.latitude.to_string(), spot.longitude.to_string()),
+        (location.latitude.to_string(), location.longitude.to_string()),
         ("37.4056".into(), "-122.0775".into())
     );
 }

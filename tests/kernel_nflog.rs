@@ -14,7 +14,7 @@ use nflog_exporter::{
     event::{Direction, Hook},
     packet,
     source::{
-        Fill, Source,
+        ReadOutcome, Source,
         nflog::{Nflog, NflogError, NflogPlan},
     },
 };
@@ -181,7 +181,7 @@ fn check_encapsulated(logged: &[Logged], prefix: &str) {
         let is_read = |packet: &&&Logged| {
             let length = packet.payload.len().try_into().unwrap();
             let headers = packet::decode(&packet.payload, packet.ether_type, length);
-            headers.flaw.is_none() && headers.transport.ports() == ports
+            headers.issue.is_none() && headers.transport.ports() == ports
         };
         assert_eq!(of_rule.iter().filter(is_read).count(), 1, "{prefix}: {name}: {of_rule:#?}");
     }
@@ -342,7 +342,9 @@ fn every_lost_packet_is_counted() {
     wire.send(frame::spoofed(100_000, 9));
     // Of a queue that overran nobody tells until a packet comes through again.
     let mut received = 0;
-    while source.fill(Duration::from_millis(200), &mut |_| received += 1).unwrap() == Fill::Batch {}
+    while source.fill(Duration::from_millis(200), &mut |_| received += 1).unwrap()
+        == ReadOutcome::Batch
+    {}
     wire.send(frame::spoofed(1, 9));
     source.close();
     received += read_to_end(&mut source);
@@ -363,7 +365,7 @@ fn no_packet_is_lost_with_room_enough() {
     wire.send(frame::spoofed(20_000, 9));
     source.close();
     assert_eq!(read_to_end(&mut source), 20_000);
-    assert_eq!(source.fill(Duration::ZERO, &mut |_| {}).unwrap(), Fill::End);
+    assert_eq!(source.fill(Duration::ZERO, &mut |_| {}).unwrap(), ReadOutcome::End);
     assert_eq!(source.meters()[0].lost_packets.load(Relaxed), 0);
     // The group is free again, before its reader is gone.
     open(&wire.host, &plan(&[7]));

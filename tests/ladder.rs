@@ -47,7 +47,7 @@ fn packet(country: u8, port: u16) -> Event {
             length: 60,
             ttl: 64,
             transport: Transport::Tcp { source: 40_000, destination: port, flags: 2 },
-            flaw: None,
+            issue: None,
         },
         place: Place {
             country: Country::Known(CountryId::from_index(country.into()).unwrap()),

@@ -15,10 +15,10 @@ use nflog_exporter::{
     mirror::{
         row::Row,
         schema,
-        store::{Batch, Kind, MySql, Store, StoreError, Upkeep, Writer},
+        store::{Batch, Kind, Maintenance, MySql, Store, StoreError, Writer},
         target::{Target, Tls},
     },
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 
 use support::{
@@ -95,10 +95,14 @@ fn kinds() -> Vec<Row> {
             in_device: "\\".into(),
             out_device: "'".into(),
             city: "Malm\u{f6} \u{fffd} \u{1f525}'\\".into(),
-            flaw: Some(Flaw::Malformed),
+            issue: Some(DecodeIssue::Malformed),
             ..empty(NOON)
         },
-        Row { prefix: "\u{1f525}".repeat(32).into(), flaw: Some(Flaw::NotIp), ..empty(NOON) },
+        Row {
+            prefix: "\u{1f525}".repeat(32).into(),
+            issue: Some(DecodeIssue::NotIp),
+            ..empty(NOON)
+        },
         Row {
             time: u64::MAX,
             group: u16::MAX,
@@ -119,7 +123,7 @@ fn kinds() -> Vec<Row> {
             tcp_flags: Some(255),
             icmp_type: Some(255),
             icmp_code: Some(255),
-            flaw: Some(Flaw::Truncated),
+            issue: Some(DecodeIssue::Truncated),
             country: "private".into(),
             city: "x".repeat(128).into(),
             latitude: Some(-90.0),
@@ -135,7 +139,7 @@ fn kinds() -> Vec<Row> {
 const COLUMNS: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', time), host, nflog_group, \
     HEX(prefix), hook, direction, HEX(in_device), HEX(out_device), mark, uid, \
     HEX(hardware_address), ip_version, HEX(source), HEX(destination), protocol, length, \
-    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
+    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, issue, \
     country, HEX(city), latitude, longitude, asn, weight";
 
 /// What [`COLUMNS`] gives for a row.
@@ -178,7 +182,7 @@ fn shown(row: &Row) -> String {
         some(row.tcp_flags),
         some(row.icmp_type),
         some(row.icmp_code),
-        some(row.flaw.map(Flaw::name)),
+        some(row.issue.map(DecodeIssue::name)),
         row.country.to_string(),
         or_null(row.city.as_bytes()),
         some(row.latitude),
@@ -334,12 +338,12 @@ async fn a_user_without_the_right_to_make_tables_is_told_what_to_run() {
     server.query(
         &database,
         &format!(
-            "CREATE USER scribe_{database} IDENTIFIED BY 'se''cret'; \
-             GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO scribe_{database}"
+            "CREATE USER writer_{database} IDENTIFIED BY 'se''cret'; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO writer_{database}"
         ),
     );
     let target =
-        server.tcp_target("127.0.0.1", &format!("scribe_{database}"), "se'cret", &database);
+        server.tcp_target("127.0.0.1", &format!("writer_{database}"), "se'cret", &database);
     let mut store = MySql::connect(&target).await.unwrap();
     let message = denied(store.prepare().await);
     assert!(message.contains("nflog_exporter schema --for mysql | mysql"), "{message}");
@@ -351,15 +355,15 @@ async fn a_user_without_the_right_to_make_tables_is_told_what_to_run() {
     store.prepare().await.unwrap();
     store.position(&writer(), 0).await.unwrap();
     store.write(&writer(), batch(0, &kinds())).await.unwrap();
-    let maintained = store.maintain(&Upkeep::default(), noon()).await.unwrap();
+    let maintained = store.maintain(&Maintenance::default(), noon()).await.unwrap();
     assert!(maintained.warnings[0].contains("GRANT ALTER, CREATE, DROP"), "{maintained:?}");
     server.query(
         &database,
-        &format!("GRANT ALTER, CREATE, DROP ON {database}.packets TO scribe_{database}"),
+        &format!("GRANT ALTER, CREATE, DROP ON {database}.packets TO writer_{database}"),
     );
     let mut store = MySql::connect(&target).await.unwrap();
     let retention = Some(Duration::from_secs(1));
-    let upkeep = Upkeep { retention, max_size: None };
+    let upkeep = Maintenance { retention, max_size: None };
     let maintained = store.maintain(&upkeep, noon()).await.unwrap();
     assert!(maintained.warnings.is_empty(), "{maintained:?}");
     let maintained = store.maintain(&upkeep, noon()).await.unwrap();
@@ -466,7 +470,7 @@ async fn many_hosts_prepare_at_once() {
             tokio::spawn(async move {
                 let mut store = MySql::connect(&target).await?;
                 store.prepare().await?;
-                store.maintain(&Upkeep::default(), noon()).await
+                store.maintain(&Maintenance::default(), noon()).await
             })
         })
         .collect();
@@ -492,7 +496,7 @@ async fn many_that_start_at_once_cause_no_error() {
                 let mut store = MySql::connect(&target).await?;
                 store.prepare().await?;
                 assert_eq!(store.position(&writer, 0).await?, 0);
-                let maintained = store.maintain(&Upkeep::default(), noon()).await?;
+                let maintained = store.maintain(&Maintenance::default(), noon()).await?;
                 assert_eq!(maintained.warnings, [""; 0]);
                 for from in 0..20 {
                     let rows: Vec<_> =
@@ -530,8 +534,10 @@ fn names(server: &MariaDb, database: &str) -> String {
 async fn days_are_made_ahead_and_dropped_whole() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
-    let days =
-        |hours: u64| Upkeep { retention: Some(Duration::from_secs(hours * 3_600)), max_size: None };
+    let days = |hours: u64| Maintenance {
+        retention: Some(Duration::from_secs(hours * 3_600)),
+        max_size: None,
+    };
     let at = |days: u64| noon() + Duration::from_micros(days * DAY);
     // Rows that came before the days were made move into them.
     let rows: Vec<_> = (0..4).map(|day| tcp(NOON - DAY + day * DAY, "192.0.2.1", 22)).collect();
@@ -572,9 +578,9 @@ async fn days_are_made_ahead_and_dropped_whole() {
 async fn days_far_ahead_are_split_and_retention_goes_on() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
-    let keep = Upkeep { retention: Some(Duration::from_secs(24 * 3_600)), max_size: None };
+    let keep = Maintenance { retention: Some(Duration::from_secs(24 * 3_600)), max_size: None };
     let at = |days: u64| noon() + Duration::from_micros(days * DAY);
-    store.maintain(&Upkeep::default(), at(1_100)).await.unwrap();
+    store.maintain(&Maintenance::default(), at(1_100)).await.unwrap();
     assert!(names(&server, &database).starts_with("p20291126 "), "{}", names(&server, &database));
     let rows: Vec<_> = (0..3).map(|day| tcp(NOON + day * DAY, "192.0.2.1", 22)).collect();
     store.write(&writer(), batch(0, &rows)).await.unwrap();
@@ -593,8 +599,8 @@ async fn days_far_ahead_are_split_and_retention_goes_on() {
 async fn the_oldest_days_go_when_there_is_too_much() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
-    store.maintain(&Upkeep::default(), noon() - Duration::from_micros(2 * DAY)).await.unwrap();
-    store.maintain(&Upkeep::default(), noon()).await.unwrap();
+    store.maintain(&Maintenance::default(), noon() - Duration::from_micros(2 * DAY)).await.unwrap();
+    store.maintain(&Maintenance::default(), noon()).await.unwrap();
     let rows: Vec<_> = (0..4_000).map(|n| tcp(NOON - (n % 3) * DAY, "192.0.2.1", 22)).collect();
     store.write(&writer(), batch(0, &rows)).await.unwrap();
     server.query(&database, "ANALYZE TABLE packets");
@@ -606,7 +612,7 @@ async fn the_oldest_days_go_when_there_is_too_much() {
         ),
     );
     let size: u64 = size.parse().unwrap();
-    let most = |size| Upkeep { retention: None, max_size: Some(size) };
+    let most = |size| Maintenance { retention: None, max_size: Some(size) };
     assert_eq!(store.maintain(&most(size), noon()).await.unwrap().dropped.len(), 0);
     let dropped = store.maintain(&most(size - 1), noon()).await.unwrap().dropped;
     assert_eq!(dropped, ["p20261120"]);
@@ -631,17 +637,17 @@ async fn keeping_house_waits_neither_for_readers_nor_for_other_hosts() {
     reader.query_drop("BEGIN").await.unwrap();
     reader.query_drop("SELECT * FROM packets").await.unwrap();
     let patience = Duration::from_secs(15);
-    let upkeep = Upkeep::default();
+    let upkeep = Maintenance::default();
     let kept = tokio::time::timeout(patience, store.maintain(&upkeep, noon())).await;
     let kept = kept.expect("gives up in time").unwrap();
     assert!(kept.warnings[0].contains("in use"), "{kept:?}");
     reader.query_drop("COMMIT").await.unwrap();
 
     reader.query_drop("DO GET_LOCK(CONCAT('nflog_exporter ', DATABASE()), 0)").await.unwrap();
-    store.maintain(&Upkeep::default(), noon()).await.unwrap();
+    store.maintain(&Maintenance::default(), noon()).await.unwrap();
     assert_eq!(names(&server, &database), "pmax");
     reader.query_drop("DO RELEASE_LOCK(CONCAT('nflog_exporter ', DATABASE()))").await.unwrap();
-    store.maintain(&Upkeep::default(), noon()).await.unwrap();
+    store.maintain(&Maintenance::default(), noon()).await.unwrap();
     assert_eq!(names(&server, &database), AHEAD);
 }
 
@@ -651,7 +657,7 @@ async fn a_table_without_partitions_is_written_to_and_told_of() {
     let (database, mut store) = ready(&server).await;
     server.query(&database, "ALTER TABLE packets REMOVE PARTITIONING");
     store.write(&writer(), batch(0, &kinds())).await.unwrap();
-    let upkeep = Upkeep { retention: Some(Duration::ZERO), max_size: Some(0) };
+    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: Some(0) };
     let kept = store.maintain(&upkeep, noon()).await.unwrap();
     assert!(kept.warnings[0].contains("no partitions"), "{kept:?}");
     assert_eq!(count(&server, &database), kinds().len().to_string());
@@ -730,7 +736,7 @@ async fn a_table_that_is_dropped_is_made_anew() {
 async fn the_newest_rows_of_a_port_are_of_all_days() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
-    store.maintain(&Upkeep::default(), noon()).await.unwrap();
+    store.maintain(&Maintenance::default(), noon()).await.unwrap();
     let rows: Vec<_> = (0..3_000_u16)
         .map(|number| {
             let time = NOON - DAY + u64::from(number) * (3 * DAY / 3_000);

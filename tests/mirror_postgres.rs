@@ -13,10 +13,10 @@ use nflog_exporter::{
     event::{Direction, HardwareAddress, Hook},
     mirror::{
         row::Row,
-        store::{Batch, Postgres, Store, StoreError, Upkeep, Writer},
+        store::{Batch, Maintenance, Postgres, Store, StoreError, Writer},
         target::{Target, Tls},
     },
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 use nix::sys::signal::Signal;
 use support::{
@@ -101,7 +101,7 @@ fn read(row: &tokio_postgres::Row) -> Row {
         tcp_flags: small("tcp_flags"),
         icmp_type: small("icmp_type"),
         icmp_code: small("icmp_code"),
-        flaw: Flaw::ALL.into_iter().find(|flaw| flaw.name() == text("flaw")),
+        issue: DecodeIssue::ALL.into_iter().find(|issue| issue.name() == text("issue")),
         country: text("country").into(),
         city: text("city").into(),
         latitude: row.get("latitude"),
@@ -366,7 +366,7 @@ async fn a_user_without_rights_is_told_what_to_run() {
     write(&mut store, &[tcp(NOON)]).await;
     assert_eq!(count(&server, &database), 1);
     // Days are the owner's.
-    let done = store.maintain(&Upkeep::default(), time(NOON)).await.unwrap();
+    let done = store.maintain(&Maintenance::default(), time(NOON)).await.unwrap();
     assert!(done.warnings[0].contains("ALTER TABLE packets OWNER TO"), "{done:?}");
     store.forget(&writer()).await.unwrap();
 }
@@ -384,7 +384,7 @@ fn names(server: &PostgresServer, database: &str) -> String {
     server.psql(database, query)
 }
 
-async fn keep_house(store: &mut Postgres, upkeep: Upkeep, now: u64) -> Vec<String> {
+async fn keep_house(store: &mut Postgres, upkeep: Maintenance, now: u64) -> Vec<String> {
     let mut dropped = Vec::new();
     for _ in 0..100 {
         let done = store.maintain(&upkeep, time(now)).await.unwrap();
@@ -397,7 +397,7 @@ async fn keep_house(store: &mut Postgres, upkeep: Upkeep, now: u64) -> Vec<Strin
     panic!("keeping house does not end");
 }
 
-const KEEP_ALL: Upkeep = Upkeep { retention: None, max_size: None };
+const KEEP_ALL: Maintenance = Maintenance { retention: None, max_size: None };
 
 #[tokio::test]
 async fn days_are_made_ahead_filled_and_dropped() {
@@ -422,8 +422,10 @@ async fn days_are_made_ahead_filled_and_dropped() {
     assert!(partitions(&server, &database).contains("packets_p20261123 2"));
 
     // Yesterday ends 36 hours before: it is whole inside of 37, and outside of 35.
-    let keep =
-        |hours: u64| Upkeep { retention: Some(Duration::from_secs(hours * 3600)), max_size: None };
+    let keep = |hours: u64| Maintenance {
+        retention: Some(Duration::from_secs(hours * 3600)),
+        max_size: None,
+    };
     let now = midnight + 36 * DAY / 24;
     assert_eq!(keep_house(&mut store, keep(37), now).await, ["packets_p20261118"]);
     assert_eq!(keep_house(&mut store, keep(35), now).await, ["packets_p20261122"]);
@@ -458,7 +460,7 @@ async fn the_oldest_days_go_when_all_take_too_much() {
     write(&mut store, &rows).await;
     let total = "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('packets')";
     let size: u64 = server.psql(&database, total).parse().unwrap();
-    let upkeep = |most| Upkeep { retention: None, max_size: Some(most) };
+    let upkeep = |most| Maintenance { retention: None, max_size: Some(most) };
     assert_eq!(keep_house(&mut store, upkeep(size), NOON).await, [""; 0]);
     let dropped = keep_house(&mut store, upkeep(size - 1), NOON).await;
     assert_eq!(dropped, ["packets_p20261119"]);
@@ -495,7 +497,7 @@ async fn a_long_reader_is_not_waited_for() {
     keep_house(&mut store, KEEP_ALL, NOON).await;
     let reader = client(&server, &database).await;
     reader.batch_execute("BEGIN; SELECT count(*) FROM packets").await.unwrap();
-    let upkeep = Upkeep { retention: Some(Duration::ZERO), max_size: None };
+    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: None };
     let done = store.maintain(&upkeep, time(NOON + 3 * DAY)).await.unwrap();
     assert!(done.dropped.is_empty() && done.warnings[0].contains("tried again"), "{done:?}");
     // The connection goes on, and so do rows.

@@ -18,10 +18,10 @@ use nflog_exporter::{
     mirror::{
         row::Row,
         schema,
-        store::{Batch, Kind, Sqlite, Store, StoreError, Upkeep, Writer},
+        store::{Batch, Kind, Maintenance, Sqlite, Store, StoreError, Writer},
         target::{Place, Target, Tls},
     },
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 use rusqlite::Connection;
 use support::sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp};
@@ -112,7 +112,8 @@ fn read_back(connection: &Connection) -> Vec<Row> {
             tcp_flags: row.get("tcp_flags")?,
             icmp_type: row.get("icmp_type")?,
             icmp_code: row.get("icmp_code")?,
-            flaw: text("flaw").map(|it| Flaw::ALL.into_iter().find(|flaw| flaw.name() == it))?,
+            issue: text("issue")
+                .map(|it| DecodeIssue::ALL.into_iter().find(|issue| issue.name() == it))?,
             country: text("country")?.into(),
             city: text("city")?.into(),
             latitude: row.get("latitude")?,
@@ -297,7 +298,7 @@ async fn a_reader_elsewhere_neither_waits_nor_holds_up() {
     for from in (1_000..6_000).step_by(1_000) {
         store.write(&writer(), Batch { from, to: from + 1_000, rows: &rows }).await.unwrap();
     }
-    let upkeep = Upkeep { retention: Some(Duration::ZERO), max_size: None };
+    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: None };
     store.maintain(&upkeep, time(NOON + DAY / 2)).await.unwrap();
     assert_eq!(reader.ask("SELECT count(*) FROM ulog;"), "1000");
     assert_eq!(reader.ask("COMMIT; SELECT count(*) FROM ulog;"), "3000");
@@ -362,7 +363,7 @@ async fn a_locked_file_is_unavailable_and_loses_nothing() {
 }
 
 /// Keeps house until there is nothing left to do; how many steps that took.
-async fn keep_house(store: &mut Sqlite, upkeep: Upkeep, now: u64) -> usize {
+async fn keep_house(store: &mut Sqlite, upkeep: Maintenance, now: u64) -> usize {
     for steps in 1..1_000 {
         let done = store.maintain(&upkeep, time(now)).await.unwrap();
         assert_eq!(done.warnings, [""; 0]);
@@ -385,7 +386,7 @@ async fn old_rows_go_in_small_steps_and_the_file_shrinks() {
     let before = size(&folder);
     // One that has inserted nothing itself has no pace to keep.
     let mut store = prepared(&folder.path().join("packets.db")).await;
-    let upkeep = Upkeep { retention: Some(Duration::from_secs(43_200)), max_size: None };
+    let upkeep = Maintenance { retention: Some(Duration::from_secs(43_200)), max_size: None };
     let steps = keep_house(&mut store, upkeep, NOON + 2 * DAY).await;
     assert!(steps >= 15, "{steps}");
     assert_eq!(count(&connection), 10_000);
@@ -404,7 +405,7 @@ async fn the_oldest_rows_go_when_all_take_too_much() {
     let rows: Vec<_> = crowd(20_000, NOON, DAY).collect();
     let (folder, connection, mut store) = filled(&rows).await;
     let most = 3 << 20;
-    keep_house(&mut store, Upkeep { retention: None, max_size: Some(most) }, NOON).await;
+    keep_house(&mut store, Maintenance { retention: None, max_size: Some(most) }, NOON).await;
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     // Up to two portions of free pages stay for the next rows.
     assert!(size(&folder) < most + 1_000 * 4_096, "{}", size(&folder));
@@ -420,18 +421,18 @@ async fn the_oldest_rows_go_when_all_take_too_much() {
 async fn a_limit_holds_while_rows_keep_coming() {
     let (folder, connection, mut store) = filled(&[]).await;
     let most = 8 << 20;
-    let check = async |store: &mut Sqlite, upkeep: Upkeep, from: u64, days: u64| {
+    let check = async |store: &mut Sqlite, upkeep: Maintenance, from: u64, days: u64| {
         let rows: Vec<_> = crowd(10_000, NOON + days * DAY, DAY).collect();
         store.write(&writer(), Batch { from, to: from + 10_000, rows: &rows }).await.unwrap();
         store.maintain(&upkeep, time(NOON + days * DAY)).await.unwrap();
     };
-    let upkeep = Upkeep { retention: None, max_size: Some(most) };
+    let upkeep = Maintenance { retention: None, max_size: Some(most) };
     for step in 0..20 {
         check(&mut store, upkeep, step * 10_000, step).await;
         // One batch above it, and the pages that wait to be given back.
         assert!(used(&connection) < most + (8 << 20), "{} at {step}", used(&connection));
     }
-    let upkeep = Upkeep { retention: Some(Duration::from_secs(86_400)), max_size: None };
+    let upkeep = Maintenance { retention: Some(Duration::from_secs(86_400)), max_size: None };
     for step in 20..30 {
         check(&mut store, upkeep, step * 10_000, step).await;
         assert!(count(&connection) <= 20_000, "{} at {step}", count(&connection));
@@ -457,7 +458,7 @@ async fn a_file_that_cannot_shrink_says_so() {
     store.position(&writer(), 0).await.unwrap();
     let rows: Vec<_> = crowd(20_000, NOON, DAY).collect();
     store.write(&writer(), Batch { from: 0, to: 20_000, rows: &rows }).await.unwrap();
-    let upkeep = Upkeep { retention: Some(Duration::ZERO), max_size: None };
+    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: None };
     let mut warnings = Vec::new();
     loop {
         let done = store.maintain(&upkeep, time(NOON + 2 * DAY)).await.unwrap();

@@ -44,7 +44,7 @@ fn send(route: &mut Route, prefix: &str, device: &str) {
         in_device: device,
         out_device: "",
         hardware_address: &[],
-        flaw: None,
+        issue: None,
         uid: None,
         time: Some(1_700_000_000_000_000),
         payload: &packet,

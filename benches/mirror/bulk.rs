@@ -10,7 +10,7 @@ use std::{
 
 use nflog_exporter::mirror::{
     row::Row,
-    store::{Batch, MySql, Store, Upkeep, Writer},
+    store::{Batch, Maintenance, MySql, Store, Writer},
 };
 use tempfile::NamedTempFile;
 
@@ -72,7 +72,7 @@ pub fn load_data(server: &MariaDb, file: &Path, rows: u64) -> Figures {
         "LOAD DATA LOCAL INFILE '{}' INTO TABLE packets CHARACTER SET binary (time, host, \
          nflog_group, prefix, hook, direction, in_device, out_device, mark, uid, hardware_address, \
          ip_version, source, destination, protocol, length, captured_length, ttl, source_port, \
-         destination_port, tcp_flags, icmp_type, icmp_code, flaw, country, city, latitude, \
+         destination_port, tcp_flags, icmp_type, icmp_code, issue, country, city, latitude, \
          longitude, asn, weight)",
         file.display()
     );
@@ -93,7 +93,7 @@ pub fn load_data(server: &MariaDb, file: &Path, rows: u64) -> Figures {
 async fn prepared(server: &MariaDb, database: &str) -> MySql {
     let mut store = MySql::connect(&server.target(database)).await.unwrap();
     store.prepare().await.unwrap();
-    let kept = store.maintain(&Upkeep::default(), SystemTime::now()).await.unwrap();
+    let kept = store.maintain(&Maintenance::default(), SystemTime::now()).await.unwrap();
     assert!(kept.warnings.is_empty(), "{:?}", kept.warnings);
     store
 }
@@ -136,7 +136,7 @@ pub fn file(rows: &[Row]) -> NamedTempFile {
             text(row.tcp_flags),
             text(row.icmp_type),
             text(row.icmp_code),
-            text(row.flaw.map(nflog_exporter::packet::Flaw::name)),
+            text(row.issue.map(nflog_exporter::packet::DecodeIssue::name)),
             row.country.to_string(),
             row.city.to_string(),
             text(row.latitude),

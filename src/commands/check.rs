@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::{
     config::{Config, ConfigErrors, Flags},
     geoip::GeoIp,
-    http::Guard,
+    http::WebConfigWatcher,
     mirror::target::Tls,
     system::files::read_small,
     system::privileges::Account,
@@ -61,7 +61,7 @@ fn unusable_files(config: &Config) -> Vec<(String, String)> {
     for file in config.geoip.databases.iter().filter(|file| !file.as_os_str().is_empty()) {
         check("geoip.databases", geoip(file.clone()));
     }
-    let guard = Guard::open(&config.web.config_file);
+    let guard = WebConfigWatcher::open(&config.web.config_file);
     check("web.config_file", guard.map(drop).map_err(Into::into));
     let privileges = &config.privileges;
     let user = Account::find(&privileges.user, "");

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     config::{Config, Flags},
-    http::Guard,
+    http::WebConfigWatcher,
     mirror::{
         Target,
         target::{Place, Tls},
@@ -71,7 +71,7 @@ impl Confined {
 pub(super) fn confine(
     flags: &Flags,
     config: &Config,
-    guard: &Guard,
+    guard: &WebConfigWatcher,
     target: Option<&Target>,
 ) -> Result<Confined, PrivilegesError> {
     let account = Account::choose(&config.privileges.user, &config.privileges.group)?;
@@ -142,7 +142,7 @@ fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Ne
 }
 
 /// The files that are read again while the program runs.
-fn read_again(flags: &Flags, config: &Config, guard: &Guard) -> Vec<PathBuf> {
+fn read_again(flags: &Flags, config: &Config, guard: &WebConfigWatcher) -> Vec<PathBuf> {
     config.files(flags).chain(guard.files()).collect()
 }
 
@@ -201,7 +201,7 @@ mod tests {
     fn needs_of(toml: &str) -> Needs {
         let config = config::parse(toml, "f.toml").unwrap();
         let target = config.mirror_target().unwrap();
-        let files = read_again(&Flags::default(), &config, &Guard::default());
+        let files = read_again(&Flags::default(), &config, &WebConfigWatcher::default());
         needs(&files, &config, target.as_ref())
     }
 

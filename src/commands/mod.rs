@@ -31,7 +31,7 @@ use crate::{
     config::{Config, ConfigError, ConfigErrors, ListenAddress, Web},
     doctor::{self, Finding, Status},
     geoip::GeoIpError,
-    http::{Guard, WebConfigError},
+    http::{WebConfigError, WebConfigWatcher},
     mirror::schema::ddl,
     system::logging,
     system::privileges::PrivilegesError,
@@ -272,7 +272,7 @@ fn diagnose(findings: &[Finding], json: bool) -> anyhow::Result<()> {
 }
 
 /// Says where to look.
-fn announce(config: &Config, guard: &Guard, addresses: &[SocketAddr]) {
+fn announce(config: &Config, guard: &WebConfigWatcher, addresses: &[SocketAddr]) {
     let scheme = if guard.is_tls() { "https" } else { "http" };
     for address in addresses {
         let metrics = format!("{scheme}://{address}{}", config.web.telemetry_path);

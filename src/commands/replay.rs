@@ -23,11 +23,11 @@ use crate::{
     daemon::{self, Parts, Reloader, ScrapePage},
     exposition::Format,
     geoip::GeoIp,
-    http::Guard,
+    http::WebConfigWatcher,
     metrics::Aggregate,
     pipeline::{self, Clock, Route, SharedAggregate},
     source::{
-        Fill, Record, Source,
+        ReadOutcome, Record, Source,
         pcap::{Capture, Options, PcapError, Unread},
     },
     system::logging,
@@ -48,9 +48,9 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
     make_room(replay.files.len());
     let files = Files::open(&replay.files, &replay.prefix);
     let (guard, listeners) = if replay.serve {
-        (Guard::open(&config.web.config_file)?, listen(&config.web)?)
+        (WebConfigWatcher::open(&config.web.config_file)?, listen(&config.web)?)
     } else {
-        (Guard::default(), Vec::new())
+        (WebConfigWatcher::default(), Vec::new())
     };
     // Nobody knows who made the captures, and often it is root who looks at them.
     let confined = confine(&flags, &config, &guard, None)?;
@@ -193,13 +193,13 @@ impl Source for Files {
         &mut self,
         patience: Duration,
         take: &mut dyn FnMut(&Record<'_>),
-    ) -> anyhow::Result<Fill> {
+    ) -> anyhow::Result<ReadOutcome> {
         while self.current.is_some() || self.open_next().is_some() {
             let Some((capture, bar)) = &mut self.current else { continue };
             match capture.fill(patience, take) {
-                Ok(Fill::End) => self.has_begun = true,
+                Ok(ReadOutcome::End) => self.has_begun = true,
                 Ok(fill) => {
-                    self.has_begun |= matches!(fill, Fill::Batch);
+                    self.has_begun |= matches!(fill, ReadOutcome::Batch);
                     bar.set_position(capture.position());
                     return Ok(fill);
                 }
@@ -222,7 +222,7 @@ impl Source for Files {
         if !self.has_begun {
             self.failures.result()?;
         }
-        Ok(Fill::End)
+        Ok(ReadOutcome::End)
     }
 
     fn close(&mut self) {

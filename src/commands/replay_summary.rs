@@ -2,7 +2,7 @@
 
 use crate::{
     metrics::{Dimension, FamilySnapshot, Snapshot},
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 
 /// Warns of what most packets have in common: that they could not be read, or that their ports have no
@@ -25,10 +25,10 @@ fn unread(snapshot: &Snapshot, received: u64) -> Option<String> {
     if !is_most(unread, received) {
         return None;
     }
-    let reasons = Flaw::ALL.into_iter().zip(snapshot.undecoded);
+    let reasons = DecodeIssue::ALL.into_iter().zip(snapshot.undecoded);
     let reasons: Vec<String> = reasons
         .filter(|(_, packets)| *packets > 0)
-        .map(|(flaw, packets)| format!("{} {packets}", flaw.name()))
+        .map(|(issue, packets)| format!("{} {packets}", issue.name()))
         .collect();
     Some(format!(
         "{unread} of {received} frames could not be read as IP packets: {}; capture IP traffic, \

@@ -14,9 +14,9 @@ use crate::{
     daemon::{self, Parts, Reloader},
     firewall::{self, InstallPlan, Installed},
     geoip::GeoIp,
-    http::Guard,
+    http::WebConfigWatcher,
     metrics::Aggregate,
-    mirror::{Mirror, MirrorPlan, select::Selection, spool::SpoolPlan, store::Upkeep},
+    mirror::{Mirror, MirrorPlan, select::Selection, spool::SpoolPlan, store::Maintenance},
     pipeline::{Clock, Route, SharedAggregate},
     source::nflog::{Nflog, NflogPlan},
     system::logging,
@@ -49,7 +49,7 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
 struct Holds {
     service: Service,
     listeners: Vec<TcpListener>,
-    guard: Guard,
+    guard: WebConfigWatcher,
     addresses: Vec<SocketAddr>,
     mirror: Option<MirrorPlan>,
     nflog: Nflog,
@@ -60,7 +60,7 @@ impl Holds {
     fn take(config: &Config) -> anyhow::Result<Self> {
         let service = Service::from_environment();
         // Its files may be for root alone.
-        let guard = Guard::open(&config.web.config_file)?;
+        let guard = WebConfigWatcher::open(&config.web.config_file)?;
         let listeners = listen(&config.web)?;
         let addresses = bound(&listeners)?;
         let mirror = mirror_plan(config)?;
@@ -133,7 +133,7 @@ fn mirror_plan(config: &Config) -> anyhow::Result<Option<MirrorPlan>> {
             target: identity,
             other_target: mirror.spool.other_target,
         },
-        upkeep: Upkeep {
+        upkeep: Maintenance {
             retention: (!mirror.retention.is_zero()).then_some(mirror.retention),
             max_size: (mirror.max_size != 0).then_some(mirror.max_size),
         },

@@ -25,12 +25,12 @@ use tokio::{
 pub use reload::{ReloadStatus, Reloader, SharedStatus};
 pub use scrape::ScrapePage;
 
-use self::watchdog::{Beating, Heart};
+use self::watchdog::{HeartbeatSource, Watchdog};
 use crate::{
     cli,
     config::Config,
     geoip::GeoIp,
-    http::{self, Guard, Limits, Refusals, ReloadRequest, Site},
+    http::{self, Limits, Refusals, ReloadRequest, Site, WebConfigWatcher},
     mirror::Mirror,
     pipeline::{self, Route, SharedAggregate},
     source::{Source, nflog::GroupMeter},
@@ -72,7 +72,7 @@ pub struct Parts {
     /// Where to serve, bound already.
     pub listeners: Vec<TcpListener>,
     /// Who may ask there.
-    pub guard: Guard,
+    pub guard: WebConfigWatcher,
     /// Loads the configuration anew.
     pub reloader: Reloader,
     /// What the program is held by; none where nobody asked for it.
@@ -127,7 +127,7 @@ pub async fn run(
     let source: Box<dyn Source> = if is_capture {
         source
     } else {
-        Box::new(Beating { source, pulse: health.pulse("the reader thread") })
+        Box::new(HeartbeatSource { source, pulse: health.pulse("the reader thread") })
     };
     let mut reader = start_reader(source, route, Arc::clone(&stop), &health)?;
     let (reload, mut reload_requests) = mpsc::channel::<ReloadRequest>(RELOADS);
@@ -148,7 +148,7 @@ pub async fn run(
 
     let mut ready = std::pin::pin!(until_ready(health.clone()));
     let mut told = false;
-    let mut heart = Heart::new(&service, health.clone());
+    let mut heart = Watchdog::new(&service, health.clone());
     let mut checks = interval(GEOIP_CHECK);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shutdown = std::pin::pin!(shutdown);

@@ -5,22 +5,22 @@ use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::{
-    source::{Fill, Record, Source},
-    system::{Health, Pulse, service_manager::Service},
+    source::{ReadOutcome, Record, Source},
+    system::{Health, Heartbeat, service_manager::Service},
 };
 
 /// A source whose reader gives a sign of life whenever it asks for more.
-pub(super) struct Beating {
+pub(super) struct HeartbeatSource {
     pub(super) source: Box<dyn Source>,
-    pub(super) pulse: Pulse,
+    pub(super) pulse: Heartbeat,
 }
 
-impl Source for Beating {
+impl Source for HeartbeatSource {
     fn fill(
         &mut self,
         patience: Duration,
         take: &mut dyn FnMut(&Record<'_>),
-    ) -> anyhow::Result<Fill> {
+    ) -> anyhow::Result<ReadOutcome> {
         self.pulse.beat();
         self.source.fill(patience, take)
     }
@@ -31,13 +31,13 @@ impl Source for Beating {
 }
 
 /// Beats as often as the manager wants, and only while all parts do what they should.
-pub(super) struct Heart<'a> {
+pub(super) struct Watchdog<'a> {
     service: &'a Service,
     health: Health,
     beats: Interval,
 }
 
-impl<'a> Heart<'a> {
+impl<'a> Watchdog<'a> {
     pub(super) fn new(service: &'a Service, health: Health) -> Self {
         let mut beats = interval(service.beat());
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -75,15 +75,20 @@ mod tests {
     struct Quiet;
 
     impl Source for Quiet {
-        fn fill(&mut self, _: Duration, _: &mut dyn FnMut(&Record<'_>)) -> anyhow::Result<Fill> {
-            Ok(Fill::Idle)
+        fn fill(
+            &mut self,
+            _: Duration,
+            _: &mut dyn FnMut(&Record<'_>),
+        ) -> anyhow::Result<ReadOutcome> {
+            Ok(ReadOutcome::Idle)
         }
     }
 
     #[test]
     fn a_reader_beats_whenever_it_asks_for_more() {
         let health = Health::new();
-        let mut source = Beating { source: Box::new(Quiet), pulse: health.pulse("the reader") };
+        let mut source =
+            HeartbeatSource { source: Box::new(Quiet), pulse: health.pulse("the reader") };
         let before = source.pulse.latest();
         while source.pulse.latest() == before {
             source.fill(Duration::ZERO, &mut |_| {}).unwrap();
@@ -98,7 +103,7 @@ mod tests {
         let mut buffer = [0; 16];
         let service = Service::watched(ours, Duration::from_millis(2));
         let health = Health::new();
-        let mut heart = Heart::new(&service, health.clone());
+        let mut heart = Watchdog::new(&service, health.clone());
         let three_signs = async {
             for _ in 0..3 {
                 while manager.recv(&mut buffer).is_err() {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::{Config, ListenAddress},
-    http::Guard,
+    http::WebConfigWatcher,
     system::socket_owner::listening_on,
 };
 
@@ -26,7 +26,7 @@ pub(super) fn web_config(config: &Config) -> Finding {
     if file.as_os_str().is_empty() {
         return Finding::skipped("web_config", "none: plain HTTP, no password");
     }
-    match Guard::open(file) {
+    match WebConfigWatcher::open(file) {
         Ok(_) => Finding::ok("web_config", format!("{} can be followed", file.display())),
         Err(error) => Finding::failed(
             "web_config",

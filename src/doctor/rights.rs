@@ -11,7 +11,7 @@ use rustix::fs::Access;
 use super::{Finding, exporter::Exporter};
 use crate::{
     config::{Config, Flags},
-    http::Guard,
+    http::WebConfigWatcher,
     mirror::target::{Place, Tls},
     system::files::open_regular,
     system::privileges::{Account, PrivilegesError, with_rights_of},
@@ -84,7 +84,7 @@ fn account(config: &Config, exporter: Option<&Exporter>) -> Result<Option<Accoun
 pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = config.files(flags).collect();
     // A check of its own reports what is wrong with it.
-    files.extend(Guard::open(&config.web.config_file).unwrap_or_default().files());
+    files.extend(WebConfigWatcher::open(&config.web.config_file).unwrap_or_default().files());
     if let Ok(Some(target)) = config.mirror_target()
         && let Tls::Verified { roots: Some(file) } = target.tls
     {

@@ -6,8 +6,8 @@ use lru::LruCache;
 use maxminddb::{LookupResult, MaxMindDbError, Reader};
 
 use super::{
+    location::Location,
     record::{Facts, Layout},
-    spot::Spot,
 };
 
 /// What was decoded of a database, by a record's offset: one per thread.
@@ -22,10 +22,10 @@ pub(super) fn record_memo() -> RecordMemo {
 }
 
 /// Spots decoded of a database, by a record's offset: one per thread.
-pub(super) type SpotMemo = LruCache<u32, Option<Spot>>;
+pub(super) type LocationMemo = LruCache<u32, Option<Location>>;
 
 /// A memo that remembers nothing yet, and takes no memory for it.
-pub(super) fn spot_memo() -> SpotMemo {
+pub(super) fn spot_memo() -> LocationMemo {
     LruCache::sparse(RECORDS)
 }
 
@@ -101,9 +101,13 @@ impl Database {
     }
 
     /// City and coordinates of an address. `records` must be used with this database only.
-    pub(super) fn spot<'a>(&self, address: IpAddr, records: &'a mut SpotMemo) -> Option<&'a Spot> {
+    pub(super) fn location<'a>(
+        &self,
+        address: IpAddr,
+        records: &'a mut LocationMemo,
+    ) -> Option<&'a Location> {
         let (offset, record) = self.record(address)?;
-        records.get_or_insert(offset, || self.layout.spot(&record)).as_ref()
+        records.get_or_insert(offset, || self.layout.location(&record)).as_ref()
     }
 
     /// The record of an address and its offset.

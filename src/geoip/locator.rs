@@ -13,10 +13,10 @@ use tracing::error;
 
 use super::{
     Country, GeoIpError, Place,
+    city_lookup::CityLookup,
     database::{Database, RecordMemo, record_memo},
     record::Facts,
     scope,
-    surveyor::Surveyor,
     watch::{DatabaseStatus, Files, Generation},
 };
 
@@ -56,8 +56,8 @@ impl GeoIp {
 
     /// A way for one thread to ask for cities and coordinates, apart from where packets are read.
     #[must_use]
-    pub fn surveyor(&self) -> Surveyor {
-        Surveyor::new(&self.current)
+    pub fn city_lookup(&self) -> CityLookup {
+        CityLookup::new(&self.current)
     }
 
     /// Opens all of these databases anew and swaps them in. Blocks while it reads.

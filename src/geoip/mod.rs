@@ -3,24 +3,24 @@
 mod countries;
 #[rustfmt::skip] // Written by a script, a country a line.
 mod country_table;
+mod city_lookup;
 mod database;
 mod embedded;
 mod file;
+mod location;
 mod locator;
 mod metrics;
 mod record;
 mod scope;
-mod spot;
-mod surveyor;
 mod watch;
 
+pub use city_lookup::CityLookup;
 pub use countries::{Continent, CountryInfo};
 pub use file::GeoIpError;
+pub use location::Location;
 pub use locator::{GeoIp, Locator};
 pub use metrics::DatabaseMetrics;
 pub use scope::is_global;
-pub use spot::Spot;
-pub use surveyor::Surveyor;
 pub use watch::DatabaseStatus;
 
 use country_table::COUNTRIES;

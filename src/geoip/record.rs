@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{
     CountryId,
-    spot::{Spot, SpotLayout},
+    location::{Location, LocationLayout},
 };
 
 /// What a record tells.
@@ -54,7 +54,7 @@ const PROBED_RECORDS: usize = 1_024;
 pub(super) struct Layout {
     country: Option<&'static [Path]>,
     asn: Option<&'static [Path]>,
-    spot: Option<&'static SpotLayout>,
+    location: Option<&'static LocationLayout>,
 }
 
 impl Layout {
@@ -78,11 +78,11 @@ impl Layout {
             if layout.asn.is_none() {
                 layout.asn = ASN_LAYOUTS.into_iter().find(|paths| asn(&record, paths).is_some());
             }
-            if layout.spot.is_none() {
-                layout.spot = SpotLayout::of(&record);
+            if layout.location.is_none() {
+                layout.location = LocationLayout::of(&record);
             }
             let found_all =
-                layout.country.is_some() && layout.asn.is_some() && layout.spot.is_some();
+                layout.country.is_some() && layout.asn.is_some() && layout.location.is_some();
             if found_all || probed.len() == PROBED_RECORDS {
                 break;
             }
@@ -102,12 +102,12 @@ impl Layout {
 
     /// Whether the database tells coordinates.
     pub(super) fn has_spots(&self) -> bool {
-        self.spot.is_some()
+        self.location.is_some()
     }
 
     /// Decodes the city and the coordinates that the record tells.
-    pub(super) fn spot(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Spot> {
-        self.spot?.spot(record)
+    pub(super) fn location(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Location> {
+        self.location?.location(record)
     }
 
     /// Decodes what the record tells, and no more of it than that takes.

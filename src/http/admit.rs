@@ -12,7 +12,7 @@ use super::{
     receipt::Counter,
     routes::{self, Answer, text},
     serve::Server,
-    web_config::{Gate, Verdict},
+    web_config::{Verdict, WebConfig},
 };
 
 /// Answers a request, or turns it away with no more words than its status has. Also says whether it
@@ -40,7 +40,7 @@ pub(super) async fn answer<B>(
     (answer, refusal.is_none())
 }
 
-async fn refusal<B>(gate: &Gate, request: &Request<B>, peer: IpAddr) -> Option<Refusal> {
+async fn refusal<B>(gate: &WebConfig, request: &Request<B>, peer: IpAddr) -> Option<Refusal> {
     if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1
     {
         // RFC 9112, 3.2.

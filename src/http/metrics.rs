@@ -4,20 +4,20 @@ use std::{fmt, sync::Arc};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::{Guard, Refusals};
+use super::{Refusals, WebConfigWatcher};
 use crate::exposition::MetricWriter;
 
 /// Shows a server's rejections and its web configuration.
 #[derive(Clone, Debug)]
 pub struct ServerMetrics {
     pub(super) refusals: Arc<Refusals>,
-    pub(super) guard: Arc<Guard>,
+    pub(super) guard: Arc<WebConfigWatcher>,
 }
 
 impl ServerMetrics {
     /// Of the server that has these.
     #[must_use]
-    pub fn new(refusals: Arc<Refusals>, guard: Arc<Guard>) -> Self {
+    pub fn new(refusals: Arc<Refusals>, guard: Arc<WebConfigWatcher>) -> Self {
         Self { refusals, guard }
     }
 }

@@ -30,7 +30,7 @@ use crate::{system::Health, web::LatestPage};
 pub use metrics::ServerMetrics;
 pub use refusals::{Refusal, Refusals};
 pub use serve::serve;
-pub use web_config::{Guard, WebConfigError};
+pub use web_config::{WebConfigError, WebConfigWatcher};
 
 /// Where the metrics come from.
 pub trait MetricsPage: Send + Sync {
@@ -80,7 +80,7 @@ pub struct Site {
     /// Takes the requests of `/-/reload`.
     pub reload: mpsc::Sender<ReloadRequest>,
     /// Who may ask, and over what line.
-    pub guard: Arc<Guard>,
+    pub guard: Arc<WebConfigWatcher>,
     /// Counts those who are turned away.
     pub refusals: Arc<Refusals>,
     /// What clients may use.

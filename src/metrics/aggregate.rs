@@ -13,7 +13,7 @@ use super::{
 use crate::{
     event::{Event, NameId},
     geoip::{Country, CountryId},
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 
 /// Most labels a family can have.
@@ -47,7 +47,7 @@ pub struct Aggregate {
     families: Vec<Family>,
     seed: u64,
     received: Vec<(u16, u64)>,
-    undecoded: [u64; Flaw::ALL.len()],
+    undecoded: [u64; DecodeIssue::ALL.len()],
     sources: Sources,
     scans: Scans,
     /// By [`CountryId::index`].
@@ -67,7 +67,7 @@ impl Aggregate {
             families: plans.iter().map(|plan| Family::new(plan, seed, 0, 0, now)).collect(),
             seed,
             received,
-            undecoded: [0; Flaw::ALL.len()],
+            undecoded: [0; DecodeIssue::ALL.len()],
             sources: Sources::new(seed),
             scans: Scans::new(seed),
             countries: [false; CountryId::COUNT],
@@ -81,8 +81,8 @@ impl Aggregate {
         self.advance(now);
         for event in events {
             self.count_received(event.group);
-            if let Some(flaw) = event.headers.flaw {
-                self.undecoded[flaw as usize] += 1;
+            if let Some(issue) = event.headers.issue {
+                self.undecoded[issue as usize] += 1;
             }
             if let Country::Known(id) = event.place.country {
                 self.countries[id.index()] = true;

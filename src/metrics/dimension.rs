@@ -272,7 +272,7 @@ mod tests {
     use crate::{
         event::{HardwareAddress, Interner, Named},
         geoip::{CountryId, Place},
-        packet::{Flaw, Headers},
+        packet::{DecodeIssue, Headers},
     };
 
     fn event() -> Event {
@@ -294,7 +294,7 @@ mod tests {
                 length: 0,
                 ttl: 0,
                 transport: Transport::None,
-                flaw: Some(Flaw::Truncated),
+                issue: Some(DecodeIssue::Truncated),
             },
             place: Place { country: Country::Unknown, asn: 0 },
         }

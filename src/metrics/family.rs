@@ -220,7 +220,7 @@ impl Family {
         self.used[usize::from(gone.rung)] -= 1;
         self.closed.fill(false);
         self.retired_packets += gone.packets;
-        gone.heir
+        gone.successor
     }
 
     fn book_folds(&mut self, rung: usize) {
@@ -243,7 +243,7 @@ impl Family {
         self.table.insert(hash, Series::new(key, rung, phase))
     }
 
-    /// Promotes and drops what is due; the heir of a dropped series is born.
+    /// Promotes and drops what is due; the successor of a dropped series is born.
     fn advance(&mut self, now: Duration) {
         let mut place = 0;
         while place < self.table.all().len() {
@@ -251,25 +251,28 @@ impl Family {
                 place += 1;
                 continue;
             }
-            if let Some(heir) = self.drop_series(place) {
-                self.succeed(heir, now);
+            if let Some(successor) = self.drop_series(place) {
+                self.succeed(successor, now);
             }
         }
     }
 
-    fn succeed(&mut self, heir: Key, now: Duration) {
-        let rung = heir.rung(self.labels.len());
-        let hash = self.table.hash(&heir);
-        if self.table.find(hash, &heir).is_none() && self.has_room(rung, Claim::Replacement, now) {
-            self.admit(hash, heir, rung, now);
+    fn succeed(&mut self, successor: Key, now: Duration) {
+        let rung = successor.rung(self.labels.len());
+        let hash = self.table.hash(&successor);
+        if self.table.find(hash, &successor).is_none()
+            && self.has_room(rung, Claim::Replacement, now)
+        {
+            self.admit(hash, successor, rung, now);
             self.replaced_series += 1;
-            self.sketch.forget(&heir);
+            self.sketch.forget(&successor);
         }
     }
 
     fn replace(&mut self, now: Duration) {
         let labels = self.labels.len();
-        let promised: Vec<_> = self.table.all().iter().filter_map(|series| series.heir).collect();
+        let promised: Vec<_> =
+            self.table.all().iter().filter_map(|series| series.successor).collect();
         let room = REPLACEMENTS_A_BEAT.saturating_sub(promised.len());
         let mut victims = self
             .coldest(room, |series| {

@@ -57,7 +57,7 @@ pub struct Series {
     /// Where it stands in its life.
     pub phase: Phase,
     /// The key that takes over the place when this series has retired.
-    pub heir: Option<Key>,
+    pub successor: Option<Key>,
 }
 
 impl Series {
@@ -65,7 +65,7 @@ impl Series {
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "a rung is at most MAX_LABELS")]
     pub fn new(key: Key, rung: usize, phase: Phase) -> Self {
-        Self { key, packets: 0, bytes: 0, weight: 0, rung: rung as u8, phase, heir: None }
+        Self { key, packets: 0, bytes: 0, weight: 0, rung: rung as u8, phase, successor: None }
     }
 
     /// Counts one packet.
@@ -88,9 +88,9 @@ impl Series {
     }
 
     /// Freezes it; `after` is the last snapshot taken so far.
-    pub fn retire(&mut self, after: u64, now: Duration, heir: Option<Key>) {
+    pub fn retire(&mut self, after: u64, now: Duration, successor: Option<Key>) {
         self.phase = Phase::Retiring { after, until: now + UNSCRAPED };
-        self.heir = heir;
+        self.successor = successor;
     }
 
     /// The scrape of snapshot `generation` was delivered.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Dimension, Key, ScanFigures};
-use crate::{event::NameId, geoip::CountryId, packet::Flaw};
+use crate::{event::NameId, geoip::CountryId, packet::DecodeIssue};
 
 /// The aggregate at one moment. For every family: its series + retired + pending = received.
 #[derive(Clone, Debug)]
@@ -12,8 +12,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// Packets received, by NFLOG group, in the order of the groups.
     pub received: Vec<(u16, u64)>,
-    /// Packets that could not be read in full, by [`Flaw`].
-    pub undecoded: [u64; Flaw::ALL.len()],
+    /// Packets that could not be read in full, by [`DecodeIssue`].
+    pub undecoded: [u64; DecodeIssue::ALL.len()],
     /// The families, in the order of the configuration.
     pub families: Vec<FamilySnapshot>,
     /// Estimated distinct source addresses of the last 10 minutes, by prefix.

@@ -19,7 +19,7 @@ use super::{
     row::Row,
     shared::SharedSpool,
     spool::{Portion, Spool, random_id},
-    store::{Batch, Maintained, Store, StoreError, Upkeep, Writer},
+    store::{Batch, Maintenance, MaintenanceReport, Store, StoreError, Writer},
     supervise,
     target::Target,
     tell::{Seldom, Trouble},
@@ -56,7 +56,7 @@ pub(super) struct Delivery {
     spool: SharedSpool,
     appended: Arc<Notify>,
     target: Target,
-    upkeep: Upkeep,
+    upkeep: Maintenance,
     /// Turns true when nothing is appended any more: then it ends as soon as the spool is empty.
     ending: watch::Receiver<bool>,
     size: TransactionSize,
@@ -75,7 +75,7 @@ impl Delivery {
     /// From the spool to the target; told by `appended` that there are rows.
     pub(super) fn new(
         (queue, spool, appended): (Queue, SharedSpool, Arc<Notify>),
-        (target, upkeep): (Target, Upkeep),
+        (target, upkeep): (Target, Maintenance),
         ending: watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -373,11 +373,11 @@ impl Delivery {
         Ok(())
     }
 
-    async fn maintain<S: Store>(&mut self, store: &mut S) -> Result<Maintained, StoreError> {
+    async fn maintain<S: Store>(&mut self, store: &mut S) -> Result<MaintenanceReport, StoreError> {
         let server = within(ANSWER, "an answer", store.clock()).await?.now;
         let mut upkeep = self.upkeep;
         let mut held = None;
-        if upkeep != Upkeep::default() {
+        if upkeep != Maintenance::default() {
             let newest_row = within(ANSWER, "an answer", store.newest_row(server)).await?;
             let (monotonic, local) = (Instant::now(), SystemTime::now());
             let clocks = Clocks { monotonic, local, server, newest_row };
@@ -385,7 +385,7 @@ impl Delivery {
         }
         self.queue.tell_retention_held(held.is_some());
         if held.is_some() {
-            upkeep = Upkeep::default();
+            upkeep = Maintenance::default();
         }
         let mut done = within(UPKEEP, "retention", store.maintain(&upkeep, server)).await?;
         done.warnings.extend(held);

@@ -8,7 +8,9 @@ use std::{
 use super::{
     Target,
     spool::random_id,
-    store::{Batch, Kind, MySql, Postgres, ServerClock, Sqlite, Store, StoreError, Upkeep, Writer},
+    store::{
+        Batch, Kind, Maintenance, MySql, Postgres, ServerClock, Sqlite, Store, StoreError, Writer,
+    },
 };
 
 /// How long one step may take.
@@ -53,7 +55,7 @@ async fn look<S: Store>(target: &Target, steps: &mut Vec<Step>) -> Option<()> {
     note(steps, "rights", written, |()| "rows can be written".into())?;
     let clock = within(store.clock()).await;
     let now = clock.as_ref().map_or_else(|_| SystemTime::now(), |clock| clock.now);
-    let maintained = within(store.maintain(&Upkeep::default(), now)).await;
+    let maintained = within(store.maintain(&Maintenance::default(), now)).await;
     let maintained = maintained.and_then(|maintained| match maintained.warnings.first() {
         Some(warning) => Err(warning.clone()),
         None => Ok(()),

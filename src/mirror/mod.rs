@@ -1,10 +1,10 @@
 //! Raw rows: each packet mirrored to a database, through a spool on disk, without loss or duplicate.
 //!
 //! ```text
-//!  reader ─offer▶ Queue ─▶ Feeder: pick, write down, anonymise ─append▶ Spool ─▶ Delivery ─▶ Store
+//!  reader ─offer▶ Queue ─▶ Spooler: pick, write down, anonymise ─append▶ Spool ─▶ Delivery ─▶ Store
 //! ```
 //!
-//! Feeder and delivery each have a thread of their own, so that nothing here is in the way of the
+//! Spooler and delivery each have a thread of their own, so that nothing here is in the way of the
 //! reader or of a scrape, whatever a disk or a database does. [`account`] has what became of each row.
 
 pub mod account;
@@ -12,17 +12,17 @@ pub mod anonymize;
 mod clock_guard;
 pub mod day;
 mod delivery;
-mod feeder;
 pub mod inspect;
 mod metrics;
 mod per_name;
 pub mod queue;
 pub mod row;
+pub mod row_builder;
 pub mod schema;
-pub mod scribe;
 pub mod select;
 mod shared;
 pub mod spool;
+mod spooler;
 pub mod store;
 mod supervise;
 pub mod target;
@@ -46,12 +46,12 @@ pub use target::Target;
 use self::{
     anonymize::Anonymizer,
     delivery::Delivery,
-    feeder::Feeder,
-    scribe::Scribe,
+    row_builder::RowBuilder,
     select::{Selection, SelectionError, Selector},
     shared::SharedSpool,
     spool::{Spool, SpoolInUse, SpoolPlan},
-    store::{Kind, MySql, Postgres, Sqlite, Upkeep},
+    spooler::Spooler,
+    store::{Kind, Maintenance, MySql, Postgres, Sqlite},
     tell::Trouble,
 };
 use crate::{event::Names, geoip::GeoIp};
@@ -68,7 +68,7 @@ pub struct MirrorPlan {
     /// Where rows wait for the database.
     pub spool: SpoolPlan,
     /// What the database keeps.
-    pub upkeep: Upkeep,
+    pub upkeep: Maintenance,
 }
 
 /// Why there can be no mirror.
@@ -89,7 +89,7 @@ pub enum MirrorError {
 #[derive(Debug)]
 pub struct Mirror {
     queue: Queue,
-    feeder: JoinHandle<()>,
+    spooler: JoinHandle<()>,
     delivery: JoinHandle<()>,
     ending: watch::Sender<bool>,
     /// Dropped to end the delivery at once.
@@ -110,10 +110,10 @@ impl Mirror {
         let (ending, told) = watch::channel(false);
         let (patience, impatient) = watch::channel(());
 
-        let feeder = Feeder {
+        let spooler = Spooler {
             queue: queue.clone(),
             selector: Selector::new(&selection, names.clone())?,
-            scribe: Scribe::new(names, geoip.surveyor()),
+            row_builder: RowBuilder::new(names, geoip.city_lookup()),
             anonymizer,
             spool: spool.clone(),
             appended: Arc::clone(&appended),
@@ -130,11 +130,12 @@ impl Mirror {
                 Kind::Sqlite => delivery.run::<Sqlite>().await,
             }
         };
-        let feeder = thread::Builder::new().name("mirror-feeder".into()).spawn(|| feeder.run())?;
+        let spooler =
+            thread::Builder::new().name("mirror-spooler".into()).spawn(|| spooler.run())?;
         let delivery = thread::Builder::new().name("mirror".into()).spawn(move || {
             runtime.block_on(until_impatient(deliver, impatient));
         })?;
-        Ok(Self { queue, feeder, delivery, ending, patience })
+        Ok(Self { queue, spooler, delivery, ending, patience })
     }
 
     /// What takes events, and tells how the mirror stands.
@@ -148,7 +149,7 @@ impl Mirror {
     pub async fn end(self, grace: Duration) {
         let deadline = Instant::now() + grace;
         self.queue.close();
-        while !self.feeder.is_finished() && Instant::now() < deadline {
+        while !self.spooler.is_finished() && Instant::now() < deadline {
             sleep(Duration::from_millis(5)).await;
         }
         self.ending.send_replace(true);

@@ -1,4 +1,4 @@
-//! The queue from the reader to the feeder: whole batches handed over under one short lock.
+//! The queue from the reader to the spooler: whole batches handed over under one short lock.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -17,7 +17,7 @@ const FULL: usize = 4_096;
 /// So long an event waits for others, at most.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The feeder looks around so often when nothing comes.
+/// The spooler looks around so often when nothing comes.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The reader's handle to the mirror, and everybody's to its account. Nobody holds its lock for more
@@ -36,7 +36,7 @@ struct State {
     events: Vec<Event>,
     /// When the first of them was offered.
     since: Option<(Instant, u64)>,
-    /// When the first of those was offered that the feeder is looking at, microseconds since 1970.
+    /// When the first of those was offered that the spooler is looking at, microseconds since 1970.
     taken_since: Option<u64>,
     /// When the oldest row in the spool was appended, microseconds since 1970.
     spooled_since: Option<u64>,
@@ -67,10 +67,10 @@ pub struct Figures {
     pub upkeep_timestamp: u64,
 }
 
-/// What the feeder finds in the queue.
+/// What the spooler finds in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// Events, moved into the feeder's buffer.
+    /// Events, moved into the spooler's buffer.
     Events,
     /// Nothing for a while.
     Nothing,
@@ -113,7 +113,7 @@ impl Queue {
         Figures { lag: Duration::from_micros(lag), ..state.figures }
     }
 
-    /// No event comes any more: what is here is taken, then the feeder ends.
+    /// No event comes any more: what is here is taken, then the spooler ends.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.0.filled.notify_all();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Direction, HardwareAddress, Hook},
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 
 /// One packet of the table `packets`: a field for each column that is inserted, in their order.
@@ -61,7 +61,7 @@ pub struct Row {
     /// ICMP or ICMPv6 code.
     pub icmp_code: Option<u8>,
     /// Why the packet could not be read in full.
-    pub flaw: Option<Flaw>,
+    pub issue: Option<DecodeIssue>,
     /// ISO 3166-1 alpha-2 of the remote end, `private` or `unknown`: as the label `country`.
     pub country: CompactString,
     /// City of the remote end; empty when no database told.

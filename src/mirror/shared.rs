@@ -1,4 +1,4 @@
-//! The spool as the feeder and the delivery share it, and the queue's account kept in step with it.
+//! The spool as the spooler and the delivery share it, and the queue's account kept in step with it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

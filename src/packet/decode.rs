@@ -5,7 +5,7 @@ use etherparse::{
     err::ipv4::HeaderSliceError, ether_type,
 };
 
-use super::{Addresses, Flaw, Headers, Transport, protocol};
+use super::{Addresses, DecodeIssue, Headers, Transport, protocol};
 
 /// Least length of an IPv4 header (RFC 791), and of one whose options were cut off.
 const IPV4_FIXED: usize = 20;
@@ -39,17 +39,19 @@ pub fn decode(payload: &[u8], ether_type: Option<u16>, wire_length: u32) -> Head
         length: wire_length,
         ttl: 0,
         transport: Transport::None,
-        flaw: None,
+        issue: None,
     };
     let version = payload.first().map(|byte| byte >> 4);
     match (ether_type.map(EtherType), version) {
         (Some(ether_type::IPV4) | None, Some(4)) => ipv4(payload, &mut headers),
         (Some(ether_type::IPV6) | None, Some(6)) => ipv6(payload, &mut headers),
         (None | Some(ether_type::IPV4 | ether_type::IPV6), None) => {
-            headers.flaw = Some(Flaw::Truncated);
+            headers.issue = Some(DecodeIssue::Truncated);
         }
-        (Some(ether_type::IPV4 | ether_type::IPV6), _) => headers.flaw = Some(Flaw::Malformed),
-        _ => headers.flaw = Some(Flaw::NotIp),
+        (Some(ether_type::IPV4 | ether_type::IPV6), _) => {
+            headers.issue = Some(DecodeIssue::Malformed);
+        }
+        _ => headers.issue = Some(DecodeIssue::NotIp),
     }
     headers
 }
@@ -57,9 +59,9 @@ pub fn decode(payload: &[u8], ether_type: Option<u16>, wire_length: u32) -> Head
 fn ipv4(packet: &[u8], headers: &mut Headers) {
     let header = match Ipv4HeaderSlice::from_slice(packet) {
         Ok(header) => header,
-        Err(HeaderSliceError::Content(_)) => return headers.flaw = Some(Flaw::Malformed),
+        Err(HeaderSliceError::Content(_)) => return headers.issue = Some(DecodeIssue::Malformed),
         Err(HeaderSliceError::Len(_)) => {
-            headers.flaw = Some(Flaw::Truncated);
+            headers.issue = Some(DecodeIssue::Truncated);
             // Options that were cut off cost no more than what follows them.
             let Some(mut fixed) = packet.first_chunk::<IPV4_FIXED>().copied() else { return };
             fixed[0] = IPV4_WITHOUT_OPTIONS;
@@ -73,7 +75,7 @@ fn ipv4(packet: &[u8], headers: &mut Headers) {
     let length = header.slice().len();
     let total = usize::from(header.total_len());
     if total != 0 && total < length {
-        headers.flaw = Some(Flaw::Malformed);
+        headers.issue = Some(DecodeIssue::Malformed);
     }
     // Only the first fragment carries the headers that follow.
     if header.fragments_offset().value() == 0 {
@@ -99,7 +101,7 @@ fn ipv4_fields(header: &Ipv4HeaderSlice<'_>, headers: &mut Headers) {
 fn ipv6(packet: &[u8], headers: &mut Headers) {
     let Ok(header) = Ipv6HeaderSlice::from_slice(packet) else {
         // The version is right, so that only the length can be wrong.
-        return headers.flaw = Some(Flaw::Truncated);
+        return headers.issue = Some(DecodeIssue::Truncated);
     };
     headers.addresses = Some(Addresses::V6 {
         source: header.source_addr(),
@@ -151,7 +153,7 @@ impl<'a> Upper<'a> {
                 protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS => {
                     // Hop-by-hop options come first, and once.
                     if next == protocol::HOP_BY_HOP && !is_first {
-                        headers.flaw = Some(Flaw::Malformed);
+                        headers.issue = Some(DecodeIssue::Malformed);
                     }
                     Ipv6RawExtHeaderSlice::from_slice(self.bytes).ok().map(|extension| {
                         next = extension.next_header().0;
@@ -181,7 +183,7 @@ impl<'a> Upper<'a> {
             };
             is_first = false;
             let Some(length) = length else {
-                headers.flaw = headers.flaw.or(Some(self.short()));
+                headers.issue = headers.issue.or(Some(self.short()));
                 return None;
             };
             self.bytes = &self.bytes[length..];
@@ -198,7 +200,7 @@ impl<'a> Upper<'a> {
             _ => return,
         };
         if bytes.len() < least {
-            headers.flaw = headers.flaw.or(Some(self.short()));
+            headers.issue = headers.issue.or(Some(self.short()));
         }
         let &[first, second, ref rest @ ..] = bytes else { return };
         if matches!(headers.protocol, Some(protocol::ICMP | protocol::ICMPV6)) {
@@ -215,13 +217,13 @@ impl<'a> Upper<'a> {
         if headers.protocol == Some(protocol::TCP)
             && bytes.get(TCP_DATA_OFFSET).is_some_and(|byte| byte >> 4 < TCP_LEAST_WORDS)
         {
-            headers.flaw = Some(Flaw::Malformed);
+            headers.issue = Some(DecodeIssue::Malformed);
         }
     }
 
     /// Headers that end too early: cut by the capture, or never there.
-    fn short(&self) -> Flaw {
-        if self.is_cut { Flaw::Truncated } else { Flaw::Malformed }
+    fn short(&self) -> DecodeIssue {
+        if self.is_cut { DecodeIssue::Truncated } else { DecodeIssue::Malformed }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// What could be read of one IP packet. Fixed size, no borrow.
 ///
-/// A truncated packet is an ordinary value: what could be read is here, and [`Headers::flaw`] says
+/// A truncated packet is an ordinary value: what could be read is here, and [`Headers::issue`] says
 /// why the rest is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers {
@@ -28,20 +28,20 @@ pub struct Headers {
     /// What the transport header says.
     pub transport: Transport,
     /// Why the packet could not be read in full; `None` for a packet that was.
-    pub flaw: Option<Flaw>,
+    pub issue: Option<DecodeIssue>,
 }
 
 impl Headers {
     /// The headers of a packet of which nothing is read.
     #[must_use]
-    pub fn unread(flaw: Flaw, length: u32) -> Self {
+    pub fn unread(issue: DecodeIssue, length: u32) -> Self {
         Self {
             addresses: None,
             protocol: None,
             length,
             ttl: 0,
             transport: Transport::None,
-            flaw: Some(flaw),
+            issue: Some(issue),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Transport {
 
 /// Why a packet could not be read in full: the values of the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Flaw {
+pub enum DecodeIssue {
     /// Neither IPv4 nor IPv6 (ARP, for one).
     NotIp,
     /// The capture ends before the headers do.
@@ -142,8 +142,8 @@ pub enum Flaw {
     LinkType,
 }
 
-impl Flaw {
-    /// Every flaw, in the order of their numbers.
+impl DecodeIssue {
+    /// Every issue, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self::NotIp, Self::Truncated, Self::Malformed, Self::LinkType];
 
     /// The value of the label `reason`.

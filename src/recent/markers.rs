@@ -7,10 +7,10 @@ use std::{net::IpAddr, time::Duration};
 use compact_str::CompactString;
 use hashbrown::HashMap;
 
-use super::{Cell, Sighting, Sightings};
+use super::{Cell, Observation, Observations};
 use crate::{
     event::Names,
-    geoip::{Country, CountryId, Spot},
+    geoip::{Country, CountryId, Location},
     metrics::Dimension,
 };
 
@@ -64,31 +64,31 @@ pub struct Markers {
 
 impl MarkerQuery {
     /// Finds the markers. `since` is measured back from `now`, microseconds since 1970; from the
-    /// newest packet where there is none. `spot` tells where an address is, if a database does.
+    /// newest packet where there is none. `location` tells where an address is, if a database does.
     #[must_use]
     pub fn find(
         &self,
-        sightings: &Sightings,
+        observations: &Observations,
         now: Option<u64>,
         names: &Names,
-        mut spot: impl FnMut(IpAddr) -> Option<Spot>,
+        mut location: impl FnMut(IpAddr) -> Option<Location>,
     ) -> Markers {
         // By their times, as clocks are set back and captures are joined in any order.
-        let times = || sightings.newest_first().map(|sighting| sighting.time);
+        let times = || observations.newest_first().map(|observation| observation.time);
         let reach = times().min().zip(times().max());
         let now = now.or(reach.map(|(_, newest)| newest)).unwrap_or_default();
         let earliest = self.since.map_or(0, |since| {
             now.saturating_sub(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
         });
         let mut prefixes = HashMap::new();
-        let mut found = Markers { held: sightings.len(), reach, ..Markers::default() };
-        let asked = sightings
+        let mut found = Markers { held: observations.len(), reach, ..Markers::default() };
+        let asked = observations
             .newest_first()
-            .filter(|sighting| sighting.time >= earliest)
-            .filter(|sighting| self.admits(&sighting.cell, names, &mut prefixes))
+            .filter(|observation| observation.time >= earliest)
+            .filter(|observation| self.admits(&observation.cell, names, &mut prefixes))
             .take(self.last);
-        for sighting in asked {
-            match marker(sighting, &mut spot) {
+        for observation in asked {
+            match marker(observation, &mut location) {
                 Some(marker) => found.markers.push(marker),
                 None => found.left_out += 1,
             }
@@ -110,15 +110,22 @@ impl MarkerQuery {
     }
 }
 
-fn marker(sighting: &Sighting, spot: impl FnOnce(IpAddr) -> Option<Spot>) -> Option<Marker> {
-    let remote = sighting.remote?;
-    let Country::Known(country) = Country::from_bits(sighting.cell.value(Dimension::Country))
+fn marker(
+    observation: &Observation,
+    location: impl FnOnce(IpAddr) -> Option<Location>,
+) -> Option<Marker> {
+    let remote = observation.remote?;
+    let Country::Known(country) = Country::from_bits(observation.cell.value(Dimension::Country))
     else {
         return None;
     };
-    let Spot { city, latitude, longitude } = spot(remote).unwrap_or_else(|| {
+    let Location { city, latitude, longitude } = location(remote).unwrap_or_else(|| {
         let info = country.info();
-        Spot { city: CompactString::default(), latitude: info.latitude, longitude: info.longitude }
+        Location {
+            city: CompactString::default(),
+            latitude: info.latitude,
+            longitude: info.longitude,
+        }
     });
     Some(Marker { country, latitude, longitude, city })
 }

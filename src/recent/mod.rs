@@ -20,7 +20,7 @@ use std::{
 pub use cell::{Cell, Filter};
 pub use facets::{Facets, Row, facets};
 pub use markers::{Marker, MarkerQuery, Markers};
-pub use ring::{HELD, Sighting, Sightings};
+pub use ring::{HELD, Observation, Observations};
 pub use services::service;
 pub use slice::{Count, Slice};
 pub use window::{Pace, SLICES, Span};
@@ -47,7 +47,7 @@ impl Recent {
     pub fn push(&mut self, events: &[Event], now: Duration) {
         for event in events {
             let cell = Cell::of(event);
-            self.ring.push(Sighting { time: event.time, remote: event.remote(), cell });
+            self.ring.push(Observation { time: event.time, remote: event.remote(), cell });
             self.window.count(&cell, event.headers.length, now);
         }
     }
@@ -60,8 +60,8 @@ impl Recent {
 
     /// The newest packets, at most [`HELD`].
     #[must_use]
-    pub fn sightings(&self) -> Sightings {
-        self.ring.sightings()
+    pub fn observations(&self) -> Observations {
+        self.ring.observations()
     }
 
     /// The counts of the window that ends at `now`.

@@ -15,7 +15,7 @@ const PIECES: usize = 64;
 
 /// One packet, as much of it as is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct Observation {
     /// Time of the packet, microseconds since 1970-01-01 UTC.
     pub time: u64,
     /// The remote end; `None` when the IP header could not be read.
@@ -27,13 +27,13 @@ pub struct Sighting {
 /// The newest packets, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
-    sealed: VecDeque<Arc<Vec<Sighting>>>,
-    open: Vec<Sighting>,
+    sealed: VecDeque<Arc<Vec<Observation>>>,
+    open: Vec<Observation>,
 }
 
 impl Ring {
-    pub(super) fn push(&mut self, sighting: Sighting) {
-        self.open.push(sighting);
+    pub(super) fn push(&mut self, observation: Observation) {
+        self.open.push(observation);
         if self.open.len() < PIECE {
             return;
         }
@@ -44,19 +44,19 @@ impl Ring {
         self.sealed.push_back(Arc::new(full));
     }
 
-    pub(super) fn sightings(&self) -> Sightings {
+    pub(super) fn observations(&self) -> Observations {
         let open = Arc::new(self.open.clone());
-        Sightings(self.sealed.iter().cloned().chain([open]).collect())
+        Observations(self.sealed.iter().cloned().chain([open]).collect())
     }
 }
 
 /// The newest packets at one moment.
 #[derive(Clone, Debug)]
-pub struct Sightings(Vec<Arc<Vec<Sighting>>>);
+pub struct Observations(Vec<Arc<Vec<Observation>>>);
 
-impl Sightings {
+impl Observations {
     /// All of them, the newest first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &Sighting> {
+    pub fn newest_first(&self) -> impl Iterator<Item = &Observation> {
         self.0.iter().rev().flat_map(|piece| piece.iter().rev())
     }
 

@@ -33,7 +33,7 @@ pub(super) fn event(country: &str, source: u32, port: u16) -> Event {
             length: 60,
             ttl: 64,
             transport: Transport::Tcp { source: 1, destination: port, flags: 2 },
-            flaw: None,
+            issue: None,
         },
         place: Place { country: Country::from_code(country).unwrap(), asn: 0 },
     }
@@ -54,9 +54,9 @@ fn the_ring_keeps_the_newest() {
     for time in 0..packets {
         recent.push(&[Event { time, ..event("DE", 1, 22) }], seconds(1));
     }
-    let sightings = recent.sightings();
-    assert!((HELD..HELD + 1024).contains(&sightings.len()));
-    let times: Vec<_> = sightings.newest_first().map(|sighting| sighting.time).collect();
+    let observations = recent.observations();
+    assert!((HELD..HELD + 1024).contains(&observations.len()));
+    let times: Vec<_> = observations.newest_first().map(|observation| observation.time).collect();
     let expect: Vec<_> = (0..packets).rev().take(times.len()).collect();
     assert_eq!(times, expect);
 }

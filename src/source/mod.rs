@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     event::{Direction, Hook},
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 
 /// One logged packet as its source hands it over, borrowed from the source's buffer.
@@ -25,7 +25,7 @@ pub struct Record<'a> {
     /// `EtherType` of the payload, if the source knows; else the payload's version nibble decides.
     pub ether_type: Option<u16>,
     /// Why there is no payload to decode; `None` where there is.
-    pub flaw: Option<Flaw>,
+    pub issue: Option<DecodeIssue>,
     /// The firewall mark, 0 for none.
     pub mark: u32,
     /// Name of the device the packet came in on; empty for none.
@@ -47,7 +47,7 @@ pub struct Record<'a> {
 
 /// What one call of [`Source::fill`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fill {
+pub enum ReadOutcome {
     /// Some records were handed over.
     Batch,
     /// Nothing came in the time given.
@@ -66,7 +66,7 @@ pub trait Source: Send {
         &mut self,
         patience: Duration,
         take: &mut dyn FnMut(&Record<'_>),
-    ) -> anyhow::Result<Fill>;
+    ) -> anyhow::Result<ReadOutcome>;
 
     /// Lets no more come. What came so far can still be had from [`Source::fill`], which then tells
     /// the end. Nothing to do for a source that ends by itself.

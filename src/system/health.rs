@@ -38,7 +38,7 @@ struct Watched {
 
 /// Gives the signs of life of a part. Dropped, the part has ended, and none is waited for.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Heartbeat {
     start: Instant,
     latest: Arc<AtomicU64>,
 }
@@ -71,11 +71,11 @@ impl Health {
 
     /// Waits for signs of life of `what`, the first of which this is: a part that never stands still while
     /// it is well.
-    pub fn pulse(&self, what: impl Into<String>) -> Pulse {
+    pub fn pulse(&self, what: impl Into<String>) -> Heartbeat {
         let (what, start, latest) = (what.into(), Instant::now(), Arc::default());
         let watched = Watched { what, start, latest: Arc::downgrade(&latest) };
         self.lock().pulses.push(watched);
-        Pulse { start, latest }
+        Heartbeat { start, latest }
     }
 
     /// The program is broken and will not mend; the first reason stays.
@@ -128,7 +128,7 @@ impl Health {
     }
 }
 
-impl Pulse {
+impl Heartbeat {
     /// A sign of life.
     pub fn beat(&self) {
         // Milliseconds of more years than there will be.

@@ -7,4 +7,4 @@ pub mod privileges;
 pub mod service_manager;
 pub mod socket_owner;
 
-pub use health::{Health, Latch, Pulse};
+pub use health::{Health, Heartbeat, Latch};

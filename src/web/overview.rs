@@ -12,13 +12,13 @@ use serde::Serialize;
 use crate::{
     cli,
     event::Names,
-    geoip::{Country, GeoIp, Surveyor},
+    geoip::{CityLookup, Country, GeoIp},
     metrics::{ABSENT, Dimension, OTHER},
     mirror::Queue,
     pipeline::{Clock, Route, SharedAggregate},
     recent::{
-        self, Cell, Count, Facets, Filter, MarkerQuery, Markers, Pace, Row, SLICES, SharedRecent,
-        Sightings, Span,
+        self, Cell, Count, Facets, Filter, MarkerQuery, Markers, Observations, Pace, Row, SLICES,
+        SharedRecent, Span,
     },
     source::nflog::GroupMeter,
     system::Health,
@@ -49,7 +49,7 @@ pub struct Overview {
     meters: Vec<Arc<GroupMeter>>,
     mirror: Option<Queue>,
     geoip: GeoIp,
-    surveyor: Mutex<Surveyor>,
+    city_lookup: Mutex<CityLookup>,
     health: Health,
     telemetry_path: String,
 }
@@ -70,7 +70,7 @@ impl Overview {
             clock: route.clock(),
             names: route.names(),
             mirror: route.mirror(),
-            surveyor: Mutex::new(geoip.surveyor()),
+            city_lookup: Mutex::new(geoip.city_lookup()),
             meters,
             geoip,
             health,
@@ -144,23 +144,24 @@ impl Overview {
     }
 
     /// The newest packets by city, where a database tells cities.
-    fn places(&self, sightings: &Sightings, filter: &Filter) -> Vec<Place> {
-        let mut surveyor = self.surveyor.lock().unwrap_or_else(PoisonError::into_inner);
-        surveyor.refresh();
+    fn places(&self, observations: &Observations, filter: &Filter) -> Vec<Place> {
+        let mut city_lookup = self.city_lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        city_lookup.refresh();
         let mut by_address: HashMap<(IpAddr, u64), u64> = HashMap::new();
-        for sighting in sightings.newest_first().filter(|it| filter.admits(&it.cell)) {
-            if let Some(remote) = sighting.remote {
-                *by_address.entry((remote, sighting.cell.values()[0])).or_default() += 1;
+        for observation in observations.newest_first().filter(|it| filter.admits(&it.cell)) {
+            if let Some(remote) = observation.remote {
+                *by_address.entry((remote, observation.cell.values()[0])).or_default() += 1;
             }
         }
         let mut places: HashMap<(i64, i64), Place> = HashMap::new();
         for ((address, country), packets) in by_address {
-            let Some(spot) = surveyor.spot(address) else { continue };
-            let place =
-                places.entry(spot_key(spot.latitude, spot.longitude)).or_insert_with(|| Place {
-                    latitude: spot.latitude,
-                    longitude: spot.longitude,
-                    city: spot.city.to_string(),
+            let Some(location) = city_lookup.location(address) else { continue };
+            let place = places
+                .entry(location_key(location.latitude, location.longitude))
+                .or_insert_with(|| Place {
+                    latitude: location.latitude,
+                    longitude: location.longitude,
+                    city: location.city.to_string(),
                     country: self.text(Dimension::Country, country),
                     packets: 0,
                 });
@@ -202,7 +203,7 @@ impl LatestPage for Overview {
     fn overview(&self, asked: &[(String, String)]) -> Result<String, BadFilter> {
         let now = self.clock.now();
         let recent = self.recent.lock();
-        let (span, sightings) = (recent.span(now), recent.sightings());
+        let (span, observations) = (recent.span(now), recent.observations());
         drop(recent);
         let filter = self.filter(asked, &span)?;
         let Facets { total, timeline, lists } = recent::facets(&span, &filter, DETAILED);
@@ -235,7 +236,7 @@ impl LatestPage for Overview {
             prefixes: self.list(Dimension::Prefix, prefixes),
             protocols: self.list(Dimension::Proto, protocols),
             networks: self.list(Dimension::Network, networks),
-            places: self.places(&sightings, &filter),
+            places: self.places(&observations, &filter),
             source_addresses,
             sources: sources
                 .into_iter()
@@ -255,16 +256,17 @@ impl LatestPage for Overview {
 
     fn markers(&self, query: &MarkerQuery) -> Markers {
         let recent = self.recent.lock();
-        let (pace, sightings) = (recent.pace(), recent.sightings());
+        let (pace, observations) = (recent.pace(), recent.observations());
         drop(recent);
         let now = match pace {
             Pace::Live => SystemTime::now().duration_since(UNIX_EPOCH).ok(),
             Pace::Capture => None,
         };
         let now = now.and_then(|now| u64::try_from(now.as_micros()).ok());
-        let mut surveyor = self.surveyor.lock().unwrap_or_else(PoisonError::into_inner);
-        surveyor.refresh();
-        query.find(&sightings, now, &self.names, |address| surveyor.spot(address).cloned())
+        let mut city_lookup = self.city_lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        city_lookup.refresh();
+        query
+            .find(&observations, now, &self.names, |address| city_lookup.location(address).cloned())
     }
 }
 
@@ -298,7 +300,7 @@ fn without_country(value: &str) -> &'static str {
 
 /// A hundredth of a degree: what is closer than a kilometre is one place.
 #[expect(clippy::cast_possible_truncation, reason = "degrees times a hundred")]
-fn spot_key(latitude: f64, longitude: f64) -> (i64, i64) {
+fn location_key(latitude: f64, longitude: f64) -> (i64, i64) {
     ((latitude * 100.0).round() as i64, (longitude * 100.0).round() as i64)
 }
 

@@ -37,7 +37,7 @@ pub fn row(mark: u32) -> Row {
         tcp_flags: Some(2),
         icmp_type: None,
         icmp_code: None,
-        flaw: None,
+        issue: None,
         country: "DE".into(),
         city: "Frankfurt am Main".into(),
         latitude: Some(50.1),

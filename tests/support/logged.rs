@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nflog_exporter::{
     event::{Direction, Hook},
     source::{
-        Fill, Record, Source,
+        ReadOutcome, Record, Source,
         nflog::{Nflog, NflogPlan},
     },
 };
@@ -70,7 +70,7 @@ pub fn read_packets(source: &mut Nflog, count: usize) -> Vec<Logged> {
         let fill = source
             .fill(Duration::from_millis(100), &mut |record| logged.push(Logged::from(record)))
             .unwrap();
-        assert_ne!(fill, Fill::End, "{} of {count} packets", logged.len());
+        assert_ne!(fill, ReadOutcome::End, "{} of {count} packets", logged.len());
     }
     logged
 }
@@ -79,7 +79,8 @@ pub fn read_packets(source: &mut Nflog, count: usize) -> Vec<Logged> {
 pub fn read_to_end(source: &mut dyn Source) -> u64 {
     let deadline = Instant::now() + DEADLINE;
     let mut count = 0;
-    while source.fill(Duration::from_millis(100), &mut |_| count += 1).unwrap() != Fill::End {
+    while source.fill(Duration::from_millis(100), &mut |_| count += 1).unwrap() != ReadOutcome::End
+    {
         assert!(Instant::now() < deadline, "no end after {count} packets");
     }
     count

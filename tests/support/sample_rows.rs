@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use nflog_exporter::{
     event::{Direction, HardwareAddress, Hook},
     mirror::row::Row,
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 
 /// 2026-11-23 12:00:00 UTC, in microseconds.
@@ -39,7 +39,7 @@ pub fn empty(time: u64) -> Row {
         tcp_flags: None,
         icmp_type: None,
         icmp_code: None,
-        flaw: None,
+        issue: None,
         country: "unknown".into(),
         city: "".into(),
         latitude: None,
@@ -161,7 +161,7 @@ pub fn every_kind(start: u64) -> Vec<Row> {
     }
     rows.extend(Hook::ALL.map(|hook| Row { hook: Some(hook), ..tcp(0) }));
     rows.extend(Direction::ALL.map(|direction| Row { direction: Some(direction), ..tcp(0) }));
-    rows.extend(Flaw::ALL.map(|flaw| Row { flaw: Some(flaw), ..empty(0) }));
+    rows.extend(DecodeIssue::ALL.map(|issue| Row { issue: Some(issue), ..empty(0) }));
     for (time, row) in (start..).zip(&mut rows) {
         row.time = time;
     }

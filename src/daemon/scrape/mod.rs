@@ -18,7 +18,7 @@ use crate::{
     event::Names,
     exposition::{self, Format},
     geoip::{DatabaseMetrics, GeoIp},
-    http::{Client, Guard, MetricsPage, Refusals, Rendered, ServerMetrics},
+    http::{Client, MetricsPage, Refusals, Rendered, ServerMetrics, WebConfigWatcher},
     metrics::{SnapshotMetrics, process},
     mirror::Queue,
     pipeline::{Clock, Route, SharedAggregate},
@@ -76,7 +76,7 @@ impl ScrapePage {
 
     /// Shows the metrics of the HTTP server, too.
     #[must_use]
-    pub fn served(mut self, refusals: Arc<Refusals>, guard: Arc<Guard>) -> Self {
+    pub fn served(mut self, refusals: Arc<Refusals>, guard: Arc<WebConfigWatcher>) -> Self {
         self.server = Some(ServerMetrics::new(refusals, guard));
         self
     }

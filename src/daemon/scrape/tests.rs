@@ -175,7 +175,7 @@ fn from_first<const LENGTH: usize>(first: u64) -> [u64; LENGTH] {
 /// Those of a server with a web configuration and no rejection.
 fn server() -> ServerMetrics {
     let file = tempfile::NamedTempFile::new().unwrap();
-    ServerMetrics::new(Arc::default(), Arc::new(Guard::open(file.path()).unwrap()))
+    ServerMetrics::new(Arc::default(), Arc::new(WebConfigWatcher::open(file.path()).unwrap()))
 }
 
 /// Both formats of a scrape, `OpenMetrics` first.
@@ -255,10 +255,10 @@ fn promtool(arguments: &[&str], input: &str) -> Output {
         .expect("promtool is needed: install Prometheus");
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
-    let feeder = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let spooler = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap();
     // A promtool that stopped reading tells why on its own.
-    let _ = feeder.join().unwrap();
+    let _ = spooler.join().unwrap();
     output
 }
 

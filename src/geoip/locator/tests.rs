@@ -259,12 +259,18 @@ fn a_reload_takes_all_or_nothing() {
 /// Asks a database of any bytes about some addresses; it may tell anything or nothing.
 fn survive(bytes: &[u8]) {
     let Ok(database) = Database::from_bytes(bytes.to_vec()) else { return };
-    let (mut memo, mut spots) = (record_memo(), spot_memo());
+    let (mut memo, mut locations) = (record_memo(), spot_memo());
     for address in ["1.1.1.1", "89.160.20.112", "81.2.69.142", "255.0.0.1", "2001:218::1", "::"] {
         let _ = database.facts(address.parse().unwrap(), &mut memo);
-        if let Some(spot) = database.spot(address.parse().unwrap(), &mut spots) {
-            assert!(spot.latitude.abs() <= 90.0 && spot.longitude.abs() <= 180.0, "{spot:?}");
-            assert!(spot.city.len() <= 128 && !spot.city.contains(char::is_control), "{spot:?}");
+        if let Some(location) = database.location(address.parse().unwrap(), &mut locations) {
+            assert!(
+                location.latitude.abs() <= 90.0 && location.longitude.abs() <= 180.0,
+                "{location:?}"
+            );
+            assert!(
+                location.city.len() <= 128 && !location.city.contains(char::is_control),
+                "{location:?}"
+            );
         }
     }
 }

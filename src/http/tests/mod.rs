@@ -101,7 +101,7 @@ struct Options {
     telemetry_path: &'static str,
     enable_reload: bool,
     limits: Limits,
-    guard: Guard,
+    guard: WebConfigWatcher,
     /// What the kernel keeps of an answer for a client that does not read, bytes; its own choice
     /// when there is none.
     send_buffer: Option<usize>,
@@ -122,19 +122,19 @@ impl Default for Options {
             telemetry_path: "/metrics",
             enable_reload: false,
             limits,
-            guard: Guard::default(),
+            guard: WebConfigWatcher::default(),
             send_buffer: None,
         }
     }
 }
 
 /// A guard of what a web configuration says; certificate and key are in the files `cert` and `key`.
-fn guard(content: &str, certificate: &str, key: &str) -> Guard {
+fn guard(content: &str, certificate: &str, key: &str) -> WebConfigWatcher {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in [("cert", certificate), ("key", key), ("web.yml", content)] {
         std::fs::write(folder.path().join(name), content).unwrap();
     }
-    Guard::open(&folder.path().join("web.yml")).unwrap()
+    WebConfigWatcher::open(&folder.path().join("web.yml")).unwrap()
 }
 
 /// A server that runs.

@@ -36,8 +36,8 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Stands between the clients and the site.
 #[derive(Debug, Default)]
-pub struct Guard {
-    gate: ArcSwap<Gate>,
+pub struct WebConfigWatcher {
+    gate: ArcSwap<WebConfig>,
     checks: Checks,
     watched: Option<Mutex<Watched>>,
     /// Whether what the files say cannot be used.
@@ -46,7 +46,7 @@ pub struct Guard {
 
 /// What holds for the connections and requests that begin now.
 #[derive(Debug, Default)]
-pub(in crate::http) struct Gate {
+pub(in crate::http) struct WebConfig {
     tls: Option<Arc<ServerConfig>>,
     users: Option<Users>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -81,13 +81,13 @@ struct Attempt {
     files: Vec<PathBuf>,
     /// What they looked like before they were read.
     looks: Looks,
-    outcome: Result<(Document, Gate), Problem>,
+    outcome: Result<(Document, WebConfig), Problem>,
 }
 
 /// How each file looks; `None` for one that is not there.
 type Looks = Vec<Option<Fingerprint>>;
 
-impl Guard {
+impl WebConfigWatcher {
     /// The guard that a web configuration describes; an empty path is none, and lets everybody in.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Guard {
             return Ok(Self::default());
         }
         let checks = Checks::default();
-        let Attempt { files, looks, outcome } = load(path, &checks, &Gate::default(), true);
+        let Attempt { files, looks, outcome } = load(path, &checks, &WebConfig::default(), true);
         let (document, gate) = outcome.map_err(|problem| problem.of(path))?;
         gate.warn();
         let watched =
@@ -134,7 +134,7 @@ impl Guard {
     }
 
     /// What holds now.
-    pub(in crate::http) fn gate(&self) -> Arc<Gate> {
+    pub(in crate::http) fn gate(&self) -> Arc<WebConfig> {
         self.gate.load_full()
     }
 
@@ -192,7 +192,8 @@ impl Guard {
                 let others: Vec<_> = others.filter(|file| !watched.files.contains(file)).collect();
                 watched.read.extend(looks(&others));
                 watched.files.extend(others);
-                if has_changed && let Ok(gate) = Gate::new(&watched.document, &self.checks, &before)
+                if has_changed
+                    && let Ok(gate) = WebConfig::new(&watched.document, &self.checks, &before)
                 {
                     self.gate.store(Arc::new(gate));
                 }
@@ -201,7 +202,7 @@ impl Guard {
     }
 }
 
-impl Gate {
+impl WebConfig {
     /// What a document asks for, after what was in force `before`.
     fn new(document: &Document, checks: &Checks, before: &Self) -> Result<Self, Problem> {
         let mut warnings = Vec::new();
@@ -258,7 +259,7 @@ impl Gate {
 }
 
 /// Reads the files. One that says nothing at all, not even `{}`, may only do so at the start.
-fn load(path: &Path, checks: &Checks, before: &Gate, may_be_empty: bool) -> Attempt {
+fn load(path: &Path, checks: &Checks, before: &WebConfig, may_be_empty: bool) -> Attempt {
     let mut files = vec![path.to_owned()];
     let mut looked = looks(&files);
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -271,7 +272,7 @@ fn load(path: &Path, checks: &Checks, before: &Gate, may_be_empty: bool) -> Atte
         let named = document.files();
         looked.extend(looks(&named));
         files.extend(named);
-        let gate = Gate::new(&document, checks, before)?;
+        let gate = WebConfig::new(&document, checks, before)?;
         Ok((document, gate))
     });
     Attempt { files, looks: looked, outcome }
@@ -300,19 +301,19 @@ mod tests {
         }
     }
 
-    fn opened(content: &str) -> (File, Guard) {
+    fn opened(content: &str) -> (File, WebConfigWatcher) {
         let file = File(tempfile::tempdir().unwrap());
         file.write(content);
-        let guard = Guard::open(&file.path()).unwrap();
+        let guard = WebConfigWatcher::open(&file.path()).unwrap();
         (file, guard)
     }
 
-    fn look(guard: &Guard, at: Instant) {
+    fn look(guard: &WebConfigWatcher, at: Instant) {
         guard.look_again(at);
         guard.look_again(at);
     }
 
-    fn tried(guard: &Guard) -> Option<Instant> {
+    fn tried(guard: &WebConfigWatcher) -> Option<Instant> {
         guard.watched().unwrap().failure.as_ref().map(|failure| failure.tried)
     }
 
@@ -330,7 +331,7 @@ mod tests {
         file.write("{}");
         look(&guard, start + RETRY);
         assert_eq!((guard.is_current(), tried(&guard)), (Some(true), None));
-        assert_eq!(Guard::default().is_current(), None);
+        assert_eq!(WebConfigWatcher::default().is_current(), None);
     }
 
     #[test]

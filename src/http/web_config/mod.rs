@@ -19,8 +19,8 @@ use std::{
 
 use crate::system::files::read_small;
 
-pub use guard::Guard;
-pub(super) use {guard::Gate, users::Verdict};
+pub use guard::WebConfigWatcher;
+pub(super) use {guard::WebConfig, users::Verdict};
 
 /// Longest file that is read, in bytes: the largest bundle of authorities has a quarter of it.
 const MAX_FILE: u64 = 1024 * 1024;

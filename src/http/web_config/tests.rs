@@ -29,9 +29,9 @@ impl Folder {
         fs::write(self.0.path().join(name), content).unwrap();
     }
 
-    fn open(&self, content: &str) -> Result<Guard, String> {
+    fn open(&self, content: &str) -> Result<WebConfigWatcher, String> {
         self.write("web.yml", content);
-        Guard::open(&self.path()).map_err(|error| error.to_string())
+        WebConfigWatcher::open(&self.path()).map_err(|error| error.to_string())
     }
 }
 
@@ -134,7 +134,7 @@ fn what_is_wrong_is_told() {
     }
     let error = folder.open(&"#".repeat(1024 * 1024 + 1)).unwrap_err();
     assert!(error.contains("1024 KiB"), "{error}");
-    let error = Guard::open(Path::new("/dev/zero")).unwrap_err().to_string();
+    let error = WebConfigWatcher::open(Path::new("/dev/zero")).unwrap_err().to_string();
     assert!(error.contains("it is a character device"), "{error}");
 }
 

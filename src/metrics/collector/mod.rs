@@ -8,7 +8,7 @@ use std::fmt;
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use crate::{event::Names, exposition::MetricWriter, metrics::Snapshot, packet::Flaw};
+use crate::{event::Names, exposition::MetricWriter, metrics::Snapshot, packet::DecodeIssue};
 
 /// Shows a snapshot; series are sorted by the text of their labels.
 #[derive(Debug)]
@@ -49,10 +49,10 @@ impl Collector for SnapshotMetrics {
         writer.counters(
             "nflog_exporter_undecoded_packets",
             "Packets that could not be read in full, by reason; they are counted all the same.",
-            Flaw::ALL
+            DecodeIssue::ALL
                 .iter()
                 .zip(self.snapshot.undecoded)
-                .map(|(flaw, packets)| ([("reason", flaw.name())], packets)),
+                .map(|(issue, packets)| ([("reason", issue.name())], packets)),
         )?;
         families::budgets(&snapshot.families, &mut writer)
     }

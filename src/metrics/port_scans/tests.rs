@@ -143,7 +143,7 @@ fn event(direction: Option<Direction>, protocol: u8, transport: Transport) -> Ev
             length: 60,
             ttl: 64,
             transport,
-            flaw: None,
+            issue: None,
         },
         place: Place { country: Country::Unknown, asn: 0 },
     }

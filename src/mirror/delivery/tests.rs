@@ -52,9 +52,13 @@ impl Store for Faulty {
         Ok(())
     }
 
-    async fn maintain(&mut self, _: &Upkeep, _: SystemTime) -> Result<Maintained, StoreError> {
+    async fn maintain(
+        &mut self,
+        _: &Maintenance,
+        _: SystemTime,
+    ) -> Result<MaintenanceReport, StoreError> {
         may_panic("maintain");
-        Ok(Maintained::default())
+        Ok(MaintenanceReport::default())
     }
 
     async fn newest_row(&mut self, _: SystemTime) -> Result<Option<SystemTime>, StoreError> {
@@ -113,7 +117,7 @@ async fn a_store_that_panics_is_tried_again() {
     let (end, ending) = watch::channel(true);
     let delivery = Delivery::new(
         (queue.clone(), spool, Arc::default()),
-        (target(), Upkeep::default()),
+        (target(), Maintenance::default()),
         ending,
     );
     delivery.run::<Faulty>().await;

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     event::{Interner, Named},
     geoip::{GeoIp, Place},
-    mirror::scribe::tests::event,
+    mirror::row_builder::tests::event,
 };
 
 fn selection(prefixes: &[&str], countries: &[&str], sample: u32) -> Selection {

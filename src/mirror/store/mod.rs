@@ -44,7 +44,7 @@ pub struct Batch<'a> {
 
 /// What to keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Upkeep {
+pub struct Maintenance {
     /// Rows older than this go; `None` keeps them for ever.
     pub retention: Option<Duration>,
     /// The oldest rows go when all of them take more bytes than this, indexes included. Today's rows
@@ -54,7 +54,7 @@ pub struct Upkeep {
 
 /// What keeping house came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Maintained {
+pub struct MaintenanceReport {
     /// What was dropped, for the log: names of partitions; empty when rows were deleted one by one.
     pub dropped: Vec<String>,
     /// Whether there is more to do at once: SQLite deletes a little at a time, so that its lock is
@@ -125,9 +125,9 @@ pub trait Store: Sized + Send {
     /// `now` is the server's clock: that of one host must not drop what others wrote.
     fn maintain(
         &mut self,
-        upkeep: &Upkeep,
+        upkeep: &Maintenance,
         now: SystemTime,
-    ) -> impl Future<Output = Result<Maintained, StoreError>> + Send;
+    ) -> impl Future<Output = Result<MaintenanceReport, StoreError>> + Send;
 
     /// What time it is for the server.
     fn clock(&mut self) -> impl Future<Output = Result<ServerClock, StoreError>> + Send;

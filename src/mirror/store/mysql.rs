@@ -13,7 +13,8 @@ use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 
 use self::{failure::failure, insert::Inserts};
 use super::{
-    Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, micros, since_1970,
+    Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer, micros,
+    since_1970,
 };
 use crate::mirror::{row::Row as PacketRow, target::Target};
 
@@ -106,9 +107,9 @@ impl Store for MySql {
 
     async fn maintain(
         &mut self,
-        upkeep: &Upkeep,
+        upkeep: &Maintenance,
         now: SystemTime,
-    ) -> Result<Maintained, StoreError> {
+    ) -> Result<MaintenanceReport, StoreError> {
         days::maintain(&mut self.connection, upkeep, now).await
     }
 

@@ -13,7 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::failure::failure;
 use super::{
-    Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, since_1970,
+    Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer, since_1970,
     tls::client_config,
 };
 use crate::mirror::{
@@ -137,9 +137,9 @@ impl Store for Postgres {
 
     async fn maintain(
         &mut self,
-        upkeep: &Upkeep,
+        upkeep: &Maintenance,
         now: SystemTime,
-    ) -> Result<Maintained, StoreError> {
+    ) -> Result<MaintenanceReport, StoreError> {
         days::maintain(self, upkeep, now).await
     }
 

@@ -16,7 +16,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use self::failure::failure;
 use super::{
-    Batch, Maintained, ServerClock, Store, StoreError, Upkeep, Writer, micros, since_1970,
+    Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer, micros,
+    since_1970,
 };
 use crate::mirror::{
     row::Row,
@@ -118,9 +119,9 @@ impl Store for Sqlite {
 
     async fn maintain(
         &mut self,
-        upkeep: &Upkeep,
+        upkeep: &Maintenance,
         now: SystemTime,
-    ) -> Result<Maintained, StoreError> {
+    ) -> Result<MaintenanceReport, StoreError> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         upkeep::maintain(self, upkeep, now)
     }

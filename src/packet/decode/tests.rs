@@ -60,11 +60,11 @@ fn read(packet: &[u8]) -> Headers {
 }
 
 #[track_caller]
-fn check(packet: &[u8], protocol: u8, transport: Transport, flaw: Option<Flaw>) {
+fn check(packet: &[u8], protocol: u8, transport: Transport, issue: Option<DecodeIssue>) {
     let headers = read(packet);
     assert_eq!(
-        (headers.protocol, headers.transport, headers.flaw),
-        (Some(protocol), transport, flaw)
+        (headers.protocol, headers.transport, headers.issue),
+        (Some(protocol), transport, issue)
     );
     assert!(headers.addresses.is_some());
     assert_eq!(headers.ttl, 57);
@@ -100,14 +100,14 @@ fn ipv6_extension_headers_are_walked() {
     // A second hop-by-hop header is against the rules, and hides nothing.
     let mut twice = vec![0, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0];
     twice.extend(PORTS);
-    check(&ipv6(0, &twice), 17, FROM_4444_TO_53, Some(Flaw::Malformed));
+    check(&ipv6(0, &twice), 17, FROM_4444_TO_53, Some(DecodeIssue::Malformed));
     // More of them than a header could name: the walk ends with the packet.
     let endless = [60, 0, 1, 4, 0, 0, 0, 0].repeat(1000);
     let headers = read(&ipv6(60, &endless));
-    assert_eq!((headers.protocol, headers.flaw), (None, Some(Flaw::Malformed)));
+    assert_eq!((headers.protocol, headers.issue), (None, Some(DecodeIssue::Malformed)));
     let cut = &ipv6(0, &chain)[..52];
     let headers = read(cut);
-    assert_eq!((headers.protocol, headers.flaw), (None, Some(Flaw::Truncated)));
+    assert_eq!((headers.protocol, headers.issue), (None, Some(DecodeIssue::Truncated)));
     assert!(headers.addresses.is_some());
 }
 
@@ -135,7 +135,7 @@ fn a_later_fragment_holds_no_headers() {
     later.extend([6, 0, 1, 4, 0, 0, 0, 0]);
     later.extend(&tcp4()[20..]);
     let headers = read(&ipv6(44, &later));
-    assert_eq!((headers.protocol, headers.transport, headers.flaw), (None, Transport::None, None));
+    assert_eq!((headers.protocol, headers.transport, headers.issue), (None, Transport::None, None));
     let mut ah = ipv4(51, &[6, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     ah[7] = 1;
     check(&ah, 51, Transport::None, None);
@@ -155,8 +155,8 @@ fn an_authentication_header_is_not_looked_behind() {
 fn options_that_are_cut_off_cost_no_addresses() {
     let mut packet = ipv4(6, &[&[1; 40][..], &tcp4()[20..]].concat());
     packet[0] = 0x4f;
-    check(&packet[..40], 6, Transport::None, Some(Flaw::Truncated));
-    check(&packet[..20], 6, Transport::None, Some(Flaw::Truncated));
+    check(&packet[..40], 6, Transport::None, Some(DecodeIssue::Truncated));
+    check(&packet[..20], 6, Transport::None, Some(DecodeIssue::Truncated));
     assert_eq!(read(&packet[..20]).length, 80);
     check(&packet, 6, Transport::Tcp { source: 4444, destination: 22, flags: 2 }, None);
 }
@@ -167,14 +167,14 @@ fn truncation_is_a_value() {
     let ports = Transport::Ports { source: 4444, destination: 22 };
     let flags = Transport::Tcp { source: 4444, destination: 22, flags: 2 };
     check(&tcp[..40], 6, flags, None);
-    check(&tcp[..34], 6, flags, Some(Flaw::Truncated));
-    check(&tcp[..33], 6, ports, Some(Flaw::Truncated));
-    check(&tcp[..24], 6, ports, Some(Flaw::Truncated));
-    check(&tcp[..23], 6, Transport::None, Some(Flaw::Truncated));
-    check(&tcp[..20], 6, Transport::None, Some(Flaw::Truncated));
+    check(&tcp[..34], 6, flags, Some(DecodeIssue::Truncated));
+    check(&tcp[..33], 6, ports, Some(DecodeIssue::Truncated));
+    check(&tcp[..24], 6, ports, Some(DecodeIssue::Truncated));
+    check(&tcp[..23], 6, Transport::None, Some(DecodeIssue::Truncated));
+    check(&tcp[..20], 6, Transport::None, Some(DecodeIssue::Truncated));
     for cut in [&tcp[..19], &tcp[..1], &[], &ipv6(6, b"")[..39]] {
         let headers = read(cut);
-        assert_eq!((headers.addresses, headers.flaw), (None, Some(Flaw::Truncated)));
+        assert_eq!((headers.addresses, headers.issue), (None, Some(DecodeIssue::Truncated)));
     }
 }
 
@@ -185,28 +185,28 @@ fn contradictions_are_malformed() {
         &ipv4(6, &PORTS[..4]),
         6,
         Transport::Ports { source: 4444, destination: 53 },
-        Some(Flaw::Malformed),
+        Some(DecodeIssue::Malformed),
     );
     let mut short_offset = tcp4();
     short_offset[32] = 0x40;
     let flags = Transport::Tcp { source: 4444, destination: 22, flags: 2 };
-    check(&short_offset, 6, flags, Some(Flaw::Malformed));
+    check(&short_offset, 6, flags, Some(DecodeIssue::Malformed));
     let mut total = tcp4();
     total[3] = 19;
-    check(&total, 6, flags, Some(Flaw::Malformed));
+    check(&total, 6, flags, Some(DecodeIssue::Malformed));
     let mut words = tcp4();
     words[0] = 0x44;
-    assert_eq!(read(&words).flaw, Some(Flaw::Malformed));
-    assert_eq!(decode(&tcp4(), Some(0x86dd), 40).flaw, Some(Flaw::Malformed));
+    assert_eq!(read(&words).issue, Some(DecodeIssue::Malformed));
+    assert_eq!(decode(&tcp4(), Some(0x86dd), 40).issue, Some(DecodeIssue::Malformed));
 }
 
 #[test]
 fn what_is_not_ip_says_so() {
     const ARP: u16 = 0x0806;
-    assert_eq!(decode(&[0; 28], Some(ARP), 28).flaw, Some(Flaw::NotIp));
-    assert_eq!(decode(&[0x45; 28], Some(ARP), 28).flaw, Some(Flaw::NotIp));
-    assert_eq!(decode(&[], Some(ARP), 0).flaw, Some(Flaw::NotIp));
-    assert_eq!(read(&[0; 28]).flaw, Some(Flaw::NotIp));
+    assert_eq!(decode(&[0; 28], Some(ARP), 28).issue, Some(DecodeIssue::NotIp));
+    assert_eq!(decode(&[0x45; 28], Some(ARP), 28).issue, Some(DecodeIssue::NotIp));
+    assert_eq!(decode(&[], Some(ARP), 0).issue, Some(DecodeIssue::NotIp));
+    assert_eq!(read(&[0; 28]).issue, Some(DecodeIssue::NotIp));
 }
 
 #[test]

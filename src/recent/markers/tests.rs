@@ -41,9 +41,9 @@ impl Log {
     }
 
     fn find(&self, query: &MarkerQuery, now: Option<u64>) -> Markers {
-        query.find(&self.recent.sightings(), now, &self.names, |address| {
+        query.find(&self.recent.observations(), now, &self.names, |address| {
             let city = "London".into();
-            let london = Spot { city, latitude: 51.5142, longitude: -0.0931 };
+            let london = Location { city, latitude: 51.5142, longitude: -0.0931 };
             (address == std::net::Ipv4Addr::from(LONDON)).then_some(london)
         })
     }
@@ -156,9 +156,9 @@ fn times_out_of_order() {
 
 #[test]
 fn nothing_came_yet() {
-    let sightings = Recent::new(Pace::Capture).sightings();
+    let observations = Recent::new(Pace::Capture).observations();
     let query = ask(|it| it.since = Some(Duration::from_secs(1)));
-    let found = query.find(&sightings, None, &Names::default(), |_| None);
+    let found = query.find(&observations, None, &Names::default(), |_| None);
     assert_eq!(found, Markers::default());
 }
 
@@ -171,7 +171,7 @@ fn all_that_is_held() {
         it.last = usize::MAX;
         it.prefix = Some("other".into());
     });
-    let found = query.find(&recent.sightings(), None, &Names::default(), |_| None);
+    let found = query.find(&recent.observations(), None, &Names::default(), |_| None);
     assert_eq!(found.markers.len(), found.held);
     assert!(found.held >= HELD);
 }

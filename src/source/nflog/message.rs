@@ -221,7 +221,7 @@ impl<'a> Packet<'a> {
             hook: self.hook(),
             direction: self.direction(),
             ether_type,
-            flaw: None,
+            issue: None,
             mark: self.mark,
             in_device,
             out_device,

@@ -22,7 +22,7 @@ pub use metrics::GroupMetrics;
 pub use refusal::{Holder, NflogError, has_net_admin, holder};
 pub use socket::{GroupMeter, receive_buffer_for};
 
-use super::{Fill, Record, Source};
+use super::{ReadOutcome, Record, Source};
 use crate::netlink::MAX_DATAGRAM;
 use devices::Devices;
 use socket::Group;
@@ -133,7 +133,11 @@ impl Nflog {
     }
 
     /// Reads one datagram of a group.
-    fn read(&mut self, index: usize, take: &mut dyn FnMut(&Record<'_>)) -> anyhow::Result<Fill> {
+    fn read(
+        &mut self,
+        index: usize,
+        take: &mut dyn FnMut(&Record<'_>),
+    ) -> anyhow::Result<ReadOutcome> {
         self.turn = (index + 1) % self.groups.len();
         let devices = &mut self.devices;
         let reader = &mut self.groups[index];
@@ -142,7 +146,7 @@ impl Nflog {
             let (in_device, out_device) = devices.names(in_device, out_device);
             take(&packet.record(in_device, out_device));
         })?;
-        let Some(walked) = walked else { return Ok(Fill::Idle) };
+        let Some(walked) = walked else { return Ok(ReadOutcome::Idle) };
         // Unbound, or refused late enough: answers queue up behind the packets, so that was all.
         if let Some((request, error)) = walked.answer
             && (error == 0 || request == MARKER)
@@ -150,7 +154,7 @@ impl Nflog {
             reader.state = State::Closed;
             reader.group.read_drops();
         }
-        Ok(if walked.packets > 0 { Fill::Batch } else { Fill::Idle })
+        Ok(if walked.packets > 0 { ReadOutcome::Batch } else { ReadOutcome::Idle })
     }
 
     /// Sends the groups whose time is over a request that marks the end of what is to be read.
@@ -173,18 +177,18 @@ impl Source for Nflog {
         &mut self,
         patience: Duration,
         take: &mut dyn FnMut(&Record<'_>),
-    ) -> anyhow::Result<Fill> {
+    ) -> anyhow::Result<ReadOutcome> {
         if self.groups.iter().all(|reader| matches!(reader.state, State::Closed)) {
-            return Ok(Fill::End);
+            return Ok(ReadOutcome::End);
         }
         self.mark_ends();
         match self.wait(patience) {
             Ok(Some(index)) => self.read(index, take),
             Ok(None) => {
                 self.groups.iter_mut().for_each(|reader| reader.group.read_drops());
-                Ok(Fill::Idle)
+                Ok(ReadOutcome::Idle)
             }
-            Err(Errno::INTR) => Ok(Fill::Idle),
+            Err(Errno::INTR) => Ok(ReadOutcome::Idle),
             Err(cause) => Err(cause.into()),
         }
     }

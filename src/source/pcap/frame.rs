@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::nflog::nflog_record;
 use crate::{
     event::Direction,
-    packet::Flaw,
+    packet::DecodeIssue,
     source::{
         Record,
         link::{self, Device, Layer, LinkError, LinkType},
@@ -97,7 +97,7 @@ impl<'a> Frame<'a> {
             hook: None,
             direction: self.direction,
             ether_type: None,
-            flaw: None,
+            issue: None,
             mark: 0,
             in_device,
             out_device,
@@ -110,7 +110,7 @@ impl<'a> Frame<'a> {
     }
 
     fn unsupported(&self, record: Record<'a>) -> Record<'a> {
-        Record { flaw: Some(Flaw::LinkType), wire_length: self.original_length, ..record }
+        Record { issue: Some(DecodeIssue::LinkType), wire_length: self.original_length, ..record }
     }
 
     fn of_layer(

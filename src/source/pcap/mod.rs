@@ -20,7 +20,7 @@ use self::{
     frame::{DeviceNames, Frame},
     input::Input,
 };
-use super::{Fill, Source};
+use super::{ReadOutcome, Source};
 
 pub use error::{Part, PcapError};
 
@@ -239,7 +239,7 @@ impl Source for Capture {
         &mut self,
         patience: Duration,
         take: &mut dyn FnMut(&super::Record<'_>),
-    ) -> anyhow::Result<Fill> {
+    ) -> anyhow::Result<ReadOutcome> {
         let mut records = 0;
         self.input.wait_at_most(patience);
         while records < BATCH && !self.ended {
@@ -255,12 +255,12 @@ impl Source for Capture {
             }
         }
         if records > 0 {
-            return Ok(Fill::Batch);
+            return Ok(ReadOutcome::Batch);
         }
         match self.failed.take() {
             Some(error) => Err(error.into()),
-            None if self.ended => Ok(Fill::End),
-            None => Ok(Fill::Idle),
+            None if self.ended => Ok(ReadOutcome::End),
+            None => Ok(ReadOutcome::Idle),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mysql_async::{Conn, Error, Row, prelude::Queryable};
 
 use super::{
-    super::{Maintained, StoreError, Upkeep},
+    super::{Maintenance, MaintenanceReport, StoreError},
     column,
     failure::{answer, code, failure, lacks_right},
 };
@@ -20,14 +20,14 @@ const LOCK: &str = "CONCAT('nflog_exporter ', LEFT(DATABASE(), 48))";
 
 pub(super) async fn maintain(
     connection: &mut Conn,
-    upkeep: &Upkeep,
+    upkeep: &Maintenance,
     now: SystemTime,
-) -> Result<Maintained, StoreError> {
+) -> Result<MaintenanceReport, StoreError> {
     match column::first(connection, &format!("SELECT GET_LOCK({LOCK}, 0)")).await {
         Ok(row) => {
             let locked = row.map(|row| column::value(&row, 0, "run maintenance")).transpose()?;
             if locked == Some(Some(0_i64)) {
-                return Ok(Maintained::default());
+                return Ok(MaintenanceReport::default());
             }
         }
         // A cluster without such locks: what follows can be done twice at a time.
@@ -45,10 +45,10 @@ pub(super) async fn maintain(
 
 async fn keep_house(
     connection: &mut Conn,
-    upkeep: &Upkeep,
+    upkeep: &Maintenance,
     now: SystemTime,
-) -> Result<Maintained, StoreError> {
-    let mut maintained = Maintained::default();
+) -> Result<MaintenanceReport, StoreError> {
+    let mut maintained = MaintenanceReport::default();
     let partitions = match partitions(connection).await {
         Ok(partitions) => partitions,
         Err(error @ Error::Server(_)) => {
@@ -130,7 +130,7 @@ fn end_of(description: &str) -> Option<Option<Day>> {
 
 /// The partitions to drop: all of whose rows are older than the retention, then the oldest while
 /// all together take too much room. Never today's, nor the one without end.
-fn too_old_or_too_much(partitions: &[Partition], upkeep: &Upkeep, now: u64) -> Vec<String> {
+fn too_old_or_too_much(partitions: &[Partition], upkeep: &Maintenance, now: u64) -> Vec<String> {
     let today = Day::of_micros(now);
     let oldest = upkeep.retention.map(|retention| {
         let retention = u64::try_from(retention.as_micros()).unwrap_or(u64::MAX);
@@ -200,7 +200,7 @@ fn bounded(name: &str, end: Option<Day>) -> String {
 async fn alter(
     connection: &mut Conn,
     statement: &str,
-    maintained: &mut Maintained,
+    maintained: &mut MaintenanceReport,
 ) -> Result<bool, StoreError> {
     let Err(error) = connection.query_drop(statement).await else { return Ok(true) };
     let warning = match code(&error) {
@@ -256,7 +256,7 @@ mod tests {
 
     #[track_caller]
     fn check_doomed(partitions: &str, retention: Option<u64>, most: Option<u64>, expect: &str) {
-        let upkeep = Upkeep {
+        let upkeep = Maintenance {
             retention: retention.map(|hours| Duration::from_secs(hours * 3_600)),
             max_size: most,
         };

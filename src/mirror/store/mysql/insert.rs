@@ -149,7 +149,7 @@ fn parameters(host: &str, row: &Row, values: &mut Vec<Value>) {
         number(row.tcp_flags),
         number(row.icmp_type),
         number(row.icmp_code),
-        number(row.flaw.map(|flaw| flaw as u8 + 1)),
+        number(row.issue.map(|issue| issue as u8 + 1)),
         Value::from(row.country.as_str()),
         some_bytes(row.city.as_bytes()),
         row.latitude.map_or(Value::NULL, Value::Double),
@@ -201,7 +201,7 @@ mod tests {
     use crate::{
         event::{Direction, Hook},
         mirror::{schema, store::Kind},
-        packet::Flaw,
+        packet::DecodeIssue,
     };
 
     #[test]
@@ -217,13 +217,15 @@ mod tests {
         let lists = [
             ("hook", listed(Hook::ALL.map(Hook::name).to_vec())),
             ("direction", listed(Direction::ALL.map(Direction::name).to_vec())),
-            ("flaw", listed(Flaw::ALL.map(Flaw::name).to_vec())),
+            ("issue", listed(DecodeIssue::ALL.map(DecodeIssue::name).to_vec())),
         ];
         for (column, list) in lists {
             assert!(ddl.contains(&format!("  {column} {list},")), "{column} {list}");
         }
         assert!(Hook::ALL.iter().enumerate().all(|(number, hook)| *hook as usize == number));
-        assert!(Flaw::ALL.iter().enumerate().all(|(number, flaw)| *flaw as usize == number));
+        assert!(
+            DecodeIssue::ALL.iter().enumerate().all(|(number, issue)| *issue as usize == number)
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_postgres::{Error, Transaction};
 
 use super::{
-    Maintained, Postgres, StoreError, Upkeep,
+    Maintenance, MaintenanceReport, Postgres, StoreError,
     failure::{failure, lacks_right, value},
 };
 use crate::mirror::{day::Day, row::Row};
@@ -67,15 +67,15 @@ struct Partition {
 
 pub(super) async fn maintain(
     store: &Postgres,
-    upkeep: &Upkeep,
+    upkeep: &Maintenance,
     now: SystemTime,
-) -> Result<Maintained, StoreError> {
+) -> Result<MaintenanceReport, StoreError> {
     let doing = "run maintenance";
     let row = store.client.query_one(LOCK, &[]).await.map_err(|error| failure(doing, &error))?;
     if !value::<bool>(&row, 0, doing)? {
-        return Ok(Maintained::default());
+        return Ok(MaintenanceReport::default());
     }
-    let mut done = Maintained::default();
+    let mut done = MaintenanceReport::default();
     keep(store, upkeep, now, &mut done).await?;
     store.run(doing, UNLOCK).await?;
     Ok(done)
@@ -83,9 +83,9 @@ pub(super) async fn maintain(
 
 async fn keep(
     store: &Postgres,
-    upkeep: &Upkeep,
+    upkeep: &Maintenance,
     now: SystemTime,
-    done: &mut Maintained,
+    done: &mut MaintenanceReport,
 ) -> Result<(), StoreError> {
     let Some(table) = table(store, done).await? else { return Ok(()) };
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -159,7 +159,10 @@ fn day_of(name: &str) -> Option<Day> {
 }
 
 /// `None`, with a warning, when the table is not ours to change.
-async fn table(store: &Postgres, done: &mut Maintained) -> Result<Option<Table>, StoreError> {
+async fn table(
+    store: &Postgres,
+    done: &mut MaintenanceReport,
+) -> Result<Option<Table>, StoreError> {
     let doing = "look at the table packets";
     let row = store.client.query_opt(TABLE, &[]).await.map_err(|error| failure(doing, &error))?;
     let Some(row) = row else {
@@ -237,7 +240,7 @@ async fn make(
     store: &Postgres,
     Table { schema, default }: &Table,
     day: Day,
-    done: &mut Maintained,
+    done: &mut MaintenanceReport,
 ) -> Result<bool, StoreError> {
     let name = format!("{schema}.packets_p{}", day.compact());
     let (from, to) = (format!("'{day} 00:00:00+00'"), format!("'{} 00:00:00+00'", day.plus(1)));
@@ -266,7 +269,7 @@ async fn attempt(
     store: &Postgres,
     doing: &str,
     statements: &[String],
-    done: &mut Maintained,
+    done: &mut MaintenanceReport,
 ) -> Result<bool, StoreError> {
     let Err(error) = transaction(store, statements).await else { return Ok(true) };
     let failed = failure(doing, &error);

@@ -15,7 +15,7 @@ use super::{StoreError, failure::failure};
 use crate::{
     event::{Direction, Hook},
     mirror::{day::LATEST, row::Row, schema::COLUMNS},
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 
 /// Types of the columns of [`COLUMNS`].
@@ -107,7 +107,7 @@ async fn write(
         &row.tcp_flags.map(i16::from),
         &row.icmp_type.map(i16::from),
         &row.icmp_code.map(i16::from),
-        &row.flaw.map(Flaw::name),
+        &row.issue.map(DecodeIssue::name),
         &row.country.as_str(),
         &city,
         &row.latitude,

@@ -12,7 +12,7 @@ use crate::{
         row::Row,
         schema::COLUMNS,
     },
-    packet::Flaw,
+    packet::DecodeIssue,
 };
 
 /// Inserts rows into `packets`, inside the transaction of the caller.
@@ -60,7 +60,7 @@ pub(super) fn insert(
                 row.tcp_flags,
                 row.icmp_type,
                 row.icmp_code,
-                row.flaw.map(Flaw::name),
+                row.issue.map(DecodeIssue::name),
                 row.country.as_str(),
                 city,
                 row.latitude,

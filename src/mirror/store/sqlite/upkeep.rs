@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::{Maintained, Sqlite, StoreError, Upkeep, rows::write_time};
+use super::{Maintenance, MaintenanceReport, Sqlite, StoreError, rows::write_time};
 
 /// Rows deleted in one transaction; a few tens of milliseconds.
 const ROWS: u32 = 2_000;
@@ -16,10 +16,10 @@ const PAGES: u32 = 256;
 /// as were inserted since the last step, and a few more: so a limit holds at any rate of rows.
 pub(super) fn maintain(
     store: &mut Sqlite,
-    upkeep: &Upkeep,
+    upkeep: &Maintenance,
     now: Duration,
-) -> Result<Maintained, StoreError> {
-    let mut done = Maintained::default();
+) -> Result<MaintenanceReport, StoreError> {
+    let mut done = MaintenanceReport::default();
     let budget = std::mem::take(&mut store.inserted).saturating_mul(2).max(ROWS.into());
     let mut deleted = 0;
     if let Some(retention) = upkeep.retention {
@@ -65,7 +65,7 @@ fn delete_before(
 }
 
 /// Whether the pages in use take more than they may.
-fn is_too_large(store: &Sqlite, upkeep: &Upkeep) -> Result<bool, StoreError> {
+fn is_too_large(store: &Sqlite, upkeep: &Maintenance) -> Result<bool, StoreError> {
     let Some(most) = upkeep.max_size else { return Ok(false) };
     let used = store.figure("page_count")? - store.figure("freelist_count")?;
     let bytes = used.saturating_mul(store.figure("page_size")?);
@@ -75,7 +75,7 @@ fn is_too_large(store: &Sqlite, upkeep: &Upkeep) -> Result<bool, StoreError> {
 /// Cuts free pages off the file; whether there are more.
 ///
 /// A few stay: the next rows take them.
-fn give_back(store: &Sqlite, done: &mut Maintained) -> Result<bool, StoreError> {
+fn give_back(store: &Sqlite, done: &mut MaintenanceReport) -> Result<bool, StoreError> {
     let free = store.figure("freelist_count")?;
     if free <= i64::from(PAGES) {
         return Ok(false);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{
     super::{Capture, Options},
-    Flaw, packet, read,
+    DecodeIssue, packet, read,
     write::{Order, attribute, block, enhanced, interface, option, pcap_file, section, simple},
 };
 
@@ -125,8 +125,8 @@ fn link_types_that_are_not_read() {
     let mixed = [good.clone(), foreign.clone(), good, foreign.clone()].concat();
     let (records, message) = read(&mixed);
     assert_eq!(message, "");
-    let flaws: Vec<_> = records.iter().map(|record| record.flaw).collect();
-    assert_eq!(flaws, [None, Some(Flaw::LinkType), None, Some(Flaw::LinkType)]);
+    let issues: Vec<_> = records.iter().map(|record| record.issue).collect();
+    assert_eq!(issues, [None, Some(DecodeIssue::LinkType), None, Some(DecodeIssue::LinkType)]);
     // Nothing else in it is an error.
     let other = interface(order, 187, 0, &[]);
     let alien = [head.concat(), other, foreign, enhanced(order, 2, 5, &packet(), &[])].concat();

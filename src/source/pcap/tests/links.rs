@@ -1,7 +1,7 @@
 //! Every link type: what stands before the packet, and what it tells.
 
 use super::{
-    Direction, Flaw, Owned, check, packet,
+    DecodeIssue, Direction, Owned, check, packet,
     write::{Order, interface, option, pcap_file, section, simple},
 };
 
@@ -283,7 +283,7 @@ fn headers_in_headers() {
     for link in ["bd", "ef"] {
         let (records, error) =
             super::read(&pcap_file(192, &[&hex(&format!("0000 0800 {link}000000 00"))]));
-        assert_eq!(records[0].flaw, Some(Flaw::LinkType));
+        assert_eq!(records[0].issue, Some(DecodeIssue::LinkType));
         assert!(
             error.contains("which is not supported (1 frame is counted as undecoded)"),
             "{error}"

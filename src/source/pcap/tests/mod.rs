@@ -14,8 +14,8 @@ use etherparse::PacketBuilder;
 use super::{Capture, Options, PcapError};
 use crate::{
     event::{Direction, Hook},
-    packet::Flaw,
-    source::{Fill, Record, Source as _},
+    packet::DecodeIssue,
+    source::{ReadOutcome, Record, Source as _},
 };
 
 /// A record that owns what it says.
@@ -26,7 +26,7 @@ struct Owned {
     hook: Option<Hook>,
     direction: Option<Direction>,
     ether_type: Option<u16>,
-    flaw: Option<Flaw>,
+    issue: Option<DecodeIssue>,
     mark: u32,
     in_device: String,
     out_device: String,
@@ -45,7 +45,7 @@ impl From<&Record<'_>> for Owned {
             hook: record.hook,
             direction: record.direction,
             ether_type: record.ether_type,
-            flaw: record.flaw,
+            issue: record.issue,
             mark: record.mark,
             in_device: record.in_device.into(),
             out_device: record.out_device.into(),
@@ -79,13 +79,13 @@ fn drain(capture: &mut Capture) -> (Vec<Owned>, Option<PcapError>) {
     loop {
         let before = records.len();
         match capture.fill(Duration::ZERO, &mut |record| records.push(record.into())) {
-            Ok(Fill::Batch) => assert!((1..=256).contains(&(records.len() - before))),
-            Ok(Fill::End) => return (records, None),
-            Ok(Fill::Idle) => panic!("a file never pauses"),
+            Ok(ReadOutcome::Batch) => assert!((1..=256).contains(&(records.len() - before))),
+            Ok(ReadOutcome::End) => return (records, None),
+            Ok(ReadOutcome::Idle) => panic!("a file never pauses"),
             Err(error) => {
                 assert_eq!(records.len(), before, "an error comes alone");
                 let again = capture.fill(Duration::ZERO, &mut |_| panic!("a record after the end"));
-                assert_eq!(again.unwrap(), Fill::End);
+                assert_eq!(again.unwrap(), ReadOutcome::End);
                 return (records, Some(error.downcast().unwrap()));
             }
         }

@@ -42,7 +42,7 @@ fn all_facts() {
         hook: Some(Hook::Forward),
         direction: Some(Direction::Forward),
         ether_type: Some(0x0800),
-        flaw: None,
+        issue: None,
         mark: 0xab,
         in_device: "if3".into(),
         out_device: "if4".into(),

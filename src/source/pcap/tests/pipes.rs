@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     super::{Capture, Options, input::Input},
-    Fill, packet,
+    ReadOutcome, packet,
     write::pcap_file,
 };
 use crate::source::Source as _;
@@ -35,14 +35,14 @@ fn a_pipe_that_pauses() {
     };
     // The first frame is there; for the second the call does not wait, and then waits in vain.
     let begin = Instant::now();
-    assert_eq!(fill(LONG), (Fill::Batch, 1));
+    assert_eq!(fill(LONG), (ReadOutcome::Batch, 1));
     assert!(begin.elapsed() < LONG);
     let begin = Instant::now();
-    assert_eq!(fill(PATIENCE), (Fill::Idle, 1));
+    assert_eq!(fill(PATIENCE), (ReadOutcome::Idle, 1));
     assert!(begin.elapsed() >= PATIENCE);
 
     writer.write_all(&bytes[half..]).unwrap();
-    assert_eq!(fill(LONG), (Fill::Batch, 2));
+    assert_eq!(fill(LONG), (ReadOutcome::Batch, 2));
     drop(writer);
-    assert_eq!(fill(LONG), (Fill::End, 2));
+    assert_eq!(fill(LONG), (ReadOutcome::End, 2));
 }

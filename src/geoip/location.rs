@@ -1,4 +1,4 @@
-//! A spot: city and coordinates, and where they stand in a database's records.
+//! A location: city and coordinates, and where they stand in a database's records.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ const STEPS: f64 = 10_000.0;
 
 /// Where an address is, as closely as a database tells.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Spot {
+pub struct Location {
     /// English name of the city, one line of at most 128 bytes; empty when only the coordinates are
     /// known. Text of the database's maker: to be escaped where it is shown.
     pub city: CompactString,
@@ -27,43 +27,43 @@ pub struct Spot {
     pub longitude: f64,
 }
 
-/// Places of the facts of a spot.
+/// Places of the facts of a location.
 #[derive(Debug)]
-pub(super) struct SpotLayout {
+pub(super) struct LocationLayout {
     city: Path,
     latitude: Path,
     longitude: Path,
 }
 
-/// Where spots stand.
-static LAYOUTS: [SpotLayout; 3] = [
+/// Where locations stand.
+static LAYOUTS: [LocationLayout; 3] = [
     // MaxMind's and DB-IP's own.
-    SpotLayout {
+    LocationLayout {
         city: &[Key("city"), Key("names"), Key("en")],
         latitude: &[Key("location"), Key("latitude")],
         longitude: &[Key("location"), Key("longitude")],
     },
-    SpotLayout {
+    LocationLayout {
         city: &[Key("city")],
         latitude: &[Key("latitude")],
         longitude: &[Key("longitude")],
     },
     // IPinfo's, as text.
-    SpotLayout { city: &[Key("city")], latitude: &[Key("lat")], longitude: &[Key("lng")] },
+    LocationLayout { city: &[Key("city")], latitude: &[Key("lat")], longitude: &[Key("lng")] },
 ];
 
-impl SpotLayout {
-    /// The layout by which this record tells a spot.
+impl LocationLayout {
+    /// The layout by which this record tells a location.
     pub(super) fn of(record: &LookupResult<'_, Vec<u8>>) -> Option<&'static Self> {
         LAYOUTS.iter().find(|layout| layout.coordinates(record).is_some())
     }
 
-    /// Decodes the record's spot; `None` when it has no coordinates, or impossible ones.
-    pub(super) fn spot(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Spot> {
+    /// Decodes the record's location; `None` when it has no coordinates, or impossible ones.
+    pub(super) fn location(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Location> {
         let (latitude, longitude) = self.coordinates(record)?;
         // An error is a value of another type, or a broken record: neither tells a city.
         let city = record.decode_path::<&str>(self.city).ok().flatten().map(clean);
-        Some(Spot { city: city.unwrap_or_default(), latitude, longitude })
+        Some(Location { city: city.unwrap_or_default(), latitude, longitude })
     }
 
     fn coordinates(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<(f64, f64)> {

@@ -1,4 +1,4 @@
-//! The feeder: a thread that makes rows of queued events and appends them to the spool.
+//! The spooler: a thread that makes rows of queued events and appends them to the spool.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,7 @@ use super::{
     anonymize::Anonymizer,
     queue::{Queue, Taken, now},
     row::Row,
-    scribe::Scribe,
+    row_builder::RowBuilder,
     select::{Filtered, Selector},
     shared::SharedSpool,
     spool::SpoolRefusal,
@@ -28,11 +28,11 @@ const FRAME: usize = 4_096;
 /// in that time; most are in the database before.
 const SYNC_AFTER: Duration = Duration::from_secs(1);
 
-/// What the feeder works with.
-pub(super) struct Feeder {
+/// What the spooler works with.
+pub(super) struct Spooler {
     pub(super) queue: Queue,
     pub(super) selector: Selector,
-    pub(super) scribe: Scribe,
+    pub(super) row_builder: RowBuilder,
     pub(super) anonymizer: Anonymizer,
     pub(super) spool: SharedSpool,
     /// Told whenever rows were appended.
@@ -42,7 +42,7 @@ pub(super) struct Feeder {
     pub(super) synced: Instant,
 }
 
-impl Feeder {
+impl Spooler {
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let mut events = Vec::new();
@@ -61,7 +61,7 @@ impl Feeder {
                 self.feed_supervised(some, &mut rows, &mut refusals);
             }
             self.queue.looked();
-            self.scribe.refresh();
+            self.row_builder.refresh();
             self.look_after_spool();
         }
         self.look_after_spool();
@@ -103,7 +103,7 @@ impl Feeder {
         for event in events {
             match self.selector.pick(event) {
                 Ok(()) => {
-                    let mut row = self.scribe.row(event, self.selector.weight());
+                    let mut row = self.row_builder.row(event, self.selector.weight());
                     self.anonymizer.apply(&mut row);
                     rows.push(row);
                 }

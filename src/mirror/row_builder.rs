@@ -1,32 +1,32 @@
-//! The scribe: writes an event as a row, with everything that is looked up for it.
+//! Builds a row from an event, with everything that is looked up for it.
 
 use compact_str::CompactString;
 
 use super::{per_name::PerName, row::Row};
 use crate::{
     event::{Event, NameId, Names},
-    geoip::{Country, Surveyor},
+    geoip::{CityLookup, Country},
     packet::{Addresses, Transport},
 };
 
 /// Makes rows, for one thread.
 #[derive(Debug)]
-pub struct Scribe {
+pub struct RowBuilder {
     texts: PerName<CompactString>,
-    surveyor: Surveyor,
+    city_lookup: CityLookup,
 }
 
-impl Scribe {
+impl RowBuilder {
     /// For events whose names are of this table.
     #[must_use]
-    pub fn new(names: Names, surveyor: Surveyor) -> Self {
-        Self { texts: PerName::new(names), surveyor }
+    pub fn new(names: Names, city_lookup: CityLookup) -> Self {
+        Self { texts: PerName::new(names), city_lookup }
     }
 
     /// Turns to the newest databases; to be called once a batch.
     #[inline]
     pub fn refresh(&mut self) {
-        self.surveyor.refresh();
+        self.city_lookup.refresh();
     }
 
     /// The row of an event that stands for `weight` packets. Takes no lock but for a name that is
@@ -46,10 +46,13 @@ impl Scribe {
             Transport::Icmp { kind, code } => (None, Some((kind, code))),
             Transport::None | Transport::Ports { .. } => (None, None),
         };
-        let (city, point) = match event.remote().and_then(|address| self.surveyor.spot(address)) {
-            Some(spot) => (spot.city.clone(), Some((spot.latitude, spot.longitude))),
-            None => (CompactString::default(), centre(event.place.country)),
-        };
+        let (city, point) =
+            match event.remote().and_then(|address| self.city_lookup.location(address)) {
+                Some(location) => {
+                    (location.city.clone(), Some((location.latitude, location.longitude)))
+                }
+                None => (CompactString::default(), centre(event.place.country)),
+            };
         Row {
             time: event.time,
             group: event.group,
@@ -73,7 +76,7 @@ impl Scribe {
             tcp_flags,
             icmp_type: icmp.map(|(kind, _)| kind),
             icmp_code: icmp.map(|(_, code)| code),
-            flaw: headers.flaw,
+            issue: headers.issue,
             country: CompactString::const_new(event.place.country.code()),
             city,
             latitude: point.map(|(latitude, _)| latitude),

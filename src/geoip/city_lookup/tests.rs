@@ -9,17 +9,20 @@ const CITY: &str = "GeoIP2-City-Test.mmdb";
 const COUNTRY: &str = "GeoIP2-Country-Test.mmdb";
 const ASN: &str = "GeoLite2-ASN-Test.mmdb";
 
-fn surveyor(names: &[&str]) -> Surveyor {
+fn city_lookup(names: &[&str]) -> CityLookup {
     let paths: Vec<_> = names.iter().map(|name| data(name)).collect();
-    GeoIp::open(&paths).unwrap().surveyor()
+    GeoIp::open(&paths).unwrap().city_lookup()
 }
 
-fn check(surveyor: &mut Surveyor, address: &str, expect: Option<(&str, f64, f64)>) {
-    let expect =
-        expect.map(|(city, latitude, longitude)| Spot { city: city.into(), latitude, longitude });
-    assert_eq!(surveyor.spot(address.parse().unwrap()), expect.as_ref(), "{address}");
+fn check(city_lookup: &mut CityLookup, address: &str, expect: Option<(&str, f64, f64)>) {
+    let expect = expect.map(|(city, latitude, longitude)| Location {
+        city: city.into(),
+        latitude,
+        longitude,
+    });
+    assert_eq!(city_lookup.location(address.parse().unwrap()), expect.as_ref(), "{address}");
     // The second time from memory.
-    assert_eq!(surveyor.spot(address.parse().unwrap()), expect.as_ref(), "{address}");
+    assert_eq!(city_lookup.location(address.parse().unwrap()), expect.as_ref(), "{address}");
 }
 
 const LONDON: Option<(&str, f64, f64)> = Some(("London", 51.5142, -0.0931));
@@ -27,25 +30,25 @@ const LINKÖPING: Option<(&str, f64, f64)> = Some(("Linköping", 58.4167, 15.616
 
 #[test]
 fn a_city_file_tells_spots() {
-    let mut surveyor = surveyor(&[CITY]);
-    check(&mut surveyor, "81.2.69.142", LONDON);
-    check(&mut surveyor, "89.160.20.112", LINKÖPING);
-    check(&mut surveyor, "::ffff:89.160.20.112", LINKÖPING);
+    let mut city_lookup = city_lookup(&[CITY]);
+    check(&mut city_lookup, "81.2.69.142", LONDON);
+    check(&mut city_lookup, "89.160.20.112", LINKÖPING);
+    check(&mut city_lookup, "::ffff:89.160.20.112", LINKÖPING);
     // Coordinates without a city.
-    check(&mut surveyor, "2001:218::1", Some(("", 35.685_36, 139.753_09)));
-    check(&mut surveyor, "8.8.8.8", None);
-    check(&mut surveyor, "192.168.1.1", None);
-    check(&mut surveyor, "fe80::1", None);
+    check(&mut city_lookup, "2001:218::1", Some(("", 35.685_36, 139.753_09)));
+    check(&mut city_lookup, "8.8.8.8", None);
+    check(&mut city_lookup, "192.168.1.1", None);
+    check(&mut city_lookup, "fe80::1", None);
 }
 
 #[test]
 fn other_files_tell_none() {
     for names in [&[][..], &[COUNTRY], &[ASN]] {
-        let mut surveyor = surveyor(names);
-        check(&mut surveyor, "81.2.69.142", None);
-        assert!(surveyor.databases.is_empty(), "{names:?} would be asked for nothing");
+        let mut city_lookup = city_lookup(names);
+        check(&mut city_lookup, "81.2.69.142", None);
+        assert!(city_lookup.databases.is_empty(), "{names:?} would be asked for nothing");
     }
-    check(&mut surveyor(&[COUNTRY, ASN, CITY]), "81.2.69.142", LONDON);
+    check(&mut city_lookup(&[COUNTRY, ASN, CITY]), "81.2.69.142", LONDON);
 }
 
 /// A value of a database's record.
@@ -125,17 +128,17 @@ fn flat(latitude: &Value, longitude: &Value, city: &Value) -> Vec<u8> {
 }
 
 /// What a database with these values tells.
-fn told(latitude: Value, longitude: Value, city: Value) -> Option<Spot> {
+fn told(latitude: Value, longitude: Value, city: Value) -> Option<Location> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flat.mmdb");
     fs::write(&path, flat(&latitude, &longitude, &city)).unwrap();
-    let mut surveyor = GeoIp::open(&[path]).unwrap().surveyor();
-    surveyor.spot("193.0.6.139".parse().unwrap()).cloned()
+    let mut city_lookup = GeoIp::open(&[path]).unwrap().city_lookup();
+    city_lookup.location("193.0.6.139".parse().unwrap()).cloned()
 }
 
 fn flat_tells(latitude: Value, longitude: Value, city: Value, expect: (&str, f64, f64)) {
     let (city_name, north, east) = expect;
-    let expect = Spot { city: city_name.into(), latitude: north, longitude: east };
+    let expect = Location { city: city_name.into(), latitude: north, longitude: east };
     assert_eq!(told(latitude, longitude, city), Some(expect));
 }
 
@@ -171,11 +174,11 @@ fn the_first_file_with_coordinates_wins() {
     let point = Value::Whole(7);
     fs::write(&mine, flat(&point, &point, &Value::Text("Mine"))).unwrap();
     let first = |paths: &[PathBuf]| {
-        let mut surveyor = GeoIp::open(paths).unwrap().surveyor();
+        let mut city_lookup = GeoIp::open(paths).unwrap().city_lookup();
         // In both, and in one only.
-        let both = surveyor.spot("216.160.83.56".parse().unwrap()).cloned();
-        let one = surveyor.spot("193.0.6.139".parse().unwrap()).cloned();
-        (both.map(|spot| spot.city), one.map(|spot| spot.city))
+        let both = city_lookup.location("216.160.83.56".parse().unwrap()).cloned();
+        let one = city_lookup.location("193.0.6.139".parse().unwrap()).cloned();
+        (both.map(|location| location.city), one.map(|location| location.city))
     };
     let (mine_told, other) = (Some("Mine".into()), Some("Milton".into()));
     assert_eq!(first(&[mine.clone(), data(CITY)]), (mine_told.clone(), mine_told.clone()));
@@ -193,17 +196,17 @@ fn a_replaced_file_is_taken_while_a_surveyor_lives() {
     };
     put(&fs::read(data(COUNTRY)).unwrap());
     let geoip = GeoIp::open(std::slice::from_ref(&path)).unwrap();
-    let mut surveyor = geoip.surveyor();
-    check(&mut surveyor, "81.2.69.142", None);
+    let mut city_lookup = geoip.city_lookup();
+    check(&mut city_lookup, "81.2.69.142", None);
 
     let city = fs::read(data(CITY)).unwrap();
     put(&city);
     geoip.check();
     geoip.check();
-    check(&mut surveyor, "81.2.69.142", None);
-    surveyor.refresh();
-    check(&mut surveyor, "81.2.69.142", LONDON);
-    assert!(surveyor.answers.is_none());
+    check(&mut city_lookup, "81.2.69.142", None);
+    city_lookup.refresh();
+    check(&mut city_lookup, "81.2.69.142", LONDON);
+    assert!(city_lookup.answers.is_none());
 
     // The same file larger than a processor's cache: answers are remembered by address.
     let place = city.windows(14).rposition(|it| it == b"\xab\xcd\xefMaxMind.com").unwrap();
@@ -213,13 +216,13 @@ fn a_replaced_file_is_taken_while_a_surveyor_lives() {
     put(&large);
     geoip.check();
     geoip.check();
-    surveyor.refresh();
-    assert!(surveyor.answers.is_some());
-    check(&mut surveyor, "81.2.69.142", LONDON);
-    check(&mut surveyor, "89.160.20.112", LINKÖPING);
-    check(&mut surveyor, "10.0.0.1", None);
+    city_lookup.refresh();
+    assert!(city_lookup.answers.is_some());
+    check(&mut city_lookup, "81.2.69.142", LONDON);
+    check(&mut city_lookup, "89.160.20.112", LINKÖPING);
+    check(&mut city_lookup, "10.0.0.1", None);
 
     geoip.reload(&[data(ASN)]).unwrap();
-    surveyor.refresh();
-    check(&mut surveyor, "81.2.69.142", None);
+    city_lookup.refresh();
+    check(&mut city_lookup, "81.2.69.142", None);
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     event::{Direction, HardwareAddress, Hook, Interner, Named},
     geoip::{GeoIp, Place},
-    packet::{self, Flaw},
+    packet::{self, DecodeIssue},
 };
 
 /// A packet that the kernel said little of, with the place that `geoip` gives its source.
@@ -69,7 +69,7 @@ pub(in crate::mirror) fn geoip() -> GeoIp {
 }
 
 fn row(event: &Event) -> Row {
-    Scribe::new(Names::default(), geoip().surveyor()).row(event, 1)
+    RowBuilder::new(Names::default(), geoip().city_lookup()).row(event, 1)
 }
 
 /// The row of nothing but a packet that came from London.
@@ -97,7 +97,7 @@ fn plain() -> Row {
         tcp_flags: Some(2),
         icmp_type: None,
         icmp_code: None,
-        flaw: None,
+        issue: None,
         country: "GB".into(),
         city: "London".into(),
         latitude: Some(51.5142),
@@ -123,8 +123,8 @@ fn what_a_packet_says() {
     let gre = packet("81.2.69.142", "10.0.0.1", 47, &[]);
     check(&gre, Row { protocol: Some(47), ..no_ports.clone() });
     let cut = &base()[..22];
-    let flaw = Some(Flaw::Truncated);
-    check(cut, Row { captured_length: 22, flaw, ..no_ports.clone() });
+    let issue = Some(DecodeIssue::Truncated);
+    check(cut, Row { captured_length: 22, issue, ..no_ports.clone() });
     let six = packet("2001:218::1", "2001:db8::1", 6, &SYN);
     check(
         &six,
@@ -146,7 +146,7 @@ fn what_a_packet_says() {
 
 #[test]
 fn a_packet_that_cannot_be_read_is_a_row_too() {
-    let check = |packet: &[u8], flaw| {
+    let check = |packet: &[u8], issue| {
         let expect = Row {
             ip_version: None,
             source: None,
@@ -158,7 +158,7 @@ fn a_packet_that_cannot_be_read_is_a_row_too() {
             source_port: None,
             destination_port: None,
             tcp_flags: None,
-            flaw: Some(flaw),
+            issue: Some(issue),
             country: "unknown".into(),
             city: "".into(),
             latitude: None,
@@ -167,15 +167,15 @@ fn a_packet_that_cannot_be_read_is_a_row_too() {
         };
         assert_eq!(row(&event(packet, &geoip())), expect);
     };
-    check(&[], Flaw::Truncated);
-    check(&[0x45, 0, 0], Flaw::Truncated);
-    check(&[0, 1, 8, 0], Flaw::NotIp);
+    check(&[], DecodeIssue::Truncated);
+    check(&[0x45, 0, 0], DecodeIssue::Truncated);
+    check(&[0, 1, 8, 0], DecodeIssue::NotIp);
 }
 
 #[test]
 fn what_the_kernel_says() {
     let mut interner = Interner::new(Names::default());
-    let mut scribe = Scribe::new(interner.names(), geoip().surveyor());
+    let mut row_builder = RowBuilder::new(interner.names(), geoip().city_lookup());
     let long = "é".repeat(100);
     for (prefix, text) in [
         ("drop: ", "drop:"),
@@ -205,7 +205,7 @@ fn what_the_kernel_says() {
             weight: 100,
             ..plain()
         };
-        assert_eq!(scribe.row(&event, 100), expect);
+        assert_eq!(row_builder.row(&event, 100), expect);
     }
 }
 
@@ -229,9 +229,9 @@ fn the_city_is_that_of_the_remote_end() {
 #[test]
 fn where_no_city_is_known_the_country_stands() {
     let geoip = GeoIp::open(&[]).unwrap();
-    let mut scribe = Scribe::new(Names::default(), geoip.surveyor());
+    let mut row_builder = RowBuilder::new(Names::default(), geoip.city_lookup());
     let mut check = |source: &str, country: &str, point: Option<(f64, f64)>| {
-        let row = scribe.row(&event(&packet(source, "10.0.0.1", 6, &SYN), &geoip), 1);
+        let row = row_builder.row(&event(&packet(source, "10.0.0.1", 6, &SYN), &geoip), 1);
         assert_eq!((&*row.country, &*row.city), (country, ""));
         assert_eq!(row.latitude.zip(row.longitude), point, "{source}");
     };
@@ -240,9 +240,9 @@ fn where_no_city_is_known_the_country_stands() {
     check("212.58.244.20", "GB", gb);
     check("192.168.0.1", "private", None);
     let geoip = self::geoip();
-    let mut scribe = Scribe::new(Names::default(), geoip.surveyor());
-    let row = scribe.row(&event(&packet("8.8.8.8", "10.0.0.1", 6, &SYN), &geoip), 1);
+    let mut row_builder = RowBuilder::new(Names::default(), geoip.city_lookup());
+    let row = row_builder.row(&event(&packet("8.8.8.8", "10.0.0.1", 6, &SYN), &geoip), 1);
     assert_eq!((&*row.country, row.latitude), ("unknown", None));
-    let row = scribe.row(&event(&packet("1.128.0.1", "10.0.0.1", 6, &SYN), &geoip), 1);
+    let row = row_builder.row(&event(&packet("1.128.0.1", "10.0.0.1", 6, &SYN), &geoip), 1);
     assert_eq!(row.asn, Some(1_221));
 }

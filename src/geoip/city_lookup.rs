@@ -6,31 +6,31 @@ use arc_swap::{ArcSwap, Cache};
 use lru::LruCache;
 
 use super::{
-    database::{Database, SpotMemo, spot_memo},
+    database::{Database, LocationMemo, spot_memo},
+    location::Location,
     locator::answers,
     scope,
-    spot::Spot,
     watch::Generation,
 };
 
-/// Tells the spots of addresses, for one thread: remembers what it decoded.
+/// Tells the locations of addresses, for one thread: remembers what it decoded.
 #[derive(Debug)]
-pub struct Surveyor {
+pub struct CityLookup {
     newest: Cache<Arc<ArcSwap<Generation>>, Arc<Generation>>,
     current: Arc<Generation>,
     /// Those that tell coordinates, in the order they are asked.
     databases: Vec<Surveyed>,
     /// What was answered, by address, where asking costs more than remembering.
-    answers: Option<LruCache<IpAddr, Option<Spot>>>,
+    answers: Option<LruCache<IpAddr, Option<Location>>>,
 }
 
-impl Surveyor {
+impl CityLookup {
     pub(super) fn new(shared: &Arc<ArcSwap<Generation>>) -> Self {
         let mut newest = Cache::new(Arc::clone(shared));
         let current = Arc::clone(newest.load());
-        let mut surveyor = Self { newest, current, databases: Vec::new(), answers: None };
-        surveyor.turn();
-        surveyor
+        let mut city_lookup = Self { newest, current, databases: Vec::new(), answers: None };
+        city_lookup.turn();
+        city_lookup
     }
 
     /// Turns to the newest databases; to be called once a batch. Takes a few nanoseconds when
@@ -60,7 +60,7 @@ impl Surveyor {
     /// Where an address is: as the first database says that tells its coordinates. `None` when none
     /// does, and for an address that is not globally routable.
     #[inline]
-    pub fn spot(&mut self, address: IpAddr) -> Option<&Spot> {
+    pub fn location(&mut self, address: IpAddr) -> Option<&Location> {
         let Self { databases, answers, .. } = self;
         match answers {
             Some(answers) => {
@@ -73,19 +73,21 @@ impl Surveyor {
 
 /// Asks the databases in their order until one tells.
 #[inline]
-fn ask(databases: &mut [Surveyed], address: IpAddr) -> Option<&Spot> {
+fn ask(databases: &mut [Surveyed], address: IpAddr) -> Option<&Location> {
     if databases.is_empty() {
         return None;
     }
     let address = scope::global(address)?;
-    databases.iter_mut().find_map(|Surveyed { database, records }| database.spot(address, records))
+    databases
+        .iter_mut()
+        .find_map(|Surveyed { database, records }| database.location(address, records))
 }
 
-/// A database that tells spots, and what was decoded of it.
+/// A database that tells locations, and what was decoded of it.
 #[derive(Debug)]
 struct Surveyed {
     database: Arc<Database>,
-    records: SpotMemo,
+    records: LocationMemo,
 }
 
 #[cfg(test)]
