@@ -1,4 +1,4 @@
-//! The country table's shape: rows, continents, and a row's index by its two letters.
+//! Rows of the country table, continents, and the row of a two-letter code.
 
 use super::country_table::COUNTRIES;
 
@@ -23,7 +23,7 @@ const BY_LETTERS: [u8; 26 * 26] = {
 // `row as u8` above and `CountryId` rely on it.
 const _: () = assert!(COUNTRIES.len() < NO_ROW as usize);
 
-/// What the table says of one country.
+/// One row of the country table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CountryInfo {
     /// ISO 3166-1 alpha-2; `XK` for Kosovo.
@@ -91,7 +91,7 @@ pub(super) const fn row(
     CountryInfo { code, iso3, name, continent, latitude, longitude }
 }
 
-/// The row of these two letters, in either case.
+/// The index of the row with these two letters, in either case.
 pub(super) fn find(code: &[u8]) -> Option<u8> {
     let &[first, second] = code else { return None };
     let index = letters_index(&[first.to_ascii_uppercase(), second.to_ascii_uppercase()])?;
@@ -99,7 +99,7 @@ pub(super) fn find(code: &[u8]) -> Option<u8> {
     (row != NO_ROW).then_some(row)
 }
 
-/// Place of two upper-case letters in [`BY_LETTERS`].
+/// Index of two upper-case letters in [`BY_LETTERS`].
 const fn letters_index(code: &[u8]) -> Option<usize> {
     match code {
         &[first @ b'A'..=b'Z', second @ b'A'..=b'Z'] => {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_whole() {
+    fn the_table_is_complete() {
         assert_eq!(COUNTRIES.len(), 250);
         assert!(COUNTRIES.is_sorted_by(|a, b| a.code < b.code));
         for column in [|row: &CountryInfo| row.iso3, |row: &CountryInfo| row.name] {

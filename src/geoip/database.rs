@@ -1,4 +1,4 @@
-//! One open database: address to facts.
+//! One open database: from an address to the facts of its record.
 
 use std::{net::IpAddr, num::NonZeroUsize};
 
@@ -8,31 +8,26 @@ use maxminddb::{LookupResult, MaxMindDbError, Reader};
 use super::{
     location::Location,
     record::{Facts, Layout},
+    remembered::Records,
 };
 
-/// What was decoded of a database, by a record's offset: one per thread.
-pub(super) type RecordMemo = LruCache<u32, Facts>;
-
-/// Records remembered: a country database has some 250, a city database some 100,000.
+/// Records kept per database and thread: a country database has about 250, a city database about 100,000.
 const RECORDS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
-/// A memo that remembers nothing yet.
-pub(super) fn record_memo() -> RecordMemo {
+/// An empty cache of facts.
+pub(super) fn fact_records() -> Records<Facts> {
     LruCache::new(RECORDS)
 }
 
-/// Spots decoded of a database, by a record's offset: one per thread.
-pub(super) type LocationMemo = LruCache<u32, Option<Location>>;
-
-/// A memo that remembers nothing yet, and takes no memory for it.
-pub(super) fn spot_memo() -> LocationMemo {
+/// An empty cache of locations, which takes no memory while it is empty.
+pub(super) fn location_records() -> Records<Option<Location>> {
     LruCache::sparse(RECORDS)
 }
 
-/// Most characters of a database's type that are shown.
+/// Maximum characters shown of a database's type.
 const MAX_EDITION: usize = 64;
 
-/// A MaxMind DB file in memory. Nothing in it is trusted: what makes no sense tells nothing.
+/// A MaxMind DB file in memory. Its content is not trusted: an invalid record is one without facts.
 #[derive(Debug)]
 pub(super) struct Database {
     reader: Reader<Vec<u8>>,
@@ -54,26 +49,26 @@ impl Database {
         self.size
     }
 
-    /// Whether it tells countries.
+    /// Whether its records have countries.
     pub(super) fn has_countries(&self) -> bool {
         self.layout.has_countries()
     }
 
-    /// Whether it tells AS numbers.
+    /// Whether its records have AS numbers.
     pub(super) fn has_asns(&self) -> bool {
         self.layout.has_asns()
     }
 
-    /// Whether it tells coordinates.
-    pub(super) fn has_spots(&self) -> bool {
-        self.layout.has_spots()
+    /// Whether its records have coordinates.
+    pub(super) fn has_locations(&self) -> bool {
+        self.layout.has_locations()
     }
 
-    /// What it has, for a reader.
+    /// The facts it has, as text.
     pub(super) fn provides(&self) -> String {
         let facts = [
             ("country", self.has_countries()),
-            ("city", self.has_spots()),
+            ("city", self.has_locations()),
             ("ASN", self.has_asns()),
         ];
         let provided: Vec<_> =
@@ -86,25 +81,25 @@ impl Database {
         self.reader.metadata().build_epoch
     }
 
-    /// What it calls itself, shortened.
+    /// Its type as the file names it, shortened.
     pub(super) fn edition(&self) -> String {
         self.reader.metadata().database_type.chars().take(MAX_EDITION).collect()
     }
 
-    /// What it tells of an address. `records` must be used with this database only.
+    /// The facts of an address. `records` must belong to this database.
     #[inline]
-    pub(super) fn facts(&self, address: IpAddr, records: &mut RecordMemo) -> Facts {
+    pub(super) fn facts(&self, address: IpAddr, records: &mut Records<Facts>) -> Facts {
         match self.record(address) {
             Some((offset, record)) => *records.get_or_insert(offset, || self.layout.facts(&record)),
             None => Facts::default(),
         }
     }
 
-    /// City and coordinates of an address. `records` must be used with this database only.
+    /// City and coordinates of an address. `records` must belong to this database.
     pub(super) fn location<'a>(
         &self,
         address: IpAddr,
-        records: &'a mut LocationMemo,
+        records: &'a mut Records<Option<Location>>,
     ) -> Option<&'a Location> {
         let (offset, record) = self.record(address)?;
         records.get_or_insert(offset, || self.layout.location(&record)).as_ref()

@@ -12,10 +12,10 @@ use super::{database::Database, file::GeoIpError};
 /// DB-IP Lite, countries, IPv4 and IPv6 (see NOTICE); written by `assets/refresh database`.
 const COMPRESSED: &[u8] = include_bytes!("../../assets/dbip-country-lite.mmdb.zst");
 
-/// Most bytes it may unpack to.
+/// Maximum size of the unpacked database, bytes.
 const MAX_SIZE: u64 = 64 << 20;
 
-/// The embedded database, unpacked at the first call and shared from then on.
+/// The embedded database, unpacked at the first call and shared after that.
 pub(super) fn database() -> Result<Arc<Database>, GeoIpError> {
     static DATABASE: OnceLock<Arc<Database>> = OnceLock::new();
     if let Some(database) = DATABASE.get() {
@@ -43,16 +43,16 @@ fn unpack(compressed: &[u8]) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geoip::{CountryId, database::record_memo};
+    use crate::geoip::{CountryId, database::fact_records};
 
     fn check(address: &str, code: &str) {
-        let facts = database().unwrap().facts(address.parse().unwrap(), &mut record_memo());
+        let facts = database().unwrap().facts(address.parse().unwrap(), &mut fact_records());
         assert_eq!(facts.country, CountryId::from_code(code), "{address}");
         assert_eq!(facts.asn, None, "{address}");
     }
 
     #[test]
-    fn it_knows_countries() {
+    fn it_has_countries() {
         let database = database().unwrap();
         assert!(database.has_countries() && !database.has_asns());
         // Built after 2026-01-01.
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_or_empty_asset_is_an_error() {
+    fn a_truncated_or_empty_asset_is_an_error() {
         assert!(unpack(&COMPRESSED[..COMPRESSED.len() / 2]).is_err());
         assert!(unpack(&[]).is_err());
         assert!(unpack(b"no zstd frame at all").is_err());

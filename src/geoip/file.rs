@@ -1,4 +1,4 @@
-//! Reading a database file whole, and telling whether it was replaced.
+//! Reads a database file, and gives the fingerprint by which a replacement is noticed.
 
 use std::{
     io::{self, Read},
@@ -14,7 +14,7 @@ use crate::system::files::{Fingerprint, open_regular};
 /// First bytes of a gzip file (RFC 1952, 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Largest file that is read, bytes.
+/// Maximum size of a file, bytes.
 const MAX_SIZE: u64 = 2 << 30;
 
 /// A GeoIP database cannot be used.
@@ -40,7 +40,7 @@ pub enum GeoIpError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is compressed, as makers offer it for download.
+    /// The file is compressed, as publishers offer it for download.
     #[error("the GeoIP database {path} is compressed with {format}; unpack it: {command}")]
     Compressed {
         /// The file.
@@ -50,7 +50,7 @@ pub enum GeoIpError {
         /// The command that unpacks it.
         command: String,
     },
-    /// The file is no MaxMind DB file, or a broken one.
+    /// The file is not a MaxMind DB file, or is damaged.
     #[error("{path} is not a usable MaxMind DB file (.mmdb): {cause}")]
     Format {
         /// The file.
@@ -58,10 +58,10 @@ pub enum GeoIpError {
         /// What is wrong with it.
         cause: MaxMindDbError,
     },
-    /// The records tell nothing that is wanted.
+    /// The records have no fact that is used.
     #[error(
-        "the GeoIP database {path} tells neither countries nor AS numbers; \
-         give a country, city or ASN database"
+        "the GeoIP database {path} has neither countries nor AS numbers; \
+         use a country, city or ASN database"
     )]
     NoFacts {
         /// The file.
@@ -76,7 +76,7 @@ pub enum GeoIpError {
 }
 
 impl GeoIpError {
-    /// The file it happened at.
+    /// The file that caused it.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
@@ -91,7 +91,7 @@ impl GeoIpError {
     }
 }
 
-/// Reads and opens the database at this path. Never maps it into memory: whoever truncates a
+/// Reads and opens the database at this path. Does not map it into memory: truncating a
 /// mapped file kills the process.
 pub(super) fn open(path: &Path) -> Result<(Database, Fingerprint), GeoIpError> {
     let (bytes, fingerprint) = read(path)?;
@@ -106,13 +106,13 @@ pub(super) fn open(path: &Path) -> Result<(Database, Fingerprint), GeoIpError> {
     Ok((database, fingerprint))
 }
 
-/// Says how a file that is compressed with gzip is unpacked.
+/// The error for a file compressed with gzip, with the command that unpacks it.
 fn compressed(path: &Path, bytes: &[u8]) -> GeoIpError {
     let mut head = Vec::new();
-    // A damaged one unpacks to less.
+    // A damaged file unpacks to less.
     let _ = GzDecoder::new(bytes).take(512).read_to_end(&mut head);
     let name = path.display().to_string();
-    // A word of the shell, whatever is in it.
+    // Quoted for a POSIX shell.
     let word = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     // tar(5): the field `magic`.
     let is_archive = head.get(257..262) == Some(b"ustar");
@@ -163,7 +163,7 @@ pub(super) mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/geoip").join(name)
     }
 
-    /// What opening the file at this path complains of; empty for nothing.
+    /// The error of opening the file at this path; empty for none.
     fn check(path: &Path, expect: &str) {
         let message = open(path).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(message.contains(expect), "{path:?}: {message}");
@@ -171,7 +171,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told() {
+    fn errors_name_the_reason() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| {
             let path = directory.path().join(name);
@@ -195,7 +195,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_a_replaced_file() {
+    fn a_fingerprint_shows_a_replaced_file() {
         let directory = tempfile::tempdir().unwrap();
         let (path, new) = (directory.path().join("a"), directory.path().join("b"));
         assert_eq!(Fingerprint::of(&path), None);

@@ -1,4 +1,4 @@
-//! A location: city and coordinates, and where they stand in a database's records.
+//! City and coordinates, and the layouts in which publishers store them.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::record::Path;
 
-/// Longest name of a city, bytes.
+/// Maximum length of a city name, bytes.
 const MAX_CITY: usize = 128;
 
-/// Steps a degree that a single-precision number is rounded to: ten metres, which it can tell
-/// everywhere, and no digits that nobody wrote.
+/// A single-precision number is rounded to a fraction of this many steps per degree, about ten metres: it
+/// can represent them everywhere, and the result has no spurious digits.
 const STEPS: f64 = 10_000.0;
 
-/// Where an address is, as closely as a database tells.
+/// The location of an address, as precise as the database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Location {
     /// English name of the city, one line of at most 128 bytes; empty when only the coordinates are
-    /// known. Text of the database's maker: to be escaped where it is shown.
+    /// known. Untrusted text: escape it where it is shown.
     pub city: CompactString,
     /// Degrees north, -90 to 90.
     pub latitude: f64,
@@ -27,7 +27,7 @@ pub struct Location {
     pub longitude: f64,
 }
 
-/// Places of the facts of a location.
+/// The paths of a location in a record.
 #[derive(Debug)]
 pub(super) struct LocationLayout {
     city: Path,
@@ -35,9 +35,9 @@ pub(super) struct LocationLayout {
     longitude: Path,
 }
 
-/// Where locations stand.
+/// Layouts of locations.
 static LAYOUTS: [LocationLayout; 3] = [
-    // MaxMind's and DB-IP's own.
+    // MaxMind and DB-IP.
     LocationLayout {
         city: &[Key("city"), Key("names"), Key("en")],
         latitude: &[Key("location"), Key("latitude")],
@@ -48,20 +48,20 @@ static LAYOUTS: [LocationLayout; 3] = [
         latitude: &[Key("latitude")],
         longitude: &[Key("longitude")],
     },
-    // IPinfo's, as text.
+    // IPinfo, as text.
     LocationLayout { city: &[Key("city")], latitude: &[Key("lat")], longitude: &[Key("lng")] },
 ];
 
 impl LocationLayout {
-    /// The layout by which this record tells a location.
+    /// The layout by which this record has coordinates.
     pub(super) fn of(record: &LookupResult<'_, Vec<u8>>) -> Option<&'static Self> {
         LAYOUTS.iter().find(|layout| layout.coordinates(record).is_some())
     }
 
-    /// Decodes the record's location; `None` when it has no coordinates, or impossible ones.
+    /// Decodes the record's location; `None` when it has no coordinates, or invalid ones.
     pub(super) fn location(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Location> {
         let (latitude, longitude) = self.coordinates(record)?;
-        // An error is a value of another type, or a broken record: neither tells a city.
+        // An error is a value of another type or an invalid record: neither has a city.
         let city = record.decode_path::<&str>(self.city).ok().flatten().map(clean);
         Some(Location { city: city.unwrap_or_default(), latitude, longitude })
     }
@@ -69,20 +69,19 @@ impl LocationLayout {
     fn coordinates(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<(f64, f64)> {
         let Degrees(latitude) = record.decode_path(self.latitude).ok().flatten()?;
         let Degrees(longitude) = record.decode_path(self.longitude).ok().flatten()?;
-        possible(latitude, longitude).then_some((latitude, longitude))
+        is_valid(latitude, longitude).then_some((latitude, longitude))
     }
 }
 
-/// Whether there is such a place. Some makers write 0, 0 for what they do not know: a point in the
-/// sea.
-fn possible(latitude: f64, longitude: f64) -> bool {
+/// Whether coordinates are valid. Some publishers write 0, 0, a point in the sea, for unknown.
+fn is_valid(latitude: f64, longitude: f64) -> bool {
     // A NaN is in no range.
     (-90.0..=90.0).contains(&latitude)
         && (-180.0..=180.0).contains(&longitude)
         && (latitude, longitude) != (0.0, 0.0)
 }
 
-/// A name as one line of bounded length.
+/// A city name as one line of bounded length.
 fn clean(name: &str) -> CompactString {
     let mut city = CompactString::default();
     for character in name.trim().chars() {
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn degrees_as_makers_write_them() {
+    fn degrees_in_the_forms_of_publishers() {
         degrees(51.5142_f64, Some(51.5142));
         degrees(51.5142_f32, Some(51.5142));
         degrees(-179.9999_f32, Some(-179.9999));
@@ -168,11 +167,11 @@ mod tests {
     }
 
     fn place(latitude: f64, longitude: f64, expect: bool) {
-        assert_eq!(possible(latitude, longitude), expect, "{latitude} {longitude}");
+        assert_eq!(is_valid(latitude, longitude), expect, "{latitude} {longitude}");
     }
 
     #[test]
-    fn what_can_be_no_place_is_none() {
+    fn invalid_coordinates_are_rejected() {
         place(90.0, 180.0, true);
         place(-90.0, -180.0, true);
         place(0.0, 9.5, true);

@@ -1,7 +1,7 @@
-//! Address to place: the databases, their swap while running, and the country table.
+//! From an address to its place: databases, replaced while running, and the country table.
 
 mod countries;
-#[rustfmt::skip] // Written by a script, a country a line.
+#[rustfmt::skip] // Generated, one country per line.
 mod country_table;
 mod city_lookup;
 mod database;
@@ -11,6 +11,7 @@ mod location;
 mod locator;
 mod metrics;
 mod record;
+mod remembered;
 mod scope;
 mod watch;
 
@@ -25,23 +26,23 @@ pub use watch::DatabaseStatus;
 
 use country_table::COUNTRIES;
 
-/// Where an address is: a small handle, copied into every event.
+/// The place of an address: a small handle, copied into every event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The country, or why there is none.
     pub country: Country,
-    /// Autonomous system number; 0 when no database told.
+    /// Autonomous system number; 0 when no database has it.
     pub asn: u32,
 }
 
-/// A country of the table, or why there is none.
+/// A country of the table, or the reason why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Country {
     /// Index into the country table.
     Known(CountryId),
     /// The address is not globally routable (RFC 6890 and its registries).
     Private,
-    /// No database knows the address.
+    /// No database has the address.
     Unknown,
 }
 
@@ -50,7 +51,7 @@ impl Country {
     const PRIVATE: &'static str = "private";
     /// Value of the label `country` without a country.
     const UNKNOWN: &'static str = "unknown";
-    /// First number of [`Self::to_bits`] that stands for a row of the table.
+    /// First number of [`Self::to_bits`] that is a row of the table.
     const FIRST_ROW: u64 = 2;
 
     /// ISO 3166-1 alpha-2, `private` or `unknown`: the value of the label `country`.
@@ -63,7 +64,7 @@ impl Country {
         }
     }
 
-    /// The value of this code, in either case: what [`Self::code`] gives for it.
+    /// The value of this code, in either case: the inverse of [`Self::code`].
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         if code.eq_ignore_ascii_case(Self::PRIVATE) {
@@ -91,7 +92,7 @@ impl Country {
         }
     }
 
-    /// The value of this number; [`Self::Unknown`] for a number that stands for none.
+    /// The value of this number; [`Self::Unknown`] for an invalid number.
     #[must_use]
     pub fn from_bits(bits: u64) -> Self {
         match bits {
@@ -103,7 +104,7 @@ impl Country {
         }
     }
 
-    /// A number for the continent, or for why there is none, for [`Self::continent_name`].
+    /// A number for the continent, or for the reason why there is none, for [`Self::continent_name`].
     #[must_use]
     pub fn continent_bits(self) -> u64 {
         match self {
@@ -113,7 +114,7 @@ impl Country {
     }
 
     /// The value of the label `continent` for a number of [`Self::continent_bits`]; `unknown` for
-    /// a number that stands for none.
+    /// an invalid number.
     #[must_use]
     pub fn continent_name(bits: u64) -> &'static str {
         match bits {
@@ -145,13 +146,13 @@ impl CountryId {
         countries::find(code.as_bytes()).map(Self)
     }
 
-    /// The country of this place in the table, below [`Self::COUNT`].
+    /// The country at this index of the table, below [`Self::COUNT`].
     #[must_use]
     pub fn from_index(index: usize) -> Option<Self> {
         u8::try_from(index).ok().filter(|&row| usize::from(row) < Self::COUNT).map(Self)
     }
 
-    /// Place in the table, below [`Self::COUNT`].
+    /// Index into the table, below [`Self::COUNT`].
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)

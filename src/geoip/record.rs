@@ -1,4 +1,4 @@
-//! Where facts stand in a database's records: the layouts its makers use, and which one it has.
+//! Layouts of database records: where each publisher stores country and AS number, and how the layout is found.
 
 use std::{collections::HashSet, fmt};
 
@@ -14,7 +14,7 @@ use super::{
     location::{Location, LocationLayout},
 };
 
-/// What a record tells.
+/// The facts of one record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     /// The country.
@@ -23,33 +23,33 @@ pub(super) struct Facts {
     pub(super) asn: Option<u32>,
 }
 
-/// A fact's place in a record.
+/// The path of a fact in a record.
 pub(super) type Path = &'static [PathElement<'static>];
 
-/// Where countries stand. Of a layout's paths the first that tells a country of the table wins.
+/// Layouts of countries. Within a layout, the first path that leads to a country of the table counts.
 const COUNTRY_LAYOUTS: [&[Path]; 3] = [
-    // MaxMind's and DB-IP's own; a satellite provider's networks have the second only.
+    // MaxMind and DB-IP; the networks of satellite providers have the second path only.
     &[&[Key("country"), Key("iso_code")], &[Key("registered_country"), Key("iso_code")]],
     &[&[Key("country_code")]],
     &[&[Key("country")]],
 ];
 
-/// Where AS numbers stand.
+/// Layouts of AS numbers.
 const ASN_LAYOUTS: [&[Path]; 4] = [
     &[&[Key("autonomous_system_number")]],
     &[&[Key("asn")]],
     &[&[Key("traits"), Key("autonomous_system_number")]],
-    // CIRCL's Geo Open, as text.
+    // CIRCL Geo Open, as text.
     &[&[Key("country"), Key("AutonomousSystemNumber")]],
 ];
 
-/// Most networks looked at to find the layout: a hostile search tree can hold 2^128.
+/// Maximum networks examined to find the layout: a hostile search tree can hold 2^128.
 const PROBED_NETWORKS: usize = 65_536;
 
-/// Most distinct records looked at to find the layout.
+/// Maximum distinct records examined to find the layout.
 const PROBED_RECORDS: usize = 1_024;
 
-/// Where a database's facts stand; a fact that no record told has no place.
+/// The layout of a database; `None` for a fact that no examined record has.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     country: Option<&'static [Path]>,
@@ -58,9 +58,9 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Finds the layout by looking at the database's first records, whatever it calls itself.
+    /// Finds the layout from the database's first records, whatever its type says.
     pub(super) fn probe(reader: &Reader<Vec<u8>>) -> Self {
-        // With all options on, each step of the iterator is short: nothing is skipped within.
+        // With these options each step of the iterator is short, because it skips nothing.
         let options =
             WithinOptions::default().include_aliased_networks().include_networks_without_data();
         let mut layout = Self::default();
@@ -90,27 +90,27 @@ impl Layout {
         layout
     }
 
-    /// Whether the database tells countries.
+    /// Whether the records have countries.
     pub(super) fn has_countries(&self) -> bool {
         self.country.is_some()
     }
 
-    /// Whether the database tells AS numbers.
+    /// Whether the records have AS numbers.
     pub(super) fn has_asns(&self) -> bool {
         self.asn.is_some()
     }
 
-    /// Whether the database tells coordinates.
-    pub(super) fn has_spots(&self) -> bool {
+    /// Whether the records have coordinates.
+    pub(super) fn has_locations(&self) -> bool {
         self.location.is_some()
     }
 
-    /// Decodes the city and the coordinates that the record tells.
+    /// Decodes city and coordinates of a record.
     pub(super) fn location(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Location> {
         self.location?.location(record)
     }
 
-    /// Decodes what the record tells, and no more of it than that takes.
+    /// Decodes the facts of a record, and nothing else of it.
     pub(super) fn facts(&self, record: &LookupResult<'_, Vec<u8>>) -> Facts {
         Facts {
             country: self.country.and_then(|paths| country(record, paths)),
@@ -120,7 +120,7 @@ impl Layout {
 }
 
 fn country(record: &LookupResult<'_, Vec<u8>>, paths: &[Path]) -> Option<CountryId> {
-    // An error is a value of another type, or a broken record: neither tells a country.
+    // An error is a value of another type or an invalid record: neither has a country.
     paths
         .iter()
         .filter_map(|path| record.decode_path::<&str>(path).ok().flatten())

@@ -1,4 +1,4 @@
-//! The database files in use: their labels, what was read of them, and whether they were replaced.
+//! The database files in use: their labels, their content, and the check for replaced files.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,25 +21,25 @@ const EMBEDDED: &str = "embedded";
 /// The beginning of the year 10000, since 1970.
 const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 
-/// What is told of one database.
+/// The state of one database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseStatus {
-    /// Value of the label `database`, unique: the file's name, its path where names are alike, or
+    /// Value of the label `database`, unique: the file's name, its path where two files have the same name, or
     /// `embedded`.
     pub name: String,
     /// Seconds since 1970-01-01 UTC at which it was built.
     pub build_timestamp: u64,
-    /// What it calls itself, for example `GeoLite2-City`.
+    /// Its type as the file names it, for example `GeoLite2-City`.
     pub edition: String,
     /// Which of country, city and ASN it provides, separated by commas.
     pub provides: String,
-    /// How often it was read anew.
+    /// Times it was replaced while running.
     pub reloads_ok: u64,
-    /// How often reading it anew failed, and the old one stayed in use.
+    /// Times a replacement could not be used, and the previous database stayed.
     pub reloads_failed: u64,
 }
 
-/// The databases in use at one time: immutable, swapped whole.
+/// The databases in use at one time: immutable, replaced as a whole.
 #[derive(Debug)]
 pub(super) struct Generation {
     /// In the order they are asked.
@@ -57,17 +57,17 @@ struct WatchedFile {
     path: PathBuf,
     name: String,
     database: Arc<Database>,
-    /// What the database was read from.
+    /// The fingerprint of the file that was read.
     loaded: Fingerprint,
-    /// What the last check saw, if that was not `loaded`.
+    /// The fingerprint at the last check, if it differed from `loaded`.
     seen: Option<State>,
-    /// What was not taken and is not to be tried or told again.
-    refused: Option<State>,
+    /// The fingerprint of a rejected file, which is neither read nor logged again.
+    rejected: Option<State>,
     reloads_ok: u64,
     reloads_failed: u64,
 }
 
-/// What stands at a path; `None` for nothing.
+/// The fingerprint of the file at a path; `None` when there is no file.
 type State = Option<Fingerprint>;
 
 impl DatabaseStatus {
@@ -84,7 +84,7 @@ impl DatabaseStatus {
 }
 
 impl Files {
-    /// Opens all of them. A path given twice counts once.
+    /// Opens all files. A duplicate path counts once.
     pub(super) fn open(paths: &[PathBuf]) -> Result<Self, GeoIpError> {
         let mut files: Vec<WatchedFile> = Vec::with_capacity(paths.len());
         for (path, name) in paths.iter().zip(names(paths)) {
@@ -98,7 +98,7 @@ impl Files {
                 database: Arc::new(database),
                 loaded,
                 seen: None,
-                refused: None,
+                rejected: None,
                 reloads_ok: 0,
                 reloads_failed: 0,
             });
@@ -106,7 +106,7 @@ impl Files {
         Ok(Self(files))
     }
 
-    /// Takes these files' place, and the counts of those that were among them.
+    /// Replaces these files, and keeps the counts of those that are among the new ones.
     pub(super) fn replace(&mut self, mut newer: Self) {
         for file in &mut newer.0 {
             if let Some(older) = self.0.iter().find(|older| older.path == file.path) {
@@ -117,7 +117,7 @@ impl Files {
         *self = newer;
     }
 
-    /// Counts a failed reload at the file it failed at, if that is in use.
+    /// Counts a failed reload for the file that caused it, if that file is in use.
     pub(super) fn count_failure(&mut self, error: &GeoIpError) {
         let failed = self.0.iter_mut().find(|file| Some(file.path.as_path()) == error.path());
         if let Some(file) = failed {
@@ -125,7 +125,7 @@ impl Files {
         }
     }
 
-    /// Looks for replaced files and reads them; says whether anything changed.
+    /// Reads files that were replaced; returns whether anything changed.
     pub(super) fn check(&mut self) -> bool {
         let mut changed = false;
         for file in &mut self.0 {
@@ -153,35 +153,35 @@ impl WatchedFile {
         let state = Fingerprint::of(&self.path);
         if state == Some(self.loaded) {
             self.seen = None;
-            self.refused = None;
+            self.rejected = None;
             return false;
         }
-        if self.refused == Some(state) {
+        if self.rejected == Some(state) {
             return false;
         }
-        // A file that is still being written looks different at each check.
+        // A file that is still being written has another fingerprint at each check.
         if self.seen.replace(state) != Some(state) {
             return false;
         }
         match file::open(&self.path) {
             Err(GeoIpError::Changing { .. }) => return false,
-            // Replaced once more since it was looked at: not yet known to be at rest.
+            // Replaced again since the check: wait until it is unchanged.
             Ok((_, fingerprint)) if Some(fingerprint) != state => return false,
             Ok((database, fingerprint)) => {
                 self.database = Arc::new(database);
                 self.loaded = fingerprint;
                 self.seen = None;
-                self.refused = None;
+                self.rejected = None;
                 self.reloads_ok += 1;
                 self.status().log("the GeoIP database was replaced");
             }
             Err(error) => {
-                self.refused = Some(state);
+                self.rejected = Some(state);
                 self.reloads_failed += 1;
                 warn!(
                     database = self.name,
                     %error,
-                    "the GeoIP database was replaced by one that cannot be used; the old one stays"
+                    "the GeoIP database was replaced by one that cannot be used; the previous one stays"
                 );
             }
         }
@@ -222,7 +222,7 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
             match path.to_str() {
                 Some(EMBEDDED) => format!("./{EMBEDDED}"),
                 Some(whole) => whole.to_owned(),
-                // Shown with replacement characters, two of them could look alike.
+                // With replacement characters, two paths could look the same.
                 None => path.as_os_str().as_encoded_bytes().escape_ascii().to_string(),
             }
         })

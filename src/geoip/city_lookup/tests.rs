@@ -46,7 +46,7 @@ fn other_files_tell_none() {
     for names in [&[][..], &[COUNTRY], &[ASN]] {
         let mut city_lookup = city_lookup(names);
         check(&mut city_lookup, "81.2.69.142", None);
-        assert!(city_lookup.databases.is_empty(), "{names:?} would be asked for nothing");
+        assert!(city_lookup.databases.list.is_empty(), "{names:?} would be asked for nothing");
     }
     check(&mut city_lookup(&[COUNTRY, ASN, CITY]), "81.2.69.142", LONDON);
 }

@@ -3,7 +3,11 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::geoip::{CountryId, database::spot_memo, file::tests::data};
+use crate::geoip::{
+    CountryId,
+    database::{Database, location_records},
+    file::tests::data,
+};
 
 const CITY: &str = "GeoIP2-City-Test.mmdb";
 const COUNTRY: &str = "GeoIP2-Country-Test.mmdb";
@@ -259,7 +263,7 @@ fn a_reload_takes_all_or_nothing() {
 /// Asks a database of any bytes about some addresses; it may tell anything or nothing.
 fn survive(bytes: &[u8]) {
     let Ok(database) = Database::from_bytes(bytes.to_vec()) else { return };
-    let (mut memo, mut locations) = (record_memo(), spot_memo());
+    let (mut memo, mut locations) = (fact_records(), location_records());
     for address in ["1.1.1.1", "89.160.20.112", "81.2.69.142", "255.0.0.1", "2001:218::1", "::"] {
         let _ = database.facts(address.parse().unwrap(), &mut memo);
         if let Some(location) = database.location(address.parse().unwrap(), &mut locations) {
@@ -294,7 +298,7 @@ fn values_of_other_types_and_other_text_tell_nothing() {
         let mut bytes = fs::read(data(COUNTRY)).unwrap();
         replace(&mut bytes, old, new);
         let database = Database::from_bytes(bytes).unwrap();
-        database.facts("89.160.20.112".parse().unwrap(), &mut record_memo()).country
+        database.facts("89.160.20.112".parse().unwrap(), &mut fact_records()).country
     };
     // The network is registered in another country, which is told where its own is not.
     let registered = CountryId::from_code("DE");
