@@ -121,3 +121,33 @@ fn what_is_no_place_for_a_file_is_refused() {
     assert_eq!(fs::read_to_string(&input).unwrap(), GOOD);
     assert_eq!(names(directory.path()), ["ulogd.conf"]);
 }
+
+#[test]
+fn an_open_file_becomes_its_owners_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) =
+        (directory.path().join("ulogd.conf"), directory.path().join("config.toml"));
+    fs::write(&input, GOOD).unwrap();
+    for (before, after) in [(0o644, 0o600), (0o666, 0o600), (0o400, 0o400), (0o640, 0o640)] {
+        fs::write(&output, "").unwrap();
+        fs::set_permissions(&output, fs::Permissions::from_mode(before)).unwrap();
+        let result = migrate(&input, &output);
+        assert!(result.status.success(), "{}", String::from_utf8_lossy(&result.stderr));
+        assert_eq!(mode(&output), after, "{before:o}");
+        fs::remove_file(&output).unwrap();
+    }
+}
+
+#[test]
+fn a_symbolic_link_to_no_file_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (directory.path().join("ulogd.conf"), directory.path().join("link.toml"));
+    fs::write(&input, GOOD).unwrap();
+    symlink("/nonexistent/config.toml", &output).unwrap();
+    let result = migrate(&input, &output);
+    let said = String::from_utf8(result.stderr).unwrap();
+    assert_eq!(result.status.code(), Some(1), "{said}");
+    assert!(said.contains("is a symbolic link to /nonexistent/config.toml, which"), "{said}");
+    assert_eq!(fs::read_link(&output).unwrap(), Path::new("/nonexistent/config.toml"));
+    assert_eq!(names(directory.path()), ["link.toml", "ulogd.conf"]);
+}

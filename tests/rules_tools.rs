@@ -9,6 +9,7 @@ use std::{
     fs,
     io::Write as _,
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt as _,
     process::{Output, Stdio},
     time::Duration,
 };
@@ -394,6 +395,100 @@ fn ufw_files_whose_block_of_ours_has_no_end_stay_as_they_are() {
             assert_eq!(fs::read_to_string(&file).unwrap(), open);
         }
     }
+}
+
+#[test]
+fn ufw_files_with_comments_in_other_encodings_keep_them() {
+    let (wire, [etc, _defaults]) = ufw_host();
+    let file = etc.path("ufw/after.rules");
+    let mut shipped = b"# caf\xe9, \xff\xfe\n".to_vec();
+    shipped.extend(fs::read(&file).unwrap());
+    // ufw itself takes such a file.
+    fs::write(&file, &shipped).unwrap();
+    feed(&wire.host, "ufw", &["reload"], "", "");
+    script(&wire.host, &["ufw", "--log", "dropped"], "");
+    assert!(fs::read(&file).unwrap().starts_with(b"# caf\xe9, \xff\xfe\n"));
+    rules(&wire.host, &["ufw", "--remove"], "");
+    assert_eq!(fs::read(&file).unwrap(), shipped);
+}
+
+#[test]
+fn a_table_or_chain_of_the_users_with_our_name_is_left_alone() {
+    let wire = Wire::new();
+    wire.host.nft("table inet nflog_rules { chain inbound { tcp dport 22 log group 7\n} }");
+    for program in ["iptables", "ip6tables"] {
+        wire.host.exec(program, &["-t", "mangle", "-N", "NFLOG_EXPORTER"]);
+        wire.host
+            .exec(program, &["-t", "mangle", "-A", "NFLOG_EXPORTER", "-p", "tcp", "-j", "LOG"]);
+        wire.host.exec(program, &["-t", "mangle", "-A", "PREROUTING", "-j", "NFLOG_EXPORTER"]);
+    }
+    let before = wire.host.exec("nft", &["-s", "list", "ruleset"]);
+    for (tool, what) in [
+        ("nft", "the nftables table inet nflog_rules was not made by this program"),
+        ("iptables", "the chain NFLOG_EXPORTER of iptables mangle was not made by this program"),
+    ] {
+        for action in ["--apply", "--verify", "--remove"] {
+            let output = run(&wire.host, &["rules", "--for", tool, action], "");
+            let why = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{tool} {action}: {why}");
+            assert!(why.contains(what), "{tool} {action}: {why}");
+        }
+        let output = run(&wire.host, &["rules", "--for", tool], "");
+        assert!(tool == "iptables" || !output.status.success(), "{output:?}");
+        assert_eq!(wire.host.exec("nft", &["-s", "list", "ruleset"]), before, "{tool}");
+    }
+}
+
+/// Applies rules with a program in place of one of the tools; returns why that failed.
+fn apply_with(host: &Namespace, tool: &str, program: &str, instead: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(program);
+    fs::write(&path, instead).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = host.command("env");
+    command.arg(format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", directory.path().display()));
+    command.args([EXPORTER, "rules", "--for", tool, "--log", "dropped", "--apply"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A program that changes the firewall right after our rules were loaded.
+const CHANGES: &str = "#!/bin/sh\n/usr/sbin/nft \"$@\" || exit\ncase \"$*\" in *-f*)\n\
+    /usr/sbin/nft add rule inet filter input tcp dport 23 accept;; esac\n";
+
+#[test]
+fn rules_that_are_not_loaded_as_planned_are_removed_or_named() {
+    let wire = Wire::new();
+    wire.host.nft(&nft_firewall("drop", ""));
+    let why = apply_with(&wire.host, "nft", "nft", CHANGES);
+    assert!(why.contains("not loaded as planned") && why.contains("were removed again"), "{why}");
+    assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("group 1"));
+    // One that takes the first load, and no removal.
+    wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("drop", "")));
+    let once = CHANGES.replacen(
+        "/usr/sbin/nft",
+        "case \"$*\" in *-f*) mkdir \"$0.once\" || exit 1;; esac\n/usr/sbin/nft",
+        1,
+    );
+    let why = apply_with(&wire.host, "nft", "nft", &once);
+    assert!(why.contains("Left: in inet filter input, "), "{why}");
+    assert!(why.contains("Remove it: nflog_exporter rules --for nft --remove"), "{why}");
+    assert_eq!(wire.host.exec("nft", &["list", "ruleset"]).matches("group 1").count(), 2);
+    rules(&wire.host, &["nft", "--remove"], "");
+    assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("group 1"));
+}
+
+#[test]
+fn rules_of_one_ip_version_do_not_stay_without_the_other() {
+    let wire = Wire::new();
+    for program in ["iptables-restore", "ip6tables-restore"] {
+        feed(&wire.host, program, &["--noflush"], "", &iptables_firewall("DROP", ""));
+    }
+    let before = uncounted(&wire.host);
+    let why = apply_with(&wire.host, "iptables", "ip6tables-restore", "#!/bin/sh\nexit 1\n");
+    assert!(why.contains("ip6tables-restore") && why.contains("were removed again"), "{why}");
+    assert_eq!(uncounted(&wire.host), before);
 }
 
 #[test]

@@ -35,11 +35,14 @@ fn is_same(one: &Path, other: &Path) -> bool {
     identity(one).is_some_and(|file| Some(file) == identity(other))
 }
 
-/// Replaces a file atomically: a reader finds the previous or the new content. Mode and owner stay; a new file
-/// has mode 0600.
+/// Replaces a file atomically: a reader finds the previous or the new content. The owner stays. The mode is
+/// [`private`], because the content may hold a password.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     // A symbolic link stays, and its target is replaced.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = match fs::canonicalize(path) {
+        Ok(path) => path,
+        Err(_) => not_a_link(path)?,
+    };
     let before = fs::metadata(&path).ok();
     if before.as_ref().is_some_and(|before| !before.is_file()) {
         return Err(io::Error::other("it is not a regular file; name one"));
@@ -50,6 +53,24 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
     let written = Temporary::create(temporary)?.fill(content, before.as_ref());
     written.and_then(|temporary| temporary.rename(&path))
+}
+
+/// A path that leads to no file. One that is a symbolic link would be replaced by a file.
+fn not_a_link(path: &Path) -> io::Result<PathBuf> {
+    match fs::read_link(path) {
+        Err(_) => Ok(path.to_owned()),
+        Ok(target) => Err(io::Error::other(format!(
+            "it is a symbolic link to {}, which cannot be opened; name that file, or remove the link",
+            target.display()
+        ))),
+    }
+}
+
+/// The mode of a file that replaces one with this mode: 0600, or what is stricter. Where users outside of the
+/// group have no access, the group still reads, as of the package's own configuration.
+fn private(mode: u32) -> u32 {
+    let is_open = mode & 0o007 != 0;
+    mode & if is_open { 0o600 } else { 0o640 }
 }
 
 /// A file that is removed unless it gets its final name.
@@ -70,7 +91,7 @@ impl Temporary {
             if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
                 fchown(&self.file, Some(like.uid()), Some(like.gid()))?;
             }
-            let mode = like.permissions().mode() & 0o7777;
+            let mode = private(like.permissions().mode());
             self.file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
         self.file.write_all(content)?;

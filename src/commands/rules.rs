@@ -38,18 +38,22 @@ fn is_included(rules: &Rules) -> bool {
 
 fn act(rules: &Rules, config: &Config) -> anyhow::Result<()> {
     let plan = plan(rules, config);
-    if rules.apply {
-        warn(&firewall::apply(&plan, rules.tool)?);
-    } else if !rules.verify {
+    let places = if rules.apply {
+        let applied = firewall::apply(&plan, rules.tool)?;
+        warn(&applied.warnings);
+        applied.places
+    } else if rules.verify {
+        firewall::verify(&plan, rules.tool)?
+    } else {
         let script = firewall::script(&plan, rules.tool, &command()?)?;
         warn(&script.warnings);
         return print(&script.text);
-    }
+    };
     let mut text = format!(
         "verified: packets get to the rules that log to group {} with the prefix {:?}, in\n",
         plan.group, plan.prefix
     );
-    for place in firewall::verify(&plan, rules.tool)? {
+    for place in places {
         // Writing to a string does not fail.
         let _ = writeln!(text, "  {place}");
     }

@@ -210,8 +210,11 @@ fn mistaken(rule: &Logging<'_>) -> Finding {
 /// Saved rules with `ULOG`, which kernels since 3.17 do not have: they fail at the next boot.
 fn ulog() -> Option<Finding> {
     let file = SAVED.iter().map(PathBuf::from).find(|file| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines().any(|line| !line.starts_with('#') && line.contains("-j ULOG"))
+        // A comment may be in any encoding.
+        let text = fs::read(file).unwrap_or_default();
+        String::from_utf8_lossy(&text)
+            .lines()
+            .any(|line| !line.starts_with('#') && line.contains("-j ULOG"))
     })?;
     Some(Finding::failed(
         "rules_ulog",

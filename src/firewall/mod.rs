@@ -10,7 +10,7 @@ pub use inspect::{Listing, Log, Logging, Matches, Reach, Syntax, Table, listing,
 pub use install::{InstallPlan, Installed, RulesError, TABLE, install};
 pub use plan::{RulesPlan, Tool, Wanted};
 pub use program::ProgramError;
-pub use tool::{Script, ToolError, apply, remove, script, shell_word, verify};
+pub use tool::{Applied, Script, ToolError, apply, remove, script, shell_word, verify};
 
 /// The chain that holds our rules, for the tools of xtables.
 const CHAIN: &str = "NFLOG_EXPORTER";

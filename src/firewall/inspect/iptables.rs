@@ -70,13 +70,28 @@ pub fn tables(text: &str, program: &str) -> Vec<Table> {
             continue;
         };
         // All chains are declared before the first rule.
-        let mut rule = rule(line, rest, chains);
-        rule.is_ours |= *chain == CHAIN;
+        let rule = rule(line, rest, chains);
         if let Some(chain) = chains.iter_mut().find(|known| known.name == *chain) {
             chain.rules.push(rule);
         }
     }
+    tables.iter_mut().for_each(find_ours);
     tables
+}
+
+/// Marks the rules of our chain, and those that lead to it. A chain of our name that logs without our comment
+/// is the user's own.
+fn find_ours(table: &mut Table) {
+    let mut own = table.chains.iter().filter(|chain| chain.name == CHAIN);
+    if !own.any(|chain| chain.rules.iter().any(|rule| rule.is_ours)) {
+        return;
+    }
+    for chain in &mut table.chains {
+        for rule in &mut chain.rules {
+            let leads_here = rule.verdicts.iter().any(|verdict| verdict.target() == Some(CHAIN));
+            rule.is_ours |= chain.name == CHAIN || leads_here;
+        }
+    }
 }
 
 /// The lines of a text: a rule goes on to the line on which its last quote ends, because a comment may
@@ -137,7 +152,7 @@ fn rule(line: &str, words: &[&str], chains: &[Chain]) -> Rule {
         verdicts: verdict.into_iter().collect(),
         log,
         // A user may give our name to a rule too: one that opens the exporter's port, for example.
-        is_ours: target == Some(CHAIN) || target == Some("NFLOG") && comment == Some(COMMENT),
+        is_ours: target == Some("NFLOG") && comment == Some(COMMENT),
     }
 }
 
@@ -256,7 +271,9 @@ mod tests {
 
     #[track_caller]
     fn parsed(words: &str) -> Rule {
-        let text = format!("*filter\n:INPUT ACCEPT [0:0]\n:{CHAIN} - [0:0]\n-A INPUT {words}\n");
+        let own = format!("-A {CHAIN} -m comment --comment {COMMENT} -j NFLOG");
+        let text =
+            format!("*filter\n:INPUT ACCEPT [0:0]\n:{CHAIN} - [0:0]\n-A INPUT {words}\n{own}\n");
         tables(&text, "iptables")[0].chains[0].rules[0].clone()
     }
 

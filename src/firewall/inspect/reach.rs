@@ -162,19 +162,19 @@ impl<'t> Walk<'t> {
         let mut found = Vec::new();
         for (index, chain) in self.table.chains.iter().enumerate() {
             let (before, after) = self.split(index);
-            let rules = before.iter().map(|rule| (rule, false));
-            for (rule, is_after) in rules.chain(after.iter().map(|rule| (rule, true))) {
-                if let Some(log) = &rule.log {
-                    let reach = self.reach(index, is_after);
-                    found.push(Logging {
-                        table: self.table,
-                        chain: &chain.name,
-                        log,
-                        rule,
-                        hooks: self.hooks(index),
-                        reach,
-                    });
-                }
+            for (rules, is_after) in [(before, false), (after, true)] {
+                let mut logging = rules.iter().filter_map(|rule| Some((rule, rule.log.as_ref()?)));
+                let Some(first) = logging.next() else { continue };
+                // The same for all of them, and found by a search through all rules.
+                let (reach, hooks) = (self.reach(index, is_after), self.hooks(index));
+                found.extend(std::iter::once(first).chain(logging).map(|(rule, log)| Logging {
+                    table: self.table,
+                    chain: &chain.name,
+                    log,
+                    rule,
+                    hooks: hooks.clone(),
+                    reach,
+                }));
             }
         }
         found

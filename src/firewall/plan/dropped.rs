@@ -83,12 +83,18 @@ struct Search<'t> {
     found: Vec<Option<Found>>,
 }
 
-#[derive(Clone, Default)]
-struct Found {
+/// How a chain logs.
+#[derive(Clone, Copy, Default)]
+struct Logs {
     /// Whether the rules that lead here log for it.
     is_silent: bool,
     /// Whether it logs, or a chain that it leads to.
     logs: bool,
+}
+
+#[derive(Clone, Default)]
+struct Found {
+    how: Logs,
     rules: Vec<Placement>,
     unlogged: Vec<String>,
 }
@@ -100,15 +106,17 @@ impl<'t> Search<'t> {
         Self { analysis, found }
     }
 
-    /// What was found of a chain; one that is being looked at stands in a circle.
-    fn find(&mut self, chain: usize) -> Found {
+    /// How a chain logs; one that is being looked at stands in a circle.
+    fn find(&mut self, chain: usize) -> Logs {
         if let Some(found) = &self.found[chain] {
-            return found.clone();
+            return found.how;
         }
-        self.found[chain] = Some(Found { logs: true, ..Found::default() });
+        let how = Logs { logs: true, is_silent: false };
+        self.found[chain] = Some(Found { how, ..Found::default() });
         let found = self.search(chain);
-        self.found[chain] = Some(found.clone());
-        found
+        let how = found.how;
+        self.found[chain] = Some(found);
+        how
     }
 
     fn search(&mut self, chain: usize) -> Found {
@@ -119,7 +127,7 @@ impl<'t> Search<'t> {
             let targets: Vec<usize> = self.analysis.targets(rule).collect();
             for target in targets {
                 if self.find(target).logs && self.analysis.is_reached(chain, at) {
-                    found.logs = true;
+                    found.how.logs = true;
                     from = at + 1;
                 }
             }
@@ -130,7 +138,8 @@ impl<'t> Search<'t> {
         let first = (from..=rules.len()).find(is_doomed);
         let is_base = self.analysis.chains[chain].chain.base.is_some();
         if first == Some(0) && !is_base {
-            return Found { is_silent: true, ..found };
+            found.how.is_silent = true;
+            return found;
         }
         for (at, rule) in rules.iter().enumerate().take(first.unwrap_or(rules.len())) {
             let is_doomed =
@@ -149,7 +158,7 @@ impl<'t> Search<'t> {
             }
         }
         found.rules.extend(first.map(|at| self.placement(chain, at, None)));
-        found.logs |= !found.rules.is_empty();
+        found.how.logs |= !found.rules.is_empty();
         found
     }
 
@@ -175,7 +184,7 @@ impl<'t> Search<'t> {
         for (at, view) in analysis.chains.iter().enumerate() {
             let hook = view.chain.base.as_ref().map(|base| &*base.hook);
             let found = found[at].clone().unwrap_or_default();
-            if hook.is_some_and(|hook| HOOKS.contains(&hook)) && !found.logs {
+            if hook.is_some_and(|hook| HOOKS.contains(&hook)) && !found.how.logs {
                 let why = why_nothing_is_dropped(&analysis, at);
                 placements.without.push((view.chain.name.clone(), why));
             }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Script, ToolError, head, reached, shell_word, unverified};
+use super::{Script, ToolError, head, reached, shell_word, undone, unverified};
 use crate::firewall::{
-    CHAIN,
+    CHAIN, COMMENT,
     inspect::listing,
-    plan::{RulesPlan, Wanted},
+    plan::{RulesPlan, Tool, Wanted},
     program::{ProgramError, output},
 };
 
@@ -46,7 +46,7 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
 
 pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let Calls { calls, warnings } = calls(plan)?;
-    run(&calls)?;
+    run(&calls).map_err(|error| undone(error, Tool::Firewalld))?;
     Ok(warnings)
 }
 
@@ -59,6 +59,15 @@ pub(super) fn remove() -> Result<(), ToolError> {
     calls.push(reload());
     run(&calls)?;
     if removal()?.is_empty() { Ok(()) } else { unverified("firewalld still lists some") }
+}
+
+/// What is ours and in firewalld's permanent configuration, as the calls that remove it.
+pub(super) fn left() -> Result<Vec<String>, ToolError> {
+    let call = |words: Call| {
+        let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+        format!("what this removes: firewall-cmd {}", words.join(" "))
+    };
+    Ok(removal()?.into_iter().map(call).collect())
 }
 
 pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
@@ -169,6 +178,8 @@ fn direct_rules(plan: &RulesPlan) -> Vec<Call> {
         calls.push(direct(&["--add-chain", family, table, CHAIN]));
         let spared = plan.xtables_spared().map(|spared| format!("{spared} -j RETURN"));
         for (number, rule) in spared.chain([plan.xtables_rule()]).enumerate() {
+            // The comment tells our chain from one of the user's of the same name.
+            let rule = format!("-m comment --comment {COMMENT} {rule}");
             let number = number.to_string();
             let mut call = direct(&["--add-rule", family, table, CHAIN, &number]);
             call.extend(split(&rule));
@@ -253,6 +264,13 @@ fn removal() -> Result<Vec<Call>, ToolError> {
     let chains = output("firewall-cmd", &["--permanent", "--direct", "--get-all-chains"])?;
     for line in chains.lines() {
         if let [family, table, CHAIN] = line.split_whitespace().collect::<Vec<_>>()[..] {
+            let listing = ["--permanent", "--direct", "--get-rules", family, table, CHAIN];
+            let rules = output("firewall-cmd", &listing)?;
+            // A load that was interrupted leaves a chain without rules.
+            if !rules.trim().is_empty() && !rules.contains(&format!("--comment {COMMENT} ")) {
+                let place = format!("the direct chain {family} {table} {CHAIN} of firewalld");
+                return Err(ToolError::Reserved(place));
+            }
             calls.push(direct(&["--remove-rule", family, table, "PREROUTING", "0", "-j", CHAIN]));
             calls.push(direct(&["--remove-rules", family, table, CHAIN]));
             calls.push(direct(&["--remove-chain", family, table, CHAIN]));
@@ -265,13 +283,22 @@ fn removal() -> Result<Vec<Call>, ToolError> {
             zone = line.split_whitespace().next().unwrap_or_default();
         }
         let rule = line.trim_start();
-        if rule.starts_with(LAST) && rule.contains(" nflog ") {
+        if is_own(rule) {
             let of_zone = format!("--zone={zone}");
             let rule = format!("--remove-rich-rule={rule}");
             calls.push(call(&["--quiet", "--permanent", &of_zone, &rule]));
         }
     }
     Ok(calls)
+}
+
+/// Whether this program made a rich rule: firewalld keeps no comment with it, so by its priority and its parts.
+fn is_own(rule: &str) -> bool {
+    let after = rule.strip_prefix(LAST).and_then(|rule| rule.strip_prefix("protocol value=\""));
+    let log =
+        after.and_then(|rule| rule.strip_prefix("tcp\" ").or_else(|| rule.strip_prefix("udp\" ")));
+    let is_action = |word| ["accept", "drop", "reject", "mark"].contains(&word);
+    log.is_some_and(|log| log.starts_with("nflog ") && !log.split_whitespace().any(is_action))
 }
 
 fn run(calls: &[Call]) -> Result<(), ToolError> {

@@ -1,12 +1,16 @@
 //! Rules for iptables and ip6tables: a chain of our own, and jumps to it.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+    path::Path,
+};
 
-use super::{Script, ToolError, head, one_line, reached, unverified};
+use super::{Script, ToolError, head, one_line, reached, undone, unverified};
 use crate::firewall::{
-    CHAIN,
+    CHAIN, COMMENT,
     inspect::{Matches, Rule, Table, Verdict, quoted, saved},
-    plan::{Placement, Placements, RulesPlan, Wanted, placements},
+    plan::{Placement, Placements, RulesPlan, Tool, Wanted, placements},
     program::fed,
 };
 
@@ -68,20 +72,47 @@ fn here_document(program: &str, rules: &str) -> String {
 pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let all = if plan.wanted == Wanted::Dropped { all_dropped()? } else { all_begun(plan)? };
     for (program, listed, jumps) in &all.families {
-        restore(program, &load(&own_rules(plan), jumps, listed))?;
+        // Each program loads for itself, and each table too.
+        restore(program, &load(&own_rules(plan), jumps, listed))
+            .map_err(|error| undone(error, Tool::Iptables))?;
     }
     Ok(all.warnings)
 }
 
 pub(super) fn remove() -> Result<(), ToolError> {
     for program in programs() {
-        let listed = saved(program)?;
+        let listed = own_saved(program)?;
         restore(program, &load_nothing(&listed))?;
         if !load_nothing(&saved(program)?).is_empty() {
             return unverified(format!("{program}-save still lists some"));
         }
     }
     Ok(())
+}
+
+/// What is ours and loaded, as messages.
+pub(super) fn left() -> Result<Vec<String>, ToolError> {
+    let mut left = Vec::new();
+    for program in programs() {
+        for table in saved(program)? {
+            let rules = table.chains.iter().flat_map(|chain| &chain.rules);
+            let ours = rules.filter(|rule| rule.is_ours);
+            left.extend(ours.map(|rule| format!("in {}, {}", table.place, rule.text)));
+        }
+    }
+    Ok(left)
+}
+
+/// The rules of one family, in which no chain of our name is the user's own.
+fn own_saved(program: &str) -> Result<Vec<Table>, ToolError> {
+    let listed = saved(program)?;
+    for table in &listed {
+        let mut own = table.chains.iter().filter(|chain| chain.name == CHAIN);
+        if own.any(|chain| !chain.rules.iter().any(|rule| rule.is_ours)) {
+            return Err(ToolError::Reserved(format!("the chain {CHAIN} of {}", table.place)));
+        }
+    }
+    Ok(listed)
 }
 
 pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
@@ -110,12 +141,14 @@ fn verify_table(plan: &RulesPlan, table: &Table, wanted: &[Placement]) -> Result
             plan.group, plan.prefix
         ));
     }
-    let mut found = Vec::new();
+    let mut found = HashSet::new();
+    let mut count = 0;
     for chain in &table.chains {
         let mut index = 0;
         for rule in &chain.rules {
             if is_jump(rule) {
-                found.push((&*chain.name, index, words(&rule.matches)));
+                count += 1;
+                found.insert((&*chain.name, index, words(&rule.matches)));
             } else if !rule.is_ours {
                 index += 1;
             }
@@ -131,10 +164,9 @@ fn verify_table(plan: &RulesPlan, table: &Table, wanted: &[Placement]) -> Result
             index + 1
         ));
     }
-    if found.len() > wanted.len() {
+    if count > wanted.len() {
         return unverified(format!(
-            "{place} has {} jumps to {CHAIN} where {} are planned, so that packets count twice",
-            found.len(),
+            "{place} has {count} jumps to {CHAIN} where {} are planned, so that packets count twice",
             wanted.len()
         ));
     }
@@ -151,7 +183,7 @@ struct Families {
 fn all_begun(plan: &RulesPlan) -> Result<Families, ToolError> {
     let mut families = Vec::new();
     for program in programs() {
-        families.push((program, saved(program)?, prerouting(plan)));
+        families.push((program, own_saved(program)?, prerouting(plan)));
     }
     Ok(Families { families, warnings: Vec::new() })
 }
@@ -167,7 +199,7 @@ fn prerouting(plan: &RulesPlan) -> Jumps {
 fn all_dropped() -> Result<Families, ToolError> {
     let mut all = Families { families: Vec::new(), warnings: Vec::new() };
     for program in programs() {
-        let listed = saved(program)?;
+        let listed = own_saved(program)?;
         let mut jumps = Jumps::new();
         for table in &listed {
             let name = table_name(table);
@@ -200,7 +232,8 @@ fn table_name(table: &Table) -> &str {
 }
 
 fn is_jump(rule: &Rule) -> bool {
-    rule.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Jump(to) if to == CHAIN))
+    rule.is_ours
+        && rule.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Jump(to) if to == CHAIN))
 }
 
 fn words(matches: &Matches) -> String {
@@ -261,7 +294,9 @@ fn jumps_away(table: &Table) -> Vec<String> {
 /// The rules of our chain.
 fn own_rules(plan: &RulesPlan) -> Vec<String> {
     let spared = plan.xtables_spared().map(|spared| format!("-A {CHAIN} {spared} -j RETURN"));
-    spared.chain([format!("-A {CHAIN} {}", plan.xtables_rule())]).collect()
+    // The comment tells our chain from one of the user's of the same name.
+    let logs = format!("-A {CHAIN} -m comment --comment {COMMENT} {}", plan.xtables_rule());
+    spared.chain([logs]).collect()
 }
 
 fn restore(program: &str, rules: &str) -> Result<(), ToolError> {

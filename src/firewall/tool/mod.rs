@@ -4,8 +4,11 @@ mod firewalld;
 mod iptables;
 mod nft;
 mod ufw;
+mod undo;
 
 use std::{io, path::PathBuf};
+
+use undo::undone;
 
 use super::{
     inspect::{Log, Logging, Reach, Table, logging},
@@ -47,6 +50,29 @@ pub enum ToolError {
     /// The rules that are loaded are not those that were planned.
     #[error("the rules are not loaded as planned: {0}")]
     Unverified(String),
+    /// A name of ours is somebody else's.
+    #[error(
+        "{0} was not made by this program: no rule in it logs with the comment nflog_exporter. The name is \
+         reserved for this program's rules: rename yours, then do this again"
+    )]
+    Reserved(String),
+    /// Loading failed, and what was loaded is removed.
+    #[error("{0}; so the rules of this program were removed again")]
+    Undone(Box<Self>),
+    /// Loading failed, and what was loaded could not be removed.
+    #[error(
+        "{error}. Removing what was loaded failed too: {why}. Left: {left}. Remove it: {command}"
+    )]
+    Left {
+        /// Why loading failed.
+        error: Box<Self>,
+        /// Why removing failed.
+        why: Box<Self>,
+        /// The rules that are still there.
+        left: String,
+        /// The command that removes them.
+        command: String,
+    },
     /// A file of the tool's could not be read, understood or written.
     #[error("{}: {why}", path.display())]
     File {
@@ -77,17 +103,28 @@ pub fn script(plan: &RulesPlan, tool: Tool, command: &str) -> Result<Script, Too
     }
 }
 
-/// Loads the rules in place of those that are there; returns which chains log nothing, and why.
+/// Rules that are loaded and verified.
+#[derive(Debug)]
+pub struct Applied {
+    /// Where packets are logged.
+    pub places: Vec<String>,
+    /// Which chains log nothing, and why.
+    pub warnings: Vec<String>,
+}
+
+/// Loads the rules in place of those that are there, and verifies them.
 ///
 /// # Errors
-/// Why they were not loaded, or are loaded and do not do what is asked.
-pub fn apply(plan: &RulesPlan, tool: Tool) -> Result<Vec<String>, ToolError> {
-    match tool {
+/// Why they were not loaded, or did not do what is asked. What was loaded then is removed, or named in the error.
+pub fn apply(plan: &RulesPlan, tool: Tool) -> Result<Applied, ToolError> {
+    let warnings = match tool {
         Tool::Nft => nft::apply(plan),
         Tool::Iptables => iptables::apply(plan),
         Tool::Ufw => ufw::apply(plan),
         Tool::Firewalld => firewalld::apply(plan),
-    }
+    }?;
+    let places = verify(plan, tool).map_err(|error| undone(error, tool))?;
+    Ok(Applied { places, warnings })
 }
 
 /// Removes the rules that this program made by a tool, and nothing else.

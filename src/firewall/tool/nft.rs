@@ -1,5 +1,7 @@
 //! Rules for nft: a table of our own for new or all packets; for dropped ones, rules in the chains that drop.
 
+mod verify;
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -18,9 +20,14 @@ const OF_OTHERS: &str =
 
 pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolError> {
     if plan.wanted != Wanted::Dropped {
+        // Printing also works for another host, and without root.
+        if let Ok(listed) = native() {
+            refuse_foreign(&listed)?;
+        }
         return Ok(Script { text: table(plan), warnings: Vec::new() });
     }
     let listed = native()?;
+    refuse_foreign(&listed)?;
     let Dropped { rules, warnings } = dropped(&listed)?;
     let mut places = String::new();
     for (table, placement) in &rules {
@@ -55,6 +62,7 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
 
 pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let listed = native()?;
+    refuse_foreign(&listed)?;
     let mut commands = removal(&listed);
     let mut warnings = Vec::new();
     if plan.wanted == Wanted::Dropped {
@@ -71,19 +79,40 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
 }
 
 pub(super) fn remove() -> Result<(), ToolError> {
-    load(&removal(&native()?))?;
+    let listed = native()?;
+    refuse_foreign(&listed)?;
+    load(&removal(&listed))?;
     if removal(&native()?).is_empty() { Ok(()) } else { unverified("some are still there") }
+}
+
+/// What is ours and loaded, as messages.
+pub(super) fn left() -> Result<Vec<String>, ToolError> {
+    let mut left = Vec::new();
+    for table in native()? {
+        if is_own(&table) {
+            left.push(format!("the table {}", table.place));
+            continue;
+        }
+        for chain in &table.chains {
+            let ours = chain.rules.iter().filter(|rule| rule.is_ours);
+            left.extend(
+                ours.map(|rule| format!("in {} {}, {}", table.place, chain.name, rule.text)),
+            );
+        }
+    }
+    Ok(left)
 }
 
 pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let listed = native()?;
     if plan.wanted == Wanted::Dropped {
-        return verify_dropped(plan, &listed);
+        return verify::dropped(plan, &listed);
     }
     let place = format!("inet {RULES_TABLE}");
     let Some(table) = listed.iter().find(|table| table.place == place) else {
         return unverified(format!("there is no table {place}"));
     };
+    refuse_foreign(&listed)?;
     let rules = reached(plan, table)?;
     if rules.is_empty() {
         return unverified(format!(
@@ -92,50 +121,6 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
         ));
     }
     Ok(rules.iter().map(|rule| format!("{place} {}", rule.chain)).collect())
-}
-
-/// Compares our rules in the chains that drop with a new plan for the same chains.
-fn verify_dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>, ToolError> {
-    let wanted = dropped(listed)?.rules;
-    let mut wanted: Vec<(String, usize, bool)> = wanted
-        .iter()
-        .map(|(table, it)| {
-            (format!("{} {}", table.place, it.chain), it.index, it.matches.is_some())
-        })
-        .collect();
-    let mut found = Vec::new();
-    for table in listed {
-        // Only those that log as planned count.
-        let reached = reached(plan, table)?;
-        for chain in &table.chains {
-            let mut index = 0;
-            for rule in &chain.rules {
-                if !rule.is_ours {
-                    index += 1;
-                } else if reached.iter().any(|it| std::ptr::eq(it.rule, rule)) {
-                    // Ours has one match, for loopback, and those that it repeats.
-                    let is_copy = matches!(&rule.matches, Matches::Nft(all) if all.len() > 1);
-                    found.push((format!("{} {}", table.place, chain.name), index, is_copy));
-                }
-            }
-        }
-    }
-    wanted.sort();
-    found.sort();
-    if let Some((place, index, _)) = wanted.iter().find(|it| !found.contains(it)) {
-        return unverified(format!(
-            "no rule before rule {} of {place} logs to group {} with the prefix {:?}",
-            index + 1,
-            plan.group,
-            plan.prefix
-        ));
-    }
-    if found != wanted {
-        return unverified("there are more of them than planned, so that packets count twice");
-    }
-    let mut places: Vec<String> = wanted.into_iter().map(|(place, _, _)| place).collect();
-    places.dedup();
-    Ok(places)
 }
 
 /// Where to log in the chains of nft.
@@ -183,12 +168,30 @@ fn is_of_others(table: &Table) -> bool {
             && table.chains.iter().any(|chain| chain.base.is_some() && is_of_iptables(&chain.name))
 }
 
+/// Whether this program made a table: by its name, its one chain and the comment of the rule that logs.
+fn is_own(table: &Table) -> bool {
+    let [chain] = &table.chains[..] else { return false };
+    has_own_name(table) && chain.name == "inbound" && chain.rules.iter().any(|rule| rule.is_ours)
+}
+
+fn has_own_name(table: &Table) -> bool {
+    table.place.strip_prefix("inet ") == Some(RULES_TABLE)
+}
+
+/// Refuses to touch a table of our name that this program did not make.
+fn refuse_foreign(listed: &[Table]) -> Result<(), ToolError> {
+    match listed.iter().find(|table| has_own_name(table) && !is_own(table)) {
+        Some(table) => Err(ToolError::Reserved(format!("the nftables table {}", table.place))),
+        None => Ok(()),
+    }
+}
+
 /// The commands that remove what is ours.
 fn removal(listed: &[Table]) -> Vec<Value> {
     let mut commands = Vec::new();
     for table in listed {
         let (family, name) = table.place.split_once(' ').unwrap_or_default();
-        if (family, name) == ("inet", RULES_TABLE) {
+        if is_own(table) {
             commands.push(json!({ "delete": { "table": { "family": family, "name": name } } }));
             continue;
         }

@@ -85,6 +85,24 @@ pub(super) fn remove() -> Result<(), ToolError> {
     })
 }
 
+/// The files that have lines of ours, as messages.
+pub(super) fn left() -> Result<Vec<String>, ToolError> {
+    let mut left = Vec::new();
+    for file in files().filter(|file| Path::new(file).exists()) {
+        if read(&file)?.lines().any(|line| line.starts_with(BEGIN)) {
+            left.push(format!("lines in {file} after `{BEGIN}`"));
+        }
+    }
+    Ok(left)
+}
+
+/// The files that may have lines of ours.
+fn files() -> impl Iterator<Item = String> {
+    ["before", "before6", "after", "after6"]
+        .into_iter()
+        .map(|name| format!("/etc/ufw/{name}.rules"))
+}
+
 pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let (insertions, _) = insertions(plan)?;
     let mut places = Vec::new();
@@ -214,8 +232,17 @@ fn without_ours(file: &str, text: &str) -> Result<String, ToolError> {
     Ok(kept)
 }
 
+/// A file's text with each byte as the character of the same number: comments may be in any encoding, and all
+/// that is looked for is ASCII. [`write`] is its reverse.
 fn read(file: &str) -> Result<String, ToolError> {
-    fs::read_to_string(file).map_err(|why| ToolError::file(file, &why))
+    let bytes = fs::read(file).map_err(|why| ToolError::file(file, &why))?;
+    Ok(bytes.into_iter().map(char::from).collect())
+}
+
+fn write(file: &str, text: &str) -> Result<(), ToolError> {
+    // Our own lines are ASCII.
+    let bytes = text.chars().map(|letter| u8::try_from(letter).unwrap_or(b'?'));
+    fs::write(file, bytes.collect::<Vec<u8>>()).map_err(|why| ToolError::file(file, &why))
 }
 
 /// Changes ufw's files, has ufw load them, and verifies; where that fails, the files are restored and
@@ -225,8 +252,7 @@ fn change(
     verify: impl Fn() -> Result<(), ToolError>,
 ) -> Result<(), ToolError> {
     let mut changes = Vec::new();
-    for name in ["before", "before6", "after", "after6"] {
-        let file = format!("/etc/ufw/{name}.rules");
+    for file in files() {
         if Path::new(&file).exists() {
             let old = read(&file)?;
             let new = edit(&file, &old)?;
@@ -235,8 +261,6 @@ fn change(
             }
         }
     }
-    let write =
-        |file: &str, text: &str| fs::write(file, text).map_err(|why| ToolError::file(file, &why));
     let load = || {
         for (file, _, new) in &changes {
             write(file, new)?;
