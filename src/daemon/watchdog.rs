@@ -1,18 +1,18 @@
-//! The signs of life: those of the reader, and those that a service manager waits for.
+//! The heartbeat of the reader, and the watchdog messages to the service manager.
 
 use std::time::Duration;
 
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::{
     source::{ReadOutcome, Record, Source},
     system::{Health, Heartbeat, service_manager::Service},
 };
 
-/// A source whose reader gives a sign of life whenever it asks for more.
+/// A source that records a heartbeat whenever its reader asks for packets.
 pub(super) struct HeartbeatSource {
     pub(super) source: Box<dyn Source>,
-    pub(super) pulse: Heartbeat,
+    pub(super) heartbeat: Heartbeat,
 }
 
 impl Source for HeartbeatSource {
@@ -21,7 +21,7 @@ impl Source for HeartbeatSource {
         patience: Duration,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome> {
-        self.pulse.beat();
+        self.heartbeat.record();
         self.source.fill(patience, take)
     }
 
@@ -30,36 +30,36 @@ impl Source for HeartbeatSource {
     }
 }
 
-/// Beats as often as the manager wants, and only while all parts do what they should.
+/// Sends watchdog messages at the manager's interval, while the program is healthy.
 pub(super) struct Watchdog<'a> {
     service: &'a Service,
     health: Health,
-    beats: Interval,
+    interval: Interval,
 }
 
 impl<'a> Watchdog<'a> {
     pub(super) fn new(service: &'a Service, health: Health) -> Self {
-        let mut beats = interval(service.beat());
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { service, health, beats }
+        let mut interval = tokio::time::interval(service.watchdog_interval());
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { service, health, interval }
     }
 
-    /// Waits for the next beat, and gives it.
-    pub(super) async fn beat(&mut self) {
-        self.beats.tick().await;
+    /// Waits for the next interval, and sends a message.
+    pub(super) async fn tick(&mut self) {
+        self.interval.tick().await;
         if self.health.healthy().is_ok() {
             self.service.alive();
         }
     }
 
-    /// The outcome of `work`, and beats for as long as it takes: a file system that hangs is no
-    /// reason to be ended, for what was counted would be lost.
+    /// Waits for `work`, and goes on with the messages: a file system that hangs must not make the manager
+    /// restart the program, which would lose the counts.
     pub(super) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
                 outcome = &mut work => return outcome,
-                () = self.beat() => {}
+                () = self.tick() => {}
             }
         }
     }
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// A source that never has anything.
+    /// A source without packets.
     struct Quiet;
 
     impl Source for Quiet {
@@ -85,26 +85,26 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_beats_whenever_it_asks_for_more() {
+    fn a_reader_records_a_heartbeat_whenever_it_asks_for_packets() {
         let health = Health::new();
         let mut source =
-            HeartbeatSource { source: Box::new(Quiet), pulse: health.pulse("the reader") };
-        let before = source.pulse.latest();
-        while source.pulse.latest() == before {
+            HeartbeatSource { source: Box::new(Quiet), heartbeat: health.heartbeat("the reader") };
+        let before = source.heartbeat.latest();
+        while source.heartbeat.latest() == before {
             source.fill(Duration::ZERO, &mut |_| {}).unwrap();
         }
         assert_eq!(health.healthy(), Ok(()));
     }
 
     #[tokio::test]
-    async fn it_beats_through_long_work_and_not_when_broken() {
+    async fn it_sends_messages_during_long_work_and_not_when_unhealthy() {
         let (ours, manager) = UnixDatagram::pair().unwrap();
         manager.set_nonblocking(true).unwrap();
         let mut buffer = [0; 16];
         let service = Service::watched(ours, Duration::from_millis(2));
         let health = Health::new();
-        let mut heart = Watchdog::new(&service, health.clone());
-        let three_signs = async {
+        let mut watchdog = Watchdog::new(&service, health.clone());
+        let three_messages = async {
             for _ in 0..3 {
                 while manager.recv(&mut buffer).is_err() {
                     tokio::task::yield_now().await;
@@ -113,12 +113,12 @@ mod tests {
             }
             "done"
         };
-        assert_eq!(heart.during(three_signs).await, "done");
+        assert_eq!(watchdog.during(three_messages).await, "done");
 
         while manager.recv(&mut buffer).is_ok() {}
         health.fail("gone");
-        heart.beat().await;
-        heart.beat().await;
+        watchdog.tick().await;
+        watchdog.tick().await;
         assert!(manager.recv(&mut buffer).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the program is ready and healthy: what it waits for, and what broke it.
+//! Readiness and health of the program: the parts it waits for, and what failed.
 
 use std::{
     sync::{
@@ -8,44 +8,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a part may be without a sign of life.
-const STANDSTILL: Duration = Duration::from_secs(10);
+/// Maximum time without a heartbeat.
+const MAX_SILENCE: Duration = Duration::from_secs(10);
 
 /// The health of the program, shared by its parts.
 ///
-/// Healthy until a part fails for good, and while none of those that give signs of life stands still;
-/// ready when no part has its latch any more.
+/// Healthy until a part fails permanently, and while every heartbeat is recent;
+/// ready when every latch is released.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the program waits for: a number for each latch, and its name.
+    /// Number and name of each latch that is not released.
     waiting: Vec<(u64, String)>,
     latches: u64,
     failure: Option<String>,
-    pulses: Vec<Watched>,
+    heartbeats: Vec<WatchedPart>,
 }
 
-/// A part that gives signs of life.
+/// A part with a heartbeat.
 #[derive(Debug)]
-struct Watched {
+struct WatchedPart {
     what: String,
     start: Instant,
-    /// Milliseconds from the start to the latest sign; gone with the part.
+    /// Milliseconds from the start to the latest heartbeat; dropped with the part.
     latest: Weak<AtomicU64>,
 }
 
-/// Gives the signs of life of a part. Dropped, the part has ended, and none is waited for.
+/// The heartbeat of a part. Dropped, the part has ended, and is not watched any more.
 #[derive(Debug)]
 pub struct Heartbeat {
     start: Instant,
     latest: Arc<AtomicU64>,
 }
 
-/// Keeps the program from being ready until it is released.
+/// The program is not ready until this is released.
 ///
-/// One that is dropped instead, by a part that died, keeps it so for ever.
+/// If it is dropped instead, by a part that panicked, the program never becomes ready.
 #[derive(Debug)]
 #[must_use = "the program is not ready before it is released"]
 pub struct Latch {
@@ -54,13 +54,13 @@ pub struct Latch {
 }
 
 impl Health {
-    /// A healthy program that waits for nothing.
+    /// A healthy and ready program.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Waits for `what`, which is shown: `NFLOG group 1`.
+    /// Makes the program wait for `what`, a name that is shown: `NFLOG group 1`.
     pub fn latch(&self, what: impl Into<String>) -> Latch {
         let mut state = self.lock();
         let number = state.latches;
@@ -69,24 +69,23 @@ impl Health {
         Latch { health: self.clone(), number }
     }
 
-    /// Waits for signs of life of `what`, the first of which this is: a part that never stands still while
-    /// it is well.
-    pub fn pulse(&self, what: impl Into<String>) -> Heartbeat {
+    /// Watches the heartbeat of `what`, which is first recorded now.
+    pub fn heartbeat(&self, what: impl Into<String>) -> Heartbeat {
         let (what, start, latest) = (what.into(), Instant::now(), Arc::default());
-        let watched = Watched { what, start, latest: Arc::downgrade(&latest) };
-        self.lock().pulses.push(watched);
+        let watched = WatchedPart { what, start, latest: Arc::downgrade(&latest) };
+        self.lock().heartbeats.push(watched);
         Heartbeat { start, latest }
     }
 
-    /// The program is broken and will not mend; the first reason stays.
+    /// Marks the program as permanently failed; the first reason stays.
     pub fn fail(&self, reason: impl Into<String>) {
         self.lock().failure.get_or_insert(reason.into());
     }
 
-    /// Nothing is broken, and nothing stands still.
+    /// Whether nothing failed and every heartbeat is recent.
     ///
     /// # Errors
-    /// What is or does.
+    /// The part that failed or makes no progress.
     pub fn healthy(&self) -> Result<(), String> {
         self.healthy_at(Instant::now())
     }
@@ -96,22 +95,22 @@ impl Health {
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        state.pulses.iter().try_for_each(|part| {
+        state.heartbeats.iter().try_for_each(|part| {
             let Some(latest) = part.latest.upgrade() else { return Ok(()) };
             let latest = part.start + Duration::from_millis(latest.load(Relaxed));
             match now.saturating_duration_since(latest) {
-                still if still > STANDSTILL => {
-                    Err(format!("{} has stood still for {} s", part.what, still.as_secs()))
+                silence if silence > MAX_SILENCE => {
+                    Err(format!("{} has made no progress for {} s", part.what, silence.as_secs()))
                 }
                 _ => Ok(()),
             }
         })
     }
 
-    /// Nothing is broken, and everything has started.
+    /// Whether the program is healthy and every part has started.
     ///
     /// # Errors
-    /// What is broken, or what has not started yet.
+    /// What failed, or what has not started yet.
     pub fn ready(&self) -> Result<(), String> {
         self.healthy()?;
         let state = self.lock();
@@ -123,20 +122,20 @@ impl Health {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Each change is one step, so a panic elsewhere left it whole.
+        // Each change is one step, so the state is consistent after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Heartbeat {
-    /// A sign of life.
-    pub fn beat(&self) {
-        // Milliseconds of more years than there will be.
+    /// Records a heartbeat.
+    pub fn record(&self) {
+        // Does not overflow in 500 million years.
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.latest.store(now, Relaxed);
     }
 
-    /// Milliseconds from the first sign to the latest.
+    /// Milliseconds from the first heartbeat to the latest.
     #[cfg(test)]
     pub(crate) fn latest(&self) -> u64 {
         self.latest.load(Relaxed)
@@ -144,7 +143,7 @@ impl Heartbeat {
 }
 
 impl Latch {
-    /// What it waited for is there.
+    /// The part has started.
     pub fn release(self) {
         self.health.lock().waiting.retain(|(number, _)| *number != self.number);
     }
@@ -169,26 +168,29 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_died_is_never_ready() {
+    fn a_part_that_panicked_is_never_ready() {
         let health = Health::new();
         drop(health.latch("GeoIP database"));
         assert_eq!(health.ready(), Err("waiting for GeoIP database".into()));
     }
 
     #[test]
-    fn a_part_that_stands_still_is_not_well_until_it_goes_on() {
+    fn a_part_without_progress_is_unhealthy_until_its_next_heartbeat() {
         let health = Health::new();
-        let pulse = health.pulse("the reader");
-        let later = Instant::now() + STANDSTILL + Duration::from_secs(5);
+        let heartbeat = health.heartbeat("the reader");
+        let later = Instant::now() + MAX_SILENCE + Duration::from_secs(5);
         assert_eq!(health.healthy(), Ok(()));
-        assert_eq!(health.healthy_at(later), Err("the reader has stood still for 15 s".into()));
-        pulse.latest.store(4000, Relaxed);
+        assert_eq!(
+            health.healthy_at(later),
+            Err("the reader has made no progress for 15 s".into())
+        );
+        heartbeat.latest.store(4000, Relaxed);
         assert!(health.healthy_at(later).is_err());
-        pulse.latest.store(6000, Relaxed);
+        heartbeat.latest.store(6000, Relaxed);
         assert_eq!(health.healthy_at(later), Ok(()));
-        pulse.beat();
-        assert!(pulse.latest() < 6000);
-        drop(pulse);
+        heartbeat.record();
+        assert!(heartbeat.latest() < 6000);
+        drop(heartbeat);
         assert_eq!(health.healthy_at(later), Ok(()));
     }
 

@@ -1,7 +1,6 @@
-//! What a service manager is told: ready, reloading, ending, and that the program is alive:
-//! `sd_notify(3)`.
+//! Notifications to the service manager: ready, reloading, stopping, and the watchdog: `sd_notify(3)`.
 //!
-//! The socket is connected before rights are given up, and only written to afterwards.
+//! The socket is connected before privileges are dropped.
 
 use std::{
     env, io,
@@ -14,27 +13,27 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Time between signs of life that nobody waits for.
+/// Interval of watchdog messages when the manager does not ask for them.
 const UNWATCHED: Duration = Duration::from_secs(24 * 3600);
 
-/// Where to tell it; says nothing when nobody asked.
+/// The service manager; without one, notifications do nothing.
 #[derive(Debug, Default)]
 pub struct Service {
     socket: Option<UnixDatagram>,
-    /// How often a sign of life is wanted at least.
+    /// The manager's limit between two watchdog messages.
     watchdog: Option<Duration>,
 }
 
 impl Service {
-    /// What the variables `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` ask for. One that cannot
-    /// be followed is told in the log, and nothing else is lost.
+    /// The manager that `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` name. An invalid value is logged
+    /// and ignored.
     #[must_use]
     pub fn from_environment() -> Self {
         let Ok(name) = env::var("NOTIFY_SOCKET") else { return Self::default() };
         let socket = match connect(&name) {
             Ok(socket) => Some(socket),
             Err(error) => {
-                tracing::warn!(socket = name, %error, "cannot tell the service manager anything");
+                tracing::warn!(socket = name, %error, "cannot notify the service manager");
                 None
             }
         };
@@ -44,22 +43,21 @@ impl Service {
         Self { socket, watchdog: watchdog.map(Duration::from_micros) }
     }
 
-    /// One whose manager reads the socket's other end and waits for a sign of life this long.
+    /// A manager with this socket and watchdog limit.
     #[cfg(test)]
     pub(crate) fn watched(socket: UnixDatagram, watchdog: Duration) -> Self {
         Self { socket: Some(socket), watchdog: Some(watchdog) }
     }
 
-    /// How often to call [`Service::alive`]: twice in the time that the manager waits, and hardly ever
-    /// where none does.
+    /// The interval at which to call [`Service::alive`]: half the manager's limit, or a day without one.
     #[must_use]
-    pub fn beat(&self) -> Duration {
+    pub fn watchdog_interval(&self) -> Duration {
         self.watchdog.map_or(UNWATCHED, |watchdog| watchdog / 2)
     }
 
-    /// Everything stands; also after a reload.
+    /// The program is ready; also after a reload.
     pub fn ready(&self) {
-        self.tell("READY=1");
+        self.notify("READY=1");
     }
 
     /// The configuration is being loaded again.
@@ -67,23 +65,23 @@ impl Service {
         let now = clock_gettime(ClockId::Monotonic);
         // Both are positive and far from their ends.
         let usec = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"));
+        self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"));
     }
 
     /// The program ends in good order.
     pub fn stopping(&self) {
-        self.tell("STOPPING=1");
+        self.notify("STOPPING=1");
     }
 
-    /// A sign of life.
+    /// The program is alive.
     pub fn alive(&self) {
-        self.tell("WATCHDOG=1");
+        self.notify("WATCHDOG=1");
     }
 
-    fn tell(&self, text: &str) {
+    fn notify(&self, text: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(text.as_bytes()) {
-            tracing::warn!(%error, "cannot tell the service manager anything");
+            tracing::warn!(%error, "cannot notify the service manager");
         }
     }
 }
@@ -133,9 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_manager_nothing_is_said() {
+    fn without_a_manager_nothing_is_sent() {
         let service = Service::default();
         service.ready();
-        assert_eq!(service.beat(), UNWATCHED);
+        assert_eq!(service.watchdog_interval(), UNWATCHED);
     }
 }
