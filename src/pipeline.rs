@@ -9,7 +9,9 @@ use std::{
 };
 
 use crate::{
-    event::{Event, HardwareAddress, Interner, NameId, Named, Names, remote_end},
+    event::{
+        CurrentNames, Event, HardwareAddress, Interner, NameId, Named, Names, UsedNames, remote_end,
+    },
     geoip::{Country, Locator, Place},
     metrics::Aggregate,
     mirror::Queue,
@@ -20,6 +22,9 @@ use crate::{
 
 /// How long the reader waits for packets before it looks whether it should stop.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A full table of names is looked through at most once in so long: it takes some milliseconds.
+const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The aggregate as the reader and the scrapes share it.
 ///
@@ -110,6 +115,8 @@ pub struct Route {
     clock: Clock,
     /// Whether a family or the mirror shows names of devices: what nobody sees takes no place in the table.
     shows_devices: bool,
+    /// When names may next be evicted.
+    next_eviction: Duration,
     batch: Vec<Event>,
     /// Time of the running batch, for packets that carry none.
     arrival: Option<u64>,
@@ -132,6 +139,7 @@ impl Route {
             recent,
             clock,
             shows_devices,
+            next_eviction: Duration::ZERO,
             batch: Vec::new(),
             arrival: None,
         }
@@ -200,6 +208,25 @@ impl Route {
         self.batch.clear();
         self.arrival = None;
         self.locator.refresh();
+        if self.interner.is_full() && self.clock.now() >= self.next_eviction {
+            self.evict_names();
+        }
+    }
+
+    /// Evicts the names that nothing refers to. The batch is empty, and only this thread adds names to what is
+    /// asked here: between the question and the new table, none of them comes to refer to another name.
+    #[cold]
+    fn evict_names(&mut self) {
+        self.next_eviction = self.clock.now() + EVICTION_INTERVAL;
+        let mut used = UsedNames::default();
+        self.aggregate.lock().mark_names(&mut used);
+        if let Some(mirror) = &self.mirror {
+            mirror.mark_names(&mut used);
+        }
+        // The last, as it keeps only some of those that nothing else refers to.
+        self.recent.lock().keep_names(&mut used);
+        let evicted = self.interner.evict_unused(&used);
+        tracing::debug!(evicted, "evicted unused prefixes and device names: the table was full");
     }
 
     /// The time by which this route's aggregate ages.
@@ -226,10 +253,16 @@ impl Route {
         self.recent.clone()
     }
 
-    /// The names that this route interns.
+    /// The names that this route has interned by now.
     #[must_use]
     pub fn names(&self) -> Names {
         self.interner.names()
+    }
+
+    /// The names that this route interns, also later.
+    #[must_use]
+    pub fn current_names(&self) -> CurrentNames {
+        self.interner.current_names()
     }
 }
 

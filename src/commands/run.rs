@@ -142,7 +142,7 @@ fn mirror_plan(config: &Config) -> anyhow::Result<Option<MirrorPlan>> {
 
 fn start_mirror(plan: MirrorPlan, route: &mut Route, geoip: &GeoIp) -> anyhow::Result<Mirror> {
     let (database, spool) = (plan.target.to_string(), plan.spool.directory.clone());
-    let mirror = Mirror::start(plan, route.names(), geoip)?;
+    let mirror = Mirror::start(plan, &route.current_names(), geoip)?;
     route.mirror_to(mirror.queue());
     tracing::info!(database, spool = %spool.display(), "mirroring each packet as a row");
     Ok(mirror)

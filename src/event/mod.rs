@@ -1,8 +1,12 @@
 //! The event: one packet as a plain value of fixed size, which every consumer takes.
 
+mod interner;
 mod names;
 
-pub use names::{Interner, MAX_DEVICES, MAX_NAMES, MAX_PREFIXES, NameId, Named, Names, clean};
+pub use interner::{Interner, Named};
+pub use names::{
+    CurrentNames, MAX_DEVICES, MAX_NAMES, MAX_PREFIXES, NameId, Names, UsedNames, clean,
+};
 
 use std::net::IpAddr;
 

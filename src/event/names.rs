@@ -1,32 +1,34 @@
-//! Interned text: log prefixes and device names as small ids, under a cap for each kind.
+//! The table of names: log prefixes and device names as small ids, under a maximum for each kind.
+//!
+//! A table only grows. Names are evicted by a new table, which leaves out those that nothing refers to, so an
+//! id resolves to the same text for as long as its table is kept.
 
 use std::sync::{
     Arc, PoisonError, RwLock, RwLockReadGuard,
     atomic::{AtomicU64, Ordering},
 };
 
-use hashbrown::HashMap;
-
-/// Most distinct prefixes that are kept; what comes later is [`NameId::OTHER`]. Whoever writes the rules
-/// writes them.
+/// Most distinct prefixes that are kept at once; what comes while all are in use is [`NameId::OTHER`].
+/// Whoever writes the rules writes them.
 pub const MAX_PREFIXES: usize = 4096;
 
-/// Most distinct device names that are kept. Container hosts make and remove devices all day, so these
-/// never take a prefix's place.
+/// Most distinct device names that are kept at once. Container hosts make and remove devices all day, so
+/// these never take a prefix's place.
 pub const MAX_DEVICES: usize = 32_768;
 
 /// Most names of a table: of both kinds, `other` and the empty one.
 pub const MAX_NAMES: usize = MAX_PREFIXES + MAX_DEVICES + 2;
 
 /// Longest name kept, in bytes: nftables' own limit for a prefix is 127 (`NF_LOG_PREFIXLEN`).
-const MAX_LENGTH: usize = 128;
+pub(super) const MAX_LENGTH: usize = 128;
 
-/// Id of an interned name. Copy, two bytes; valid for the table that gave it.
+/// Id of an interned name. Copy, two bytes; valid for the table that was current when it was given, and for
+/// later ones as long as something that is asked for its ids refers to it ([`UsedNames`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameId(u16);
 
 impl NameId {
-    /// The name `other`: whatever was folded, or came after the cap. A rule that really calls
+    /// The name `other`: whatever was folded, or came while the table was full. A rule that really calls
     /// itself `other` gets this id too, so that no two series can carry the same labels.
     pub const OTHER: Self = Self(0);
     /// The empty name: a rule without a prefix, a packet without a device.
@@ -45,45 +47,39 @@ impl NameId {
     }
 }
 
-/// The table of names, shared between the one thread that interns and those that render.
+/// One table of names, shared between the one thread that interns and those that render.
 ///
-/// Append-only, so an id once given stays valid. The writer keeps its own look-up and takes the
-/// lock only for a new name.
+/// A place in it is empty until it gets a name, and then keeps this name.
 #[derive(Clone, Debug)]
 pub struct Names {
-    table: Arc<RwLock<Table>>,
+    /// By the number of the id.
+    texts: Arc<RwLock<Vec<Option<Arc<str>>>>>,
     refused: Arc<AtomicU64>,
-}
-
-#[derive(Debug)]
-struct Table {
-    texts: Vec<Arc<str>>,
-    /// How many of them were first seen as prefixes, and as devices.
-    prefixes: usize,
-    devices: usize,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let texts = vec!["other".into(), "".into()];
-        let table = Table { texts, prefixes: 0, devices: 0 };
-        Self { table: Arc::new(RwLock::new(table)), refused: Arc::default() }
+        Self::of(vec![Some("other".into()), Some("".into())], Arc::default())
     }
 }
 
 impl Names {
+    fn of(texts: Vec<Option<Arc<str>>>, refused: Arc<AtomicU64>) -> Self {
+        Self { texts: Arc::new(RwLock::new(texts)), refused }
+    }
+
     /// The text of an id.
     #[must_use]
     pub fn text(&self, id: NameId) -> Arc<str> {
-        let texts = &self.read().texts;
-        let index = usize::from(id.0);
-        Arc::clone(texts.get(index).unwrap_or(&texts[0]))
+        let texts = self.read();
+        let text = texts.get(usize::from(id.0)).and_then(Option::as_ref);
+        text.map_or_else(|| "other".into(), Arc::clone)
     }
 
     /// How many names the table holds, `other` and the empty one among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.read().texts.len()
+        self.read().iter().flatten().count()
     }
 
     /// Never: `other` and the empty name are always there.
@@ -98,104 +94,91 @@ impl Names {
         self.refused.load(Ordering::Relaxed)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Table> {
-        // A thread that panicked while it appended left a whole table: push is the last step.
-        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    /// Whether this is the same table, not an earlier or later one.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.texts, &other.texts)
     }
 
-    /// Appends a text; the caller has made sure that it is new.
-    fn append(&self, named: Named, text: &str) -> Option<NameId> {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let id = u16::try_from(table.texts.len()).ok()?;
-        let (held, most) = match named {
-            Named::Prefix => (&mut table.prefixes, MAX_PREFIXES),
-            Named::InDevice | Named::OutDevice => (&mut table.devices, MAX_DEVICES),
-        };
-        if *held >= most {
-            return None;
+    pub(super) fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Puts a text at an empty place, or at the end.
+    pub(super) fn put(&self, id: NameId, text: &str) {
+        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+        let place = usize::from(id.0);
+        if place >= texts.len() {
+            texts.resize(place + 1, None);
         }
-        *held += 1;
-        table.texts.push(text.into());
-        Some(NameId(id))
+        texts[place] = Some(text.into());
+    }
+
+    /// A new table without the names that are not in use.
+    pub(super) fn without_unused(&self, used: &UsedNames) -> Self {
+        let mut texts = self.read().clone();
+        for (text, used) in texts.iter_mut().zip(&used.0) {
+            if !used {
+                *text = None;
+            }
+        }
+        Self::of(texts, Arc::clone(&self.refused))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<str>>>> {
+        // A thread that panicked while it wrote left a whole table: the store is the last step.
+        self.texts.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a name names. Each has its last spelling remembered, as most packets of a batch share it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
-    /// A rule's log prefix.
-    Prefix,
-    /// The device a packet came in on.
-    InDevice,
-    /// The device a packet goes out on.
-    OutDevice,
-}
+/// The newest table of names.
+///
+/// Whoever copies ids out of something that is asked for them takes the table under the lock of that thing:
+/// then every id of the copy is in the table.
+#[derive(Clone, Debug)]
+pub struct CurrentNames(Arc<RwLock<Names>>);
 
-/// The writing side of [`Names`]: one per thread that interns. Bounded like the table.
-#[derive(Debug)]
-pub struct Interner {
-    names: Names,
-    ids: HashMap<Box<str>, NameId>,
-    /// Spellings as they come from the wire; the same name may have several (trailing blanks).
-    spellings: HashMap<Box<[u8]>, NameId>,
-    /// By [`Named`].
-    last: [(Vec<u8>, NameId); 3],
-}
-
-impl Interner {
-    /// Starts on a table that nobody else appends to.
+impl CurrentNames {
+    /// Starts with this table.
     #[must_use]
     pub fn new(names: Names) -> Self {
-        let ids = [("other".into(), NameId::OTHER), ("".into(), NameId::EMPTY)].into();
-        Self {
-            names,
-            ids,
-            spellings: HashMap::new(),
-            last: std::array::from_fn(|_| (Vec::new(), NameId::EMPTY)),
-        }
+        Self(Arc::new(RwLock::new(names)))
     }
 
-    /// The id of a name made of untrusted bytes. Trimmed; control characters and invalid UTF-8
-    /// become U+FFFD; cut at 128 bytes. Past the cap of its kind it is [`NameId::OTHER`].
-    pub fn intern(&mut self, named: Named, bytes: &[u8]) -> NameId {
-        let last = &self.last[named as usize];
-        // Byte by byte: on these few bytes a vector compare took 60 ns, measured in the whole route.
-        if last.0.len() == bytes.len() && last.0.iter().zip(bytes).all(|(a, b)| a == b) {
-            return last.1;
-        }
-        let Some(id) = self.spellings.get(bytes).copied().or_else(|| self.learn(named, bytes))
-        else {
-            self.names.refused.fetch_add(1, Ordering::Relaxed);
-            return NameId::OTHER;
-        };
-        let last = &mut self.last[named as usize];
-        last.0.clear();
-        last.0.extend_from_slice(bytes);
-        last.1 = id;
-        id
-    }
-
-    /// The table that names go to.
+    /// The newest table. It does not change but by new names, and can be kept.
     #[must_use]
-    pub fn names(&self) -> Names {
-        self.names.clone()
+    pub fn get(&self) -> Names {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A spelling that is new; `None` when there are as many names of this kind as are kept.
-    #[cold]
-    fn learn(&mut self, named: Named, bytes: &[u8]) -> Option<NameId> {
-        let text = clean(bytes);
-        let id = if let Some(&id) = self.ids.get(text.as_str()) {
-            id
-        } else {
-            let id = self.names.append(named, &text)?;
-            self.ids.insert(text.into(), id);
-            id
-        };
-        if self.spellings.len() < 2 * MAX_NAMES && bytes.len() <= 2 * MAX_LENGTH {
-            self.spellings.insert(bytes.into(), id);
-        }
-        Some(id)
+    pub(super) fn set(&self, names: Names) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+}
+
+/// The ids that something refers to. `other` and the empty name are always among them.
+#[derive(Clone, Debug)]
+pub struct UsedNames(Vec<bool>);
+
+impl Default for UsedNames {
+    fn default() -> Self {
+        let mut used = Self(vec![false; usize::from(u16::MAX) + 1]);
+        used.mark(NameId::OTHER);
+        used.mark(NameId::EMPTY);
+        used
+    }
+}
+
+impl UsedNames {
+    /// Something refers to this id.
+    pub fn mark(&mut self, id: NameId) {
+        self.0[usize::from(id.0)] = true;
+    }
+
+    /// Whether something refers to this id.
+    #[must_use]
+    pub fn contains(&self, id: NameId) -> bool {
+        self.0[usize::from(id.0)]
     }
 }
 
@@ -219,6 +202,7 @@ pub fn clean(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Interner, Named};
 
     fn check(bytes: &[u8], expect: &str) {
         let names = Names::default();
@@ -235,68 +219,5 @@ mod tests {
         check(b"\xff\xfe", "\u{fffd}\u{fffd}");
         check("münchen".as_bytes(), "münchen");
         check(&[b'x'; 1000], &"x".repeat(128));
-    }
-
-    #[test]
-    fn the_same_label_is_the_same_id() {
-        let mut interner = Interner::new(Names::default());
-        let id = interner.intern(Named::Prefix, b"drop");
-        assert_eq!(interner.intern(Named::Prefix, b"drop "), id);
-        assert_eq!(interner.intern(Named::Prefix, b" drop"), id);
-        assert_ne!(interner.intern(Named::Prefix, b"accept"), id);
-        assert_eq!(interner.intern(Named::Prefix, b"drop"), id);
-        assert_eq!(interner.intern(Named::Prefix, b"other"), NameId::OTHER);
-        assert_eq!(interner.intern(Named::Prefix, b" other "), NameId::OTHER);
-        assert_eq!(interner.intern(Named::Prefix, b""), NameId::EMPTY);
-    }
-
-    fn fill(interner: &mut Interner, named: Named, most: usize) {
-        for number in 0..most {
-            interner.intern(named, format!("{named:?}{number}").as_bytes());
-        }
-        assert_eq!(interner.names.refused(), 0);
-        let id = interner.intern(named, b"one more");
-        assert_eq!((id, interner.names.refused()), (NameId::OTHER, 1));
-    }
-
-    #[test]
-    fn past_the_cap_a_name_is_other_and_counted() {
-        let names = Names::default();
-        let mut interner = Interner::new(names.clone());
-        fill(&mut interner, Named::Prefix, MAX_PREFIXES);
-        assert_eq!(names.len(), MAX_PREFIXES + 2);
-        assert_ne!(interner.intern(Named::Prefix, b"Prefix7"), NameId::OTHER);
-    }
-
-    #[test]
-    fn devices_leave_room_for_prefixes() {
-        let names = Names::default();
-        let mut interner = Interner::new(names.clone());
-        fill(&mut interner, Named::InDevice, MAX_DEVICES);
-        assert_eq!(interner.intern(Named::OutDevice, b"veth1"), NameId::OTHER);
-        for number in 0..MAX_PREFIXES {
-            let prefix = format!("rule {number}");
-            let id = interner.intern(Named::Prefix, prefix.as_bytes());
-            assert_eq!(*names.text(id), *prefix);
-        }
-        assert_eq!(names.len(), MAX_NAMES);
-    }
-
-    proptest::proptest! {
-        /// Whatever comes in whatever order: an id keeps its text, and no two ids have the same one.
-        #[test]
-        fn an_id_is_a_text(sequence in proptest::collection::vec((0..3_u8, "[a-c ]{0,3}"), 0..200)) {
-            let names = Names::default();
-            let mut interner = Interner::new(names.clone());
-            let mut known = HashMap::<String, NameId>::new();
-            for (kind, text) in sequence {
-                let named = [Named::Prefix, Named::InDevice, Named::OutDevice][usize::from(kind)];
-                let id = interner.intern(named, text.as_bytes());
-                assert_eq!(*names.text(id), *text.trim());
-                assert_eq!(*known.entry(text.trim().to_owned()).or_insert(id), id);
-            }
-            let ids: std::collections::HashSet<_> = known.values().collect();
-            assert_eq!(ids.len(), known.len());
-        }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 
 use crate::{
-    event::{Event, NameId},
+    event::{Event, NameId, UsedNames},
     geoip::{Country, CountryId},
     packet::DecodeIssue,
 };
@@ -116,6 +116,15 @@ impl Aggregate {
     #[must_use]
     pub fn has_devices(&self) -> bool {
         self.families.iter().any(Family::has_devices)
+    }
+
+    /// Marks every name that something here refers to. Only [`Self::record`] adds one.
+    pub fn mark_names(&self, used: &mut UsedNames) {
+        for family in &self.families {
+            family.mark_names(used);
+        }
+        self.sources.mark_names(used);
+        self.scans.mark_names(used);
     }
 
     /// Packets received of all groups.

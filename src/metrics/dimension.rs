@@ -188,7 +188,7 @@ impl Dimension {
         let low = value as u32;
         Some(match self {
             Self::Prefix | Self::InInterface | Self::OutInterface => {
-                names.text(NameId::from_index(low as u16)).to_string().into()
+                names.text(self.name_id(value)?).to_string().into()
             }
             Self::Proto if value == NO_PROTOCOL => "unknown".into(),
             Self::Proto => protocol::name(low as u8),
@@ -208,6 +208,14 @@ impl Dimension {
             | Self::IpVersion
             | Self::IcmpType => low.to_string().into(),
         })
+    }
+
+    /// The id of the name that a value of this dimension stands for, if it stands for one.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "`value` gave the number: it is an id's")]
+    pub fn name_id(self, value: u64) -> Option<NameId> {
+        let is_name = matches!(self, Self::Prefix | Self::InInterface | Self::OutInterface);
+        (is_name && value != OTHER && value != ABSENT).then(|| NameId::from_index(value as u16))
     }
 
     /// The dimension of this name.

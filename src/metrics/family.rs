@@ -10,7 +10,7 @@ use super::{
     series::{Phase, Series, Table},
     snapshot,
 };
-use crate::event::Event;
+use crate::event::{Event, UsedNames};
 
 /// A candidate must outweigh the series whose place it takes by this factor …
 const OUTWEIGHS: u32 = 2;
@@ -151,6 +151,16 @@ impl Family {
         let is_device =
             |label: &Dimension| matches!(label, Dimension::InInterface | Dimension::OutInterface);
         self.labels.iter().any(is_device)
+    }
+
+    /// Marks the names that its series, their successors and the candidates for a place refer to.
+    pub fn mark_names(&self, used: &mut UsedNames) {
+        let series = self.table.all().iter();
+        let keys =
+            series.flat_map(|series| [Some(&series.key), series.successor.as_ref()]).flatten();
+        for key in keys.chain(self.sketch.keys()) {
+            key.mark_names(&self.labels, used);
+        }
     }
 
     /// Takes over new budgets. False when the plan is for other labels: then the family must begin

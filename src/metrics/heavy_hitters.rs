@@ -81,6 +81,11 @@ impl Sketch {
         candidates
     }
 
+    /// Every key in it.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.buckets.iter().flat_map(|bucket| bucket.keys.iter().flatten())
+    }
+
     /// Forgets a key: it was admitted.
     pub fn forget(&mut self, key: &Key) {
         for bucket in &mut self.buckets {

@@ -1,7 +1,7 @@
 //! The key of a series: label values as numbers, and how a key folds.
 
 use super::{Dimension, MAX_LABELS, dimension};
-use crate::event::Event;
+use crate::event::{Event, UsedNames};
 
 /// The label values of a series, in the order of its family's labels; unused places are 0.
 ///
@@ -55,6 +55,15 @@ impl Key {
     #[must_use]
     pub fn rung(&self, labels: usize) -> usize {
         self.0[..labels].iter().rev().take_while(|&&value| value == dimension::OTHER).count()
+    }
+
+    /// Marks the names among the values of a family with these labels.
+    pub fn mark_names(&self, labels: &[Dimension], used: &mut UsedNames) {
+        for (label, value) in labels.iter().zip(self.0) {
+            if let Some(id) = label.name_id(value) {
+                used.mark(id);
+            }
+        }
     }
 
     /// The values in use, in the order of the family's labels.

@@ -8,14 +8,15 @@ use std::{hash::BuildHasher, net::IpAddr, time::Duration};
 
 use foldhash::quality::FixedState;
 
-use crate::event::NameId;
+use crate::event::{NameId, UsedNames};
 
 /// The window: ten whole minutes and the running one.
 const MINUTES: usize = 11;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Prefixes with an estimate of their own; later ones share that of `other`. Each takes 22 KiB.
+/// Most prefixes with an estimate of their own. While each of them had a packet in the window, others share that
+/// of `other`. Each takes 22 KiB.
 pub const MAX_PREFIXES: usize = 256;
 
 const PRECISION: u32 = 11;
@@ -61,6 +62,9 @@ impl Sources {
                 window.minutes[slot] = None;
             }
         }
+        if passed > 0 && self.is_full() {
+            self.drop_idle();
+        }
     }
 
     /// Sees a source. Returns the prefix whose estimate it went to.
@@ -87,34 +91,62 @@ impl Sources {
     /// The estimate over all prefixes, where a source of several counts once; and that of each, in the
     /// order of the prefixes' ids.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the table is as long as a prefix's number can get"
-    )]
     pub fn estimates(&self) -> (f64, Vec<(NameId, f64)>) {
         let mut all = Registers::default();
         let mut each = Vec::with_capacity(self.taken);
-        for (index, window) in self.windows.iter().enumerate() {
-            let Some(window) = window else { continue };
+        for (prefix, window) in self.windows() {
             let merged = window.merged();
             all.merge(&merged);
-            each.push((NameId::from_index(index as u16), merged.estimate().round()));
+            each.push((prefix, merged.estimate().round()));
         }
         (all.estimate().round(), each)
     }
 
-    /// Packets whose source went to the estimate of `other`, as their prefix came after the cap.
+    /// Marks the prefixes that have an estimate.
+    pub fn mark_names(&self, used: &mut UsedNames) {
+        for (prefix, _) in self.windows() {
+            used.mark(prefix);
+        }
+    }
+
+    /// Packets whose source went to the estimate of `other`, as there was no room for that of their prefix.
     #[must_use]
     pub fn folded_packets(&self) -> u64 {
         self.folded_packets
     }
 
-    /// The prefix itself, or `other` when it came after the cap.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the table is as long as a prefix's number can get"
+    )]
+    fn windows(&self) -> impl Iterator<Item = (NameId, &Window)> {
+        let window = |(index, window)| (NameId::from_index(index as u16), window);
+        self.windows
+            .iter()
+            .enumerate()
+            .filter_map(|(index, window)| Some((index, window.as_deref()?)))
+            .map(window)
+    }
+
+    /// Whether a new prefix goes to the estimate of `other`, for which the last window is kept.
+    fn is_full(&self) -> bool {
+        self.taken >= MAX_PREFIXES - 1
+    }
+
+    /// Makes room: a prefix without a packet in the window gives up its estimate of 0.
+    fn drop_idle(&mut self) {
+        for window in &mut self.windows {
+            if window.as_ref().is_some_and(|window| window.minutes.iter().all(Option::is_none)) {
+                *window = None;
+                self.taken -= 1;
+            }
+        }
+    }
+
+    /// The prefix itself, or `other` where there is no room for its estimate.
     fn estimated(&mut self, prefix: NameId) -> NameId {
         let known = self.windows.get(usize::from(prefix.index())).is_some_and(Option::is_some);
-        // The last window is kept for `other`.
-        let full = self.taken >= MAX_PREFIXES - 1;
-        let folded = full && !known;
+        let folded = self.is_full() && !known;
         self.folded_packets += u64::from(folded);
         if folded { NameId::OTHER } else { prefix }
     }
@@ -296,5 +328,29 @@ mod tests {
         assert_eq!(sources.estimates().1.len(), MAX_PREFIXES);
         assert_eq!(sources.folded_packets(), 999 - (MAX_PREFIXES as u64 - 1));
         assert!(sources.estimates().1.iter().any(|(prefix, _)| *prefix == NameId::OTHER));
+    }
+
+    #[test]
+    fn a_prefix_without_packets_gives_up_its_estimate_when_there_is_no_room() {
+        let source = |sources: &mut Sources, minute: u64, index| {
+            sources.advance(Duration::from_secs(60 * minute));
+            sources.record(NameId::from_index(index), Ipv4Addr::LOCALHOST.into())
+        };
+        let mut sources = Sources::new(0);
+        for index in 2..102 {
+            source(&mut sources, 0, index);
+        }
+        // There is room, so they show 0.
+        source(&mut sources, 20, 102);
+        assert_eq!(sources.estimates().1.len(), 101);
+        for index in 103..1000 {
+            source(&mut sources, 20, index);
+        }
+        assert_eq!(source(&mut sources, 20, 1000), NameId::OTHER);
+        assert_eq!(source(&mut sources, 21, 1000), NameId::from_index(1000));
+        let mut used = UsedNames::default();
+        sources.mark_names(&mut used);
+        let has = |index| used.contains(NameId::from_index(index));
+        assert!(!has(2) && !has(101) && has(102) && has(256) && !has(257) && has(1000));
     }
 }

@@ -54,7 +54,7 @@ use self::{
     store::{Kind, Maintenance, MySql, Postgres, Sqlite},
     tell::Trouble,
 };
-use crate::{event::Names, geoip::GeoIp};
+use crate::{event::CurrentNames, geoip::GeoIp};
 
 /// What to mirror, and where to.
 #[derive(Debug)]
@@ -102,9 +102,13 @@ impl Mirror {
     ///
     /// # Errors
     /// The spool belongs to another exporter, or the system has no thread to give.
-    pub fn start(plan: MirrorPlan, names: Names, geoip: &GeoIp) -> Result<Self, MirrorError> {
+    pub fn start(
+        plan: MirrorPlan,
+        names: &CurrentNames,
+        geoip: &GeoIp,
+    ) -> Result<Self, MirrorError> {
         let MirrorPlan { target, selection, anonymizer, spool, upkeep } = plan;
-        let queue = Queue::new(spool.max_size);
+        let queue = Queue::new(spool.max_size, names.clone());
         let spool = SharedSpool::new(Spool::open(spool)?, queue.clone());
         let appended = Arc::new(Notify::new());
         let (ending, told) = watch::channel(false);
@@ -112,8 +116,8 @@ impl Mirror {
 
         let spooler = Spooler {
             queue: queue.clone(),
-            selector: Selector::new(&selection, names.clone())?,
-            row_builder: RowBuilder::new(names, geoip.city_lookup()),
+            selector: Selector::new(&selection, names.get())?,
+            row_builder: RowBuilder::new(names.get(), geoip.city_lookup()),
             anonymizer,
             spool: spool.clone(),
             appended: Arc::clone(&appended),

@@ -7,7 +7,7 @@ use crate::event::{NameId, Names};
 pub(super) struct PerName<T> {
     names: Names,
     /// By the number of the id.
-    values: Vec<T>,
+    values: Vec<Option<T>>,
 }
 
 impl<T> PerName<T> {
@@ -16,31 +16,28 @@ impl<T> PerName<T> {
         Self { names, values: Vec::new() }
     }
 
+    /// Turns to the table of the ids to come. Values of another one are forgotten.
+    pub(super) fn turn_to(&mut self, names: &Names) {
+        if !self.names.is(names) {
+            *self = Self::new(names.clone());
+        }
+    }
+
     /// The value of a name, as `make` says of its text.
     #[inline]
     pub(super) fn get(&mut self, id: NameId, make: impl Fn(&str) -> T) -> &T {
-        if usize::from(id.index()) >= self.values.len() {
-            self.learn(make);
+        let place = usize::from(id.index());
+        if place >= self.values.len() {
+            self.values.resize_with(place + 1, || None);
         }
-        // An id that no table gave reads as `other`, which is the first and always there.
-        self.values.get(usize::from(id.index())).unwrap_or(&self.values[0])
-    }
-
-    /// Catches up with the table: ids stay what they are, so only new ones are asked for.
-    #[cold]
-    fn learn(&mut self, make: impl Fn(&str) -> T) {
-        let known = u16::try_from(self.names.len()).unwrap_or(u16::MAX);
-        for index in self.values.len()..usize::from(known) {
-            let id = NameId::from_index(u16::try_from(index).unwrap_or(u16::MAX));
-            self.values.push(make(&self.names.text(id)));
-        }
+        self.values[place].get_or_insert_with(|| make(&self.names.text(id)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Interner, MAX_DEVICES, Named};
+    use crate::event::{Interner, MAX_DEVICES, Named, UsedNames};
 
     #[test]
     fn every_name_has_its_value_as_it_comes() {
@@ -57,6 +54,21 @@ mod tests {
         }
         assert_eq!(lengths.values.len(), MAX_DEVICES + 2);
         assert_eq!(*lengths.get(NameId::from_index(u16::MAX), str::len), 5);
+    }
+
+    #[test]
+    fn an_id_that_is_given_again_has_the_value_of_its_new_name() {
+        let mut interner = Interner::new(Names::default());
+        let mut lengths = PerName::new(interner.names());
+        let id = interner.intern(Named::Prefix, b"abc");
+        assert_eq!(*lengths.get(id, str::len), 3);
+        assert_eq!(interner.evict_unused(&UsedNames::default()), 1);
+        lengths.turn_to(&interner.names());
+        // Not yet given again.
+        assert_eq!(*lengths.get(NameId::EMPTY, str::len), 0);
+        assert_eq!(interner.intern(Named::Prefix, b"abcdef"), id);
+        lengths.turn_to(&interner.names());
+        assert_eq!(*lengths.get(id, str::len), 6);
     }
 
     #[test]

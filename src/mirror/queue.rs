@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::account::Account;
-use crate::event::Event;
+use crate::event::{CurrentNames, Event, Names, UsedNames};
 
 /// Most events that wait, some 20 MB: more than two seconds of 50,000 packets a second.
 pub const CAPACITY: usize = 131_072;
@@ -28,6 +28,7 @@ pub struct Queue(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    names: CurrentNames,
     filled: Condvar,
 }
 
@@ -68,10 +69,10 @@ pub struct Figures {
 }
 
 /// What the spooler finds in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Taken {
-    /// Events, moved into the spooler's buffer.
-    Events,
+    /// Events, moved into the spooler's buffer, and the table of their names.
+    Events(Names),
     /// Nothing for a while.
     Nothing,
     /// Nothing, and nothing will come.
@@ -79,11 +80,11 @@ pub(super) enum Taken {
 }
 
 impl Queue {
-    /// An empty queue in front of a spool of so many bytes.
-    pub(super) fn new(spool_limit: u64) -> Self {
+    /// An empty queue in front of a spool of so many bytes, for events of these names.
+    pub(super) fn new(spool_limit: u64, names: CurrentNames) -> Self {
         let figures = Figures { spool_limit, ..Figures::default() };
         let state = Mutex::new(State { figures, ..State::default() });
-        Self(Arc::new(Shared { state, filled: Condvar::new() }))
+        Self(Arc::new(Shared { state, names, filled: Condvar::new() }))
     }
 
     /// Offers a batch to the mirror. Never waits for it: what does not fit is dropped and counted.
@@ -100,6 +101,15 @@ impl Queue {
         if first || state.events.len() >= FULL {
             drop(state);
             self.0.filled.notify_one();
+        }
+    }
+
+    /// Marks every name that an event in the queue refers to. Only [`Self::offer`] adds one.
+    pub fn mark_names(&self, used: &mut UsedNames) {
+        for event in &self.lock().events {
+            used.mark(event.prefix);
+            used.mark(event.in_device);
+            used.mark(event.out_device);
         }
     }
 
@@ -148,7 +158,8 @@ impl Queue {
         }
         std::mem::swap(&mut state.events, emptied);
         state.taken_since = state.since.take().map(|(_, since)| since);
-        Taken::Events
+        // Still under the lock: what is taken is of this table.
+        Taken::Events(self.0.names.get())
     }
 
     /// Everything that was taken has been looked at, and stands elsewhere in the account.

@@ -23,6 +23,11 @@ impl RowBuilder {
         Self { texts: PerName::new(names), city_lookup }
     }
 
+    /// Turns to the table of the names of the events to come.
+    pub fn turn_to(&mut self, names: &Names) {
+        self.texts.turn_to(names);
+    }
+
     /// Turns to the newest databases; to be called once a batch.
     #[inline]
     pub fn refresh(&mut self) {

@@ -106,6 +106,11 @@ impl Selector {
         })
     }
 
+    /// Turns to the table of the names of the events to come.
+    pub fn turn_to(&mut self, names: &Names) {
+        self.chosen.turn_to(names);
+    }
+
     /// Whether this packet gives a row. Each packet is to be asked for once: of those whose prefix
     /// and country are chosen, exactly one in each block of [`Self::weight`] does.
     ///

@@ -50,7 +50,10 @@ impl Spooler {
         let mut refusals = Seldom::default();
         loop {
             match self.queue.take(&mut events) {
-                Taken::Events => {}
+                Taken::Events(names) => {
+                    self.selector.turn_to(&names);
+                    self.row_builder.turn_to(&names);
+                }
                 Taken::Nothing => {
                     self.look_after_spool();
                     continue;

@@ -51,10 +51,11 @@ fn report(queue: &Queue, what: &str, panic: &(dyn Any + Send)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{CurrentNames, Names};
 
     #[tokio::test]
     async fn a_panic_is_counted_and_ends_nothing_else() {
-        let queue = Queue::new(0);
+        let queue = Queue::new(0, CurrentNames::new(Names::default()));
         assert_eq!(caught(&queue, "work", || 1), Some(1));
         assert_eq!(caught(&queue, "work", || -> u8 { panic!("asked to") }), None);
         assert_eq!(caught_future(&queue, "work", async { 2 }).await, Some(2));

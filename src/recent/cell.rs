@@ -26,6 +26,9 @@ impl Cell {
         Dimension::Network,
     ];
 
+    /// The prefix's place among them.
+    const PREFIX: usize = 2;
+
     /// The cell of an event, nothing folded.
     #[must_use]
     #[inline]
@@ -44,6 +47,16 @@ impl Cell {
     pub fn value(&self, dimension: Dimension) -> u64 {
         let place = Self::DIMENSIONS.iter().position(|it| *it == dimension);
         place.map_or(ABSENT, |place| self.0[place])
+    }
+
+    /// The prefix alone becomes `other`.
+    pub(super) fn fold_prefix(&mut self) {
+        self.0[Self::PREFIX] = OTHER;
+    }
+
+    /// The value of the prefix.
+    pub(super) fn prefix(&self) -> u64 {
+        self.0[Self::PREFIX]
     }
 
     /// Folds the last `count` values.

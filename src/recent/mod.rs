@@ -7,6 +7,7 @@
 mod cell;
 mod facets;
 mod markers;
+mod prefixes;
 mod ring;
 mod services;
 mod slice;
@@ -25,7 +26,8 @@ pub use services::service;
 pub use slice::{Count, Slice};
 pub use window::{Pace, SLICES, Span};
 
-use crate::event::Event;
+use crate::event::{Event, UsedNames};
+use prefixes::KeptPrefixes;
 use ring::Ring;
 use window::Window;
 
@@ -50,6 +52,14 @@ impl Recent {
             self.ring.push(Observation { time: event.time, remote: event.remote(), cell });
             self.window.count(&cell, event.headers.length, now);
         }
+    }
+
+    /// Marks every prefix that something here refers to. Of those that nothing else refers to, only the newest are
+    /// kept, a quarter of the table; the others become `other` here. Only [`Self::push`] adds one.
+    pub fn keep_names(&mut self, used: &mut UsedNames) {
+        let mut kept = KeptPrefixes::new(used);
+        self.window.keep(&mut kept);
+        self.ring.keep(&mut kept);
     }
 
     /// How its time goes along.

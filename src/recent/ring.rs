@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
-use super::Cell;
+use super::{Cell, prefixes::KeptPrefixes};
 
 /// Packets held at least, once that many came; about 5 MB.
 pub const HELD: usize = PIECE * PIECES;
@@ -44,9 +44,27 @@ impl Ring {
         self.sealed.push_back(Arc::new(full));
     }
 
+    /// Folds prefixes that are not kept; the newest packets are asked for first.
+    pub(super) fn keep(&mut self, kept: &mut KeptPrefixes<'_>) {
+        fold(&mut self.open, kept);
+        for piece in self.sealed.iter_mut().rev() {
+            if !piece.iter().rev().all(|observation| kept.keep(observation.cell.prefix())) {
+                fold(Arc::make_mut(piece).as_mut_slice(), kept);
+            }
+        }
+    }
+
     pub(super) fn observations(&self) -> Observations {
         let open = Arc::new(self.open.clone());
         Observations(self.sealed.iter().cloned().chain([open]).collect())
+    }
+}
+
+fn fold(observations: &mut [Observation], kept: &mut KeptPrefixes<'_>) {
+    for observation in observations.iter_mut().rev() {
+        if !kept.keep(observation.cell.prefix()) {
+            observation.cell.fold_prefix();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::Cell;
+use super::{Cell, prefixes::KeptPrefixes};
 
 /// How many cells there may be for one to be admitted, by how many of its values are folded.
 ///
@@ -54,6 +54,24 @@ impl Slice {
     pub(super) fn merge(&mut self, other: &Self) {
         for (cell, count) in other.cells() {
             self.add(cell, count);
+        }
+    }
+
+    /// Whether all its prefixes are kept. They are asked for in the order of their values, not in that of the map.
+    pub(super) fn is_kept(&self, kept: &mut KeptPrefixes<'_>) -> bool {
+        let mut prefixes: Vec<_> = self.cells.keys().map(Cell::prefix).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        prefixes.into_iter().all(|prefix| kept.keep(prefix))
+    }
+
+    /// Folds prefixes that are not kept; the counts stay.
+    pub(super) fn fold(&mut self, kept: &mut KeptPrefixes<'_>) {
+        for (mut cell, count) in std::mem::take(&mut self.cells) {
+            if !kept.keep(cell.prefix()) {
+                cell.fold_prefix();
+            }
+            self.cells.entry(cell).or_default().add(count);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    event::{Direction, HardwareAddress, NameId},
+    event::{Direction, HardwareAddress, MAX_PREFIXES, NameId, UsedNames},
     geoip::{Country, CountryId, Place},
     metrics::OTHER,
     packet::{Addresses, Headers, Transport},
@@ -181,4 +181,57 @@ fn the_rate_is_that_of_the_last_whole_seconds() {
     assert!((rate(20) - 10.0).abs() < 1e-9);
     assert!((rate(22) - 6.0).abs() < 1e-9);
     assert!(rate(40) < 1e-9);
+}
+
+/// Packets of one prefix after the other, to the port of the same number, a second each.
+fn of_many_prefixes(pace: Pace, prefixes: u16) -> Recent {
+    let mut recent = Recent::new(pace);
+    for number in 2..prefixes + 2 {
+        let prefix = NameId::from_index(number);
+        let event = Event { prefix, time: number.into(), ..event("DE", 1, number) };
+        recent.push(&[event], seconds(number.into()));
+    }
+    recent
+}
+
+#[test]
+fn the_newest_prefixes_are_kept_and_the_others_fold() {
+    for pace in [Pace::Live, Pace::Capture] {
+        let (all, most) = (4_000, MAX_PREFIXES / 4);
+        let mut recent = of_many_prefixes(pace, all);
+        let (window, ring) = (recent.span(seconds(4_001)), recent.observations());
+        let mut used = UsedNames::default();
+        let elsewhere = NameId::from_index(7);
+        used.mark(elsewhere);
+        recent.keep_names(&mut used);
+        let kept = |number| used.contains(NameId::from_index(number));
+        assert_eq!((2..all + 2).filter(|number| kept(*number)).count(), most + 1);
+        assert!(kept(all + 1) && !kept(2) && kept(7));
+        for observation in recent.observations().newest_first() {
+            let number = u16::try_from(observation.time).unwrap();
+            let expect = if kept(number) { number.into() } else { OTHER };
+            assert_eq!(observation.cell.prefix(), expect, "{number}");
+        }
+        let after = recent.span(seconds(4_001));
+        let total = |span| facets(span, &Filter::default(), 10).total;
+        assert_eq!(total(&after), total(&window));
+        for (cell, _) in after.slices.iter().flat_map(|(_, slice)| slice.cells()) {
+            let of_port = cell.value(crate::metrics::Dimension::Port);
+            let expect = if kept(u16::try_from(of_port).unwrap_or(0)) { of_port } else { OTHER };
+            assert!(cell.prefix() == expect || of_port == OTHER, "{cell:?}");
+        }
+        // What was copied before is as it was.
+        let oldest = ring.newest_first().last().unwrap();
+        assert_eq!((oldest.time, oldest.cell.prefix()), (2, 2));
+    }
+}
+
+#[test]
+fn few_prefixes_are_all_kept() {
+    let mut recent = of_many_prefixes(Pace::Capture, 1_000);
+    let mut used = UsedNames::default();
+    recent.keep_names(&mut used);
+    assert!(recent.observations().newest_first().all(|it| it.cell.prefix() == it.time));
+    assert!((2..1_002).all(|number| used.contains(NameId::from_index(number))));
+    assert!(!used.contains(NameId::from_index(1_002)));
 }

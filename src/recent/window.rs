@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Cell,
+    prefixes::KeptPrefixes,
     slice::{Count, Slice},
 };
 
@@ -73,6 +74,18 @@ impl Window {
             (*number, *counted) = (second, Count::default());
         }
         counted.add(count);
+    }
+
+    /// Folds prefixes that are not kept; the newest slices are asked for first.
+    pub(super) fn keep(&mut self, kept: &mut KeptPrefixes<'_>) {
+        if !self.open.1.is_kept(kept) {
+            self.open.1.fold(kept);
+        }
+        for (_, slice) in self.sealed.iter_mut().rev() {
+            if !slice.is_kept(kept) {
+                Arc::make_mut(slice).fold(kept);
+            }
+        }
     }
 
     pub(super) fn span(&self, now: Duration) -> Span {

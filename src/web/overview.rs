@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     cli,
-    event::Names,
+    event::{CurrentNames, Names},
     geoip::{CityLookup, Country, GeoIp},
     metrics::{ABSENT, Dimension, OTHER},
     mirror::Queue,
@@ -45,7 +45,7 @@ pub struct Overview {
     aggregate: SharedAggregate,
     recent: SharedRecent,
     clock: Clock,
-    names: Names,
+    names: CurrentNames,
     meters: Vec<Arc<GroupMeter>>,
     mirror: Option<Queue>,
     geoip: GeoIp,
@@ -68,7 +68,7 @@ impl Overview {
             aggregate: route.aggregate(),
             recent: route.recent(),
             clock: route.clock(),
-            names: route.names(),
+            names: route.current_names(),
             mirror: route.mirror(),
             city_lookup: Mutex::new(geoip.city_lookup()),
             meters,
@@ -79,7 +79,7 @@ impl Overview {
     }
 
     /// The value that each text of a filter stands for, among those in the window.
-    fn filter(&self, asked: &[(String, String)], span: &Span) -> Result<Filter, BadFilter> {
+    fn filter(asked: &[(String, String)], span: &Span, names: &Names) -> Result<Filter, BadFilter> {
         let mut filter = Filter::default();
         for (name, text) in asked {
             let place = Cell::DIMENSIONS
@@ -89,36 +89,15 @@ impl Overview {
             if filter.0[place].is_some() {
                 return Err(BadFilter::Repeated(name.clone()));
             }
-            filter.0[place] = Some(self.find(place, text, span));
+            filter.0[place] = Some(find(place, text, span, names));
         }
         Ok(filter)
     }
 
-    /// The value of this text. What is shown is what may be asked for, so texts are compared as shown.
-    fn find(&self, place: usize, text: &str, span: &Span) -> u64 {
-        let mut asked = HashMap::new();
-        for (_, slice) in &span.slices {
-            for (cell, _) in slice.cells() {
-                let value = cell.values()[place];
-                let same = asked
-                    .entry(value)
-                    .or_insert_with(|| self.text(Cell::DIMENSIONS[place], value) == text);
-                if *same {
-                    return value;
-                }
-            }
-        }
-        NOBODY
-    }
-
-    fn text(&self, dimension: Dimension, value: u64) -> String {
-        dimension.text(value, &self.names).map_or_else(|| NONE.into(), Into::into)
-    }
-
-    fn list(&self, dimension: Dimension, rows: &[Row]) -> List {
+    fn list(dimension: Dimension, rows: &[Row], names: &Names) -> List {
         let (first, rest) = rows.split_at(rows.len().min(ROWS));
         List {
-            rows: first.iter().map(|row| self.line(dimension, row)).collect(),
+            rows: first.iter().map(|row| Self::line(dimension, row, names)).collect(),
             more: More {
                 values: rest.len(),
                 packets: rest.iter().map(|row| row.count.packets).sum(),
@@ -126,7 +105,7 @@ impl Overview {
         }
     }
 
-    fn line(&self, dimension: Dimension, row: &Row) -> Line {
+    fn line(dimension: Dimension, row: &Row, names: &Names) -> Line {
         let name = match dimension {
             Dimension::Port => u16::try_from(row.value).map_or("", recent::service),
             Dimension::Network if row.value != OTHER && row.value != ABSENT => match row.country {
@@ -136,7 +115,7 @@ impl Overview {
             _ => "",
         };
         Line {
-            value: self.text(dimension, row.value),
+            value: text(dimension, row.value, names),
             name,
             count: row.count.into(),
             timeline: row.timeline.as_deref().map(|timeline| timeline.to_vec()),
@@ -144,7 +123,7 @@ impl Overview {
     }
 
     /// The newest packets by city, where a database tells cities.
-    fn places(&self, observations: &Observations, filter: &Filter) -> Vec<Place> {
+    fn places(&self, observations: &Observations, filter: &Filter, names: &Names) -> Vec<Place> {
         let mut city_lookup = self.city_lookup.lock().unwrap_or_else(PoisonError::into_inner);
         city_lookup.refresh();
         let mut by_address: HashMap<(IpAddr, u64), u64> = HashMap::new();
@@ -162,7 +141,7 @@ impl Overview {
                     latitude: location.latitude,
                     longitude: location.longitude,
                     city: location.city.to_string(),
-                    country: self.text(Dimension::Country, country),
+                    country: text(Dimension::Country, country, names),
                     packets: 0,
                 });
             place.packets += packets;
@@ -199,17 +178,41 @@ impl Overview {
     }
 }
 
+/// The value of this text. What is shown is what may be asked for, so texts are compared as shown.
+fn find(place: usize, asked: &str, span: &Span, names: &Names) -> u64 {
+    let mut known = HashMap::new();
+    for (_, slice) in &span.slices {
+        for (cell, _) in slice.cells() {
+            let value = cell.values()[place];
+            let same = known
+                .entry(value)
+                .or_insert_with(|| text(Cell::DIMENSIONS[place], value, names) == asked);
+            if *same {
+                return value;
+            }
+        }
+    }
+    NOBODY
+}
+
+fn text(dimension: Dimension, value: u64, names: &Names) -> String {
+    dimension.text(value, names).map_or_else(|| NONE.into(), Into::into)
+}
+
 impl LatestPage for Overview {
     fn overview(&self, asked: &[(String, String)]) -> Result<String, BadFilter> {
         let now = self.clock.now();
         let recent = self.recent.lock();
         let (span, observations) = (recent.span(now), recent.observations());
+        // Under the same lock, so that it has the names of what was copied; so below.
+        let names = self.names.get();
         drop(recent);
-        let filter = self.filter(asked, &span)?;
+        let filter = Self::filter(asked, &span, &names)?;
         let Facets { total, timeline, lists } = recent::facets(&span, &filter, DETAILED);
         let mut aggregate = self.aggregate.lock();
         let (received, undecoded) = (aggregate.received_packets(), aggregate.undecoded_packets());
         let (source_addresses, sources) = aggregate.source_addresses(now);
+        let names_of_sources = self.names.get();
         drop(aggregate);
         let groups = self.groups();
         let (packets_per_second, bytes_per_second) = span.rate();
@@ -231,17 +234,17 @@ impl LatestPage for Overview {
             filter: asked.iter().cloned().collect(),
             total: total.into(),
             timeline: timeline.to_vec(),
-            countries: countries.iter().map(|row| self.country(row)).collect(),
-            ports: self.list(Dimension::Port, ports),
-            prefixes: self.list(Dimension::Prefix, prefixes),
-            protocols: self.list(Dimension::Proto, protocols),
-            networks: self.list(Dimension::Network, networks),
-            places: self.places(&observations, &filter),
+            countries: countries.iter().map(|row| country(row, &names)).collect(),
+            ports: Self::list(Dimension::Port, ports, &names),
+            prefixes: Self::list(Dimension::Prefix, prefixes, &names),
+            protocols: Self::list(Dimension::Proto, protocols, &names),
+            networks: Self::list(Dimension::Network, networks, &names),
+            places: self.places(&observations, &filter, &names),
             source_addresses,
             sources: sources
                 .into_iter()
                 .map(|(prefix, addresses)| Source {
-                    prefix: self.names.text(prefix).to_string(),
+                    prefix: names_of_sources.text(prefix).to_string(),
                     addresses,
                 })
                 .collect(),
@@ -257,6 +260,7 @@ impl LatestPage for Overview {
     fn markers(&self, query: &MarkerQuery) -> Markers {
         let recent = self.recent.lock();
         let (pace, observations) = (recent.pace(), recent.observations());
+        let names = self.names.get();
         drop(recent);
         let now = match pace {
             Pace::Live => SystemTime::now().duration_since(UNIX_EPOCH).ok(),
@@ -265,27 +269,24 @@ impl LatestPage for Overview {
         let now = now.and_then(|now| u64::try_from(now.as_micros()).ok());
         let mut city_lookup = self.city_lookup.lock().unwrap_or_else(PoisonError::into_inner);
         city_lookup.refresh();
-        query
-            .find(&observations, now, &self.names, |address| city_lookup.location(address).cloned())
+        query.find(&observations, now, &names, |address| city_lookup.location(address).cloned())
     }
 }
 
-impl Overview {
-    fn country(&self, row: &Row) -> CountryLine {
-        let info = match Country::from_bits(row.value) {
-            Country::Known(id) if row.value != OTHER => Some(id.info()),
-            _ => None,
-        };
-        let value = self.text(Dimension::Country, row.value);
-        CountryLine {
-            name: info.map_or_else(|| without_country(&value), |info| info.name),
-            iso3: info.map(|info| info.iso3),
-            latitude: info.map(|info| info.latitude),
-            longitude: info.map(|info| info.longitude),
-            value,
-            count: row.count.into(),
-            timeline: row.timeline.as_deref().map(|timeline| timeline.to_vec()),
-        }
+fn country(row: &Row, names: &Names) -> CountryLine {
+    let info = match Country::from_bits(row.value) {
+        Country::Known(id) if row.value != OTHER => Some(id.info()),
+        _ => None,
+    };
+    let value = text(Dimension::Country, row.value, names);
+    CountryLine {
+        name: info.map_or_else(|| without_country(&value), |info| info.name),
+        iso3: info.map(|info| info.iso3),
+        latitude: info.map(|info| info.latitude),
+        longitude: info.map(|info| info.longitude),
+        value,
+        count: row.count.into(),
+        timeline: row.timeline.as_deref().map(|timeline| timeline.to_vec()),
     }
 }
 

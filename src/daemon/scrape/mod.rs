@@ -15,7 +15,7 @@ use self::{
 };
 use super::reload::SharedStatus;
 use crate::{
-    event::Names,
+    event::CurrentNames,
     exposition::{self, Format},
     geoip::{DatabaseMetrics, GeoIp},
     http::{Client, MetricsPage, Refusals, Rendered, ServerMetrics, WebConfigWatcher},
@@ -34,7 +34,7 @@ const FIXED_LENGTH: usize = 8 * 1024;
 pub struct ScrapePage {
     aggregate: SharedAggregate,
     clock: Clock,
-    names: Names,
+    names: CurrentNames,
     groups: GroupMetrics,
     mirror: Option<Queue>,
     geoip: GeoIp,
@@ -56,7 +56,7 @@ impl ScrapePage {
         Self {
             aggregate: route.aggregate(),
             clock: route.clock(),
-            names: route.names(),
+            names: route.current_names(),
             mirror: route.mirror(),
             groups: GroupMetrics(meters),
             geoip,
@@ -86,12 +86,13 @@ impl ScrapePage {
     pub fn text(&self, format: Format) -> Rendered {
         let mut aggregate = self.aggregate.lock();
         let snapshot = aggregate.snapshot(self.clock.now());
-        // Under the same lock, so that its account agrees with the packets received.
+        // Under the same lock: the names are those of the snapshot, and the mirror's account agrees with it.
+        let names = self.names.get();
         let mirror = self.mirror.as_ref().map(Queue::figures);
         drop(aggregate);
         let generation = snapshot.generation;
         let pending = snapshot.families.iter().map(|family| family.pending_packets).max();
-        let packets = SnapshotMetrics { snapshot, names: self.names.clone() };
+        let packets = SnapshotMetrics { snapshot, names };
         let capacity = FIXED_LENGTH + packets.expected_length();
         let mut collectors: Vec<Box<dyn Collector>> =
             vec![Box::new(packets), Box::new(self.groups.clone())];

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{super::reload::ReloadStatus, *};
 use crate::{
-    event::{Interner, NameId, Named},
+    event::{Interner, NameId, Named, Names},
     exposition::{render, to_plain},
     geoip::{Country, CountryId, DatabaseStatus},
     metrics::{

@@ -21,7 +21,7 @@ use std::{array, hash::BuildHasher, net::IpAddr, time::Duration};
 use foldhash::quality::FixedState;
 
 use crate::{
-    event::{Direction, Event, NameId},
+    event::{Direction, Event, NameId, UsedNames},
     packet::{Transport, protocol},
 };
 
@@ -173,6 +173,15 @@ impl Scans {
         let slot = &mut slots[slot(&self.hasher, port)];
         bucket.ports[way] += u16::from(*slot == 0);
         *slot = MINUTES;
+    }
+
+    /// Marks the prefixes of all entries that still count.
+    pub fn mark_names(&self, used: &mut UsedNames) {
+        for bucket in &self.buckets {
+            for way in (0..WAYS).filter(|&way| bucket.minutes[way] > 0) {
+                used.mark(NameId::from_index(bucket.prefixes[way]));
+            }
+        }
     }
 
     /// What is known under each of these prefixes.

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, path::Path, sync::Mutex};
 
 use super::*;
+use crate::event::{CurrentNames, Names};
 use crate::mirror::{
     spool::{OtherTarget, Spool, SpoolPlan},
     store::{Kind, ServerClock},
@@ -106,7 +107,7 @@ async fn a_store_that_panics_is_tried_again() {
     let calls = ["connect", "maintain", "write"];
     PANICS.lock().unwrap().extend(calls);
     let directory = tempfile::tempdir().unwrap();
-    let queue = Queue::new(1 << 20);
+    let queue = Queue::new(1 << 20, CurrentNames::new(Names::default()));
     let spool = SharedSpool::new(spool(directory.path()), queue.clone());
     let rows = vec![Row::default(); ROWS];
     queue.book(|account| {
