@@ -139,7 +139,7 @@ fn kinds() -> Vec<Row> {
 const COLUMNS: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', time), host, nflog_group, \
     HEX(prefix), hook, direction, HEX(in_device), HEX(out_device), mark, uid, \
     HEX(hardware_address), ip_version, HEX(source), HEX(destination), protocol, length, \
-    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, issue, \
+    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
     country, HEX(city), latitude, longitude, asn, weight";
 
 /// What [`COLUMNS`] gives for a row.

@@ -101,7 +101,7 @@ fn read(row: &tokio_postgres::Row) -> Row {
         tcp_flags: small("tcp_flags"),
         icmp_type: small("icmp_type"),
         icmp_code: small("icmp_code"),
-        issue: DecodeIssue::ALL.into_iter().find(|issue| issue.name() == text("issue")),
+        issue: DecodeIssue::ALL.into_iter().find(|issue| issue.name() == text("flaw")),
         country: text("country").into(),
         city: text("city").into(),
         latitude: row.get("latitude"),

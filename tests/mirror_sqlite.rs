@@ -112,7 +112,7 @@ fn read_back(connection: &Connection) -> Vec<Row> {
             tcp_flags: row.get("tcp_flags")?,
             icmp_type: row.get("icmp_type")?,
             icmp_code: row.get("icmp_code")?,
-            issue: text("issue")
+            issue: text("flaw")
                 .map(|it| DecodeIssue::ALL.into_iter().find(|issue| issue.name() == it))?,
             country: text("country")?.into(),
             city: text("city")?.into(),

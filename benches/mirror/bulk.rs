@@ -72,7 +72,7 @@ pub fn load_data(server: &MariaDb, file: &Path, rows: u64) -> Figures {
         "LOAD DATA LOCAL INFILE '{}' INTO TABLE packets CHARACTER SET binary (time, host, \
          nflog_group, prefix, hook, direction, in_device, out_device, mark, uid, hardware_address, \
          ip_version, source, destination, protocol, length, captured_length, ttl, source_port, \
-         destination_port, tcp_flags, icmp_type, icmp_code, issue, country, city, latitude, \
+         destination_port, tcp_flags, icmp_type, icmp_code, flaw, country, city, latitude, \
          longitude, asn, weight)",
         file.display()
     );

@@ -33,8 +33,7 @@ use crate::{
     geoip::GeoIpError,
     http::{WebConfigError, WebConfigWatcher},
     mirror::schema::ddl,
-    system::logging,
-    system::privileges::PrivilegesError,
+    system::{allocator, logging, privileges::PrivilegesError},
 };
 
 /// Exit code of a wrong usage or configuration; clap uses the same.
@@ -216,6 +215,7 @@ fn block_on<F>(main: impl FnOnce(Signals) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    allocator::bound();
     logging::start_thread().context("start the thread that writes the log")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

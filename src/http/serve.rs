@@ -246,7 +246,10 @@ async fn shake_hands(
         let _permit = permit;
         start.into_stream(config)
     });
-    signed.await?.await
+    let mut stream = signed.await?.await?;
+    // A record: what the client does not read stays in the answer, which is counted.
+    stream.get_mut().1.set_buffer_limit(Some(BUFFER));
+    Ok(stream)
 }
 
 /// What is known of a connection below its requests.

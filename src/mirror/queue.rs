@@ -1,6 +1,7 @@
-//! The queue from the reader to the spooler: whole batches handed over under one short lock.
+//! The queue from the reader to the spooler: chunks of events, each handed over under one short lock.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -11,8 +12,8 @@ use crate::event::{CurrentNames, Event, Names, UsedNames};
 /// Most events that wait, some 20 MB: more than two seconds of 50,000 packets a second.
 pub const CAPACITY: usize = 131_072;
 
-/// As many events are worth a batch of rows, however young they are.
-const FULL: usize = 4_096;
+/// Events of a chunk. A full one is taken, however young its events are.
+pub(super) const CHUNK: usize = 4_096;
 
 /// So long an event waits for others, at most.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -34,15 +35,26 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    events: Vec<Event>,
-    /// When the first of them was offered.
-    since: Option<(Instant, u64)>,
+    /// In the order of their events. All but the last are full.
+    chunks: VecDeque<Chunk>,
+    /// Events in all chunks.
+    length: usize,
+    /// Memory for the next chunk: the one that was taken before the last.
+    spare: Vec<Event>,
     /// When the first of those was offered that the spooler is looking at, microseconds since 1970.
     taken_since: Option<u64>,
     /// When the oldest row in the spool was appended, microseconds since 1970.
     spooled_since: Option<u64>,
     closed: bool,
     figures: Figures,
+}
+
+/// Events that are taken at once.
+#[derive(Debug)]
+struct Chunk {
+    events: Vec<Event>,
+    /// When the first of them was offered: also in microseconds since 1970.
+    since: (Instant, u64),
 }
 
 /// The mirror at one moment.
@@ -93,12 +105,11 @@ impl Queue {
             return;
         }
         let mut state = self.lock();
-        let taken = batch.len().min(CAPACITY - state.events.len());
-        state.events.extend_from_slice(&batch[..taken]);
+        let taken = batch.len().min(CAPACITY - state.length);
+        let first = state.length == 0;
+        state.append(&batch[..taken]);
         state.figures.account.offer(batch.len(), taken);
-        let first = state.since.is_none();
-        state.since.get_or_insert_with(|| (Instant::now(), now()));
-        if first || state.events.len() >= FULL {
+        if first || state.length >= CHUNK {
             drop(state);
             self.0.filled.notify_one();
         }
@@ -106,7 +117,7 @@ impl Queue {
 
     /// Marks every name that an event in the queue refers to. Only [`Self::offer`] adds one.
     pub fn mark_names(&self, used: &mut UsedNames) {
-        for event in &self.lock().events {
+        for event in self.lock().chunks.iter().flat_map(|chunk| &chunk.events) {
             used.mark(event.prefix);
             used.mark(event.in_device);
             used.mark(event.out_device);
@@ -117,7 +128,7 @@ impl Queue {
     #[must_use]
     pub fn figures(&self) -> Figures {
         let state = self.lock();
-        let queued = state.since.map(|(_, since)| since);
+        let queued = state.chunks.front().map(|chunk| chunk.since.1);
         let oldest = [queued, state.taken_since, state.spooled_since].into_iter().flatten().min();
         let lag = oldest.map_or(0, |since| now().saturating_sub(since));
         Figures { lag: Duration::from_micros(lag), ..state.figures }
@@ -129,20 +140,16 @@ impl Queue {
         self.0.filled.notify_all();
     }
 
-    /// Waits for enough events, or until the oldest has waited long enough, and swaps them for the
-    /// `emptied` buffer. They stay queued in the account until told otherwise.
+    /// Waits for a full chunk, or until the oldest event has waited long enough, and swaps it for the
+    /// `emptied` buffer. Its events stay queued in the account until told otherwise.
     pub(super) fn take(&self, emptied: &mut Vec<Event>) -> Taken {
         emptied.clear();
-        if emptied.capacity() > 4 * FULL {
-            // What a burst took is given back.
-            *emptied = Vec::new();
-        }
         let began = Instant::now();
         let mut state = self.lock();
         loop {
-            let ready = state.events.len() >= FULL || state.closed;
-            let wait = match state.since {
-                Some((since, _)) => PATIENCE.saturating_sub(since.elapsed()),
+            let ready = state.length >= CHUNK || state.closed;
+            let wait = match state.chunks.front() {
+                Some(chunk) => PATIENCE.saturating_sub(chunk.since.0.elapsed()),
                 None => IDLE.saturating_sub(began.elapsed()),
             };
             if ready || wait.is_zero() {
@@ -153,11 +160,12 @@ impl Queue {
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        if state.events.is_empty() {
+        let Some(chunk) = state.chunks.pop_front() else {
             return if state.closed { Taken::End } else { Taken::Nothing };
-        }
-        std::mem::swap(&mut state.events, emptied);
-        state.taken_since = state.since.take().map(|(_, since)| since);
+        };
+        state.length -= chunk.events.len();
+        state.taken_since = Some(chunk.since.1);
+        state.spare = std::mem::replace(emptied, chunk.events);
         // Still under the lock: what is taken is of this table.
         Taken::Events(self.0.names.get())
     }
@@ -207,8 +215,88 @@ impl Queue {
     }
 }
 
+impl State {
+    /// Puts events behind the others.
+    fn append(&mut self, mut events: &[Event]) {
+        self.length += events.len();
+        while !events.is_empty() {
+            let room = self.chunks.back().map_or(0, |last| CHUNK - last.events.len());
+            let (some, rest) = events.split_at(room.min(events.len()));
+            if let Some(last) = self.chunks.back_mut() {
+                last.events.extend_from_slice(some);
+            }
+            events = rest;
+            if !events.is_empty() {
+                let mut memory = std::mem::take(&mut self.spare);
+                memory.reserve_exact(CHUNK);
+                self.chunks.push_back(Chunk { events: memory, since: (Instant::now(), now()) });
+            }
+        }
+    }
+}
+
 /// Microseconds since 1970; 0 for a clock set before.
 pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{HardwareAddress, NameId},
+        geoip::{Country, Place},
+        mirror::account::Dropped,
+        packet::decode,
+    };
+
+    fn events(times: std::ops::Range<usize>) -> Vec<Event> {
+        let event = |time| Event {
+            time,
+            group: 1,
+            prefix: NameId::EMPTY,
+            in_device: NameId::EMPTY,
+            out_device: NameId::EMPTY,
+            hook: None,
+            direction: None,
+            mark: 0,
+            uid: None,
+            hardware_address: HardwareAddress::default(),
+            captured_length: 0,
+            headers: decode(&[], None, 0),
+            place: Place { country: Country::Unknown, asn: 0 },
+        };
+        times.map(|time| event(time as u64)).collect()
+    }
+
+    #[test]
+    fn a_chunk_at_a_time_makes_room_and_gives_its_memory_back() {
+        let queue = Queue::new(0, CurrentNames::new(Names::default()));
+        for start in (0..CAPACITY + 1_000).step_by(1_000) {
+            queue.offer(&events(start..start + 1_000));
+        }
+        let dropped = queue.figures().account.dropped[Dropped::QueueFull as usize];
+        assert_eq!(queue.figures().account.queued, CAPACITY as u64);
+        assert!(dropped >= 1_000, "{dropped}");
+
+        // What was taken is no more than a chunk, and as much fits again.
+        let mut taken = Vec::new();
+        assert!(matches!(queue.take(&mut taken), Taken::Events(_)));
+        queue.offer(&events(CAPACITY..CAPACITY + CHUNK + 1));
+        assert_eq!(queue.figures().account.dropped[Dropped::QueueFull as usize], dropped + 1);
+        let mut times: Vec<_> = taken.iter().map(|event| event.time).collect();
+        assert_eq!(times.len(), CHUNK);
+        queue.close();
+        while let Taken::Events(_) = queue.take(&mut taken) {
+            assert!(taken.len() <= CHUNK && taken.capacity() == CHUNK, "{}", taken.capacity());
+            times.extend(taken.iter().map(|event| event.time));
+        }
+        assert!(matches!(queue.take(&mut taken), Taken::End));
+        assert!(times.is_sorted(), "out of order");
+        assert_eq!(times.len(), CAPACITY + CHUNK);
+        let state = queue.lock();
+        assert!(state.chunks.is_empty() && state.length == 0);
+        assert!(taken.capacity() + state.spare.capacity() <= 2 * CHUNK);
+    }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::{
     account::Dropped,
     anonymize::Anonymizer,
-    queue::{Queue, Taken, now},
+    queue::{CHUNK, Queue, Taken, now},
     row::Row,
     row_builder::RowBuilder,
     select::{Filtered, Selector},
@@ -20,9 +20,6 @@ use super::{
     tell::{Seldom, Trouble},
 };
 use crate::event::Event;
-
-/// Rows of one frame of the spool.
-const FRAME: usize = 4_096;
 
 /// Rows that have waited so long are worth the disk's effort to keep them through a loss of power, once
 /// in that time; most are in the database before.
@@ -46,7 +43,7 @@ impl Spooler {
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let mut events = Vec::new();
-        let mut rows = Vec::with_capacity(FRAME);
+        let mut rows = Vec::with_capacity(CHUNK);
         let mut refusals = Seldom::default();
         loop {
             match self.queue.take(&mut events) {
@@ -60,9 +57,8 @@ impl Spooler {
                 }
                 Taken::End => break,
             }
-            for some in events.chunks(FRAME) {
-                self.feed_supervised(some, &mut rows, &mut refusals);
-            }
+            // One frame of the spool.
+            self.feed_supervised(&events, &mut rows, &mut refusals);
             self.queue.looked();
             self.row_builder.refresh();
             self.look_after_spool();

@@ -1,5 +1,6 @@
-//! The host below the program: rights, the service manager, files, sockets, the log, and health.
+//! The host below the program: rights, the service manager, files, sockets, memory, the log, and health.
 
+pub mod allocator;
 pub mod files;
 mod health;
 pub mod logging;

@@ -8,7 +8,7 @@ pub const VERSION: u32 = 1;
 /// The columns of `packets` that are inserted, each with its value in this order.
 pub(super) const COLUMNS: &str = "time, host, nflog_group, prefix, hook, direction, in_device, \
     out_device, mark, uid, hardware_address, ip_version, source, destination, protocol, length, \
-    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, issue, \
+    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
     country, city, latitude, longitude, asn, weight";
 
 /// The whole schema as SQL text, for people whose database user may not make tables.

@@ -217,7 +217,7 @@ mod tests {
         let lists = [
             ("hook", listed(Hook::ALL.map(Hook::name).to_vec())),
             ("direction", listed(Direction::ALL.map(Direction::name).to_vec())),
-            ("issue", listed(DecodeIssue::ALL.map(DecodeIssue::name).to_vec())),
+            ("flaw", listed(DecodeIssue::ALL.map(DecodeIssue::name).to_vec())),
         ];
         for (column, list) in lists {
             assert!(ddl.contains(&format!("  {column} {list},")), "{column} {list}");
