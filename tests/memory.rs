@@ -53,7 +53,7 @@ const FAST_CLIENTS: usize = 12;
 const LONG: [&str; 4] =
     ["/markers.geojson?last=70000", "/markers.xml?last=70000", "/overview.json", "/metrics"];
 
-/// A figure of `/proc/PID/status` in kB, in bytes: proc_pid_status(5).
+/// A figure of `/proc/PID/status` in kB, in bytes: `proc_pid_status(5)`.
 fn memory(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
