@@ -1,8 +1,10 @@
-//! The packages: built of the program under test, installed by the README's commands on a fresh system too, started
+//! The packages: built of the program under test, installed by the commands in `docs` on a fresh system too, started
 //! by a real service manager, upgraded and purged; the unit's hardening; the configuration it comes with. Takes root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
+#[path = "support/documents.rs"]
+mod documents;
 mod support;
 
 use std::{
@@ -250,16 +252,16 @@ fn is_started_again(booted: &Booted) {
     goes_down("STOP");
 }
 
-/// The block of the README's shell commands that has this text.
-fn readme_block(text: &str) -> String {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let mut blocks = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+/// The block of shell commands in the page about the installation that has this text.
+fn documented(text: &str) -> String {
+    let page = fs::read_to_string(root().join("docs/install.md")).unwrap();
+    let mut blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     blocks.find(|block| block.contains(text)).unwrap().to_owned()
 }
 
 /// The firewall of a fresh system is loaded at each step: with the package, without it and after a purge.
 #[test]
-fn the_readme_installs_on_a_fresh_system_and_a_purge_leaves_its_firewall() {
+fn the_documents_install_on_a_fresh_system_and_a_purge_leaves_its_firewall() {
     let [first, second, _] = packages();
     let system = System::over(fresh_root());
     let config = system.read("etc/nftables.conf");
@@ -275,12 +277,12 @@ fn the_readme_installs_on_a_fresh_system_and_a_purge_leaves_its_firewall() {
         assert!(rules.contains("tcp dport 7 drop"), "{rules}");
         rules.contains("group 1")
     };
-    let commands = readme_block("dpkg -i");
+    let commands = documented("dpkg -i");
     let install = commands.lines().find(|line| line.contains("dpkg -i")).unwrap();
     let install = install.strip_prefix("sudo ").unwrap();
     fs::create_dir_all(system.path("root/target/packages")).unwrap();
     let deliver = |package| booted.take(package, "root/target/packages/nflog-exporter_0_amd64.deb");
-    let rules = readme_block("/etc/nftables.conf");
+    let rules = documented("/etc/nftables.conf");
 
     deliver(first);
     shell(install);
@@ -302,7 +304,7 @@ fn the_readme_installs_on_a_fresh_system_and_a_purge_leaves_its_firewall() {
     booted.run("dpkg", &["--purge", "nflog-exporter"]);
     assert!(!system.has("etc/nflog_exporter"));
     assert!(!is_logged_after_a_start());
-    // Installed anew, it has no rules before the README's commands.
+    // Installed anew, it has no rules before the documented commands.
     shell(install);
     assert!(!is_logged_after_a_start());
 }
@@ -383,6 +385,7 @@ fn the_packages_bring_the_same_files() {
         let text = String::from_utf8(output.stdout).unwrap();
         let files: BTreeSet<String> = text
             .lines()
+            .map(|line| line.split(" -> ").next().unwrap())
             .map(|line| line.split_whitespace().last().unwrap().trim_start_matches('.'))
             .filter(|path| !path.ends_with('/') && !path.contains("/licenses/"))
             // Debian's own.
@@ -407,6 +410,27 @@ fn the_packages_bring_the_same_files() {
     ] {
         assert!(ours.contains(path), "{path}");
     }
+}
+
+/// The documents for users are installed, and their links lead to installed files.
+#[test]
+fn the_package_contains_the_documents() {
+    let unpacked = tempfile::tempdir().unwrap();
+    run(Command::new("dpkg-deb").arg("--extract").arg(&packages()[0]).arg(unpacked.path()));
+    let installed = unpacked.path().join("usr/share/doc/nflog-exporter");
+    let mut checked = 0;
+    // Those for developers, beside the README, may lead into the repository.
+    let for_users = |page: &String| page == "README.md" || page.contains('/');
+    for page in documents::pages().into_iter().filter(for_users) {
+        let file = installed.join(&page);
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{page}: {error}"));
+        for link in documents::links(&text).iter().filter(|link| !link.contains("://")) {
+            let target = link.split('#').next().unwrap();
+            assert!(file.parent().unwrap().join(target).exists(), "{page}: {link}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 60, "{checked}");
 }
 
 #[test]

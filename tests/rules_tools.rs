@@ -589,11 +589,11 @@ fn firewalld() {
     assert!(why.contains("firewall-cmd --state"), "{why}");
 }
 
-/// The examples of rules by hand in the README, which a person copies into a shell.
+/// The examples of rules by hand in `docs`, which a person copies into a shell.
 #[test]
-fn the_readmes_rules_by_hand_log() {
-    let readme = include_str!("../README.md");
-    let section = readme.split("## With rules of your own\n").nth(1).unwrap();
+fn the_documents_rules_by_hand_log() {
+    let page = include_str!("../docs/firewall-rules.md");
+    let section = page.split("## Write rules by hand\n").nth(1).unwrap();
     let blocks: Vec<&str> = section.split("```sh\n").skip(1).take(2).collect();
     for (block, tool) in blocks.iter().zip(["nft", "iptables"]) {
         let commands = block.split("```").next().unwrap();

@@ -1,12 +1,14 @@
-//! The SQL in the README, each block asked of the database that it is for. Takes MariaDB, PostgreSQL and SQLite's
-//! shell of Debian's packages.
+//! The SQL in the README and in `docs`, each block run in the database that it is for. Needs MariaDB, PostgreSQL and
+//! SQLite's shell from Debian's packages.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
+#[path = "support/documents.rs"]
+mod documents;
 mod support;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -17,15 +19,14 @@ use nflog_exporter::mirror::{
 };
 use support::{mariadb::MariaDb, postgres_server::PostgresServer, sample_rows::tcp};
 
-/// The statements of the README's blocks whose first line names this database.
+/// The statements of the blocks in the README and in `docs` whose first line names this database.
 fn statements(database: &str) -> Vec<String> {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = fs::read_to_string(readme).unwrap();
-    let blocks: Vec<_> =
-        text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let blocks = documents::blocks("sql").into_iter();
+    let blocks = blocks.filter(|(page, _)| page == "README.md" || page.starts_with("docs/"));
+    let blocks: Vec<String> = blocks.map(|(_, block)| block).collect();
     let known = ["-- MySQL, MariaDB", "-- PostgreSQL", "-- SQLite"];
     for block in &blocks {
-        assert!(known.iter().any(|known| block.starts_with(known)), "of which database?\n{block}");
+        assert!(known.iter().any(|known| block.starts_with(known)), "which database?\n{block}");
     }
     let of_this = blocks.iter().filter(|block| block.starts_with(&format!("-- {database}")));
     let statements: Vec<_> = of_this
