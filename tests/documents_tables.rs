@@ -8,6 +8,7 @@ mod documents;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs,
     process::Command,
 };
@@ -169,8 +170,8 @@ fn every_key_has_a_row_with_its_default() {
             continue;
         };
         match row.key.strip_prefix("family.") {
-            Some(key) => family += &format!("{key} = {default}\n"),
-            None => file += &format!("{} = {default}\n", row.key),
+            Some(key) => writeln!(family, "{key} = {default}").unwrap(),
+            None => writeln!(file, "{} = {default}", row.key).unwrap(),
         }
     }
     assert_eq!(config::parse(&file, "defaults.toml").unwrap(), Config::default());

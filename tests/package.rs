@@ -419,9 +419,7 @@ fn the_package_contains_the_documents() {
     run(Command::new("dpkg-deb").arg("--extract").arg(&packages()[0]).arg(unpacked.path()));
     let installed = unpacked.path().join("usr/share/doc/nflog-exporter");
     let mut checked = 0;
-    // Those for developers, beside the README, may lead into the repository.
-    let for_users = |page: &String| page == "README.md" || page.contains('/');
-    for page in documents::pages().into_iter().filter(for_users) {
+    for page in documents::for_users() {
         let file = installed.join(&page);
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{page}: {error}"));
         for link in documents::links(&text).iter().filter(|link| !link.contains("://")) {

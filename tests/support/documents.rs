@@ -33,11 +33,17 @@ pub fn pages() -> Vec<String> {
     pages
 }
 
-/// The fenced blocks of all documents in a language, each with its page.
+/// The documents for users: the README and those in directories. The others beside it are for developers.
+pub fn for_users() -> Vec<String> {
+    let for_users = |page: &String| page == "README.md" || page.contains('/');
+    pages().into_iter().filter(for_users).collect()
+}
+
+/// The fenced blocks of the documents for users in a language, each with its page.
 pub fn blocks(language: &str) -> Vec<(String, String)> {
     let fence = format!("```{language}\n");
     let mut blocks = Vec::new();
-    for page in pages() {
+    for page in for_users() {
         let text = read(&page);
         // A block inside a list is indented.
         for rest in text.split(&*fence).skip(1) {
