@@ -16,16 +16,15 @@ use std::{
 use clap::CommandFactory as _;
 use documents::{code, read, rows};
 use nflog_exporter::{
-    aggregate::Dimension,
     cli::Cli,
     config::{self, Config},
+    metrics::Dimension,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_nflog_exporter");
 
 /// Scrapes that together hold every metric: one with a mirror and a family of its own, one of the default families.
-const SCRAPES: [&str; 2] =
-    ["src/exposition/testdata/scrape.txt", "tests/data/captures/mixed.metrics"];
+const SCRAPES: [&str; 2] = ["src/daemon/testdata/scrape.txt", "tests/data/captures/mixed.metrics"];
 
 /// Families that exist without configuration.
 const BUILT_IN: [&str; 2] = ["traffic", "network"];
@@ -103,18 +102,18 @@ fn every_metric_has_a_row_with_its_type_and_labels() {
 }
 
 /// A row of a configuration key: its default as TOML where it has one, and its flag.
-struct Key {
+struct Row {
     key: String,
     default: Option<String>,
     flag: Option<String>,
 }
 
-fn keys() -> Vec<Key> {
+fn keys() -> Vec<Row> {
     let rows = rows("docs/configuration.md", "| key | default | flag | meaning |");
     let key = |row: &Vec<String>| {
         let [key, default, flag, meaning] = &row[..] else { panic!("{row:?}") };
         assert!(meaning.len() > 3, "{key} has no meaning");
-        Key { key: code(key).pop().unwrap(), default: code(default).pop(), flag: code(flag).pop() }
+        Row { key: code(key).pop().unwrap(), default: code(default).pop(), flag: code(flag).pop() }
     };
     rows.iter().map(key).collect()
 }
