@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS packets (
   tcp_flags TINYINT UNSIGNED,
   icmp_type TINYINT UNSIGNED,
   icmp_code TINYINT UNSIGNED,
-  issue ENUM('not_ip', 'truncated', 'malformed', 'link_type'),
+  flaw ENUM('not_ip', 'truncated', 'malformed', 'link_type'),
   country VARCHAR(7) CHARACTER SET ascii NOT NULL,
   city VARCHAR(128),
   latitude DOUBLE,

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS packets (
   tcp_flags smallint,
   icmp_type smallint,
   icmp_code smallint,
-  issue text,
+  flaw text,
   country text NOT NULL,
   city text,
   latitude double precision,

@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS packets (
   tcp_flags INTEGER,
   icmp_type INTEGER,
   icmp_code INTEGER,
-  issue TEXT,
+  flaw TEXT,
   country TEXT NOT NULL,
   city TEXT,
   latitude REAL,
