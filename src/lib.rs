@@ -1,5 +1,8 @@
 //! Counts the packets a Linux firewall logs, by country, port, protocol and prefix, for Prometheus.
 //!
+//! This library is the interior of the program `nflog_exporter`, public for its tests and benches. It may change in
+//! any release; only the program's own interface is stable.
+//!
 //! # The route of a packet
 //!
 //! ```text
