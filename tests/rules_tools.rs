@@ -415,7 +415,7 @@ fn ufw_files_with_comments_in_other_encodings_keep_them() {
 #[test]
 fn a_table_or_chain_of_the_users_with_our_name_is_left_alone() {
     let wire = Wire::new();
-    wire.host.nft("table inet nflog_rules { chain inbound { tcp dport 22 log group 7\n} }");
+    wire.host.nft("table inet nflog_rules {\nchain inbound {\ntcp dport 22 log group 7\n}\n}\n");
     for program in ["iptables", "ip6tables"] {
         wire.host.exec(program, &["-t", "mangle", "-N", "NFLOG_EXPORTER"]);
         wire.host
