@@ -69,7 +69,7 @@ const rows = readTable(tablePath)
 
 process.stdout.write(`//! The country table's rows, written by \`assets/refresh countries\`: edit \`assets/countries.tsv\`.
 
-use super::countries::{
+use super::country_info::{
     Continent::{AF, AN, AS, EU, NA, OC, SA},
     CountryInfo, row,
 };

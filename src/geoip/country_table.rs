@@ -1,6 +1,6 @@
 //! The country table's rows, written by `assets/refresh countries`: edit `assets/countries.tsv`.
 
-use super::countries::{
+use super::country_info::{
     Continent::{AF, AN, AS, EU, NA, OC, SA},
     CountryInfo, row,
 };

@@ -8,8 +8,10 @@ use maxminddb::{LookupResult, MaxMindDbError, Reader};
 use super::{
     location::Location,
     record::{Facts, Layout},
-    remembered::Records,
 };
+
+/// Records decoded from one database, by their offset.
+pub(super) type Records<R> = LruCache<u32, R>;
 
 /// Records kept per database and thread: a country database has about 250, a city database about 100,000.
 const RECORDS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();

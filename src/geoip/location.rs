@@ -3,10 +3,14 @@
 use std::fmt;
 
 use compact_str::CompactString;
-use maxminddb::{LookupResult, PathElement::Key};
+use maxminddb::{
+    LookupResult,
+    PathElement::{self, Key},
+};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::record::Path;
+/// The path of a fact in a record.
+pub(super) type Path = &'static [PathElement<'static>];
 
 /// Maximum length of a city name, bytes.
 const MAX_CITY: usize = 128;

@@ -1,6 +1,7 @@
 //! From an address to its place: databases, replaced while running, and the country table.
 
-mod countries;
+mod country_codes;
+mod country_info;
 #[rustfmt::skip] // Generated, one country per line.
 mod country_table;
 mod city_lookup;
@@ -16,7 +17,7 @@ mod scope;
 mod watch;
 
 pub use city_lookup::CityLookup;
-pub use countries::{Continent, CountryInfo};
+pub use country_info::{Continent, CountryInfo};
 pub use file::GeoIpError;
 pub use location::Location;
 pub use locator::{GeoIp, Locator};
@@ -143,7 +144,7 @@ impl CountryId {
     /// The country of these two letters, in either case.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
-        countries::find(code.as_bytes()).map(Self)
+        country_codes::find(code.as_bytes()).map(Self)
     }
 
     /// The country at this index of the table, below [`Self::COUNT`].

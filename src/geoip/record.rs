@@ -2,16 +2,12 @@
 
 use std::{collections::HashSet, fmt};
 
-use maxminddb::{
-    LookupResult,
-    PathElement::{self, Key},
-    Reader, WithinOptions,
-};
+use maxminddb::{LookupResult, PathElement::Key, Reader, WithinOptions};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{
     CountryId,
-    location::{Location, LocationLayout},
+    location::{Location, LocationLayout, Path},
 };
 
 /// The facts of one record.
@@ -22,9 +18,6 @@ pub(super) struct Facts {
     /// Autonomous system number, not 0.
     pub(super) asn: Option<u32>,
 }
-
-/// The path of a fact in a record.
-pub(super) type Path = &'static [PathElement<'static>];
 
 /// Layouts of countries. Within a layout, the first path that leads to a country of the table counts.
 const COUNTRY_LAYOUTS: [&[Path]; 3] = [

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
-use lru::LruCache;
 
-use super::{database::Database, watch::Generation};
-
-/// Records decoded from one database, by their offset.
-pub(super) type Records<R> = LruCache<u32, R>;
+use super::{
+    database::{Database, Records},
+    watch::Generation,
+};
 
 /// A database, and the records decoded from it.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Rows of the country table, continents, and the row of a two-letter code.
+//! The row of a two-letter code.
 
 use super::country_table::COUNTRIES;
 
@@ -23,74 +23,6 @@ const BY_LETTERS: [u8; 26 * 26] = {
 // `row as u8` above and `CountryId` rely on it.
 const _: () = assert!(COUNTRIES.len() < NO_ROW as usize);
 
-/// One row of the country table.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CountryInfo {
-    /// ISO 3166-1 alpha-2; `XK` for Kosovo.
-    pub code: &'static str,
-    /// ISO 3166-1 alpha-3; `XKX` for Kosovo.
-    pub iso3: &'static str,
-    /// Short English name.
-    pub name: &'static str,
-    /// The continent of its largest part.
-    pub continent: Continent,
-    /// Latitude of a point in its largest part, degrees, -90 to 90.
-    pub latitude: f64,
-    /// Longitude of that point, degrees, -180 to 180.
-    pub longitude: f64,
-}
-
-/// A continent by its two letters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Continent {
-    /// Africa
-    AF,
-    /// Antarctica
-    AN,
-    /// Asia
-    AS,
-    /// Europe
-    EU,
-    /// North America
-    NA,
-    /// Oceania
-    OC,
-    /// South America
-    SA,
-}
-
-impl Continent {
-    /// Every continent, in the order of their codes.
-    pub const ALL: [Self; 7] =
-        [Self::AF, Self::AN, Self::AS, Self::EU, Self::NA, Self::OC, Self::SA];
-
-    /// Its two letters.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::AF => "AF",
-            Self::AN => "AN",
-            Self::AS => "AS",
-            Self::EU => "EU",
-            Self::NA => "NA",
-            Self::OC => "OC",
-            Self::SA => "SA",
-        }
-    }
-}
-
-/// A row, as the generated table writes it.
-pub(super) const fn row(
-    code: &'static str,
-    iso3: &'static str,
-    name: &'static str,
-    continent: Continent,
-    latitude: f64,
-    longitude: f64,
-) -> CountryInfo {
-    CountryInfo { code, iso3, name, continent, latitude, longitude }
-}
-
 /// The index of the row with these two letters, in either case.
 pub(super) fn find(code: &[u8]) -> Option<u8> {
     let &[first, second] = code else { return None };
@@ -114,6 +46,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::geoip::{Continent, CountryInfo};
 
     #[test]
     fn the_table_is_complete() {
