@@ -1,5 +1,6 @@
 //! The running exporter: its parts joined, reloads, and an orderly end. Everything is injected.
 
+mod file_check;
 mod reload;
 mod scrape;
 mod watchdog;
@@ -19,28 +20,34 @@ use anyhow::{Context, anyhow};
 use tokio::{
     signal::unix::Signal,
     sync::{mpsc, oneshot, watch},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 pub use reload::{ReloadStatus, Reloader, SharedStatus};
 pub use scrape::ScrapePage;
 
-use self::watchdog::{HeartbeatSource, Watchdog};
+use self::{
+    file_check::FileCheck,
+    watchdog::{HeartbeatSource, Watchdog},
+};
 use crate::{
     cli,
     config::Config,
     geoip::GeoIp,
-    http::{self, Limits, Refusals, ReloadRequest, Site, WebConfigWatcher},
+    http::{self, Limits, Rejections, ReloadRequest, Site, WebConfigWatcher},
     mirror::Mirror,
     pipeline::{self, Route, SharedAggregate},
     source::{Source, nflog::GroupMeter},
     system::privileges::Confinement,
     system::{Health, service_manager::Service},
-    web::Overview,
+    web::{LiveData, PageInfo},
 };
 
-/// How often `GeoIP` files are looked at for a replacement.
+/// Interval of checks whether `GeoIP` files were replaced.
 const GEOIP_CHECK: Duration = Duration::from_secs(2);
+
+/// Interval of checks whether the files of the web configuration have changed.
+const WEB_CONFIG_CHECK: Duration = Duration::from_secs(1);
 
 /// Requests to reload that may wait; more are refused.
 const RELOADS: usize = 4;
@@ -109,17 +116,13 @@ pub async fn run(
     } = parts;
     let is_capture = meters.is_empty();
     let health = Health::new();
-    let overview = Overview::new(
-        &route,
-        meters.clone(),
-        geoip.clone(),
-        health.clone(),
-        config.web.telemetry_path.clone(),
-    );
-    let (refusals, guard) = (Arc::<Refusals>::default(), Arc::new(guard));
+    let info =
+        PageInfo { telemetry_path: config.web.telemetry_path.clone(), version: cli::VERSION };
+    let live = LiveData::new(&route, meters.clone(), geoip.clone(), health.clone(), info.clone());
+    let (rejections, web_config) = (Arc::<Rejections>::default(), Arc::new(guard));
     let page = ScrapePage::new(&route, meters, geoip.clone(), reloader.status())
         .confined(confinement)
-        .served(refusals.clone(), guard.clone());
+        .served(rejections.clone(), web_config.clone());
     let (aggregate, clock) = (route.aggregate(), route.clock());
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -132,14 +135,13 @@ pub async fn run(
     let mut reader = start_reader(source, route, Arc::clone(&stop), &health)?;
     let (reload, mut reload_requests) = mpsc::channel::<ReloadRequest>(RELOADS);
     let site = Site {
-        telemetry_path: config.web.telemetry_path.clone(),
-        version: cli::VERSION,
-        guard,
-        refusals,
+        page: info,
+        web_config: web_config.clone(),
+        rejections,
         limits: Limits::default(),
         enable_reload: config.web.enable_reload,
         metrics: Arc::new(page),
-        latest: Arc::new(overview),
+        live: Arc::new(move |resource, query| live.render(resource, query)),
         health: health.clone(),
         reload,
     };
@@ -149,10 +151,12 @@ pub async fn run(
     let mut ready = std::pin::pin!(until_ready(health.clone()));
     let mut told = false;
     let mut heart = Watchdog::new(&service, health.clone());
-    let mut checks = interval(GEOIP_CHECK);
-    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut geoip_check = FileCheck::new(GEOIP_CHECK, {
+        let geoip = geoip.clone();
+        move || geoip.check()
+    });
+    let mut web_config_check = FileCheck::new(WEB_CONFIG_CHECK, move || web_config.check());
     let mut shutdown = std::pin::pin!(shutdown);
-    let mut checking = tokio::spawn(async {});
     let mut first_minute = std::pin::pin!(sleep(FIRST_MINUTE));
     let mut looked = is_capture;
     let mut outcome = None;
@@ -192,13 +196,8 @@ pub async fn run(
                 }
                 () = &mut shutdown => break,
             },
-            _ = checks.tick() => {
-                // One at a time, however slow the file system is.
-                if checking.is_finished() {
-                    let geoip = geoip.clone();
-                    checking = tokio::task::spawn_blocking(move || geoip.check());
-                }
-            }
+            () = geoip_check.tick() => {}
+            () = web_config_check.tick() => {}
             ended = &mut server => {
                 ended.context("the HTTP server panicked")?.context("the HTTP server failed")?;
                 return Err(anyhow!("the HTTP server ended by itself"));

@@ -1,4 +1,4 @@
-//! Which client certificates are taken: signed by whom, and for which names.
+//! Verification of client certificates: their issuer, validity, purpose and names.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -15,21 +15,21 @@ use x509_parser::{
     time::ASN1Time,
 };
 
-/// Whether a client has to have a certificate, of whom, and for what name.
+/// The requirements for client certificates.
 #[derive(Debug)]
-pub(super) struct Policy {
-    /// Who checks the chain; `None` takes any certificate whose key the client holds.
+pub(super) struct ClientCertPolicy {
+    /// Verifies the chain; `None` accepts any certificate whose private key the client has.
     pub(super) authorities: Option<Arc<dyn ClientCertVerifier>>,
-    /// The authorities' own certificates: a client that signed its own is one of them.
-    pub(super) own: Vec<CertificateDer<'static>>,
-    /// Whether a client without one is refused.
+    /// The certificates of the authorities. A client with a self-signed certificate is its own authority.
+    pub(super) authority_certificates: Vec<CertificateDer<'static>>,
+    /// Whether a client must present a certificate.
     pub(super) mandatory: bool,
-    /// The names of which a certificate must have one; `None` asks for no name.
+    /// The names of which a certificate must have one; `None` accepts any name.
     pub(super) allowed_names: Option<Vec<String>>,
     pub(super) provider: Arc<CryptoProvider>,
 }
 
-impl ClientCertVerifier for Policy {
+impl ClientCertVerifier for ClientCertPolicy {
     fn client_auth_mandatory(&self) -> bool {
         self.mandatory
     }
@@ -45,9 +45,9 @@ impl ClientCertVerifier for Policy {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if let Some(authorities) = &self.authorities {
-            // An authority's certificate is no client's for webpki, and in Go it may be.
-            if self.own.iter().any(|own| own == certificate) {
-                may_be_used(certificate, now)?;
+            // webpki rejects an authority's certificate as a client certificate; Go accepts it.
+            if self.authority_certificates.iter().any(|authority| authority == certificate) {
+                verify_authority(certificate, now)?;
             } else {
                 authorities.verify_client_cert(certificate, intermediates, now)?;
             }
@@ -85,9 +85,9 @@ impl ClientCertVerifier for Policy {
     }
 }
 
-/// Whether a certificate that is trusted itself may be a client's now: its time (RFC 5280, 4.1.2.5), and
-/// what it is for, if it says so (4.2.1.12).
-fn may_be_used(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+/// Verifies an authority's own certificate as a client certificate: its validity (RFC 5280, 4.1.2.5) and its
+/// extended key usage, if it has one (4.2.1.12).
+fn verify_authority(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let certificate = parse(certificate)?;
     let now = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
     let validity = certificate.validity();
@@ -114,7 +114,7 @@ fn bad_encoding() -> Error {
     CertificateError::BadEncoding.into()
 }
 
-/// The subject's alternative names (RFC 5280, 4.2.1.6): DNS, e-mail, URI and IP.
+/// The subject alternative names (RFC 5280, 4.2.1.6): DNS, e-mail, URI and IP.
 fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
     let certificate = parse(certificate)?;
     let extension = certificate.subject_alternative_name().map_err(|_| bad_encoding())?;
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_that_is_trusted_itself_has_its_time_and_purpose() {
+    fn an_authority_as_client_needs_validity_and_purpose() {
         let made = |purposes: &[ExtendedKeyUsagePurpose]| {
             let mut params = CertificateParams::new(Vec::new()).unwrap();
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -156,13 +156,16 @@ mod tests {
         };
         let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
         // The middle of 2019, 2020 and 2021.
-        let [before, within, behind] = [1_561_939_200, 1_593_561_600, 1_625_097_600].map(at);
+        let [before, within, after] = [1_561_939_200, 1_593_561_600, 1_625_097_600].map(at);
         let certificate = made(&[]);
-        assert_eq!(may_be_used(&certificate, within), Ok(()));
-        assert_eq!(may_be_used(&certificate, before), Err(CertificateError::NotValidYet.into()));
-        assert_eq!(may_be_used(&certificate, behind), Err(CertificateError::Expired.into()));
-        assert_eq!(may_be_used(&made(&[ExtendedKeyUsagePurpose::ClientAuth]), within), Ok(()));
+        assert_eq!(verify_authority(&certificate, within), Ok(()));
+        assert_eq!(
+            verify_authority(&certificate, before),
+            Err(CertificateError::NotValidYet.into())
+        );
+        assert_eq!(verify_authority(&certificate, after), Err(CertificateError::Expired.into()));
+        assert_eq!(verify_authority(&made(&[ExtendedKeyUsagePurpose::ClientAuth]), within), Ok(()));
         let other = made(&[ExtendedKeyUsagePurpose::ServerAuth]);
-        assert_eq!(may_be_used(&other, within), Err(CertificateError::InvalidPurpose.into()));
+        assert_eq!(verify_authority(&other, within), Err(CertificateError::InvalidPurpose.into()));
     }
 }
