@@ -192,7 +192,7 @@ fn scrapes_are_in_time_and_no_packet_is_lost() {
         let mut times = Vec::new();
         while !sender.is_finished() {
             let start = Instant::now();
-            let (status, _) = exporter.get("/metrics").expect("an answer");
+            let (status, _) = exporter.get("/metrics").expect("a response");
             assert_eq!(status, 200);
             times.push(start.elapsed());
             thread::sleep(Duration::from_millis(100));

@@ -102,8 +102,8 @@ impl Replay {
             .map(|feature| {
                 let properties = &feature["properties"];
                 let text = |name: &str| properties[name].as_str().unwrap_or_default().to_owned();
-                let place = &feature["geometry"]["coordinates"];
-                let degrees = |index: usize| place[index].as_f64().unwrap();
+                let coordinates = &feature["geometry"]["coordinates"];
+                let degrees = |index: usize| coordinates[index].as_f64().unwrap();
                 (text("country_code"), degrees(0), degrees(1), text("city"))
             })
             .collect();

@@ -70,7 +70,7 @@ impl Files {
         let everywhere = ["--web.listen-address", "0.0.0.0:10239"];
         let exporter = Exporter::spawn(&wire.host, &config, &everywhere);
         wait_for("the server", || exporter.program.log().contains("serving").then_some(()));
-        wait_for("an answer", || wire.host.run(|| TcpStream::connect(SERVER).ok()));
+        wait_for("a response", || wire.host.run(|| TcpStream::connect(SERVER).ok()));
         exporter
     }
 
@@ -106,9 +106,9 @@ fn a_flood_of_wrong_passwords_does_not_delay_scrapes() {
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let user = BASE64_STANDARD.encode(user);
         write!(stream, "GET /-/healthy HTTP/1.0\r\nAuthorization: Basic {user}\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        answer.split(' ').nth(1)?.parse::<u16>().ok()
+        let mut response = String::new();
+        stream.read_to_string(&mut response).ok()?;
+        response.split(' ').nth(1)?.parse::<u16>().ok()
     };
     wait_for("the server", || wire.host.run(|| ask([127, 0, 0, 1], "mallory:x")));
     let (over, rejected) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -157,15 +157,15 @@ fn a_flood_of_handshakes_does_not_delay_scrapes() {
         StreamOwned::new(connection().unwrap(), stream)
     };
     let mut scraper = connect();
-    let answered = |scraper: &mut StreamOwned<_, _>| {
+    let request = |scraper: &mut StreamOwned<_, _>| {
         let asked = Instant::now();
         scraper.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        let mut answer = [0; 4096];
-        let length = scraper.read(&mut answer).unwrap();
-        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        let mut response = [0; 4096];
+        let length = scraper.read(&mut response).unwrap();
+        assert!(response[..length].starts_with(b"HTTP/1.1 200"));
         asked.elapsed()
     };
-    answered(&mut scraper);
+    request(&mut scraper);
 
     let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     let flood = || {
@@ -185,11 +185,11 @@ fn a_flood_of_handshakes_does_not_delay_scrapes() {
         let times: Vec<Duration> = (0..50)
             .map(|_| {
                 thread::sleep(Duration::from_millis(20));
-                answered(&mut scraper)
+                request(&mut scraper)
             })
             .collect();
         let slowest = times.iter().max().unwrap();
-        let new = answered(&mut connect());
+        let new = request(&mut connect());
         println!("slowest {slowest:?}, new connection {new:?}, {} handshakes", sent.load(SeqCst));
         assert!(*slowest < Duration::from_millis(300), "{times:?}");
         assert!(new < Duration::from_secs(5), "{new:?}");

@@ -103,14 +103,14 @@ fn sign(
 }
 
 /// The response that curl received.
-struct Answer {
+struct Response {
     status: u32,
     /// Head and body.
     text: String,
 }
 
 /// Sends a request with curl; status 0 means no response.
-fn ask(wire: &Wire, files: &Files, path: &str, arguments: &[&str]) -> Answer {
+fn ask(wire: &Wire, files: &Files, path: &str, arguments: &[&str]) -> Response {
     let mut command = wire.host.command("curl");
     command
         .args([
@@ -131,7 +131,7 @@ fn ask(wire: &Wire, files: &Files, path: &str, arguments: &[&str]) -> Answer {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (text, status) = text.rsplit_once('\n').unwrap();
     eprintln!("{path} {arguments:?}: {status} {}", String::from_utf8_lossy(&output.stderr));
-    Answer { status: status.parse().unwrap(), text: text.to_owned() }
+    Response { status: status.parse().unwrap(), text: text.to_owned() }
 }
 
 fn start<'w>(wire: &'w Wire, files: &Files, arguments: &[&str]) -> Exporter<'w> {
@@ -152,7 +152,7 @@ fn without_a_password_there_is_no_content() {
     files.configure(&USERS.replace("HASH", &hash));
     let exporter = start(&wire, &files, &[]);
     let alice = ["--user", "alice:right"];
-    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &alice).status == 200).then_some(()));
+    wait_for("a response", || (ask(&wire, &files, "/-/ready", &alice).status == 200).then_some(()));
 
     let invalid: [&[&str]; 5] = [
         &[],
@@ -163,9 +163,9 @@ fn without_a_password_there_is_no_content() {
     ];
     for path in ["/metrics", "/", "/-/healthy", "/nowhere", "/overview.json"] {
         for arguments in invalid {
-            let answer = ask(&wire, &files, path, arguments);
-            assert_eq!(answer.status, 401, "{path} {arguments:?}");
-            let (head, body) = answer.text.split_once("\r\n\r\n").unwrap();
+            let response = ask(&wire, &files, path, arguments);
+            assert_eq!(response.status, 401, "{path} {arguments:?}");
+            let (head, body) = response.text.split_once("\r\n\r\n").unwrap();
             assert_eq!(body, "Unauthorized\n", "{path} {arguments:?}");
             assert!(head.to_lowercase().contains("\r\nwww-authenticate: basic\r\n"), "{head}");
         }
@@ -211,7 +211,7 @@ fn an_incomplete_file_does_not_disable_authentication() {
 #[test]
 fn a_client_certificate_may_be_self_signed() {
     let (wire, files) = (Wire::new(), Files::new());
-    for name in ["own", "stranger"] {
+    for name in ["own", "other"] {
         let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
         run(Command::new("openssl")
             .current_dir(files.directory.path())
@@ -236,8 +236,8 @@ fn a_client_certificate_may_be_self_signed() {
         let [certificate, key] = ["pem", "key"].map(|kind| files.path(&format!("{name}.{kind}")));
         ask(&wire, &files, "/metrics", &["--cert", &certificate, "--key", &key]).status
     };
-    wait_for("an answer", || (with("own") == 200).then_some(()));
-    for name in ["stranger", "client"] {
+    wait_for("a response", || (with("own") == 200).then_some(()));
+    for name in ["other", "client"] {
         assert_eq!(with(name), 0, "{name}");
     }
 }
@@ -253,11 +253,11 @@ fn only_certificates_of_the_authority_and_name_are_accepted() {
         ask(&wire, &files, "/metrics", &["--cert", certificate, "--key", key])
     };
     let [client, nameless, expired, foreign] = &paths;
-    wait_for("an answer", || (with(client).status == 200).then_some(()));
+    wait_for("a response", || (with(client).status == 200).then_some(()));
     assert_eq!(with(nameless).status, 200);
     let before = rejected(&with(client).text, "certificate");
-    for answer in [with(expired), with(foreign), ask(&wire, &files, "/metrics", &[])] {
-        assert_eq!((answer.status, &*answer.text), (0, ""));
+    for response in [with(expired), with(foreign), ask(&wire, &files, "/metrics", &[])] {
+        assert_eq!((response.status, &*response.text), (0, ""));
     }
     // Another thread counts them, possibly after the client sees its connection closed.
     wait_for("the rejections", || {
@@ -306,21 +306,23 @@ fn an_expired_certificate_is_rejected_in_a_resumed_session() {
     let _exporter = start(&wire, &files, &[]);
     let [certificate, key] = ["client.pem", "client.key"].map(|name| files.path(name));
     let client = ["--cert", certificate.as_str(), "--key", &key];
-    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &client).status == 200).then_some(()));
+    wait_for("a response", || {
+        (ask(&wire, &files, "/-/ready", &client).status == 200).then_some(())
+    });
 
     files.certificate_until("short", &["a.test"], SystemTime::now() + Duration::from_secs(15));
     let sessions = ["-tls1_2", "-tls1_3"].map(|version| (version, files.path(version)));
-    let is_accepted = |answer: &str| answer.contains("HTTP/1.1 200");
+    let is_accepted = |response: &str| response.contains("HTTP/1.1 200");
     for (version, session) in &sessions {
-        let answer = ask_in_session(&wire, &files, &[version, "-sess_out", session]);
-        assert!(is_accepted(&answer), "{version}: {answer}");
+        let response = ask_in_session(&wire, &files, &[version, "-sess_out", session]);
+        assert!(is_accepted(&response), "{version}: {response}");
     }
     wait_for("the certificate to expire", || {
         (!is_accepted(&ask_in_session(&wire, &files, &[]))).then_some(())
     });
     for (version, session) in &sessions {
-        let answer = ask_in_session(&wire, &files, &[version, "-sess_in", session]);
-        assert!(!is_accepted(&answer), "{version}: {answer}");
+        let response = ask_in_session(&wire, &files, &[version, "-sess_in", session]);
+        assert!(!is_accepted(&response), "{version}: {response}");
     }
 }
 
@@ -329,8 +331,8 @@ fn a_new_certificate_is_used_and_an_invalid_one_is_not() {
     let (wire, files) = (Wire::new(), Files::new());
     files.configure("");
     let exporter = start(&wire, &files, &[]);
-    let answers = || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(());
-    wait_for("an answer", answers);
+    let responds = || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(());
+    wait_for("a response", responds);
     assert_eq!(backlog(&wire), "1024");
     let shown = || served_certificate(&wire);
     let first = shown();
@@ -340,13 +342,13 @@ fn a_new_certificate_is_used_and_an_invalid_one_is_not() {
     files.certificate("next", &["127.0.0.1"], 2100);
     fs::rename(files.path("next.pem"), files.path("server.pem")).unwrap();
     wait_for("the log message", || exporter.program.log().contains("do not match").then_some(()));
-    answers().unwrap();
+    responds().unwrap();
     assert_eq!(shown(), first);
     assert!(!exporter.program.log().contains(old_key.lines().nth(1).unwrap()));
     // Now the key is there.
     fs::rename(files.path("next.key"), files.path("server.key")).unwrap();
     wait_for("the new certificate", || (shown() != first).then_some(()));
-    answers().unwrap();
+    responds().unwrap();
 
     // Headers and TLS version are reloaded too. An invalid file changes nothing.
     files.configure(
@@ -358,7 +360,7 @@ fn a_new_certificate_is_used_and_an_invalid_one_is_not() {
     assert_eq!(ask(&wire, &files, "/-/ready", &["--tls-max", "1.2"]).status, 0);
     files.write("web.yml", "tls_server_config: {cert_fil: x}");
     wait_for("the log message", || exporter.program.log().contains("cert_fil").then_some(()));
-    answers().unwrap();
+    responds().unwrap();
 
     // Plain HTTP gets no response.
     let mut plain = wire.host.command("curl");
@@ -376,7 +378,7 @@ fn an_invalid_file_is_shown_and_retried() {
     let (wire, files) = (Wire::new(), Files::new());
     files.configure("");
     let exporter = start(&wire, &files, &[]);
-    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
+    wait_for("a response", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
     let is_current = || {
         let metrics = ask(&wire, &files, "/metrics", &[]).text;
         sum(&metrics, "nflog_exporter_web_config_last_reload_successful")
@@ -465,7 +467,7 @@ fn a_systemd_socket_is_used() {
     ]);
     let log = files.directory.path().join("activated.log");
     let program = Program::start(&mut command, log);
-    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
+    wait_for("a response", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
     assert_eq!(backlog(&wire), "1024");
     program.signal(Signal::SIGTERM);
 

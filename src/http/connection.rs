@@ -11,6 +11,7 @@ use std::{
 };
 
 use hyper::{
+    Request,
     rt::{Read, Write},
     server::conn::http1,
     service::service_fn,
@@ -30,6 +31,7 @@ use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use super::{
     Rejection, auth,
     delivery::{ResponseProgress, TrackedStream},
+    response::HttpResponse,
     serve::Server,
     slot_pool::Slot,
 };
@@ -48,6 +50,20 @@ struct Connection {
     /// Notified when the connection, or the memory of its response, is needed by another.
     eviction: Arc<Notify>,
     progress: ResponseProgress,
+    has_requested: AtomicBool,
+}
+
+impl Connection {
+    async fn respond<B>(&self, request: Request<B>) -> HttpResponse {
+        self.has_requested.store(true, Relaxed);
+        self.slot.set_busy();
+        let (mut response, was_accepted) = auth::respond(&self.server, self.peer, request).await;
+        self.slot.set_idle(was_accepted);
+        let (eviction, progress) = (self.eviction.clone(), self.progress.clone());
+        let limits = &self.server.site.limits;
+        response.body_mut().start(&self.server.responses, eviction, progress, limits);
+        response
+    }
 }
 
 /// Serves a connection until it ends, is evicted, or the client is too slow.
@@ -69,6 +85,7 @@ pub(super) async fn serve_connection(
         slot,
         eviction: Arc::default(),
         progress: ResponseProgress::new(server.site.limits.stall_timeout),
+        has_requested: AtomicBool::new(false),
         server,
     });
     let _holder = connection.slot.hold(connection.eviction.clone());
@@ -134,21 +151,9 @@ where
 {
     let limits = connection.server.site.limits;
     let stream = TrackedStream::new(stream, connection.progress.clone());
-    let has_requested = Arc::new(AtomicBool::new(false));
-    let requested = has_requested.clone();
-    let state = connection.clone();
-    let service = service_fn(move |request| {
-        requested.store(true, Relaxed);
-        let Connection { server, peer, slot, eviction, progress } = &*state;
-        let (server, slot) = (server.clone(), slot.clone());
-        let (peer, eviction, progress) = (*peer, eviction.clone(), progress.clone());
-        async move {
-            slot.set_busy();
-            let (mut response, was_accepted) = auth::respond(&server, peer, request).await;
-            slot.set_idle(was_accepted);
-            response.body_mut().start(&server.responses, eviction, progress, &limits);
-            Ok::<_, Infallible>(response)
-        }
+    let service = service_fn(|request| {
+        let connection = connection.clone();
+        async move { Ok::<_, Infallible>(connection.respond(request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -160,7 +165,7 @@ where
     tracing::debug!(%error, "connection failed");
     match connection_rejection(&error) {
         // An idle connection after a request is normal.
-        Some(Rejection::TooSlow) if has_requested.load(Relaxed) => Ok(()),
+        Some(Rejection::TooSlow) if connection.has_requested.load(Relaxed) => Ok(()),
         Some(rejection) => Err(rejection),
         None => Ok(()),
     }

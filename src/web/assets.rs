@@ -12,7 +12,7 @@ pub const HTML: &str = "text/html; charset=utf-8";
 
 const INDEX: &str = include_str!("page/index.html");
 
-/// A file that is the same in every answer.
+/// A file with constant text.
 #[derive(Clone, Copy, Debug)]
 pub struct Asset {
     /// Where it is served.

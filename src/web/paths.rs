@@ -1,4 +1,4 @@
-//! Every path that the HTTP server answers, besides the path of the metrics.
+//! Every path of the HTTP server besides that of the metrics.
 //!
 //! The server routes by these constants, and the configuration rejects them as `web.telemetry_path`.
 
@@ -30,7 +30,7 @@ pub const ALL: [&str; 10] =
 /// Prefix of the paths for operation. All of it is reserved, also what is not in use yet.
 const OPERATION: &str = "/-/";
 
-/// Whether the server answers this path itself, so that the metrics cannot be served there.
+/// Whether the server uses a path itself, so that the metrics cannot be served there.
 #[must_use]
 pub fn is_reserved(path: &str) -> bool {
     path.starts_with(OPERATION) || ALL.contains(&path)

@@ -194,10 +194,10 @@ fn requests_beyond_the_render_queue_are_rejected() {
     // A scrape does not wait in this queue.
     assert_eq!(served.get("/metrics").status, 200);
     drop(gate);
-    let mut answers: Vec<u16> =
+    let mut statuses: Vec<u16> =
         clients.iter_mut().map(|client| receive(client, true).status).collect();
-    answers.sort_unstable();
-    assert_eq!(answers, [200, 200, 503]);
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 503]);
     assert_eq!(served.get("/overview.json").status, 200);
 }
 

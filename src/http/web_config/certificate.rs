@@ -1,6 +1,6 @@
 //! Verification of client certificates: their issuer, validity, purpose and names.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
@@ -9,10 +9,13 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
-use x509_parser::{
-    extensions::GeneralName,
-    prelude::{FromDer as _, X509Certificate},
-    time::ASN1Time,
+use x509_cert::{
+    certificate::{CertificateInner, Raw},
+    der::{
+        Decode as _,
+        oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_KP_CLIENT_AUTH},
+    },
+    ext::pkix::{ExtendedKeyUsage, SubjectAltName, name::GeneralName},
 };
 
 /// The requirements for client certificates.
@@ -88,26 +91,28 @@ impl ClientCertVerifier for ClientCertPolicy {
 /// Verifies an authority's own certificate as a client certificate: its validity (RFC 5280, 4.1.2.5) and its
 /// extended key usage, if it has one (4.2.1.12).
 fn verify_authority(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    let certificate = parse(certificate)?;
-    let now = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
-    let validity = certificate.validity();
-    if now.is_none_or(|now| now > validity.not_after) {
+    let certificate = parse(certificate)?.tbs_certificate;
+    let now = Duration::from_secs(now.as_secs());
+    if now > certificate.validity.not_after.to_unix_duration() {
         return Err(CertificateError::Expired.into());
     }
-    if now.is_none_or(|now| now < validity.not_before) {
+    if now < certificate.validity.not_before.to_unix_duration() {
         return Err(CertificateError::NotValidYet.into());
     }
-    let purpose = certificate.extended_key_usage().map_err(|_| bad_encoding())?;
-    match purpose {
-        Some(purpose) if !purpose.value.client_auth && !purpose.value.any => {
+    match certificate.get::<ExtendedKeyUsage>().map_err(|_| bad_encoding())? {
+        Some((_, ExtendedKeyUsage(purposes)))
+            if !purposes.contains(&ID_KP_CLIENT_AUTH)
+                && !purposes.contains(&ANY_EXTENDED_KEY_USAGE) =>
+        {
             Err(CertificateError::InvalidPurpose.into())
         }
         _ => Ok(()),
     }
 }
 
-fn parse<'c>(certificate: &'c CertificateDer<'_>) -> Result<X509Certificate<'c>, Error> {
-    X509Certificate::from_der(certificate).map(|(_, parsed)| parsed).map_err(|_| bad_encoding())
+/// Parses a certificate. `Raw` accepts serial numbers that RFC 5280 does not allow, as Go does.
+fn parse(certificate: &CertificateDer<'_>) -> Result<CertificateInner<Raw>, Error> {
+    CertificateInner::from_der(certificate).map_err(|_| bad_encoding())
 }
 
 fn bad_encoding() -> Error {
@@ -116,20 +121,21 @@ fn bad_encoding() -> Error {
 
 /// The subject alternative names (RFC 5280, 4.2.1.6): DNS, e-mail, URI and IP.
 fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
-    let certificate = parse(certificate)?;
-    let extension = certificate.subject_alternative_name().map_err(|_| bad_encoding())?;
-    let names = extension.iter().flat_map(|extension| &extension.value.general_names);
+    let certificate = parse(certificate)?.tbs_certificate;
+    let extension = certificate.get::<SubjectAltName>().map_err(|_| bad_encoding())?;
+    let names = extension.iter().flat_map(|(_, SubjectAltName(names))| names);
     Ok(names.filter_map(text).collect())
 }
 
-fn text(name: &GeneralName<'_>) -> Option<String> {
+fn text(name: &GeneralName) -> Option<String> {
     match name {
-        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => {
-            Some((*text).to_owned())
-        }
-        GeneralName::IPAddress(bytes) => {
-            let four = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
-            let any = four.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
+        GeneralName::DnsName(text)
+        | GeneralName::Rfc822Name(text)
+        | GeneralName::UniformResourceIdentifier(text) => Some(text.to_string()),
+        GeneralName::IpAddress(address) => {
+            let bytes = address.as_bytes();
+            let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let any = four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
             any.ok().map(|address| address.to_string())
         }
         _ => None,
@@ -139,10 +145,26 @@ fn text(name: &GeneralName<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use rcgen::{
-        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+        date_time_ymd,
     };
 
     use super::*;
+
+    #[test]
+    fn names_of_every_kind_are_read() {
+        let mut params = CertificateParams::new(vec!["a.test".into(), "10.0.0.7".into()]).unwrap();
+        let uri = SanType::URI("spiffe://a/b".try_into().unwrap());
+        let email = SanType::Rfc822Name("a@b.test".try_into().unwrap());
+        let six = SanType::IpAddress("2001:db8::1".parse().unwrap());
+        params.subject_alt_names.extend([uri, email, six]);
+        // Longer than RFC 5280 allows; OpenSSL and Go accept it.
+        params.serial_number = Some(vec![1; 24].into());
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let expect = ["a.test", "10.0.0.7", "spiffe://a/b", "a@b.test", "2001:db8::1"];
+        assert_eq!(names(certificate.der()).unwrap(), expect);
+        assert!(names(&CertificateDer::from_slice(b"0")).is_err());
+    }
 
     #[test]
     fn an_authority_as_client_needs_validity_and_purpose() {
@@ -154,7 +176,7 @@ mod tests {
             params.not_after = date_time_ymd(2021, 1, 1);
             params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
         };
-        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         // The middle of 2019, 2020 and 2021.
         let [before, within, after] = [1_561_939_200, 1_593_561_600, 1_625_097_600].map(at);
         let certificate = made(&[]);

@@ -161,24 +161,24 @@ fn unknown(key: &str, name: &str, known: &str) -> InvalidWebConfig {
     ))
 }
 
-/// The versions from the least to the highest.
+/// The versions from the minimum to the maximum.
 fn versions(
     tls: &TlsServer,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<&'static SupportedProtocolVersion>, InvalidWebConfig> {
-    let place = |key: &str, name: &str| {
+    let index = |key: &str, name: &str| {
         VERSIONS
             .iter()
             .position(|(known, _)| *known == name)
             .ok_or_else(|| unknown(key, name, "TLS12 and TLS13"))
     };
-    let least = place("min_version", tls.min_version())?;
-    let most = place("max_version", tls.max_version())?;
-    if VERSIONS[least].1.is_none() {
-        let least = tls.min_version();
-        warnings.push(format!("min_version: {least} is not safe any more: TLS12 is the least"));
+    let minimum = index("min_version", tls.min_version())?;
+    let maximum = index("max_version", tls.max_version())?;
+    if VERSIONS[minimum].1.is_none() {
+        let name = tls.min_version();
+        warnings.push(format!("min_version: {name} is not secure; the minimum is TLS12"));
     }
-    let between = VERSIONS.iter().enumerate().filter(|(at, _)| (least..=most).contains(at));
+    let between = VERSIONS.iter().enumerate().filter(|(at, _)| (minimum..=maximum).contains(at));
     let versions: Vec<_> = between.filter_map(|(_, (_, version))| *version).collect();
     if versions.is_empty() {
         return Err(invalid(

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{geoip::DatabaseStatus, mirror::Queue, recent::Count, source::nflog::GroupMeter};
 
-/// The whole answer.
+/// The whole document.
 #[derive(Serialize)]
 pub(super) struct Overview<'a> {
     pub(super) version: &'static str,

@@ -58,7 +58,7 @@ fn top_row(dimension: Dimension, row: &FacetRow, names: &Names) -> TopRow {
     }
 }
 
-/// A country, with its place on the map if it has one.
+/// A country, with its coordinates if it has any.
 pub(super) fn country(row: &FacetRow, names: &Names) -> CountryRow {
     let info = match Country::from_bits(row.value) {
         Country::Known(id) if row.value != OTHER => Some(id.info()),
