@@ -30,6 +30,15 @@ fn paths_and_methods() {
 }
 
 #[test]
+fn every_listed_path_is_served() {
+    let served = Served::new(Options::default());
+    for path in crate::web::paths::ALL {
+        let expect = if path == "/-/reload" { 405 } else { 200 };
+        assert_eq!(served.get(path).status, expect, "{path}");
+    }
+}
+
+#[test]
 fn a_head_is_the_head_of_the_get() {
     let served = Served::new(Options::default());
     for path in ["/metrics", "/", "/overview.json", "/-/healthy", "/-/ready", "/nothing"] {

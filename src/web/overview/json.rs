@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{geoip::DatabaseStatus, mirror::Queue, recent::Count, source::nflog::GroupMeter};
+use crate::{
+    geoip::DatabaseStatus,
+    mirror::Queue,
+    recent::{Count, SLICES, Span, WindowMode},
+    source::nflog::GroupMeter,
+};
 
 /// The whole document.
 #[derive(Serialize)]
@@ -38,11 +43,22 @@ pub(super) struct Overview<'a> {
 
 #[derive(Serialize)]
 pub(super) struct WindowInfo {
-    pub(super) seconds: u64,
-    pub(super) slices: usize,
+    seconds: u64,
+    slices: usize,
     /// Seconds since the start of the last slice.
-    pub(super) running: f64,
-    pub(super) capture: bool,
+    running: f64,
+    capture: bool,
+}
+
+impl From<&Span> for WindowInfo {
+    fn from(span: &Span) -> Self {
+        Self {
+            seconds: span.width.as_secs() * SLICES as u64,
+            slices: SLICES,
+            running: span.running.as_secs_f64(),
+            capture: span.mode == WindowMode::Capture,
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::{
-    json::{CityCount, CountryRow, Remainder, TopList, TopRow},
+    json::{CityCount, CountryRow, PrefixSources, Remainder, TopList, TopRow},
     services::service_name,
 };
 use crate::{
-    event::Names,
+    event::{NameId, Names},
     geoip::{Country, Location},
     metrics::{ABSENT, Dimension, OTHER},
     recent::{FacetRow, Filter, Observations},
@@ -119,6 +119,17 @@ pub(super) fn cities(
     });
     cities.truncate(MAX_CITIES);
     cities
+}
+
+/// Estimated distinct sources by prefix.
+pub(super) fn sources(sources: Vec<(NameId, f64)>, names: &Names) -> Vec<PrefixSources> {
+    let by_prefix = sources.into_iter();
+    by_prefix
+        .map(|(prefix, addresses)| PrefixSources {
+            prefix: names.text(prefix).to_string(),
+            addresses,
+        })
+        .collect()
 }
 
 /// Coordinates in hundredths of a degree: locations within about a kilometre are one city.

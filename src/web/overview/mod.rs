@@ -7,13 +7,11 @@ mod services;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::json::{
-    CurrentRate, DatabaseInfo, GroupState, MirrorState, Overview, PrefixSources, WindowInfo,
-};
+use self::json::{CurrentRate, DatabaseInfo, GroupState, MirrorState, Overview, WindowInfo};
 use super::LiveData;
 use crate::{
     metrics::Dimension,
-    recent::{self, Facets, SLICES, WindowMode},
+    recent::{self, Facets},
 };
 
 pub(super) use query::OverviewQuery;
@@ -41,12 +39,7 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
         version: data.info.version,
         time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         telemetry_path: &data.info.telemetry_path,
-        window: WindowInfo {
-            seconds: span.width.as_secs() * SLICES as u64,
-            slices: SLICES,
-            running: span.running.as_secs_f64(),
-            capture: span.mode == WindowMode::Capture,
-        },
+        window: WindowInfo::from(&span),
         now: CurrentRate { packets_per_second, bytes_per_second },
         received,
         lost: groups.iter().map(|group| group.lost).sum(),
@@ -62,13 +55,7 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
         places: data
             .with_locations(|location| lists::cities(&observations, &filter, names, location)),
         source_addresses,
-        sources: sources
-            .into_iter()
-            .map(|(prefix, addresses)| PrefixSources {
-                prefix: names.text(prefix).to_string(),
-                addresses,
-            })
-            .collect(),
+        sources: lists::sources(sources, names),
         groups,
         mirror: data.mirror.as_ref().map(MirrorState::from),
         databases: data.geoip.status().into_iter().map(DatabaseInfo::from).collect(),
