@@ -44,7 +44,8 @@ impl ResponseProgress {
     pub(super) fn new(stall_timeout: Duration) -> Self {
         Self(Arc::new(Shared {
             write_timeout: WriteTimeout::new(stall_timeout),
-            last_piece: Mutex::new(LastPiece::NotYet),
+            // Between responses, a flush ends every timeout.
+            last_piece: Mutex::new(LastPiece::Taken(None)),
         }))
     }
 
