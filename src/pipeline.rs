@@ -16,7 +16,7 @@ use crate::{
     metrics::Aggregate,
     mirror::Queue,
     packet::{self, Headers},
-    recent::{Pace, SharedRecent},
+    recent::{SharedRecent, WindowMode},
     source::{ReadOutcome, Record, Source},
 };
 
@@ -127,8 +127,8 @@ impl Route {
     #[must_use]
     pub fn new(locator: Locator, aggregate: SharedAggregate, clock: Clock) -> Self {
         let recent = SharedRecent::new(match clock {
-            Clock::Running(_) => Pace::Live,
-            Clock::Packets(_) => Pace::Capture,
+            Clock::Running(_) => WindowMode::Live,
+            Clock::Packets(_) => WindowMode::Capture,
         });
         let shows_devices = aggregate.lock().has_devices();
         Self {

@@ -1,5 +1,5 @@
-//! A server under attack, while packets come in: whoever has a right to an answer gets it in time,
-//! no packet is lost, and memory stays bounded.
+//! Attacks on the server while packets arrive: scrapes are in time, no packet is lost, and memory stays
+//! bounded.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -30,28 +30,28 @@ const RULES: &str = "table inet t {
     }
 }";
 
-/// Packets in a second, and seconds.
+/// Packets per second, and seconds.
 const RATE: u32 = 50_000;
 const SECONDS: u32 = 6;
 
-/// Most memory that the exporter may ever have had, bytes: what it takes anyhow, and the answers and
-/// connections that the server allows.
+/// Maximum peak memory of the exporter, bytes: its normal use, and the responses and connections that the
+/// server allows.
 const MEMORY: u64 = 128 * 1024 * 1024;
 
-/// How long Prometheus waits here for a scrape.
+/// Maximum duration of a scrape.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What goes on around the scrapes.
+/// The attack during the scrapes.
 #[derive(Default)]
 struct Attack {
     over: AtomicBool,
-    /// Connections that were made, and full scrapes.
+    /// Opened connections, and complete scrapes.
     connections: AtomicU64,
     scrapes: AtomicU64,
 }
 
 impl Attack {
-    /// Does something until the end, over and over.
+    /// Repeats an action until the attack is over.
     fn repeat(&self, mut action: impl FnMut()) {
         while !self.over.load(SeqCst) {
             action();
@@ -65,12 +65,12 @@ impl Attack {
         Some(stream)
     }
 
-    /// So many connections that say nothing, or a little now and then, and come again when closed.
-    fn hold(&self, count: usize, word: &[u8]) {
+    /// Keeps connections open that send nothing, or a few bytes now and then, and reopens closed ones.
+    fn hold(&self, count: usize, bytes: &[u8]) {
         let mut streams: Vec<Option<TcpStream>> = (0..count).map(|_| self.connect()).collect();
         self.repeat(|| {
             for stream in &mut streams {
-                if !stream.as_mut().is_some_and(|stream| is_open(stream, word)) {
+                if !stream.as_mut().is_some_and(|stream| is_open(stream, bytes)) {
                     *stream = self.connect();
                 }
             }
@@ -78,22 +78,22 @@ impl Attack {
         });
     }
 
-    /// Says something long, over and over.
-    fn shout(&self, words: &[u8]) {
+    /// Sends many bytes, repeatedly.
+    fn send(&self, bytes: &[u8]) {
         self.repeat(|| {
             if let Some(mut stream) = self.connect() {
-                // Cut short as a rule.
-                let _ = stream.write_all(words);
+                // The server usually closes the connection before the end.
+                let _ = stream.write_all(bytes);
             }
             thread::sleep(Duration::from_millis(10));
         });
     }
 
-    /// Asks for something long, takes the start of it and then a little now and then.
-    fn sip(&self, path: &str) {
+    /// Requests a long response, and reads it very slowly.
+    fn read_slowly(&self, path: &str) {
         self.repeat(|| {
             let Some(mut stream) = self.connect() else { return };
-            // A small window: the rest stays with the server.
+            // With a small receive buffer, most of the response stays in the server.
             rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
             let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
             if stream.write_all(request.as_bytes()).is_err() {
@@ -120,7 +120,7 @@ impl Attack {
     }
 }
 
-/// Ends the attack, also when a check fails.
+/// Ends the attack, also if an assertion fails.
 struct End<'a>(&'a Attack);
 
 impl Drop for End<'_> {
@@ -129,23 +129,23 @@ impl Drop for End<'_> {
     }
 }
 
-/// Whether a connection is still there; says a word on it.
-fn is_open(stream: &mut TcpStream, word: &[u8]) -> bool {
+/// Whether a connection is still open; sends some bytes on it.
+fn is_open(stream: &mut TcpStream, bytes: &[u8]) -> bool {
     stream.set_nonblocking(true).unwrap();
     let unread = stream.read(&mut [0; 64]);
     let quiet = matches!(unread, Err(error) if error.kind() == ErrorKind::WouldBlock);
-    quiet && (word.is_empty() || stream.write(word).is_ok())
+    quiet && (bytes.is_empty() || stream.write(bytes).is_ok())
 }
 
-/// Packets to thousands of ports, so that the page of metrics gets long, at a steady pace.
+/// Packets to thousands of ports at a constant rate, so that the page of metrics is long.
 fn paced() -> impl Iterator<Item = Vec<u8>> + Send {
     let start = Instant::now();
     (0..RATE * SECONDS).map(move |count| {
         let [.., high, low] = (count % 5000).to_be_bytes();
-        // From a country, so that each is a marker.
+        // The source has a country, so that each packet is a marker.
         let packet = frame::udp([193, 0, 6, low], 40_000, u16::from_be_bytes([high, low]), b"x");
         let due = start + Duration::from_secs(1) * count / RATE;
-        // A short sleep is longer than one packet takes: they go in small groups.
+        // A sleep is longer than the interval between packets, so they are sent in small groups.
         if count.is_multiple_of(50) {
             thread::sleep(due.saturating_duration_since(Instant::now()));
         }
@@ -153,7 +153,7 @@ fn paced() -> impl Iterator<Item = Vec<u8>> + Send {
     })
 }
 
-/// The most memory a process ever had, bytes: `VmHWM` in proc(5).
+/// Peak memory of a process, bytes: `VmHWM` in proc(5).
 fn peak_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -161,9 +161,9 @@ fn peak_memory(pid: u32) -> u64 {
 }
 
 #[test]
-fn a_scrape_comes_through_and_no_packet_is_lost() {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, most.min(8192), most).unwrap();
+fn scrapes_are_in_time_and_no_packet_is_lost() {
+    let (_, maximum) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, maximum.min(8192), maximum).unwrap();
     let wire = Wire::new();
     wire.host.nft(RULES);
     let exporter = Exporter::start(&wire.host, "", &[]);
@@ -176,8 +176,8 @@ fn a_scrape_comes_through_and_no_packet_is_lost() {
     let mut works: Vec<Box<dyn FnOnce() + Send + '_>> =
         vec![Box::new(|| attack.hold(1000, b"")), Box::new(|| attack.hold(200, b"G"))];
     for _ in 0..2 {
-        works.push(Box::new(|| attack.shout(line.as_bytes())));
-        works.push(Box::new(|| attack.shout(noise)));
+        works.push(Box::new(|| attack.send(line.as_bytes())));
+        works.push(Box::new(|| attack.send(noise)));
     }
     for _ in 0..100 {
         works.push(Box::new(|| attack.scrape()));
@@ -192,7 +192,7 @@ fn a_scrape_comes_through_and_no_packet_is_lost() {
         let mut times = Vec::new();
         while !sender.is_finished() {
             let start = Instant::now();
-            let (status, _) = exporter.get("/metrics").expect("an answer");
+            let (status, _) = exporter.get("/metrics").expect("a response");
             assert_eq!(status, 200);
             times.push(start.elapsed());
             thread::sleep(Duration::from_millis(100));
@@ -211,7 +211,7 @@ fn a_scrape_comes_through_and_no_packet_is_lost() {
     let refused = samples(&metrics, "nflog_exporter_http_refused_total");
     println!(
         "{} scrapes, the slowest in {slowest:?}, among {connections} connections and {scrapes} other \
-         scrapes; {} MiB at most; {logged} packets; {refused:?}",
+         scrapes; {} MiB peak; {logged} packets; {refused:?}",
         times.len(),
         memory >> 20,
     );
@@ -222,9 +222,9 @@ fn a_scrape_comes_through_and_no_packet_is_lost() {
     assert!(memory < MEMORY, "{memory}");
 }
 
-/// The longest answers there are, asked for by many who hardly read them.
+/// Many clients request the longest responses and read them very slowly.
 #[test]
-fn slow_clients_of_long_answers_take_little_memory() {
+fn slow_clients_of_long_responses_use_little_memory() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let exporter = Exporter::start(&wire.host, "", &[]);
@@ -237,7 +237,7 @@ fn slow_clients_of_long_answers_take_little_memory() {
         let wire = &wire;
         for path in ["/markers.geojson?last=70000", "/markers.xml?last=70000", "/overview.json"] {
             for _ in 0..70 {
-                scope.spawn(move || wire.host.run(|| attack.sip(path)));
+                scope.spawn(move || wire.host.run(|| attack.read_slowly(path)));
             }
         }
         let start = Instant::now();
@@ -253,21 +253,21 @@ fn slow_clients_of_long_answers_take_little_memory() {
     let refused = samples(&exporter.scrape(), "nflog_exporter_http_refused_total");
     let crowded = refused.iter().find(|(labels, _)| labels["reason"] == "crowded").unwrap().1;
     let slowest = times.iter().max().unwrap();
-    println!("{} MiB at most, {crowded} gave way; slowest scrape {slowest:?}", memory >> 20);
+    println!("{} MiB peak, {crowded} evicted; slowest scrape {slowest:?}", memory >> 20);
     assert!(crowded > 5.0, "{crowded}");
     assert!(times.len() > 10 && *slowest < SCRAPE_TIMEOUT, "{times:?}");
     assert!(memory < MEMORY, "{memory}");
 }
 
-/// Where the limit on open files is low, connections that lie about do not use it up.
+/// With a low limit on open files, idle connections do not use up all descriptors.
 #[test]
-fn few_descriptors_are_enough_for_a_scrape() {
+fn scrapes_work_with_few_descriptors() {
     let wire = Wire::new();
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let start = |limit: &str, name: &str| {
         let mut command = wire.host.command("prlimit");
         command.arg(format!("--nofile={limit}")).arg(EXPORTER);
-        Program::start(&mut command, folder.path().join(name))
+        Program::start(&mut command, directory.path().join(name))
     };
     let scrape = || wire.host.run(|| get_from(SERVER, "/metrics").map(|(status, _)| status));
     for limit in ["100:100", "72:72"] {

@@ -106,7 +106,7 @@ fn a_wrong_web_configuration() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
     fs::write(file.path(), "basic_auth_users: {alice: secret}").unwrap();
-    doctor(&host, &["--web.config.file", path]).failed("web_config", "is no bcrypt hash");
+    doctor(&host, &["--web.config.file", path]).failed("web_config", "expected a bcrypt hash");
     fs::write(file.path(), "rate_limit: {interval: 1s, burst: 5}").unwrap();
     doctor(&host, &["--web.config.file", path]).ok("web_config", "can be followed");
 }

@@ -1,4 +1,4 @@
-//! Markers of the real program, over a capture and a city database.
+//! Markers of a capture, with a city database.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 use std::{
@@ -18,25 +18,25 @@ const LONDON: [u8; 4] = [81, 2, 69, 142];
 const LINKOEPING: [u8; 4] = [89, 160, 20, 112];
 const PRIVATE: [u8; 4] = [10, 0, 0, 1];
 
-/// A prefix that is no text for XML, JSON or a query as it stands.
+/// A prefix with characters that XML, JSON and queries escape.
 const PREFIX: &str = "<script>\"&'\n=+%";
-/// As it is shown, in a query.
+/// The same prefix as it is shown, escaped for a query.
 const SHOWN_PREFIX: &str = "%3Cscript%3E%22%26%27%EF%BF%BD%3D%2B%25";
 
-/// A program that serves a capture.
+/// An exporter that serves a capture.
 struct Replay {
     child: Child,
     address: String,
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Replay {
-    /// Packets come a minute apart from these addresses, to these ports. Returns when all are read.
+    /// Each packet is a minute after the previous one. Returns when all packets are read.
     fn start(packets: &[([u8; 4], u16)], database: Option<&Path>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("packets.pcap");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("packets.pcap");
         fs::write(&file, capture(packets)).unwrap();
-        let log = folder.path().join("log");
+        let log = directory.path().join("log");
         let mut command = Command::new(EXPORTER);
         command.args(["--web.listen-address", "127.0.0.1:0", "--log.format", "json"]);
         if let Some(database) = database {
@@ -51,7 +51,7 @@ impl Replay {
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut replay = Self { child, address: String::new(), _folder: folder };
+        let mut replay = Self { child, address: String::new(), _directory: directory };
         replay.address = wait_for("the address that is served", || {
             let log = fs::read_to_string(&log).unwrap();
             let (_, rest) = log.split_once("http://")?;
@@ -69,8 +69,8 @@ impl Replay {
         get_from(self.address.parse().unwrap(), path).unwrap()
     }
 
-    /// What both ways of writing say, which must be the same: country, degrees east and north and
-    /// city of each marker, and how many packets are left out.
+    /// The content of both formats, which must be the same: country, degrees east, degrees north and city of
+    /// each marker, and the number of packets left out.
     fn markers(&self, query: &str) -> (Vec<(String, f64, f64, String)>, u64) {
         let (status, xml) = self.get(&format!("/markers.xml{query}"));
         assert_eq!(status, 200, "{xml}");
@@ -102,8 +102,8 @@ impl Replay {
             .map(|feature| {
                 let properties = &feature["properties"];
                 let text = |name: &str| properties[name].as_str().unwrap_or_default().to_owned();
-                let place = &feature["geometry"]["coordinates"];
-                let degrees = |index: usize| place[index].as_f64().unwrap();
+                let coordinates = &feature["geometry"]["coordinates"];
+                let degrees = |index: usize| coordinates[index].as_f64().unwrap();
                 (text("country_code"), degrees(0), degrees(1), text("city"))
             })
             .collect();
@@ -150,7 +150,7 @@ fn capture(packets: &[([u8; 4], u16)]) -> Vec<u8> {
 const PACKETS: &[([u8; 4], u16)] = &[(LONDON, 22), (PRIVATE, 22), (LINKOEPING, 80), (LONDON, 80)];
 
 #[test]
-fn a_capture_on_the_map() {
+fn a_capture_has_markers() {
     let replay = Replay::start(PACKETS, Some(CITIES.as_ref()));
     let (markers, left_out) = replay.markers("");
     let london = ("GB".into(), -0.0931, 51.5142, "London".into());
@@ -166,11 +166,14 @@ fn a_capture_on_the_map() {
     replay.check(&format!("?prefix={SHOWN_PREFIX}"), &["London", "Linköping", "London"], 1);
     replay.check("?prefix=", &[], 0);
     let (status, reason) = replay.get("/markers.xml?port=http");
-    assert_eq!((status, &*reason), (400, "port=\"http\" is not a port from 0 to 65535\n"));
+    assert_eq!(
+        (status, &*reason),
+        (400, "invalid value \"http\" for port: expected a port from 0 to 65535\n")
+    );
 }
 
 #[test]
-fn without_cities_markers_stand_in_their_country() {
+fn without_a_city_database_markers_are_in_their_country() {
     let (markers, left_out) = Replay::start(PACKETS, None).markers("");
     assert_eq!(left_out, 1);
     let codes: Vec<_> = markers.iter().map(|(code, ..)| &**code).collect();
@@ -182,14 +185,14 @@ fn without_cities_markers_stand_in_their_country() {
 }
 
 #[test]
-fn html_for_a_city_stays_text() {
+fn html_in_a_city_name_is_escaped() {
     let hostile = "<b>&\"x</b>";
     let mut bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(CITIES)).unwrap();
     let name = "Linköping".as_bytes();
-    let place = bytes.windows(name.len()).position(|it| it == name).unwrap();
-    bytes[place..place + name.len()].copy_from_slice(hostile.as_bytes());
-    let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("hostile.mmdb");
+    let index = bytes.windows(name.len()).position(|it| it == name).unwrap();
+    bytes[index..index + name.len()].copy_from_slice(hostile.as_bytes());
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("hostile.mmdb");
     fs::write(&database, bytes).unwrap();
     let replay = Replay::start(PACKETS, Some(&database));
     replay.check("?country=SE", &[hostile], 0);

@@ -1,4 +1,4 @@
-//! The page's figures, from the real program: they are those of its metrics, and a filter adds up.
+//! The figures of the page: they are equal to the metrics, and filters add up.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod support;
@@ -18,9 +18,9 @@ use support::program::get_from;
 const MIXED: &str = "tests/data/captures/mixed.pcap";
 const MIXED_PACKETS: u64 = 189;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A replay that is served, on a free port.
+/// A served capture, on a free port.
 struct Served {
     child: Child,
     address: SocketAddr,
@@ -37,10 +37,10 @@ impl Served {
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
-        // The first line with an address says where it listens.
+        // The first log line with an address is the one it listens on.
         let address = loop {
             line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the exporter ended");
             let address = line
                 .split(|character: char| !(character.is_ascii_digit() || ".:".contains(character)))
                 .find_map(|word| word.parse::<SocketAddr>().ok());
@@ -48,12 +48,12 @@ impl Served {
                 break address;
             }
         };
-        // What it goes on saying must go somewhere.
+        // Keeps reading the log, so that the pipe does not fill.
         std::thread::spawn(move || log.read_to_string(&mut String::new()));
         let served = Self { child, address };
         let start = Instant::now();
         while served.overview("")["received"] != MIXED_PACKETS {
-            assert!(start.elapsed() < PATIENCE, "the capture is not read");
+            assert!(start.elapsed() < DEADLINE, "timeout while the capture is read");
             std::thread::sleep(Duration::from_millis(20));
         }
         served
@@ -83,7 +83,7 @@ impl Served {
             if pending {
                 return sums(&text, label);
             }
-            assert!(start.elapsed() < PATIENCE, "packets stay pending");
+            assert!(start.elapsed() < DEADLINE, "packets stay pending");
         }
     }
 }
@@ -148,7 +148,7 @@ fn the_figures_are_those_of_the_metrics() {
 }
 
 #[test]
-fn a_filter_on_every_value_adds_up_to_the_whole() {
+fn filters_on_all_values_add_up_to_all_packets() {
     let served = Served::start();
     let everything = served.overview("");
     for (parameter, list) in [("proto", "protocols"), ("prefix", "prefixes")] {
@@ -157,7 +157,11 @@ fn a_filter_on_every_value_adds_up_to_the_whole() {
             let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
             let filtered = served.overview(&format!("?{parameter}={value}"));
             assert_eq!(filtered["total"]["packets"], packets, "{parameter}={value}");
-            assert_eq!(whole(&filtered[list]), MIXED_PACKETS, "its own list stays whole");
+            assert_eq!(
+                whole(&filtered[list]),
+                MIXED_PACKETS,
+                "the filter does not apply to its own list"
+            );
             assert_eq!(whole(&filtered["ports"]), packets);
             sum += packets;
         }
@@ -168,12 +172,12 @@ fn a_filter_on_every_value_adds_up_to_the_whole() {
     assert_eq!(nothing["total"]["packets"], 0);
     assert_eq!(nothing["timeline"].as_array().unwrap().len(), 60);
     let (status, reason) = served.get("/overview.json?port=22&port=80");
-    assert_eq!((status, reason.as_str()), (400, "the parameter \"port\" stands there twice\n"));
+    assert_eq!((status, reason.as_str()), (400, "duplicate parameter \"port\": give it once\n"));
 }
 
-/// Somebody who has no Prometheus yet looks at the metrics for the first time.
+/// A user without Prometheus fetches the metrics for the first time.
 #[test]
-fn a_first_look_at_the_metrics_says_why_they_are_zero() {
+fn the_first_fetch_of_the_metrics_explains_the_zeros() {
     let served = Served::start();
     let comment =
         format!("Not shown yet: {MIXED_PACKETS} packets (nflog_exporter_pending_packets)");

@@ -1,7 +1,7 @@
-//! The page in a real Chromium, over real packets, in network namespaces. Takes root.
+//! The page in Chromium with real packets, in network namespaces. Needs root.
 //!
-//! Screenshots go to `target/screenshots`. With `NFLOG_EXPORTER_SCREENSHOT=SECONDS` that much traffic
-//! is sent first, and `assets/page.png` is made anew:
+//! Screenshots are written to `target/screenshots`. With `NFLOG_EXPORTER_SCREENSHOT=SECONDS`, the test sends
+//! traffic for that time and replaces `assets/page.png`:
 //!
 //! ```text
 //! NFLOG_EXPORTER_SCREENSHOT=600 cargo test --features browser-tests,kernel-tests --test page picture
@@ -27,7 +27,7 @@ use support::{
 
 const ADDRESS: &str = "http://127.0.0.1:10239/";
 
-/// Budgets wide enough that nothing folds.
+/// Budgets at which no series folds.
 const WIDE: &str = "
     [[family]]
     name = 'traffic'
@@ -53,7 +53,7 @@ const RULES: &str = "
 const TCP_PORTS: [u16; 12] = [22, 23, 22, 445, 3389, 80, 22, 443, 8080, 23, 5900, 6379];
 const UDP_PORTS: [u16; 5] = [53, 5060, 123, 1900, 161];
 
-/// Packets from all over the world, the same ones each time; some networks send a lot.
+/// Packets from all countries, always the same; some networks send many.
 fn world(from: u32, count: u32) -> Vec<Vec<u8>> {
     let mix = |number: u32| {
         let mixed = (number ^ (number >> 16)).wrapping_mul(0x45d9_f3b5);
@@ -66,7 +66,7 @@ fn world(from: u32, count: u32) -> Vec<Vec<u8>> {
         .map(|number| {
             let [kind, second, third, last] = mix(number).to_be_bytes();
             let heavy = usize::from(kind % 40);
-            // Unicast addresses of the public Internet, nearly all.
+            // Nearly all unicast addresses of the Internet.
             let first = 1 + mix(number.wrapping_add(77_777)).to_be_bytes()[2] % 222;
             let source = match busy.get(heavy) {
                 Some(&[x, y]) => [x, y, 0, last],
@@ -86,7 +86,7 @@ fn screenshots() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots")
 }
 
-/// Sends packets and waits until the exporter has them all; returns its metrics, all born.
+/// Sends packets and waits until the exporter shows all of them; returns its metrics.
 fn fill(wire: &Wire, exporter: &Exporter) -> String {
     wire.send(world(0, 5000));
     metrics_of(wire, exporter)
@@ -125,7 +125,7 @@ fn by(
     sums
 }
 
-/// The rows of a panel as it shows them: value and packets.
+/// Value and packets of the rows that a panel shows.
 fn rows(browser: &Browser, dimension: &str) -> BTreeMap<String, u64> {
     let script = format!(
         "Object.fromEntries([...document.querySelectorAll('[data-filter={dimension}]')].map((row) => \
@@ -137,20 +137,20 @@ fn rows(browser: &Browser, dimension: &str) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// Every row of the panel has the count of the metrics, and no value that is heavier is missing.
+/// Every row has the count of the metrics, and no heavier value is missing.
 fn assert_rows(shown: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) {
     assert!(!shown.is_empty());
     for (value, packets) in shown {
         assert_eq!(Some(packets), counted.get(value), "{value} in {counted:?}");
     }
-    let least = shown.values().min().unwrap();
+    let lowest = shown.values().min().unwrap();
     for (value, packets) in counted {
-        assert!(packets <= least || shown.contains_key(value), "{value} is missing: {shown:?}");
+        assert!(packets <= lowest || shown.contains_key(value), "{value} is missing: {shown:?}");
     }
 }
 
-/// The texts that are too faint: what, and its contrast. Counts the texts it looked at.
-const FAINT: &str = r"(() => {
+/// The texts with too little contrast, and the number of texts checked.
+const LOW_CONTRAST: &str = r"(() => {
   const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
   const light = (colour) => {
     const [r, g, b] = parts(colour).map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
@@ -168,7 +168,7 @@ const FAINT: &str = r"(() => {
     return 'rgb(255, 255, 255)';
   };
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const faint = [];
+  const lowContrast = [];
   let seen = 0;
   while (walk.nextNode()) {
     const element = walk.currentNode.parentElement;
@@ -177,16 +177,16 @@ const FAINT: &str = r"(() => {
     const grounds = [ground(element)];
     const row = element.closest('.row');
     if (row) grounds.push(getComputedStyle(row, '::before').backgroundColor);
-    for (const behind of grounds) {
-      const ratio = contrast(getComputedStyle(element).color, behind);
-      if (!(ratio >= 4.5)) faint.push(`${walk.currentNode.data}: ${ratio.toFixed(2)}`);
+    for (const background of grounds) {
+      const ratio = contrast(getComputedStyle(element).color, background);
+      if (!(ratio >= 4.5)) lowContrast.push(`${walk.currentNode.data}: ${ratio.toFixed(2)}`);
     }
   }
-  return { seen, faint };
+  return { seen, lowContrast };
 })()";
 
 #[test]
-fn the_page_tells_what_the_metrics_tell_and_asks_nobody_else() {
+fn the_page_shows_the_metrics_and_requests_no_other_host() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let exporter = Exporter::start(&wire.host, WIDE, &[]);
@@ -207,7 +207,7 @@ fn the_page_tells_what_the_metrics_tell_and_asks_nobody_else() {
     {
         assert_rows(&rows(&browser, dimension), &by(&metrics, label, |_| true));
     }
-    // The table has every country, the map shades those that have a place on it.
+    // The table has every country; the map shades those with an outline.
     let countries = by(&metrics, "country", |_| true);
     let shaded = browser.eval("document.querySelectorAll('#map [data-level]').length");
     let placed = countries.keys().filter(|code| code.len() == 2).count();
@@ -216,7 +216,7 @@ fn the_page_tells_what_the_metrics_tell_and_asks_nobody_else() {
     let listed = browser.eval("document.querySelectorAll('#country-rows tr').length");
     assert_eq!(listed, countries.len());
 
-    // A prefix that is hostile is a text like another.
+    // A hostile prefix is shown as text.
     let hostile = "<script>alert(1)</script>";
     let names = browser.eval(
         "[...document.querySelectorAll('[data-filter=prefix] .name')].map((name) => name.textContent)",
@@ -224,7 +224,7 @@ fn the_page_tells_what_the_metrics_tell_and_asks_nobody_else() {
     assert!(names.as_array().unwrap().contains(&hostile.into()), "{names}");
     assert_eq!(browser.eval("document.querySelectorAll('script').length"), 1);
 
-    // A poll or two later nobody else was asked, and nothing was wrong.
+    // After two polls, there are no requests to other hosts and no errors.
     browser
         .until("performance.getEntriesByName(new URL('overview.json', location).href).length > 2");
     let requests = browser.requests();
@@ -234,17 +234,17 @@ fn the_page_tells_what_the_metrics_tell_and_asks_nobody_else() {
     }
     assert_eq!(browser.console(), [""; 0]);
 
-    // What would be wrong is seen here, and forbidden to the page.
+    // The test sees a request to another host, which the policy forbids.
     browser.eval(
         "document.body.append(Object.assign(new Image(), { src: 'http://192.0.2.1/x.png' }))",
     );
-    let refused = wait_for("a word of the policy", || browser.console().pop());
+    let refused = wait_for("the message of the policy", || browser.console().pop());
     assert!(refused.contains("Content Security Policy"), "{refused}");
     assert_eq!(browser.refusals(), ["csp"]);
 }
 
 #[test]
-fn every_size_and_scheme_can_be_read() {
+fn every_size_and_scheme_is_readable() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let exporter = Exporter::start(&wire.host, WIDE, &[]);
@@ -255,25 +255,25 @@ fn every_size_and_scheme_can_be_read() {
             browser.view(width, height, scheme);
             open(&browser, "");
             browser.screenshot(&screenshots().join(format!("{width}x{height}-{scheme}.png")));
-            let report = browser.eval(FAINT);
-            assert_eq!(report["faint"], serde_json::json!([]), "{width}, {scheme}");
+            let report = browser.eval(LOW_CONTRAST);
+            assert_eq!(report["lowContrast"], serde_json::json!([]), "{width}, {scheme}");
             assert!(report["seen"].as_u64().unwrap() > 100, "{report}");
             let inside = "document.documentElement.scrollWidth <= innerWidth";
             assert_eq!(browser.eval(inside), true, "{width}: scrolls sideways");
             let apart = "[...document.querySelectorAll('.panel')].every((panel) => \
                  panel.querySelector('.rows > :last-child').getBoundingClientRect().bottom <= \
                  panel.querySelector('.more').getBoundingClientRect().top + 1)";
-            assert_eq!(browser.eval(apart), true, "{width}: rows lie over what is below");
+            assert_eq!(browser.eval(apart), true, "{width}: rows overlap the text below");
             if width >= 1600 {
                 let inside = "document.documentElement.scrollHeight <= innerHeight && \
                      document.querySelector('footer').getBoundingClientRect().bottom <= innerHeight && \
                      document.querySelector('footer').getBoundingClientRect().top >= \
                      document.querySelector('main').getBoundingClientRect().bottom";
-                assert_eq!(browser.eval(inside), true, "a wall screen has nobody who scrolls");
+                assert_eq!(browser.eval(inside), true, "{width}: a wall screen must not scroll");
             }
         }
     }
-    // The two schemes are two; the choice is kept.
+    // The schemes differ, and the choice is stored.
     let ground = "getComputedStyle(document.body).backgroundColor";
     browser.view(1280, 800, "light");
     let light = browser.text(ground);
@@ -307,7 +307,7 @@ fn a_click_and_a_key_filter_the_rest() {
     );
     browser.screenshot(&screenshots().join("filtered.png"));
 
-    // The link shows the same; a port narrows it.
+    // The link has the same filter, with a port.
     open(&browser, "?#country=JP&port=22");
     browser.until("document.querySelectorAll('#filters .chip').length === 2");
     let ssh = |labels: &BTreeMap<String, String>| {
@@ -315,14 +315,14 @@ fn a_click_and_a_key_filter_the_rest() {
     };
     assert_rows(&rows(&browser, "prefix"), &by(&metrics, "prefix", ssh));
 
-    // Without a mouse: to a row, chosen, kept over polls, and all cleared.
+    // With the keyboard: focus a row, filter, keep the focus over polls, and clear.
     open(&browser, "?again");
     let focused = "document.activeElement?.dataset?.filter ?? ''";
     let steps = (0..60).take_while(|_| {
         browser.press("Tab");
         browser.text(focused) != "country"
     });
-    assert!(steps.count() < 30, "no way to the countries");
+    assert!(steps.count() < 30, "the countries cannot be reached");
     let value = browser.text("document.activeElement.dataset.value");
     assert_eq!(browser.text("getComputedStyle(document.activeElement).outlineStyle"), "solid");
     browser.press("Enter");
@@ -332,7 +332,7 @@ fn a_click_and_a_key_filter_the_rest() {
     let polls = "performance.getEntriesByType('resource').filter((entry) => entry.name.includes('overview')).length";
     let before = browser.eval(polls).as_u64().unwrap();
     browser.until(&format!("{polls} > {before} + 1"));
-    assert_eq!(browser.text("document.activeElement.dataset.value"), value, "the focus went");
+    assert_eq!(browser.text("document.activeElement.dataset.value"), value, "the focus was lost");
     assert_eq!(browser.text("document.activeElement.getAttribute('aria-pressed')"), "true");
     browser.press("Escape");
     browser.until("document.getElementById('filters').hidden");
@@ -340,7 +340,7 @@ fn a_click_and_a_key_filter_the_rest() {
     assert_rows(&rows(&browser, "port"), &by(&metrics, "port", |_| true));
     assert_eq!(browser.console(), [""; 0]);
 
-    // The map has a table.
+    // The table shows the same numbers as the map.
     browser.click("#as-table");
     browser.until("document.getElementById('map').hidden");
     let first = browser.text("document.querySelector('#country-rows td:nth-child(3)').textContent");
@@ -348,7 +348,7 @@ fn a_click_and_a_key_filter_the_rest() {
 }
 
 #[test]
-fn an_empty_page_says_what_to_do_and_a_dead_one_since_when() {
+fn an_empty_page_has_instructions_and_a_disconnected_one_the_time() {
     let wire = Wire::new();
     let exporter = Exporter::start(&wire.host, WIDE, &[]);
     let browser = Browser::start(&wire.host);
@@ -367,10 +367,10 @@ fn an_empty_page_says_what_to_do_and_a_dead_one_since_when() {
     browser.until("!document.getElementById('state').checkVisibility()");
 }
 
-/// Makes the picture for the README.
+/// Makes the screenshot of the README.
 #[test]
 fn picture() {
-    // Without the variable a moment's traffic shows that the command works.
+    // Without the variable, a few seconds of traffic check that the test works.
     let (seconds, file) = env::var("NFLOG_EXPORTER_SCREENSHOT").map_or_else(
         |_| (3, screenshots().join("page.png")),
         |seconds| {
@@ -380,13 +380,13 @@ fn picture() {
         },
     );
     let wire = Wire::new();
-    // Nobody shows a hostile prefix on the first page.
+    // The screenshot does not show a hostile prefix.
     wire.host.nft(&RULES.replace("<script>alert(1)</script>", "udp probe"));
     let exporter = Exporter::start(&wire.host, WIDE, &[]);
     let start = Instant::now();
     let mut sent = 0;
     for second in 0..seconds {
-        // Calm, with a wave, and a surge now and then.
+        // A steady rate with a wave, and a surge now and then.
         let wave = 40 + second / 12 % 17 + if second % 240 > 200 { 45 } else { 0 };
         wire.send(world(sent, wave));
         sent += wave;

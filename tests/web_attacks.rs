@@ -1,4 +1,4 @@
-//! What many can do who only know the server's port: floods of passwords, handshakes and nonsense.
+//! Attacks by clients without credentials: floods of passwords, handshakes and invalid records.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -32,7 +32,7 @@ use tempfile::TempDir;
 
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10239);
 
-/// A web configuration and what it names, for all to read.
+/// A web configuration and its files, readable by all users.
 struct Files(TempDir);
 
 impl Files {
@@ -43,7 +43,7 @@ impl Files {
         files
     }
 
-    /// With a certificate whose key is the dearest in use.
+    /// With a certificate whose key has the most expensive signature in common use.
     fn with_certificate() -> Self {
         let files = Self::new("tls_server_config: {cert_file: server.pem, key_file: server.key}");
         run(Command::new("openssl")
@@ -64,13 +64,13 @@ impl Files {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// An exporter that serves, on all addresses.
+    /// A running exporter that listens on all addresses.
     fn start<'w>(&self, wire: &'w Wire) -> Exporter<'w> {
         let config = format!("[web]\nconfig_file = '{}'\n", self.path("web.yml"));
         let everywhere = ["--web.listen-address", "0.0.0.0:10239"];
         let exporter = Exporter::spawn(&wire.host, &config, &everywhere);
         wait_for("the server", || exporter.program.log().contains("serving").then_some(()));
-        wait_for("an answer", || wire.host.run(|| TcpStream::connect(SERVER).ok()));
+        wait_for("a response", || wire.host.run(|| TcpStream::connect(SERVER).ok()));
         exporter
     }
 
@@ -85,7 +85,7 @@ impl Files {
     }
 }
 
-/// Ends a flood, also when a check fails.
+/// Ends a flood, also if an assertion fails.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -95,7 +95,7 @@ impl Drop for End<'_> {
 }
 
 #[test]
-fn a_flood_of_wrong_passwords_keeps_no_scraper_out() {
+fn a_flood_of_wrong_passwords_does_not_delay_scrapes() {
     let wire = Wire::new();
     let hash = bcrypt::hash("right", 12).unwrap();
     let users = format!("basic_auth_users:\n  alice: {hash}\n");
@@ -106,16 +106,16 @@ fn a_flood_of_wrong_passwords_keeps_no_scraper_out() {
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let user = BASE64_STANDARD.encode(user);
         write!(stream, "GET /-/healthy HTTP/1.0\r\nAuthorization: Basic {user}\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        answer.split(' ').nth(1)?.parse::<u16>().ok()
+        let mut response = String::new();
+        stream.read_to_string(&mut response).ok()?;
+        response.split(' ').nth(1)?.parse::<u16>().ok()
     };
     wait_for("the server", || wire.host.run(|| ask([127, 0, 0, 1], "mallory:x")));
-    let (over, turned_away) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (over, rejected) = (AtomicBool::new(false), AtomicU64::new(0));
     let flood = || {
         while !over.load(SeqCst) {
             let status = ask(support::netns::HOST, "mallory:x");
-            turned_away.fetch_add(u64::from(status == Some(503)), SeqCst);
+            rejected.fetch_add(u64::from(status == Some(503)), SeqCst);
             thread::sleep(Duration::from_millis(10));
         }
     };
@@ -124,10 +124,10 @@ fn a_flood_of_wrong_passwords_keeps_no_scraper_out() {
         for _ in 0..100 {
             scope.spawn(|| wire.peer.run(flood));
         }
-        wait_for("the flood", || (turned_away.load(SeqCst) > 200).then_some(()));
+        wait_for("the flood", || (rejected.load(SeqCst) > 200).then_some(()));
         let scrape = || wire.host.run(|| ask([127, 0, 0, 1], "alice:right"));
         assert_eq!(scrape(), Some(200));
-        // Known from then on, also by the configurations that follow.
+        // The password is cached now, also for later configurations.
         for count in 0..3 {
             files.write("web.yml", &format!("{users}# {count}\n"));
             let start = Instant::now();
@@ -140,10 +140,10 @@ fn a_flood_of_wrong_passwords_keeps_no_scraper_out() {
     });
 }
 
-/// The dearest handshakes, asked for by many: who has a connection is answered as ever, and who wants
-/// one gets it.
+/// Many clients request the most expensive handshakes. Requests on an open connection are not delayed, and
+/// a new connection succeeds.
 #[test]
-fn a_flood_of_handshakes_keeps_no_scraper_out() {
+fn a_flood_of_handshakes_does_not_delay_scrapes() {
     let wire = Wire::new();
     let files = Files::with_certificate();
     let _exporter = files.start(&wire);
@@ -157,15 +157,15 @@ fn a_flood_of_handshakes_keeps_no_scraper_out() {
         StreamOwned::new(connection().unwrap(), stream)
     };
     let mut scraper = connect();
-    let answered = |scraper: &mut StreamOwned<_, _>| {
+    let request = |scraper: &mut StreamOwned<_, _>| {
         let asked = Instant::now();
         scraper.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        let mut answer = [0; 4096];
-        let length = scraper.read(&mut answer).unwrap();
-        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        let mut response = [0; 4096];
+        let length = scraper.read(&mut response).unwrap();
+        assert!(response[..length].starts_with(b"HTTP/1.1 200"));
         asked.elapsed()
     };
-    answered(&mut scraper);
+    request(&mut scraper);
 
     let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     let flood = || {
@@ -185,29 +185,29 @@ fn a_flood_of_handshakes_keeps_no_scraper_out() {
         let times: Vec<Duration> = (0..50)
             .map(|_| {
                 thread::sleep(Duration::from_millis(20));
-                answered(&mut scraper)
+                request(&mut scraper)
             })
             .collect();
         let slowest = times.iter().max().unwrap();
-        let anew = answered(&mut connect());
-        println!("slowest {slowest:?}, anew {anew:?}, {} handshakes", sent.load(SeqCst));
+        let new = request(&mut connect());
+        println!("slowest {slowest:?}, new connection {new:?}, {} handshakes", sent.load(SeqCst));
         assert!(*slowest < Duration::from_millis(300), "{times:?}");
-        assert!(anew < Duration::from_secs(5), "{anew:?}");
+        assert!(new < Duration::from_secs(5), "{new:?}");
     });
 }
 
 #[test]
-fn records_that_no_client_sends_write_nothing_into_the_log() {
+fn invalid_tls_records_are_not_logged() {
     let wire = Wire::new();
     let exporter = Files::with_certificate().start(&wire);
-    let told = || {
+    let warnings = || {
         let log = exporter.program.log();
-        let is_grave = |line: &&str| line.contains("level=warn") || line.contains("level=error");
-        log.lines().filter(is_grave).map(str::to_owned).collect::<Vec<_>>()
+        let is_warning = |line: &&str| line.contains("level=warn") || line.contains("level=error");
+        log.lines().filter(is_warning).map(str::to_owned).collect::<Vec<_>>()
     };
-    let before = told();
+    let before = warnings();
     let mut records: Vec<Vec<u8>> = Vec::new();
-    // Handshakes of each type, and alerts (RFC 8446, 5.1).
+    // Handshake messages and alerts of each type (RFC 8446, 5.1).
     records.extend((0..=255).map(|kind| [&[0x16, 3, 1, 0, 8, kind][..], b"\0\0\x04abcd"].concat()));
     records.extend((0..=255).map(|alert| vec![0x15, 3, 3, 0, 2, 1, alert]));
     wire.host.run(|| {
@@ -215,9 +215,9 @@ fn records_that_no_client_sends_write_nothing_into_the_log() {
             let mut stream = TcpStream::connect(SERVER).unwrap();
             stream.write_all(record).unwrap();
             let _ = stream.shutdown(Shutdown::Write);
-            // Answered by an alert, or cut.
+            // The server sends an alert, or closes the connection.
             let _ = stream.read_to_end(&mut Vec::new());
         }
     });
-    assert_eq!(told(), before);
+    assert_eq!(warnings(), before);
 }

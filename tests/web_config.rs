@@ -1,5 +1,5 @@
-//! TLS and basic authentication as a client meets them: real certificates, curl, and a real
-//! Prometheus, against an exporter that has given up its rights.
+//! TLS and basic authentication with real certificates, curl and a real Prometheus, against an exporter
+//! without privileges.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -25,21 +25,21 @@ use tempfile::TempDir;
 
 const ADDRESS: &str = "https://127.0.0.1:10239";
 
-/// One user, with a hash to be filled in.
+/// One user, with a placeholder for the hash.
 const USERS: &str = "basic_auth_users:\n  alice: HASH\n";
 
-/// Certificates and a web configuration, for all to read: they are read again without rights.
+/// Certificates and a web configuration, readable by all users: the exporter reloads them without privileges.
 struct Files {
-    folder: TempDir,
+    directory: TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Files {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        support::program::open_to_all(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        support::program::open_to_all(directory.path());
         let (issuer, authority) = authority();
-        let files = Self { folder, issuer };
+        let files = Self { directory, issuer };
         files.write("ca.pem", &authority);
         files.certificate("server", &["127.0.0.1"], 2100);
         files.certificate("client", &["scraper.test", "10.0.0.7"], 2100);
@@ -54,14 +54,14 @@ impl Files {
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
+        self.directory.path().join(name).display().to_string()
     }
 
     fn write(&self, name: &str, content: &str) {
-        fs::write(self.folder.path().join(name), content).unwrap();
+        fs::write(self.directory.path().join(name), content).unwrap();
     }
 
-    /// Writes `NAME.pem` and `NAME.key`, good until the start of a year.
+    /// Writes `NAME.pem` and `NAME.key`, valid until the start of a year.
     fn certificate(&self, name: &str, names: &[&str], until: i32) {
         self.certificate_until(name, names, date_time_ymd(until, 1, 1).into());
     }
@@ -80,7 +80,7 @@ impl Files {
 
 fn authority() -> (Issuer<'static, KeyPair>, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(DnType::CommonName, "throw-away authority");
+    params.distinguished_name.push(DnType::CommonName, "test authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap().pem();
@@ -102,15 +102,15 @@ fn sign(
     write("key", &key.serialize_pem());
 }
 
-/// What curl has got.
-struct Answer {
+/// The response that curl received.
+struct Response {
     status: u32,
     /// Head and body.
     text: String,
 }
 
-/// Asks with curl; status 0 is no answer at all.
-fn ask(wire: &Wire, files: &Files, path: &str, arguments: &[&str]) -> Answer {
+/// Sends a request with curl; status 0 means no response.
+fn ask(wire: &Wire, files: &Files, path: &str, arguments: &[&str]) -> Response {
     let mut command = wire.host.command("curl");
     command
         .args([
@@ -131,7 +131,7 @@ fn ask(wire: &Wire, files: &Files, path: &str, arguments: &[&str]) -> Answer {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (text, status) = text.rsplit_once('\n').unwrap();
     eprintln!("{path} {arguments:?}: {status} {}", String::from_utf8_lossy(&output.stderr));
-    Answer { status: status.parse().unwrap(), text: text.to_owned() }
+    Response { status: status.parse().unwrap(), text: text.to_owned() }
 }
 
 fn start<'w>(wire: &'w Wire, files: &Files, arguments: &[&str]) -> Exporter<'w> {
@@ -139,22 +139,22 @@ fn start<'w>(wire: &'w Wire, files: &Files, arguments: &[&str]) -> Exporter<'w> 
     Exporter::spawn(&wire.host, &config, arguments)
 }
 
-/// How often clients were turned away for a reason.
-fn refused(metrics: &str, reason: &str) -> u64 {
+/// Number of rejections for a reason.
+fn rejected(metrics: &str, reason: &str) -> u64 {
     let all = samples(metrics, "nflog_exporter_http_refused_total");
     whole(all.iter().find(|(labels, _)| labels["reason"] == reason).unwrap().1)
 }
 
 #[test]
-fn a_password_is_asked_for_and_nothing_is_said_without_it() {
+fn without_a_password_there_is_no_content() {
     let (wire, files) = (Wire::new(), Files::new());
     let hash = bcrypt::hash("right", 10).unwrap();
     files.configure(&USERS.replace("HASH", &hash));
     let exporter = start(&wire, &files, &[]);
     let alice = ["--user", "alice:right"];
-    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &alice).status == 200).then_some(()));
+    wait_for("a response", || (ask(&wire, &files, "/-/ready", &alice).status == 200).then_some(()));
 
-    let strangers: [&[&str]; 5] = [
+    let invalid: [&[&str]; 5] = [
         &[],
         &["--user", "alice:wrong"],
         &["--user", "alice:"],
@@ -162,35 +162,35 @@ fn a_password_is_asked_for_and_nothing_is_said_without_it() {
         &["--header", "Authorization: Basic %%%"],
     ];
     for path in ["/metrics", "/", "/-/healthy", "/nowhere", "/overview.json"] {
-        for arguments in strangers {
-            let answer = ask(&wire, &files, path, arguments);
-            assert_eq!(answer.status, 401, "{path} {arguments:?}");
-            let (head, body) = answer.text.split_once("\r\n\r\n").unwrap();
+        for arguments in invalid {
+            let response = ask(&wire, &files, path, arguments);
+            assert_eq!(response.status, 401, "{path} {arguments:?}");
+            let (head, body) = response.text.split_once("\r\n\r\n").unwrap();
             assert_eq!(body, "Unauthorized\n", "{path} {arguments:?}");
             assert!(head.to_lowercase().contains("\r\nwww-authenticate: basic\r\n"), "{head}");
         }
     }
     let metrics = ask(&wire, &files, "/metrics", &alice);
     assert_eq!(metrics.status, 200);
-    assert_eq!(refused(&metrics.text, "password"), 25);
+    assert_eq!(rejected(&metrics.text, "password"), 25);
     assert!(!exporter.program.log().contains("alice"), "{}", exporter.program.log());
 
     let basic = "scheme: https\n  tls_config: {ca_file: 'CA'}\n  basic_auth: {username: alice, password: right}";
     Prometheus::start_with(&wire.host, &[], &basic.replace("CA", &files.path("ca.pem")));
 }
 
-/// A writer that empties the file first, or is cut off, opens no door.
+/// A file that is being written, or whose writer failed, does not disable authentication.
 #[test]
-fn half_a_file_lets_nobody_in() {
+fn an_incomplete_file_does_not_disable_authentication() {
     let (wire, files) = (Wire::new(), Files::new());
-    let guarded = USERS.replace("HASH", &bcrypt::hash("right", 4).unwrap());
-    files.write("web.yml", &guarded);
+    let with_users = USERS.replace("HASH", &bcrypt::hash("right", 4).unwrap());
+    files.write("web.yml", &with_users);
     let config = format!("[web]\nconfig_file = '{}'\n", files.path("web.yml"));
     let exporter = Exporter::spawn(&wire.host, &config, &[]);
     let status = || exporter.get("/metrics").map(|(status, _)| status);
     wait_for("the server", || status().filter(|status| *status == 401));
 
-    // Never at rest while it says less.
+    // The file changes between all checks.
     for _ in 0..30 {
         files.write("web.yml", "");
         assert_eq!(status(), Some(401));
@@ -198,23 +198,23 @@ fn half_a_file_lets_nobody_in() {
         thread::sleep(Duration::from_millis(100));
         assert_eq!(status(), Some(401));
     }
-    // At rest, and empty.
+    // The file stays empty.
     files.write("web.yml", "");
-    wait_for("a word of it", || exporter.program.log().contains("is empty").then_some(()));
+    wait_for("the log message", || exporter.program.log().contains("is empty").then_some(()));
     assert_eq!(status(), Some(401));
-    // What somebody means is followed.
+    // An explicit configuration without users is used.
     files.write("web.yml", "{}\n");
-    wait_for("the door to open", || status().filter(|status| *status == 200));
+    wait_for("the new configuration", || status().filter(|status| *status == 200));
 }
 
-/// As `openssl req -x509` makes them for a scraper: trusted by name, and by nobody who signed it.
+/// A self-signed certificate, as `openssl req -x509` makes it, which is its own authority.
 #[test]
-fn a_client_may_have_signed_its_own_certificate() {
+fn a_client_certificate_may_be_self_signed() {
     let (wire, files) = (Wire::new(), Files::new());
-    for name in ["own", "stranger"] {
+    for name in ["own", "other"] {
         let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
         run(Command::new("openssl")
-            .current_dir(files.folder.path())
+            .current_dir(files.directory.path())
             .args([
                 "req",
                 "-x509",
@@ -236,14 +236,14 @@ fn a_client_may_have_signed_its_own_certificate() {
         let [certificate, key] = ["pem", "key"].map(|kind| files.path(&format!("{name}.{kind}")));
         ask(&wire, &files, "/metrics", &["--cert", &certificate, "--key", &key]).status
     };
-    wait_for("an answer", || (with("own") == 200).then_some(()));
-    for name in ["stranger", "client"] {
+    wait_for("a response", || (with("own") == 200).then_some(()));
+    for name in ["other", "client"] {
         assert_eq!(with(name), 0, "{name}");
     }
 }
 
 #[test]
-fn only_a_certificate_of_the_right_authority_and_name_is_taken() {
+fn only_certificates_of_the_authority_and_name_are_accepted() {
     let (wire, files) = (Wire::new(), Files::new());
     files.configure("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n");
     let _exporter = start(&wire, &files, &[]);
@@ -253,24 +253,24 @@ fn only_a_certificate_of_the_right_authority_and_name_is_taken() {
         ask(&wire, &files, "/metrics", &["--cert", certificate, "--key", key])
     };
     let [client, nameless, expired, foreign] = &paths;
-    wait_for("an answer", || (with(client).status == 200).then_some(()));
+    wait_for("a response", || (with(client).status == 200).then_some(()));
     assert_eq!(with(nameless).status, 200);
-    let before = refused(&with(client).text, "certificate");
-    for refused in [with(expired), with(foreign), ask(&wire, &files, "/metrics", &[])] {
-        assert_eq!((refused.status, &*refused.text), (0, ""));
+    let before = rejected(&with(client).text, "certificate");
+    for response in [with(expired), with(foreign), ask(&wire, &files, "/metrics", &[])] {
+        assert_eq!((response.status, &*response.text), (0, ""));
     }
-    // Another thread counts each, which may come after the client sees its connection closed.
-    wait_for("the refusals", || {
-        (refused(&with(client).text, "certificate") >= before + 3).then_some(())
+    // Another thread counts them, possibly after the client sees its connection closed.
+    wait_for("the rejections", || {
+        (rejected(&with(client).text, "certificate") >= before + 3).then_some(())
     });
-    assert_eq!(refused(&with(client).text, "certificate"), before + 3);
+    assert_eq!(rejected(&with(client).text, "certificate"), before + 3);
 
-    // Names are a further lock. The file is read again on its own.
+    // Names are checked as well. The exporter reloads the file without a signal.
     let verified = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n";
     for name in ["scraper.test", "10.0.0.7"] {
         files.configure(verified);
-        wait_for("no name to be asked for", || (with(nameless).status == 200).then_some(()));
-        // The promtool of Debian does not know this key yet.
+        wait_for("any name to be accepted", || (with(nameless).status == 200).then_some(()));
+        // Debian's promtool does not support this key.
         let known = fs::read_to_string(files.path("web.yml")).unwrap();
         files.write("web.yml", &format!("{known}  client_allowed_sans: [nobody.test, {name}]\n"));
         wait_for(name, || (with(nameless).status == 0).then_some(()));
@@ -286,7 +286,7 @@ fn only_a_certificate_of_the_right_authority_and_name_is_taken() {
     Prometheus::start_with(&wire.host, &[], &scrape);
 }
 
-/// Asks with openssl, which keeps a session in a file, and takes it up again from there.
+/// Sends a request with openssl, which can save a TLS session to a file and resume it.
 fn ask_in_session(wire: &Wire, files: &Files, arguments: &[&str]) -> String {
     let request = files.path("request");
     fs::write(&request, "GET /-/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
@@ -300,55 +300,57 @@ fn ask_in_session(wire: &Wire, files: &Files, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_certificate_that_has_run_out_is_not_taken_in_an_old_session_either() {
+fn an_expired_certificate_is_rejected_in_a_resumed_session() {
     let (wire, files) = (Wire::new(), Files::new());
     files.configure("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n");
     let _exporter = start(&wire, &files, &[]);
     let [certificate, key] = ["client.pem", "client.key"].map(|name| files.path(name));
     let client = ["--cert", certificate.as_str(), "--key", &key];
-    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &client).status == 200).then_some(()));
+    wait_for("a response", || {
+        (ask(&wire, &files, "/-/ready", &client).status == 200).then_some(())
+    });
 
     files.certificate_until("short", &["a.test"], SystemTime::now() + Duration::from_secs(15));
     let sessions = ["-tls1_2", "-tls1_3"].map(|version| (version, files.path(version)));
-    let is_let_in = |answer: &str| answer.contains("HTTP/1.1 200");
+    let is_accepted = |response: &str| response.contains("HTTP/1.1 200");
     for (version, session) in &sessions {
-        let answer = ask_in_session(&wire, &files, &[version, "-sess_out", session]);
-        assert!(is_let_in(&answer), "{version}: {answer}");
+        let response = ask_in_session(&wire, &files, &[version, "-sess_out", session]);
+        assert!(is_accepted(&response), "{version}: {response}");
     }
-    wait_for("the end of the certificate", || {
-        (!is_let_in(&ask_in_session(&wire, &files, &[]))).then_some(())
+    wait_for("the certificate to expire", || {
+        (!is_accepted(&ask_in_session(&wire, &files, &[]))).then_some(())
     });
     for (version, session) in &sessions {
-        let answer = ask_in_session(&wire, &files, &[version, "-sess_in", session]);
-        assert!(!is_let_in(&answer), "{version}: {answer}");
+        let response = ask_in_session(&wire, &files, &[version, "-sess_in", session]);
+        assert!(!is_accepted(&response), "{version}: {response}");
     }
 }
 
 #[test]
-fn a_new_certificate_is_used_and_a_broken_one_is_not() {
+fn a_new_certificate_is_used_and_an_invalid_one_is_not() {
     let (wire, files) = (Wire::new(), Files::new());
     files.configure("");
     let exporter = start(&wire, &files, &[]);
-    let answers = || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(());
-    wait_for("an answer", answers);
+    let responds = || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(());
+    wait_for("a response", responds);
     assert_eq!(backlog(&wire), "1024");
     let shown = || served_certificate(&wire);
     let first = shown();
 
-    // Half of it is there: the old one goes on.
+    // The new certificate does not match the previous key, so the previous pair stays in use.
     let old_key = fs::read_to_string(files.path("server.key")).unwrap();
     files.certificate("next", &["127.0.0.1"], 2100);
     fs::rename(files.path("next.pem"), files.path("server.pem")).unwrap();
-    wait_for("a word of it", || exporter.program.log().contains("go together").then_some(()));
-    answers().unwrap();
+    wait_for("the log message", || exporter.program.log().contains("do not match").then_some(()));
+    responds().unwrap();
     assert_eq!(shown(), first);
     assert!(!exporter.program.log().contains(old_key.lines().nth(1).unwrap()));
-    // The other half.
+    // Now the key is there.
     fs::rename(files.path("next.key"), files.path("server.key")).unwrap();
     wait_for("the new certificate", || (shown() != first).then_some(()));
-    answers().unwrap();
+    responds().unwrap();
 
-    // Headers and version follow, too; nonsense changes nothing.
+    // Headers and TLS version are reloaded too. An invalid file changes nothing.
     files.configure(
         "  min_version: TLS13\nhttp_server_config: {headers: {X-Frame-Options: deny}}\n",
     );
@@ -357,26 +359,26 @@ fn a_new_certificate_is_used_and_a_broken_one_is_not() {
     });
     assert_eq!(ask(&wire, &files, "/-/ready", &["--tls-max", "1.2"]).status, 0);
     files.write("web.yml", "tls_server_config: {cert_fil: x}");
-    wait_for("a word of it", || exporter.program.log().contains("cert_fil").then_some(()));
-    answers().unwrap();
+    wait_for("the log message", || exporter.program.log().contains("cert_fil").then_some(()));
+    responds().unwrap();
 
-    // Who speaks something else is told nothing.
+    // Plain HTTP gets no response.
     let mut plain = wire.host.command("curl");
     plain.args(["--silent", "--max-time", "20", "http://127.0.0.1:10239/"]);
     assert!(!plain.status().unwrap().success());
-    wait_for("the refusals", || {
-        (refused(&ask(&wire, &files, "/metrics", &[]).text, "tls") >= 2).then_some(())
+    wait_for("the rejections", || {
+        (rejected(&ask(&wire, &files, "/metrics", &[]).text, "tls") >= 2).then_some(())
     });
 }
 
-/// A broken file is told by a metric, keeps no certificate from being followed, and holds as soon as it
-/// can be read.
+/// A metric shows an invalid file. The certificates of the configuration in use are still reloaded, and the
+/// file is used as soon as it can be read.
 #[test]
-fn what_cannot_be_used_is_shown_and_tried_again() {
+fn an_invalid_file_is_shown_and_retried() {
     let (wire, files) = (Wire::new(), Files::new());
     files.configure("");
     let exporter = start(&wire, &files, &[]);
-    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
+    wait_for("a response", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
     let is_current = || {
         let metrics = ask(&wire, &files, "/metrics", &[]).text;
         sum(&metrics, "nflog_exporter_web_config_last_reload_successful")
@@ -387,24 +389,24 @@ fn what_cannot_be_used_is_shown_and_tried_again() {
     files.write("web.yml", "tls_server_config: {cert_fil: x}");
     wait_for("the metric", || (is_current() == 0).then_some(()));
     files.certificate("server", &["127.0.0.1"], 2100);
-    let second = wait_for("the old configuration's new certificate", || {
+    let second = wait_for("the new certificate of the configuration in use", || {
         Some(served_certificate(&wire)).filter(|second| *second != first)
     });
     assert_eq!(is_current(), 0);
 
-    // For root alone, who the exporter no longer is.
-    let key = files.folder.path().join("server.key");
+    // Only root can read it, and the exporter is not root.
+    let key = files.directory.path().join("server.key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     files.configure("");
-    wait_for("a word of it", || exporter.program.log().contains("cannot read").then_some(()));
+    wait_for("the log message", || exporter.program.log().contains("cannot read").then_some(()));
     assert_eq!((is_current(), served_certificate(&wire)), (0, second));
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     wait_for("the metric", || (is_current() == 1).then_some(()));
-    let told = exporter.program.log().matches("the old web configuration goes on").count();
-    assert_eq!(told, 2, "{}", exporter.program.log());
+    let messages = exporter.program.log().matches("the previous one stays in use").count();
+    assert_eq!(messages, 2, "{}", exporter.program.log());
 }
 
-/// The certificate that the exporter shows.
+/// The certificate of the exporter.
 fn served_certificate(wire: &Wire) -> String {
     let mut command = wire.host.command("openssl");
     let output = command.args(["s_client", "-connect", "127.0.0.1:10239"]).output().unwrap();
@@ -414,13 +416,13 @@ fn served_certificate(wire: &Wire) -> String {
 }
 
 #[test]
-fn a_wrong_web_configuration_keeps_it_from_starting() {
+fn an_invalid_web_configuration_prevents_the_start() {
     let (wire, files) = (Wire::new(), Files::new());
     files.write("web.yml", "basic_auth_users: {alice: right}");
     let mut exporter = start(&wire, &files, &[]);
     assert_eq!(exporter.program.wait().code(), Some(2));
     let log = exporter.program.log();
-    assert!(log.contains("web.yml: basic_auth_users.alice is no bcrypt hash"), "{log}");
+    assert!(log.contains("web.yml: basic_auth_users.alice: expected a bcrypt hash"), "{log}");
     for (check, code) in [("basic_auth_users: {alice: right}", 2), ("", 0)] {
         files.write("web.yml", check);
         let mut command = Command::new(support::program::EXPORTER);
@@ -429,7 +431,7 @@ fn a_wrong_web_configuration_keeps_it_from_starting() {
     }
 }
 
-/// How many connections may wait to be accepted.
+/// The backlog of the listener.
 fn backlog(wire: &Wire) -> String {
     let listening = wire.host.exec("ss", &["-Hltn", "sport = :10239"]);
     // The column Send-Q.
@@ -437,15 +439,15 @@ fn backlog(wire: &Wire) -> String {
 }
 
 #[test]
-fn a_socket_of_systemd_that_is_a_connection_is_refused() {
+fn a_systemd_socket_that_is_a_connection_is_rejected() {
     let wire = Wire::new();
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let mut command = wire.host.command("systemd-socket-activate");
     command
         .args(["--accept", "--listen", "127.0.0.1:10239", support::program::EXPORTER])
         .arg("--web.systemd-socket");
-    let program = Program::start(&mut command, folder.path().join("activated.log"));
-    wait_for("a word of it", || {
+    let program = Program::start(&mut command, directory.path().join("activated.log"));
+    wait_for("the log message", || {
         // One program for each connection.
         let _ = wire.host.run(|| TcpStream::connect("127.0.0.1:10239"));
         program.log().contains("give the socket unit Accept=no").then_some(())
@@ -453,19 +455,19 @@ fn a_socket_of_systemd_that_is_a_connection_is_refused() {
 }
 
 #[test]
-fn a_socket_of_systemd_is_taken() {
+fn a_systemd_socket_is_used() {
     let (wire, files) = (Wire::new(), Files::new());
     files.configure("");
-    // What systemd would do: it listens, and the program finds the socket as its descriptor 3.
+    // As systemd does: it listens, and passes the socket as descriptor 3.
     let mut command = wire.host.command("systemd-socket-activate");
     command.args(["--listen", "127.0.0.1:10239", support::program::EXPORTER]).args([
         "--web.systemd-socket",
         "--web.config.file",
         &files.path("web.yml"),
     ]);
-    let log = files.folder.path().join("activated.log");
+    let log = files.directory.path().join("activated.log");
     let program = Program::start(&mut command, log);
-    wait_for("an answer", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
+    wait_for("a response", || (ask(&wire, &files, "/-/ready", &[]).status == 200).then_some(()));
     assert_eq!(backlog(&wire), "1024");
     program.signal(Signal::SIGTERM);
 

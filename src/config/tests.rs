@@ -292,11 +292,11 @@ fn web_rules() {
             ),
         );
     }
-    for path in ["/", "/markers.xml", "/markers.geojson", "/-/ready", "/-/x"] {
+    for path in crate::web::paths::ALL.into_iter().chain(["/-/", "/-/x"]) {
         check(
             &format!("[web]\ntelemetry_path = '{path}'"),
             &format!(
-                "f.toml:2: web.telemetry_path: is {path:?}, which serves something else; use another path"
+                "f.toml:2: web.telemetry_path: is {path:?}, which the exporter uses for its page or its state; use another path, such as /metrics"
             ),
         );
     }

@@ -7,7 +7,10 @@ use super::{
     problem::{Problem, suggestion},
     validate_mirror,
 };
-use crate::metrics::{Dimension, MAX_LABELS};
+use crate::{
+    metrics::{Dimension, MAX_LABELS},
+    web::paths,
+};
 
 /// Most NFLOG groups; each is bound on its own.
 const MAX_GROUPS: usize = 64;
@@ -28,8 +31,6 @@ const MAX_DATABASES: usize = 16;
 const MAX_INTERFACE_NAME: usize = 15;
 const MAX_INTERFACES: usize = 256;
 const MAX_LISTEN_ADDRESSES: usize = 16;
-/// Paths that serve something else.
-const FIXED_PATHS: [&str; 2] = ["/markers.xml", "/markers.geojson"];
 const MAX_FAMILY_NAME: usize = 64;
 const MAX_SERIES: usize = 1_000_000;
 /// Prometheus forgets a sample after 5 minutes; a series held longer than this is of no use.
@@ -208,8 +209,13 @@ fn validate_telemetry_path(path: &str) -> Verdict {
             format!("is {path:?}; begin with / and use letters, digits and - _ . ~ only"),
         );
     }
-    if path == "/" || path.starts_with("/-/") || FIXED_PATHS.contains(&path) {
-        return refuse(key, format!("is {path:?}, which serves something else; use another path"));
+    if paths::is_reserved(path) {
+        return refuse(
+            key,
+            format!(
+                "is {path:?}, which the exporter uses for its page or its state; use another path, such as /metrics"
+            ),
+        );
     }
     Ok(())
 }

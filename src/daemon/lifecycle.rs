@@ -7,11 +7,12 @@ use tokio::{
     signal::unix::Signal,
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{MissedTickBehavior, interval, sleep},
+    time::sleep,
 };
 
 use super::{
     Parts, ScrapePage,
+    file_check::FileCheck,
     reader::Reader,
     reload::Reloader,
     watchdog::{HeartbeatSource, Watchdog},
@@ -20,16 +21,19 @@ use crate::{
     cli,
     config::Config,
     geoip::GeoIp,
-    http::{self, Limits, ReloadRequest, Site},
+    http::{self, Limits, Rejections, ReloadRequest, Site, WebConfigWatcher},
     mirror::Mirror,
     pipeline::{Clock, SharedAggregate},
     source::Source,
     system::{Health, service_manager::Service},
-    web::Overview,
+    web::{LiveData, PageInfo},
 };
 
-/// Time between checks for replaced `GeoIP` files.
+/// Interval of checks for replaced `GeoIP` files.
 const GEOIP_CHECK: Duration = Duration::from_secs(2);
+
+/// Interval of checks for changed files of the web configuration.
+const WEB_CONFIG_CHECK: Duration = Duration::from_secs(1);
 
 /// Maximum waiting requests to reload; more are rejected.
 const RELOADS: usize = 4;
@@ -55,6 +59,7 @@ pub(super) struct Daemon {
     geoip: GeoIp,
     reloader: Reloader,
     reload_requests: mpsc::Receiver<ReloadRequest>,
+    web_config: Arc<WebConfigWatcher>,
     health: Health,
     service: Service,
     server: JoinHandle<std::io::Result<()>>,
@@ -70,18 +75,14 @@ impl Daemon {
         } = parts;
         let is_capture = meters.is_empty();
         let health = Health::new();
-        let telemetry_path = config.web.telemetry_path.clone();
-        let overview = Overview::new(
-            &route,
-            meters.clone(),
-            geoip.clone(),
-            health.clone(),
-            telemetry_path.clone(),
-        );
-        let (rejections, guard) = (Arc::default(), Arc::new(parts.guard));
+        let page =
+            PageInfo { telemetry_path: config.web.telemetry_path.clone(), version: cli::VERSION };
+        let live =
+            LiveData::new(&route, meters.clone(), geoip.clone(), health.clone(), page.clone());
+        let (rejections, web_config) = (Arc::<Rejections>::default(), Arc::new(parts.guard));
         let scrape = ScrapePage::new(&route, meters, geoip.clone(), reloader.status())
             .confined(parts.confinement)
-            .served(Arc::clone(&rejections), Arc::clone(&guard));
+            .served(Arc::clone(&rejections), Arc::clone(&web_config));
         let (aggregate, clock) = (route.aggregate(), route.clock());
         // A capture may come from a slow pipe: its reader has no heartbeat.
         let source: Box<dyn Source> = if is_capture {
@@ -92,14 +93,13 @@ impl Daemon {
         let reader = Reader::start(source, route, &health)?;
         let (reload, reload_requests) = mpsc::channel(RELOADS);
         let site = Site {
-            telemetry_path,
-            version: cli::VERSION,
-            guard,
-            refusals: rejections,
+            page,
+            web_config: Arc::clone(&web_config),
+            rejections,
             limits: Limits::default(),
             enable_reload: config.web.enable_reload,
             metrics: Arc::new(scrape),
-            latest: Arc::new(overview),
+            live: Arc::new(move |resource, query| live.render(resource, query)),
             health: health.clone(),
             reload,
         };
@@ -115,6 +115,7 @@ impl Daemon {
             geoip,
             reloader,
             reload_requests,
+            web_config,
             health,
             service,
             server,
@@ -137,9 +138,14 @@ impl Daemon {
         let mut ready = std::pin::pin!(until_ready(health.clone()));
         let mut is_ready = false;
         let mut watchdog = Watchdog::new(service, health.clone());
-        let mut geoip_checks = interval(GEOIP_CHECK);
-        geoip_checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut geoip_check = tokio::spawn(async {});
+        let mut geoip_check = FileCheck::new(GEOIP_CHECK, {
+            let geoip = geoip.clone();
+            move || geoip.check()
+        });
+        let mut web_config_check = FileCheck::new(WEB_CONFIG_CHECK, {
+            let web_config = Arc::clone(&self.web_config);
+            move || web_config.check()
+        });
         let mut first_minute = std::pin::pin!(sleep(FIRST_MINUTE));
         let mut is_first_minute = !self.is_capture;
         loop {
@@ -174,11 +180,8 @@ impl Daemon {
                     }
                     () = &mut shutdown => return Ok(()),
                 },
-                // One check at a time, however slow the file system is.
-                _ = geoip_checks.tick() => if geoip_check.is_finished() {
-                    let geoip = geoip.clone();
-                    geoip_check = tokio::task::spawn_blocking(move || geoip.check());
-                },
+                () = geoip_check.tick() => {}
+                () = web_config_check.tick() => {}
                 ended = &mut self.server => {
                     ended.context("the HTTP server panicked")?.context("the HTTP server failed")?;
                     return Err(anyhow!("the HTTP server ended unexpectedly"));

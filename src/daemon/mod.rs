@@ -1,5 +1,6 @@
 //! The running exporter: its parts joined, reload, watchdog, and an orderly shutdown. Everything is injected.
 
+mod file_check;
 mod lifecycle;
 mod reader;
 mod reload;

@@ -1,4 +1,4 @@
-//! The body of an answer: whole in memory, handed to the connection in pieces.
+//! The body of a response: whole in memory, and passed to the connection in pieces.
 
 use std::{
     convert::Infallible,
@@ -12,58 +12,68 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::Notify;
 
 use super::{
-    places::{Owner, Place, Places},
-    receipt::{Counter, Receipt},
-    renders::Page,
+    Limits,
+    delivery::{Delivery, ResponseProgress},
+    shared_metrics::SharedPage,
+    slot_pool::{Holder, Slot, SlotPool},
 };
 
-/// Largest piece, bytes: little enough that a client which does not read keeps most of the body
-/// back, much enough that system calls do not show.
+/// Maximum bytes of a piece: small enough that most of the body stays here while the client does not read,
+/// and large enough that system calls cost little.
 const PIECE: usize = 64 * 1024;
 
 /// A body of known length.
-pub(super) struct PageBody {
+pub(super) struct ResponseBody {
     rest: Bytes,
-    /// Goes to the counter with the last piece; one that is dropped before is dropped too.
-    receipt: Option<(Receipt, Counter)>,
-    /// Among the answers in memory, where it has one already.
-    place: Option<Arc<Place>>,
+    /// Reported when the last byte is in the socket.
+    delivery: Option<Delivery>,
+    progress: Option<ResponseProgress>,
+    /// In the pool of responses in memory, if it has one already.
+    slot: Option<Arc<Slot>>,
 }
 
-/// Bytes with their place among the answers in memory, kept for as long as any of their pieces is,
-/// also those that wait in the connection's buffer.
-struct Placed {
+/// Bytes with their slot, which is held as long as any piece of them exists, also in hyper's buffer.
+struct HeldBytes {
     bytes: Bytes,
-    _owner: Owner,
+    _holder: Holder,
 }
 
-impl AsRef<[u8]> for Placed {
+impl AsRef<[u8]> for HeldBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl PageBody {
+impl ResponseBody {
     pub(super) fn new(text: impl Into<Bytes>) -> Self {
-        Self { rest: text.into(), receipt: None, place: None }
+        Self { rest: text.into(), delivery: None, progress: None, slot: None }
     }
 
-    /// A page of metrics whose delivery is told, through the counter of the connection it goes out
-    /// on.
-    pub(super) fn shared(page: Page, receipt: Receipt, counter: Counter) -> Self {
-        Self { rest: page.body, receipt: Some((receipt, counter)), place: Some(page.place) }
+    /// A page of metrics, whose delivery is reported.
+    pub(super) fn metrics(page: SharedPage, delivery: Delivery) -> Self {
+        let slot = Some(page.slot);
+        Self { rest: page.body, delivery: Some(delivery), progress: None, slot }
     }
 
-    /// Keeps a place among the answers for as long as something of it waits for the client, who gets
-    /// notice when it is taken back.
-    pub(super) fn hold(&mut self, answers: &Arc<Places>, notice: Arc<Notify>) {
+    /// Starts the response. It holds a slot in `responses` until its last byte is written; `eviction` is
+    /// notified when the slot is evicted.
+    pub(super) fn start(
+        &mut self,
+        responses: &Arc<SlotPool>,
+        eviction: Arc<Notify>,
+        progress: ResponseProgress,
+        limits: &Limits,
+    ) {
+        progress.start(limits.response_timeout(self.rest.len()));
         if self.rest.is_empty() {
+            progress.take_last_piece(None);
             return;
         }
-        let place = self.place.take();
-        let place = place.unwrap_or_else(|| Arc::new(answers.take_anyhow(self.rest.len())));
+        self.progress = Some(progress);
+        let slot = self.slot.take();
+        let slot = slot.unwrap_or_else(|| Arc::new(responses.acquire_always(self.rest.len())));
         let bytes = mem::take(&mut self.rest);
-        self.rest = Bytes::from_owner(Placed { bytes, _owner: place.own(notice) });
+        self.rest = Bytes::from_owner(HeldBytes { bytes, _holder: slot.hold(eviction) });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -71,7 +81,7 @@ impl PageBody {
     }
 }
 
-impl Body for PageBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -85,9 +95,9 @@ impl Body for PageBody {
         let length = self.rest.len().min(PIECE);
         let piece = self.rest.split_to(length);
         if self.rest.is_empty()
-            && let Some((receipt, counter)) = self.receipt.take()
+            && let Some(progress) = self.progress.take()
         {
-            counter.leave(receipt);
+            progress.take_last_piece(self.delivery.take());
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -97,7 +107,7 @@ impl Body for PageBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // A length in memory fits.
+        // A usize fits into 64 bits.
         SizeHint::with_exact(self.rest.len() as u64)
     }
 }

@@ -1,24 +1,24 @@
-//! The metrics of the HTTP server: rejected clients, and whether the web configuration is in force.
+//! The metrics of the HTTP server: rejections, and whether the web configuration is current.
 
 use std::{fmt, sync::Arc};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::{Refusals, WebConfigWatcher};
+use super::{Rejections, WebConfigWatcher};
 use crate::exposition::MetricWriter;
 
-/// Shows a server's rejections and its web configuration.
+/// Shows the rejections of a server and the state of its web configuration.
 #[derive(Clone, Debug)]
 pub struct ServerMetrics {
-    pub(super) refusals: Arc<Refusals>,
-    pub(super) guard: Arc<WebConfigWatcher>,
+    rejections: Arc<Rejections>,
+    web_config: Arc<WebConfigWatcher>,
 }
 
 impl ServerMetrics {
-    /// Of the server that has these.
+    /// The metrics of the server that has these.
     #[must_use]
-    pub fn new(refusals: Arc<Refusals>, guard: Arc<WebConfigWatcher>) -> Self {
-        Self { refusals, guard }
+    pub fn new(rejections: Arc<Rejections>, web_config: Arc<WebConfigWatcher>) -> Self {
+        Self { rejections, web_config }
     }
 }
 
@@ -28,12 +28,13 @@ impl Collector for ServerMetrics {
         writer.gauge(
             "nflog_exporter_web_config_last_reload_successful",
             "Whether the web configuration was last loaded without an error: 1 or 0.",
-            self.guard.is_current().map(u32::from),
+            self.web_config.is_current().map(u32::from),
         )?;
+        let counts = self.rejections.counts().into_iter();
         writer.counters(
             "nflog_exporter_http_refused",
-            "Requests and connections that the HTTP server turned away, by reason.",
-            self.refusals.counts().into_iter().map(|(reason, count)| ([("reason", reason)], count)),
+            "Requests and connections that the HTTP server rejected, by reason.",
+            counts.map(|(reason, count)| ([("reason", reason)], count)),
         )
     }
 }

@@ -1,113 +1,119 @@
-//! The HTTP server: which requests it answers, and how long and how much a client may ask of it.
+//! The HTTP server: routing, content negotiation, TLS, authentication, and limits for clients.
 //!
-//! A page of metrics is told when it was delivered, because the aggregate lets a new series leave
-//! zero only when somebody has seen the zero. So a page is watched down to the socket: see
-//! the module `receipt`.
+//! It reports which pages of metrics were delivered, because a new series shows zero until a scrape has
+//! seen the zero; see the module `delivery`.
 
-mod admit;
+mod assets;
+mod auth;
 mod body;
-mod gzip;
-mod line;
+mod compression;
+mod connection;
+mod delivery;
 mod metrics;
 mod negotiate;
-mod page;
-mod places;
-mod receipt;
-mod refusals;
-mod renders;
+mod rejections;
+mod render_queue;
+mod response;
 mod routes;
 mod serve;
+mod shared_metrics;
+mod slot_pool;
 #[cfg(test)]
 mod tests;
 mod web_config;
+mod write_timeout;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
 pub use crate::exposition::Format;
-use crate::{system::Health, web::LatestPage};
+use crate::{
+    system::Health,
+    web::{BadQuery, LiveResource, PageInfo},
+};
 pub use metrics::ServerMetrics;
-pub use refusals::{Refusal, Refusals};
+pub use rejections::{Rejection, Rejections};
 pub use serve::serve;
 pub use web_config::{WebConfigError, WebConfigWatcher};
 
-/// Where the metrics come from.
+/// Renders the metrics.
 pub trait MetricsPage: Send + Sync {
-    /// Renders the page; called on a thread that may block for a moment.
+    /// Renders the page. Called on a thread that may block for a moment.
     fn render(&self, format: Format) -> Rendered;
 
-    /// A page of this generation went out as a whole; called on a thread that must not wait long.
+    /// A page of this generation was delivered whole. Called on an async thread, so it must not block.
     fn delivered(&self, generation: u64, client: Client);
 }
 
-/// Who fetched a page of metrics.
+/// Renders a live resource for a query. Called on a thread that may block for a moment.
+pub type RenderLive = dyn Fn(LiveResource, &str) -> Result<String, BadQuery> + Send + Sync;
+
+/// The kind of client that requests metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
-    /// A scraper that says so: Prometheus, and what is made of its code, sends the header
-    /// `X-Prometheus-Scrape-Timeout-Seconds` with every scrape.
+    /// A client that sends the header `X-Prometheus-Scrape-Timeout-Seconds`, as Prometheus and software
+    /// built from its code do.
     Prometheus,
-    /// Anything else: another kind of scraper, or somebody who looks.
+    /// Any other client, such as a browser.
     Other,
 }
 
 /// A rendered page of metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// The text, in the format that was asked for.
+    /// The text, in the requested format.
     pub body: String,
-    /// The snapshot it shows; given back by [`MetricsPage::delivered`].
+    /// The snapshot that it shows, for [`MetricsPage::delivered`].
     pub generation: u64,
 }
 
-/// Asks for a reload of the configuration; the answer carries the reason when it failed.
+/// A request to reload the configuration. The reply has the reason if the reload failed.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
-/// What is served.
+/// The content that a server serves, and its settings.
 pub struct Site {
-    /// Path of the metrics, from its `/` on.
-    pub telemetry_path: String,
-    /// Version shown on the page.
-    pub version: &'static str,
-    /// Whether `POST /-/reload` is on.
+    /// Path of the metrics, and version.
+    pub page: PageInfo,
+    /// Whether `POST /-/reload` is enabled.
     pub enable_reload: bool,
-    /// Where the metrics come from.
+    /// The metrics.
     pub metrics: Arc<dyn MetricsPage>,
-    /// Where the figures of the page come from.
-    pub latest: Arc<dyn LatestPage>,
-    /// What `/-/healthy` and `/-/ready` tell.
+    /// The live resources of the page.
+    pub live: Arc<RenderLive>,
+    /// The state that `/-/healthy` and `/-/ready` show.
     pub health: Health,
-    /// Takes the requests of `/-/reload`.
+    /// Receives the requests of `/-/reload`.
     pub reload: mpsc::Sender<ReloadRequest>,
-    /// Who may ask, and over what line.
-    pub guard: Arc<WebConfigWatcher>,
-    /// Counts those who are turned away.
-    pub refusals: Arc<Refusals>,
-    /// What clients may use.
+    /// TLS, users and headers.
+    pub web_config: Arc<WebConfigWatcher>,
+    /// Counts rejections.
+    pub rejections: Arc<Rejections>,
+    /// The limits for clients.
     pub limits: Limits,
 }
 
-/// What clients may use.
+/// Limits for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most open connections; for one more, the one that has been of no use for longest is closed.
+    /// Maximum open connections. For a further one, the connection that has been idle for longest is
+    /// closed.
     pub connections: usize,
-    /// Most pages of metrics rendered at a time, and most others; more wait.
+    /// Maximum pages of metrics rendered at a time, and maximum live resources.
     pub renders: usize,
-    /// Most others that wait; more are told to come again.
+    /// Maximum live resources that wait to be rendered. Further requests get status 503.
     pub waiting_renders: usize,
-    /// Most bytes of answers that wait in memory for their clients; for more, the oldest are given
-    /// up and their connections closed. One alone may be larger.
-    pub answers: usize,
-    /// How long a client may take for a handshake, for the head of a request, and keep a connection
-    /// idle.
-    pub header_time: Duration,
-    /// How long a client may take nothing of what it asked for.
-    pub stall_time: Duration,
-    /// Least that it takes of a longer answer, bytes in a second, besides the stall time.
-    pub least_rate: u64,
-    /// How long requests may still take after the shutdown has begun.
-    pub drain_time: Duration,
+    /// Maximum bytes of responses in memory. For a further one, the connections of the oldest are
+    /// closed. A single response may be larger.
+    pub response_bytes: usize,
+    /// Maximum time for a TLS handshake, for the head of a request, and between requests.
+    pub header_timeout: Duration,
+    /// Maximum time for which a client reads nothing of its response.
+    pub stall_timeout: Duration,
+    /// Minimum average rate at which a client reads, in bytes per second; the stall timeout is added.
+    pub min_rate: u64,
+    /// Maximum time to finish requests after the shutdown has begun.
+    pub drain_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -116,18 +122,18 @@ impl Default for Limits {
             connections: 512,
             renders: 1,
             waiting_renders: 128,
-            answers: 16 * 1024 * 1024,
-            header_time: Duration::from_secs(10),
-            stall_time: Duration::from_secs(30),
-            least_rate: 32 * 1024,
-            drain_time: Duration::from_secs(2),
+            response_bytes: 16 * 1024 * 1024,
+            header_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
+            min_rate: 32 * 1024,
+            drain_timeout: Duration::from_secs(2),
         }
     }
 }
 
 impl Limits {
-    /// How long a client may take for an answer of a length.
-    fn time(&self, length: usize) -> Duration {
-        self.stall_time + Duration::from_secs(length as u64 / self.least_rate)
+    /// Maximum time to read a response of a length.
+    fn response_timeout(&self, length: usize) -> Duration {
+        self.stall_timeout + Duration::from_secs(length as u64 / self.min_rate)
     }
 }

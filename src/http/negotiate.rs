@@ -1,33 +1,33 @@
-//! What a client wants to read: `Accept` and `Accept-Encoding` (RFC 9110, section 12.5).
+//! Content negotiation: `Accept` and `Accept-Encoding` (RFC 9110, section 12.5).
 
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
 
 use super::{Client, Format};
 
-/// What Prometheus sends with every scrape.
+/// The header that Prometheus sends with every scrape.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
 const OPENMETRICS: &str = "application/openmetrics-text";
 const PLAIN: &str = "text/plain";
 
-/// The format to answer in: `OpenMetrics` for a client that names it and likes it no less than the
-/// older text; the older text for all others, so that a browser can show it.
+/// The format of the metrics: `OpenMetrics` for a client that names it with at least the quality of the
+/// older text format, and the older text format otherwise, so that a browser can show it.
 pub(super) fn format(headers: &HeaderMap) -> Format {
-    // The best of the ranges that name a format; ranges with a version that is not served name none.
+    // The highest quality of the ranges that name a format. Versions that are not served are ignored.
     let mut openmetrics = None::<f32>;
     let mut plain = None::<f32>;
     let mut any_text = None;
     let mut anything = None;
     for value in values(headers, &ACCEPT) {
-        let Some(wish) = Wish::read(value) else { continue };
-        let place = match (wish.name.as_str(), wish.version) {
+        let Some(element) = ListElement::parse(value) else { continue };
+        let quality = match (element.name.as_str(), element.version) {
             (OPENMETRICS, None | Some("1.0.0")) => &mut openmetrics,
             (PLAIN, None | Some("0.0.4")) => &mut plain,
             ("text/*", _) => &mut any_text,
             ("*/*", _) => &mut anything,
             _ => continue,
         };
-        *place = Some(place.map_or(wish.quality, |best| best.max(wish.quality)));
+        *quality = Some(quality.map_or(element.quality, |best| best.max(element.quality)));
     }
     let plain = plain.or(any_text).or(anything).unwrap_or(0.0);
     match openmetrics {
@@ -36,22 +36,22 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
     }
 }
 
-/// Who asks.
+/// The kind of client.
 pub(super) fn client(headers: &HeaderMap) -> Client {
     if headers.contains_key(SCRAPE_TIMEOUT) { Client::Prometheus } else { Client::Other }
 }
 
-/// Whether to compress: the client accepts gzip, and likes it no less than the text as it is.
+/// Whether to compress: the client accepts gzip with at least the quality of an uncompressed response.
 pub(super) fn gzip(headers: &HeaderMap) -> bool {
     let mut gzip = None;
     let mut identity = None;
     let mut anything = None;
     for value in values(headers, &ACCEPT_ENCODING) {
-        let Some(wish) = Wish::read(value) else { continue };
-        match wish.name.as_str() {
-            "gzip" | "x-gzip" => gzip = Some(wish.quality),
-            "identity" => identity = Some(wish.quality),
-            "*" => anything = Some(wish.quality),
+        let Some(element) = ListElement::parse(value) else { continue };
+        match element.name.as_str() {
+            "gzip" | "x-gzip" => gzip = Some(element.quality),
+            "identity" => identity = Some(element.quality),
+            "*" => anything = Some(element.quality),
             _ => {}
         }
     }
@@ -59,14 +59,14 @@ pub(super) fn gzip(headers: &HeaderMap) -> bool {
     gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
 }
 
-/// Whether a list of entity tags holds this one, or any (RFC 9110, section 13.1.2).
-pub(super) fn has(headers: &HeaderMap, name: &HeaderName, tag: &str) -> bool {
+/// Whether a list of entity tags has this one, or `*` (RFC 9110, section 13.1.2).
+pub(super) fn has_tag(headers: &HeaderMap, name: &HeaderName, tag: &str) -> bool {
     values(headers, name)
         .any(|element| element == "*" || element.strip_prefix("W/").unwrap_or(element) == tag)
 }
 
 /// One element of a list header: `name; version=…; q=…`.
-struct Wish<'a> {
+struct ListElement<'a> {
     /// In lower case.
     name: String,
     version: Option<&'a str>,
@@ -74,28 +74,28 @@ struct Wish<'a> {
     quality: f32,
 }
 
-impl<'a> Wish<'a> {
-    /// Reads an element; `None` when its quality is no quality.
-    fn read(element: &'a str) -> Option<Self> {
+impl<'a> ListElement<'a> {
+    /// Parses an element; `None` if its quality is invalid.
+    fn parse(element: &'a str) -> Option<Self> {
         let mut parts = element.split(';').map(str::trim);
         let name = parts.next()?.to_ascii_lowercase();
-        let mut wish = Self { name, version: None, quality: 1.0 };
+        let mut parsed = Self { name, version: None, quality: 1.0 };
         for part in parts {
             let Some((key, value)) = part.split_once('=') else { continue };
             let value = value.trim().trim_matches('"');
             match key.trim().to_ascii_lowercase().as_str() {
-                "version" => wish.version = Some(value),
+                "version" => parsed.version = Some(value),
                 "q" => {
-                    wish.quality = value.parse().ok().filter(|q| (0.0..=1.0).contains(q))?;
+                    parsed.quality = value.parse().ok().filter(|q| (0.0..=1.0).contains(q))?;
                 }
                 _ => {}
             }
         }
-        Some(wish)
+        Some(parsed)
     }
 }
 
-/// The elements of a list header, which may stand in several lines.
+/// The elements of a list header, which may have several lines.
 fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
@@ -128,9 +128,9 @@ mod tests {
             "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
             open,
         );
-        // Prometheus before 2.5
+        // Prometheus older than 2.5
         check("text/plain;version=0.0.4;q=1,*/*;q=0.1", plain);
-        // A browser, curl
+        // A browser; curl
         check("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", plain);
         check("*/*", plain);
         check("", plain);

@@ -1,4 +1,4 @@
-//! What the page counts by, all of it at once, and what a filter asks for.
+//! The key of the counts, and filters on it.
 
 use std::hash::{Hash, Hasher};
 
@@ -9,15 +9,15 @@ use crate::{
 
 /// A packet's country, protocol, prefix, port and source network, as [`Dimension::value`] gives them.
 ///
-/// Most important first: the last is the first to fold to [`OTHER`].
+/// The most important comes first; the last is the first to fold to [`OTHER`].
 ///
-/// Hashed and compared value by value, as it is written: a wide load of what was just written in parts
-/// would wait for all of them.
+/// It is hashed and compared value by value, as it is written: a wide load directly after several
+/// narrow stores stalls the processor.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell([u64; Cell::DIMENSIONS.len()]);
 
 impl Cell {
-    /// What is counted by, in the order of the values.
+    /// The dimensions, in the order of the values.
     pub const DIMENSIONS: [Dimension; 5] = [
         Dimension::Country,
         Dimension::Proto,
@@ -26,10 +26,10 @@ impl Cell {
         Dimension::Network,
     ];
 
-    /// The prefix's place among them.
+    /// Index of the prefix among them.
     const PREFIX: usize = 2;
 
-    /// The cell of an event, nothing folded.
+    /// The cell of an event, without folds.
     #[must_use]
     #[inline]
     pub fn of(event: &Event) -> Self {
@@ -45,8 +45,8 @@ impl Cell {
     /// The value of one of [`Self::DIMENSIONS`]; [`ABSENT`] for any other.
     #[must_use]
     pub fn value(&self, dimension: Dimension) -> u64 {
-        let place = Self::DIMENSIONS.iter().position(|it| *it == dimension);
-        place.map_or(ABSENT, |place| self.0[place])
+        let position = Self::DIMENSIONS.iter().position(|it| *it == dimension);
+        position.map_or(ABSENT, |position| self.0[position])
     }
 
     /// The prefix alone becomes `other`.
@@ -84,24 +84,27 @@ impl Hash for Cell {
     }
 }
 
-/// What to look at: everything, or only what has these values.
+/// The values that a cell must have, by their position in [`Cell::DIMENSIONS`]; the default matches all
+/// cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filter(pub [Option<u64>; Cell::DIMENSIONS.len()]);
 
 impl Filter {
-    /// Whether a cell has every value asked for.
+    /// Whether a cell has all of these values.
     #[must_use]
-    pub fn admits(&self, cell: &Cell) -> bool {
-        self.misses(cell).next().is_none()
+    pub fn matches(&self, cell: &Cell) -> bool {
+        self.mismatches(cell).next().is_none()
     }
 
-    /// The dimensions, by their place, in which a cell is not what was asked for.
-    pub(super) fn misses(&self, cell: &Cell) -> impl Iterator<Item = usize> {
+    /// Positions of the dimensions in which a cell has another value.
+    pub(super) fn mismatches(&self, cell: &Cell) -> impl Iterator<Item = usize> {
         let values = cell.0;
         self.0
             .into_iter()
             .enumerate()
-            .filter(move |&(place, wanted)| wanted.is_some_and(|wanted| wanted != values[place]))
-            .map(|(place, _)| place)
+            .filter(move |&(position, wanted)| {
+                wanted.is_some_and(|wanted| wanted != values[position])
+            })
+            .map(|(position, _)| position)
     }
 }

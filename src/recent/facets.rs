@@ -1,37 +1,37 @@
-//! The window's counts by each dimension, under a filter: facets.
+//! Facets: the counts of the window by each dimension, under a filter.
 //!
-//! A filter on a dimension does not apply to that dimension's own list, so that the list goes on
-//! showing what else could be chosen.
+//! A filter on a dimension does not apply to that dimension's own list, so that the list still shows
+//! the other values.
 
 use hashbrown::HashMap;
 
 use super::{Cell, Count, Filter, SLICES, Span};
 
-/// What the window shows.
+/// The counts of a window.
 #[derive(Clone, Debug)]
 pub struct Facets {
-    /// Everything the filter admits.
+    /// All packets that match the filter.
     pub total: Count,
-    /// Its packets, by slice.
+    /// The same packets by slice.
     pub timeline: [u64; SLICES],
-    /// For each of [`Cell::DIMENSIONS`]: every value, the heaviest first.
-    pub lists: [Vec<Row>; Cell::DIMENSIONS.len()],
+    /// For each of [`Cell::DIMENSIONS`], all values, the heaviest first.
+    pub lists: [Vec<FacetRow>; Cell::DIMENSIONS.len()],
 }
 
 /// One value of a dimension.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct FacetRow {
     /// The value, as [`crate::metrics::Dimension::value`] gives it.
     pub value: u64,
     /// Its packets and bytes.
     pub count: Count,
-    /// Its packets by slice, for the first rows of a list.
+    /// Its packets by slice; only for the first rows of a list.
     pub timeline: Option<Box<[u64; SLICES]>>,
-    /// The country in which most of its packets of one cell came, for the first rows of a list.
+    /// The country of its heaviest cell; only for the first rows of a list.
     pub country: Option<u64>,
 }
 
-/// Adds up the window. The first `detailed` rows of each list get their timeline.
+/// Sums the window. The first `detailed` rows of each list have a timeline and a country.
 #[must_use]
 pub fn facets(span: &Span, filter: &Filter, detailed: usize) -> Facets {
     let mut total = Count::default();
@@ -42,9 +42,9 @@ pub fn facets(span: &Span, filter: &Filter, detailed: usize) -> Facets {
             total.add(count);
             timeline[slice] += count.packets;
         }
-        for (place, sums) in sums.iter_mut().enumerate() {
-            if only.is_none_or(|only| only == place) {
-                sums.entry(cell.values()[place]).or_default().add(count);
+        for (position, sums) in sums.iter_mut().enumerate() {
+            if only.is_none_or(|only| only == position) {
+                sums.entry(cell.values()[position]).or_default().add(count);
             }
         }
     });
@@ -53,35 +53,35 @@ pub fn facets(span: &Span, filter: &Filter, detailed: usize) -> Facets {
     Facets { total, timeline, lists }
 }
 
-/// Calls for every cell that belongs to some list: to all, or only to that of the one dimension in
-/// which it is not what was asked for.
-fn each(span: &Span, filter: &Filter, mut take: impl FnMut(usize, &Cell, Count, Option<usize>)) {
-    for (place, slice) in &span.slices {
+/// Calls `visit` for each cell that belongs to a list: to all lists if it matches the filter, or only to
+/// the list of the one dimension in which it does not match.
+fn each(span: &Span, filter: &Filter, mut visit: impl FnMut(usize, &Cell, Count, Option<usize>)) {
+    for (index, slice) in &span.slices {
         for (cell, count) in slice.cells() {
-            let mut misses = filter.misses(cell);
-            let only = misses.next();
-            if misses.next().is_none() {
-                take(*place, cell, count, only);
+            let mut mismatches = filter.mismatches(cell);
+            let only = mismatches.next();
+            if mismatches.next().is_none() {
+                visit(*index, cell, count, only);
             }
         }
     }
 }
 
-fn sorted(sums: HashMap<u64, Count>) -> Vec<Row> {
+fn sorted(sums: HashMap<u64, Count>) -> Vec<FacetRow> {
     let mut rows: Vec<_> = sums
         .into_iter()
-        .map(|(value, count)| Row { value, count, timeline: None, country: None })
+        .map(|(value, count)| FacetRow { value, count, timeline: None, country: None })
         .collect();
-    // By value too, so that equal rows do not change places at every look.
+    // Also by value, so that rows with equal counts keep their order.
     rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.count.packets), row.value));
     rows
 }
 
-/// Goes through the window once more for what only the first rows need.
+/// Adds timeline and country to the first rows of each list, in a second pass over the window.
 fn detail(
     span: &Span,
     filter: &Filter,
-    lists: &mut [Vec<Row>; Cell::DIMENSIONS.len()],
+    lists: &mut [Vec<FacetRow>; Cell::DIMENSIONS.len()],
     detailed: usize,
 ) {
     let mut details: [HashMap<u64, Detail>; Cell::DIMENSIONS.len()] = lists
@@ -89,9 +89,9 @@ fn detail(
         .map(|rows| rows.iter().take(detailed).map(|row| (row.value, Detail::default())).collect());
     each(span, filter, |slice, cell, count, only| {
         let country = cell.values()[0];
-        for (place, details) in details.iter_mut().enumerate() {
-            if only.is_none_or(|only| only == place)
-                && let Some(detail) = details.get_mut(&cell.values()[place])
+        for (position, details) in details.iter_mut().enumerate() {
+            if only.is_none_or(|only| only == position)
+                && let Some(detail) = details.get_mut(&cell.values()[position])
             {
                 detail.timeline[slice] += count.packets;
                 if count.packets > detail.heaviest {

@@ -1,15 +1,12 @@
-//! The latest minutes, for whoever looks: the newest packets one by one, and counts of the last ten
-//! minutes by everything the page shows.
+//! The newest packets one by one, and counts of the last ten minutes by all labels that the page shows.
 //!
-//! Apart from the families: these are kept for Prometheus, under budgets that look a whole block ahead,
-//! and by labels that the operator chooses. What is here is small, forgets, and is always there.
+//! They are separate from the families: families have the labels and budgets that the operator
+//! configures for Prometheus. The data here is small, always present, and forgets old packets.
 
 mod cell;
 mod facets;
-mod markers;
 mod prefixes;
 mod ring;
-mod services;
 mod slice;
 mod window;
 
@@ -19,19 +16,17 @@ use std::{
 };
 
 pub use cell::{Cell, Filter};
-pub use facets::{Facets, Row, facets};
-pub use markers::{Marker, MarkerQuery, Markers};
-pub use ring::{HELD, Observation, Observations};
-pub use services::service;
+pub use facets::{FacetRow, Facets, facets};
+pub use ring::{Observation, Observations, RING_CAPACITY};
 pub use slice::{Count, Slice};
-pub use window::{Pace, SLICES, Span};
+pub use window::{SLICES, Span, WindowMode};
 
 use crate::event::{Event, UsedNames};
 use prefixes::KeptPrefixes;
 use ring::Ring;
 use window::Window;
 
-/// What is kept of the latest minutes. One writer, behind one lock.
+/// The newest packets and the latest counts, with one writer.
 #[derive(Debug)]
 pub struct Recent {
     ring: Ring,
@@ -41,11 +36,11 @@ pub struct Recent {
 impl Recent {
     /// Starts empty.
     #[must_use]
-    pub fn new(pace: Pace) -> Self {
-        Self { ring: Ring::default(), window: Window::new(pace) }
+    pub fn new(mode: WindowMode) -> Self {
+        Self { ring: Ring::default(), window: Window::new(mode) }
     }
 
-    /// Takes a batch that came at `now`, by the clock of the route.
+    /// Adds a batch that was received at `now`, by the clock of the route.
     pub fn push(&mut self, events: &[Event], now: Duration) {
         for event in events {
             let cell = Cell::of(event);
@@ -62,13 +57,13 @@ impl Recent {
         self.ring.keep(&mut kept);
     }
 
-    /// How its time goes along.
+    /// Which time the window covers.
     #[must_use]
-    pub fn pace(&self) -> Pace {
-        self.window.pace()
+    pub fn mode(&self) -> WindowMode {
+        self.window.mode()
     }
 
-    /// The newest packets, at most [`HELD`].
+    /// The newest packets: at least [`RING_CAPACITY`] once that many were received.
     #[must_use]
     pub fn observations(&self) -> Observations {
         self.ring.observations()
@@ -81,26 +76,28 @@ impl Recent {
     }
 }
 
-/// The latest minutes as the reader and the pages share them.
+/// The data as the reader and the page share it.
 ///
-/// A lock of its own: the reader takes it once a batch, a page for as long as it takes to copy what
-/// is not sealed yet, some hundred microseconds at most.
+/// The reader takes the lock once for each batch. A page holds it while it copies the open chunk and
+/// slice, for at most some hundred microseconds.
 #[derive(Clone, Debug)]
 pub struct SharedRecent(Arc<Mutex<Recent>>);
 
 impl SharedRecent {
-    /// Shares the latest minutes.
+    /// Starts empty.
     #[must_use]
-    pub fn new(pace: Pace) -> Self {
-        Self(Arc::new(Mutex::new(Recent::new(pace))))
+    pub fn new(mode: WindowMode) -> Self {
+        Self(Arc::new(Mutex::new(Recent::new(mode))))
     }
 
     /// Takes the lock.
     pub fn lock(&self) -> MutexGuard<'_, Recent> {
-        // A thread that panicked under the lock ends the program through the reader's result.
+        // A thread that panics under the lock ends the program through the reader's result.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::{sample_event, unreadable_event};

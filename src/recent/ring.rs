@@ -1,26 +1,26 @@
-//! The ring of the newest packets, in sealed pieces that a reader shares instead of copying.
+//! The ring of the newest packets, in sealed chunks that a reader shares without a copy.
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use super::{Cell, prefixes::KeptPrefixes};
 
-/// Packets held at least, once that many came; about 5 MB.
-pub const HELD: usize = PIECE * PIECES;
+/// Minimum number of packets in a full ring; about 5 MB.
+pub const RING_CAPACITY: usize = CHUNK * CHUNKS;
 
-/// Packets a piece: all that is copied for a reader is the piece under way.
-const PIECE: usize = 1024;
+/// Packets in a chunk. For a reader, only the open chunk is copied.
+const CHUNK: usize = 1024;
 
-/// Sealed pieces kept.
-const PIECES: usize = 64;
+/// Maximum sealed chunks.
+const CHUNKS: usize = 64;
 
-/// One packet, as much of it as is shown.
+/// The fields of one packet that the page and the markers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// Time of the packet, microseconds since 1970-01-01 UTC.
     pub time: u64,
     /// The remote end; `None` when the IP header could not be read.
     pub remote: Option<IpAddr>,
-    /// What it is counted by.
+    /// Country, protocol, prefix, port and network.
     pub cell: Cell,
 }
 
@@ -34,13 +34,13 @@ pub(super) struct Ring {
 impl Ring {
     pub(super) fn push(&mut self, observation: Observation) {
         self.open.push(observation);
-        if self.open.len() < PIECE {
+        if self.open.len() < CHUNK {
             return;
         }
-        if self.sealed.len() == PIECES {
+        if self.sealed.len() == CHUNKS {
             self.sealed.pop_front();
         }
-        let full = std::mem::replace(&mut self.open, Vec::with_capacity(PIECE));
+        let full = std::mem::replace(&mut self.open, Vec::with_capacity(CHUNK));
         self.sealed.push_back(Arc::new(full));
     }
 
@@ -73,18 +73,18 @@ fn fold(observations: &mut [Observation], kept: &mut KeptPrefixes<'_>) {
 pub struct Observations(Vec<Arc<Vec<Observation>>>);
 
 impl Observations {
-    /// All of them, the newest first.
+    /// All packets, the newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Observation> {
-        self.0.iter().rev().flat_map(|piece| piece.iter().rev())
+        self.0.iter().rev().flat_map(|chunk| chunk.iter().rev())
     }
 
-    /// How many there are.
+    /// Number of packets.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.iter().map(|piece| piece.len()).sum()
+        self.0.iter().map(|chunk| chunk.len()).sum()
     }
 
-    /// Whether there is none.
+    /// Whether there are no packets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

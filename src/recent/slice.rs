@@ -1,15 +1,16 @@
-//! One slice of the window: counts by cell, under a cap, whatever is thrown at it.
+//! One slice of the window: counts by cell, bounded also in a flood.
 
 use hashbrown::HashMap;
 
 use super::{Cell, prefixes::KeptPrefixes};
 
-/// How many cells there may be for one to be admitted, by how many of its values are folded.
+/// Maximum number of cells at which a new one is still added, by the number of its values that are
+/// folded.
 ///
-/// A flood from everywhere fills the first row with single networks; then packets count without
-/// their network, then without their port too, and so on. So a flood costs the network and
-/// the port, and never the country: the last steps have room for every country there is. With the
-/// cell in which everything is folded, they just fit a table of 4,096 places.
+/// A flood from many networks fills the slice with single networks. Further packets are then counted
+/// without their network, then also without their port, and so on. A flood thus hides networks and
+/// ports, but never countries: the last steps have room for every country. With the cell in which
+/// all values are folded, the cells fit a hash table of 4,096 slots.
 const ROOM: [usize; Cell::DIMENSIONS.len()] = [1024, 2560, 3072, 3328, 3583];
 
 /// Packets and bytes.
@@ -17,7 +18,7 @@ const ROOM: [usize; Cell::DIMENSIONS.len()] = [1024, 2560, 3072, 3328, 3583];
 pub struct Count {
     /// Packets.
     pub packets: u64,
-    /// Their bytes on the wire.
+    /// Bytes on the wire.
     pub bytes: u64,
 }
 
@@ -29,19 +30,19 @@ impl Count {
     }
 }
 
-/// The counts of one slice of time. At most 3,584 cells.
+/// The counts of one slice of time, in at most 3,584 cells.
 #[derive(Clone, Debug, Default)]
 pub struct Slice {
     cells: HashMap<Cell, Count>,
 }
 
 impl Slice {
-    /// Every cell with its count, in no order. Their sum is everything that came in the slice.
+    /// All cells with their counts, in no order. They add up to all packets of the slice.
     pub fn cells(&self) -> impl Iterator<Item = (&Cell, Count)> {
         self.cells.iter().map(|(cell, count)| (cell, *count))
     }
 
-    /// Counts where there is room.
+    /// Adds a count to a cell, which is folded if there is no room for it.
     #[inline]
     pub(super) fn add(&mut self, cell: &Cell, count: Count) {
         match self.cells.get_mut(cell) {
@@ -50,7 +51,7 @@ impl Slice {
         }
     }
 
-    /// Adds all that another slice counted.
+    /// Adds all counts of another slice.
     pub(super) fn merge(&mut self, other: &Self) {
         for (cell, count) in other.cells() {
             self.add(cell, count);
@@ -79,7 +80,7 @@ impl Slice {
     fn admit(&mut self, mut cell: Cell, count: Count) {
         for (folded, room) in ROOM.into_iter().enumerate() {
             cell.fold(folded);
-            // Unfolded, it was looked for already.
+            // The caller has looked up the cell without folds.
             if folded > 0
                 && let Some(counted) = self.cells.get_mut(&cell)
             {

@@ -14,7 +14,8 @@ const COUNTRY: usize = 0;
 const PORT: usize = 3;
 const NETWORK: usize = 4;
 
-pub(super) fn event(country: &str, source: u32, port: u16) -> Event {
+/// A TCP packet from a country, a source address and to a port.
+pub(crate) fn sample_event(country: &str, source: u32, port: u16) -> Event {
     Event {
         time: 0,
         group: 1,
@@ -39,6 +40,14 @@ pub(super) fn event(country: &str, source: u32, port: u16) -> Event {
     }
 }
 
+/// An event whose packet cannot be decoded.
+pub(crate) fn unreadable_event() -> Event {
+    let mut event = sample_event("unknown", 6, 22);
+    event.headers.addresses = None;
+    event.headers.transport = Transport::None;
+    event
+}
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -49,13 +58,13 @@ fn all(recent: &Recent, now: u64) -> Facets {
 
 #[test]
 fn the_ring_keeps_the_newest() {
-    let mut recent = Recent::new(Pace::Live);
-    let packets = HELD as u64 + 3000;
+    let mut recent = Recent::new(WindowMode::Live);
+    let packets = RING_CAPACITY as u64 + 3000;
     for time in 0..packets {
-        recent.push(&[Event { time, ..event("DE", 1, 22) }], seconds(1));
+        recent.push(&[Event { time, ..sample_event("DE", 1, 22) }], seconds(1));
     }
     let observations = recent.observations();
-    assert!((HELD..HELD + 1024).contains(&observations.len()));
+    assert!((RING_CAPACITY..RING_CAPACITY + 1024).contains(&observations.len()));
     let times: Vec<_> = observations.newest_first().map(|observation| observation.time).collect();
     let expect: Vec<_> = (0..packets).rev().take(times.len()).collect();
     assert_eq!(times, expect);
@@ -63,7 +72,7 @@ fn the_ring_keeps_the_newest() {
 
 #[test]
 fn the_remote_end_is_the_destination_of_what_this_host_sent() {
-    let mut sent = event("DE", 1, 22);
+    let mut sent = sample_event("DE", 1, 22);
     assert_eq!(sent.remote(), Some([0, 0, 0, 1].into()));
     sent.direction = Some(Direction::Out);
     assert_eq!(sent.remote(), Some([0, 0, 0, 9].into()));
@@ -72,33 +81,33 @@ fn the_remote_end_is_the_destination_of_what_this_host_sent() {
 }
 
 #[test]
-fn the_window_moves_on_and_forgets() {
-    let mut recent = Recent::new(Pace::Live);
-    recent.push(&[event("DE", 1, 22), event("DE", 1, 22)], seconds(5));
-    recent.push(&[event("CN", 2 << 8, 80)], seconds(604));
+fn the_live_window_moves_and_forgets() {
+    let mut recent = Recent::new(WindowMode::Live);
+    recent.push(&[sample_event("DE", 1, 22), sample_event("DE", 1, 22)], seconds(5));
+    recent.push(&[sample_event("CN", 2 << 8, 80)], seconds(604));
     let seen = all(&recent, 605);
     assert_eq!(seen.total, Count { packets: 1, bytes: 60 });
     assert_eq!(seen.timeline[59], 1);
     let seen = all(&recent, 609);
     assert_eq!((seen.timeline[59], seen.timeline.iter().sum::<u64>()), (1, 1));
-    // Nothing came since: the slice goes to the left, then out.
+    // Without new packets, the slice moves to the left and then out of the window.
     assert_eq!(all(&recent, 610).timeline[58], 1);
     assert_eq!(all(&recent, 604 + 600).total.packets, 0);
 
-    let mut recent = Recent::new(Pace::Live);
-    recent.push(&[event("DE", 1, 22)], seconds(5));
-    recent.push(&[event("CN", 2 << 8, 80)], seconds(591));
+    let mut recent = Recent::new(WindowMode::Live);
+    recent.push(&[sample_event("DE", 1, 22)], seconds(5));
+    recent.push(&[sample_event("CN", 2 << 8, 80)], seconds(591));
     assert_eq!(all(&recent, 599).timeline[0], 1);
     assert_eq!(all(&recent, 600).total.packets, 1);
 }
 
 #[test]
 fn a_capture_is_shown_whole() {
-    let mut recent = Recent::new(Pace::Capture);
+    let mut recent = Recent::new(WindowMode::Capture);
     let start = 1_700_000_000;
     let mut pushed = 0;
     for second in [0, 1, 59, 60, 61, 500, 86_400, 86_401, 7 * 86_400] {
-        recent.push(&[event("DE", 1, 22)], seconds(start + second));
+        recent.push(&[sample_event("DE", 1, 22)], seconds(start + second));
         pushed += 1;
         let seen = all(&recent, start + second);
         assert_eq!(seen.total.packets, pushed);
@@ -108,13 +117,13 @@ fn a_capture_is_shown_whole() {
     let span = recent.span(seconds(start));
     assert!(span.width.as_secs() * SLICES as u64 > 7 * 86_400);
     assert!(span.width.as_secs() * SLICES as u64 / 2 <= 7 * 86_400);
-    // Long behind the last packet it still shows.
+    // Long after the last packet, the counts are still there.
     assert_eq!(all(&recent, start + 365 * 86_400).total.packets, pushed);
 }
 
 #[test]
-fn a_flood_costs_networks_and_ports_but_no_country() {
-    let mut recent = Recent::new(Pace::Live);
+fn a_flood_folds_networks_and_ports_but_no_country() {
+    let mut recent = Recent::new(WindowMode::Live);
     let countries: Vec<_> = CountryId::all().map(|id| id.info().code).collect();
     let packets: u32 = 300_000;
     let mut by_country = std::collections::BTreeMap::<_, u64>::new();
@@ -122,7 +131,7 @@ fn a_flood_costs_networks_and_ports_but_no_country() {
         let country = countries[number as usize % countries.len()];
         let port = u16::try_from(number.wrapping_mul(2_654_435_761) >> 16).unwrap();
         *by_country.entry(country).or_default() += 1;
-        recent.push(&[event(country, number << 8, port)], seconds(1));
+        recent.push(&[sample_event(country, number << 8, port)], seconds(1));
     }
     let span = recent.span(seconds(1));
     assert!(span.slices.iter().all(|(_, slice)| slice.cells().count() <= 3584));
@@ -138,13 +147,13 @@ fn a_flood_costs_networks_and_ports_but_no_country() {
 }
 
 #[test]
-fn a_filter_leaves_its_own_list_whole() {
-    let mut recent = Recent::new(Pace::Live);
+fn a_filter_does_not_apply_to_its_own_list() {
+    let mut recent = Recent::new(WindowMode::Live);
     let events = [
-        event("DE", 1 << 8, 22),
-        event("DE", 1 << 8, 80),
-        event("CN", 2 << 8, 22),
-        event("CN", 2 << 8, 22),
+        sample_event("DE", 1 << 8, 22),
+        sample_event("DE", 1 << 8, 80),
+        sample_event("CN", 2 << 8, 22),
+        sample_event("CN", 2 << 8, 22),
     ];
     recent.push(&events, seconds(1));
     let span = recent.span(seconds(1));
@@ -154,7 +163,7 @@ fn a_filter_leaves_its_own_list_whole() {
         filter.0[PORT] = port;
         filter
     };
-    let packets = |rows: &[Row]| -> Vec<_> {
+    let packets = |rows: &[FacetRow]| -> Vec<_> {
         rows.iter().map(|row| (row.value, row.count.packets)).collect()
     };
     let seen = facets(&span, &filter("DE", None), 10);
@@ -172,10 +181,10 @@ fn a_filter_leaves_its_own_list_whole() {
 }
 
 #[test]
-fn the_rate_is_that_of_the_last_whole_seconds() {
-    let mut recent = Recent::new(Pace::Live);
+fn the_rate_covers_the_last_whole_seconds() {
+    let mut recent = Recent::new(WindowMode::Live);
     for second in 0..20 {
-        recent.push(&[event("DE", 1, 22); 10], seconds(second));
+        recent.push(&[sample_event("DE", 1, 22); 10], seconds(second));
     }
     let rate = |now| recent.span(seconds(now)).rate().0;
     assert!((rate(20) - 10.0).abs() < 1e-9);
@@ -184,11 +193,11 @@ fn the_rate_is_that_of_the_last_whole_seconds() {
 }
 
 /// Packets of one prefix after the other, to the port of the same number, a second each.
-fn of_many_prefixes(pace: Pace, prefixes: u16) -> Recent {
-    let mut recent = Recent::new(pace);
+fn of_many_prefixes(mode: WindowMode, prefixes: u16) -> Recent {
+    let mut recent = Recent::new(mode);
     for number in 2..prefixes + 2 {
         let prefix = NameId::from_index(number);
-        let event = Event { prefix, time: number.into(), ..event("DE", 1, number) };
+        let event = Event { prefix, time: number.into(), ..sample_event("DE", 1, number) };
         recent.push(&[event], seconds(number.into()));
     }
     recent
@@ -196,9 +205,9 @@ fn of_many_prefixes(pace: Pace, prefixes: u16) -> Recent {
 
 #[test]
 fn the_newest_prefixes_are_kept_and_the_others_fold() {
-    for pace in [Pace::Live, Pace::Capture] {
+    for mode in [WindowMode::Live, WindowMode::Capture] {
         let (all, most) = (4_000, MAX_PREFIXES / 4);
-        let mut recent = of_many_prefixes(pace, all);
+        let mut recent = of_many_prefixes(mode, all);
         let (window, ring) = (recent.span(seconds(4_001)), recent.observations());
         let mut used = UsedNames::default();
         let elsewhere = NameId::from_index(7);
@@ -228,7 +237,7 @@ fn the_newest_prefixes_are_kept_and_the_others_fold() {
 
 #[test]
 fn few_prefixes_are_all_kept() {
-    let mut recent = of_many_prefixes(Pace::Capture, 1_000);
+    let mut recent = of_many_prefixes(WindowMode::Capture, 1_000);
     let mut used = UsedNames::default();
     recent.keep_names(&mut used);
     assert!(recent.observations().newest_first().all(|it| it.cell.prefix() == it.time));

@@ -1,4 +1,4 @@
-//! The window: sixty slices of time that move on, or that grow with a capture.
+//! The window: sixty slices of time, which move with live traffic or grow with a capture.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -8,49 +8,49 @@ use super::{
     slice::{Count, Slice},
 };
 
-/// Slices of the window, the running one among them.
+/// Slices of the window, with the running one.
 pub const SLICES: usize = 60;
 
-/// Length of a slice of live traffic: ten minutes in all.
+/// Length of a slice of live traffic; the window is ten minutes long.
 const LIVE_SLICE: Duration = Duration::from_secs(10);
 
-/// Length of a capture's first slices.
+/// Initial length of a capture's slices.
 const SHORTEST_SLICE: Duration = Duration::from_secs(1);
 
-/// Whole seconds over which the present rate is taken.
+/// Whole seconds over which the current rate is measured.
 const RATE_SECONDS: usize = 5;
 
-/// How the window goes along.
+/// Which time the window covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// It shows the last ten minutes.
+pub enum WindowMode {
+    /// The last ten minutes.
     Live,
-    /// It shows all of a capture: its slices grow longer as the capture does.
+    /// All of a capture; the slices get longer as it grows.
     Capture,
 }
 
 /// Counts of slices of time.
 #[derive(Debug)]
 pub(super) struct Window {
-    pace: Pace,
-    /// Where slice 0 begins; the first packet's time in a capture.
+    mode: WindowMode,
+    /// Start of slice 0; for a capture, the time of the first packet.
     origin: Option<Duration>,
     width: Duration,
-    /// With their numbers, in order; those without a packet are left out.
+    /// The earlier slices with their numbers, in order; slices without packets are left out.
     sealed: VecDeque<(u64, Arc<Slice>)>,
     open: (u64, Slice),
-    /// The latest seconds, by their number modulo the length.
+    /// The latest seconds, indexed by their number modulo the length.
     seconds: [(u64, Count); RATE_SECONDS + 1],
 }
 
 impl Window {
-    pub(super) fn new(pace: Pace) -> Self {
-        let width = match pace {
-            Pace::Live => LIVE_SLICE,
-            Pace::Capture => SHORTEST_SLICE,
+    pub(super) fn new(mode: WindowMode) -> Self {
+        let width = match mode {
+            WindowMode::Live => LIVE_SLICE,
+            WindowMode::Capture => SHORTEST_SLICE,
         };
         Self {
-            pace,
+            mode,
             origin: None,
             width,
             sealed: VecDeque::new(),
@@ -59,8 +59,8 @@ impl Window {
         }
     }
 
-    pub(super) fn pace(&self) -> Pace {
-        self.pace
+    pub(super) fn mode(&self) -> WindowMode {
+        self.mode
     }
 
     #[inline]
@@ -69,7 +69,7 @@ impl Window {
         self.advance(now);
         self.open.1.add(cell, count);
         let second = now.as_secs();
-        let (number, counted) = &mut self.seconds[place(second)];
+        let (number, counted) = &mut self.seconds[second_index(second)];
         if *number != second {
             (*number, *counted) = (second, Count::default());
         }
@@ -89,59 +89,61 @@ impl Window {
     }
 
     pub(super) fn span(&self, now: Duration) -> Span {
-        let last = match self.pace {
-            Pace::Live => self.slice_of(now).max(self.open.0),
-            Pace::Capture => self.open.0,
+        let last = match self.mode {
+            WindowMode::Live => self.slice_of(now).max(self.open.0),
+            WindowMode::Capture => self.open.0,
         };
-        let first = match self.pace {
-            Pace::Live => oldest(last),
-            Pace::Capture => 0,
+        let first = match self.mode {
+            WindowMode::Live => oldest(last),
+            WindowMode::Capture => 0,
         };
         let open = (self.open.0, Arc::new(self.open.1.clone()));
         let slices = self.sealed.iter().cloned().chain([open]);
         Span {
-            pace: self.pace,
+            mode: self.mode,
             width: self.width,
-            running: match self.pace {
-                Pace::Live => Duration::from_secs_f64(now.as_secs_f64() % self.width.as_secs_f64()),
-                Pace::Capture => self.width,
+            running: match self.mode {
+                WindowMode::Live => {
+                    Duration::from_secs_f64(now.as_secs_f64() % self.width.as_secs_f64())
+                }
+                WindowMode::Capture => self.width,
             },
-            // Live, the last slice is always the running one.
+            // In live mode, the last slice is always the running one.
             slices: slices
                 .filter(|(number, _)| *number >= first)
-                // Fewer than SLICES lie between, so it fits.
-                .map(|(number, slice)| (self.place_in_span(number, last), slice))
+                // Fewer than SLICES slices lie between, so the difference fits.
+                .map(|(number, slice)| (self.index_in_span(number, last), slice))
                 .collect(),
             rate: self.rate(now),
         }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the window has 60 slices")]
-    fn place_in_span(&self, number: u64, last: u64) -> usize {
-        match self.pace {
-            Pace::Live => SLICES - 1 - (last - number) as usize,
-            Pace::Capture => number as usize,
+    fn index_in_span(&self, number: u64, last: u64) -> usize {
+        match self.mode {
+            WindowMode::Live => SLICES - 1 - (last - number) as usize,
+            WindowMode::Capture => number as usize,
         }
     }
 
-    /// Opens the slice of this moment.
+    /// Opens the slice of `now` if it is not open.
     #[inline]
     fn advance(&mut self, now: Duration) {
         let number = self.slice_of(now);
         if number > self.open.0 || self.origin.is_none() {
-            self.turn(now);
+            self.open_slice(now);
         }
     }
 
     #[cold]
-    fn turn(&mut self, now: Duration) {
+    fn open_slice(&mut self, now: Duration) {
         if self.origin.is_none() {
-            self.origin = Some(match self.pace {
-                Pace::Live => Duration::ZERO,
-                Pace::Capture => now,
+            self.origin = Some(match self.mode {
+                WindowMode::Live => Duration::ZERO,
+                WindowMode::Capture => now,
             });
         }
-        if self.pace == Pace::Capture {
+        if self.mode == WindowMode::Capture {
             while self.slice_of(now) >= SLICES as u64 {
                 self.coarsen();
             }
@@ -154,7 +156,7 @@ impl Window {
         if slice.cells().next().is_some() {
             self.sealed.push_back((sealed, Arc::new(slice)));
         }
-        if self.pace == Pace::Live {
+        if self.mode == WindowMode::Live {
             let first = oldest(number);
             self.sealed.retain(|(number, _)| *number >= first);
         }
@@ -182,11 +184,11 @@ impl Window {
 
     fn slice_of(&self, now: Duration) -> u64 {
         let since = now.saturating_sub(self.origin.unwrap_or_default());
-        // Six hundred thousand years fit.
+        // At a second or more for each slice, the number always fits.
         u64::try_from(since.as_nanos() / self.width.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Packets and bytes of the last whole seconds.
+    /// The sum of the last whole seconds.
     fn rate(&self, now: Duration) -> Count {
         let second = now.as_secs();
         let mut rate = Count::default();
@@ -199,34 +201,34 @@ impl Window {
     }
 }
 
-/// The first slice of a window that ends with this one.
+/// The first slice of a live window that ends with slice `last`.
 fn oldest(last: u64) -> u64 {
     (last + 1).saturating_sub(SLICES as u64)
 }
 
-fn place(second: u64) -> usize {
-    // Below the length, so it fits.
+fn second_index(second: u64) -> usize {
+    // Smaller than the array's length, so it fits.
     usize::try_from(second % (RATE_SECONDS as u64 + 1)).unwrap_or(0)
 }
 
-/// The window at one moment.
+/// The window at one moment, shared with the writer where it is sealed.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// How it goes along.
-    pub pace: Pace,
+    /// Which time it covers.
+    pub mode: WindowMode,
     /// Length of a slice.
     pub width: Duration,
-    /// How long the last slice has run: all of it, in a capture.
+    /// Time since the start of the last slice; for a capture, its whole length.
     pub running: Duration,
-    /// The slices in which packets came, with their place in the window, below [`SLICES`]; oldest first.
+    /// The slices that have packets, each with its index in the window, less than [`SLICES`]; oldest first.
     pub slices: Vec<(usize, Arc<Slice>)>,
     rate: Count,
 }
 
 impl Span {
-    /// Packets and bytes a second, over the last five whole seconds.
+    /// Packets and bytes per second, over the last five whole seconds.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a rate to show")]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for display")]
     pub fn rate(&self) -> (f64, f64) {
         let seconds = RATE_SECONDS as f64;
         (self.rate.packets as f64 / seconds, self.rate.bytes as f64 / seconds)

@@ -1,29 +1,55 @@
-//! The built-in page: what its requests ask for, and the JSON, XML and HTML that answer them.
+//! The built-in page: its files, and the bodies of the requests that it makes.
+//!
+//! Everything here maps a path and a query to a text. Sockets, headers, compression and limits belong
+//! to `http`.
 
-pub(crate) mod markers;
+pub mod assets;
+mod live;
+mod markers;
 mod overview;
+pub mod paths;
+mod query;
 
-pub use overview::Overview;
+pub use assets::PageInfo;
+pub use live::LiveData;
+pub use query::BadQuery;
 
-use crate::recent::{MarkerQuery, Markers};
-
-/// Where the figures of the page come from.
-pub trait LatestPage: Send + Sync {
-    /// The latest minutes as JSON, of what has these values (label and value); called on a thread
-    /// that may block for a moment.
-    fn overview(&self, filter: &[(String, String)]) -> Result<String, BadFilter>;
-
-    /// The newest packets as markers on a map; called on a thread that may block for a moment.
-    fn markers(&self, query: &MarkerQuery) -> Markers;
+/// A resource whose body is computed for each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiveResource {
+    /// The figures of the page, as JSON.
+    Overview,
+    /// The newest packets on a map, as XML.
+    MarkersXml,
+    /// The newest packets on a map, as `GeoJSON`.
+    MarkersGeoJson,
 }
 
-/// A filter that cannot be followed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadFilter {
-    /// Not a label that the page counts by.
-    #[error("unknown parameter {0:?}: there are country, port, prefix, proto and network")]
-    Unknown(String),
-    /// A parameter given twice.
-    #[error("the parameter {0:?} stands there twice")]
-    Repeated(String),
+impl LiveResource {
+    /// The resource at a path.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        match path {
+            paths::OVERVIEW => Some(Self::Overview),
+            paths::MARKERS_XML => Some(Self::MarkersXml),
+            paths::MARKERS_GEOJSON => Some(Self::MarkersGeoJson),
+            _ => None,
+        }
+    }
+
+    /// Value of the header `Content-Type`.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Overview => "application/json",
+            Self::MarkersXml => "application/xml; charset=utf-8",
+            Self::MarkersGeoJson => "application/geo+json",
+        }
+    }
+
+    /// Whether pages of other origins may read it, where the web configuration allows that.
+    #[must_use]
+    pub fn is_shareable(self) -> bool {
+        matches!(self, Self::MarkersXml | Self::MarkersGeoJson)
+    }
 }

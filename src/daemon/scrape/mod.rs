@@ -18,7 +18,7 @@ use crate::{
     event::CurrentNames,
     exposition::{self, Format},
     geoip::{DatabaseMetrics, GeoIp},
-    http::{Client, MetricsPage, Refusals, Rendered, ServerMetrics, WebConfigWatcher},
+    http::{Client, MetricsPage, Rejections, Rendered, ServerMetrics, WebConfigWatcher},
     metrics::{SnapshotMetrics, process},
     mirror::Queue,
     pipeline::{Clock, Route, SharedAggregate},
@@ -76,8 +76,12 @@ impl ScrapePage {
 
     /// Shows the metrics of the HTTP server, too.
     #[must_use]
-    pub fn served(mut self, refusals: Arc<Refusals>, guard: Arc<WebConfigWatcher>) -> Self {
-        self.server = Some(ServerMetrics::new(refusals, guard));
+    pub fn served(
+        mut self,
+        rejections: Arc<Rejections>,
+        web_config: Arc<WebConfigWatcher>,
+    ) -> Self {
+        self.server = Some(ServerMetrics::new(rejections, web_config));
         self
     }
 

@@ -1,8 +1,8 @@
-//! The server over real loopback sockets, with clients that only know sockets.
+//! The server over loopback sockets, with clients that use plain sockets.
 
 mod delivery;
 mod limits;
-mod markers;
+mod live;
 mod routes;
 
 use std::{
@@ -22,48 +22,41 @@ use tokio::{
 };
 
 use super::*;
-use crate::{
-    recent::{MarkerQuery, Markers},
-    web::BadFilter,
-};
 
-/// For what must happen soon.
+/// Maximum time for events that must happen.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// For what must not happen while a test runs.
+/// A timeout that must not expire during a test.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// Waits for a state.
+/// Waits for a condition.
 fn until(what: &str, mut state: impl FnMut() -> bool) {
     let start = Instant::now();
     while !state() {
-        assert!(start.elapsed() < DEADLINE, "still not: {what}");
+        assert!(start.elapsed() < DEADLINE, "timeout while waiting: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// A page of metrics that says how it is used.
+/// Content that records its requests.
 #[derive(Default)]
-struct Page {
+struct TestContent {
     text: String,
-    /// Renders wait while a test holds it.
+    /// Blocks the rendering of metrics while a test holds it.
     gate: Mutex<()>,
     started: AtomicU64,
-    /// The same of the figures.
-    overview_gate: Mutex<()>,
-    overviews: AtomicU64,
+    /// Blocks the rendering of live resources while a test holds it.
+    live_gate: Mutex<()>,
+    live_started: AtomicU64,
     delivered: Mutex<Vec<u64>>,
     clients: Mutex<Vec<Client>>,
-    markers: Markers,
-    /// The latest query for markers.
-    asked: Mutex<Option<MarkerQuery>>,
 }
 
-impl MetricsPage for Page {
+impl MetricsPage for TestContent {
     fn render(&self, format: Format) -> Rendered {
         let generation = self.started.fetch_add(1, Ordering::SeqCst) + 1;
         drop(self.gate.lock().unwrap());
-        assert!(self.text != "panic", "asked to");
+        assert!(self.text != "panic", "requested by the test");
         Rendered { body: format!("{format:?} {}", self.text), generation }
     }
 
@@ -73,23 +66,17 @@ impl MetricsPage for Page {
     }
 }
 
-impl LatestPage for Page {
-    fn overview(&self, filter: &[(String, String)]) -> Result<String, BadFilter> {
-        self.overviews.fetch_add(1, Ordering::SeqCst);
-        drop(self.overview_gate.lock().unwrap());
-        match filter.iter().find(|(name, _)| name != "country") {
-            Some((name, _)) => Err(BadFilter::Unknown(name.clone())),
-            None => Ok(format!("{filter:?} {}", self.text)),
+impl TestContent {
+    /// The resource and its query, after the text; the query `invalid` is invalid.
+    fn live(&self, resource: LiveResource, query: &str) -> Result<String, BadQuery> {
+        self.live_started.fetch_add(1, Ordering::SeqCst);
+        drop(self.live_gate.lock().unwrap());
+        match query {
+            "invalid" => Err(BadQuery::Duplicate("<b>".into())),
+            _ => Ok(format!("{resource:?} {query:?} {}", self.text)),
         }
     }
 
-    fn markers(&self, query: &MarkerQuery) -> Markers {
-        *self.asked.lock().unwrap() = Some(query.clone());
-        self.markers.clone()
-    }
-}
-
-impl Page {
     fn delivered(&self) -> Vec<u64> {
         self.delivered.lock().unwrap().clone()
     }
@@ -97,51 +84,48 @@ impl Page {
 
 struct Options {
     text: String,
-    markers: Markers,
     telemetry_path: &'static str,
     enable_reload: bool,
     limits: Limits,
-    guard: WebConfigWatcher,
-    /// What the kernel keeps of an answer for a client that does not read, bytes; its own choice
-    /// when there is none.
+    web_config: WebConfigWatcher,
+    /// Size of the kernel's send buffer, bytes; `None` is the kernel's default.
     send_buffer: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let limits = Limits {
-            header_time: NEVER,
-            stall_time: NEVER,
-            drain_time: NEVER,
+            header_timeout: NEVER,
+            stall_timeout: NEVER,
+            drain_timeout: NEVER,
             ..Limits::default()
         };
         let text = "nflog_packets_total 1".into();
         Self {
             text,
-            markers: Markers::default(),
             telemetry_path: "/metrics",
             enable_reload: false,
             limits,
-            guard: WebConfigWatcher::default(),
+            web_config: WebConfigWatcher::default(),
             send_buffer: None,
         }
     }
 }
 
-/// A guard of what a web configuration says; certificate and key are in the files `cert` and `key`.
-fn guard(content: &str, certificate: &str, key: &str) -> WebConfigWatcher {
-    let folder = tempfile::tempdir().unwrap();
+/// Loads a web configuration; certificate and key are in the files `cert` and `key`.
+fn web_config(content: &str, certificate: &str, key: &str) -> WebConfigWatcher {
+    let directory = tempfile::tempdir().unwrap();
     for (name, content) in [("cert", certificate), ("key", key), ("web.yml", content)] {
-        std::fs::write(folder.path().join(name), content).unwrap();
+        std::fs::write(directory.path().join(name), content).unwrap();
     }
-    WebConfigWatcher::open(&folder.path().join("web.yml")).unwrap()
+    WebConfigWatcher::open(&directory.path().join("web.yml")).unwrap()
 }
 
-/// A server that runs.
+/// A running server.
 struct Served {
     address: SocketAddr,
-    page: Arc<Page>,
-    refusals: Arc<Refusals>,
+    content: Arc<TestContent>,
+    rejections: Arc<Rejections>,
     health: Health,
     reloads: mpsc::Receiver<ReloadRequest>,
     shutdown: watch::Sender<bool>,
@@ -151,27 +135,26 @@ struct Served {
 
 impl Served {
     fn new(options: Options) -> Self {
-        let page =
-            Arc::new(Page { text: options.text, markers: options.markers, ..Page::default() });
+        let content = Arc::new(TestContent { text: options.text, ..TestContent::default() });
         let health = Health::new();
         let (reload, reloads) = mpsc::channel(1);
-        let refusals = Arc::<Refusals>::default();
+        let rejections = Arc::<Rejections>::default();
+        let live = content.clone();
         let (shutdown, stop) = watch::channel(false);
         let site = Arc::new(Site {
-            telemetry_path: options.telemetry_path.into(),
-            version: "1.2.3",
+            page: PageInfo { telemetry_path: options.telemetry_path.into(), version: "1.2.3" },
             enable_reload: options.enable_reload,
-            metrics: page.clone(),
-            latest: page.clone(),
+            metrics: content.clone(),
+            live: Arc::new(move |resource, query| live.live(resource, query)),
             health: health.clone(),
             reload,
-            guard: Arc::new(options.guard),
-            refusals: refusals.clone(),
+            web_config: Arc::new(options.web_config),
+            rejections: rejections.clone(),
             limits: options.limits,
         });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         if let Some(bytes) = options.send_buffer {
-            // Connections have it from their listener.
+            // Connections inherit it from their listener.
             rustix::net::sockopt::set_socket_send_buffer_size(&listener, bytes).unwrap();
         }
         let address = listener.local_addr().unwrap();
@@ -181,7 +164,7 @@ impl Served {
             .build()
             .unwrap();
         let server = runtime.spawn(serve(vec![listener], site, stop));
-        Self { address, page, refusals, health, reloads, shutdown, server, runtime }
+        Self { address, content, rejections, health, reloads, shutdown, server, runtime }
     }
 
     fn connect(&self) -> TcpStream {
@@ -200,22 +183,22 @@ impl Served {
         self.ask("GET", path, "")
     }
 
-    /// Waits until so many refusals are counted, and no more: another thread counts them, which may
-    /// come after the client sees its connection closed.
+    /// Waits for a number of rejections, and checks that there are no more. Another thread counts them,
+    /// possibly after the client sees its connection closed.
     #[track_caller]
-    fn counts(&self, reason: Refusal, expect: u64) {
-        until("the refusal is counted", || self.refused(reason) >= expect);
-        assert_eq!(self.refused(reason), expect, "{reason:?}");
+    fn counts(&self, reason: Rejection, expect: u64) {
+        until("the rejection is counted", || self.rejected(reason) >= expect);
+        assert_eq!(self.rejected(reason), expect, "{reason:?}");
     }
 
-    fn refused(&self, reason: Refusal) -> u64 {
-        self.refusals.counts().iter().find(|(name, _)| *name == reason.name()).unwrap().1
+    fn rejected(&self, reason: Rejection) -> u64 {
+        self.rejections.counts().iter().find(|(name, _)| *name == reason.name()).unwrap().1
     }
 
-    /// Waits until no answer is under way any more, delivered or not: nobody but this test holds
-    /// the page, and the site, for the metrics and for the latest, and who renders it.
+    /// Waits until all responses have ended, delivered or not. Then four references to the content are left: of
+    /// this test, of the site for metrics and for live resources, and of the metrics renderer.
     fn settle(&self) {
-        until("all answers settled", || Arc::strong_count(&self.page) == 4);
+        until("all responses ended", || Arc::strong_count(&self.content) == 4);
     }
 
     /// Whether the server still has a connection: `TCP_ESTABLISHED` or `TCP_CLOSE_WAIT` in the
@@ -224,12 +207,12 @@ impl Served {
         self.connections(|_| true)
     }
 
-    /// Whether something has come that the server has not read yet.
+    /// Whether the server has unread bytes.
     fn has_unread(&self) -> bool {
         self.connections(|queues| !queues.ends_with(":00000000"))
     }
 
-    /// Whether the server has a connection with such queues.
+    /// Whether the server has a connection whose queues match.
     fn connections(&self, queues: impl Fn(&str) -> bool) -> bool {
         let own = format!("0100007F:{:04X}", self.address.port());
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
@@ -239,17 +222,17 @@ impl Served {
         })
     }
 
-    /// Waits for the server to end, which somebody has told it to.
+    /// Waits until the server has ended.
     fn join(self) {
         let server = self.server;
         let outcome = self.runtime.block_on(async { tokio::time::timeout(DEADLINE, server).await });
-        outcome.expect("the server goes on").unwrap().unwrap();
+        outcome.expect("the server still runs").unwrap().unwrap();
     }
 }
 
 struct Reply {
     status: u16,
-    /// Header lines, names in lower case.
+    /// Header lines with names in lower case.
     head: Vec<String>,
     body: Vec<u8>,
 }
@@ -273,7 +256,7 @@ fn receive(stream: &mut impl Read, has_body: bool) -> Reply {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        stream.read_exact(&mut byte).expect("the head of an answer");
+        stream.read_exact(&mut byte).expect("the head of a response");
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();

@@ -1,4 +1,4 @@
-//! Every route.
+//! The routes.
 
 use super::*;
 
@@ -30,10 +30,19 @@ fn paths_and_methods() {
 }
 
 #[test]
+fn every_listed_path_is_served() {
+    let served = Served::new(Options::default());
+    for path in crate::web::paths::ALL {
+        let expect = if path == "/-/reload" { 405 } else { 200 };
+        assert_eq!(served.get(path).status, expect, "{path}");
+    }
+}
+
+#[test]
 fn a_head_is_the_head_of_the_get() {
     let served = Served::new(Options::default());
     for path in ["/metrics", "/", "/overview.json", "/-/healthy", "/-/ready", "/nothing"] {
-        // On one connection: a body that went out all the same would be read as the next head.
+        // On one connection, a body of a HEAD would be read as the next head.
         let mut stream = served.connect();
         let head = exchange(&mut stream, "HEAD", path, "");
         let get = exchange(&mut stream, "GET", path, "");
@@ -45,7 +54,7 @@ fn a_head_is_the_head_of_the_get() {
 }
 
 #[test]
-fn metrics_come_as_the_client_wants_them() {
+fn metrics_have_the_format_and_encoding_of_the_client() {
     let text = "nflog_packets_total{port=\"22\"} 1\n".repeat(5000);
     let served = Served::new(Options { text: text.clone(), ..Options::default() });
     let check = |headers: &str, format: Format, gzip: bool| {
@@ -71,46 +80,7 @@ fn metrics_come_as_the_client_wants_them() {
 }
 
 #[test]
-fn the_overview_takes_a_filter() {
-    let served = Served::new(Options { text: "x".into(), ..Options::default() });
-    let reply = served.get("/overview.json?country=a%26%3Cb%3E+c");
-    assert_eq!((reply.status, reply.text()), (200, "[(\"country\", \"a&<b> c\")] x"));
-    assert_eq!(reply.header("content-type"), Some("application/json"));
-    assert_eq!(reply.header("cache-control"), Some("no-store"));
-    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
-    let reply = served.get("/overview.json?colour=%3Cb%3E");
-    assert_eq!(reply.status, 400);
-    let reason =
-        "unknown parameter \"colour\": there are country, port, prefix, proto and network\n";
-    assert_eq!(reply.text(), reason);
-    let reply = served.ask("GET", "/overview.json", "Accept-Encoding: gzip\r\n");
-    assert_eq!(reply.header("content-encoding"), Some("gzip"));
-    let mut body = String::new();
-    flate2::read::GzDecoder::new(&*reply.body).read_to_string(&mut body).unwrap();
-    assert_eq!(body, "[] x");
-}
-
-#[test]
-fn the_page_escapes_its_links_and_names_nothing_elsewhere_to_load() {
-    let served = Served::new(Options { telemetry_path: "/m\"><b>&'", ..Options::default() });
-    let reply = served.get("/");
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
-    let page = reply.text();
-    assert!(page.contains(r#"<a href="./m&quot;&gt;&lt;b&gt;&amp;&#39;">Metrics</a>"#), "{page}");
-    assert!(page.contains("nflog_exporter 1.2.3") && !page.contains('{'), "{page}");
-    assert!(page.contains("\"-/healthy\"") && page.contains("\"-/ready\""));
-    // The links elsewhere are attributions: followed, not loaded.
-    let page = page
-        .replace("<a href=\"https://db-ip.com\">", "")
-        .replace("<a href=\"https://www.naturalearthdata.com\">", "");
-    assert!(!page.contains("//") && !page.contains("style=") && !page.contains("<style"));
-    // Behind a proxy's path, a link from the root would lead out of it.
-    assert!(!page.contains("=\"/"), "{page}");
-}
-
-#[test]
-fn the_files_of_the_page_are_kept_until_they_change() {
+fn browsers_keep_the_files_of_the_page_until_they_change() {
     let served = Served::new(Options::default());
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
@@ -137,7 +107,7 @@ fn the_files_of_the_page_are_kept_until_they_change() {
         assert!(unpacked == plain.body && packed.body.len() < 50_000, "{path}");
 
         let (tag, other) = (plain.header("etag").unwrap(), packed.header("etag").unwrap());
-        assert_ne!(tag, other, "two texts of different bytes");
+        assert_ne!(tag, other, "the bytes differ");
         for (known, status) in [
             (tag, 304),
             (&*format!("\"x\", W/{tag}"), 304),
@@ -151,7 +121,7 @@ fn the_files_of_the_page_are_kept_until_they_change() {
                 send(&mut stream, method, path, &headers);
                 let reply = receive(&mut stream, method == "GET" && status == 200);
                 assert_eq!((reply.status, reply.header("etag")), (status, Some(tag)), "{known}");
-                // Nothing stands behind it that would be read as the next head.
+                // No body follows, which would be read as the next head.
                 assert_eq!(exchange(&mut stream, "GET", "/-/ready", "").text(), "ready\n");
             }
         }
@@ -160,28 +130,14 @@ fn the_files_of_the_page_are_kept_until_they_change() {
 }
 
 #[test]
-fn the_map_has_every_country() {
-    let served = Served::new(Options::default());
-    let map = served.get("/world.svg");
-    let map = map.text();
-    let table = include_str!("../../../assets/countries.tsv");
-    let codes = table.lines().filter(|line| !line.starts_with('#')).map(|line| &line[..2]);
-    for code in codes {
-        let shape = format!("data-code=\"{code}\"");
-        assert_eq!(map.matches(&shape).count(), 1, "{code}");
-    }
-    assert!(!map.contains("<script") && !map.contains("href") && !map.contains("NaN"));
-}
-
-#[test]
-fn metrics_may_stand_at_the_root() {
+fn the_path_of_the_metrics_has_precedence() {
     let served = Served::new(Options { telemetry_path: "/", ..Options::default() });
     assert_eq!(served.get("/").text(), "Plain nflog_packets_total 1");
     assert_eq!(served.get("/metrics").status, 404);
 }
 
 #[test]
-fn health_and_readiness_tell_why_not() {
+fn health_and_readiness_have_a_reason() {
     let served = Served::new(Options::default());
     let check = |path: &str, status: u16, body: &str| {
         let reply = served.get(path);
@@ -199,16 +155,16 @@ fn health_and_readiness_tell_why_not() {
 }
 
 #[test]
-fn reloading_is_off_unless_enabled() {
+fn reloading_is_disabled_by_default() {
     let mut served = Served::new(Options::default());
     let reply = served.ask("POST", "/-/reload", "");
     assert_eq!(reply.status, 403);
     assert!(reply.text().contains("enable_reload = true"), "{}", reply.text());
-    assert!(served.reloads.try_recv().is_err(), "a reload was asked for");
+    assert!(served.reloads.try_recv().is_err(), "a reload was requested");
 }
 
 #[test]
-fn a_reload_answers_with_its_outcome() {
+fn a_reload_responds_with_its_outcome() {
     let mut served = Served::new(Options { enable_reload: true, ..Options::default() });
     let mut check = |outcome: Option<Result<(), String>>, status: u16, body: &str| {
         let mut stream = served.connect();
@@ -226,7 +182,7 @@ fn a_reload_answers_with_its_outcome() {
     check(Some(Err("line 3: no such family".into())), 500, "line 3: no such family\n");
     check(None, 503, "shutting down\n");
 
-    // One waits in the queue, so the next is refused.
+    // One request waits in the queue, so the next is rejected.
     let mut first = served.connect();
     send(&mut first, "POST", "/-/reload", "");
     until("one request waits", || served.reloads.len() == 1);
@@ -238,23 +194,24 @@ fn a_reload_answers_with_its_outcome() {
 }
 
 #[test]
-fn a_page_that_panics_costs_only_its_own_answer() {
+fn a_panic_affects_only_its_own_response() {
     let served = Served::new(Options { text: "panic".into(), ..Options::default() });
-    // More than may render at a time: a panic gives its place back.
+    // More than the maximum at a time: a panic frees its permit.
     for _ in 0..10 {
         assert_eq!(served.get("/metrics").status, 500);
     }
     assert_eq!(served.get("/-/healthy").status, 200);
-    assert!(served.page.delivered().is_empty());
+    assert!(served.content.delivered().is_empty());
 }
 
 #[test]
-fn headers_of_the_web_configuration_go_behind_those_of_a_page() {
+fn headers_of_a_page_have_precedence_over_the_web_configuration() {
     let policy = "Content-Security-Policy: default-src *, X-Frame-Options: deny";
     let content = format!("http_server_config: {{headers: {{{policy}}}}}");
-    let served = Served::new(Options { guard: guard(&content, "", ""), ..Options::default() });
+    let served =
+        Served::new(Options { web_config: web_config(&content, "", ""), ..Options::default() });
     let (page, metrics) = (served.get("/"), served.get("/metrics"));
-    let own = crate::http::page::CONTENT_SECURITY_POLICY;
+    let own = crate::web::assets::CONTENT_SECURITY_POLICY;
     assert_eq!(page.header("content-security-policy"), Some(own));
     assert_eq!(metrics.header("content-security-policy"), Some("default-src *"));
     for reply in [page, metrics] {

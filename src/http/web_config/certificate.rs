@@ -1,6 +1,6 @@
-//! Which client certificates are taken: signed by whom, and for which names.
+//! Verification of client certificates: their issuer, validity, purpose and names.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
@@ -9,27 +9,30 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
-use x509_parser::{
-    extensions::GeneralName,
-    prelude::{FromDer as _, X509Certificate},
-    time::ASN1Time,
+use x509_cert::{
+    certificate::{CertificateInner, Raw},
+    der::{
+        Decode as _,
+        oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_KP_CLIENT_AUTH},
+    },
+    ext::pkix::{ExtendedKeyUsage, SubjectAltName, name::GeneralName},
 };
 
-/// Whether a client has to have a certificate, of whom, and for what name.
+/// The requirements for client certificates.
 #[derive(Debug)]
-pub(super) struct Policy {
-    /// Who checks the chain; `None` takes any certificate whose key the client holds.
+pub(super) struct ClientCertPolicy {
+    /// Verifies the chain; `None` accepts any certificate whose private key the client has.
     pub(super) authorities: Option<Arc<dyn ClientCertVerifier>>,
-    /// The authorities' own certificates: a client that signed its own is one of them.
-    pub(super) own: Vec<CertificateDer<'static>>,
-    /// Whether a client without one is refused.
+    /// The certificates of the authorities. A client with a self-signed certificate is its own authority.
+    pub(super) authority_certificates: Vec<CertificateDer<'static>>,
+    /// Whether a client must present a certificate.
     pub(super) mandatory: bool,
-    /// The names of which a certificate must have one; `None` asks for no name.
+    /// The names of which a certificate must have one; `None` accepts any name.
     pub(super) allowed_names: Option<Vec<String>>,
     pub(super) provider: Arc<CryptoProvider>,
 }
 
-impl ClientCertVerifier for Policy {
+impl ClientCertVerifier for ClientCertPolicy {
     fn client_auth_mandatory(&self) -> bool {
         self.mandatory
     }
@@ -45,9 +48,9 @@ impl ClientCertVerifier for Policy {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if let Some(authorities) = &self.authorities {
-            // An authority's certificate is no client's for webpki, and in Go it may be.
-            if self.own.iter().any(|own| own == certificate) {
-                may_be_used(certificate, now)?;
+            // webpki rejects an authority's certificate as a client certificate; Go accepts it.
+            if self.authority_certificates.iter().any(|authority| authority == certificate) {
+                verify_authority(certificate, now)?;
             } else {
                 authorities.verify_client_cert(certificate, intermediates, now)?;
             }
@@ -85,51 +88,54 @@ impl ClientCertVerifier for Policy {
     }
 }
 
-/// Whether a certificate that is trusted itself may be a client's now: its time (RFC 5280, 4.1.2.5), and
-/// what it is for, if it says so (4.2.1.12).
-fn may_be_used(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    let certificate = parse(certificate)?;
-    let now = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
-    let validity = certificate.validity();
-    if now.is_none_or(|now| now > validity.not_after) {
+/// Verifies an authority's own certificate as a client certificate: its validity (RFC 5280, 4.1.2.5) and its
+/// extended key usage, if it has one (4.2.1.12).
+fn verify_authority(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let certificate = parse(certificate)?.tbs_certificate;
+    let now = Duration::from_secs(now.as_secs());
+    if now > certificate.validity.not_after.to_unix_duration() {
         return Err(CertificateError::Expired.into());
     }
-    if now.is_none_or(|now| now < validity.not_before) {
+    if now < certificate.validity.not_before.to_unix_duration() {
         return Err(CertificateError::NotValidYet.into());
     }
-    let purpose = certificate.extended_key_usage().map_err(|_| bad_encoding())?;
-    match purpose {
-        Some(purpose) if !purpose.value.client_auth && !purpose.value.any => {
+    match certificate.get::<ExtendedKeyUsage>().map_err(|_| bad_encoding())? {
+        Some((_, ExtendedKeyUsage(purposes)))
+            if !purposes.contains(&ID_KP_CLIENT_AUTH)
+                && !purposes.contains(&ANY_EXTENDED_KEY_USAGE) =>
+        {
             Err(CertificateError::InvalidPurpose.into())
         }
         _ => Ok(()),
     }
 }
 
-fn parse<'c>(certificate: &'c CertificateDer<'_>) -> Result<X509Certificate<'c>, Error> {
-    X509Certificate::from_der(certificate).map(|(_, parsed)| parsed).map_err(|_| bad_encoding())
+/// Parses a certificate. `Raw` accepts serial numbers that RFC 5280 does not allow, as Go does.
+fn parse(certificate: &CertificateDer<'_>) -> Result<CertificateInner<Raw>, Error> {
+    CertificateInner::from_der(certificate).map_err(|_| bad_encoding())
 }
 
 fn bad_encoding() -> Error {
     CertificateError::BadEncoding.into()
 }
 
-/// The subject's alternative names (RFC 5280, 4.2.1.6): DNS, e-mail, URI and IP.
+/// The subject alternative names (RFC 5280, 4.2.1.6): DNS, e-mail, URI and IP.
 fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
-    let certificate = parse(certificate)?;
-    let extension = certificate.subject_alternative_name().map_err(|_| bad_encoding())?;
-    let names = extension.iter().flat_map(|extension| &extension.value.general_names);
+    let certificate = parse(certificate)?.tbs_certificate;
+    let extension = certificate.get::<SubjectAltName>().map_err(|_| bad_encoding())?;
+    let names = extension.iter().flat_map(|(_, SubjectAltName(names))| names);
     Ok(names.filter_map(text).collect())
 }
 
-fn text(name: &GeneralName<'_>) -> Option<String> {
+fn text(name: &GeneralName) -> Option<String> {
     match name {
-        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => {
-            Some((*text).to_owned())
-        }
-        GeneralName::IPAddress(bytes) => {
-            let four = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
-            let any = four.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
+        GeneralName::DnsName(text)
+        | GeneralName::Rfc822Name(text)
+        | GeneralName::UniformResourceIdentifier(text) => Some(text.to_string()),
+        GeneralName::IpAddress(address) => {
+            let bytes = address.as_bytes();
+            let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let any = four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
             any.ok().map(|address| address.to_string())
         }
         _ => None,
@@ -139,13 +145,29 @@ fn text(name: &GeneralName<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use rcgen::{
-        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+        date_time_ymd,
     };
 
     use super::*;
 
     #[test]
-    fn one_that_is_trusted_itself_has_its_time_and_purpose() {
+    fn names_of_every_kind_are_read() {
+        let mut params = CertificateParams::new(vec!["a.test".into(), "10.0.0.7".into()]).unwrap();
+        let uri = SanType::URI("spiffe://a/b".try_into().unwrap());
+        let email = SanType::Rfc822Name("a@b.test".try_into().unwrap());
+        let six = SanType::IpAddress("2001:db8::1".parse().unwrap());
+        params.subject_alt_names.extend([uri, email, six]);
+        // Longer than RFC 5280 allows; OpenSSL and Go accept it.
+        params.serial_number = Some(vec![1; 24].into());
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let expect = ["a.test", "10.0.0.7", "spiffe://a/b", "a@b.test", "2001:db8::1"];
+        assert_eq!(names(certificate.der()).unwrap(), expect);
+        assert!(names(&CertificateDer::from_slice(b"0")).is_err());
+    }
+
+    #[test]
+    fn an_authority_as_client_needs_validity_and_purpose() {
         let made = |purposes: &[ExtendedKeyUsagePurpose]| {
             let mut params = CertificateParams::new(Vec::new()).unwrap();
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -154,15 +176,18 @@ mod tests {
             params.not_after = date_time_ymd(2021, 1, 1);
             params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
         };
-        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         // The middle of 2019, 2020 and 2021.
-        let [before, within, behind] = [1_561_939_200, 1_593_561_600, 1_625_097_600].map(at);
+        let [before, within, after] = [1_561_939_200, 1_593_561_600, 1_625_097_600].map(at);
         let certificate = made(&[]);
-        assert_eq!(may_be_used(&certificate, within), Ok(()));
-        assert_eq!(may_be_used(&certificate, before), Err(CertificateError::NotValidYet.into()));
-        assert_eq!(may_be_used(&certificate, behind), Err(CertificateError::Expired.into()));
-        assert_eq!(may_be_used(&made(&[ExtendedKeyUsagePurpose::ClientAuth]), within), Ok(()));
+        assert_eq!(verify_authority(&certificate, within), Ok(()));
+        assert_eq!(
+            verify_authority(&certificate, before),
+            Err(CertificateError::NotValidYet.into())
+        );
+        assert_eq!(verify_authority(&certificate, after), Err(CertificateError::Expired.into()));
+        assert_eq!(verify_authority(&made(&[ExtendedKeyUsagePurpose::ClientAuth]), within), Ok(()));
         let other = made(&[ExtendedKeyUsagePurpose::ServerAuth]);
-        assert_eq!(may_be_used(&other, within), Err(CertificateError::InvalidPurpose.into()));
+        assert_eq!(verify_authority(&other, within), Err(CertificateError::InvalidPurpose.into()));
     }
 }

@@ -1,16 +1,17 @@
-//! The web configuration: who may ask, and how the line is kept secret. Its file is in the format of
-//! Prometheus's exporter-toolkit, so that one file serves all exporters of a host:
+//! The web configuration: TLS, users, headers and rate limit. Its file has the format of Prometheus's
+//! exporter-toolkit, so that one file serves all exporters of a host:
 //! <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>.
 
 mod certificate;
-mod checks;
-mod document;
-mod guard;
-mod rate;
+mod config;
+mod password_queue;
+mod rate_limit;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod users;
+mod watcher;
 
 use std::{
     io,
@@ -19,10 +20,10 @@ use std::{
 
 use crate::system::files::read_small;
 
-pub use guard::WebConfigWatcher;
-pub(super) use {guard::WebConfig, users::Verdict};
+pub use watcher::WebConfigWatcher;
+pub(super) use {config::WebConfig, users::AuthOutcome};
 
-/// Longest file that is read, in bytes: the largest bundle of authorities has a quarter of it.
+/// Maximum bytes of a file: four times the size of the largest bundle of certificate authorities.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// Why a web configuration cannot be used.
@@ -36,37 +37,37 @@ pub enum WebConfigError {
         /// Why.
         cause: io::Error,
     },
-    /// It says what cannot be followed.
-    #[error("{}: {problem}", path.display())]
+    /// A setting is invalid.
+    #[error("{}: {reason}", path.display())]
     Invalid {
         /// The file of the web configuration.
         path: PathBuf,
-        /// What is wrong, and how to mend it.
-        problem: String,
+        /// The key, what is invalid, and how to fix it.
+        reason: String,
     },
 }
 
-/// What is wrong with a part of it, in words that name the key and say how to mend it.
+/// A [`WebConfigError`] before the path of the web configuration is added.
 #[derive(Debug)]
-enum Problem {
+enum InvalidWebConfig {
     Read(PathBuf, io::Error),
-    Said(String),
+    Setting(String),
 }
 
-impl Problem {
-    fn said(text: impl Into<String>) -> Self {
-        Self::Said(text.into())
+impl InvalidWebConfig {
+    fn setting(reason: impl Into<String>) -> Self {
+        Self::Setting(reason.into())
     }
 
-    fn of(self, path: &Path) -> WebConfigError {
+    fn in_file(self, path: &Path) -> WebConfigError {
         match self {
             Self::Read(path, cause) => WebConfigError::Read { path, cause },
-            Self::Said(problem) => WebConfigError::Invalid { path: path.into(), problem },
+            Self::Setting(reason) => WebConfigError::Invalid { path: path.into(), reason },
         }
     }
 }
 
-/// The content of a file, [`MAX_FILE`] bytes at most.
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    read_small(path, MAX_FILE).map_err(|cause| Problem::Read(path.into(), cause))
+/// The content of a file of at most [`MAX_FILE`] bytes.
+fn read(path: &Path) -> Result<Vec<u8>, InvalidWebConfig> {
+    read_small(path, MAX_FILE).map_err(|cause| InvalidWebConfig::Read(path.into(), cause))
 }

@@ -1,4 +1,4 @@
-//! What a web configuration may say, and how it follows its files.
+//! Valid and invalid web configurations.
 
 use std::{fs, process::Command};
 
@@ -7,18 +7,18 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A folder with a certificate, its key and a file of its own.
-struct Folder(TempDir);
+/// A directory with two certificates, their keys and a web configuration.
+struct Directory(TempDir);
 
-impl Folder {
+impl Directory {
     fn new() -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
+        let directory = Self(tempfile::tempdir().unwrap());
         for name in ["server", "other"] {
             let (certificate, key) = pair();
-            folder.write(&format!("{name}.pem"), &certificate);
-            folder.write(&format!("{name}.key"), &key);
+            directory.write(&format!("{name}.pem"), &certificate);
+            directory.write(&format!("{name}.key"), &key);
         }
-        folder
+        directory
     }
 
     fn path(&self) -> PathBuf {
@@ -41,15 +41,15 @@ fn pair() -> (String, String) {
     (certificate.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
-/// With certificate and key, and further lines under them.
+/// A web configuration with certificate and key, and further lines.
 fn tls(rest: &str) -> String {
     let lines = ["cert_file: server.pem", "key_file: server.key"].into_iter().chain(rest.lines());
     format!("tls_server_config:\n  {}\n", lines.collect::<Vec<_>>().join("\n  "))
 }
 
 #[test]
-fn what_the_format_allows_is_taken() {
-    let folder = Folder::new();
+fn valid_configurations_are_accepted() {
+    let directory = Directory::new();
     let inline = {
         let (certificate, key) = pair();
         let indented = |text: &str| text.replace('\n', "\n    ");
@@ -84,25 +84,25 @@ fn what_the_format_allows_is_taken() {
         (&tls("client_auth_type: RequestClientCert\nclient_allowed_sans: [a]"), true),
         (&tls("client_auth_type: RequireAndVerifyClientCert\nclient_ca_file: other.pem"), true),
     ] {
-        match folder.open(content) {
-            Ok(guard) => assert_eq!(guard.is_tls(), is_tls, "{content}"),
+        match directory.open(content) {
+            Ok(watcher) => assert_eq!(watcher.is_tls(), is_tls, "{content}"),
             Err(error) => panic!("{content}: {error}"),
         }
     }
 }
 
 #[test]
-fn what_is_wrong_is_told() {
-    let folder = Folder::new();
-    for (content, word) in [
+fn invalid_configurations_have_a_reason() {
+    let directory = Directory::new();
+    for (content, text) in [
         ("tls_server_confg: {}", "tls_server_confg"),
         ("tls_server_config: {cert_file: server.pem}", "key_file"),
         ("tls_server_config: {key_file: server.key}", "cert_file"),
         ("tls_server_config: {cert_file: server.pem, key_file: gone.key}", "gone.key"),
-        ("tls_server_config: {cert_file: server.pem, key_file: other.key}", "go together"),
+        ("tls_server_config: {cert_file: server.pem, key_file: other.key}", "do not match"),
         ("tls_server_config: {cert_file: server.key, key_file: server.key}", "no certificate"),
         ("tls_server_config: {cert_file: server.pem, key_file: server.pem}", "no private key"),
-        (&tls("cert: x"), "both"),
+        (&tls("cert: x"), "both are set"),
         (&tls("min_version: TLS14"), "TLS14"),
         (&tls("max_version: TLS11"), "leaves no version"),
         (&tls("cipher_suites: [DES]"), "DES"),
@@ -119,7 +119,7 @@ fn what_is_wrong_is_told() {
         (&tls("client_auth_type: VerifyClientCertIfGiven"), "CA"),
         ("http_server_config: {headers: {Server: me}}", "Server"),
         ("http_server_config: {headers: {X-Frame-Options: maybe}}", "sameorigin"),
-        ("http_server_config: {headers: {X-XSS-Protection: \"a\\nb\"}}", "no header can carry"),
+        ("http_server_config: {headers: {X-XSS-Protection: \"a\\nb\"}}", "not allowed in a header"),
         ("basic_auth_users: {alice: secret}", "htpasswd"),
         (
             "basic_auth_users: {alice: $2y$03$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}",
@@ -128,33 +128,33 @@ fn what_is_wrong_is_told() {
         ("rate_limit: {interval: 1s}", "burst"),
         ("rate_limit: {interval: soon, burst: 1}", "soon"),
     ] {
-        let error = folder.open(content).expect_err(content);
-        assert!(error.contains(word), "{content}: {error}");
+        let error = directory.open(content).expect_err(content);
+        assert!(error.contains(text), "{content}: {error}");
         assert!(!error.contains("PRIVATE KEY"), "{error}");
     }
-    let error = folder.open(&"#".repeat(1024 * 1024 + 1)).unwrap_err();
+    let error = directory.open(&"#".repeat(1024 * 1024 + 1)).unwrap_err();
     assert!(error.contains("1024 KiB"), "{error}");
     let error = WebConfigWatcher::open(Path::new("/dev/zero")).unwrap_err().to_string();
     assert!(error.contains("it is a character device"), "{error}");
 }
 
 #[test]
-fn an_answer_carries_the_headers() {
-    let folder = Folder::new();
+fn responses_have_the_headers() {
+    let directory = Directory::new();
     let headers =
         "{X-Frame-Options: deny, X-XSS-Protection: '', Strict-Transport-Security: max-age=9}";
-    let guard = folder.open(&format!("http_server_config: {{headers: {headers}}}")).unwrap();
+    let watcher = directory.open(&format!("http_server_config: {{headers: {headers}}}")).unwrap();
     let mut found: Vec<_> =
-        guard.gate().headers("/").map(|(name, value)| (name.to_string(), value)).collect();
+        watcher.current().headers("/").map(|(name, value)| (name.to_string(), value)).collect();
     found.sort();
     let expected = [("strict-transport-security", "max-age=9"), ("x-frame-options", "deny")];
     assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.parse().unwrap())));
 }
 
-/// Files that are broken next to a secret, which has a word in it that no message may have.
+/// Files with an error next to a secret. No message contains the text `secret`.
 #[test]
 fn no_error_quotes_a_secret() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let hash = "$2y$10$secret1DsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG";
     let text = |indent: &str, kind: &str| {
         format!(
@@ -190,27 +190,27 @@ fn no_error_quotes_a_secret() {
     contents.extend(passwords.map(|password| format!("basic_auth_users:\n  alice: {password}\n")));
     contents.extend(passwords.map(|password| format!("basic_auth_users: {password}\n")));
     for content in contents {
-        let error = folder.open(&content).expect_err(&content);
+        let error = directory.open(&content).expect_err(&content);
         assert!(!error.contains("secret"), "{content}\n{error}");
     }
 }
 
 #[test]
-fn a_certificate_of_version_1_is_called_so() {
-    let folder = Folder::new();
-    folder.write("server.pem", include_str!("testdata/version1.pem"));
-    folder.write("server.key", include_str!("testdata/version1.key"));
-    let error = folder.open(&tls("")).unwrap_err();
+fn the_error_for_a_certificate_of_version_1_says_so() {
+    let directory = Directory::new();
+    directory.write("server.pem", include_str!("testdata/version1.pem"));
+    directory.write("server.key", include_str!("testdata/version1.key"));
+    let error = directory.open(&tls("")).unwrap_err();
     assert!(error.contains("X.509 version 1"), "{error}");
 }
 
 #[test]
-fn a_key_on_p_521_is_called_so() {
-    let folder = Folder::new();
+fn the_error_for_a_key_on_p_521_says_so() {
+    let directory = Directory::new();
     let make = |curve: &str| {
         let mut openssl = Command::new("openssl");
         openssl.args(["req", "-x509", "-newkey", "ec", "-nodes", "-subj", "/CN=x", "-pkeyopt"]);
-        openssl.arg(format!("ec_paramgen_curve:{curve}")).current_dir(folder.0.path());
+        openssl.arg(format!("ec_paramgen_curve:{curve}")).current_dir(directory.0.path());
         openssl.args([
             "-addext",
             "subjectAltName=DNS:x",
@@ -223,30 +223,30 @@ fn a_key_on_p_521_is_called_so() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     make("P-521");
-    fs::rename(folder.0.path().join("server.pem"), folder.0.path().join("ca.pem")).unwrap();
+    fs::rename(directory.0.path().join("server.pem"), directory.0.path().join("ca.pem")).unwrap();
     make("P-521");
-    let error = folder.open(&tls("")).unwrap_err();
-    assert!(error.contains("key and key_file: the key is on the curve P-521"), "{error}");
+    let error = directory.open(&tls("")).unwrap_err();
+    assert!(error.contains("key and key_file: the key uses the curve P-521"), "{error}");
     make("secp256k1");
-    let error = folder.open(&tls("")).unwrap_err();
-    assert!(error.contains("the key is of a kind that is not supported"), "{error}");
+    let error = directory.open(&tls("")).unwrap_err();
+    assert!(error.contains("the key has a type that is not supported"), "{error}");
     make("P-384");
-    folder.open(&tls("")).unwrap();
+    directory.open(&tls("")).unwrap();
     let clients = tls("client_auth_type: RequireAndVerifyClientCert\nclient_ca_file: ca.pem");
-    let error = folder.open(&clients).unwrap_err();
-    assert!(error.contains("an authority's key is on the curve P-521"), "{error}");
+    let error = directory.open(&clients).unwrap_err();
+    assert!(error.contains("the key of an authority uses the curve P-521"), "{error}");
 }
 
 #[test]
-fn origins_are_for_the_markers() {
-    let folder = Folder::new();
+fn only_markers_are_readable_from_other_origins() {
+    let directory = Directory::new();
     let open = |value: &str| {
         let header = format!("{{Access-Control-Allow-Origin: '{value}'}}");
-        folder.open(&format!("http_server_config: {{headers: {header}}}"))
+        directory.open(&format!("http_server_config: {{headers: {header}}}"))
     };
     for value in ["*", "https://map.example", "http://map.example:8080", "null"] {
-        let guard = open(value).unwrap();
-        let of = |path| guard.gate().headers(path).count();
+        let watcher = open(value).unwrap();
+        let of = |path| watcher.current().headers(path).count();
         let counts =
             ["/markers.xml", "/markers.geojson", "/metrics", "/", "/overview.json"].map(of);
         assert_eq!(counts, [1, 1, 0, 0, 0], "{value}");
@@ -255,6 +255,6 @@ fn origins_are_for_the_markers() {
         ["map.example", "https://map.example/", "https://a.example https://b.example", "ftp://x"]
     {
         let error = open(value).unwrap_err();
-        assert!(error.contains("use * or one origin"), "{value}: {error}");
+        assert!(error.contains("expected * or one origin"), "{value}: {error}");
     }
 }

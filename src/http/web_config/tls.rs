@@ -1,4 +1,4 @@
-//! TLS from the file's keys, which are named as in Go.
+//! TLS from `tls_server_config`, whose values have the names that Go uses.
 
 use std::{path::Path, sync::Arc};
 
@@ -10,13 +10,13 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use super::{Problem, certificate::Policy, document::TlsServer, read};
+use super::{InvalidWebConfig, certificate::ClientCertPolicy, read, settings::TlsServer};
 
-/// Go's names of the versions, and ours of those that are still safe.
+/// Go's names of the versions; `None` for versions that are not secure.
 const VERSIONS: [(&str, Option<&SupportedProtocolVersion>); 4] =
     [("TLS10", None), ("TLS11", None), ("TLS12", Some(&TLS12)), ("TLS13", Some(&TLS13))];
 
-/// Go's names of the curves.
+/// Go's names of the curves; `None` for curves that are not supported.
 const CURVES: [(&str, Option<&dyn SupportedKxGroup>); 4] = [
     ("X25519", Some(ring::kx_group::X25519)),
     ("CurveP256", Some(ring::kx_group::SECP256R1)),
@@ -24,7 +24,7 @@ const CURVES: [(&str, Option<&dyn SupportedKxGroup>); 4] = [
     ("CurveP521", None),
 ];
 
-/// Go's suites that this server does not have: without authenticated encryption or forward secrecy.
+/// Suites of Go that are not supported, because they lack authenticated encryption or forward secrecy.
 const WEAK_SUITES: [&str; 9] = [
     "TLS_RSA_WITH_AES_128_CBC_SHA",
     "TLS_RSA_WITH_AES_256_CBC_SHA",
@@ -37,32 +37,35 @@ const WEAK_SUITES: [&str; 9] = [
     "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
 ];
 
-/// The server's side of TLS, as configured; what is to be told about it goes to the warnings.
-pub(super) fn server(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<ServerConfig, Problem> {
+/// The TLS settings of the server. Settings without effect are added to the warnings.
+pub(super) fn server(
+    tls: &TlsServer,
+    warnings: &mut Vec<String>,
+) -> Result<ServerConfig, InvalidWebConfig> {
     let provider = Arc::new(provider(tls, warnings)?);
     let versions = versions(tls, warnings)?;
     let chain = chain(tls)?;
     let key = key(tls)?;
     ring::sign::any_supported_type(&key).map_err(|_| {
         let kind = if has_p521(key.secret_der()) {
-            "is on the curve P-521, which"
+            "uses the curve P-521, which"
         } else {
-            "is of a kind that"
+            "has a type that"
         };
-        said("key and key_file", format!("the key {kind} is not supported; {KEYS}"))
+        invalid("key and key_file", format!("the key {kind} is not supported; {SUPPORTED_KEYS}"))
     })?;
     let policy = policy(tls, provider.clone())?;
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
-        .map_err(|error| said("min_version, max_version and cipher_suites", error))?;
+        .map_err(|error| invalid("min_version, max_version and cipher_suites", error))?;
     let builder = match policy {
         Some(policy) => builder.with_client_cert_verifier(Arc::new(policy)),
         None => builder.with_no_client_auth(),
     };
     let mut server = builder
         .with_single_cert(chain, key)
-        .map_err(|error| said("certificate and key do not go together", in_words(&error)))?;
-    // A session that is taken up again shows no certificate, so nobody would see that it has run out.
+        .map_err(|error| invalid("certificate and key do not match", explain(&error)))?;
+    // rustls does not verify the client certificate of a resumed session, which may have expired.
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -70,8 +73,8 @@ pub(super) fn server(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<Serv
     Ok(server)
 }
 
-/// The kinds of keys that are supported.
-const KEYS: &str = "make one on P-256 (openssl ecparam -name prime256v1 -genkey -noout), P-384 or \
+/// How to make a supported key.
+const SUPPORTED_KEYS: &str = "make one on P-256 (openssl ecparam -name prime256v1 -genkey -noout), P-384 or \
                     Ed25519, or of RSA with 2048 bits or more, and a certificate for it";
 
 /// The object identifier secp521r1 in DER (RFC 5480, 2.1.1.1).
@@ -82,44 +85,49 @@ fn has_p521(der: &[u8]) -> bool {
     der.windows(P521.len()).any(|window| window == P521)
 }
 
-/// Of an old certificate, rustls only says its error's name.
-fn in_words(error: &rustls::Error) -> String {
+/// The error of rustls, with an explanation for old certificates.
+fn explain(error: &rustls::Error) -> String {
     let text = error.to_string();
     if text.contains("UnsupportedCertVersion") {
-        return "the certificate is of X.509 version 1; make one of version 3, with its names in \
+        return "the certificate has X.509 version 1; make one of version 3, with its names in \
                 subjectAltName"
             .into();
     }
     text
 }
 
-fn said(what: &str, why: impl std::fmt::Display) -> Problem {
-    Problem::said(format!("tls_server_config: {what}: {why}"))
+fn invalid(key: &str, reason: impl std::fmt::Display) -> InvalidWebConfig {
+    InvalidWebConfig::setting(format!("tls_server_config: {key}: {reason}"))
 }
 
-/// The ciphers and curves, in the file's order.
-fn provider(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<CryptoProvider, Problem> {
+/// The cipher suites and curves, in the order of the file.
+fn provider(
+    tls: &TlsServer,
+    warnings: &mut Vec<String>,
+) -> Result<CryptoProvider, InvalidWebConfig> {
     let mut provider = ring::default_provider();
     if !tls.cipher_suites.is_empty() {
-        let of_go = |suite: &rustls::SupportedCipherSuite| {
+        let go_name = |suite: &rustls::SupportedCipherSuite| {
             let name = format!("{:?}", suite.suite());
-            // Those of TLS 1.3 have no key exchange in their names, and Go leaves them all on.
+            // Suites of TLS 1.3 have no key exchange in their names. Go always enables all of them.
             name.strip_prefix("TLS13_")
                 .map_or((name.clone(), false), |rest| (format!("TLS_{rest}"), true))
         };
         let all = provider.cipher_suites.clone();
-        let mut chosen: Vec<_> = all.iter().filter(|suite| of_go(suite).1).copied().collect();
+        let mut chosen: Vec<_> = all.iter().filter(|suite| go_name(suite).1).copied().collect();
         for name in &tls.cipher_suites {
-            // RFC 7905 and Go write the name differently.
+            // RFC 7905 and Go have different names for the ChaCha20 suites.
             let name = name.trim_end_matches("_SHA256");
-            let found = all.iter().find(|suite| of_go(suite).0.trim_end_matches("_SHA256") == name);
+            let found =
+                all.iter().find(|suite| go_name(suite).0.trim_end_matches("_SHA256") == name);
             match found {
                 Some(suite) if chosen.contains(suite) => {}
                 Some(suite) => chosen.push(*suite),
                 None if WEAK_SUITES.iter().any(|weak| weak.trim_end_matches("_SHA256") == name) => {
-                    warnings.push(format!("cipher_suites: {name} is not safe any more: left out"));
+                    warnings
+                        .push(format!("cipher_suites: {name} is not secure and is not offered"));
                 }
-                None => return Err(unknown("cipher_suites", name, "those that Go calls secure")),
+                None => return Err(unknown("cipher_suites", name, "the secure suites of Go")),
             }
         }
         provider.cipher_suites = chosen;
@@ -130,7 +138,9 @@ fn provider(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<CryptoProvide
             match CURVES.iter().find(|(known, _)| known == name) {
                 Some((_, Some(curve))) => provider.kx_groups.push(*curve),
                 Some((_, None)) => {
-                    warnings.push(format!("curve_preferences: {name} is not offered"));
+                    warnings.push(format!(
+                        "curve_preferences: {name} is not supported and is not offered"
+                    ));
                 }
                 None => {
                     let known = CURVES.map(|(known, _)| known).join(", ");
@@ -139,37 +149,39 @@ fn provider(tls: &TlsServer, warnings: &mut Vec<String>) -> Result<CryptoProvide
             }
         }
         if provider.kx_groups.is_empty() {
-            return Err(said("curve_preferences", "none of them is offered; add X25519"));
+            return Err(invalid("curve_preferences", "no supported curve; add X25519"));
         }
     }
     Ok(provider)
 }
 
-fn unknown(key: &str, name: &str, known: &str) -> Problem {
-    Problem::said(format!("tls_server_config.{key} has {name:?}; there are {known}"))
+fn unknown(key: &str, name: &str, known: &str) -> InvalidWebConfig {
+    InvalidWebConfig::setting(format!(
+        "invalid value {name:?} for tls_server_config.{key}: expected {known}"
+    ))
 }
 
-/// The versions from the least to the highest.
+/// The versions from the minimum to the maximum.
 fn versions(
     tls: &TlsServer,
     warnings: &mut Vec<String>,
-) -> Result<Vec<&'static SupportedProtocolVersion>, Problem> {
-    let place = |key: &str, name: &str| {
+) -> Result<Vec<&'static SupportedProtocolVersion>, InvalidWebConfig> {
+    let index = |key: &str, name: &str| {
         VERSIONS
             .iter()
             .position(|(known, _)| *known == name)
             .ok_or_else(|| unknown(key, name, "TLS12 and TLS13"))
     };
-    let least = place("min_version", tls.min_version())?;
-    let most = place("max_version", tls.max_version())?;
-    if VERSIONS[least].1.is_none() {
-        let least = tls.min_version();
-        warnings.push(format!("min_version: {least} is not safe any more: TLS12 is the least"));
+    let minimum = index("min_version", tls.min_version())?;
+    let maximum = index("max_version", tls.max_version())?;
+    if VERSIONS[minimum].1.is_none() {
+        let name = tls.min_version();
+        warnings.push(format!("min_version: {name} is not secure; the minimum is TLS12"));
     }
-    let between = VERSIONS.iter().enumerate().filter(|(at, _)| (least..=most).contains(at));
+    let between = VERSIONS.iter().enumerate().filter(|(at, _)| (minimum..=maximum).contains(at));
     let versions: Vec<_> = between.filter_map(|(_, (_, version))| *version).collect();
     if versions.is_empty() {
-        return Err(said(
+        return Err(invalid(
             "min_version and max_version",
             format!(
                 "{} to {} leaves no version; use TLS12 and TLS13",
@@ -181,55 +193,63 @@ fn versions(
     Ok(versions)
 }
 
-/// What a text in the file or a file of its own has.
-fn pem(text: &str, file: &Path, keys: &str) -> Result<Option<Vec<u8>>, Problem> {
+/// The PEM text of a key of the file, or of the file that a second key names.
+fn pem(text: &str, file: &Path, keys: &str) -> Result<Option<Vec<u8>>, InvalidWebConfig> {
     match (text.is_empty(), file.as_os_str().is_empty()) {
         (true, true) => Ok(None),
         (false, true) => Ok(Some(text.as_bytes().to_vec())),
         (true, false) => read(file).map(Some),
-        (false, false) => Err(said(keys, "both are there; use one")),
+        (false, false) => Err(invalid(keys, "both are set; use one")),
     }
 }
 
-fn certificates(pem: &[u8], keys: &str) -> Result<Vec<CertificateDer<'static>>, Problem> {
+fn certificates(pem: &[u8], keys: &str) -> Result<Vec<CertificateDer<'static>>, InvalidWebConfig> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        // The error of a parser could quote what it read.
-        .map_err(|_| said(keys, "is no PEM; from -----BEGIN to -----END, line by line"))?;
+        // The parser's error could quote a secret.
+        .map_err(|_| {
+            invalid(keys, "invalid PEM; expected all lines from -----BEGIN to -----END")
+        })?;
     if certificates.is_empty() {
-        return Err(said(keys, "has no certificate; use PEM, which begins with -----BEGIN"));
+        return Err(invalid(keys, "no certificate; expected PEM, which begins with -----BEGIN"));
     }
     Ok(certificates)
 }
 
-fn chain(tls: &TlsServer) -> Result<Vec<CertificateDer<'static>>, Problem> {
+fn chain(tls: &TlsServer) -> Result<Vec<CertificateDer<'static>>, InvalidWebConfig> {
     let keys = "cert and cert_file";
     let pem = pem(&tls.cert, &tls.cert_file, keys)?
-        .ok_or_else(|| said(keys, "one of them has to be there"))?;
+        .ok_or_else(|| invalid(keys, "both are missing; set one"))?;
     certificates(&pem, keys)
 }
 
-fn key(tls: &TlsServer) -> Result<PrivateKeyDer<'static>, Problem> {
+fn key(tls: &TlsServer) -> Result<PrivateKeyDer<'static>, InvalidWebConfig> {
     let keys = "key and key_file";
     let pem = pem(&tls.key, &tls.key_file, keys)?
-        .ok_or_else(|| said(keys, "one of them has to be there"))?;
-    // The error of a parser could quote what it read.
+        .ok_or_else(|| invalid(keys, "both are missing; set one"))?;
+    // The parser's error could quote a secret.
     PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| said(keys, "has no private key without a pass phrase, in PEM"))
+        .map_err(|_| invalid(keys, "no private key; expected PEM without a passphrase"))
 }
 
-/// What is asked of a client's certificate; `None` for nothing.
-fn policy(tls: &TlsServer, provider: Arc<CryptoProvider>) -> Result<Option<Policy>, Problem> {
+/// The requirements for client certificates; `None` if clients are not asked for one.
+fn policy(
+    tls: &TlsServer,
+    provider: Arc<CryptoProvider>,
+) -> Result<Option<ClientCertPolicy>, InvalidWebConfig> {
     let keys = "client_ca and client_ca_file";
     let authorities = pem(&tls.client_ca, &tls.client_ca_file, keys)?;
     let (mandatory, verified) = match tls.client_auth_type.as_str() {
         "" | "NoClientCert" if authorities.is_some() => {
-            return Err(said("client_auth_type", "a CA is there; add RequireAndVerifyClientCert"));
+            return Err(invalid(
+                "client_auth_type",
+                "missing, but a CA is set; use RequireAndVerifyClientCert",
+            ));
         }
         "" | "NoClientCert" if tls.client_allowed_sans.is_some() => {
-            return Err(said(
+            return Err(invalid(
                 "client_allowed_sans",
-                "no certificate is asked for; set client_auth_type to RequireAndVerifyClientCert",
+                "clients are not asked for a certificate; set client_auth_type to RequireAndVerifyClientCert",
             ));
         }
         "" | "NoClientCert" => return Ok(None),
@@ -243,37 +263,48 @@ fn policy(tls: &TlsServer, provider: Arc<CryptoProvider>) -> Result<Option<Polic
             return Err(unknown("client_auth_type", other, known));
         }
     };
-    let (authorities, own) = match (verified, authorities) {
+    let (authorities, authority_certificates) = match (verified, authorities) {
         (false, _) => (None, Vec::new()),
         (true, Some(pem)) => {
             let own = certificates(&pem, keys)?;
             (Some(verifier(&own, provider.clone())?), own)
         }
         (true, None) => {
-            return Err(said(keys, "client certificates are to be verified; name their CA"));
+            return Err(invalid(
+                keys,
+                "missing, but client_auth_type verifies certificates; set the CA",
+            ));
         }
     };
     let allowed_names = tls.client_allowed_sans.clone();
-    Ok(Some(Policy { authorities, own, mandatory, allowed_names, provider }))
+    Ok(Some(ClientCertPolicy {
+        authorities,
+        authority_certificates,
+        mandatory,
+        allowed_names,
+        provider,
+    }))
 }
 
 fn verifier(
     authorities: &[CertificateDer<'static>],
     provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
+) -> Result<Arc<dyn ClientCertVerifier>, InvalidWebConfig> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         if has_p521(authority) {
-            // Otherwise the first client would fail without an explanation.
-            let what =
-                "an authority's key is on the curve P-521, whose signatures cannot be verified";
-            return Err(said("client_ca and client_ca_file", format!("{what}; {KEYS}")));
+            // Otherwise the handshake of the first client fails without an explanation.
+            let what = "the key of an authority uses the curve P-521, which is not supported";
+            return Err(invalid(
+                "client_ca and client_ca_file",
+                format!("{what}; {SUPPORTED_KEYS}"),
+            ));
         }
         roots
             .add(authority.clone())
-            .map_err(|error| said("client_ca and client_ca_file", in_words(&error)))?;
+            .map_err(|error| invalid("client_ca and client_ca_file", explain(&error)))?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
-        .map_err(|error| said("client_ca and client_ca_file", error))
+        .map_err(|error| invalid("client_ca and client_ca_file", error))
 }

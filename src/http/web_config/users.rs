@@ -1,5 +1,4 @@
-//! Basic authentication (RFC 7617) against bcrypt hashes, each right password checked the slow way
-//! once.
+//! Basic authentication (RFC 7617) against bcrypt hashes. A valid password is hashed only once.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,139 +13,139 @@ use ring::{
     rand::{SecureRandom as _, SystemRandom},
 };
 
-use super::{Problem, checks::Checks};
+use super::{InvalidWebConfig, password_queue::PasswordQueue};
 
-/// Lowest cost of a hash.
+/// Minimum cost of a hash.
 const MIN_COST: u32 = 4;
 
-/// Highest cost of a hash: a check doubles with each step, and takes seconds from here on.
+/// Maximum cost of a hash. Each step doubles the time of a check, which is seconds above this one.
 const MAX_COST: u32 = 16;
 
-/// What a request's credentials are worth.
+/// The outcome of a check of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Verdict {
-    /// It may pass.
-    Welcome,
-    /// It has no right ones.
-    Stranger,
-    /// Too many others wait for an answer.
+pub(in crate::http) enum AuthOutcome {
+    /// They are valid.
+    Accepted,
+    /// They are missing or invalid.
+    Rejected,
+    /// The queue of checks is full.
     Busy,
 }
 
 /// The users and their hashes.
 ///
-/// A right password is remembered as its HMAC under a key of this process alone, one for each user:
-/// nothing to fill, and nothing that tells the password. Wrong ones are not remembered. Who keeps name
-/// and hash in the next configuration stays remembered.
+/// The valid password of each user is cached as an HMAC with a random key of this process, which does not
+/// reveal the password. Invalid passwords are not cached, so the cache cannot grow. It stays valid in
+/// the next configuration for users with the same hash.
 #[derive(Debug)]
 pub(super) struct Users {
     known: HashMap<String, Arc<User>>,
-    /// Stands in for a user that there is not, so that the answer takes as long as the dearest hash.
-    nobody: Arc<User>,
+    /// Checked instead of an unknown user, so that the response takes as long as for the highest cost.
+    unknown: Arc<User>,
     key: hmac::Key,
-    checks: Checks,
+    queue: PasswordQueue,
 }
 
 #[derive(Debug)]
 struct User {
     hash: String,
-    right: OnceLock<hmac::Tag>,
+    valid: OnceLock<hmac::Tag>,
 }
 
 impl Users {
-    /// The users of a configuration, that follows one with the users `before`.
+    /// The users of a configuration that replaces one with the users `previous`.
     pub(super) fn new(
         hashes: &BTreeMap<String, String>,
-        checks: Checks,
-        before: Option<&Self>,
+        queue: PasswordQueue,
+        previous: Option<&Self>,
         warnings: &mut Vec<String>,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, InvalidWebConfig> {
         let mut known = HashMap::new();
         let mut costs = BTreeSet::new();
         for (name, hash) in hashes {
             costs.insert(cost(name, hash)?);
             if name.contains(':') {
-                return Err(Problem::said(format!(
-                    "basic_auth_users has {name:?}: a name cannot have a colon (RFC 7617)"
+                return Err(InvalidWebConfig::setting(format!(
+                    "basic_auth_users: invalid name {name:?}: a name has no colon (RFC 7617)"
                 )));
             }
-            let same = before.and_then(|before| before.known.get(name));
+            let same = previous.and_then(|previous| previous.known.get(name));
             let user = same.filter(|user| user.hash == *hash).cloned();
             known.insert(name.clone(), user.unwrap_or_else(|| Arc::new(User::new(hash.clone()))));
         }
         if costs.len() > 1 {
             warnings.push(format!(
-                "basic_auth_users: the hashes have different costs ({costs:?}), so that the time of \
-                 an answer tells which names there are; give all the same"
+                "basic_auth_users: the hashes have different costs ({costs:?}), so the response time \
+                 reveals valid names; use one cost for all"
             ));
         }
-        let key = match before {
-            Some(before) => before.key.clone(),
+        let key = match previous {
+            Some(previous) => previous.key.clone(),
             None => key()?,
         };
-        // A hash of the dearest cost that no password has: its digest is all zeros.
-        let dearest = costs.last().copied().unwrap_or(MIN_COST);
-        let nobody = format!("$2y${dearest:02}${}", ".".repeat(53));
-        Ok(Self { known, nobody: Arc::new(User::new(nobody)), key, checks })
+        // A hash of the highest cost that no password has: its digest is all zeros.
+        let highest = costs.last().copied().unwrap_or(MIN_COST);
+        let unknown = format!("$2y${highest:02}${}", ".".repeat(53));
+        Ok(Self { known, unknown: Arc::new(User::new(unknown)), key, queue })
     }
 
-    /// Looks at the credentials of a request from this address; a new password is checked off the
-    /// async threads.
-    pub(super) async fn look(&self, headers: &HeaderMap, peer: IpAddr) -> Verdict {
-        let Some((name, password)) = credentials(headers) else { return Verdict::Stranger };
+    /// Checks the credentials of a request from this address. A password that is not cached is checked on a
+    /// blocking thread.
+    pub(super) async fn authenticate(&self, headers: &HeaderMap, peer: IpAddr) -> AuthOutcome {
+        let Some((name, password)) = credentials(headers) else { return AuthOutcome::Rejected };
         let user = self.known.get(&name);
         let is_known = user.is_some();
-        let user = user.unwrap_or(&self.nobody).clone();
-        if let Some(tag) = user.right.get()
+        let user = user.unwrap_or(&self.unknown).clone();
+        if let Some(tag) = user.valid.get()
             && hmac::verify(&self.key, &password, tag.as_ref()).is_ok()
         {
-            return Verdict::Welcome;
+            return AuthOutcome::Accepted;
         }
-        let Some(turn) = self.checks.turn(peer).await else { return Verdict::Busy };
+        let Some(permit) = self.queue.permit(peer).await else { return AuthOutcome::Busy };
         let key = self.key.clone();
         let check = tokio::task::spawn_blocking(move || {
-            // Held by the work itself: the client may be gone before it is done.
-            let _turn = turn;
-            let right = bcrypt::verify(&password, &user.hash).unwrap_or(false);
-            if right && is_known {
-                user.right.get_or_init(|| hmac::sign(&key, &password));
+            // Held by the work itself, which continues if the client disconnects.
+            let _permit = permit;
+            let is_valid = bcrypt::verify(&password, &user.hash).unwrap_or(false);
+            if is_valid && is_known {
+                user.valid.get_or_init(|| hmac::sign(&key, &password));
             }
-            right && is_known
+            is_valid && is_known
         });
-        if check.await.unwrap_or(false) { Verdict::Welcome } else { Verdict::Stranger }
+        if check.await.unwrap_or(false) { AuthOutcome::Accepted } else { AuthOutcome::Rejected }
     }
 }
 
-/// A key that nobody else has.
-fn key() -> Result<hmac::Key, Problem> {
+/// A random key.
+fn key() -> Result<hmac::Key, InvalidWebConfig> {
     let mut secret = [0; 32];
     let filled = SystemRandom::new().fill(&mut secret);
-    filled.map_err(|_| Problem::said("the system has no random numbers"))?;
+    filled.map_err(|_| InvalidWebConfig::setting("the system provides no random numbers"))?;
     Ok(hmac::Key::new(HMAC_SHA256, &secret))
 }
 
 impl User {
     fn new(hash: String) -> Self {
-        Self { hash, right: OnceLock::new() }
+        Self { hash, valid: OnceLock::new() }
     }
 }
 
 /// The cost of a user's hash.
-fn cost(name: &str, hash: &str) -> Result<u32, Problem> {
-    // The error would quote what may be the password itself.
+fn cost(name: &str, hash: &str) -> Result<u32, InvalidWebConfig> {
+    // The parser's error could quote a password.
     let parts = hash.parse::<bcrypt::HashParts>().map_err(|_| {
-        Problem::said(format!(
-            "basic_auth_users.{name} is no bcrypt hash; make one with `htpasswd -nBC 10 {name}`"
+        InvalidWebConfig::setting(format!(
+            "basic_auth_users.{name}: expected a bcrypt hash; make one with `htpasswd -nBC 10 {name}`"
         ))
     })?;
     match parts.get_cost() {
-        cost if cost < MIN_COST => Err(Problem::said(format!(
-            "basic_auth_users.{name} has cost {cost}, which no password ever passes; \
-             use {MIN_COST} at least, 10 is good"
+        cost if cost < MIN_COST => Err(InvalidWebConfig::setting(format!(
+            "basic_auth_users.{name}: the hash has cost {cost}, which is invalid; \
+             use at least {MIN_COST}, for example 10"
         ))),
-        cost if cost > MAX_COST => Err(Problem::said(format!(
-            "basic_auth_users.{name} has cost {cost}, so that one check would take many seconds; \
-             use {MAX_COST} at most, 10 is good"
+        cost if cost > MAX_COST => Err(InvalidWebConfig::setting(format!(
+            "basic_auth_users.{name}: the hash has cost {cost}, so one check takes many seconds; \
+             use at most {MAX_COST}, for example 10"
         ))),
         cost => Ok(cost),
     }
@@ -173,16 +172,19 @@ mod tests {
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    /// These users, after others.
-    fn after(hashes: &[(&str, &str)], before: Option<&Users>) -> Result<Users, Problem> {
+    /// Users that replace others.
+    fn replacing(
+        hashes: &[(&str, &str)],
+        previous: Option<&Users>,
+    ) -> Result<Users, InvalidWebConfig> {
         let hashes = hashes.iter().map(|(name, hash)| ((*name).into(), (*hash).into())).collect();
-        let checks = Checks::new(Duration::ZERO);
-        Users::new(&hashes, checks, before, &mut Vec::new())
+        let queue = PasswordQueue::new(Duration::ZERO);
+        Users::new(&hashes, queue, previous, &mut Vec::new())
     }
 
-    /// Of `secret`, at the least cost.
+    /// One user with the password `secret`, at the minimum cost.
     fn users() -> Users {
-        after(&[("alice", &bcrypt::hash("secret", 4).unwrap())], None).unwrap()
+        replacing(&[("alice", &bcrypt::hash("secret", 4).unwrap())], None).unwrap()
     }
 
     fn with(name: &str, password: &str) -> HeaderMap {
@@ -191,63 +193,67 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_right_password_of_the_right_user_passes() {
+    async fn only_the_valid_password_of_a_known_user_passes() {
         let users = users();
-        for (name, password, verdict) in [
-            ("alice", "secret", Verdict::Welcome),
-            ("alice", "secret", Verdict::Welcome),
-            ("alice", "Secret", Verdict::Stranger),
-            ("alice", "", Verdict::Stranger),
-            ("bob", "secret", Verdict::Stranger),
-            ("", "", Verdict::Stranger),
+        for (name, password, outcome) in [
+            ("alice", "secret", AuthOutcome::Accepted),
+            ("alice", "secret", AuthOutcome::Accepted),
+            ("alice", "Secret", AuthOutcome::Rejected),
+            ("alice", "", AuthOutcome::Rejected),
+            ("bob", "secret", AuthOutcome::Rejected),
+            ("", "", AuthOutcome::Rejected),
         ] {
-            assert_eq!(users.look(&with(name, password), PEER).await, verdict, "{name} {password}");
+            assert_eq!(
+                users.authenticate(&with(name, password), PEER).await,
+                outcome,
+                "{name} {password}"
+            );
         }
-        assert_eq!(users.look(&HeaderMap::new(), PEER).await, Verdict::Stranger);
+        assert_eq!(users.authenticate(&HeaderMap::new(), PEER).await, AuthOutcome::Rejected);
         for odd in ["Basic", "Basic !", "Bearer x", "Basic YWxpY2U="] {
             let headers = [(AUTHORIZATION, odd.parse().unwrap())].into_iter().collect();
-            assert_eq!(users.look(&headers, PEER).await, Verdict::Stranger, "{odd}");
+            assert_eq!(users.authenticate(&headers, PEER).await, AuthOutcome::Rejected, "{odd}");
         }
     }
 
     #[tokio::test]
-    async fn a_known_password_needs_no_check_also_in_the_next_configuration() {
+    async fn a_cached_password_needs_no_check_also_after_a_reload() {
         let hash = bcrypt::hash("secret", 4).unwrap();
         let other = bcrypt::hash("secret", 4).unwrap();
-        let users = after(&[("alice", &hash), ("bob", &hash)], None).unwrap();
+        let users = replacing(&[("alice", &hash), ("bob", &hash)], None).unwrap();
         let alice = with("alice", "secret");
-        // Somebody else's check goes on and on.
-        let turn = users.checks.turn("192.0.2.1".parse().unwrap()).await;
-        assert_eq!(users.look(&alice, PEER).await, Verdict::Busy);
-        drop(turn);
-        assert_eq!(users.look(&alice, PEER).await, Verdict::Welcome);
-        assert_eq!(users.look(&with("bob", "secret"), PEER).await, Verdict::Welcome);
+        // The check of another client blocks the queue.
+        let permit = users.queue.permit("192.0.2.1".parse().unwrap()).await;
+        assert_eq!(users.authenticate(&alice, PEER).await, AuthOutcome::Busy);
+        drop(permit);
+        assert_eq!(users.authenticate(&alice, PEER).await, AuthOutcome::Accepted);
+        assert_eq!(users.authenticate(&with("bob", "secret"), PEER).await, AuthOutcome::Accepted);
 
-        let next = after(&[("alice", &hash), ("bob", &other)], Some(&users)).unwrap();
-        let _turn = next.checks.turn("192.0.2.1".parse().unwrap()).await;
-        assert_eq!(next.look(&alice, PEER).await, Verdict::Welcome);
-        assert_eq!(next.look(&with("alice", "guess"), PEER).await, Verdict::Busy);
-        // Another hash is another password, for all that is known.
-        assert_eq!(next.look(&with("bob", "secret"), PEER).await, Verdict::Busy);
+        let next = replacing(&[("alice", &hash), ("bob", &other)], Some(&users)).unwrap();
+        let _permit = next.queue.permit("192.0.2.1".parse().unwrap()).await;
+        assert_eq!(next.authenticate(&alice, PEER).await, AuthOutcome::Accepted);
+        assert_eq!(next.authenticate(&with("alice", "guess"), PEER).await, AuthOutcome::Busy);
+        // Another hash may be of another password.
+        assert_eq!(next.authenticate(&with("bob", "secret"), PEER).await, AuthOutcome::Busy);
     }
 
     #[test]
-    fn the_hash_of_nobody_is_a_hash_of_the_dearest_cost() {
+    fn the_hash_for_unknown_users_has_the_highest_cost() {
         let users = users();
-        assert_eq!(cost("nobody", &users.nobody.hash).unwrap(), 4);
-        assert!(!bcrypt::verify("secret", &users.nobody.hash).unwrap());
-        let [cheap, dear] = [4, 5].map(|cost| bcrypt::hash("secret", cost).unwrap());
-        for (hash, warned) in [(&cheap, false), (&dear, true)] {
-            let hashes = [("a".to_owned(), cheap.clone()), ("b".to_owned(), hash.clone())].into();
+        assert_eq!(cost("unknown", &users.unknown.hash).unwrap(), 4);
+        assert!(!bcrypt::verify("secret", &users.unknown.hash).unwrap());
+        let [low, high] = [4, 5].map(|cost| bcrypt::hash("secret", cost).unwrap());
+        for (hash, warned) in [(&low, false), (&high, true)] {
+            let hashes = [("a".to_owned(), low.clone()), ("b".to_owned(), hash.clone())].into();
             let mut warnings = Vec::new();
-            let users = Users::new(&hashes, Checks::default(), None, &mut warnings).unwrap();
-            assert_eq!(cost("nobody", &users.nobody.hash).unwrap(), 4 + u32::from(warned));
+            let users = Users::new(&hashes, PasswordQueue::default(), None, &mut warnings).unwrap();
+            assert_eq!(cost("unknown", &users.unknown.hash).unwrap(), 4 + u32::from(warned));
             assert_eq!(warnings.iter().any(|warning| warning.contains("costs")), warned);
         }
     }
 
     #[test]
-    fn what_is_no_hash_is_refused() {
+    fn invalid_hashes_and_names_are_rejected() {
         for (name, hash) in [
             ("a", "secret"),
             ("a", ""),
@@ -255,7 +261,7 @@ mod tests {
             ("a", "$2y$03$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"),
             ("a:b", "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"),
         ] {
-            assert!(after(&[(name, hash)], None).is_err(), "{name} {hash}");
+            assert!(replacing(&[(name, hash)], None).is_err(), "{name} {hash}");
         }
     }
 }

@@ -1,17 +1,17 @@
 /**
- * The live page: polls overview.json, keeps map, panels and figures in step with it, and the filter
- * in the address. Text from packets and databases reaches the document as text only.
+ * The live page: polls overview.json, updates map, panels and figures, and keeps the filter in the
+ * URL. Text from packets and databases is only inserted as text, never as markup.
  */
 
 const POLL = 2000;
-const PATIENCE = 8000;
+const TIMEOUT = 8000;
 const SUMMARY_EVERY = 60000;
 const SVG = "http://www.w3.org/2000/svg";
 const LEVELS = 6;
-/** Seconds from which on a running slice tells a rate. */
-const SHORTEST = 2;
+/** Minimum seconds of a running slice from which a rate can be extrapolated. */
+const MIN_RUNNING = 2;
 
-/** The panels: what the overview calls their lists, and what a reader calls them. */
+/** The panels: the key of their list in the overview, and their titles. */
 const DIMENSIONS = {
   country: { list: "countries", title: "Countries", one: "country" },
   port: { list: "ports", title: "Ports", one: "port" },
@@ -19,7 +19,7 @@ const DIMENSIONS = {
   network: { list: "networks", title: "Networks", one: "network" },
   proto: { list: "protocols", title: "Protocols", one: "protocol" },
 };
-/** Rows of the panel of countries, of all that the overview has; on a wall screen as many as fit. */
+/** Maximum rows of the panel of countries; on a wall screen, as many as fit. */
 const COUNTRY_ROWS = 14;
 const ROW_HEIGHT = 26;
 const WALL = matchMedia("(min-width: 1600px) and (min-height: 900px)");
@@ -27,13 +27,13 @@ const WALL = matchMedia("(min-width: 1600px) and (min-height: 900px)");
 const $ = (id) => document.getElementById(id);
 const state = { filter: readFilter(), view: null, lastAnswer: 0, names: new Map() };
 
-// ---- Words and numbers ------------------------------------------------------------------------
+// ---- Texts and numbers ------------------------------------------------------------------------
 
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const count = (value) => (value < 1e6 ? whole.format(value) : compact.format(value));
 
-/** Packets a second: three digits, and never "0" for what is there. */
+/** Packets per second: three digits, and never "0" for a rate above zero. */
 function rate(value) {
   if (value === 0) return "0";
   if (value < 0.1) return "<0.1";
@@ -58,7 +58,7 @@ function bytes(value) {
   return `${(value / 1024 ** step).toFixed(step && value / 1024 ** step < 100 ? 1 : 0)} ${steps[step]}`;
 }
 
-/** What a value is called: [main text, second text]. */
+/** The name of a value: [main text, second text]. */
 function label(dimension, row) {
   if (dimension === "country") return row.iso3 ? [row.name, row.value] : [row.name || row.value, ""];
   if (dimension === "prefix" && row.value === "") return ["(no prefix)", ""];
@@ -67,10 +67,10 @@ function label(dimension, row) {
   return [row.value, row.name ?? ""];
 }
 
-// ---- Documents --------------------------------------------------------------------------------
+// ---- Elements ---------------------------------------------------------------------------------
 
-/** Sets text or an attribute only where it changes, so that nothing flickers or is read anew. */
-function say(element, text) {
+/** Sets a text or an attribute only if it changes, so that screen readers do not repeat it. */
+function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
@@ -93,8 +93,8 @@ function makeSvg(tag, attributes = {}) {
 }
 
 /**
- * Makes the children of `parent` follow `items`: one element a key, kept while the key stays.
- * An element that has the focus stays, too, until it is left.
+ * Updates the children of `parent` to `items`: one element for each key, kept while the key exists.
+ * An element with the focus stays until it loses the focus.
  */
 function keyed(parent, items, keyOf, build, update) {
   parent.known ??= new Map();
@@ -110,10 +110,10 @@ function keyed(parent, items, keyOf, build, update) {
       parent.known.set(key, element);
     }
     update(element, item, index);
-    const place = before ? before.nextSibling : parent.firstChild;
-    if (element !== place) {
-      if (element.isConnected && parent.moveBefore) parent.moveBefore(element, place);
-      else parent.insertBefore(element, place);
+    const next = before ? before.nextSibling : parent.firstChild;
+    if (element !== next) {
+      if (element.isConnected && parent.moveBefore) parent.moveBefore(element, next);
+      else parent.insertBefore(element, next);
     }
     before = element;
   });
@@ -128,7 +128,7 @@ function keyed(parent, items, keyOf, build, update) {
 
 // ---- Filter -----------------------------------------------------------------------------------
 
-/** The filter stands in the address behind "#", so that a view can be linked. */
+/** The filter is in the fragment of the URL, so that a view can be linked. */
 function readFilter() {
   const given = new URLSearchParams(location.hash.slice(1));
   return new Map(Object.keys(DIMENSIONS).filter((name) => given.has(name)).map((name) => [name, given.get(name)]));
@@ -164,7 +164,7 @@ function showFilter() {
       return button;
     },
     (button, chip) => {
-      say(button, chip.text);
+      setText(button, chip.text);
       if (chip.dimension) put(button, "aria-label", `Remove the filter ${chip.text}`);
     },
   );
@@ -182,13 +182,13 @@ function showFilter() {
 // ---- Lines over time --------------------------------------------------------------------------
 
 /**
- * A timeline of full slices. The running one would always look like a fall: it is told as if it went
- * on as it does, or left out while it is too short to tell.
+ * A timeline of full slices. The running slice always looks like a fall, so it is extrapolated, or left out
+ * while it is too short.
  */
 function full(timeline, view) {
   const { seconds, slices, running } = view.window;
   const past = timeline.slice(0, -1);
-  return running < SHORTEST ? past : [...past, (timeline.at(-1) * seconds) / slices / running];
+  return running < MIN_RUNNING ? past : [...past, (timeline.at(-1) * seconds) / slices / running];
 }
 
 /** A line over `values` in a box of `width` by `height`, and the area below it. */
@@ -244,7 +244,7 @@ const timeline = {
     const { seconds, capture } = view.window;
     const what = state.filter.size > 0 ? "packets that match" : "packets";
     const span = capture ? `the capture, ${ago(seconds)}` : `last ${ago(seconds)}`;
-    say($("timeline-title"), `${whole.format(view.total.packets)} ${what}, ${span}`);
+    setText($("timeline-title"), `${whole.format(view.total.packets)} ${what}, ${span}`);
     this.show();
   },
   show() {
@@ -257,13 +257,13 @@ const timeline = {
       const x = (600 * this.at) / Math.max(1, this.values.length - 1);
       put(this.cursor, "d", `M${x} 0V60`);
       const { running } = this.view.window;
-      const newest = running < SHORTEST ? running : 0;
+      const newest = running < MIN_RUNNING ? running : 0;
       const end = this.view.time - newest - slice * (this.values.length - 1 - this.at);
       const when = this.view.window.capture ? `${ago(slice * this.at)} in` : new Date(end * 1000).toLocaleTimeString([], { hour12: false });
       text = `${when}: ${rate(this.values[this.at] / slice)}/s`;
     } else put(this.cursor, "d", "");
-    say($("timeline-readout"), text);
-    put($("timeline"), "aria-label", `Packets over time, ${text}. Left and right arrow keys read single moments.`);
+    setText($("timeline-readout"), text);
+    put($("timeline"), "aria-label", `Packets over time, ${text}. The left and right arrow keys read single values.`);
   },
 };
 
@@ -304,11 +304,11 @@ function updateRow(item, dimension, row, view, most) {
   const [main, second] = label(dimension, row);
   const now = recentRate(row, view);
   if (name.firstChild.data !== main) name.firstChild.data = main;
-  say(name.lastChild, second);
+  setText(name.lastChild, second);
   put(button, "title", second ? `${main} ${second}` : main);
   put(spark.firstChild, "d", row.timeline ? linePath(full(row.timeline, view), 56, 17).line : "");
-  say(perSecond, rate(now));
-  say(packets, count(row.packets));
+  setText(perSecond, rate(now));
+  setText(packets, count(row.packets));
   button.style.setProperty("--share", (row.packets / most).toFixed(4));
   put(button, "aria-label", `${main}${second ? ` (${second})` : ""}, ${whole.format(row.packets)} packets, ${rate(now)} per second`);
   put(button, "aria-pressed", state.filter.get(dimension) === row.value);
@@ -317,7 +317,7 @@ function updateRow(item, dimension, row, view, most) {
 }
 
 function updatePanels(view) {
-  // The countries last: on a wall screen they have the height that the others leave.
+  // The countries are last: on a wall screen, their panel has the height that the others leave.
   const [countries, ...others] = document.querySelectorAll(".panel");
   for (const panel of [...others, countries]) {
     const { dimension } = panel.dataset;
@@ -339,7 +339,7 @@ function updatePanels(view) {
       (row) => buildRow(dimension, row),
       (item, row) => updateRow(item, dimension, row, view, most),
     );
-    say(panel.lastChild, more.values > 0 ? `and ${whole.format(more.values)} more with ${count(more.packets)} packets` : rows.length ? "" : "none in this window");
+    setText(panel.lastChild, more.values > 0 ? `and ${whole.format(more.values)} more with ${count(more.packets)} packets` : rows.length ? "" : "none in this window");
   }
 }
 
@@ -350,20 +350,20 @@ const world = {
   group: null,
   places: null,
 
-  /** The outlines come as a file of their own, which the browser keeps. */
+  /** The outlines are a separate file, which the browser caches. */
   async build() {
     const answer = await fetch("world.svg");
-    if (!answer.ok) throw new Error(`the map: ${answer.status}`);
+    if (!answer.ok) throw new Error(`world.svg: status ${answer.status}`);
     const parsed = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
     const svg = document.importNode(parsed, true);
     this.bounds = svg.viewBox.baseVal;
     for (const part of svg.querySelectorAll("path, circle")) {
       const code = part.dataset.code;
       if (code) this.shapes.set(code, part);
-      else part.classList.add("nobody");
+      else part.classList.add("uncoded");
     }
     put(svg, "role", "group");
-    put(svg, "aria-label", "World map. Arrow keys go through the countries, the heaviest first; Enter filters. The same numbers are in the table.");
+    put(svg, "aria-label", "World map. The arrow keys select countries, the heaviest first; Enter filters. The table has the same numbers.");
     for (const group of svg.querySelectorAll("g")) {
       group.removeAttribute("fill");
       group.removeAttribute("stroke");
@@ -426,13 +426,13 @@ const world = {
     if (!this.group) return;
     const located = view.countries.filter((row) => this.shapes.has(row.value) && row.packets > 0);
     const most = Math.max(10, ...located.map((row) => row.packets));
-    // Each level is this many times the one below, so that a few heavy countries stand out.
+    // Logarithmic levels: each is this many times the previous one, so that few countries have the highest.
     const step = Math.min(4, most ** (1 / LEVELS));
     const all = view.countries.reduce((sum, row) => sum + row.packets, 0);
-    const held = document.activeElement?.dataset?.code;
+    const focused = document.activeElement?.dataset?.code;
     const seen = new Set();
     this.order = located.map((row) => row.value);
-    const stop = this.order.includes(held) ? held : this.order[0];
+    const stop = this.order.includes(focused) ? focused : this.order[0];
     for (const row of located) {
       const shape = this.shapes.get(row.value);
       seen.add(row.value);
@@ -441,17 +441,17 @@ const world = {
       put(shape, "tabindex", row.value === stop ? 0 : -1);
       put(shape, "aria-pressed", state.filter.get("country") === row.value);
       put(shape, "aria-label", `${row.name}, ${whole.format(row.packets)} packets, ${share(row.packets, all)}`);
-      shape.told = [row.name, `${whole.format(row.packets)} packets`, `${rate(recentRate(row, view))}/s · ${share(row.packets, all)} of all`];
+      shape.tooltip = [row.name, `${whole.format(row.packets)} packets`, `${rate(recentRate(row, view))}/s · ${share(row.packets, all)} of all`];
     }
     for (const [code, shape] of this.shapes) {
       if (seen.has(code)) continue;
       for (const name of ["data-level", "role", "tabindex", "aria-pressed", "aria-label"]) put(shape, name, null);
-      shape.told = null;
+      shape.tooltip = null;
     }
     this.updatePlaces(view);
     this.legend(located.length > 0 ? most : 0, view.places.length > 0);
     const off = view.countries.filter((row) => !row.iso3).map((row) => `${row.name} ${count(row.packets)}`);
-    say($("elsewhere"), off.length > 0 ? `Not on the map: ${off.join(" · ")}` : "");
+    setText($("elsewhere"), off.length > 0 ? `Not on the map: ${off.join(" · ")}` : "");
     tooltip.refresh();
   },
 
@@ -468,7 +468,7 @@ const world = {
         put(circle, "cy", y.toFixed(1));
         put(circle, "r", (1.2 + 5 * Math.sqrt(place.packets / heaviest)).toFixed(2));
         circle.place = place;
-        circle.told = [place.city || place.country, `${whole.format(place.packets)} packets`, place.country];
+        circle.tooltip = [place.city || place.country, `${whole.format(place.packets)} packets`, place.country];
       },
     );
   },
@@ -494,7 +494,7 @@ const world = {
 
 const tooltip = {
   over(target, x, y) {
-    this.target = target.told ? target : null;
+    this.target = target.tooltip ? target : null;
     const box = $("tooltip");
     box.hidden = !this.target;
     if (!this.target) return;
@@ -505,8 +505,8 @@ const tooltip = {
     box.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
   },
   refresh() {
-    if (!this.target?.told) return this.hide();
-    const [name, ...lines] = this.target.told;
+    if (!this.target?.tooltip) return this.hide();
+    const [name, ...lines] = this.target.tooltip;
     const text = [make("strong", "", name), ...lines.map((line, i) => make(i ? "span" : "div", "", line))];
     $("tooltip").replaceChildren(...text);
   },
@@ -518,7 +518,7 @@ const tooltip = {
 
 function updateTable(view) {
   const all = view.countries.reduce((sum, row) => sum + row.packets, 0);
-  const cells = (tr, texts) => texts.forEach((text, i) => say(tr.children[i], text));
+  const cells = (tr, texts) => texts.forEach((text, i) => setText(tr.children[i], text));
   const build = (columns) => () => {
     const tr = make("tr");
     const head = make("th");
@@ -535,12 +535,12 @@ function updateTable(view) {
 
 // ---- Figures ----------------------------------------------------------------------------------
 
-/** A figure with a smaller word behind it. */
+/** A figure followed by a small text. */
 function figure(id, text, small = "") {
   const element = $(id);
   element.main ??= element.replaceChildren(document.createTextNode(""), make("small")) ?? element.firstChild;
   if (element.main.data !== text) element.main.data = text;
-  say(element.lastChild, small ? ` ${small}` : "");
+  setText(element.lastChild, small ? ` ${small}` : "");
 }
 
 function updateFigures(view) {
@@ -548,7 +548,7 @@ function updateFigures(view) {
   figure("received", whole.format(view.received));
   figure("lost", whole.format(view.lost));
   $("lost-figure").classList.toggle("bad", view.lost > 0);
-  put($("lost-figure"), "title", view.groups.map((group) => `group ${group.group}: ${whole.format(group.lost)} lost, ${whole.format(group.socket_drops)} socket drops`).join("\n") || "packets the kernel logged and the exporter did not get");
+  put($("lost-figure"), "title", view.groups.map((group) => `group ${group.group}: ${whole.format(group.lost)} lost, ${whole.format(group.socket_drops)} socket drops`).join("\n") || "packets that the kernel logged and the exporter did not receive");
   figure("sources", count(view.source_addresses));
   put($("sources"), "title", view.sources.map(({ prefix, addresses }) => `${prefix || "(no prefix)"}: ${whole.format(addresses)}`).join("\n"));
   const { mirror } = view;
@@ -556,14 +556,14 @@ function updateFigures(view) {
   box.classList.toggle("good", mirror?.up === true && mirror.dropped === 0);
   box.classList.toggle("bad", mirror !== null && (!mirror.up || mirror.dropped > 0));
   if (!mirror) figure("mirror", "off");
-  else if (!mirror.up) figure("mirror", "down", `${count(mirror.spooled + mirror.queued)} rows wait`);
+  else if (!mirror.up) figure("mirror", "down", `${count(mirror.spooled + mirror.queued)} rows waiting`);
   else if (mirror.dropped > 0) figure("mirror", "dropping", `${count(mirror.dropped)} rows`);
   else figure("mirror", "up", mirror.lag_seconds < 1 ? "" : `lag ${ago(mirror.lag_seconds)}`);
   put(box, "title", mirror ? `${whole.format(mirror.written)} rows written, ${whole.format(mirror.queued)} queued, ${whole.format(mirror.spooled)} spooled, ${whole.format(mirror.dropped)} dropped; spool ${bytes(mirror.spool_bytes)} of ${bytes(mirror.spool_limit_bytes)}` : "no database is configured");
   document.title = `${rate(view.now.packets_per_second)}/s · nflog_exporter`;
 }
 
-/** Which databases place the addresses, and what their licences ask for. */
+/** The databases in use, with the attributions that their licences require. */
 function updateDatabases(view) {
   const key = JSON.stringify(view.databases);
   const line = $("databases");
@@ -589,7 +589,7 @@ function summarise(view) {
   state.summarised = now;
   state.summarisedFilter = filter;
   const first = view.countries[0];
-  say($("summary"), `${filter ? `Filter ${filter}: ` : ""}${whole.format(view.total.packets)} packets in the last ${ago(view.window.seconds)}${first ? `, most from ${first.name || first.value}` : ""}; ${whole.format(view.lost)} lost.`);
+  setText($("summary"), `${filter ? `Filter ${filter}: ` : ""}${whole.format(view.total.packets)} packets in the last ${ago(view.window.seconds)}${first ? `, most from ${first.name || first.value}` : ""}; ${whole.format(view.lost)} lost.`);
 }
 
 function show(view) {
@@ -613,27 +613,27 @@ function tableShown() {
   return $("as-table").getAttribute("aria-pressed") === "true";
 }
 
-/** One line about what is wrong, or nothing. */
+/** Shows an error, or hides the line. */
 function warn(text) {
   const line = $("state");
-  say(line, text ?? "");
+  setText(line, text ?? "");
   line.hidden = !text;
 }
 
 // ---- Polling ----------------------------------------------------------------------------------
 
-/** One request at a time; a change of the filter takes the place of the one under way. */
+/** One request at a time; a change of the filter replaces the current one. */
 const poller = {
   async once() {
     const running = new AbortController();
     this.running = running;
-    const patience = setTimeout(() => running.abort(), PATIENCE);
+    const timeout = setTimeout(() => running.abort(), TIMEOUT);
     try {
       const query = new URLSearchParams([...state.filter]).toString();
       const answer = await fetch(`overview.json${query && "?"}${query}`, { signal: running.signal, cache: "no-store" });
       if (!answer.ok) {
         const reason = answer.headers.get("content-type")?.startsWith("text/plain") ? await answer.text() : "";
-        throw new Error(`The exporter answered ${answer.status}: ${reason.trim().slice(0, 300)}`);
+        throw new Error(`The exporter responded with status ${answer.status}: ${reason.trim().slice(0, 300)}`);
       }
       const view = await answer.json();
       if (this.running !== running) return;
@@ -642,16 +642,16 @@ const poller = {
       warn(view.health);
     } catch (error) {
       if (this.running !== running) return;
-      const answered = error.message.startsWith("The exporter answered");
-      const since = state.lastAnswer ? ` since ${new Date(state.lastAnswer).toLocaleTimeString([], { hour12: false })}; the numbers are from then` : "";
+      const answered = error.message.startsWith("The exporter responded");
+      const since = state.lastAnswer ? ` since ${new Date(state.lastAnswer).toLocaleTimeString([], { hour12: false })}; the numbers are of that time` : "";
       if (answered) warn(error.message);
-      else if (error instanceof TypeError || error.name === "AbortError") warn(`No connection to the exporter${since}. Trying again.`);
+      else if (error instanceof TypeError || error.name === "AbortError") warn(`No connection to the exporter${since}. Retrying.`);
       else {
         console.error(error);
         warn(`This page failed: ${error.message}`);
       }
     } finally {
-      clearTimeout(patience);
+      clearTimeout(timeout);
       if (this.running === running) {
         this.running = null;
         this.plan(POLL);
@@ -673,7 +673,7 @@ const poller = {
 // ---- Light and dark ---------------------------------------------------------------------------
 
 const theme = {
-  /** What was chosen here; a browser may forbid to remember it. */
+  /** The user's choice; browsers can forbid to store it. */
   stored() {
     try {
       return localStorage.getItem("theme");
@@ -686,7 +686,7 @@ const theme = {
     return document.documentElement.dataset.theme ?? (this.system.matches ? "dark" : "light");
   },
   show() {
-    say($("theme"), this.current() === "dark" ? "Light" : "Dark");
+    setText($("theme"), this.current() === "dark" ? "Light" : "Dark");
     put($("theme"), "aria-label", `Show in ${this.current() === "dark" ? "light" : "dark"} colours`);
   },
   build() {
@@ -703,7 +703,7 @@ const theme = {
         if (wanted === system) localStorage.removeItem("theme");
         else localStorage.setItem("theme", wanted);
       } catch {
-        // Not remembered, then.
+        // The choice is not stored.
       }
       this.show();
     });
@@ -734,5 +734,5 @@ addEventListener("keydown", (event) => {
 world
   .build()
   .then(() => state.view && show(state.view))
-  .catch((error) => warn(`The map is missing: ${error.message}`));
+  .catch((error) => warn(`Loading the map failed: ${error.message}`));
 poller.now();

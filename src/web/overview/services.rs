@@ -1,14 +1,13 @@
-//! Names of services by their port: those that firewalls see most.
+//! Names of services by port, for the ports that firewalls see most.
 
-/// The usual name of the service on a port; empty for a port without one that would tell anything.
+/// The usual name of the service on a port; empty for a port without a well-known service.
 ///
-/// Names as IANA's registry has them where people use them, else what people say.
-#[must_use]
-pub fn service(port: u16) -> &'static str {
-    SERVICES.binary_search_by_key(&port, |(port, _)| *port).map_or("", |place| SERVICES[place].1)
+/// Names are those of IANA's registry, or the common ones where these differ.
+pub(super) fn service_name(port: u16) -> &'static str {
+    SERVICES.binary_search_by_key(&port, |(port, _)| *port).map_or("", |index| SERVICES[index].1)
 }
 
-/// In the order of the ports.
+/// Sorted by port.
 #[rustfmt::skip]
 const SERVICES: &[(u16, &str)] = &[
     (7, "echo"), (13, "daytime"), (17, "qotd"), (19, "chargen"), (20, "ftp-data"), (21, "ftp"),
@@ -53,11 +52,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_in_order_and_found() {
+    fn ports_are_sorted_and_found() {
         assert!(SERVICES.is_sorted_by_key(|(port, _)| *port));
         for window in SERVICES.windows(2) {
             assert!(window[0].0 < window[1].0, "{window:?}");
         }
-        assert_eq!((service(22), service(3389), service(0)), ("ssh", "rdp", ""));
+        assert_eq!((service_name(22), service_name(3389), service_name(0)), ("ssh", "rdp", ""));
     }
 }

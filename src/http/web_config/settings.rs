@@ -1,4 +1,4 @@
-//! The file as it is written: its keys, their defaults, and what is wrong in themselves.
+//! The settings in the file: keys, defaults, and checks of single values.
 
 use std::{
     collections::BTreeMap,
@@ -10,17 +10,17 @@ use std::{
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer};
 
-use super::Problem;
+use super::InvalidWebConfig;
 
-/// Longest key that an error quotes; what is longer is none.
-const LONGEST_KEY: usize = 40;
+/// Maximum length of an unknown key that an error quotes; a longer text may be a secret.
+const MAX_QUOTED_KEY: usize = 40;
 
-/// Who may read an answer from a page of another origin (Fetch, 3.3.3).
+/// The origins whose pages may read a response (Fetch, 3.3.3).
 const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
 
-/// The headers that may be set, and the values where not all are allowed.
+/// The headers that can be set. An empty list of values allows any value.
 const HEADERS: [(&str, &[&str]); 6] = [
-    // Not in the toolkit's format; only answers with markers carry it.
+    // Not part of the toolkit's format; only responses with markers have it.
     (ALLOW_ORIGIN, &[]),
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
@@ -32,22 +32,22 @@ const HEADERS: [(&str, &[&str]); 6] = [
 /// The whole file.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Document {
+pub(super) struct Settings {
     pub(super) tls_server_config: Option<TlsServer>,
     http_server_config: Option<HttpServer>,
-    /// A user's bcrypt hash.
+    /// The bcrypt hash of each user.
     pub(super) basic_auth_users: Option<BTreeMap<String, String>>,
     rate_limit: Option<RateLimitText>,
 }
 
-impl fmt::Debug for Document {
+impl fmt::Debug for Settings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // It has private keys.
-        formatter.write_str("Document")
+        // The settings can contain private keys.
+        formatter.write_str("Settings")
     }
 }
 
-/// `tls_server_config`. A key without a value is one that is not there.
+/// `tls_server_config`. A key without a value counts as missing.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TlsServer {
@@ -76,7 +76,7 @@ pub(super) struct TlsServer {
 }
 
 impl TlsServer {
-    /// Whether it asks for TLS at all, complete or not.
+    /// Whether any key of TLS is set, so that TLS is required.
     pub(super) fn is_enabled(&self) -> bool {
         let files = [&self.cert_file, &self.key_file, &self.client_ca_file];
         let texts = [&self.cert, &self.key, &self.client_ca, &self.client_auth_type];
@@ -105,14 +105,14 @@ impl TlsServer {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct HttpServer {
-    /// Taken and without effect: this server speaks HTTP/1.1, which every client of HTTP/2 speaks.
+    /// Accepted without effect: the server speaks HTTP/1.1, as every HTTP/2 client does.
     #[serde(rename = "http2")]
     _http2: Option<bool>,
     #[serde(deserialize_with = "or_default")]
     headers: BTreeMap<String, Option<String>>,
 }
 
-/// `rate_limit`, as it is written.
+/// `rate_limit` in the file.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RateLimitText {
@@ -125,35 +125,41 @@ struct RateLimitText {
 /// `rate_limit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RateLimit {
-    /// Time in which one more request is allowed.
+    /// Time for which one request is allowed.
     pub(super) interval: Duration,
-    /// Most requests at once.
+    /// Maximum requests at once.
     pub(super) burst: u32,
 }
 
-impl Document {
-    /// Reads the file's text; relative paths in it start at `folder`. `None` for a file that says
-    /// nothing, not even `{}`.
-    pub(super) fn parse(content: &[u8], folder: &Path) -> Result<Option<Self>, Problem> {
-        let text = std::str::from_utf8(content)
-            .map_err(|error| Problem::said(format!("is no UTF-8: {error}")))?;
-        let document = serde_saphyr::from_str::<Option<Self>>(text);
-        let Some(mut document) = document.map_err(|error| told(&error))? else { return Ok(None) };
-        for file in document.tls_server_config.iter_mut().flat_map(TlsServer::files) {
+impl Settings {
+    /// Parses the file. Relative paths in it are relative to `directory`. `None` for a file that is empty,
+    /// without even `{}`.
+    pub(super) fn parse(
+        content: &[u8],
+        directory: &Path,
+    ) -> Result<Option<Self>, InvalidWebConfig> {
+        let text = std::str::from_utf8(content).map_err(|error| {
+            InvalidWebConfig::setting(format!("the file is not UTF-8: {error}"))
+        })?;
+        let settings = serde_saphyr::from_str::<Option<Self>>(text);
+        let Some(mut settings) = settings.map_err(|error| explain(&error))? else {
+            return Ok(None);
+        };
+        for file in settings.tls_server_config.iter_mut().flat_map(TlsServer::files) {
             if !file.as_os_str().is_empty() {
                 if file.to_string_lossy().contains("-----BEGIN") {
-                    return Err(Problem::said(
+                    return Err(InvalidWebConfig::setting(
                         "tls_server_config: a key that ends in _file has the text of a certificate \
-                         or key; write its path there, or the text under the key without _file",
+                         or private key; use its path, or the text under the key without _file",
                     ));
                 }
-                *file = folder.join(&*file);
+                *file = directory.join(&*file);
             }
         }
-        Ok(Some(document))
+        Ok(Some(settings))
     }
 
-    /// The files it names.
+    /// The files that the settings name.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let tls = self.tls_server_config.iter();
         tls.flat_map(|tls| [&tls.cert_file, &tls.key_file, &tls.client_ca_file])
@@ -162,10 +168,10 @@ impl Document {
             .collect()
     }
 
-    /// What every answer carries.
-    pub(super) fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, Problem> {
+    /// The headers of responses.
+    pub(super) fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, InvalidWebConfig> {
         let headers = self.http_server_config.iter().flat_map(|http| &http.headers);
-        // An empty value sets none.
+        // An empty value sets no header.
         headers
             .filter_map(|(name, value)| Some((name, value.as_deref()?)))
             .filter(|(_, value)| !value.is_empty())
@@ -173,103 +179,104 @@ impl Document {
             .collect()
     }
 
-    /// The limit; `None` when there is none.
-    pub(super) fn rate_limit(&self) -> Result<Option<RateLimit>, Problem> {
+    /// The rate limit, if there is one.
+    pub(super) fn rate_limit(&self) -> Result<Option<RateLimit>, InvalidWebConfig> {
         let Some(RateLimitText { interval, burst }) = &self.rate_limit else { return Ok(None) };
         let interval = duration(interval)?;
         if interval.is_zero() {
             return Ok(None);
         }
         if *burst == 0 {
-            return Err(Problem::said(
-                "rate_limit.burst is 0, so that no request would ever be answered; use 1 or more",
+            return Err(InvalidWebConfig::setting(
+                "rate_limit.burst is 0, which rejects every request; use at least 1",
             ));
         }
         Ok(Some(RateLimit { interval, burst: *burst }))
     }
 }
 
-/// What the parser found, in words of our own: its own quote the line, and that may be a private key
-/// or a password.
-fn told(error: &serde_saphyr::Error) -> Problem {
+/// The parser's error, without the text of the file: the parser quotes the line, which may have a private
+/// key or a password.
+fn explain(error: &serde_saphyr::Error) -> InvalidWebConfig {
     use serde_saphyr::Error::{DuplicateMappingKey, SerdeInvalidType, SerdeUnknownField};
     let error = error.without_snippet();
     let what = match error {
         SerdeUnknownField { field, expected, .. } => {
             let known = expected.join(", ");
-            if field.len() <= LONGEST_KEY
+            if field.len() <= MAX_QUOTED_KEY
                 && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
             {
-                format!("there is no key {field:?} here, only {known}")
+                format!("unknown key {field:?}: expected {known}")
             } else {
-                format!("there is a key here that is none of {known}")
+                format!("unknown key: expected {known}")
             }
         }
         SerdeInvalidType { expected, .. } => format!("expected {expected}"),
-        DuplicateMappingKey { .. } => "a key stands there twice".into(),
+        DuplicateMappingKey { .. } => "duplicate key".into(),
         _ => {
-            "not as expected; look at indentation, quotes and brackets, and what kind of value the \
-              key takes"
+            "invalid YAML or value; check the indentation, quotes, brackets, and the type of the value"
                 .into()
         }
     };
     match error.location() {
-        Some(place) => {
-            Problem::said(format!("line {}, column {}: {what}", place.line(), place.column()))
-        }
-        None => Problem::said(what),
+        Some(position) => InvalidWebConfig::setting(format!(
+            "line {}, column {}: {what}",
+            position.line(),
+            position.column()
+        )),
+        None => InvalidWebConfig::setting(what),
     }
 }
 
-/// Nothing written is the default.
+/// A missing value is the default.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    from: D,
+    deserializer: D,
 ) -> Result<T, D::Error> {
-    Option::deserialize(from).map(Option::unwrap_or_default)
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Durations as Go writes them, `500ms` or `1m30s`, and a bare 0.
-fn duration(text: &str) -> Result<Duration, Problem> {
+/// Parses a duration of Go, such as `500ms` or `1m30s`, and a bare 0.
+fn duration(text: &str) -> Result<Duration, InvalidWebConfig> {
     if text.is_empty() || text == "0" {
         return Ok(Duration::ZERO);
     }
     humantime::parse_duration(text).map_err(|error| {
-        Problem::said(format!("rate_limit.interval is {text:?}, which is no duration: {error}"))
+        InvalidWebConfig::setting(format!("invalid value {text:?} for rate_limit.interval: expected a duration such as 1s: {error}"))
     })
 }
 
-fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Problem> {
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidWebConfig> {
     let Some((_, values)) = HEADERS.iter().find(|(known, _)| *known == name) else {
         let known = HEADERS.map(|(known, _)| known).join(", ");
-        return Err(Problem::said(format!(
-            "http_server_config.headers has {name:?}, which cannot be set; there are {known}"
+        return Err(InvalidWebConfig::setting(format!(
+            "http_server_config.headers: unknown header {name:?}: expected {known}"
         )));
     };
     if !values.is_empty() && !values.contains(&value) {
-        return Err(Problem::said(format!(
-            "http_server_config.headers.{name} is {value:?}; use {}",
+        return Err(InvalidWebConfig::setting(format!(
+            "invalid value {value:?} for http_server_config.headers.{name}: expected {}",
             values.join(" or ")
         )));
     }
     if name == ALLOW_ORIGIN && !is_origin(value) {
-        return Err(Problem::said(format!(
-            "http_server_config.headers.{name} is {value:?}; use * or one origin such as \
-             https://map.example"
+        return Err(InvalidWebConfig::setting(format!(
+            "invalid value {value:?} for http_server_config.headers.{name}: expected * or one origin such \
+             as https://map.example"
         )));
     }
     match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
         (Ok(name), Ok(value)) => Ok((name, value)),
-        _ => Err(Problem::said(format!(
-            "http_server_config.headers.{name} is {value:?}, which no header can carry"
+        _ => Err(InvalidWebConfig::setting(format!(
+            "invalid value {value:?} for http_server_config.headers.{name}: not allowed in a header"
         ))),
     }
 }
 
-/// Whether it is `*`, `null` or an origin as browsers write it: scheme, host and port.
+/// Whether a value is `*`, `null` or an origin as browsers send it: scheme, host and port.
 fn is_origin(value: &str) -> bool {
-    let written = || {
+    let serialized = || {
         let url = url::Url::parse(value).ok()?;
         matches!(url.scheme(), "http" | "https").then(|| url.origin().ascii_serialization())
     };
-    matches!(value, "*" | "null") || written().as_deref() == Some(value)
+    matches!(value, "*" | "null") || serialized().as_deref() == Some(value)
 }

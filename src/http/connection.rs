@@ -1,0 +1,196 @@
+//! One connection: TLS handshake, requests and responses, until it ends or is evicted.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use hyper::{
+    Request,
+    rt::{Read, Write},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::Watcher,
+};
+use rustls::{ServerConfig, server::Acceptor};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, Semaphore, watch},
+    time::timeout,
+};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+
+use super::{
+    Rejection, auth,
+    delivery::{ResponseProgress, TrackedStream},
+    response::HttpResponse,
+    serve::Server,
+    slot_pool::Slot,
+};
+
+/// Maximum bytes of a request's head, and of hyper's write buffer besides one piece of the body.
+const BUFFER: usize = 16 * 1024;
+
+/// Maximum header lines of a request.
+const MAX_HEADERS: usize = 64;
+
+/// The state of a connection that its requests share.
+struct Connection {
+    server: Arc<Server>,
+    peer: IpAddr,
+    slot: Arc<Slot>,
+    /// Notified when the connection, or the memory of its response, is needed by another.
+    eviction: Arc<Notify>,
+    progress: ResponseProgress,
+    has_requested: AtomicBool,
+}
+
+impl Connection {
+    async fn respond<B>(&self, request: Request<B>) -> HttpResponse {
+        self.has_requested.store(true, Relaxed);
+        self.slot.set_busy();
+        let (mut response, was_accepted) = auth::respond(&self.server, self.peer, request).await;
+        self.slot.set_idle(was_accepted);
+        let (eviction, progress) = (self.eviction.clone(), self.progress.clone());
+        let limits = &self.server.site.limits;
+        response.body_mut().start(&self.server.responses, eviction, progress, limits);
+        response
+    }
+}
+
+/// Serves a connection until it ends, is evicted, or the client is too slow.
+pub(super) async fn serve_connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    server: Arc<Server>,
+    watcher: Watcher,
+    shutdown: watch::Receiver<bool>,
+) {
+    // Otherwise the last segment of a response waits for an acknowledgement. A failure costs only speed.
+    let _ = stream.set_nodelay(true);
+    let Some(slot) = server.connections.acquire(1).map(Arc::new) else {
+        // All connections are busy.
+        return server.site.rejections.count(Rejection::Crowded);
+    };
+    let connection = Arc::new(Connection {
+        peer,
+        slot,
+        eviction: Arc::default(),
+        progress: ResponseProgress::new(server.site.limits.stall_timeout),
+        has_requested: AtomicBool::new(false),
+        server,
+    });
+    let _holder = connection.slot.hold(connection.eviction.clone());
+    let ended = tokio::select! {
+        ended = connect(&connection, stream, watcher, shutdown) => ended,
+        () = connection.eviction.notified() => Err(Rejection::Crowded),
+        () = connection.progress.timed_out() => Err(Rejection::TooSlow),
+    };
+    if let Err(rejection) = ended {
+        connection.server.site.rejections.count(rejection);
+    }
+}
+
+/// Does the TLS handshake if TLS is configured, and serves the requests.
+async fn connect(
+    connection: &Arc<Connection>,
+    stream: TcpStream,
+    watcher: Watcher,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), Rejection> {
+    let site = &connection.server.site;
+    let Some(config) = site.web_config.current().tls() else {
+        return serve_requests(connection, TokioIo::new(stream), watcher).await;
+    };
+    let handshake = handshake(stream, config, &connection.server.signing);
+    let outcome = tokio::select! {
+        outcome = timeout(site.limits.header_timeout, handshake) => outcome,
+        _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
+    };
+    match outcome {
+        Ok(Ok(stream)) => serve_requests(connection, TokioIo::new(stream), watcher).await,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "TLS handshake failed");
+            Err(handshake_rejection(&error))
+        }
+        Err(_) => Err(Rejection::TooSlow),
+    }
+}
+
+/// Accepts a TLS connection. The server's signature is most of the work. It is made on a blocking thread,
+/// one at a time, so that a flood of handshakes does not delay open connections.
+async fn handshake(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    signing: &Arc<Semaphore>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let permit = signing.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let signed = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        start.into_stream(config)
+    });
+    let mut stream = signed.await?.await?;
+    // One record: data that the client does not read stays in the response, whose bytes are counted.
+    stream.get_mut().1.set_buffer_limit(Some(BUFFER));
+    Ok(stream)
+}
+
+async fn serve_requests<S>(
+    connection: &Arc<Connection>,
+    stream: S,
+    watcher: Watcher,
+) -> Result<(), Rejection>
+where
+    S: Read + Write + Unpin + Send + 'static,
+{
+    let limits = connection.server.site.limits;
+    let stream = TrackedStream::new(stream, connection.progress.clone());
+    let service = service_fn(|request| {
+        let connection = connection.clone();
+        async move { Ok::<_, Infallible>(connection.respond(request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(BUFFER)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(stream, service);
+    let Err(error) = watcher.watch(served).await else { return Ok(()) };
+    tracing::debug!(%error, "connection failed");
+    match connection_rejection(&error) {
+        // An idle connection after a request is normal.
+        Some(Rejection::TooSlow) if connection.has_requested.load(Relaxed) => Ok(()),
+        Some(rejection) => Err(rejection),
+        None => Ok(()),
+    }
+}
+
+/// Why a handshake failed.
+fn handshake_rejection(error: &io::Error) -> Rejection {
+    match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            Rejection::Certificate
+        }
+        _ => Rejection::Tls,
+    }
+}
+
+/// Why hyper ended a connection; `None` if the client disconnected.
+fn connection_rejection(error: &hyper::Error) -> Option<Rejection> {
+    if error.is_timeout() {
+        Some(Rejection::TooSlow)
+    } else if error.is_parse() {
+        Some(Rejection::BadRequest)
+    } else {
+        None
+    }
+}

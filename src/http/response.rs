@@ -1,0 +1,47 @@
+//! Responses and their headers.
+
+use hyper::{
+    Response, StatusCode,
+    header::{
+        ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    },
+};
+
+use super::body::ResponseBody;
+
+pub(super) type HttpResponse = Response<ResponseBody>;
+
+/// A response of one line.
+pub(super) fn text(status: StatusCode, line: &str) -> HttpResponse {
+    let body = ResponseBody::new(format!("{line}\n"));
+    let mut response = content(body, "text/plain; charset=utf-8", false);
+    *response.status_mut() = status;
+    response
+}
+
+/// A response with a body of a content type.
+pub(super) fn content(
+    body: ResponseBody,
+    content_type: &'static str,
+    is_compressed: bool,
+) -> HttpResponse {
+    let mut response = Response::new(body);
+    set(&mut response, CONTENT_TYPE, content_type);
+    set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if is_compressed {
+        set(&mut response, CONTENT_ENCODING, "gzip");
+    }
+    response
+}
+
+/// The response to a method that a path does not have.
+pub(super) fn not_allowed(allowed: &'static str) -> HttpResponse {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+    set(&mut response, ALLOW, allowed);
+    response
+}
+
+/// Sets a header.
+pub(super) fn set(response: &mut HttpResponse, name: HeaderName, value: &'static str) {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+}

@@ -1,0 +1,145 @@
+//! The queue of password checks. Checks run one at a time, because each needs a processor for up to seconds.
+//! No client can fill the queue.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// Maximum checks in the queue, with the running one.
+const MAX_QUEUED: usize = 32;
+
+/// Maximum checks in the queue from one network.
+const MAX_PER_NETWORK: usize = 2;
+
+/// Maximum time in the queue: half of Prometheus's default scrape timeout.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// The queue, which outlives reloads of the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct PasswordQueue {
+    running: Arc<Semaphore>,
+    /// Checks in the queue by network.
+    queued: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    max_wait: Duration,
+}
+
+impl Default for PasswordQueue {
+    fn default() -> Self {
+        Self::new(MAX_WAIT)
+    }
+}
+
+/// The permit to check a password now.
+#[derive(Debug)]
+pub(super) struct CheckPermit {
+    _running: OwnedSemaphorePermit,
+    _entry: QueueEntry,
+}
+
+/// An entry in the queue; removed when dropped.
+#[derive(Debug)]
+struct QueueEntry {
+    queued: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    network: IpAddr,
+}
+
+impl PasswordQueue {
+    pub(super) fn new(max_wait: Duration) -> Self {
+        Self { running: Arc::new(Semaphore::new(1)), queued: Arc::default(), max_wait }
+    }
+
+    /// Waits until a password from this address can be checked; `None` if the queue is full for its network
+    /// or for all, or the wait is too long.
+    pub(super) async fn permit(&self, peer: IpAddr) -> Option<CheckPermit> {
+        let entry = self.join(network(peer))?;
+        // The semaphore is never closed.
+        let running =
+            timeout(self.max_wait, self.running.clone().acquire_owned()).await.ok()?.ok()?;
+        Some(CheckPermit { _running: running, _entry: entry })
+    }
+
+    fn join(&self, network: IpAddr) -> Option<QueueEntry> {
+        let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = queued.get(&network).copied().unwrap_or_default();
+        if own >= MAX_PER_NETWORK || queued.values().sum::<usize>() >= MAX_QUEUED {
+            return None;
+        }
+        queued.insert(network, own + 1);
+        Some(QueueEntry { queued: self.queued.clone(), network })
+    }
+}
+
+impl Drop for QueueEntry {
+    fn drop(&mut self) {
+        let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = queued.get_mut(&self.network) {
+            *own -= 1;
+            if *own == 0 {
+                queued.remove(&self.network);
+            }
+        }
+    }
+}
+
+/// The network of one host: an IPv4 address, or the first 64 bits of an IPv6 address (RFC 4291, 2.5.4).
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_network_fills_the_queue() {
+        let queue = PasswordQueue::default();
+        let join = |address: &str| queue.join(network(address.parse().unwrap()));
+        let mut entries = Vec::new();
+        for (address, is_queued) in [
+            ("192.0.2.1", true),
+            ("192.0.2.1", true),
+            ("192.0.2.1", false),
+            ("::ffff:192.0.2.1", false),
+            ("::ffff:192.0.2.2", true),
+            ("192.0.2.2", true),
+            ("192.0.2.2", false),
+            ("2001:db8::1", true),
+            ("2001:db8::2", true),
+            ("2001:db8::3", false),
+            ("2001:db8:0:1::3", true),
+        ] {
+            let entry = join(address);
+            assert_eq!(entry.is_some(), is_queued, "{address}");
+            entries.extend(entry);
+        }
+        drop(entries);
+        assert!(queue.queued.lock().unwrap().is_empty());
+        let full: Vec<_> = (0..100).filter_map(|last| join(&format!("192.0.2.{last}"))).collect();
+        assert_eq!(full.len(), MAX_QUEUED);
+    }
+
+    #[tokio::test]
+    async fn the_wait_for_a_permit_is_bounded() {
+        let queue = PasswordQueue::new(Duration::from_millis(1));
+        let [first, second] = ["192.0.2.1", "192.0.2.2"].map(|it| it.parse().unwrap());
+        let permit = queue.permit(first).await.unwrap();
+        assert!(queue.permit(second).await.is_none());
+        drop(permit);
+        assert!(queue.permit(second).await.is_some());
+        assert!(queue.queued.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,114 @@
+//! The files of the page, which are part of the binary.
+
+use super::paths;
+
+/// What browsers let the page load: its own files, and an empty icon. No other site may frame it.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'";
+
+/// Content type of the page itself.
+pub const HTML: &str = "text/html; charset=utf-8";
+
+const INDEX: &str = include_str!("page/index.html");
+
+/// A file with constant text.
+#[derive(Clone, Copy, Debug)]
+pub struct Asset {
+    /// Where it is served.
+    pub path: &'static str,
+    /// Value of the header `Content-Type`.
+    pub content_type: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// All files but the page itself.
+pub const ASSETS: [Asset; 3] = [
+    Asset {
+        path: paths::STYLE,
+        content_type: "text/css; charset=utf-8",
+        text: include_str!("page/page.css"),
+    },
+    Asset {
+        path: paths::SCRIPT,
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("page/page.js"),
+    },
+    Asset { path: paths::MAP, content_type: "image/svg+xml", text: include_str!("page/world.svg") },
+];
+
+/// The values that the page shows of the running exporter.
+#[derive(Clone, Debug)]
+pub struct PageInfo {
+    /// Path of the metrics, with its leading slash.
+    pub telemetry_path: String,
+    /// Version of the exporter.
+    pub version: &'static str,
+}
+
+/// The page itself. Its links are relative, so that it works under a path prefix of a reverse proxy.
+#[must_use]
+pub fn index(info: &PageInfo) -> String {
+    // Without the dot, a browser reads a path such as `/a:b` as a scheme.
+    let metrics = format!(".{}", info.telemetry_path);
+    INDEX.replace("{version}", &escape(info.version)).replace("{telemetry_path}", &escape(&metrics))
+}
+
+/// Text for an element or a quoted attribute.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_escapes_its_values_and_loads_nothing_from_other_hosts() {
+        let page = index(&PageInfo { telemetry_path: "/m\"><b>&'".into(), version: "1.2.3" });
+        assert!(
+            page.contains(r#"<a href="./m&quot;&gt;&lt;b&gt;&amp;&#39;">Metrics</a>"#),
+            "{page}"
+        );
+        assert!(page.contains("nflog_exporter 1.2.3") && !page.contains('{'), "{page}");
+        assert!(page.contains("\"-/healthy\"") && page.contains("\"-/ready\""));
+        // The links to other hosts are attributions: followed, not loaded.
+        let page = page
+            .replace("<a href=\"https://db-ip.com\">", "")
+            .replace("<a href=\"https://www.naturalearthdata.com\">", "");
+        assert!(!page.contains("//") && !page.contains("style=") && !page.contains("<style"));
+        // Under a path prefix of a proxy, an absolute link leads out of it.
+        assert!(!page.contains("=\"/"), "{page}");
+    }
+
+    #[test]
+    fn the_map_has_every_country() {
+        let map = ASSETS.iter().find(|asset| asset.path == paths::MAP).unwrap().text;
+        let table = include_str!("../../assets/countries.tsv");
+        let codes = table.lines().filter(|line| !line.starts_with('#')).map(|line| &line[..2]);
+        for code in codes {
+            let shape = format!("data-code=\"{code}\"");
+            assert_eq!(map.matches(&shape).count(), 1, "{code}");
+        }
+        assert!(!map.contains("<script") && !map.contains("href") && !map.contains("NaN"));
+    }
+
+    #[test]
+    fn every_asset_has_a_reserved_path() {
+        for asset in ASSETS {
+            assert!(paths::ALL.contains(&asset.path), "{}", asset.path);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The lists of the overview: top values by label, countries and cities.
+
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use super::{
+    json::{CityCount, CountryRow, PrefixSources, Remainder, TopList, TopRow},
+    services::service_name,
+};
+use crate::{
+    event::{NameId, Names},
+    geoip::{Country, Location},
+    metrics::{ABSENT, Dimension, OTHER},
+    recent::{FacetRow, Filter, Observations},
+};
+
+/// Maximum rows of a list of top values.
+const MAX_ROWS: usize = 10;
+
+/// Maximum cities.
+const MAX_CITIES: usize = 300;
+
+/// The text for packets that do not have the label, such as the port of ICMP.
+const NONE: &str = "none";
+
+/// The text of a value.
+pub(super) fn text(dimension: Dimension, value: u64, names: &Names) -> String {
+    dimension.text(value, names).map_or_else(|| NONE.into(), Into::into)
+}
+
+/// The first rows, and a sum of the others.
+pub(super) fn top(dimension: Dimension, rows: &[FacetRow], names: &Names) -> TopList {
+    let (first, rest) = rows.split_at(rows.len().min(MAX_ROWS));
+    TopList {
+        rows: first.iter().map(|row| top_row(dimension, row, names)).collect(),
+        more: Remainder {
+            values: rest.len(),
+            packets: rest.iter().map(|row| row.count.packets).sum(),
+        },
+    }
+}
+
+fn top_row(dimension: Dimension, row: &FacetRow, names: &Names) -> TopRow {
+    let name = match dimension {
+        Dimension::Port => u16::try_from(row.value).map_or("", service_name),
+        Dimension::Network if row.value != OTHER && row.value != ABSENT => match row.country {
+            Some(OTHER) | None => "",
+            Some(country) => Country::from_bits(country).code(),
+        },
+        _ => "",
+    };
+    TopRow {
+        value: text(dimension, row.value, names),
+        name,
+        count: row.count.into(),
+        timeline: row.timeline.as_deref().map(|timeline| timeline.to_vec()),
+    }
+}
+
+/// A country, with its coordinates if it has any.
+pub(super) fn country(row: &FacetRow, names: &Names) -> CountryRow {
+    let info = match Country::from_bits(row.value) {
+        Country::Known(id) if row.value != OTHER => Some(id.info()),
+        _ => None,
+    };
+    let value = text(Dimension::Country, row.value, names);
+    CountryRow {
+        name: info.map_or_else(|| name_without_country(&value), |info| info.name),
+        iso3: info.map(|info| info.iso3),
+        latitude: info.map(|info| info.latitude),
+        longitude: info.map(|info| info.longitude),
+        value,
+        count: row.count.into(),
+        timeline: row.timeline.as_deref().map(|timeline| timeline.to_vec()),
+    }
+}
+
+/// The name of a value of the label `country` that is not a country.
+fn name_without_country(value: &str) -> &'static str {
+    match value {
+        "private" => "Private addresses",
+        "unknown" => "Unknown to the database",
+        _ => "Other countries",
+    }
+}
+
+/// The newest packets by city, where a database has cities. The heaviest come first.
+pub(super) fn cities(
+    observations: &Observations,
+    filter: &Filter,
+    names: &Names,
+    location: &mut dyn FnMut(IpAddr) -> Option<Location>,
+) -> Vec<CityCount> {
+    let mut by_address: HashMap<(IpAddr, u64), u64> = HashMap::new();
+    for observation in observations.newest_first().filter(|it| filter.matches(&it.cell)) {
+        if let Some(remote) = observation.remote {
+            let country = observation.cell.value(Dimension::Country);
+            *by_address.entry((remote, country)).or_default() += 1;
+        }
+    }
+    let mut cities: HashMap<(i64, i64), CityCount> = HashMap::new();
+    for ((address, country), packets) in by_address {
+        let Some(location) = location(address) else { continue };
+        let city = cities
+            .entry(location_key(location.latitude, location.longitude))
+            .or_insert_with(|| CityCount {
+                latitude: location.latitude,
+                longitude: location.longitude,
+                city: location.city.to_string(),
+                country: text(Dimension::Country, country, names),
+                packets: 0,
+            });
+        city.packets += packets;
+    }
+    let mut cities: Vec<_> = cities.into_values().collect();
+    cities.sort_unstable_by(|a, b| {
+        (b.packets, &a.city, &a.country).cmp(&(a.packets, &b.city, &b.country))
+    });
+    cities.truncate(MAX_CITIES);
+    cities
+}
+
+/// Estimated distinct sources by prefix.
+pub(super) fn sources(sources: Vec<(NameId, f64)>, names: &Names) -> Vec<PrefixSources> {
+    let by_prefix = sources.into_iter();
+    by_prefix
+        .map(|(prefix, addresses)| PrefixSources {
+            prefix: names.text(prefix).to_string(),
+            addresses,
+        })
+        .collect()
+}
+
+/// Coordinates in hundredths of a degree: locations within about a kilometre are one city.
+#[expect(clippy::cast_possible_truncation, reason = "degrees times a hundred")]
+fn location_key(latitude: f64, longitude: f64) -> (i64, i64) {
+    ((latitude * 100.0).round() as i64, (longitude * 100.0).round() as i64)
+}

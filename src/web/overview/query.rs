@@ -1,0 +1,106 @@
+//! The query of the overview: one value for each of some labels.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use super::{super::BadQuery, lists::text};
+use crate::{
+    event::Names,
+    recent::{Cell, Filter, Span},
+};
+
+/// The parameters that exist: the names of [`Cell::DIMENSIONS`].
+const PARAMETERS: &str = "country, port, prefix, proto or network";
+
+/// A value that no packet has. A filter uses it for a text that no value in the window has.
+const NO_VALUE: u64 = u64::MAX - 2;
+
+/// The values that packets must have, by their position in [`Cell::DIMENSIONS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::web) struct OverviewQuery(BTreeMap<usize, String>);
+
+impl OverviewQuery {
+    /// Parses the part of a URL after its `?`.
+    pub(in crate::web) fn parse(query: &str) -> Result<Self, BadQuery> {
+        let mut values = BTreeMap::new();
+        for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
+            let position =
+                Cell::DIMENSIONS.iter().position(|dimension| dimension.name() == name).ok_or_else(
+                    || BadQuery::Unknown { name: name.to_string(), expected: PARAMETERS },
+                )?;
+            if values.insert(position, text.into_owned()).is_some() {
+                return Err(BadQuery::Duplicate(name.into_owned()));
+            }
+        }
+        Ok(Self(values))
+    }
+
+    /// Label and value of each parameter.
+    pub(super) fn parameters(&self) -> BTreeMap<&'static str, &str> {
+        let parameters = self.0.iter();
+        parameters.map(|(at, text)| (Cell::DIMENSIONS[*at].name(), text.as_str())).collect()
+    }
+
+    /// The filter for the values of one window.
+    pub(super) fn filter(&self, span: &Span, names: &Names) -> Filter {
+        let mut filter = Filter::default();
+        for (position, text) in &self.0 {
+            filter.0[*position] = Some(find(*position, text, span, names));
+        }
+        filter
+    }
+}
+
+/// The value with this text. Texts are compared as the page shows them, so that each row it shows is a
+/// valid filter.
+fn find(position: usize, wanted: &str, span: &Span, names: &Names) -> u64 {
+    let mut compared = HashMap::new();
+    for (_, slice) in &span.slices {
+        for (cell, _) in slice.cells() {
+            let value = cell.values()[position];
+            let is_same = compared
+                .entry(value)
+                .or_insert_with(|| text(Cell::DIMENSIONS[position], value, names) == wanted);
+            if *is_same {
+                return value;
+            }
+        }
+    }
+    NO_VALUE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_parsed() {
+        let query = OverviewQuery::parse("port=22&country=a%26%3Cb%3E+c").unwrap();
+        assert_eq!(query.parameters(), [("country", "a&<b> c"), ("port", "22")].into());
+        assert_eq!(OverviewQuery::parse("").unwrap(), OverviewQuery::default());
+    }
+
+    #[test]
+    fn every_dimension_is_a_parameter_and_named_in_the_error() {
+        for dimension in Cell::DIMENSIONS {
+            let name = dimension.name();
+            let query = OverviewQuery::parse(&format!("{name}=x")).unwrap();
+            assert_eq!(query.parameters(), [(name, "x")].into());
+            assert!(PARAMETERS.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn invalid_queries_have_a_reason() {
+        for (query, reason) in [
+            (
+                "colour=%3Cb%3E",
+                "unknown parameter \"colour\": expected country, port, prefix, proto or network",
+            ),
+            ("port=22&port=80", "duplicate parameter \"port\": give it once"),
+        ] {
+            assert_eq!(OverviewQuery::parse(query).unwrap_err().to_string(), reason);
+        }
+    }
+}

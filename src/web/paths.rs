@@ -1,0 +1,37 @@
+//! Every path of the HTTP server besides that of the metrics.
+//!
+//! The server routes by these constants, and the configuration rejects them as `web.telemetry_path`.
+
+/// The page itself.
+pub const INDEX: &str = "/";
+/// The page's style sheet.
+pub const STYLE: &str = "/page.css";
+/// The page's script.
+pub const SCRIPT: &str = "/page.js";
+/// The outlines of the countries.
+pub const MAP: &str = "/world.svg";
+/// The figures of the page.
+pub const OVERVIEW: &str = "/overview.json";
+/// Markers as XML.
+pub const MARKERS_XML: &str = "/markers.xml";
+/// Markers as `GeoJSON`.
+pub const MARKERS_GEOJSON: &str = "/markers.geojson";
+/// Whether the exporter works.
+pub const HEALTHY: &str = "/-/healthy";
+/// Whether the exporter has started.
+pub const READY: &str = "/-/ready";
+/// Reloads the configuration.
+pub const RELOAD: &str = "/-/reload";
+
+/// All paths.
+pub const ALL: [&str; 10] =
+    [INDEX, STYLE, SCRIPT, MAP, OVERVIEW, MARKERS_XML, MARKERS_GEOJSON, HEALTHY, READY, RELOAD];
+
+/// Prefix of the paths for operation. All of it is reserved, also what is not in use yet.
+const OPERATION: &str = "/-/";
+
+/// Whether the server uses a path itself, so that the metrics cannot be served there.
+#[must_use]
+pub fn is_reserved(path: &str) -> bool {
+    path.starts_with(OPERATION) || ALL.contains(&path)
+}

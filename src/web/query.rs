@@ -1,0 +1,27 @@
+//! Errors of a query that all live resources share.
+
+/// A query that is invalid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadQuery {
+    /// A parameter that the resource does not have.
+    #[error("unknown parameter {name:?}: expected {expected}")]
+    Unknown {
+        /// The parameter.
+        name: String,
+        /// The parameters that the resource has.
+        expected: &'static str,
+    },
+    /// A parameter given twice.
+    #[error("duplicate parameter {0:?}: give it once")]
+    Duplicate(String),
+    /// A value outside of the parameter's range.
+    #[error("invalid value {value:?} for {name}: expected {expected}")]
+    Value {
+        /// The parameter.
+        name: &'static str,
+        /// The value.
+        value: String,
+        /// The values that the parameter takes.
+        expected: &'static str,
+    },
+}
