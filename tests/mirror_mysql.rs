@@ -363,10 +363,10 @@ async fn a_user_without_the_right_to_make_tables_is_told_what_to_run() {
     );
     let mut store = MySql::connect(&target).await.unwrap();
     let retention = Some(Duration::from_secs(1));
-    let upkeep = Maintenance { retention, max_size: None };
-    let maintained = store.maintain(&upkeep, noon()).await.unwrap();
+    let maintenance = Maintenance { retention, max_size: None };
+    let maintained = store.maintain(&maintenance, noon()).await.unwrap();
     assert!(maintained.warnings.is_empty(), "{maintained:?}");
-    let maintained = store.maintain(&upkeep, noon()).await.unwrap();
+    let maintained = store.maintain(&maintenance, noon()).await.unwrap();
     assert_eq!((maintained.dropped.len(), maintained.warnings.len()), (1, 0), "{maintained:?}");
     store.forget(&writer()).await.unwrap();
 }
@@ -386,8 +386,8 @@ async fn who_is_not_let_in_is_told_without_the_password() {
     let nowhere = server.target("no_such_database");
     assert!(denied(MySql::connect(&nowhere).await).contains("no_such_database"));
     let mut elsewhere = server.tcp_target("127.0.0.1", "root", "", &database);
-    elsewhere.place =
-        nflog_exporter::mirror::target::Place::Tcp { host: "127.0.0.1".into(), port: 1 };
+    elsewhere.endpoint =
+        nflog_exporter::mirror::target::Endpoint::Tcp { host: "127.0.0.1".into(), port: 1 };
     let away = MySql::connect(&elsewhere).await;
     assert!(matches!(away, Err(StoreError::Unavailable(_))), "{away:?}");
 }
@@ -637,8 +637,8 @@ async fn keeping_house_waits_neither_for_readers_nor_for_other_hosts() {
     reader.query_drop("BEGIN").await.unwrap();
     reader.query_drop("SELECT * FROM packets").await.unwrap();
     let patience = Duration::from_secs(15);
-    let upkeep = Maintenance::default();
-    let kept = tokio::time::timeout(patience, store.maintain(&upkeep, noon())).await;
+    let maintenance = Maintenance::default();
+    let kept = tokio::time::timeout(patience, store.maintain(&maintenance, noon())).await;
     let kept = kept.expect("gives up in time").unwrap();
     assert!(kept.warnings[0].contains("in use"), "{kept:?}");
     reader.query_drop("COMMIT").await.unwrap();
@@ -657,8 +657,8 @@ async fn a_table_without_partitions_is_written_to_and_told_of() {
     let (database, mut store) = ready(&server).await;
     server.query(&database, "ALTER TABLE packets REMOVE PARTITIONING");
     store.write(&writer(), batch(0, &kinds())).await.unwrap();
-    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: Some(0) };
-    let kept = store.maintain(&upkeep, noon()).await.unwrap();
+    let maintenance = Maintenance { retention: Some(Duration::ZERO), max_size: Some(0) };
+    let kept = store.maintain(&maintenance, noon()).await.unwrap();
     assert!(kept.warnings[0].contains("no partitions"), "{kept:?}");
     assert_eq!(count(&server, &database), kinds().len().to_string());
 }

@@ -384,10 +384,10 @@ fn names(server: &PostgresServer, database: &str) -> String {
     server.psql(database, query)
 }
 
-async fn keep_house(store: &mut Postgres, upkeep: Maintenance, now: u64) -> Vec<String> {
+async fn run_maintenance(store: &mut Postgres, maintenance: Maintenance, now: u64) -> Vec<String> {
     let mut dropped = Vec::new();
     for _ in 0..100 {
-        let done = store.maintain(&upkeep, time(now)).await.unwrap();
+        let done = store.maintain(&maintenance, time(now)).await.unwrap();
         assert_eq!(done.warnings, [""; 0]);
         dropped.extend(done.dropped);
         if !done.unfinished {
@@ -408,7 +408,7 @@ async fn days_are_made_ahead_filled_and_dropped() {
     let times = [midnight - 1, midnight, NOON - 5 * DAY, NOON + 90 * DAY];
     write(&mut store, &times.map(tcp)).await;
     assert_eq!(partitions(&server, &database), "packets_default 4");
-    assert_eq!(keep_house(&mut store, KEEP_ALL, NOON).await, [""; 0]);
+    assert_eq!(run_maintenance(&mut store, KEEP_ALL, NOON).await, [""; 0]);
     assert_eq!(
         partitions(&server, &database),
         "packets_default 1, packets_p20261118 1, packets_p20261122 1, packets_p20261123 1"
@@ -427,12 +427,12 @@ async fn days_are_made_ahead_filled_and_dropped() {
         max_size: None,
     };
     let now = midnight + 36 * DAY / 24;
-    assert_eq!(keep_house(&mut store, keep(37), now).await, ["packets_p20261118"]);
-    assert_eq!(keep_house(&mut store, keep(35), now).await, ["packets_p20261122"]);
-    assert_eq!(keep_house(&mut store, keep(35), now).await, [""; 0]);
+    assert_eq!(run_maintenance(&mut store, keep(37), now).await, ["packets_p20261118"]);
+    assert_eq!(run_maintenance(&mut store, keep(35), now).await, ["packets_p20261122"]);
+    assert_eq!(run_maintenance(&mut store, keep(35), now).await, [""; 0]);
     // Late rows of days that went go too, without a partition.
     write(&mut store, &[tcp(NOON - 5 * DAY), tcp(NOON - 4 * DAY)]).await;
-    assert_eq!(keep_house(&mut store, keep(35), now).await, [""; 0]);
+    assert_eq!(run_maintenance(&mut store, keep(35), now).await, [""; 0]);
     assert_eq!(partitions(&server, &database), "packets_default 1, packets_p20261123 2");
     let left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND \
         database = (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -445,7 +445,7 @@ async fn rows_of_many_days_find_their_partitions() {
     let (database, mut store) = started(&server).await;
     let rows: Vec<_> = crowd(4_000, NOON - 20 * DAY, 20 * DAY).collect();
     write(&mut store, &rows).await;
-    keep_house(&mut store, KEEP_ALL, NOON).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON).await;
     assert_eq!(count(&server, &database), 4_000);
     assert_eq!(server.psql(&database, "SELECT count(*) FROM packets_default"), "0");
 }
@@ -454,18 +454,18 @@ async fn rows_of_many_days_find_their_partitions() {
 async fn the_oldest_days_go_when_all_take_too_much() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
-    keep_house(&mut store, KEEP_ALL, NOON - 3 * DAY).await;
-    keep_house(&mut store, KEEP_ALL, NOON).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON - 3 * DAY).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON).await;
     let rows: Vec<_> = crowd(20_000, NOON - 3 * DAY, 3 * DAY).collect();
     write(&mut store, &rows).await;
     let total = "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('packets')";
     let size: u64 = server.psql(&database, total).parse().unwrap();
-    let upkeep = |most| Maintenance { retention: None, max_size: Some(most) };
-    assert_eq!(keep_house(&mut store, upkeep(size), NOON).await, [""; 0]);
-    let dropped = keep_house(&mut store, upkeep(size - 1), NOON).await;
+    let maintenance = |most| Maintenance { retention: None, max_size: Some(most) };
+    assert_eq!(run_maintenance(&mut store, maintenance(size), NOON).await, [""; 0]);
+    let dropped = run_maintenance(&mut store, maintenance(size - 1), NOON).await;
     assert_eq!(dropped, ["packets_p20261119"]);
     // Today stays, whatever it takes.
-    let dropped = keep_house(&mut store, upkeep(1), NOON).await;
+    let dropped = run_maintenance(&mut store, maintenance(1), NOON).await;
     assert_eq!(dropped, ["packets_p20261120", "packets_p20261121", "packets_p20261122"]);
     assert!(partitions(&server, &database).contains("packets_p20261123"));
 }
@@ -494,16 +494,16 @@ async fn one_of_many_keeps_house() {
 async fn a_long_reader_is_not_waited_for() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
-    keep_house(&mut store, KEEP_ALL, NOON).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON).await;
     let reader = client(&server, &database).await;
     reader.batch_execute("BEGIN; SELECT count(*) FROM packets").await.unwrap();
-    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: None };
-    let done = store.maintain(&upkeep, time(NOON + 3 * DAY)).await.unwrap();
+    let maintenance = Maintenance { retention: Some(Duration::ZERO), max_size: None };
+    let done = store.maintain(&maintenance, time(NOON + 3 * DAY)).await.unwrap();
     assert!(done.dropped.is_empty() && done.warnings[0].contains("tried again"), "{done:?}");
     // The connection goes on, and so do rows.
     write(&mut store, &[tcp(NOON)]).await;
     reader.batch_execute("COMMIT").await.unwrap();
-    let done = store.maintain(&upkeep, time(NOON + 3 * DAY)).await.unwrap();
+    let done = store.maintain(&maintenance, time(NOON + 3 * DAY)).await.unwrap();
     assert_eq!(done.warnings, [""; 0]);
     assert!(done.dropped.len() >= 3, "{done:?}");
 }
@@ -532,7 +532,7 @@ async fn rows_go_on_while_days_are_made() {
     });
     let mut keeper = prepared(&server.target(&database)).await;
     for day in 0..4 {
-        keep_house(&mut keeper, KEEP_ALL, NOON + day * DAY).await;
+        run_maintenance(&mut keeper, KEEP_ALL, NOON + day * DAY).await;
     }
     let (mut store, again) = writing.await.unwrap();
     let position = store.position(&writer(), 0).await.unwrap();
@@ -598,7 +598,7 @@ async fn the_view_answers_as_ulogd_did() {
 async fn questions_use_indexes() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
-    keep_house(&mut store, KEEP_ALL, NOON).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON).await;
     for hour in 0..12 {
         let rows: Vec<_> = crowd(5_000, NOON - DAY + hour * DAY / 12, DAY / 12).collect();
         write(&mut store, &rows).await;

@@ -19,7 +19,7 @@ use nflog_exporter::{
         row::Row,
         schema,
         store::{Batch, Kind, Maintenance, Sqlite, Store, StoreError, Writer},
-        target::{Place, Target, Tls},
+        target::{Endpoint, Target, Tls},
     },
     packet::DecodeIssue,
 };
@@ -30,7 +30,7 @@ use tempfile::TempDir;
 fn target(path: &Path) -> Target {
     Target {
         kind: Kind::Sqlite,
-        place: Place::File(path.to_owned()),
+        endpoint: Endpoint::File(path.to_owned()),
         user: String::new(),
         password: String::new(),
         database: String::new(),
@@ -298,8 +298,8 @@ async fn a_reader_elsewhere_neither_waits_nor_holds_up() {
     for from in (1_000..6_000).step_by(1_000) {
         store.write(&writer(), Batch { from, to: from + 1_000, rows: &rows }).await.unwrap();
     }
-    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: None };
-    store.maintain(&upkeep, time(NOON + DAY / 2)).await.unwrap();
+    let maintenance = Maintenance { retention: Some(Duration::ZERO), max_size: None };
+    store.maintain(&maintenance, time(NOON + DAY / 2)).await.unwrap();
     assert_eq!(reader.ask("SELECT count(*) FROM ulog;"), "1000");
     assert_eq!(reader.ask("COMMIT; SELECT count(*) FROM ulog;"), "3000");
 }
@@ -363,9 +363,9 @@ async fn a_locked_file_is_unavailable_and_loses_nothing() {
 }
 
 /// Keeps house until there is nothing left to do; how many steps that took.
-async fn keep_house(store: &mut Sqlite, upkeep: Maintenance, now: u64) -> usize {
+async fn run_maintenance(store: &mut Sqlite, maintenance: Maintenance, now: u64) -> usize {
     for steps in 1..1_000 {
-        let done = store.maintain(&upkeep, time(now)).await.unwrap();
+        let done = store.maintain(&maintenance, time(now)).await.unwrap();
         assert_eq!(done.warnings, [""; 0]);
         if !done.unfinished {
             return steps;
@@ -386,8 +386,8 @@ async fn old_rows_go_in_small_steps_and_the_file_shrinks() {
     let before = size(&folder);
     // One that has inserted nothing itself has no pace to keep.
     let mut store = prepared(&folder.path().join("packets.db")).await;
-    let upkeep = Maintenance { retention: Some(Duration::from_secs(43_200)), max_size: None };
-    let steps = keep_house(&mut store, upkeep, NOON + 2 * DAY).await;
+    let maintenance = Maintenance { retention: Some(Duration::from_secs(43_200)), max_size: None };
+    let steps = run_maintenance(&mut store, maintenance, NOON + 2 * DAY).await;
     assert!(steps >= 15, "{steps}");
     assert_eq!(count(&connection), 10_000);
     let oldest: String =
@@ -396,7 +396,7 @@ async fn old_rows_go_in_small_steps_and_the_file_shrinks() {
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert!(size(&folder) < before * 2 / 3, "{before} to {}", size(&folder));
     // Nothing is too old: nothing goes.
-    assert_eq!(keep_house(&mut store, upkeep, NOON + 2 * DAY).await, 1);
+    assert_eq!(run_maintenance(&mut store, maintenance, NOON + 2 * DAY).await, 1);
     assert_eq!(count(&connection), 10_000);
 }
 
@@ -405,7 +405,7 @@ async fn the_oldest_rows_go_when_all_take_too_much() {
     let rows: Vec<_> = crowd(20_000, NOON, DAY).collect();
     let (folder, connection, mut store) = filled(&rows).await;
     let most = 3 << 20;
-    keep_house(&mut store, Maintenance { retention: None, max_size: Some(most) }, NOON).await;
+    run_maintenance(&mut store, Maintenance { retention: None, max_size: Some(most) }, NOON).await;
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     // Up to two portions of free pages stay for the next rows.
     assert!(size(&folder) < most + 1_000 * 4_096, "{}", size(&folder));
@@ -421,20 +421,20 @@ async fn the_oldest_rows_go_when_all_take_too_much() {
 async fn a_limit_holds_while_rows_keep_coming() {
     let (folder, connection, mut store) = filled(&[]).await;
     let most = 8 << 20;
-    let check = async |store: &mut Sqlite, upkeep: Maintenance, from: u64, days: u64| {
+    let check = async |store: &mut Sqlite, maintenance: Maintenance, from: u64, days: u64| {
         let rows: Vec<_> = crowd(10_000, NOON + days * DAY, DAY).collect();
         store.write(&writer(), Batch { from, to: from + 10_000, rows: &rows }).await.unwrap();
-        store.maintain(&upkeep, time(NOON + days * DAY)).await.unwrap();
+        store.maintain(&maintenance, time(NOON + days * DAY)).await.unwrap();
     };
-    let upkeep = Maintenance { retention: None, max_size: Some(most) };
+    let maintenance = Maintenance { retention: None, max_size: Some(most) };
     for step in 0..20 {
-        check(&mut store, upkeep, step * 10_000, step).await;
+        check(&mut store, maintenance, step * 10_000, step).await;
         // One batch above it, and the pages that wait to be given back.
         assert!(used(&connection) < most + (8 << 20), "{} at {step}", used(&connection));
     }
-    let upkeep = Maintenance { retention: Some(Duration::from_secs(86_400)), max_size: None };
+    let maintenance = Maintenance { retention: Some(Duration::from_secs(86_400)), max_size: None };
     for step in 20..30 {
-        check(&mut store, upkeep, step * 10_000, step).await;
+        check(&mut store, maintenance, step * 10_000, step).await;
         assert!(count(&connection) <= 20_000, "{} at {step}", count(&connection));
     }
     drop(folder);
@@ -458,10 +458,10 @@ async fn a_file_that_cannot_shrink_says_so() {
     store.position(&writer(), 0).await.unwrap();
     let rows: Vec<_> = crowd(20_000, NOON, DAY).collect();
     store.write(&writer(), Batch { from: 0, to: 20_000, rows: &rows }).await.unwrap();
-    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: None };
+    let maintenance = Maintenance { retention: Some(Duration::ZERO), max_size: None };
     let mut warnings = Vec::new();
     loop {
-        let done = store.maintain(&upkeep, time(NOON + 2 * DAY)).await.unwrap();
+        let done = store.maintain(&maintenance, time(NOON + 2 * DAY)).await.unwrap();
         warnings.extend(done.warnings);
         if !done.unfinished {
             break;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use nflog_exporter::mirror::{
-    spool::{Spool, SpoolRefusal},
+    spool::{AppendError, Spool},
     store::Writer,
 };
 use spool_support::{drain, marks, open, plan, row, rows, segments};
@@ -173,7 +173,7 @@ fn a_full_spool_refuses_whole_appends_and_has_room_again_when_rows_went() {
                 assert!(spool.size() <= max_size);
             }
             let refusal = spool.append(&rows(next..next + 10), 1).unwrap_err();
-            assert!(matches!(refusal, SpoolRefusal::Full), "{refusal}");
+            assert!(matches!(refusal, AppendError::Full), "{refusal}");
             assert_eq!(spool.waiting(), u64::from(next - first));
             let on_disk: u64 =
                 segments(folder.path()).iter().map(|path| fs::metadata(path).unwrap().len()).sum();
@@ -209,7 +209,7 @@ fn without_a_size_rows_stay_in_memory_and_the_folder_untouched() {
     let directory = folder.path().join("none");
     let mut spool = open(&directory, 0);
     spool.append(&rows(0..32_768), 4).unwrap();
-    assert!(matches!(spool.append(&rows(0..1), 4), Err(SpoolRefusal::Full)));
+    assert!(matches!(spool.append(&rows(0..1), 4), Err(AppendError::Full)));
     assert_eq!((spool.oldest(), spool.size()), (Some(4), 0));
     assert_eq!(drain(&mut spool), ((0..32_768).collect(), 0));
     assert!(!directory.exists());
@@ -247,8 +247,8 @@ fn nobody_else_reads_the_rows() {
 /// Appends rows one by one until the disk takes them again.
 fn until_mended(spool: &mut Spool, mark: &mut u32) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while spool.trouble().is_some() {
-        assert!(Instant::now() < deadline, "{:?}", spool.trouble());
+    while spool.io_error().is_some() {
+        assert!(Instant::now() < deadline, "{:?}", spool.io_error());
         spool.append(&[row(*mark)], 3).unwrap();
         *mark += 1;
         std::thread::yield_now();
@@ -263,7 +263,7 @@ fn a_folder_that_is_a_file_is_tried_again_and_what_is_found_then_comes_first() {
     let directory = parent.path().join("spool");
     fs::write(&directory, "a file").unwrap();
     let mut spool = Spool::open(plan(&directory, MIB)).unwrap();
-    let trouble = spool.trouble().unwrap().to_owned();
+    let trouble = spool.io_error().unwrap().to_owned();
     assert!(trouble.contains("is not a folder") && trouble.contains("mirror.spool.directory"));
     spool.append(&rows(100..200), 3).unwrap();
     let given = spool.next(1000).unwrap();
@@ -308,7 +308,7 @@ fn memory_is_bounded_while_the_disk_does_not_do() {
     let mut spool = Spool::open(plan(&directory, MIB)).unwrap();
     spool.append(&rows(0..32_000), 3).unwrap();
     let refusal = spool.append(&rows(0..1000), 3).unwrap_err();
-    assert!(matches!(&refusal, SpoolRefusal::Failed(why) if why.contains("is not a folder")));
+    assert!(matches!(&refusal, AppendError::Failed(why) if why.contains("is not a folder")));
     spool.append(&rows(32_000..32_768), 3).unwrap();
     assert!(spool.append(&rows(0..1), 3).is_err());
     assert_eq!(drain(&mut spool), ((0..32_768).collect(), 0));
@@ -329,7 +329,7 @@ fn a_folder_removed_at_run_time_is_made_again() {
         mark += 1;
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(spool.trouble(), None);
+    assert_eq!(spool.io_error(), None);
     assert_eq!(segments(&directory).len(), 1);
     // The removed file is still open.
     assert_eq!(drain(&mut spool), ((0..mark).collect(), 0));
@@ -587,9 +587,9 @@ fn sync_and_a_lower_size_do_no_harm() {
     let folder = left_behind(60);
     let mut spool = open(folder.path(), 1000);
     spool.sync();
-    assert!(matches!(spool.append(&rows(0..1), 1), Err(SpoolRefusal::Full)));
+    assert!(matches!(spool.append(&rows(0..1), 1), Err(AppendError::Full)));
     assert_eq!(drain(&mut spool).0.len(), 60);
     spool.append(&rows(0..2), 1).unwrap();
     spool.sync();
-    assert_eq!(spool.trouble(), None);
+    assert_eq!(spool.io_error(), None);
 }

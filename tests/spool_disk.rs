@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nflog_exporter::mirror::spool::{Spool, SpoolRefusal};
+use nflog_exporter::mirror::spool::{AppendError, Spool};
 use spool_support::{drain, marks, open, plan, row, rows, segments};
 use tmpfs::{Tmpfs, run};
 
@@ -22,8 +22,8 @@ const MIB: u64 = 1 << 20;
 /// Appends rows one by one until the disk takes them again.
 fn until_mended(spool: &mut Spool, mark: &mut u32) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while spool.trouble().is_some() {
-        assert!(Instant::now() < deadline, "{:?}", spool.trouble());
+    while spool.io_error().is_some() {
+        assert!(Instant::now() < deadline, "{:?}", spool.io_error());
         spool.append(&[row(*mark)], 3).unwrap();
         *mark += 1;
         thread::sleep(Duration::from_millis(5));
@@ -32,7 +32,7 @@ fn until_mended(spool: &mut Spool, mark: &mut u32) {
 
 /// Appends rows by the hundred until the disk does not take them.
 fn until_trouble(spool: &mut Spool, mark: &mut u32) {
-    while spool.trouble().is_none() {
+    while spool.io_error().is_none() {
         spool.append(&rows(*mark..*mark + 100), 3).unwrap();
         *mark += 100;
         assert!(*mark < 10_000, "{} bytes on disk", spool.size());
@@ -49,7 +49,7 @@ fn a_full_disk_costs_nothing_until_memory_is_full_too() {
     let mut spool = open(&disk.path(), 100 * MIB);
     let mut mark = 0;
     until_trouble(&mut spool, &mut mark);
-    let trouble = spool.trouble().unwrap();
+    let trouble = spool.io_error().unwrap();
     assert!(trouble.contains("no space left") && trouble.contains("mirror.spool.max_size"));
     // Half a frame was cut off again.
     assert_eq!(bytes_on_disk(&disk.path()), spool.size());
@@ -62,7 +62,7 @@ fn a_full_disk_costs_nothing_until_memory_is_full_too() {
     }
     assert!(in_memory > 32_000);
     let refusal = spool.append(&rows(mark..mark + 100), 3).unwrap_err();
-    assert!(matches!(&refusal, SpoolRefusal::Failed(why) if why.contains("no space left")));
+    assert!(matches!(&refusal, AppendError::Failed(why) if why.contains("no space left")));
     assert_eq!(drain(&mut spool), ((0..mark).collect(), 0));
 }
 
@@ -95,7 +95,7 @@ fn a_spool_opened_on_a_full_disk_delivers_what_is_there() {
     let mut spool = Spool::open(plan(&disk.path(), 100 * MIB)).unwrap();
     assert_eq!(spool.take_recovered(), 1000);
     spool.append(&rows(1000..2000), 1).unwrap();
-    assert!(spool.trouble().unwrap().contains("no space left"));
+    assert!(spool.io_error().unwrap().contains("no space left"));
     assert_eq!(drain(&mut spool), ((0..2000).collect(), 0));
 }
 
@@ -107,7 +107,7 @@ fn a_read_only_file_system_is_waited_for() {
     drop(spool);
     disk.remount("ro");
     let mut spool = Spool::open(plan(&disk.path(), MIB)).unwrap();
-    let trouble = spool.trouble().unwrap();
+    let trouble = spool.io_error().unwrap();
     assert!(trouble.contains("is read-only") && trouble.contains("mirror.spool.directory"));
     spool.append(&rows(10..20), 1).unwrap();
     assert_eq!(marks(&spool.next(100).unwrap()), (10..20).collect::<Vec<_>>());
@@ -123,7 +123,7 @@ fn a_read_only_file_system_without_a_folder_is_waited_for() {
     let disk = Tmpfs::mount(256 * 1024);
     disk.remount("ro");
     let mut spool = Spool::open(plan(&disk.path(), MIB)).unwrap();
-    assert!(spool.trouble().unwrap().contains("is read-only"));
+    assert!(spool.io_error().unwrap().contains("is read-only"));
     disk.remount("rw");
     let mut mark = 0;
     until_mended(&mut spool, &mut mark);
@@ -148,10 +148,10 @@ fn a_disk_unmounted_at_run_time_and_mounted_again_is_no_end() {
 fn until_there(spool: &mut Spool, mark: &mut u32, folder: &Path) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !folder.exists() || segments(folder).is_empty() {
-        assert!(Instant::now() < deadline, "{:?}", spool.trouble());
+        assert!(Instant::now() < deadline, "{:?}", spool.io_error());
         spool.append(&[row(*mark)], 1).unwrap();
         *mark += 1;
         thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(spool.trouble(), None);
+    assert_eq!(spool.io_error(), None);
 }

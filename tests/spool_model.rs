@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
 };
 
-use nflog_exporter::mirror::spool::{Portion, Spool, SpoolRefusal};
+use nflog_exporter::mirror::spool::{AppendError, Portion, Spool};
 use proptest::prelude::*;
 use spool_support::{open, plan, rows, segments};
 
@@ -164,7 +164,7 @@ impl Model {
                     self.pending().extend(marks);
                 }
                 Err(refusal) => {
-                    assert!(matches!(refusal, SpoolRefusal::Full), "{refusal}");
+                    assert!(matches!(refusal, AppendError::Full), "{refusal}");
                     assert!(self.spool.size() + u64::from(some) * 200 + 400 > self.max_size);
                 }
             }

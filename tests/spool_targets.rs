@@ -5,7 +5,7 @@ mod spool_support;
 
 use std::{fs, os::unix::fs::FileExt, path::Path};
 
-use nflog_exporter::mirror::spool::{OtherTarget, Spool, SpoolRefusal, rows_of_others};
+use nflog_exporter::mirror::spool::{AppendError, OtherTarget, Spool, rows_of_others};
 use spool_support::{drain, plan, rows, segments};
 
 const OLD: &str = "mysql://db.example.net:3306/firewall";
@@ -19,7 +19,7 @@ fn open(folder: &Path, target: &str, other_target: OtherTarget) -> Spool {
         ..plan
     })
     .unwrap();
-    assert_eq!(spool.trouble(), None);
+    assert_eq!(spool.io_error(), None);
     spool
 }
 
@@ -118,7 +118,7 @@ fn the_size_bounds_them_all() {
     while spool.append(&rows(0..1_000), 1).is_ok() {}
     drop(spool);
     let mut spool = open(folder.path(), NEW, OtherTarget::Keep);
-    assert!(matches!(spool.append(&rows(0..1_000), 1), Err(SpoolRefusal::Full)));
+    assert!(matches!(spool.append(&rows(0..1_000), 1), Err(AppendError::Full)));
     assert!(spool.size() <= 1 << 20);
 }
 

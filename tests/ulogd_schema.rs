@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, process::Command};
 use nflog_exporter::mirror::{
     Target,
     store::{Batch, Kind, MySql, Postgres, Sqlite, Store, Writer},
-    target::{Place, Tls},
+    target::{Endpoint, Tls},
 };
 use support::{
     mariadb::MariaDb,
@@ -177,7 +177,7 @@ async fn sqlite_has_the_names_and_views() {
     let path = folder.path().join("rows.db");
     let target = Target {
         kind: Kind::Sqlite,
-        place: Place::File(path.clone()),
+        endpoint: Endpoint::File(path.clone()),
         user: String::new(),
         password: String::new(),
         database: String::new(),

@@ -1,32 +1,32 @@
-//! What is worked out once for each interned name, and then found without a lock.
+//! Caches a value for each interned name, to read it without a lock.
 
 use crate::event::{NameId, Names};
 
-/// A value for each name. Bounded like the table of names.
+/// A value for each name. Bounded as the table of names is.
 #[derive(Debug)]
 pub(super) struct PerName<T> {
     names: Names,
-    /// By the number of the id.
+    /// By [`NameId::index`].
     values: Vec<T>,
 }
 
 impl<T> PerName<T> {
-    /// Values for the names of this table, none worked out yet.
+    /// An empty cache for the names of this table.
     pub(super) fn new(names: Names) -> Self {
         Self { names, values: Vec::new() }
     }
 
-    /// The value of a name, as `make` says of its text.
+    /// The value of a name, computed from its text by `make` once.
     #[inline]
     pub(super) fn get(&mut self, id: NameId, make: impl Fn(&str) -> T) -> &T {
         if usize::from(id.index()) >= self.values.len() {
             self.learn(make);
         }
-        // An id that no table gave reads as `other`, which is the first and always there.
+        // An id of another table counts as `other`, which is always the first.
         self.values.get(usize::from(id.index())).unwrap_or(&self.values[0])
     }
 
-    /// Catches up with the table: ids stay what they are, so only new ones are asked for.
+    /// Computes the values of new names; ids never change.
     #[cold]
     fn learn(&mut self, make: impl Fn(&str) -> T) {
         let known = u16::try_from(self.names.len()).unwrap_or(u16::MAX);
@@ -43,7 +43,7 @@ mod tests {
     use crate::event::{Interner, MAX_DEVICES, Named};
 
     #[test]
-    fn every_name_has_its_value_as_it_comes() {
+    fn new_names_get_their_values() {
         let names = Names::default();
         let mut interner = Interner::new(names.clone());
         let mut lengths = PerName::new(names);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_worked_out_once() {
+    fn a_value_is_computed_once() {
         let names = Names::default();
         let mut values = PerName::new(names);
         assert!(*values.get(NameId::EMPTY, |_| true));

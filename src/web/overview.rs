@@ -176,7 +176,7 @@ impl Overview {
     }
 
     fn mirror_state(&self) -> Option<MirrorState> {
-        let figures = self.mirror.as_ref()?.figures();
+        let figures = self.mirror.as_ref()?.status();
         Some(MirrorState {
             up: figures.up,
             lag_seconds: figures.lag.as_secs_f64(),

@@ -71,7 +71,7 @@ pub fn plan(folder: &Path, max_size: u64) -> SpoolPlan {
 /// Opens a spool that must be fine.
 pub fn open(folder: &Path, max_size: u64) -> Spool {
     let spool = Spool::open(plan(folder, max_size)).unwrap();
-    assert_eq!(spool.trouble(), None);
+    assert_eq!(spool.io_error(), None);
     spool
 }
 

@@ -87,7 +87,7 @@ impl ScrapePage {
         let mut aggregate = self.aggregate.lock();
         let snapshot = aggregate.snapshot(self.clock.now());
         // Under the same lock, so that its account agrees with the packets received.
-        let mirror = self.mirror.as_ref().map(Queue::figures);
+        let mirror = self.mirror.as_ref().map(Queue::status);
         drop(aggregate);
         let generation = snapshot.generation;
         let pending = snapshot.families.iter().map(|family| family.pending_packets).max();
