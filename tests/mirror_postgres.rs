@@ -1,4 +1,4 @@
-//! The mirror's rows in a real PostgreSQL: written, read back, kept by the day, never twice.
+//! Rows in a real PostgreSQL: written once, read back, and partitioned by day.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod support;
@@ -57,7 +57,7 @@ fn time(micros: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros)
 }
 
-/// A client of the test's own.
+/// The test's own client.
 async fn client(server: &PostgresServer, database: &str) -> Client {
     let config = format!(
         "host={} user=postgres dbname={database} port={}",
@@ -101,7 +101,7 @@ fn read(row: &tokio_postgres::Row) -> Row {
         tcp_flags: small("tcp_flags"),
         icmp_type: small("icmp_type"),
         icmp_code: small("icmp_code"),
-        issue: DecodeIssue::ALL.into_iter().find(|issue| issue.name() == text("issue")),
+        issue: DecodeIssue::ALL.into_iter().find(|issue| issue.name() == text("flaw")),
         country: text("country").into(),
         city: text("city").into(),
         latitude: row.get("latitude"),
@@ -112,7 +112,7 @@ fn read(row: &tokio_postgres::Row) -> Row {
 }
 
 #[tokio::test]
-async fn rows_come_back_as_they_were() {
+async fn rows_are_read_back_unchanged() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let rows = every_kind(NOON - 3);
@@ -135,10 +135,10 @@ async fn a_batch_is_written_once() {
     assert!(matches!(store.write(&writer(), batch).await, Err(StoreError::Moved)));
     assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
     assert_eq!(count(&server, &database), 2);
-    // Rows 2 to 9 were lost: passed over.
+    // Rows 2 to 9 were lost: skipped.
     store.write(&writer(), Batch { from: 2, to: 10, rows: &[] }).await.unwrap();
     assert_eq!(store.position(&writer(), 5).await.unwrap(), 10);
-    // A restored backup is told what the writer knows.
+    // A restored backup is corrected.
     assert_eq!(store.position(&writer(), 50).await.unwrap(), 50);
     store.forget(&writer()).await.unwrap();
     assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
@@ -146,7 +146,7 @@ async fn a_batch_is_written_once() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_dropped_is_made_anew() {
+async fn a_dropped_table_is_created_again() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     write(&mut store, &[tcp(NOON)]).await;
@@ -158,7 +158,7 @@ async fn a_table_that_is_dropped_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_transaction_left_behind_is_waited_for_and_seen() {
+async fn a_transaction_of_a_lost_connection_is_waited_for_and_seen() {
     let server = PostgresServer::shared();
     for (end, expect) in [("COMMIT", 1), ("ROLLBACK", 0)] {
         let (database, mut store) = started(&server).await;
@@ -180,7 +180,7 @@ async fn a_transaction_left_behind_is_waited_for_and_seen() {
 }
 
 #[tokio::test]
-async fn a_write_behind_a_transaction_left_behind_has_moved() {
+async fn a_write_after_a_transaction_of_a_lost_connection_is_moved() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let zombie = client(&server, &database).await;
@@ -199,13 +199,13 @@ async fn a_write_behind_a_transaction_left_behind_has_moved() {
 }
 
 #[tokio::test]
-async fn a_refused_row_takes_its_batch_with_it() {
+async fn a_refused_row_rolls_back_its_batch() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     server.psql(&database, "ALTER TABLE packets ADD CONSTRAINT mine CHECK (prefix <> 'bad')");
     let bad = |prefix: &str| Row { prefix: prefix.into(), ..tcp(NOON) };
     for bad in [bad("bad"), bad("a\0b"), tcp(u64::MAX)] {
-        // Behind more rows than the network holds back.
+        // After more rows than the network buffers.
         let mut rows: Vec<_> = crowd(5_000, NOON, DAY).collect();
         rows.insert(7, bad);
         let batch = Batch { from: 0, to: rows.len() as u64, rows: &rows };
@@ -213,13 +213,13 @@ async fn a_refused_row_takes_its_batch_with_it() {
         assert!(matches!(error, Err(StoreError::Refused(_))), "{error:?}");
         assert_eq!(count(&server, &database), 0);
     }
-    // The same connection goes on.
+    // The same connection still works.
     store.write(&writer(), Batch { from: 0, to: 1, rows: &[tcp(NOON)] }).await.unwrap();
     assert_eq!(count(&server, &database), 1);
 }
 
 #[tokio::test]
-async fn eight_that_start_at_once_make_the_schema_once() {
+async fn eight_concurrent_starts_create_the_schema_once() {
     let server = PostgresServer::shared();
     let database = server.database();
     let target = server.target(&database);
@@ -238,9 +238,9 @@ async fn eight_that_start_at_once_make_the_schema_once() {
     assert_eq!(server.psql(&database, left), "0");
 }
 
-/// Exporters that start at the same moment on an empty database and have rows at once.
+/// Exporters that start at the same moment on an empty database and write rows at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_that_start_at_once_cause_no_error() {
+async fn concurrent_starts_cause_no_error() {
     let server = PostgresServer::start();
     for round in 0..25 {
         let database = server.database();
@@ -271,7 +271,7 @@ async fn many_that_start_at_once_cause_no_error() {
 }
 
 #[tokio::test]
-async fn the_printed_schema_can_be_run_by_hand_and_again() {
+async fn the_printed_schema_runs_by_hand_and_again() {
     let server = PostgresServer::shared();
     let database = server.database();
     let ddl = nflog_exporter::mirror::schema::ddl(nflog_exporter::mirror::store::Kind::Postgres);
@@ -281,7 +281,7 @@ async fn the_printed_schema_can_be_run_by_hand_and_again() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_left_alone() {
+async fn tables_of_another_program_stay() {
     let server = PostgresServer::shared();
     let check = async |make: &str, expect: &str| {
         let database = server.database();
@@ -294,13 +294,13 @@ async fn what_is_not_ours_is_left_alone() {
             server.psql(&database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
         assert_eq!(tables, "1");
     };
-    check("CREATE TABLE packets (a int)", "did not make").await;
+    check("CREATE TABLE packets (a int)", "did not create").await;
     let newer = "CREATE TABLE nflog_schema (version int); INSERT INTO nflog_schema VALUES (99)";
     check(newer, "version 99").await;
 }
 
-/// What ulogd's own `pgsql-ulogd2.sql` has of that name, cut short; and a view that the database would let
-/// ours take the place of.
+/// The object of that name in ulogd's own `pgsql-ulogd2.sql`, shortened; and a view that the database would let
+/// ours replace.
 const FOREIGN: [&str; 2] = [
     "CREATE TABLE ulog2 (_id bigint, oob_time_sec integer, oob_prefix varchar(32));
      CREATE OR REPLACE VIEW ulog AS SELECT _id, oob_time_sec, oob_prefix FROM ulog2;
@@ -309,7 +309,7 @@ const FOREIGN: [&str; 2] = [
 ];
 
 #[tokio::test]
-async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
+async fn a_view_of_ulogd_is_reported_and_never_replaced() {
     let server = PostgresServer::shared();
     let ddl = nflog_exporter::mirror::schema::ddl(nflog_exporter::mirror::store::Kind::Postgres);
     for foreign in FOREIGN {
@@ -319,8 +319,8 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
         // At each start.
         for _ in 0..2 {
             let mut store = prepared(&server.target(&database)).await;
-            let told = store.advice().await.unwrap().remove(0);
-            assert!(told.contains("ALTER TABLE ulog RENAME TO ulogd_ulog"), "{told}");
+            let advice = store.advice().await.unwrap().remove(0);
+            assert!(advice.contains("ALTER TABLE ulog RENAME TO ulogd_ulog"), "{advice}");
         }
         let mut store = prepared(&server.target(&database)).await;
         write(&mut store, &[tcp(NOON)]).await;
@@ -328,7 +328,7 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
         assert!(refused.contains("\"ulog\" is not nflog_exporter's"), "{refused}");
         assert_eq!(server.psql(&database, "SELECT * FROM ulog"), old);
 
-        // As it says.
+        // As the advice says.
         server.psql(&database, "ALTER TABLE ulog RENAME TO ulogd_ulog");
         for _ in 0..2 {
             server.psql(&database, ddl);
@@ -341,7 +341,7 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
 }
 
 #[tokio::test]
-async fn a_user_without_rights_is_told_what_to_run() {
+async fn a_user_without_rights_gets_the_commands() {
     let server = PostgresServer::shared();
     let database = server.database();
     let name = format!("small_{database}");
@@ -365,7 +365,7 @@ async fn a_user_without_rights_is_told_what_to_run() {
     let mut store = prepared(&target).await;
     write(&mut store, &[tcp(NOON)]).await;
     assert_eq!(count(&server, &database), 1);
-    // Days are the owner's.
+    // Only the owner creates days.
     let done = store.maintain(&Maintenance::default(), time(NOON)).await.unwrap();
     assert!(done.warnings[0].contains("ALTER TABLE packets OWNER TO"), "{done:?}");
     store.forget(&writer()).await.unwrap();
@@ -400,7 +400,7 @@ async fn run_maintenance(store: &mut Postgres, maintenance: Maintenance, now: u6
 const KEEP_ALL: Maintenance = Maintenance { retention: None, max_size: None };
 
 #[tokio::test]
-async fn days_are_made_ahead_filled_and_dropped() {
+async fn days_are_created_ahead_filled_and_dropped() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let midnight = NOON - DAY / 2;
@@ -415,13 +415,13 @@ async fn days_are_made_ahead_filled_and_dropped() {
     );
     let days = "default p20261118 p20261122 p20261123 p20261124 p20261125 p20261126";
     assert_eq!(names(&server, &database), days);
-    // Moved rows keep their numbers.
+    // Moved rows keep their ids.
     let ids = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM packets";
     assert_eq!(server.psql(&database, ids), "1 2 3 4");
     write(&mut store, &[tcp(NOON)]).await;
     assert!(partitions(&server, &database).contains("packets_p20261123 2"));
 
-    // Yesterday ends 36 hours before: it is whole inside of 37, and outside of 35.
+    // Yesterday ends 36 hours ago: within 37 hours, and not within 35.
     let keep = |hours: u64| Maintenance {
         retention: Some(Duration::from_secs(hours * 3600)),
         max_size: None,
@@ -430,7 +430,7 @@ async fn days_are_made_ahead_filled_and_dropped() {
     assert_eq!(run_maintenance(&mut store, keep(37), now).await, ["packets_p20261118"]);
     assert_eq!(run_maintenance(&mut store, keep(35), now).await, ["packets_p20261122"]);
     assert_eq!(run_maintenance(&mut store, keep(35), now).await, [""; 0]);
-    // Late rows of days that went go too, without a partition.
+    // Late rows of dropped days are deleted too, without a partition.
     write(&mut store, &[tcp(NOON - 5 * DAY), tcp(NOON - 4 * DAY)]).await;
     assert_eq!(run_maintenance(&mut store, keep(35), now).await, [""; 0]);
     assert_eq!(partitions(&server, &database), "packets_default 1, packets_p20261123 2");
@@ -440,7 +440,7 @@ async fn days_are_made_ahead_filled_and_dropped() {
 }
 
 #[tokio::test]
-async fn rows_of_many_days_find_their_partitions() {
+async fn rows_of_many_days_reach_their_partitions() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let rows: Vec<_> = crowd(4_000, NOON - 20 * DAY, 20 * DAY).collect();
@@ -451,7 +451,7 @@ async fn rows_of_many_days_find_their_partitions() {
 }
 
 #[tokio::test]
-async fn the_oldest_days_go_when_all_take_too_much() {
+async fn the_oldest_days_are_dropped_above_the_size_limit() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     run_maintenance(&mut store, KEEP_ALL, NOON - 3 * DAY).await;
@@ -464,7 +464,7 @@ async fn the_oldest_days_go_when_all_take_too_much() {
     assert_eq!(run_maintenance(&mut store, maintenance(size), NOON).await, [""; 0]);
     let dropped = run_maintenance(&mut store, maintenance(size - 1), NOON).await;
     assert_eq!(dropped, ["packets_p20261119"]);
-    // Today stays, whatever it takes.
+    // Today stays, whatever its size.
     let dropped = run_maintenance(&mut store, maintenance(1), NOON).await;
     assert_eq!(dropped, ["packets_p20261120", "packets_p20261121", "packets_p20261122"]);
     assert!(partitions(&server, &database).contains("packets_p20261123"));
@@ -472,7 +472,7 @@ async fn the_oldest_days_go_when_all_take_too_much() {
 
 // Two threads: a connection ends while the test waits for that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn one_of_many_keeps_house() {
+async fn one_of_many_runs_maintenance() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let other = client(&server, &database).await;
@@ -491,7 +491,7 @@ async fn one_of_many_keeps_house() {
 }
 
 #[tokio::test]
-async fn a_long_reader_is_not_waited_for() {
+async fn maintenance_does_not_wait_for_a_long_reader() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     run_maintenance(&mut store, KEEP_ALL, NOON).await;
@@ -499,8 +499,8 @@ async fn a_long_reader_is_not_waited_for() {
     reader.batch_execute("BEGIN; SELECT count(*) FROM packets").await.unwrap();
     let maintenance = Maintenance { retention: Some(Duration::ZERO), max_size: None };
     let done = store.maintain(&maintenance, time(NOON + 3 * DAY)).await.unwrap();
-    assert!(done.dropped.is_empty() && done.warnings[0].contains("tried again"), "{done:?}");
-    // The connection goes on, and so do rows.
+    assert!(done.dropped.is_empty() && done.warnings[0].contains("retrying"), "{done:?}");
+    // The connection still works, and so do writes.
     write(&mut store, &[tcp(NOON)]).await;
     reader.batch_execute("COMMIT").await.unwrap();
     let done = store.maintain(&maintenance, time(NOON + 3 * DAY)).await.unwrap();
@@ -509,7 +509,7 @@ async fn a_long_reader_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn rows_go_on_while_days_are_made() {
+async fn rows_are_written_while_days_are_created() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let target = server.target(&database);
@@ -541,7 +541,7 @@ async fn rows_go_on_while_days_are_made() {
 }
 
 #[tokio::test]
-async fn the_view_answers_as_ulogd_did() {
+async fn the_view_has_ulogds_values() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     write(&mut store, &every_kind(NOON)).await;
@@ -595,7 +595,7 @@ async fn the_view_answers_as_ulogd_did() {
 }
 
 #[tokio::test]
-async fn questions_use_indexes() {
+async fn queries_use_indexes() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     run_maintenance(&mut store, KEEP_ALL, NOON).await;
@@ -687,14 +687,14 @@ async fn connections_are_encrypted_and_named() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_denied() {
+async fn a_missing_database_is_denied() {
     let server = PostgresServer::shared();
     let error = Postgres::connect(&server.target("nowhere")).await.unwrap_err();
     assert!(matches!(error, StoreError::Denied(_)), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_crashes_is_unavailable_and_keeps_what_it_confirmed() {
+async fn a_crashed_server_is_unavailable_and_keeps_committed_rows() {
     let server = PostgresServer::start();
     let (database, mut store) = started(&server).await;
     write(&mut store, &[tcp(NOON)]).await;
@@ -709,8 +709,8 @@ async fn a_server_that_crashes_is_unavailable_and_keeps_what_it_confirmed() {
     assert_eq!(store.position(&writer(), 1).await.unwrap(), 1);
     assert_eq!(count(&server, &database), 1);
 
-    // A server that hangs answers nothing; the caller's deadline ends the call, and dropping the
-    // store ends the connection.
+    // A hanging server does not answer; the caller's deadline ends the call, and dropping the store closes the
+    // connection.
     server.signal(Signal::SIGSTOP);
     let late =
         tokio::time::timeout(Duration::from_millis(200), store.write(&writer(), batch)).await;
@@ -722,9 +722,9 @@ async fn a_server_that_crashes_is_unavailable_and_keeps_what_it_confirmed() {
     assert_eq!(count(&server, &database), position);
 }
 
-/// Rows wait where the database's encoding cannot hold every prefix: they are not bad rows.
+/// Rows wait where the database's encoding cannot hold every prefix: they are not refused.
 #[tokio::test]
-async fn an_encoding_that_holds_not_every_prefix_is_rejected() {
+async fn an_encoding_that_cannot_hold_every_prefix_is_rejected() {
     let server = PostgresServer::start();
     let database = "latin";
     server.psql(

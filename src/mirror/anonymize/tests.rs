@@ -91,7 +91,7 @@ proptest! {
     }
 }
 
-/// The first bits of one address and the last of another, of so many bits.
+/// The first bits of one address and the last of another, which have this many bits.
 fn join(first: u128, last: u128, common: u32, bits: u32) -> u128 {
     let low = 1_u128.checked_shl(bits - common).map_or(u128::MAX, |bit| bit - 1);
     first & !low | last & low
@@ -183,8 +183,8 @@ fn key(text: &[u8], expect: Result<[u8; KEY_SIZE], &str>) {
         (Ok(key), Ok(expect)) => assert_eq!(key, expect),
         (Err(error), Err(expect)) => {
             let message = error.to_string();
-            assert!(message.contains(&format!("this is {expect};")), "{message}");
             assert!(message.contains(&format!("found {expect};")), "{message}");
+            assert!(message.contains("openssl rand -hex 32 > FILE"), "{message}");
         }
         (key, _) => panic!("{text:?}: {key:?}"),
     }

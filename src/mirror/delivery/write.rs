@@ -53,14 +53,7 @@ impl Delivery {
                         // Nothing was written yet: is it this row, or every row?
                         self.try_another(store, &known_as, &rows, part.start, &why).await?;
                     }
-                    let over = Batch { rows: &[], ..batch };
-                    within(ANSWER, "a transaction", store.write(&known_as, over)).await?;
-                    if self.refusal_throttle.allows() {
-                        tracing::error!(
-                            "mirror: dropped a row that {} refuses: {why}",
-                            self.target
-                        );
-                    }
+                    self.skip_refused(store, &known_as, batch, &why).await?;
                     true
                 }
                 Err(error) => {
@@ -76,6 +69,22 @@ impl Delivery {
         }
         self.size.written();
         self.is_well();
+        Ok(())
+    }
+
+    /// Moves the writer's position past a row that the database refuses.
+    async fn skip_refused<S: Store>(
+        &mut self,
+        store: &mut S,
+        writer: &Writer,
+        batch: Batch<'_>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let skipped = Batch { rows: &[], ..batch };
+        within(ANSWER, "a transaction", store.write(writer, skipped)).await?;
+        if self.refusal_throttle.allows() {
+            tracing::error!("mirror: dropped a row that {} refuses: {why}", self.target);
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ pub const VERSION: u32 = 1;
 /// The inserted columns of `packets`, in the order of their values.
 pub(super) const COLUMNS: &str = "time, host, nflog_group, prefix, hook, direction, in_device, \
     out_device, mark, uid, hardware_address, ip_version, source, destination, protocol, length, \
-    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, issue, \
+    captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
     country, city, latitude, longitude, asn, weight";
 
 /// The whole schema as SQL, for administrators.

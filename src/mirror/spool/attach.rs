@@ -7,6 +7,7 @@ use super::{
     directory::{DirectoryError, SpoolDirectory},
     io_error::explain,
     other_targets,
+    session::Session,
 };
 
 impl Spool {
@@ -42,31 +43,12 @@ impl Spool {
             |error| DirectoryError::Io(explain("mark segments", &self.plan.directory, &error)),
         )?;
         let before = self.others.len();
-        for mut session in found.sessions {
+        for session in found.sessions {
             // Ours, and not among the known ones: a renamed file.
             if writers.contains(&session.writer.id) {
                 continue;
             }
-            let is_ours = session.target.as_ref() == Some(&target);
-            match self.plan.other_target {
-                OtherTarget::Keep if !is_ours => {
-                    self.others.push(session);
-                    continue;
-                }
-                OtherTarget::Drop if !is_ours => {
-                    let (rows, end) = (session.end() - session.delivered, session.end());
-                    let target = session.target.as_deref().unwrap_or_default();
-                    tracing::warn!(rows, target, "mirror: rows for another database are dropped");
-                    self.discarded = self.discarded.saturating_add(rows);
-                    // Files that cannot be removed now are dropped again at the next start.
-                    let _ = session.pass(end, false);
-                    continue;
-                }
-                OtherTarget::Keep | OtherTarget::Deliver | OtherTarget::Drop => {}
-            }
-            self.recovered = self.recovered.saturating_add(session.end() - session.delivered);
-            let place = self.earlier.partition_point(|other| other.number <= session.number);
-            self.earlier.insert(place, session);
+            self.adopt(session, &target);
         }
         self.ended = found.ended.filter(|ended| !writers.contains(ended));
         for other in other_targets::sum(self.others[before..].iter()) {
@@ -84,6 +66,27 @@ impl Spool {
         self.io_error = None;
         self.due = Instant::now() + RETRY;
         Ok(())
+    }
+
+    /// Queues an earlier session for delivery, or keeps or drops one for another database.
+    fn adopt(&mut self, mut session: Session, target: &str) {
+        let rows = session.end() - session.delivered;
+        let is_ours = session.target.as_deref() == Some(target);
+        match self.plan.other_target {
+            OtherTarget::Keep if !is_ours => self.others.push(session),
+            OtherTarget::Drop if !is_ours => {
+                let target = session.target.as_deref().unwrap_or_default();
+                tracing::warn!(rows, target, "mirror: rows for another database are dropped");
+                self.discarded = self.discarded.saturating_add(rows);
+                // Files that cannot be removed now are dropped again at the next start.
+                let _ = session.pass(session.end(), false);
+            }
+            OtherTarget::Keep | OtherTarget::Deliver | OtherTarget::Drop => {
+                self.recovered = self.recovered.saturating_add(rows);
+                let index = self.earlier.partition_point(|other| other.number <= session.number);
+                self.earlier.insert(index, session);
+            }
+        }
     }
 
     /// Records an I/O error: rows stay in memory until the next attempt.

@@ -128,30 +128,30 @@ fn refused(url: &str, expect: &str) {
 
 #[test]
 fn invalid_urls_are_explained() {
-    refused("", "begins with none of mysql://");
-    refused("secret", "begins with none of mysql://");
-    refused("/var/lib/secret.db", "begins with none of mysql://");
-    refused("secret://u:secret@h/d", "begins with none of mysql://");
-    refused("http://u:secret@h/d", "begins with none of mysql://");
+    refused("", "must begin with mysql://");
+    refused("secret", "must begin with mysql://");
+    refused("/var/lib/secret.db", "must begin with mysql://");
+    refused("secret://u:secret@h/d", "must begin with mysql://");
+    refused("http://u:secret@h/d", "must begin with mysql://");
     refused("mysql:secret", "// is missing");
     refused("mysql:/u:secret@h/d", "// is missing");
-    refused("mysql://u:secret@h", "names no database; put its name");
+    refused("mysql://u:secret@h", "names no database; add its name");
     refused("mysql://u:secret@h/", "names no database");
     refused("postgres://u:secret@h?sslmode=require", "names no database");
     refused("mysql://u:secret@/d", "names no host and no socket");
     refused("postgres:///d", "names no host and no socket");
     refused("mysql://", "names no database");
-    refused("mysql://u:secret@h:port/d", "is no port");
-    refused("mysql://u:secret@h:65536/d", "is no port");
+    refused("mysql://u:secret@h:port/d", "the port is not a number");
+    refused("mysql://u:secret@h:65536/d", "the port is not a number");
     refused("mysql://u:secret@h:0/d", "the port is 0");
-    refused("mysql://u:secret@[::g]/d", "no IPv6 address");
+    refused("mysql://u:secret@[::g]/d", "is not an IPv6 address");
     refused("mysql://u:secret@a b/d", "a space in it");
     refused("mysql://u:secret@h/d/e", "more than one /");
     refused("mysql://u:secret@h/d%0Ae", "control character");
     refused("mysql://u%0A:secret@h/d", "control character");
     refused("mysql://u:sec\nret@h/d", "control character");
     refused("mysql://u:secret%00@h/d", "%00");
-    refused("mysql://u:secret%ff@h/d", "make no text");
+    refused("mysql://u:secret%ff@h/d", "are not valid UTF-8");
 }
 
 #[test]
@@ -184,13 +184,13 @@ fn unencoded_characters_are_rejected() {
 #[test]
 fn an_unencoded_password_is_not_repeated() {
     refused("mysql://u:secret/x@h/d", "/ as %2F");
-    refused("mysql://u:12/secret@h", "an @ behind the host");
-    refused("mysql://u:12/secret@h/d", "an @ behind the host");
-    refused("mysql://u:12?secret@h/d", "an @ behind the host");
-    refused("mysql://u:12?secret=secret@h/d", "an @ behind the host");
+    refused("mysql://u:12/secret@h", "an @ after the host");
+    refused("mysql://u:12/secret@h/d", "an @ after the host");
+    refused("mysql://u:12?secret@h/d", "an @ after the host");
+    refused("mysql://u:12?secret=secret@h/d", "an @ after the host");
     refused("mysql://u:12#secret@h/d", "a # in it");
-    refused("mysql://u:se#secret@h/d", "is no port");
-    refused("mysql://u:se?secret@h/d", "is no port");
+    refused("mysql://u:se#secret@h/d", "the port is not a number");
+    refused("mysql://u:se?secret@h/d", "the port is not a number");
     refused("mysql://h/d?password%3Dsecret", "unknown parameter; known here");
 }
 
@@ -206,26 +206,32 @@ fn invalid_parameters_are_explained() {
     refused("mysql://h/d?sslmode", "sslmode is not one of");
     refused("postgres://h/d?sslmode=verify-ca", "write verify-full");
     refused("mysql://h/d?ssl-mode=VERIFY_CA", "write verify-full");
-    refused("postgres://h/d?sslmode=prefer", "without encryption");
-    refused("mysql://h/d?ssl-mode=PREFERRED", "without encryption");
+    refused("postgres://h/d?sslmode=prefer", "falls back to no encryption");
+    refused("mysql://h/d?ssl-mode=PREFERRED", "falls back to no encryption");
     refused("postgres://h/d?sslmode=require&ssl-mode=require", "ssl-mode is given twice");
     refused("postgres://h/d?sslrootcert=", "sslrootcert names no file");
-    refused("postgres://h/d?sslmode=require&sslrootcert=/x", "sslrootcert names whom to trust");
-    refused("postgres://h/d?sslmode=disable&sslrootcert=/x", "sslrootcert names whom to trust");
+    refused(
+        "postgres://h/d?sslmode=require&sslrootcert=/x",
+        "sslrootcert names trusted authorities",
+    );
+    refused(
+        "postgres://h/d?sslmode=disable&sslrootcert=/x",
+        "sslrootcert names trusted authorities",
+    );
     refused("mysql://h/d?socket=", "socket is not an absolute path");
     refused("mysql://h/d?socket=mysqld.sock", "socket is not an absolute path");
-    refused("postgres://h/d?host=other", "a host's name stands behind ://");
+    refused("postgres://h/d?host=other", "a host name belongs after ://");
     refused("mysql://h/d?socket=/x&ssl-mode=REQUIRED", "ssl-mode asks for TLS, which a socket");
     refused("postgres:///d?host=/x&sslrootcert=/x", "sslrootcert asks for TLS, which a socket");
 }
 
 #[test]
 fn files_that_do_not_persist() {
-    refused("sqlite:", "names no file");
-    refused("sqlite://", "names no file");
-    refused("sqlite::memory:", "names no file that can be kept");
-    refused("sqlite:file:x.db", "names no file that can be kept");
-    refused("sqlite:a%00b", "names no file");
+    refused("sqlite:", "names no persistent file");
+    refused("sqlite://", "names no persistent file");
+    refused("sqlite::memory:", "names no persistent file");
+    refused("sqlite:file:x.db", "names no persistent file");
+    refused("sqlite:a%00b", "names no persistent file");
 }
 
 #[test]

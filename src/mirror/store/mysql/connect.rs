@@ -48,7 +48,7 @@ pub(super) async fn connect(target: &Target) -> Result<Conn, StoreError> {
 fn connect_failure(target: &Target, error: &mysql_async::Error) -> StoreError {
     let failure = failure(&format!("connect to {target}"), error);
     match failure {
-        StoreError::Denied(text) if asks_for_tls(target, error) => StoreError::Denied(format!(
+        StoreError::Denied(text) if may_require_tls(target, error) => StoreError::Denied(format!(
             "{text}; if the server requires TLS (require_secure_transport, REQUIRE SSL), add \
              ssl-mode=REQUIRED to the URL"
         )),
@@ -58,7 +58,7 @@ fn connect_failure(target: &Target, error: &mysql_async::Error) -> StoreError {
 
 /// Whether this may be the answer to a connection without TLS (`ER_ACCESS_DENIED_ERROR`,
 /// `ER_SECURE_TRANSPORT_REQUIRED` of MySQL and of MariaDB).
-fn asks_for_tls(target: &Target, error: &mysql_async::Error) -> bool {
+fn may_require_tls(target: &Target, error: &mysql_async::Error) -> bool {
     let is_plain = target.tls == Tls::Off && matches!(target.endpoint, Endpoint::Tcp { .. });
     is_plain && matches!(code(error), Some(1045 | 3159 | 4151))
 }

@@ -33,7 +33,7 @@ pub(super) enum Inserts {
 impl Inserts {
     /// Detects which way the server supports.
     pub(super) async fn new(connection: &mut Conn) -> Result<Self, StoreError> {
-        let doing = "ask for the version";
+        let doing = "read the version";
         let row = column::first(connection, "SELECT VERSION(), @@max_allowed_packet").await;
         let row = row.map_err(|error| failure(doing, &error))?.ok_or_else(|| {
             StoreError::Unavailable("MySQL: the server returned no version".into())
@@ -93,7 +93,7 @@ impl Inserts {
 
 /// Whether the server's binary log holds statements: it then rejects the bulk statement (4033).
 async fn logs_statements(connection: &mut Conn) -> Result<bool, StoreError> {
-    let doing = "ask for the format of the binary log";
+    let doing = "read the format of the binary log";
     match column::first(connection, "SELECT @@log_bin AND @@binlog_format = 'STATEMENT'").await {
         Ok(Some(row)) => column::value(&row, 0, doing),
         Ok(None) | Err(mysql_async::Error::Server(_)) => Ok(false),
@@ -216,7 +216,7 @@ mod tests {
         let lists = [
             ("hook", listed(Hook::ALL.map(Hook::name).to_vec())),
             ("direction", listed(Direction::ALL.map(Direction::name).to_vec())),
-            ("issue", listed(DecodeIssue::ALL.map(DecodeIssue::name).to_vec())),
+            ("flaw", listed(DecodeIssue::ALL.map(DecodeIssue::name).to_vec())),
         ];
         for (column, list) in lists {
             assert!(ddl.contains(&format!("  {column} {list},")), "{column} {list}");

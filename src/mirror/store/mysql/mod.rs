@@ -118,7 +118,7 @@ impl Store for MySql {
     }
 
     async fn newest_row(&mut self, until: SystemTime) -> Result<Option<SystemTime>, StoreError> {
-        let doing = "look for the newest row";
+        let doing = "read the newest row";
         let row: Option<Row> = self
             .connection
             .exec_first(
@@ -132,7 +132,7 @@ impl Store for MySql {
     }
 
     async fn clock(&mut self) -> Result<ServerClock, StoreError> {
-        let doing = "ask for the time";
+        let doing = "read the time";
         let query =
             "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE), @@global.time_zone, @@system_time_zone";
         let row = column::first(&mut self.connection, query).await;

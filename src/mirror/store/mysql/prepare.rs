@@ -65,7 +65,7 @@ async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
 async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
     let rows = column::first(connection, "SELECT 1 FROM packets LIMIT 1")
         .await
-        .map_err(|error| failure("look for rows", &error))?;
+        .map_err(|error| failure("check for rows", &error))?;
     // With rows this takes too long for a start: the advice explains how.
     if rows.is_none() {
         for statement in schema::mysql_index().map(without_comments) {
@@ -100,7 +100,7 @@ pub(super) async fn advice(connection: &mut Conn) -> Result<Vec<&'static str>, S
 async fn run_optional(connection: &mut Conn, statement: &str) -> Result<(), StoreError> {
     match connection.query_drop(statement).await {
         Ok(()) | Err(Error::Server(_)) => Ok(()),
-        Err(error) => Err(failure("make the schema", &error)),
+        Err(error) => Err(failure("create the schema", &error)),
     }
 }
 
@@ -138,7 +138,7 @@ async fn make(connection: &mut Conn) -> Result<(), StoreError> {
             if lacks_right(&error) {
                 lacks_schema(&error)
             } else {
-                failure("make the schema", &error)
+                failure("create the schema", &error)
             }
         })?;
     }
@@ -154,12 +154,12 @@ async fn make_view(connection: &mut Conn) -> Result<(), StoreError> {
         Err(error @ Error::Server(_)) => {
             tracing::warn!(
                 %error,
-                "the view `ulog` could not be made; everything else works without it. \
+                "the view `ulog` could not be created; everything else works without it. \
                  `nflog_exporter schema --for mysql` prints it"
             );
             Ok(())
         }
-        Err(error) => Err(failure("make the view ulog", &error)),
+        Err(error) => Err(failure("create the view ulog", &error)),
     }
 }
 
@@ -174,7 +174,7 @@ async fn foreign_view(connection: &mut Conn) -> Result<Option<&'static str>, Sto
         )),
         // A missing or inaccessible view does not matter.
         Ok(()) | Err(Error::Server(_)) => Ok(None),
-        Err(error) => Err(failure("look at the view ulog", &error)),
+        Err(error) => Err(failure("read the view ulog", &error)),
     }
 }
 

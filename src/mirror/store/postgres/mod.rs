@@ -100,7 +100,7 @@ impl Store for Postgres {
                 &[&id, &writer.host, &at_least],
             )
             .await
-            .map_err(|error| failure("ask for the writer's position", &error))?;
+            .map_err(|error| failure("read the writer's position", &error))?;
         let delivered: i64 =
             row.try_get(0).map_err(|error| failure("read the writer's position", &error))?;
         u64::try_from(delivered).map_err(|_| {
@@ -121,7 +121,7 @@ impl Store for Postgres {
     }
 
     async fn try_rows(&mut self, writer: &Writer, rows: &[Row]) -> Result<(), StoreError> {
-        let doing = "try rows";
+        let doing = "test rows";
         let transaction =
             self.client.transaction().await.map_err(|error| failure(doing, &error))?;
         let tried = rows::copy(&transaction, &writer.host, rows).await;
@@ -146,7 +146,7 @@ impl Store for Postgres {
     }
 
     async fn newest_row(&mut self, until: SystemTime) -> Result<Option<SystemTime>, StoreError> {
-        let doing = "look for the newest row";
+        let doing = "read the newest row";
         let row = self
             .client
             .query_opt(
@@ -169,7 +169,7 @@ impl Store for Postgres {
                 &[],
             )
             .await
-            .map_err(|error| failure("ask for the time", &error))?;
+            .map_err(|error| failure("read the time", &error))?;
         let value = row.try_get(0).and_then(|seconds: f64| Ok((seconds, row.try_get(1)?)));
         let (seconds, zone) = value.map_err(|error| failure("read the time", &error))?;
         Ok(ServerClock { now: since_1970(seconds), zone })

@@ -162,7 +162,7 @@ async fn table(
     store: &Postgres,
     done: &mut MaintenanceReport,
 ) -> Result<Option<Table>, StoreError> {
-    let doing = "look at the table packets";
+    let doing = "read the table packets";
     let row = store.client.query_opt(TABLE, &[]).await.map_err(|error| failure(doing, &error))?;
     let Some(row) = row else {
         done.warnings.push(
@@ -212,7 +212,7 @@ async fn delete_before(store: &Postgres, default: &str, first: Day) -> Result<bo
         .client
         .execute(&statement, &[])
         .await
-        .map_err(|error| failure("delete old rows", &error))?;
+        .map_err(|error| failure("delete expired rows", &error))?;
     Ok(deleted == u64::try_from(MAX_ROWS).unwrap_or(u64::MAX))
 }
 
@@ -227,7 +227,7 @@ async fn days_in(store: &Postgres, default: &str, today: Day) -> Result<Vec<Day>
         .client
         .query(&statement, &[])
         .await
-        .map_err(|error| failure("look for rows without a day", &error))?;
+        .map_err(|error| failure("read rows without a day", &error))?;
     Ok(rows.iter().filter_map(|row| Day::parse_compact(row.try_get(0).ok()?)).collect())
 }
 
@@ -259,7 +259,7 @@ async fn make(
     statements.push(format!(
         "ALTER TABLE {schema}.packets ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
     ));
-    attempt(store, &format!("make the partition of {day}"), &statements, done).await
+    attempt(store, &format!("create the partition of {day}"), &statements, done).await
 }
 
 /// Runs statements as one transaction; returns whether that worked. An error of the server (a held lock, a

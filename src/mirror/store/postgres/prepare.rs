@@ -77,20 +77,20 @@ async fn exists(store: &Postgres, table: &str) -> Result<bool, StoreError> {
     let query =
         "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))";
     let row = store.client.query_one(query, &[&table]).await;
-    value(&row.map_err(|error| failure("look for the schema", &error))?, 0, "look for the schema")
+    value(&row.map_err(|error| failure("check the schema", &error))?, 0, "check the schema")
 }
 
 /// The name of the database, for messages.
 async fn database(store: &Postgres) -> Result<String, StoreError> {
     let row = store.client.query_one("SELECT current_database()::text", &[]).await;
-    value(&row.map_err(|error| failure("look for the schema", &error))?, 0, "look for the schema")
+    value(&row.map_err(|error| failure("check the schema", &error))?, 0, "check the schema")
 }
 
 /// Creates the schema in one transaction, unless another exporter did meanwhile.
 ///
 /// Only under the lock is a table without a version another program's: before, it may be under construction.
 async fn make(store: &Postgres) -> Result<(), StoreError> {
-    let doing = "make the schema";
+    let doing = "create the schema";
     store.run(doing, "BEGIN; SET LOCAL lock_timeout = '30s'").await?;
     store.run(doing, LOCK).await?;
     match version(store).await? {
@@ -154,7 +154,7 @@ async fn foreign_view(store: &Postgres) -> Result<Option<&'static str>, StoreErr
 
 /// The view is for people, not for the exporter: another program's `ulog` stays.
 async fn make_view(store: &Postgres) -> Result<(), StoreError> {
-    let doing = "make the view ulog";
+    let doing = "create the view ulog";
     if foreign_view(store).await?.is_some() {
         return Ok(());
     }
@@ -166,7 +166,7 @@ async fn make_view(store: &Postgres) -> Result<(), StoreError> {
         }
     }
     if let Err(error) = made {
-        tracing::warn!(%error, "the view ulog could not be made; everything else works without it. \
+        tracing::warn!(%error, "the view ulog could not be created; everything else works without it. \
             `nflog_exporter schema --for postgres` prints it");
         store.run(doing, "ROLLBACK TO SAVEPOINT view").await?;
     }
@@ -175,7 +175,7 @@ async fn make_view(store: &Postgres) -> Result<(), StoreError> {
 
 /// Runs what the store will do, and rolls back: so missing rights show now.
 async fn try_out(store: &mut Postgres) -> Result<(), StoreError> {
-    let doing = "try out the schema";
+    let doing = "test the schema";
     let transaction = store.client.transaction().await.map_err(|error| failure(doing, &error))?;
     transaction.batch_execute(TRIAL).await.map_err(|error| lacking(doing, &error))?;
     rows::copy(&transaction, "", &[]).await.map_err(|error| match error {

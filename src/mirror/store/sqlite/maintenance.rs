@@ -55,7 +55,8 @@ fn delete_before(
                  (SELECT id FROM packets WHERE time < ?1 ORDER BY time LIMIT ?2)",
             )
             .and_then(|mut statement| statement.execute(params![time, portion]))
-            .map_err(|error| store.failure("delete old rows", &error))? as u64;
+            .map_err(|error| store.failure("delete expired rows", &error))?
+            as u64;
         deleted += part;
         if part < portion.into() {
             break;
@@ -67,8 +68,8 @@ fn delete_before(
 /// Whether the pages in use exceed the size limit.
 fn is_too_large(store: &Sqlite, maintenance: &Maintenance) -> Result<bool, StoreError> {
     let Some(most) = maintenance.max_size else { return Ok(false) };
-    let used = store.figure("page_count")? - store.figure("freelist_count")?;
-    let bytes = used.saturating_mul(store.figure("page_size")?);
+    let used = store.setting("page_count")? - store.setting("freelist_count")?;
+    let bytes = used.saturating_mul(store.setting("page_size")?);
     Ok(u64::try_from(bytes).is_ok_and(|bytes| bytes > most))
 }
 
@@ -76,12 +77,12 @@ fn is_too_large(store: &Sqlite, maintenance: &Maintenance) -> Result<bool, Store
 ///
 /// A few stay, for the next rows.
 fn give_back(store: &Sqlite, done: &mut MaintenanceReport) -> Result<bool, StoreError> {
-    let free = store.figure("freelist_count")?;
+    let free = store.setting("freelist_count")?;
     if free <= i64::from(PAGES) {
         return Ok(false);
     }
     // 2 is INCREMENTAL. Another program's file may have another value.
-    if store.figure("auto_vacuum")? != 2 {
+    if store.setting("auto_vacuum")? != 2 {
         done.warnings.push(format!(
             "SQLite {}: the file does not shrink, its free space is only reused; fix: stop nflog_exporter, then \
              run PRAGMA auto_vacuum = INCREMENTAL; VACUUM;",

@@ -70,7 +70,7 @@ impl Store for Sqlite {
                 params![writer.id, writer.host, integer(at_least)?],
                 |row| row.get(0),
             )
-            .map_err(|error| self.failure("ask for the writer's position", &error))?;
+            .map_err(|error| self.failure("read the writer's position", &error))?;
         u64::try_from(delivered).map_err(|_| {
             StoreError::Denied(format!(
                 "SQLite {}: nflog_writers has the invalid position {delivered}: delete that row",
@@ -108,7 +108,7 @@ impl Store for Sqlite {
         // Rolled back on drop.
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| failure(name, "try rows", &error))?;
+            .map_err(|error| failure(name, "test rows", &error))?;
         rows::insert(&transaction, name, &writer.host, rows)
     }
 
@@ -139,7 +139,7 @@ impl Store for Sqlite {
                 [text],
                 |row| row.get(0),
             )
-            .map_err(|error| self.failure("look for the newest row", &error))?;
+            .map_err(|error| self.failure("read the newest row", &error))?;
         Ok(newest.map(since_1970))
     }
 
@@ -185,17 +185,17 @@ impl Sqlite {
     }
 
     /// Reads a setting or counter of the file.
-    fn figure(&self, pragma: &str) -> Result<i64, StoreError> {
+    fn setting(&self, pragma: &str) -> Result<i64, StoreError> {
         self.connection
             .pragma_query_value(None, pragma, |row| row.get(0))
-            .map_err(|error| self.failure("read its figures", &error))
+            .map_err(|error| self.failure("read its settings", &error))
     }
 }
 
 /// Opens the file; creates it, and its directory, when it is missing.
 fn open(path: &Path, name: &str) -> Result<Connection, StoreError> {
     prepare::make_file(path, name)?;
-    let failure = |error: rusqlite::Error| failure(name, "open it", &error);
+    let failure = |error: rusqlite::Error| failure(name, "open the file", &error);
     let connection = Connection::open(path).map_err(failure)?;
     connection.busy_timeout(BUSY).map_err(failure)?;
     // Before the first table, or it has no effect; without it the file never shrinks.

@@ -47,17 +47,17 @@ pub(super) fn prepare(store: &Sqlite) -> Result<(), StoreError> {
     store
         .connection
         .pragma_update(None, "journal_mode", "WAL")
-        .map_err(|error| store.failure("write to it", &error))?;
+        .map_err(|error| store.failure("write to the file", &error))?;
     // Takes the write lock: two that start at once create the schema once, and a file that is not writable
     // fails here.
-    store.run("write to it", "BEGIN IMMEDIATE")?;
+    store.run("write to the file", "BEGIN IMMEDIATE")?;
     let made = match is_made(store) {
         Ok(false) => make(store),
         Ok(true) => Ok(()),
         Err(error) => Err(error),
     };
     match made {
-        Ok(()) => store.run("make the schema", "COMMIT"),
+        Ok(()) => store.run("create the schema", "COMMIT"),
         Err(error) => {
             // The first error is the one that matters; a rollback fails when SQLite already did it.
             let _ = store.connection.execute_batch("ROLLBACK");
@@ -69,7 +69,7 @@ pub(super) fn prepare(store: &Sqlite) -> Result<(), StoreError> {
 /// Whether our version is installed; an error for a newer one, or for another program's table.
 fn is_made(store: &Sqlite) -> Result<bool, StoreError> {
     let Sqlite { connection, name, .. } = store;
-    let failure = |error: rusqlite::Error| store.failure("read its schema", &error);
+    let failure = |error: rusqlite::Error| store.failure("read the schema", &error);
     let mut version: Option<u32> = None;
     if connection.table_exists(None, "nflog_schema").map_err(failure)? {
         version = connection
@@ -97,12 +97,12 @@ fn is_made(store: &Sqlite) -> Result<bool, StoreError> {
 
 fn make(store: &Sqlite) -> Result<(), StoreError> {
     for statement in schema::tables(Kind::Sqlite) {
-        store.run("make the schema", statement)?;
+        store.run("create the schema", statement)?;
     }
     // The view is for people, not for the exporter: another program's `ulog` stays.
-    store.run("make the view ulog", schema::view(Kind::Sqlite))?;
+    store.run("create the view ulog", schema::view(Kind::Sqlite))?;
     for statement in schema::ulogd_views(Kind::Sqlite) {
-        store.run("make ulogd's views", statement)?;
+        store.run("create ulogd's views", statement)?;
     }
     Ok(())
 }
