@@ -222,8 +222,8 @@ fn a_second_exporter_gets_an_error_with_the_process_and_the_fix() {
     let directory = new_directory();
     let spool = open(directory.path(), MIB);
     let message = Spool::open(plan(directory.path(), MIB)).unwrap_err().to_string();
-    let directory = directory.path().display().to_string();
-    for part in [&directory, &std::process::id().to_string(), "mirror.spool.directory"] {
+    let path = directory.path().display().to_string();
+    for part in [&path, &std::process::id().to_string(), "mirror.spool.directory"] {
         assert!(message.contains(part), "{message}");
     }
     drop(spool);

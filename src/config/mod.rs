@@ -6,6 +6,8 @@ mod family;
 mod flags;
 mod listen;
 #[cfg(test)]
+mod mirror_tests;
+#[cfg(test)]
 mod tests;
 mod validate;
 

@@ -10,6 +10,13 @@ use crate::exposition::MetricWriter;
 impl Collector for MirrorStatus {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut writer = MetricWriter::new(encoder);
+        self.encode_rows(&mut writer)?;
+        self.encode_state(&mut writer)
+    }
+}
+
+impl MirrorStatus {
+    fn encode_rows(&self, writer: &mut MetricWriter<'_>) -> fmt::Result {
         writer.gauge(
             "nflog_exporter_mirror_up",
             "Whether the mirror's database accepts rows: 1 or 0.",
@@ -53,7 +60,10 @@ impl Collector for MirrorStatus {
             "nflog_exporter_mirror_other_target_rows",
             "Rows in the spool for another database than the configured one.",
             Some(self.other_target_rows),
-        )?;
+        )
+    }
+
+    fn encode_state(&self, writer: &mut MetricWriter<'_>) -> fmt::Result {
         writer.gauge(
             "nflog_exporter_mirror_lag_seconds",
             "Age of the oldest packet that the database does not hold yet; 0 for none.",

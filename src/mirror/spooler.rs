@@ -82,7 +82,7 @@ impl Spooler {
         let mut booked = false;
         let what = "making rows";
         if supervise::caught(&queue, what, || {
-            self.spool_events(events, rows, throttle, &mut booked)
+            self.spool_events(events, rows, throttle, &mut booked);
         })
         .is_some()
             || booked

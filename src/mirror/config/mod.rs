@@ -214,6 +214,3 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         format!("names {}, which cannot be read: {cause}; check the path and that this user may read it", path.display())
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -41,7 +41,7 @@ const PARTITIONS: &str = "\
 /// ends: PostgreSQL rejects a row that was routed to the default partition while its day was attached (23514).
 const EXCLUSIVE_LOCK: &str = "SELECT pg_advisory_xact_lock(1852206183, 3)";
 
-/// QueueState by transactions that write such rows: see [`EXCLUSIVE_LOCK`].
+/// Held by transactions that write such rows: see [`EXCLUSIVE_LOCK`].
 const SHARED_LOCK: &str = "SELECT pg_advisory_xact_lock_shared(1852206183, 3)";
 
 /// The names of the partitions.

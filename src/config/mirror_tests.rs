@@ -1,9 +1,9 @@
-//! The section `[mirror]`: passwords, files, rules.
+//! The section `[mirror]` in a file: passwords, files, rules.
 
 use std::{fs, path::Path};
 
-use super::*;
-use crate::config::{Flags, parse};
+use super::{Flags, parse};
+use crate::mirror::config::MirrorUrl;
 
 #[track_caller]
 fn check(text: &str, expect: &str) {
