@@ -372,7 +372,7 @@ fn a_kill_leaves_no_writer_and_an_unreadable_file_loses_no_other_rows() {
     wire.send((sent..sent + 1_000).map(numbered));
     let last = settled(&exporter, 1_000);
     assert_eq!((last.written, last.dropped), (1_000, 0));
-    assert!(exporter.program.log().contains("skipped the spool's segment"));
+    assert!(exporter.program.log().contains("locked.seg: Permission denied"));
     assert_eq!(database.query(DATABASE, "SELECT COUNT(*) FROM nflog_writers").trim(), "1");
     assert_eq!(numbers(&database).len(), 4_000);
     // The spool is in use: the disk, not memory, has the rows.
