@@ -242,30 +242,6 @@ async fn rows_arrive_field_by_field_where_the_server_is_a_mysql() {
     check_rows(&MariaDb::start_with(&["--version=8.0.36"])).await;
 }
 
-#[tokio::test]
-async fn a_batch_is_written_once() {
-    let server = MariaDb::shared();
-    let (database, mut store) = ready(&server).await;
-    let rows = kinds();
-    store.write(&writer(), batch(0, &rows)).await.unwrap();
-    let again = store.write(&writer(), batch(0, &rows)).await;
-    assert!(matches!(again, Err(StoreError::Moved)), "{again:?}");
-    assert_eq!(count(&server, &database), rows.len().to_string());
-    let position = rows.len() as u64;
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), position);
-    // Rows that were lost in between are skipped; an empty batch moves the position as well.
-    let to = position + 5;
-    store.write(&writer(), Batch { from: position, to, rows: &[] }).await.unwrap();
-    store.write(&writer(), Batch { from: to, to, rows: &[] }).await.unwrap();
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), to);
-    // A restored database is corrected.
-    assert_eq!(store.position(&writer(), to + 10).await.unwrap(), to + 10);
-    assert_eq!(store.position(&writer(), to).await.unwrap(), to + 10);
-    store.forget(&writer()).await.unwrap();
-    assert_eq!(server.query(&database, "SELECT COUNT(*) FROM nflog_writers"), "0");
-    store.ping().await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_of_a_lost_connection_is_waited_for() {
     let server = MariaDb::shared();
@@ -713,20 +689,6 @@ async fn queries_of_ulogd_users_work() {
         "SELECT DISTINCT ip_saddr FROM ulog WHERE oob_time_sec > UNIX_TIMESTAMP() - 600",
         "by_second",
     );
-}
-
-#[tokio::test]
-async fn a_dropped_table_is_created_again() {
-    let server = MariaDb::shared();
-    let (database, mut store) = ready(&server).await;
-    let rows = [tcp(NOON, "192.0.2.1", 22)];
-    store.write(&writer(), batch(0, &rows)).await.unwrap();
-    server.query(&database, "DROP TABLE packets");
-    let lost = store.write(&writer(), batch(1, &rows)).await;
-    assert!(matches!(lost, Err(StoreError::Denied(_))), "{lost:?}");
-    store.prepare().await.unwrap();
-    store.write(&writer(), batch(1, &rows)).await.unwrap();
-    assert_eq!(server.query(&database, "SELECT tcp_dport FROM ulog"), "22");
 }
 
 /// MariaDB scanned the index of a virtual column in the wrong order, in a table with partitions: the newest rows of

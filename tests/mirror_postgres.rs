@@ -22,7 +22,7 @@ use nix::sys::signal::Signal;
 use support::{
     postgres_server::PostgresServer,
     program::wait_for,
-    sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp},
+    sample_rows::{DAY, NOON, crowd, every_kind, tcp},
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -123,38 +123,6 @@ async fn rows_are_read_back_unchanged() {
     for (found, expect) in found.iter().zip(&rows) {
         assert_eq!(&read(found), expect);
     }
-}
-
-#[tokio::test]
-async fn a_batch_is_written_once() {
-    let server = PostgresServer::shared();
-    let (database, mut store) = started(&server).await;
-    let rows = [tcp(NOON), empty(NOON)];
-    let batch = Batch { from: 0, to: 2, rows: &rows };
-    store.write(&writer(), batch).await.unwrap();
-    assert!(matches!(store.write(&writer(), batch).await, Err(StoreError::Moved)));
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
-    assert_eq!(count(&server, &database), 2);
-    // Rows 2 to 9 were lost: skipped.
-    store.write(&writer(), Batch { from: 2, to: 10, rows: &[] }).await.unwrap();
-    assert_eq!(store.position(&writer(), 5).await.unwrap(), 10);
-    // A restored backup is corrected.
-    assert_eq!(store.position(&writer(), 50).await.unwrap(), 50);
-    store.forget(&writer()).await.unwrap();
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
-    store.ping().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_dropped_table_is_created_again() {
-    let server = PostgresServer::shared();
-    let (database, mut store) = started(&server).await;
-    write(&mut store, &[tcp(NOON)]).await;
-    drop(store);
-    server.psql(&database, "DROP TABLE packets CASCADE");
-    let mut store = prepared(&server.target(&database)).await;
-    write(&mut store, &[tcp(NOON)]).await;
-    assert_eq!(server.psql(&database, "SELECT tcp_dport FROM ulog"), "80");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use nflog_exporter::{
     packet::DecodeIssue,
 };
 use rusqlite::Connection;
-use support::sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp};
+use support::sample_rows::{DAY, NOON, crowd, every_kind, tcp};
 use tempfile::TempDir;
 
 fn target(path: &Path) -> Target {
@@ -136,25 +136,6 @@ async fn rows_are_read_back_unchanged() {
 }
 
 #[tokio::test]
-async fn a_batch_is_written_once() {
-    let (_directory, connection, mut store) = filled(&[]).await;
-    let rows = [tcp(NOON), empty(NOON)];
-    let batch = Batch { from: 0, to: 2, rows: &rows };
-    store.write(&writer(), batch).await.unwrap();
-    assert!(matches!(store.write(&writer(), batch).await, Err(StoreError::Moved)));
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
-    assert_eq!(count(&connection), 2);
-    // Rows 2 to 9 were lost: skipped.
-    store.write(&writer(), Batch { from: 2, to: 10, rows: &[] }).await.unwrap();
-    assert_eq!(store.position(&writer(), 5).await.unwrap(), 10);
-    // A restored backup is corrected.
-    assert_eq!(store.position(&writer(), 50).await.unwrap(), 50);
-    store.forget(&writer()).await.unwrap();
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
-    store.ping().await.unwrap();
-}
-
-#[tokio::test]
 async fn a_refused_row_rolls_back_its_batch() {
     let (_directory, connection, mut store) = filled(&[]).await;
     connection
@@ -210,23 +191,6 @@ async fn files_of_another_program_stay() {
     check("foreign", "CREATE TABLE packets (a)", "did not create").await;
     let newer = "CREATE TABLE nflog_schema (version); INSERT INTO nflog_schema VALUES (99)";
     check("newer", newer, "version 99").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn eight_concurrent_starts_create_the_schema_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("packets.db");
-    let mut starting = tokio::task::JoinSet::new();
-    for _ in 0..8 {
-        let target = target(&path);
-        starting.spawn(async move { Sqlite::connect(&target).await?.prepare().await });
-    }
-    while let Some(result) = starting.join_next().await {
-        // A concurrent change of the file's mode yields a temporary error.
-        let result = result.unwrap();
-        assert!(matches!(result, Ok(()) | Err(StoreError::Unavailable(_))), "{result:?}");
-    }
-    prepared(&path).await;
 }
 
 #[tokio::test]
@@ -321,17 +285,6 @@ async fn a_removed_file_is_created_again() {
     assert_eq!(store.position(&writer(), 1).await.unwrap(), 1);
     store.write(&writer(), batch).await.unwrap();
     assert_eq!(count(&Connection::open(&path).unwrap()), 1);
-}
-
-#[tokio::test]
-async fn a_dropped_table_is_created_again() {
-    let (directory, connection, store) = filled(&[tcp(NOON)]).await;
-    drop(store);
-    connection.execute_batch("DROP TABLE packets").unwrap();
-    let mut store = prepared(&directory.path().join("packets.db")).await;
-    let rows = [tcp(NOON + 1)];
-    store.write(&writer(), Batch { from: 1, to: 2, rows: &rows }).await.unwrap();
-    assert_eq!(count(&connection), 1);
 }
 
 /// Debian's own SQLite is older than ours, and rounds where ours truncates: indexes must not depend on it.
