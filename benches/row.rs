@@ -1,6 +1,6 @@
-//! From an event to the row that is mirrored, step by step, per packet, on one thread.
+//! From an event to its row, step by step: time per packet on one thread.
 //!
-//! With `NFLOG_EXPORTER_CITY_DATABASE`, a path to a city database, rows with cities as well.
+//! With `NFLOG_EXPORTER_CITY_DATABASE`, a path to a city database, also rows with cities.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a failure here fails the benchmark")]
 
 use std::{hint::black_box, net::Ipv4Addr, path::PathBuf};
@@ -24,7 +24,7 @@ use nflog_exporter::{
 const DATAGRAM: &[u8] = include_bytes!("../tests/data/nflog/100-packets.bin");
 const BATCH: usize = 100;
 
-/// A packet of the datagram from each of so many sources, spread over the address space.
+/// A packet of the datagram from each of this many sources, spread over the address space.
 fn events(geoip: &GeoIp, interner: &mut Interner, sources: u32) -> Vec<Event> {
     let mut locator = geoip.locator();
     let mut payloads = Vec::new();
@@ -131,7 +131,7 @@ fn anonymized(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     let place = places.next().unwrap();
                     for row in &mut rows[place..place + BATCH] {
-                        // Each time from the same addresses on.
+                        // Each time from the same addresses.
                         let (source, destination) = (row.source, row.destination);
                         anonymizer.apply(row);
                         black_box(&mut *row);

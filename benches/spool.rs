@@ -1,4 +1,4 @@
-//! The spool: rows to disk and back, per row.
+//! The spool: time per row to write to disk and to read back.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a failure here fails the benchmark")]
 
 #[path = "../tests/spool_support/mod.rs"]
@@ -18,8 +18,8 @@ fn spool(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1000));
     for size in [1000, 100] {
         group.bench_function(format!("append, {size} at once"), |bencher| {
-            let folder = tempfile::tempdir().unwrap();
-            let mut spool = open(folder.path(), 64 << 20);
+            let directory = tempfile::tempdir().unwrap();
+            let mut spool = open(directory.path(), 64 << 20);
             bencher.iter_custom(|rounds| {
                 let mut taken = Duration::ZERO;
                 for _ in 0..rounds {
@@ -35,16 +35,16 @@ fn spool(criterion: &mut Criterion) {
             });
         });
         group.bench_function(format!("next, {size} at once"), |bencher| {
-            let folder = tempfile::tempdir().unwrap();
-            let mut spool = open(folder.path(), 64 << 20);
+            let directory = tempfile::tempdir().unwrap();
+            let mut spool = open(directory.path(), 64 << 20);
             for rows in batch.chunks(size) {
                 spool.append(rows, 1).unwrap();
             }
             bencher.iter(|| black_box(spool.next(1000)).unwrap());
         });
         group.bench_function(format!("next and delivered, {size} at once"), |bencher| {
-            let folder = tempfile::tempdir().unwrap();
-            let mut spool = open(folder.path(), 64 << 20);
+            let directory = tempfile::tempdir().unwrap();
+            let mut spool = open(directory.path(), 64 << 20);
             bencher.iter_custom(|rounds| {
                 let mut taken = Duration::ZERO;
                 for _ in 0..rounds {

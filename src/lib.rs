@@ -56,6 +56,7 @@ mod netlink;
 pub mod packet;
 pub mod pipeline;
 pub mod recent;
+mod settings;
 pub mod source;
 pub mod system;
 mod web;

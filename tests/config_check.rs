@@ -39,10 +39,7 @@ fn everything_wrong_is_on_a_line_of_its_own() {
         (":4: nflog.copy_range: is 7; use 60 to", ""),
         (":6: geoip.databases: ", "/no/such.mmdb"),
         (":6: geoip.databases: ", "/etc/passwd"),
-        (
-            ":8: mirror.url: the database URL cannot be read: it has a space in it; ",
-            "a space as %20",
-        ),
+        (":8: mirror.url: invalid database URL: it has a space in it; ", "a space as %20"),
         (":10: mirror.anonymize_key_file: names /no/key, which cannot be read: ", "check the path"),
         (":12: web.config_file: cannot read /no/web.yml: ", ""),
         (":14: privileges.user: ", "nosuchuser"),

@@ -360,7 +360,8 @@ fn a_mirror_that_cannot_be_written() {
 
     // ulogd's own view is no failure, but nobody should take it for ours.
     server.query(&database, "DROP VIEW ulog; CREATE TABLE ulog (id INT)");
-    look("owner", "secret").ok("mirror_schema", "`ulog` in this database is another's");
+    look("owner", "secret")
+        .ok("mirror_schema", "`ulog` in this database belongs to another program");
     let said = look_at("-2h", "owner");
     said.failed("mirror_clock", "s ahead of this host's");
     server.kill_9();
@@ -385,5 +386,5 @@ fn a_mirror_in_postgresql() {
     }
     said.ok("mirror_schema", "up to date /");
     server.psql(&database, "DROP VIEW ulog CASCADE; CREATE VIEW ulog AS SELECT 1 AS id");
-    look().ok("mirror_schema", "`ulog` in this database is another's");
+    look().ok("mirror_schema", "`ulog` in this database belongs to another program");
 }

@@ -1,5 +1,5 @@
-//! Rows of a running exporter under load while its database, its disk and it itself are ill-treated.
-//! Takes root, and a MariaDB of Debian's packages.
+//! Rows of a running exporter under load, with faults of its database, its disk and itself. Requires root, and a
+//! MariaDB of Debian's packages.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod support;
@@ -33,7 +33,7 @@ const RULES: &str = "
     }
 ";
 
-/// Packets a second of the load: enough for several transactions at any moment.
+/// Packets per second of the load: enough for several transactions at any moment.
 const RATE: u32 = 4_000;
 
 /// Name of the database.
@@ -46,18 +46,18 @@ fn database() -> MariaDb {
     server
 }
 
-/// The way to it by a socket, which every network namespace shares.
+/// Its URL through a socket, which every network namespace shares.
 fn url(socket: &Path) -> String {
     format!("mysql://root@localhost/{DATABASE}?socket={}", socket.display())
 }
 
-/// The frame of this number; each has another source.
+/// The frame with this number; each has a different source.
 fn numbered(number: u32) -> Vec<u8> {
     let [_, high, middle, low] = number.to_be_bytes();
     frame::udp([133, 11, middle, low], 20_000 + u16::from(high), 53, b"x")
 }
 
-/// The numbers of all rows, with those that stand twice.
+/// The numbers of all rows, including duplicates.
 fn numbers(database: &MariaDb) -> Vec<u32> {
     let rows = database.query(DATABASE, "SELECT ip_saddr & 65535, udp_sport - 20000 FROM ulog");
     let number = |row: &str| {
@@ -74,7 +74,7 @@ fn config(url: &str, spool: &Path, more: &str) -> String {
     )
 }
 
-/// The mirror's part of a scrape.
+/// The mirror's metrics of a scrape.
 #[derive(Debug)]
 struct Mirror {
     received: u64,
@@ -87,7 +87,7 @@ struct Mirror {
     up: bool,
 }
 
-/// Scrapes, and holds the account against the packets received.
+/// Scrapes, and checks the account against the packets received.
 #[track_caller]
 fn scrape(exporter: &Exporter<'_>) -> Mirror {
     let text = exporter.scrape();
@@ -118,7 +118,7 @@ fn dropped(exporter: &Exporter<'_>, reason: &str) -> u64 {
     whole(of.1)
 }
 
-/// Everything received has found its end, and the database is well.
+/// Waits until every received packet is written or dropped, and the database is up.
 fn settled(exporter: &Exporter<'_>, sent: u64) -> Mirror {
     wait_for("all rows in the database", || {
         let mirror = scrape(exporter);
@@ -127,7 +127,7 @@ fn settled(exporter: &Exporter<'_>, sent: u64) -> Mirror {
     })
 }
 
-/// A load that goes on until it is dropped.
+/// A load that continues until it is dropped.
 struct Load<'s> {
     sent: &'s AtomicU32,
     stop: &'s AtomicBool,
@@ -145,7 +145,7 @@ impl Drop for Load<'_> {
     }
 }
 
-/// Runs `work` while numbered packets come at [`RATE`]. Returns how many there were.
+/// Runs `work` while numbered packets arrive at [`RATE`]. Returns their number.
 fn under_load(wire: &Wire, work: impl FnOnce(&Load<'_>)) -> u32 {
     let (sent, stop) = (AtomicU32::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -163,11 +163,11 @@ fn under_load(wire: &Wire, work: impl FnOnce(&Load<'_>)) -> u32 {
     sent.into_inner()
 }
 
-/// The database dies ten times, hangs, and loses connections in the middle of commits; the exporter
-/// dies twice. No row is twice in the table; missing are at most those of the second before the
-/// exporter was killed, and those that came while there was none.
+/// The database is killed ten times, hangs, and loses connections in the middle of commits; the exporter is killed
+/// twice. No row is a duplicate; missing are at most those of the second before a kill of the exporter, and those that
+/// arrived without one.
 #[test]
-fn rows_survive_everything() {
+fn rows_survive_all_faults() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let database = database();
@@ -195,7 +195,7 @@ fn rows_survive_everything() {
             let spooled = scrape(running).spooled + 500 + chance(4_000);
             wait_for("rows in the spool", || (scrape(running).spooled >= spooled).then_some(()));
             if round == 3 || round == 7 {
-                // What was sent a second before is not to be lost.
+                // Packets sent a second before must not be lost.
                 let (before, then) = (load.sent(), Instant::now());
                 wait_for("a second", || (then.elapsed() >= Duration::from_secs(1)).then_some(()));
                 let mut killed = exporter.take().unwrap();
@@ -239,7 +239,7 @@ fn rows_survive_everything() {
     assert!(recovered > 0, "a killed exporter leaves rows in its spool");
     let numbers = numbers(&database);
     let distinct: BTreeSet<_> = numbers.iter().copied().collect();
-    assert_eq!(distinct.len(), numbers.len(), "rows stand twice");
+    assert_eq!(distinct.len(), numbers.len(), "duplicate rows");
     let missing = |number: &u32| !distinct.contains(number);
     for number in (0..sent).filter(missing) {
         assert!(
@@ -250,10 +250,10 @@ fn rows_survive_everything() {
     assert!(proxy.cuts() >= 10);
 }
 
-/// A disk that is full keeps what it can, memory a little more; the rest is counted, and the counters
-/// go on. Afterwards everything kept is delivered.
+/// On a full disk the spool keeps what fits, and memory a little more; the rest is counted, and the counters are
+/// not affected. Afterwards all kept rows are delivered.
 #[test]
-fn a_full_disk_costs_rows_only() {
+fn a_full_disk_loses_rows_only() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let database = database();
@@ -280,13 +280,13 @@ fn a_full_disk_costs_rows_only() {
     assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len());
     assert_eq!(settled.written + settled.dropped, u64::from(sent));
 
-    // And it is as good as new.
+    // Everything works again.
     let more = wire.send((sent..sent + 1_000).map(numbered));
     let after = self::settled(&exporter, u64::from(sent) + more);
     assert_eq!(after.dropped, settled.dropped);
 }
 
-/// A spool that is full drops the newest rows, and says so.
+/// A full spool drops the newest rows, and logs it.
 #[test]
 fn a_full_spool_drops_the_newest() {
     let wire = Wire::new();
@@ -296,7 +296,7 @@ fn a_full_spool_drops_the_newest() {
     let config =
         format!("{}max_size = '1MiB'\n", config(&url(&database.socket()), spool.path(), ""));
     database.kill_9();
-    // Also at its start the database may be away.
+    // The database may be unreachable at the start, too.
     let exporter = Exporter::start(&wire.host, &config, &[]);
     let mut sent = 0;
     while dropped(&exporter, "spool_full") == 0 {
@@ -312,14 +312,14 @@ fn a_full_spool_drops_the_newest() {
     let settled = settled(&exporter, u64::from(sent));
     let numbers: BTreeSet<_> = numbers(&database).into_iter().collect();
     assert_eq!(numbers.len() as u64, settled.written);
-    // The oldest were kept: all of the first batches.
+    // The oldest rows were kept: all of the first batches.
     let first_missing = (0..sent).find(|number| !numbers.contains(number)).unwrap();
     assert!(first_missing > 5_000, "{first_missing}");
 }
 
-/// A connection that breaks in the middle of commits is no slow database: transactions stay large.
+/// A connection that breaks in the middle of commits is not a slow database: transactions stay large.
 #[test]
-fn commits_that_are_cut_do_not_make_transactions_small() {
+fn cut_commits_do_not_make_transactions_small() {
     const ROWS: u32 = 100_000;
     let wire = Wire::new();
     wire.host.nft(RULES);
@@ -338,17 +338,17 @@ fn commits_that_are_cut_do_not_make_transactions_small() {
     proxy.cut(true);
     database.restart();
     settled(&exporter, ROWS.into());
-    // Ten of 10,000 rows would do; a third of the commits is lost or not answered.
+    // Ten of 10,000 rows would be enough; a third of the commits is lost or not acknowledged.
     assert!(proxy.cuts() >= 3 && proxy.commits() <= 30, "{} commits", proxy.commits());
     let numbers = numbers(&database);
     assert_eq!(numbers.len(), ROWS as usize);
     assert_eq!(numbers.into_iter().collect::<BTreeSet<_>>().len(), ROWS as usize);
 }
 
-/// Each kill leaves a writer in the database, which the next start removes; a segment that cannot be read
-/// costs its own rows.
+/// Each kill leaves a writer in the database, which the next start removes; an unreadable segment loses its own
+/// rows only.
 #[test]
-fn a_kill_leaves_no_writer_and_a_broken_file_no_other_rows() {
+fn a_kill_leaves_no_writer_and_an_unreadable_file_loses_no_other_rows() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let database = database();
@@ -363,7 +363,7 @@ fn a_kill_leaves_no_writer_and_a_broken_file_no_other_rows() {
         exporter.program.signal(Signal::SIGKILL);
         exporter.program.wait();
     }
-    // A file that another user made, and one that is no file.
+    // A file of another user, and one that is not a regular file.
     std::os::unix::fs::symlink("nowhere", spool.path().join("00000000-00000000.seg")).unwrap();
     let locked = spool.path().join("locked.seg");
     std::fs::write(&locked, "x").unwrap();
@@ -372,17 +372,17 @@ fn a_kill_leaves_no_writer_and_a_broken_file_no_other_rows() {
     wire.send((sent..sent + 1_000).map(numbered));
     let last = settled(&exporter, 1_000);
     assert_eq!((last.written, last.dropped), (1_000, 0));
-    assert!(exporter.program.log().contains("locked.seg is passed over"));
+    assert!(exporter.program.log().contains("locked.seg: Permission denied"));
     assert_eq!(database.query(DATABASE, "SELECT COUNT(*) FROM nflog_writers").trim(), "1");
     assert_eq!(numbers(&database).len(), 4_000);
-    // It is in use: the disk, not memory, has the rows.
+    // The spool is in use: the disk, not memory, has the rows.
     let files = std::fs::read_dir(spool.path()).unwrap().map(|file| file.unwrap().path());
     assert!(files.filter(|file| file.extension().is_some_and(|it| it == "seg")).count() > 2);
 }
 
-/// A position that was never sent, as a restored backup or a copied state may have it, costs no row.
+/// A position that was never sent, as after a restored backup or a copied state, loses no row.
 #[test]
-fn a_position_ahead_of_what_was_sent_is_not_believed() {
+fn a_position_ahead_of_what_was_sent_is_rejected() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let database = database();
@@ -403,8 +403,8 @@ fn a_position_ahead_of_what_was_sent_is_not_believed() {
     assert!(exporter.program.log().contains("claims rows that were never sent"));
 }
 
-/// What makes a database refuse every row is no bad row: rows wait until somebody has fixed it. One that
-/// is bad among others is dropped alone.
+/// When a database refuses every row, the rows wait until an administrator fixes it. A single refused row is dropped
+/// alone.
 #[test]
 fn rows_wait_while_the_database_refuses_all() {
     let wire = Wire::new();
@@ -419,7 +419,7 @@ fn rows_wait_while_the_database_refuses_all() {
     database.query(DATABASE, "ALTER TABLE packets ADD CONSTRAINT wrong CHECK (length < 0)");
     wire.send((1_000..2_000).map(numbered));
     wait_for("the refusal", || {
-        let is_waiting = exporter.program.log().contains("it refuses every row");
+        let is_waiting = exporter.program.log().contains("every row is refused");
         let mirror = scrape(&exporter);
         (is_waiting && !mirror.up && mirror.spooled == 1_000).then_some(())
     });

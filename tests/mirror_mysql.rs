@@ -1,4 +1,4 @@
-//! Rows in a real MariaDB: what arrives, how often, and what is said when it does not.
+//! Rows in a real MariaDB: written once, field by field; and the errors of what cannot be written.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod support;
@@ -73,7 +73,7 @@ fn tcp(time: u64, source: &str, port: u16) -> Row {
     }
 }
 
-/// Each kind of packet, and every column at its bounds.
+/// Each kind of packet, and every column at its limits.
 fn kinds() -> Vec<Row> {
     vec![
         empty(0),
@@ -142,7 +142,7 @@ const COLUMNS: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', time), host, nfl
     captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
     country, HEX(city), latitude, longitude, asn, weight";
 
-/// What [`COLUMNS`] gives for a row.
+/// The values of [`COLUMNS`] for a row.
 fn shown(row: &Row) -> String {
     fn some<T: ToString>(value: Option<T>) -> String {
         value.map_or("NULL".to_owned(), |value| value.to_string())
@@ -206,7 +206,7 @@ fn count(server: &MariaDb, database: &str) -> String {
     server.query(database, "SELECT COUNT(*) FROM packets")
 }
 
-/// The message of a refusal that somebody has to mend.
+/// The message of an error that an administrator has to fix.
 #[track_caller]
 fn denied<T>(result: Result<T, StoreError>) -> String {
     match result {
@@ -218,7 +218,7 @@ fn denied<T>(result: Result<T, StoreError>) -> String {
 
 async fn check_rows(server: &MariaDb) {
     let (database, mut store) = ready(server).await;
-    // More than a statement holds, in sizes that take several; the first rows have no values.
+    // More than one statement holds, in sizes that need several; the first rows have no values.
     let mut rows: Vec<Row> = (0..600).map(empty).collect();
     rows.extend(kinds());
     rows.extend((0..700_u64).map(|number| tcp(NOON + number, "198.51.100.7", 443)));
@@ -236,38 +236,14 @@ async fn rows_arrive_field_by_field() {
     check_rows(&MariaDb::shared()).await;
 }
 
-/// Without MariaDB's statement for many rows: the server says that it is a MySQL.
+/// Without MariaDB's bulk statement: the server reports that it is a MySQL.
 #[tokio::test]
 async fn rows_arrive_field_by_field_where_the_server_is_a_mysql() {
     check_rows(&MariaDb::start_with(&["--version=8.0.36"])).await;
 }
 
-#[tokio::test]
-async fn a_batch_is_written_once() {
-    let server = MariaDb::shared();
-    let (database, mut store) = ready(&server).await;
-    let rows = kinds();
-    store.write(&writer(), batch(0, &rows)).await.unwrap();
-    let again = store.write(&writer(), batch(0, &rows)).await;
-    assert!(matches!(again, Err(StoreError::Moved)), "{again:?}");
-    assert_eq!(count(&server, &database), rows.len().to_string());
-    let position = rows.len() as u64;
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), position);
-    // Rows that were lost in between are passed over; no rows at all move the position as well.
-    let to = position + 5;
-    store.write(&writer(), Batch { from: position, to, rows: &[] }).await.unwrap();
-    store.write(&writer(), Batch { from: to, to, rows: &[] }).await.unwrap();
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), to);
-    // A database that was restored is told what it should know.
-    assert_eq!(store.position(&writer(), to + 10).await.unwrap(), to + 10);
-    assert_eq!(store.position(&writer(), to).await.unwrap(), to + 10);
-    store.forget(&writer()).await.unwrap();
-    assert_eq!(server.query(&database, "SELECT COUNT(*) FROM nflog_writers"), "0");
-    store.ping().await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_left_behind_is_waited_for() {
+async fn a_transaction_of_a_lost_connection_is_waited_for() {
     let server = MariaDb::shared();
     for (end, expect) in [("COMMIT", None), ("ROLLBACK", Some(()))] {
         let (database, mut store) = ready(&server).await;
@@ -288,7 +264,7 @@ async fn a_transaction_left_behind_is_waited_for() {
             store.write(&writer(), batch(0, &rows)).await
         });
         let asked = Arc::clone(&server);
-        // INNODB_LOCKS would not do: who asks it often gets the same answer from a cache.
+        // INNODB_LOCKS is of no use: frequent queries get the same answer from a cache.
         let waits = format!(
             "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
              WHERE DB = '{database}' AND INFO LIKE 'UPDATE nflog_writers%'"
@@ -311,7 +287,7 @@ async fn a_transaction_left_behind_is_waited_for() {
 }
 
 #[tokio::test]
-async fn values_that_the_table_does_not_take_are_refused() {
+async fn values_that_the_table_rejects_are_refused() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
     server.query(&database, "ALTER TABLE packets ADD CONSTRAINT small CHECK (mark < 1000)");
@@ -326,13 +302,13 @@ async fn values_that_the_table_does_not_take_are_refused() {
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
         assert_eq!(count(&server, &database), "0");
     }
-    // The connection goes on, from where it was.
+    // The connection still works, from the same position.
     store.write(&writer(), batch(0, &[good])).await.unwrap();
     assert_eq!(count(&server, &database), "1");
 }
 
 #[tokio::test]
-async fn a_user_without_the_right_to_make_tables_is_told_what_to_run() {
+async fn a_user_who_may_not_create_tables_gets_the_commands() {
     let server = MariaDb::shared();
     let database = server.database();
     server.query(
@@ -350,7 +326,7 @@ async fn a_user_without_the_right_to_make_tables_is_told_what_to_run() {
     assert!(message.contains("GRANT SELECT, INSERT, UPDATE, DELETE"), "{message}");
 
     server.load(&database, schema::ddl(Kind::MySql));
-    // An administrator may well run it twice.
+    // An administrator may run it twice.
     server.load(&database, schema::ddl(Kind::MySql));
     store.prepare().await.unwrap();
     store.position(&writer(), 0).await.unwrap();
@@ -363,16 +339,16 @@ async fn a_user_without_the_right_to_make_tables_is_told_what_to_run() {
     );
     let mut store = MySql::connect(&target).await.unwrap();
     let retention = Some(Duration::from_secs(1));
-    let upkeep = Maintenance { retention, max_size: None };
-    let maintained = store.maintain(&upkeep, noon()).await.unwrap();
+    let maintenance = Maintenance { retention, max_size: None };
+    let maintained = store.maintain(&maintenance, noon()).await.unwrap();
     assert!(maintained.warnings.is_empty(), "{maintained:?}");
-    let maintained = store.maintain(&upkeep, noon()).await.unwrap();
+    let maintained = store.maintain(&maintenance, noon()).await.unwrap();
     assert_eq!((maintained.dropped.len(), maintained.warnings.len()), (1, 0), "{maintained:?}");
     store.forget(&writer()).await.unwrap();
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_is_told_without_the_password() {
+async fn a_rejected_login_is_reported_without_the_password() {
     let server = MariaDb::shared();
     let database = server.database();
     server.query(&database, "CREATE USER IF NOT EXISTS guest IDENTIFIED BY 'right'");
@@ -386,14 +362,14 @@ async fn who_is_not_let_in_is_told_without_the_password() {
     let nowhere = server.target("no_such_database");
     assert!(denied(MySql::connect(&nowhere).await).contains("no_such_database"));
     let mut elsewhere = server.tcp_target("127.0.0.1", "root", "", &database);
-    elsewhere.place =
-        nflog_exporter::mirror::target::Place::Tcp { host: "127.0.0.1".into(), port: 1 };
+    elsewhere.endpoint =
+        nflog_exporter::mirror::target::Endpoint::Tcp { host: "127.0.0.1".into(), port: 1 };
     let away = MySql::connect(&elsewhere).await;
     assert!(matches!(away, Err(StoreError::Unavailable(_))), "{away:?}");
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_left_alone() {
+async fn tables_of_another_program_stay() {
     let server = MariaDb::shared();
     let database = server.database();
     server
@@ -401,14 +377,14 @@ async fn what_is_not_ours_is_left_alone() {
     let mut store = MySql::connect(&server.target(&database)).await.unwrap();
     let message = denied(store.prepare().await);
     assert!(message.contains("`packets` is not nflog_exporter's"), "{message}");
-    // Asked again, it does not take the table for its own.
+    // The second attempt does not mistake the table for its own.
     denied(store.prepare().await);
     server.query(&database, "DROP TABLE packets");
     store.prepare().await.unwrap();
     assert_eq!(server.query(&database, "SELECT answer FROM ulog"), "42");
 }
 
-/// What ulogd's own `mysql-ulogd2.sql` has of that name, cut short.
+/// The object of that name in ulogd's own `mysql-ulogd2.sql`, shortened.
 const ULOGD: &str = "
     CREATE TABLE ulog2 (_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, oob_time_sec INT UNSIGNED,
       oob_prefix VARCHAR(32), ip_saddr BINARY(16), PRIMARY KEY (_id));
@@ -420,7 +396,7 @@ const ULOGD: &str = "
     INSERT INTO tcp VALUES (1, 22)";
 
 #[tokio::test]
-async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
+async fn a_view_of_ulogd_is_reported_and_never_replaced() {
     let server = MariaDb::shared();
     let database = server.database();
     server.query(&database, ULOGD);
@@ -428,8 +404,8 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
     // At each start.
     for _ in 0..2 {
         store.prepare().await.unwrap();
-        let told = store.advice().await.unwrap().remove(0);
-        assert!(told.contains("RENAME TABLE ulog TO ulogd_ulog"), "{told}");
+        let advice = store.advice().await.unwrap().remove(0);
+        assert!(advice.contains("RENAME TABLE ulog TO ulogd_ulog"), "{advice}");
     }
     store.position(&writer(), 0).await.unwrap();
     store.write(&writer(), batch(0, &kinds())).await.unwrap();
@@ -437,7 +413,7 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
     assert!(refused.contains("'ulog' already exists"), "{refused}");
     assert_eq!(server.query(&database, "SELECT oob_prefix FROM ulog"), "old");
 
-    // As it says.
+    // As the advice says.
     server.query(&database, "RENAME TABLE ulog TO ulogd_ulog");
     for _ in 0..2 {
         server.load(&database, schema::ddl(Kind::MySql));
@@ -482,9 +458,9 @@ async fn many_hosts_prepare_at_once() {
     assert_eq!(server.query(&database, "SELECT COUNT(*) FROM ulog"), "0");
 }
 
-/// Exporters that start at the same moment on an empty database and have rows at once.
+/// Exporters that start at the same moment on an empty database and write rows at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_that_start_at_once_cause_no_error() {
+async fn concurrent_starts_cause_no_error() {
     let server = MariaDb::start();
     for round in 0..15 {
         let database = server.database();
@@ -531,7 +507,7 @@ fn names(server: &MariaDb, database: &str) -> String {
 }
 
 #[tokio::test]
-async fn days_are_made_ahead_and_dropped_whole() {
+async fn days_are_created_ahead_and_dropped_whole() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
     let days = |hours: u64| Maintenance {
@@ -539,7 +515,7 @@ async fn days_are_made_ahead_and_dropped_whole() {
         max_size: None,
     };
     let at = |days: u64| noon() + Duration::from_micros(days * DAY);
-    // Rows that came before the days were made move into them.
+    // Rows that were written before their days existed move into them.
     let rows: Vec<_> = (0..4).map(|day| tcp(NOON - DAY + day * DAY, "192.0.2.1", 22)).collect();
     store.write(&writer(), batch(0, &rows)).await.unwrap();
     let first = store.maintain(&days(24), at(0)).await.unwrap();
@@ -547,35 +523,34 @@ async fn days_are_made_ahead_and_dropped_whole() {
     assert_eq!(names(&server, &database), AHEAD);
     assert_eq!(server.query(&database, "SELECT COUNT(*) FROM packets PARTITION (p20261123)"), "1");
 
-    // A day later half of yesterday is still to be kept; another gap is left by somebody.
+    // A day later, half of yesterday is still kept; an administrator drops a partition.
     server.query(&database, "ALTER TABLE packets DROP PARTITION p20261124");
     let next = store.maintain(&days(24), at(1)).await.unwrap();
     assert_eq!(next.dropped, ["p20261122"]);
     assert_eq!(names(&server, &database), "p20261123 p20261125 p20261126 p20261127 pmax");
     assert_eq!(count(&server, &database), "2");
 
-    // After a long time away, the days of the meantime fall into the first that is made.
+    // After a long downtime, the days in between become part of the first new one.
     let late = store.maintain(&days(24), at(10)).await.unwrap();
     assert_eq!(late.dropped, ["p20261123", "p20261125", "p20261126", "p20261127"]);
     assert_eq!(names(&server, &database), "p20261202 p20261203 p20261204 p20261205 p20261206 pmax");
     assert_eq!(count(&server, &database), "0");
 
-    // The last one is made again when it was dropped, and what it would have held is refused until
-    // then.
+    // The last partition is created again after it was dropped; its rows are refused until then.
     server.query(&database, "ALTER TABLE packets DROP PARTITION pmax");
     let nowhere = store.write(&writer(), batch(4, &[tcp(NOON + 90 * DAY, "192.0.2.1", 22)])).await;
     denied(nowhere);
     drop(store);
     let mut store = MySql::connect(&server.target(&database)).await.unwrap();
-    let mended = store.maintain(&days(24), at(11)).await.unwrap();
-    assert!(mended.warnings.is_empty(), "{mended:?}");
-    assert_eq!(mended.dropped, ["p20261202"]);
+    let fixed = store.maintain(&days(24), at(11)).await.unwrap();
+    assert!(fixed.warnings.is_empty(), "{fixed:?}");
+    assert_eq!(fixed.dropped, ["p20261202"]);
     assert_eq!(names(&server, &database), "p20261203 p20261204 p20261205 p20261206 p20261207 pmax");
 }
 
-/// A host with a wrong clock has made days of years to come: they take all rows until they are split.
+/// A host with a wrong clock created days of future years: they hold all rows until they are split.
 #[tokio::test]
-async fn days_far_ahead_are_split_and_retention_goes_on() {
+async fn days_far_ahead_are_split_and_retention_continues() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
     let keep = Maintenance { retention: Some(Duration::from_secs(24 * 3_600)), max_size: None };
@@ -596,7 +571,7 @@ async fn days_far_ahead_are_split_and_retention_goes_on() {
 }
 
 #[tokio::test]
-async fn the_oldest_days_go_when_there_is_too_much() {
+async fn the_oldest_days_are_dropped_above_the_size_limit() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
     store.maintain(&Maintenance::default(), noon() - Duration::from_micros(2 * DAY)).await.unwrap();
@@ -623,7 +598,7 @@ async fn the_oldest_days_go_when_there_is_too_much() {
 }
 
 #[tokio::test]
-async fn keeping_house_waits_neither_for_readers_nor_for_other_hosts() {
+async fn maintenance_waits_neither_for_readers_nor_for_other_hosts() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
     let mut reader: Conn = Conn::new(
@@ -637,8 +612,8 @@ async fn keeping_house_waits_neither_for_readers_nor_for_other_hosts() {
     reader.query_drop("BEGIN").await.unwrap();
     reader.query_drop("SELECT * FROM packets").await.unwrap();
     let patience = Duration::from_secs(15);
-    let upkeep = Maintenance::default();
-    let kept = tokio::time::timeout(patience, store.maintain(&upkeep, noon())).await;
+    let maintenance = Maintenance::default();
+    let kept = tokio::time::timeout(patience, store.maintain(&maintenance, noon())).await;
     let kept = kept.expect("gives up in time").unwrap();
     assert!(kept.warnings[0].contains("in use"), "{kept:?}");
     reader.query_drop("COMMIT").await.unwrap();
@@ -652,19 +627,19 @@ async fn keeping_house_waits_neither_for_readers_nor_for_other_hosts() {
 }
 
 #[tokio::test]
-async fn a_table_without_partitions_is_written_to_and_told_of() {
+async fn a_table_without_partitions_is_used_and_reported() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
     server.query(&database, "ALTER TABLE packets REMOVE PARTITIONING");
     store.write(&writer(), batch(0, &kinds())).await.unwrap();
-    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: Some(0) };
-    let kept = store.maintain(&upkeep, noon()).await.unwrap();
+    let maintenance = Maintenance { retention: Some(Duration::ZERO), max_size: Some(0) };
+    let kept = store.maintain(&maintenance, noon()).await.unwrap();
     assert!(kept.warnings[0].contains("no partitions"), "{kept:?}");
     assert_eq!(count(&server, &database), kinds().len().to_string());
 }
 
 #[tokio::test]
-async fn questions_from_the_ulogd_world_are_answered() {
+async fn queries_of_ulogd_users_work() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
     store.write(&writer(), batch(0, &kinds())).await.unwrap();
@@ -716,22 +691,8 @@ async fn questions_from_the_ulogd_world_are_answered() {
     );
 }
 
-#[tokio::test]
-async fn a_table_that_is_dropped_is_made_anew() {
-    let server = MariaDb::shared();
-    let (database, mut store) = ready(&server).await;
-    let rows = [tcp(NOON, "192.0.2.1", 22)];
-    store.write(&writer(), batch(0, &rows)).await.unwrap();
-    server.query(&database, "DROP TABLE packets");
-    let lost = store.write(&writer(), batch(1, &rows)).await;
-    assert!(matches!(lost, Err(StoreError::Denied(_))), "{lost:?}");
-    store.prepare().await.unwrap();
-    store.write(&writer(), batch(1, &rows)).await.unwrap();
-    assert_eq!(server.query(&database, "SELECT tcp_dport FROM ulog"), "22");
-}
-
-/// MariaDB read the index of a virtual column backwards wrongly, in a table with partitions: the newest
-/// rows of a port were those of the last partition only.
+/// MariaDB scanned the index of a virtual column in the wrong order, in a table with partitions: the newest rows of
+/// a port were those of the last partition only.
 #[tokio::test]
 async fn the_newest_rows_of_a_port_are_of_all_days() {
     let server = MariaDb::shared();
@@ -765,7 +726,7 @@ async fn the_newest_rows_of_a_port_are_of_all_days() {
 }
 
 #[tokio::test]
-async fn the_server_shows_its_certificate() {
+async fn the_servers_certificate_is_verified() {
     let server = MariaDb::shared();
     let database = server.database();
     server.query(&database, "CREATE USER IF NOT EXISTS safe IDENTIFIED BY 'safe' REQUIRE SSL");
@@ -788,7 +749,7 @@ async fn the_server_shows_its_certificate() {
 }
 
 #[tokio::test]
-async fn a_server_that_requires_tls_is_answered_with_a_hint() {
+async fn a_server_that_requires_tls_yields_a_hint() {
     let server = MariaDb::start_with(&["--require-secure-transport=ON"]);
     let database = server.database();
     server.query(&database, "CREATE USER plain IDENTIFIED BY 'plain'");
@@ -803,7 +764,7 @@ async fn a_server_that_requires_tls_is_answered_with_a_hint() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_or_hangs_loses_and_doubles_nothing() {
+async fn a_server_that_is_killed_or_hangs_loses_and_duplicates_nothing() {
     let server = MariaDb::start();
     let (database, mut store) = ready(&server).await;
     let rows = [tcp(NOON, "192.0.2.1", 22), tcp(NOON, "192.0.2.2", 23)];
@@ -837,7 +798,7 @@ async fn a_server_that_is_killed_or_hangs_loses_and_doubles_nothing() {
 
 /// Values that the schema does not allow: the driver's own conversions panic on them.
 #[tokio::test]
-async fn values_that_the_server_should_not_give_are_errors() {
+async fn unexpected_values_of_the_server_are_errors() {
     let server = MariaDb::start();
     let (database, mut store) = ready(&server).await;
     let denied = |error: StoreError, words: &str| {
@@ -851,9 +812,9 @@ async fn values_that_the_server_should_not_give_are_errors() {
     denied(store.prepare().await.unwrap_err(), "read the schema's version");
 }
 
-/// Exactly once rests on transactions, and a prefix on UTF-8, whatever the server's defaults are.
+/// Exactly-once depends on transactions, and a prefix on UTF-8, whatever the server's defaults are.
 #[tokio::test]
-async fn defaults_of_the_server_void_no_guarantee() {
+async fn server_defaults_break_no_guarantee() {
     let server = MariaDb::start_with(&[
         "--default-storage-engine=MyISAM",
         "--character-set-server=latin1",
@@ -868,7 +829,7 @@ async fn defaults_of_the_server_void_no_guarantee() {
     let rows = kinds();
     store.write(&writer(), batch(0, &rows)).await.unwrap();
     assert_eq!(count(&server, &database), rows.len().to_string());
-    // What somebody has changed is rejected, with the statement that converts it.
+    // A change by an administrator is rejected, with the statement that reverts it.
     for (change, fix) in [
         ("nflog_writers ENGINE=MyISAM", "ALTER TABLE nflog_writers ENGINE=InnoDB"),
         ("packets ENGINE=Aria", "ALTER TABLE packets ENGINE=InnoDB"),

@@ -1,4 +1,4 @@
-//! The mirror's rows in a real PostgreSQL: written, read back, kept by the day, never twice.
+//! Rows in a real PostgreSQL: written once, read back, and partitioned by day.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod support;
@@ -22,7 +22,7 @@ use nix::sys::signal::Signal;
 use support::{
     postgres_server::PostgresServer,
     program::wait_for,
-    sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp},
+    sample_rows::{DAY, NOON, crowd, every_kind, tcp},
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -57,7 +57,7 @@ fn time(micros: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros)
 }
 
-/// A client of the test's own.
+/// The test's own client.
 async fn client(server: &PostgresServer, database: &str) -> Client {
     let config = format!(
         "host={} user=postgres dbname={database} port={}",
@@ -112,7 +112,7 @@ fn read(row: &tokio_postgres::Row) -> Row {
 }
 
 #[tokio::test]
-async fn rows_come_back_as_they_were() {
+async fn rows_are_read_back_unchanged() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let rows = every_kind(NOON - 3);
@@ -126,39 +126,7 @@ async fn rows_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn a_batch_is_written_once() {
-    let server = PostgresServer::shared();
-    let (database, mut store) = started(&server).await;
-    let rows = [tcp(NOON), empty(NOON)];
-    let batch = Batch { from: 0, to: 2, rows: &rows };
-    store.write(&writer(), batch).await.unwrap();
-    assert!(matches!(store.write(&writer(), batch).await, Err(StoreError::Moved)));
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
-    assert_eq!(count(&server, &database), 2);
-    // Rows 2 to 9 were lost: passed over.
-    store.write(&writer(), Batch { from: 2, to: 10, rows: &[] }).await.unwrap();
-    assert_eq!(store.position(&writer(), 5).await.unwrap(), 10);
-    // A restored backup is told what the writer knows.
-    assert_eq!(store.position(&writer(), 50).await.unwrap(), 50);
-    store.forget(&writer()).await.unwrap();
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
-    store.ping().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_table_that_is_dropped_is_made_anew() {
-    let server = PostgresServer::shared();
-    let (database, mut store) = started(&server).await;
-    write(&mut store, &[tcp(NOON)]).await;
-    drop(store);
-    server.psql(&database, "DROP TABLE packets CASCADE");
-    let mut store = prepared(&server.target(&database)).await;
-    write(&mut store, &[tcp(NOON)]).await;
-    assert_eq!(server.psql(&database, "SELECT tcp_dport FROM ulog"), "80");
-}
-
-#[tokio::test]
-async fn a_transaction_left_behind_is_waited_for_and_seen() {
+async fn a_transaction_of_a_lost_connection_is_waited_for_and_seen() {
     let server = PostgresServer::shared();
     for (end, expect) in [("COMMIT", 1), ("ROLLBACK", 0)] {
         let (database, mut store) = started(&server).await;
@@ -180,7 +148,7 @@ async fn a_transaction_left_behind_is_waited_for_and_seen() {
 }
 
 #[tokio::test]
-async fn a_write_behind_a_transaction_left_behind_has_moved() {
+async fn a_write_after_a_transaction_of_a_lost_connection_is_moved() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let zombie = client(&server, &database).await;
@@ -199,13 +167,13 @@ async fn a_write_behind_a_transaction_left_behind_has_moved() {
 }
 
 #[tokio::test]
-async fn a_refused_row_takes_its_batch_with_it() {
+async fn a_refused_row_rolls_back_its_batch() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     server.psql(&database, "ALTER TABLE packets ADD CONSTRAINT mine CHECK (prefix <> 'bad')");
     let bad = |prefix: &str| Row { prefix: prefix.into(), ..tcp(NOON) };
     for bad in [bad("bad"), bad("a\0b"), tcp(u64::MAX)] {
-        // Behind more rows than the network holds back.
+        // After more rows than the network buffers.
         let mut rows: Vec<_> = crowd(5_000, NOON, DAY).collect();
         rows.insert(7, bad);
         let batch = Batch { from: 0, to: rows.len() as u64, rows: &rows };
@@ -213,13 +181,13 @@ async fn a_refused_row_takes_its_batch_with_it() {
         assert!(matches!(error, Err(StoreError::Refused(_))), "{error:?}");
         assert_eq!(count(&server, &database), 0);
     }
-    // The same connection goes on.
+    // The same connection still works.
     store.write(&writer(), Batch { from: 0, to: 1, rows: &[tcp(NOON)] }).await.unwrap();
     assert_eq!(count(&server, &database), 1);
 }
 
 #[tokio::test]
-async fn eight_that_start_at_once_make_the_schema_once() {
+async fn eight_concurrent_starts_create_the_schema_once() {
     let server = PostgresServer::shared();
     let database = server.database();
     let target = server.target(&database);
@@ -238,9 +206,9 @@ async fn eight_that_start_at_once_make_the_schema_once() {
     assert_eq!(server.psql(&database, left), "0");
 }
 
-/// Exporters that start at the same moment on an empty database and have rows at once.
+/// Exporters that start at the same moment on an empty database and write rows at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_that_start_at_once_cause_no_error() {
+async fn concurrent_starts_cause_no_error() {
     let server = PostgresServer::start();
     for round in 0..25 {
         let database = server.database();
@@ -271,7 +239,7 @@ async fn many_that_start_at_once_cause_no_error() {
 }
 
 #[tokio::test]
-async fn the_printed_schema_can_be_run_by_hand_and_again() {
+async fn the_printed_schema_runs_by_hand_and_again() {
     let server = PostgresServer::shared();
     let database = server.database();
     let ddl = nflog_exporter::mirror::schema::ddl(nflog_exporter::mirror::store::Kind::Postgres);
@@ -281,7 +249,7 @@ async fn the_printed_schema_can_be_run_by_hand_and_again() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_left_alone() {
+async fn tables_of_another_program_stay() {
     let server = PostgresServer::shared();
     let check = async |make: &str, expect: &str| {
         let database = server.database();
@@ -294,13 +262,13 @@ async fn what_is_not_ours_is_left_alone() {
             server.psql(&database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
         assert_eq!(tables, "1");
     };
-    check("CREATE TABLE packets (a int)", "did not make").await;
+    check("CREATE TABLE packets (a int)", "did not create").await;
     let newer = "CREATE TABLE nflog_schema (version int); INSERT INTO nflog_schema VALUES (99)";
     check(newer, "version 99").await;
 }
 
-/// What ulogd's own `pgsql-ulogd2.sql` has of that name, cut short; and a view that the database would let
-/// ours take the place of.
+/// The object of that name in ulogd's own `pgsql-ulogd2.sql`, shortened; and a view that the database would let
+/// ours replace.
 const FOREIGN: [&str; 2] = [
     "CREATE TABLE ulog2 (_id bigint, oob_time_sec integer, oob_prefix varchar(32));
      CREATE OR REPLACE VIEW ulog AS SELECT _id, oob_time_sec, oob_prefix FROM ulog2;
@@ -309,7 +277,7 @@ const FOREIGN: [&str; 2] = [
 ];
 
 #[tokio::test]
-async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
+async fn a_view_of_ulogd_is_reported_and_never_replaced() {
     let server = PostgresServer::shared();
     let ddl = nflog_exporter::mirror::schema::ddl(nflog_exporter::mirror::store::Kind::Postgres);
     for foreign in FOREIGN {
@@ -319,8 +287,8 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
         // At each start.
         for _ in 0..2 {
             let mut store = prepared(&server.target(&database)).await;
-            let told = store.advice().await.unwrap().remove(0);
-            assert!(told.contains("ALTER TABLE ulog RENAME TO ulogd_ulog"), "{told}");
+            let advice = store.advice().await.unwrap().remove(0);
+            assert!(advice.contains("ALTER TABLE ulog RENAME TO ulogd_ulog"), "{advice}");
         }
         let mut store = prepared(&server.target(&database)).await;
         write(&mut store, &[tcp(NOON)]).await;
@@ -328,7 +296,7 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
         assert!(refused.contains("\"ulog\" is not nflog_exporter's"), "{refused}");
         assert_eq!(server.psql(&database, "SELECT * FROM ulog"), old);
 
-        // As it says.
+        // As the advice says.
         server.psql(&database, "ALTER TABLE ulog RENAME TO ulogd_ulog");
         for _ in 0..2 {
             server.psql(&database, ddl);
@@ -341,7 +309,7 @@ async fn a_view_of_ulogd_is_told_of_and_never_replaced() {
 }
 
 #[tokio::test]
-async fn a_user_without_rights_is_told_what_to_run() {
+async fn a_user_without_rights_gets_the_commands() {
     let server = PostgresServer::shared();
     let database = server.database();
     let name = format!("small_{database}");
@@ -365,7 +333,7 @@ async fn a_user_without_rights_is_told_what_to_run() {
     let mut store = prepared(&target).await;
     write(&mut store, &[tcp(NOON)]).await;
     assert_eq!(count(&server, &database), 1);
-    // Days are the owner's.
+    // Only the owner creates days.
     let done = store.maintain(&Maintenance::default(), time(NOON)).await.unwrap();
     assert!(done.warnings[0].contains("ALTER TABLE packets OWNER TO"), "{done:?}");
     store.forget(&writer()).await.unwrap();
@@ -384,10 +352,10 @@ fn names(server: &PostgresServer, database: &str) -> String {
     server.psql(database, query)
 }
 
-async fn keep_house(store: &mut Postgres, upkeep: Maintenance, now: u64) -> Vec<String> {
+async fn run_maintenance(store: &mut Postgres, maintenance: Maintenance, now: u64) -> Vec<String> {
     let mut dropped = Vec::new();
     for _ in 0..100 {
-        let done = store.maintain(&upkeep, time(now)).await.unwrap();
+        let done = store.maintain(&maintenance, time(now)).await.unwrap();
         assert_eq!(done.warnings, [""; 0]);
         dropped.extend(done.dropped);
         if !done.unfinished {
@@ -400,7 +368,7 @@ async fn keep_house(store: &mut Postgres, upkeep: Maintenance, now: u64) -> Vec<
 const KEEP_ALL: Maintenance = Maintenance { retention: None, max_size: None };
 
 #[tokio::test]
-async fn days_are_made_ahead_filled_and_dropped() {
+async fn days_are_created_ahead_filled_and_dropped() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let midnight = NOON - DAY / 2;
@@ -408,31 +376,31 @@ async fn days_are_made_ahead_filled_and_dropped() {
     let times = [midnight - 1, midnight, NOON - 5 * DAY, NOON + 90 * DAY];
     write(&mut store, &times.map(tcp)).await;
     assert_eq!(partitions(&server, &database), "packets_default 4");
-    assert_eq!(keep_house(&mut store, KEEP_ALL, NOON).await, [""; 0]);
+    assert_eq!(run_maintenance(&mut store, KEEP_ALL, NOON).await, [""; 0]);
     assert_eq!(
         partitions(&server, &database),
         "packets_default 1, packets_p20261118 1, packets_p20261122 1, packets_p20261123 1"
     );
     let days = "default p20261118 p20261122 p20261123 p20261124 p20261125 p20261126";
     assert_eq!(names(&server, &database), days);
-    // Moved rows keep their numbers.
+    // Moved rows keep their ids.
     let ids = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM packets";
     assert_eq!(server.psql(&database, ids), "1 2 3 4");
     write(&mut store, &[tcp(NOON)]).await;
     assert!(partitions(&server, &database).contains("packets_p20261123 2"));
 
-    // Yesterday ends 36 hours before: it is whole inside of 37, and outside of 35.
+    // Yesterday ends 36 hours ago: within 37 hours, and not within 35.
     let keep = |hours: u64| Maintenance {
         retention: Some(Duration::from_secs(hours * 3600)),
         max_size: None,
     };
     let now = midnight + 36 * DAY / 24;
-    assert_eq!(keep_house(&mut store, keep(37), now).await, ["packets_p20261118"]);
-    assert_eq!(keep_house(&mut store, keep(35), now).await, ["packets_p20261122"]);
-    assert_eq!(keep_house(&mut store, keep(35), now).await, [""; 0]);
-    // Late rows of days that went go too, without a partition.
+    assert_eq!(run_maintenance(&mut store, keep(37), now).await, ["packets_p20261118"]);
+    assert_eq!(run_maintenance(&mut store, keep(35), now).await, ["packets_p20261122"]);
+    assert_eq!(run_maintenance(&mut store, keep(35), now).await, [""; 0]);
+    // Late rows of dropped days are deleted too, without a partition.
     write(&mut store, &[tcp(NOON - 5 * DAY), tcp(NOON - 4 * DAY)]).await;
-    assert_eq!(keep_house(&mut store, keep(35), now).await, [""; 0]);
+    assert_eq!(run_maintenance(&mut store, keep(35), now).await, [""; 0]);
     assert_eq!(partitions(&server, &database), "packets_default 1, packets_p20261123 2");
     let left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND \
         database = (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -440,39 +408,39 @@ async fn days_are_made_ahead_filled_and_dropped() {
 }
 
 #[tokio::test]
-async fn rows_of_many_days_find_their_partitions() {
+async fn rows_of_many_days_reach_their_partitions() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let rows: Vec<_> = crowd(4_000, NOON - 20 * DAY, 20 * DAY).collect();
     write(&mut store, &rows).await;
-    keep_house(&mut store, KEEP_ALL, NOON).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON).await;
     assert_eq!(count(&server, &database), 4_000);
     assert_eq!(server.psql(&database, "SELECT count(*) FROM packets_default"), "0");
 }
 
 #[tokio::test]
-async fn the_oldest_days_go_when_all_take_too_much() {
+async fn the_oldest_days_are_dropped_above_the_size_limit() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
-    keep_house(&mut store, KEEP_ALL, NOON - 3 * DAY).await;
-    keep_house(&mut store, KEEP_ALL, NOON).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON - 3 * DAY).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON).await;
     let rows: Vec<_> = crowd(20_000, NOON - 3 * DAY, 3 * DAY).collect();
     write(&mut store, &rows).await;
     let total = "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('packets')";
     let size: u64 = server.psql(&database, total).parse().unwrap();
-    let upkeep = |most| Maintenance { retention: None, max_size: Some(most) };
-    assert_eq!(keep_house(&mut store, upkeep(size), NOON).await, [""; 0]);
-    let dropped = keep_house(&mut store, upkeep(size - 1), NOON).await;
+    let maintenance = |most| Maintenance { retention: None, max_size: Some(most) };
+    assert_eq!(run_maintenance(&mut store, maintenance(size), NOON).await, [""; 0]);
+    let dropped = run_maintenance(&mut store, maintenance(size - 1), NOON).await;
     assert_eq!(dropped, ["packets_p20261119"]);
-    // Today stays, whatever it takes.
-    let dropped = keep_house(&mut store, upkeep(1), NOON).await;
+    // Today stays, whatever its size.
+    let dropped = run_maintenance(&mut store, maintenance(1), NOON).await;
     assert_eq!(dropped, ["packets_p20261120", "packets_p20261121", "packets_p20261122"]);
     assert!(partitions(&server, &database).contains("packets_p20261123"));
 }
 
 // Two threads: a connection ends while the test waits for that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn one_of_many_keeps_house() {
+async fn one_of_many_runs_maintenance() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let other = client(&server, &database).await;
@@ -491,25 +459,25 @@ async fn one_of_many_keeps_house() {
 }
 
 #[tokio::test]
-async fn a_long_reader_is_not_waited_for() {
+async fn maintenance_does_not_wait_for_a_long_reader() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
-    keep_house(&mut store, KEEP_ALL, NOON).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON).await;
     let reader = client(&server, &database).await;
     reader.batch_execute("BEGIN; SELECT count(*) FROM packets").await.unwrap();
-    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: None };
-    let done = store.maintain(&upkeep, time(NOON + 3 * DAY)).await.unwrap();
-    assert!(done.dropped.is_empty() && done.warnings[0].contains("tried again"), "{done:?}");
-    // The connection goes on, and so do rows.
+    let maintenance = Maintenance { retention: Some(Duration::ZERO), max_size: None };
+    let done = store.maintain(&maintenance, time(NOON + 3 * DAY)).await.unwrap();
+    assert!(done.dropped.is_empty() && done.warnings[0].contains("retrying"), "{done:?}");
+    // The connection still works, and so do writes.
     write(&mut store, &[tcp(NOON)]).await;
     reader.batch_execute("COMMIT").await.unwrap();
-    let done = store.maintain(&upkeep, time(NOON + 3 * DAY)).await.unwrap();
+    let done = store.maintain(&maintenance, time(NOON + 3 * DAY)).await.unwrap();
     assert_eq!(done.warnings, [""; 0]);
     assert!(done.dropped.len() >= 3, "{done:?}");
 }
 
 #[tokio::test]
-async fn rows_go_on_while_days_are_made() {
+async fn rows_are_written_while_days_are_created() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     let target = server.target(&database);
@@ -532,7 +500,7 @@ async fn rows_go_on_while_days_are_made() {
     });
     let mut keeper = prepared(&server.target(&database)).await;
     for day in 0..4 {
-        keep_house(&mut keeper, KEEP_ALL, NOON + day * DAY).await;
+        run_maintenance(&mut keeper, KEEP_ALL, NOON + day * DAY).await;
     }
     let (mut store, again) = writing.await.unwrap();
     let position = store.position(&writer(), 0).await.unwrap();
@@ -541,7 +509,7 @@ async fn rows_go_on_while_days_are_made() {
 }
 
 #[tokio::test]
-async fn the_view_answers_as_ulogd_did() {
+async fn the_view_has_ulogds_values() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     write(&mut store, &every_kind(NOON)).await;
@@ -595,10 +563,10 @@ async fn the_view_answers_as_ulogd_did() {
 }
 
 #[tokio::test]
-async fn questions_use_indexes() {
+async fn queries_use_indexes() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
-    keep_house(&mut store, KEEP_ALL, NOON).await;
+    run_maintenance(&mut store, KEEP_ALL, NOON).await;
     for hour in 0..12 {
         let rows: Vec<_> = crowd(5_000, NOON - DAY + hour * DAY / 12, DAY / 12).collect();
         write(&mut store, &rows).await;
@@ -687,14 +655,14 @@ async fn connections_are_encrypted_and_named() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_denied() {
+async fn a_missing_database_is_denied() {
     let server = PostgresServer::shared();
     let error = Postgres::connect(&server.target("nowhere")).await.unwrap_err();
     assert!(matches!(error, StoreError::Denied(_)), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_crashes_is_unavailable_and_keeps_what_it_confirmed() {
+async fn a_crashed_server_is_unavailable_and_keeps_committed_rows() {
     let server = PostgresServer::start();
     let (database, mut store) = started(&server).await;
     write(&mut store, &[tcp(NOON)]).await;
@@ -709,8 +677,8 @@ async fn a_server_that_crashes_is_unavailable_and_keeps_what_it_confirmed() {
     assert_eq!(store.position(&writer(), 1).await.unwrap(), 1);
     assert_eq!(count(&server, &database), 1);
 
-    // A server that hangs answers nothing; the caller's deadline ends the call, and dropping the
-    // store ends the connection.
+    // A hanging server does not answer; the caller's deadline ends the call, and dropping the store closes the
+    // connection.
     server.signal(Signal::SIGSTOP);
     let late =
         tokio::time::timeout(Duration::from_millis(200), store.write(&writer(), batch)).await;
@@ -722,9 +690,9 @@ async fn a_server_that_crashes_is_unavailable_and_keeps_what_it_confirmed() {
     assert_eq!(count(&server, &database), position);
 }
 
-/// Rows wait where the database's encoding cannot hold every prefix: they are not bad rows.
+/// Rows wait where the database's encoding cannot hold every prefix: they are not refused.
 #[tokio::test]
-async fn an_encoding_that_holds_not_every_prefix_is_rejected() {
+async fn an_encoding_that_cannot_hold_every_prefix_is_rejected() {
     let server = PostgresServer::start();
     let database = "latin";
     server.psql(

@@ -1,5 +1,5 @@
-//! Packets on a wire, and the rows that a running exporter makes of them in each database, field by
-//! field. Takes root, and MariaDB and PostgreSQL of Debian's packages.
+//! Packets on a wire, and the rows that a running exporter writes of them to each database, field by field. Requires
+//! root, and MariaDB and PostgreSQL of Debian's packages.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod support;
@@ -22,7 +22,7 @@ use support::{
     program::{Exporter, open_to_all, sum, wait_for},
 };
 
-/// Prefixes that rules may carry, and how the rows show them.
+/// Prefixes of rules, and how the rows show them.
 const PREFIXES: [(&[u8], &str); 9] = [
     (b"plain: ", "plain:"),
     (b"'; DROP TABLE packets; -- ", "'; DROP TABLE packets; --"),
@@ -38,7 +38,7 @@ const PREFIXES: [(&[u8], &str); 9] = [
 /// First port of the rules with these prefixes.
 const FIRST_PORT: u16 = 7_000;
 
-/// What a row says of a packet.
+/// The fields of a packet's row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
     prefix: String,
@@ -62,8 +62,8 @@ struct Row {
     host: String,
 }
 
-/// The columns in this order: of the table `p` and the view `u`, in SQL that all three understand.
-/// Texts as hexadecimal digits, so that no client's way of writing them matters.
+/// The columns in this order: of the table `p` and the view `u`, in SQL that all three understand. Texts are in
+/// hexadecimal, so that the clients' escapes do not matter.
 fn columns(hex: impl Fn(&str) -> String, address: impl Fn(&str) -> String) -> String {
     [
         &hex("p.prefix"),
@@ -90,7 +90,7 @@ fn columns(hex: impl Fn(&str) -> String, address: impl Fn(&str) -> String) -> St
     .join(", ")
 }
 
-/// A database, empty at first.
+/// A database, initially empty.
 enum Database {
     Maria(MariaDb),
     Postgres(PostgresServer),
@@ -106,14 +106,14 @@ impl Database {
             }
             Self::Postgres(server) => {
                 server.psql("postgres", "CREATE DATABASE log");
-                let (folder, port) = (server.folder().display(), server.port());
-                format!("postgres://postgres@localhost:{port}/log?host={folder}")
+                let (directory, port) = (server.folder().display(), server.port());
+                format!("postgres://postgres@localhost:{port}/log?host={directory}")
             }
             Self::Sqlite(file) => format!("sqlite:{}", file.display()),
         }
     }
 
-    /// What it prints, columns divided by `separator`.
+    /// The output of the client, columns divided by `separator`.
     fn query(&self, sql: &str) -> (String, char) {
         match self {
             Self::Maria(server) => (server.query("log", sql), '\t'),
@@ -143,7 +143,7 @@ impl Database {
 fn row(columns: &[&str]) -> Row {
     let mut columns = columns.iter().map(|column| column.trim().to_owned());
     let mut next = || columns.next().unwrap();
-    // However a database writes an address.
+    // In any notation of an address.
     let address = |text: String| match text.parse::<IpAddr>() {
         Ok(address) => address.to_string(),
         Err(_) => text,
@@ -179,7 +179,7 @@ fn unhex(digits: &str) -> String {
     String::from_utf8(bytes.collect()).unwrap()
 }
 
-/// Rules with hostile prefixes for UDP, one a port; and a plain one for everything else.
+/// Rules with hostile prefixes for UDP, one for each port; and a plain one for everything else.
 fn load_rules(wire: &Wire) {
     for (number, (prefix, _)) in (FIRST_PORT..).zip(PREFIXES) {
         for tool in ["iptables", "ip6tables"] {
@@ -206,7 +206,7 @@ fn load_rules(wire: &Wire) {
     );
 }
 
-/// What is sent, and the rows that it gives.
+/// The packets that are sent, and their rows.
 fn packets() -> (Vec<Vec<u8>>, Vec<Row>) {
     let v4 = Ipv4Addr::new(133, 11, 0, 7);
     let v6 = Ipv6Addr::new(0x2001, 0x200, 0, 0, 0, 0, 0, 7);
@@ -277,7 +277,7 @@ fn packets() -> (Vec<Vec<u8>>, Vec<Row>) {
             ..long(row, length)
         });
     }
-    // More than one transaction's worth of one kind.
+    // More than one transaction of one kind.
     for _ in 0..12_000 {
         frames.push(frame::syn(v4.octets(), 40_000, 443));
         rows.push(Row {
@@ -307,7 +307,7 @@ fn check(database: &Database) {
     for (row, expected) in rows.iter().zip(&expected) {
         assert_eq!(row, expected);
     }
-    // Told to end, it leaves nothing behind: no rows in the spool, no writer in the database.
+    // A regular end leaves no rows in the spool, and no writer in the database.
     exporter.program.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(exporter.program.wait().success());
     assert_eq!(database.query("SELECT COUNT(*) FROM nflog_writers").0, "0");
@@ -340,22 +340,22 @@ fn postgres() {
 
 #[test]
 fn sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    open_to_all(folder.path());
-    check(&Database::Sqlite(folder.path().join("rows.db")));
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    check(&Database::Sqlite(directory.path().join("rows.db")));
 }
 
-/// What must not be stored is not stored, and what is filtered is counted.
+/// Data that must not be stored is not, and filtered packets are counted.
 #[test]
-fn less_is_more() {
+fn anonymised_and_filtered_rows() {
     let wire = Wire::new();
     load_rules(&wire);
-    let folder = tempfile::tempdir().unwrap();
-    open_to_all(folder.path());
-    let database = Database::Sqlite(folder.path().join("rows.db"));
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let database = Database::Sqlite(directory.path().join("rows.db"));
     let more =
         "prefixes = ['tcp ', 'ping']\ncountries = ['JP']\nsample = 10\nanonymize = 'truncate'\n";
-    let config = config(&database.url(), &folder.path().join("spool"), more);
+    let config = config(&database.url(), &directory.path().join("spool"), more);
     let exporter = Exporter::start(&wire.host, &config, &[]);
     let (mut frames, all) = packets();
     let unlike = frames.len();
@@ -386,16 +386,16 @@ fn less_is_more() {
     }
 }
 
-/// Rows that one database did not take are not given to another that is configured after it.
+/// Rows for one database are not delivered to another that is configured after it.
 #[test]
 fn rows_wait_for_their_own_database() {
     let wire = Wire::new();
     load_rules(&wire);
-    let folder = tempfile::tempdir().unwrap();
-    open_to_all(folder.path());
-    let spool = folder.path().join("spool");
-    // The first database cannot be made where a file stands in the directory's place.
-    let in_the_way = folder.path().join("first");
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let spool = directory.path().join("spool");
+    // The first database cannot be created where a file is in place of its directory.
+    let in_the_way = directory.path().join("first");
     std::fs::write(&in_the_way, "").unwrap();
     let first = Database::Sqlite(in_the_way.join("rows.db"));
     let second = Database::Postgres(PostgresServer::start());
@@ -429,11 +429,11 @@ fn rows_wait_for_their_own_database() {
     assert!(log.contains(&in_the_way.join("rows.db").display().to_string()), "{log}");
     end(exporter);
     assert_eq!(second.query("SELECT COUNT(*) FROM packets").0, sent.to_string());
-    let told = doctor_with(&wire.host, &config(&second_url, &spool, ""));
-    told.failed("spool", &format!("{waiting} rows in {}", spool.display()));
-    told.failed("spool", "rows.db");
+    let advice = doctor_with(&wire.host, &config(&second_url, &spool, ""));
+    advice.failed("spool", &format!("{waiting} rows in {}", spool.display()));
+    advice.failed("spool", "rows.db");
 
-    // The URL is changed back, and the database can be made.
+    // The URL is changed back, and the database can be created.
     std::fs::remove_file(&in_the_way).unwrap();
     let exporter = start(&first.url(), "");
     wait_until_written(&exporter, waiting);
@@ -442,7 +442,7 @@ fn rows_wait_for_their_own_database() {
     assert_eq!(first.query("SELECT COUNT(*) FROM packets").0, waiting.to_string());
     assert_eq!(second.query("SELECT COUNT(*) FROM packets").0, sent.to_string());
 
-    // Asked to, it drops them, and counts what it dropped.
+    // With `drop` they are removed and counted.
     let third = format!("sqlite:{}", in_the_way.join("rows.db/none.db").display());
     let exporter = start(&third, "");
     let lost = wire.send((0..50).map(|_| frame::syn([133, 11, 0, 7], 40_000, 22)));
@@ -457,7 +457,7 @@ fn rows_wait_for_their_own_database() {
     end(exporter);
 }
 
-/// A password is in no command line, log or page.
+/// A password is not in any command line, log or page.
 #[test]
 fn secrets_stay_secret() {
     let wire = Wire::new();
@@ -482,7 +482,7 @@ fn secrets_stay_secret() {
     }
 }
 
-/// A host whose clock is years ahead drops nobody's rows, and makes no days of years to come.
+/// A host whose clock is years ahead drops no rows of others, and creates no days of future years.
 fn check_wrong_clock(database: &Database) {
     let wire = Wire::new();
     load_rules(&wire);
@@ -526,7 +526,7 @@ fn a_wrong_clock_drops_no_rows_of_postgres() {
 
 #[test]
 fn a_wrong_clock_drops_no_rows_of_sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    open_to_all(folder.path());
-    check_wrong_clock(&Database::Sqlite(folder.path().join("rows.db")));
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    check_wrong_clock(&Database::Sqlite(directory.path().join("rows.db")));
 }

@@ -1,4 +1,4 @@
-//! The mirror's rows in a real SQLite file: written, read back, kept small, never in others' way.
+//! Rows in a real SQLite file: written once, read back, limited in size, without blocking others.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod support;
@@ -19,18 +19,18 @@ use nflog_exporter::{
         row::Row,
         schema,
         store::{Batch, Kind, Maintenance, Sqlite, Store, StoreError, Writer},
-        target::{Place, Target, Tls},
+        target::{Endpoint, Target, Tls},
     },
     packet::DecodeIssue,
 };
 use rusqlite::Connection;
-use support::sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp};
+use support::sample_rows::{DAY, NOON, crowd, every_kind, tcp};
 use tempfile::TempDir;
 
 fn target(path: &Path) -> Target {
     Target {
         kind: Kind::Sqlite,
-        place: Place::File(path.to_owned()),
+        endpoint: Endpoint::File(path.to_owned()),
         user: String::new(),
         password: String::new(),
         database: String::new(),
@@ -48,10 +48,10 @@ async fn prepared(path: &Path) -> Sqlite {
     store
 }
 
-/// A prepared file with these rows in it.
+/// A prepared file with these rows.
 async fn filled(rows: &[Row]) -> (TempDir, Connection, Sqlite) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("packets.db");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("packets.db");
     let mut store = prepared(&path).await;
     store.position(&writer(), 0).await.unwrap();
     for (number, rows) in rows.chunks(5_000).enumerate() {
@@ -59,7 +59,7 @@ async fn filled(rows: &[Row]) -> (TempDir, Connection, Sqlite) {
         let to = from + rows.len() as u64;
         store.write(&writer(), Batch { from, to, rows }).await.unwrap();
     }
-    (folder, Connection::open(path).unwrap(), store)
+    (directory, Connection::open(path).unwrap(), store)
 }
 
 fn count(connection: &Connection) -> u64 {
@@ -126,9 +126,9 @@ fn read_back(connection: &Connection) -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn rows_come_back_as_they_were() {
+async fn rows_are_read_back_unchanged() {
     let rows = every_kind(NOON - 3);
-    let (_folder, connection, _store) = filled(&rows).await;
+    let (_directory, connection, _store) = filled(&rows).await;
     for (found, expect) in read_back(&connection).iter().zip(&rows) {
         assert_eq!(found, expect);
     }
@@ -136,27 +136,8 @@ async fn rows_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn a_batch_is_written_once() {
-    let (_folder, connection, mut store) = filled(&[]).await;
-    let rows = [tcp(NOON), empty(NOON)];
-    let batch = Batch { from: 0, to: 2, rows: &rows };
-    store.write(&writer(), batch).await.unwrap();
-    assert!(matches!(store.write(&writer(), batch).await, Err(StoreError::Moved)));
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
-    assert_eq!(count(&connection), 2);
-    // Rows 2 to 9 were lost: passed over.
-    store.write(&writer(), Batch { from: 2, to: 10, rows: &[] }).await.unwrap();
-    assert_eq!(store.position(&writer(), 5).await.unwrap(), 10);
-    // A restored backup is told what the writer knows.
-    assert_eq!(store.position(&writer(), 50).await.unwrap(), 50);
-    store.forget(&writer()).await.unwrap();
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
-    store.ping().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_refused_row_takes_its_batch_with_it() {
-    let (_folder, connection, mut store) = filled(&[]).await;
+async fn a_refused_row_rolls_back_its_batch() {
+    let (_directory, connection, mut store) = filled(&[]).await;
     connection
         .execute_batch(
             "CREATE TRIGGER picky BEFORE INSERT ON packets WHEN new.prefix = 'bad' \
@@ -175,12 +156,12 @@ async fn a_refused_row_takes_its_batch_with_it() {
 }
 
 #[tokio::test]
-async fn the_folder_and_the_file_are_made() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a/b/packets.db");
+async fn the_directory_and_the_file_are_created() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a/b/packets.db");
     let _store = prepared(&path).await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    // As far as the umask of whoever runs this allows.
+    // As far as the umask of this process allows.
     assert_eq!(mode(&path) & 0o137, 0);
     assert_eq!(mode(path.parent().unwrap()) & 0o027, 0);
     let again = prepared(&path).await;
@@ -188,10 +169,10 @@ async fn the_folder_and_the_file_are_made() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
+async fn files_of_another_program_stay() {
+    let directory = tempfile::tempdir().unwrap();
     let check = async |name: &str, make: &str, expect: &str| {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         if make.is_empty() {
             fs::write(&path, "no database at all, but long enough to be one".repeat(99)).unwrap();
         } else {
@@ -207,41 +188,24 @@ async fn what_is_not_ours_is_left_alone() {
         assert_eq!(fs::read(&path).unwrap(), before);
     };
     check("text", "", "not a database").await;
-    check("foreign", "CREATE TABLE packets (a)", "did not make").await;
+    check("foreign", "CREATE TABLE packets (a)", "did not create").await;
     let newer = "CREATE TABLE nflog_schema (version); INSERT INTO nflog_schema VALUES (99)";
     check("newer", newer, "version 99").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn eight_that_start_at_once_make_the_schema_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("packets.db");
-    let mut starting = tokio::task::JoinSet::new();
-    for _ in 0..8 {
-        let target = target(&path);
-        starting.spawn(async move { Sqlite::connect(&target).await?.prepare().await });
-    }
-    while let Some(result) = starting.join_next().await {
-        // Whoever met another's change of the file's mode is told to try again.
-        let result = result.unwrap();
-        assert!(matches!(result, Ok(()) | Err(StoreError::Unavailable(_))), "{result:?}");
-    }
-    prepared(&path).await;
-}
-
 #[tokio::test]
-async fn another_view_of_that_name_is_told_of_and_left() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("packets.db");
+async fn another_view_of_that_name_is_reported_and_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("packets.db");
     let by_hand = Connection::open(&path).unwrap();
     by_hand.execute_batch("CREATE TABLE ulog (a); INSERT INTO ulog VALUES (42)").unwrap();
     // At each start.
     for _ in 0..2 {
-        let told = prepared(&path).await.advice().await.unwrap().remove(0);
-        assert!(told.contains("`ulog` in this file is another's"), "{told}");
+        let advice = prepared(&path).await.advice().await.unwrap().remove(0);
+        assert!(advice.contains("`ulog` in this file belongs to another program"), "{advice}");
     }
     let run = |sql: &str| {
-        // What begins with a dash would be an option.
+        // A name that starts with a dash would be an option.
         let sql = format!("\n{sql}");
         let output = Command::new("sqlite3").arg(&path).arg(sql).output().unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -255,7 +219,7 @@ async fn another_view_of_that_name_is_told_of_and_left() {
     assert_eq!(run("SELECT count(*) FROM ulog"), "0\n");
 }
 
-/// The `sqlite3` program on a file: another process, as a person or Grafana would be.
+/// The `sqlite3` program on a file: another process, like a person or Grafana.
 struct Shell {
     child: std::process::Child,
     answers: BufReader<std::process::ChildStdout>,
@@ -273,7 +237,7 @@ impl Shell {
         Self { child, answers }
     }
 
-    /// Runs statements of which the last answers with one line.
+    /// Runs statements, of which the last returns one line.
     fn ask(&mut self, statements: &str) -> String {
         writeln!(self.child.stdin.as_mut().unwrap(), "{statements}").unwrap();
         let mut line = String::new();
@@ -290,25 +254,25 @@ impl Drop for Shell {
 }
 
 #[tokio::test]
-async fn a_reader_elsewhere_neither_waits_nor_holds_up() {
+async fn a_reader_and_the_writer_do_not_block_each_other() {
     let rows: Vec<_> = crowd(1_000, NOON, DAY).collect();
-    let (folder, _connection, mut store) = filled(&rows).await;
-    let mut reader = Shell::open(&folder.path().join("packets.db"));
+    let (directory, _connection, mut store) = filled(&rows).await;
+    let mut reader = Shell::open(&directory.path().join("packets.db"));
     assert_eq!(reader.ask("BEGIN; SELECT count(*) FROM ulog;"), "1000");
     for from in (1_000..6_000).step_by(1_000) {
         store.write(&writer(), Batch { from, to: from + 1_000, rows: &rows }).await.unwrap();
     }
-    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: None };
-    store.maintain(&upkeep, time(NOON + DAY / 2)).await.unwrap();
+    let maintenance = Maintenance { retention: Some(Duration::ZERO), max_size: None };
+    store.maintain(&maintenance, time(NOON + DAY / 2)).await.unwrap();
     assert_eq!(reader.ask("SELECT count(*) FROM ulog;"), "1000");
     assert_eq!(reader.ask("COMMIT; SELECT count(*) FROM ulog;"), "3000");
 }
 
-/// Rows written to a file that nobody can open any more would be lost without a word.
+/// Rows written to a removed file would be lost silently.
 #[tokio::test]
-async fn a_file_that_is_removed_is_made_anew() {
-    let (folder, _, mut store) = filled(&[tcp(NOON)]).await;
-    let path = folder.path().join("packets.db");
+async fn a_removed_file_is_created_again() {
+    let (directory, _, mut store) = filled(&[tcp(NOON)]).await;
+    let path = directory.path().join("packets.db");
     fs::remove_file(&path).unwrap();
     let rows = [tcp(NOON + 1)];
     let batch = Batch { from: 1, to: 2, rows: &rows };
@@ -323,24 +287,14 @@ async fn a_file_that_is_removed_is_made_anew() {
     assert_eq!(count(&Connection::open(&path).unwrap()), 1);
 }
 
-#[tokio::test]
-async fn a_table_that_is_dropped_is_made_anew() {
-    let (folder, connection, store) = filled(&[tcp(NOON)]).await;
-    drop(store);
-    connection.execute_batch("DROP TABLE packets").unwrap();
-    let mut store = prepared(&folder.path().join("packets.db")).await;
-    let rows = [tcp(NOON + 1)];
-    store.write(&writer(), Batch { from: 1, to: 2, rows: &rows }).await.unwrap();
-    assert_eq!(count(&connection), 1);
-}
-
-/// Debian's own SQLite is older than ours, and rounds where ours cuts: an index must not tell.
+/// Debian's own SQLite is older than ours, and rounds where ours truncates: indexes must not depend on it.
 #[tokio::test]
 async fn another_version_finds_every_row_in_every_index() {
     let rows: Vec<_> = (999_000..1_000_000).map(|micros| tcp(NOON + micros)).collect();
-    let (folder, _, _store) = filled(&rows).await;
+    let (directory, _, _store) = filled(&rows).await;
     let ask = |sql: &str| {
-        let asked = Command::new("sqlite3").arg(folder.path().join("packets.db")).arg(sql).output();
+        let asked =
+            Command::new("sqlite3").arg(directory.path().join("packets.db")).arg(sql).output();
         String::from_utf8(asked.unwrap().stdout).unwrap()
     };
     assert_eq!(ask("PRAGMA integrity_check"), "ok\n");
@@ -350,8 +304,8 @@ async fn another_version_finds_every_row_in_every_index() {
 
 #[tokio::test]
 async fn a_locked_file_is_unavailable_and_loses_nothing() {
-    let (folder, connection, mut store) = filled(&[]).await;
-    let mut other = Shell::open(&folder.path().join("packets.db"));
+    let (directory, connection, mut store) = filled(&[]).await;
+    let mut other = Shell::open(&directory.path().join("packets.db"));
     assert_eq!(other.ask("BEGIN IMMEDIATE; SELECT 1;"), "1");
     let rows = [tcp(NOON)];
     let batch = Batch { from: 0, to: 1, rows: &rows };
@@ -362,10 +316,10 @@ async fn a_locked_file_is_unavailable_and_loses_nothing() {
     assert_eq!(count(&connection), 1);
 }
 
-/// Keeps house until there is nothing left to do; how many steps that took.
-async fn keep_house(store: &mut Sqlite, upkeep: Maintenance, now: u64) -> usize {
+/// Runs maintenance until nothing is left to do; returns the number of steps.
+async fn run_maintenance(store: &mut Sqlite, maintenance: Maintenance, now: u64) -> usize {
     for steps in 1..1_000 {
-        let done = store.maintain(&upkeep, time(now)).await.unwrap();
+        let done = store.maintain(&maintenance, time(now)).await.unwrap();
         assert_eq!(done.warnings, [""; 0]);
         if !done.unfinished {
             return steps;
@@ -374,41 +328,41 @@ async fn keep_house(store: &mut Sqlite, upkeep: Maintenance, now: u64) -> usize 
     panic!("keeping house does not end");
 }
 
-fn size(folder: &TempDir) -> u64 {
-    fs::metadata(folder.path().join("packets.db")).unwrap().len()
+fn size(directory: &TempDir) -> u64 {
+    fs::metadata(directory.path().join("packets.db")).unwrap().len()
 }
 
 #[tokio::test]
-async fn old_rows_go_in_small_steps_and_the_file_shrinks() {
+async fn old_rows_are_deleted_in_small_steps_and_the_file_shrinks() {
     let rows: Vec<_> = crowd(40_000, NOON, 2 * DAY).collect();
-    let (folder, connection, _) = filled(&rows).await;
+    let (directory, connection, _) = filled(&rows).await;
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    let before = size(&folder);
-    // One that has inserted nothing itself has no pace to keep.
-    let mut store = prepared(&folder.path().join("packets.db")).await;
-    let upkeep = Maintenance { retention: Some(Duration::from_secs(43_200)), max_size: None };
-    let steps = keep_house(&mut store, upkeep, NOON + 2 * DAY).await;
+    let before = size(&directory);
+    // A store without inserts deletes the minimum.
+    let mut store = prepared(&directory.path().join("packets.db")).await;
+    let maintenance = Maintenance { retention: Some(Duration::from_secs(43_200)), max_size: None };
+    let steps = run_maintenance(&mut store, maintenance, NOON + 2 * DAY).await;
     assert!(steps >= 15, "{steps}");
     assert_eq!(count(&connection), 10_000);
     let oldest: String =
         connection.query_row("SELECT min(time) FROM packets", [], |row| row.get(0)).unwrap();
     assert_eq!(oldest, "2026-11-25 00:00:00.000000");
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    assert!(size(&folder) < before * 2 / 3, "{before} to {}", size(&folder));
-    // Nothing is too old: nothing goes.
-    assert_eq!(keep_house(&mut store, upkeep, NOON + 2 * DAY).await, 1);
+    assert!(size(&directory) < before * 2 / 3, "{before} to {}", size(&directory));
+    // Nothing is too old: nothing is deleted.
+    assert_eq!(run_maintenance(&mut store, maintenance, NOON + 2 * DAY).await, 1);
     assert_eq!(count(&connection), 10_000);
 }
 
 #[tokio::test]
-async fn the_oldest_rows_go_when_all_take_too_much() {
+async fn the_oldest_rows_are_deleted_above_the_size_limit() {
     let rows: Vec<_> = crowd(20_000, NOON, DAY).collect();
-    let (folder, connection, mut store) = filled(&rows).await;
+    let (directory, connection, mut store) = filled(&rows).await;
     let most = 3 << 20;
-    keep_house(&mut store, Maintenance { retention: None, max_size: Some(most) }, NOON).await;
+    run_maintenance(&mut store, Maintenance { retention: None, max_size: Some(most) }, NOON).await;
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     // Up to two portions of free pages stay for the next rows.
-    assert!(size(&folder) < most + 1_000 * 4_096, "{}", size(&folder));
+    assert!(size(&directory) < most + 1_000 * 4_096, "{}", size(&directory));
     let left = count(&connection);
     assert!((1_000..19_000).contains(&left), "{left}");
     let newest: i64 =
@@ -416,28 +370,28 @@ async fn the_oldest_rows_go_when_all_take_too_much() {
     assert!(newest >= 1_795_521_600 - 60);
 }
 
-/// As much is deleted as comes, at any rate.
+/// Deletion keeps pace with insertion, at any rate.
 #[tokio::test]
-async fn a_limit_holds_while_rows_keep_coming() {
-    let (folder, connection, mut store) = filled(&[]).await;
+async fn a_limit_holds_while_rows_arrive() {
+    let (directory, connection, mut store) = filled(&[]).await;
     let most = 8 << 20;
-    let check = async |store: &mut Sqlite, upkeep: Maintenance, from: u64, days: u64| {
+    let check = async |store: &mut Sqlite, maintenance: Maintenance, from: u64, days: u64| {
         let rows: Vec<_> = crowd(10_000, NOON + days * DAY, DAY).collect();
         store.write(&writer(), Batch { from, to: from + 10_000, rows: &rows }).await.unwrap();
-        store.maintain(&upkeep, time(NOON + days * DAY)).await.unwrap();
+        store.maintain(&maintenance, time(NOON + days * DAY)).await.unwrap();
     };
-    let upkeep = Maintenance { retention: None, max_size: Some(most) };
+    let maintenance = Maintenance { retention: None, max_size: Some(most) };
     for step in 0..20 {
-        check(&mut store, upkeep, step * 10_000, step).await;
-        // One batch above it, and the pages that wait to be given back.
+        check(&mut store, maintenance, step * 10_000, step).await;
+        // One batch above the limit, and the pages that are not returned yet.
         assert!(used(&connection) < most + (8 << 20), "{} at {step}", used(&connection));
     }
-    let upkeep = Maintenance { retention: Some(Duration::from_secs(86_400)), max_size: None };
+    let maintenance = Maintenance { retention: Some(Duration::from_secs(86_400)), max_size: None };
     for step in 20..30 {
-        check(&mut store, upkeep, step * 10_000, step).await;
+        check(&mut store, maintenance, step * 10_000, step).await;
         assert!(count(&connection) <= 20_000, "{} at {step}", count(&connection));
     }
-    drop(folder);
+    drop(directory);
 }
 
 /// Bytes of the pages in use.
@@ -450,18 +404,18 @@ fn used(connection: &Connection) -> u64 {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_shrink_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("packets.db");
+async fn a_file_that_cannot_shrink_is_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("packets.db");
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE mine (a)").unwrap();
     let mut store = prepared(&path).await;
     store.position(&writer(), 0).await.unwrap();
     let rows: Vec<_> = crowd(20_000, NOON, DAY).collect();
     store.write(&writer(), Batch { from: 0, to: 20_000, rows: &rows }).await.unwrap();
-    let upkeep = Maintenance { retention: Some(Duration::ZERO), max_size: None };
+    let maintenance = Maintenance { retention: Some(Duration::ZERO), max_size: None };
     let mut warnings = Vec::new();
     loop {
-        let done = store.maintain(&upkeep, time(NOON + 2 * DAY)).await.unwrap();
+        let done = store.maintain(&maintenance, time(NOON + 2 * DAY)).await.unwrap();
         warnings.extend(done.warnings);
         if !done.unfinished {
             break;
@@ -471,8 +425,8 @@ async fn a_file_that_cannot_shrink_says_so() {
 }
 
 #[tokio::test]
-async fn the_view_answers_as_ulogd_did() {
-    let (_folder, connection, _store) = filled(&every_kind(NOON)).await;
+async fn the_view_has_ulogds_values() {
+    let (_directory, connection, _store) = filled(&every_kind(NOON)).await;
     let check = |id: u32, column: &str, expect: &str| {
         let query =
             format!("SELECT coalesce(CAST({column} AS TEXT), 'NULL') FROM ulog WHERE id = {id}");
@@ -527,8 +481,8 @@ async fn the_view_answers_as_ulogd_did() {
 }
 
 #[tokio::test]
-async fn questions_use_indexes() {
-    let (_folder, connection, _store) = filled(&[]).await;
+async fn queries_use_indexes() {
+    let (_directory, connection, _store) = filled(&[]).await;
     let check = |question: &str, index: &str| {
         let mut query = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
         let lines = query.query_map([], |row| row.get::<_, String>(3)).unwrap();
@@ -554,7 +508,7 @@ async fn questions_use_indexes() {
 
 #[tokio::test]
 async fn a_second_as_text_is_compared_as_a_number() {
-    let (_folder, connection, _store) = filled(&[tcp(NOON)]).await;
+    let (_directory, connection, _store) = filled(&[tcp(NOON)]).await;
     for (moment, expect) in [("2026-11-23 11:59:59", 1), ("2026-11-23 12:00:00", 0)] {
         let query =
             format!("SELECT count(*) FROM ulog WHERE oob_time_sec > strftime('%s', '{moment}')");

@@ -11,14 +11,7 @@ use nflog_exporter::{
     event::{MAX_DEVICES, MAX_PREFIXES, Names},
     geoip::GeoIp,
     metrics::{Aggregate, Dimension, FamilyPlan, OTHER},
-    mirror::{
-        Mirror, MirrorPlan, Target,
-        anonymize::Anonymizer,
-        select::Selection,
-        spool::{OtherTarget, SpoolPlan},
-        store::{Kind, Maintenance},
-        target::{Place, Tls},
-    },
+    mirror::Mirror,
     pipeline::{Clock, Route, SharedAggregate},
     source::Record,
 };
@@ -258,31 +251,16 @@ fn whatever_holds_an_id_shows_the_name_that_it_was_given_for() {
 fn rows_have_the_names_of_their_packets_while_names_are_evicted() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("packets.db");
-    let target = Target {
-        kind: Kind::Sqlite,
-        place: Place::File(file.clone()),
-        user: String::new(),
-        password: String::new(),
-        database: String::new(),
-        tls: Tls::Off,
-    };
-    let spool = SpoolPlan {
-        directory: directory.path().join("spool"),
-        max_size: 1 << 30,
-        host: "gate".into(),
-        target: target.identity(),
-        other_target: OtherTarget::default(),
-    };
-    let plan = MirrorPlan {
-        target,
-        selection: Selection::default(),
-        anonymizer: Anonymizer::None,
-        spool,
-        upkeep: Maintenance::default(),
-    };
+    let config = format!(
+        "[mirror]\nurl = 'sqlite:{}'\n[mirror.spool]\ndirectory = '{}'\n",
+        file.display(),
+        directory.path().join("spool").display()
+    );
+    let config = nflog_exporter::config::parse(&config, "names").unwrap();
+    let resolved = config.resolve_mirror().unwrap().unwrap();
     let mut route = route_of(&[Dimension::Port], 100);
     let geoip = GeoIp::open(&[]).unwrap();
-    let mirror = Mirror::start(plan, &route.current_names(), &geoip).unwrap();
+    let mirror = Mirror::start(resolved, &route.current_names(), &geoip).unwrap();
     let queue = mirror.queue();
     route.mirror_to(mirror.queue());
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -294,8 +272,8 @@ fn rows_have_the_names_of_their_packets_while_names_are_evicted() {
             send_to(&mut route, (&format!("rule {port}"), &format!("veth{port}")), port, time);
         }
         // A part is rows by now, and the rest is in the queue or under way when the next names are evicted.
-        while queue.figures().account.queued > 1_000 {
-            assert!(Instant::now() < deadline, "round {round}: {:?}", queue.figures());
+        while queue.status().account.queued > 1_000 {
+            assert!(Instant::now() < deadline, "round {round}: {:?}", queue.status());
             std::thread::yield_now();
         }
     }

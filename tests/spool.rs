@@ -1,4 +1,4 @@
-//! The spool on real files: order, numbers, restarts, sizes, and folders with anything in them.
+//! The spool on real files: order, numbers, restarts, sizes, and directories with other content.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod spool_support;
@@ -11,31 +11,31 @@ use std::{
 };
 
 use nflog_exporter::mirror::{
-    spool::{Spool, SpoolRefusal},
+    spool::{AppendError, Spool},
     store::Writer,
 };
 use spool_support::{drain, marks, open, plan, row, rows, segments};
 
 const MIB: u64 = 1 << 20;
 
-fn folder() -> tempfile::TempDir {
+fn new_directory() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// A folder in which a life ended that appended these rows, ten at once; about two frames a segment.
-fn left_behind(rows_of: u32) -> tempfile::TempDir {
-    let folder = folder();
-    let mut spool = open(folder.path(), 24 << 10);
+/// A directory of a finished session with these rows, appended ten at a time; about two frames a segment.
+fn finished_session(rows_of: u32) -> tempfile::TempDir {
+    let directory = new_directory();
+    let mut spool = open(directory.path(), 24 << 10);
     for start in (0..rows_of).step_by(10) {
         spool.append(&rows(start..(start + 10).min(rows_of)), 7).unwrap();
     }
-    folder
+    directory
 }
 
 #[test]
-fn rows_come_back_as_they_went_in() {
-    let folder = folder();
-    let mut spool = open(folder.path(), MIB);
+fn rows_are_delivered_as_they_were_appended() {
+    let directory = new_directory();
+    let mut spool = open(directory.path(), MIB);
     spool.append(&rows(0..3), 5).unwrap();
     let portion = spool.next(10).unwrap();
     assert_eq!((portion.from, portion.to, portion.lost, portion.since), (0, 3, 0, 5));
@@ -46,9 +46,9 @@ fn rows_come_back_as_they_went_in() {
 }
 
 #[test]
-fn what_was_appended_at_once_is_merged_up_to_the_number_asked_for() {
-    let folder = folder();
-    let mut spool = open(folder.path(), MIB);
+fn appends_are_merged_up_to_the_requested_number() {
+    let directory = new_directory();
+    let mut spool = open(directory.path(), MIB);
     for start in [0, 4, 8] {
         spool.append(&rows(start..start + 4), u64::from(start)).unwrap();
     }
@@ -63,10 +63,10 @@ fn what_was_appended_at_once_is_merged_up_to_the_number_asked_for() {
 }
 
 #[test]
-fn asked_again_it_gives_the_same_rows() {
-    let folder = folder();
+fn a_repeated_request_returns_the_same_rows() {
+    let directory = new_directory();
     for max_size in [MIB, 0] {
-        let mut spool = Spool::open(plan(folder.path(), max_size)).unwrap();
+        let mut spool = Spool::open(plan(directory.path(), max_size)).unwrap();
         spool.append(&rows(0..5), 1).unwrap();
         let first = spool.next(100).unwrap();
         spool.append(&rows(5..9), 2).unwrap();
@@ -78,10 +78,10 @@ fn asked_again_it_gives_the_same_rows() {
 }
 
 #[test]
-fn delivered_may_be_in_the_middle_ahead_or_behind() {
-    let folder = folder();
+fn delivered_may_end_inside_after_or_before_a_portion() {
+    let directory = new_directory();
     for max_size in [MIB, 4096, 0] {
-        let mut spool = Spool::open(plan(folder.path(), max_size)).unwrap();
+        let mut spool = Spool::open(plan(directory.path(), max_size)).unwrap();
         for start in [0, 5, 10] {
             spool.append(&rows(start..start + 5), 1).unwrap();
         }
@@ -102,35 +102,35 @@ fn delivered_may_be_in_the_middle_ahead_or_behind() {
 
 #[test]
 fn an_unknown_writer_has_no_rows() {
-    let folder = folder();
-    let mut spool = open(folder.path(), MIB);
+    let directory = new_directory();
+    let mut spool = open(directory.path(), MIB);
     spool.append(&rows(0..3), 1).unwrap();
     assert_eq!(spool.delivered(&Writer { id: [9; 16], host: "gate".into() }, 3), 0);
     assert_eq!(spool.waiting(), 3);
 }
 
 #[test]
-fn more_rows_than_a_frame_holds_go_in_at_once() {
-    let folder = folder();
-    let mut spool = open(folder.path(), 16 * MIB);
+fn an_append_may_exceed_a_frame() {
+    let directory = new_directory();
+    let mut spool = open(directory.path(), 16 * MIB);
     spool.append(&rows(0..5000), 1).unwrap();
     assert_eq!(drain(&mut spool), ((0..5000).collect(), 0));
 }
 
 #[test]
-fn lives_are_delivered_one_after_the_other_under_their_own_writers() {
-    let folder = folder();
+fn sessions_are_delivered_in_order_under_their_own_writers() {
+    let directory = new_directory();
     let mut writers = Vec::new();
     for life in 0..12 {
-        let mut spool = open(folder.path(), MIB);
+        let mut spool = open(directory.path(), MIB);
         assert_eq!(spool.take_recovered(), u64::from(life) * 3);
         assert_eq!(spool.take_recovered(), 0);
         spool.append(&rows(life * 3..life * 3 + 3), u64::from(life)).unwrap();
         assert_eq!(spool.oldest(), Some(0));
         writers.extend(spool.position().0.id);
     }
-    assert!(writers.chunks(16).all(|id| id == &writers[..16]), "the first life stays in front");
-    let mut spool = open(folder.path(), MIB);
+    assert!(writers.chunks(16).all(|id| id == &writers[..16]), "the first session stays in front");
+    let mut spool = open(directory.path(), MIB);
     spool.append(&rows(36..39), 1).unwrap();
     let mut ids = Vec::new();
     for life in 0..13 {
@@ -147,25 +147,25 @@ fn lives_are_delivered_one_after_the_other_under_their_own_writers() {
 }
 
 #[test]
-fn the_next_life_goes_on_where_the_last_one_was() {
-    let folder = left_behind(30);
-    let mut spool = open(folder.path(), 16 << 10);
+fn the_next_session_continues_where_the_last_one_ended() {
+    let directory = finished_session(30);
+    let mut spool = open(directory.path(), 16 << 10);
     let (writer, _) = spool.position();
     spool.delivered(&writer, 17);
     drop(spool);
-    let mut spool = open(folder.path(), 16 << 10);
+    let mut spool = open(directory.path(), 16 << 10);
     assert_eq!(spool.position(), (writer, 17));
     assert_eq!(spool.take_recovered(), 13);
     assert_eq!(drain(&mut spool), ((17..30).collect(), 0));
     drop(spool);
-    assert_eq!(open(folder.path(), 16 << 10).take_recovered(), 0);
+    assert_eq!(open(directory.path(), 16 << 10).take_recovered(), 0);
 }
 
 #[test]
-fn a_full_spool_refuses_whole_appends_and_has_room_again_when_rows_went() {
+fn a_full_spool_rejects_whole_appends_until_rows_are_delivered() {
     for max_size in [3000, 16 << 10, 100 << 10] {
-        let folder = folder();
-        let mut spool = open(folder.path(), max_size);
+        let directory = new_directory();
+        let mut spool = open(directory.path(), max_size);
         let (mut next, mut first) = (0, 0);
         for _ in 0..20 {
             while spool.append(&rows(next..next + 10), 1).is_ok() {
@@ -173,10 +173,12 @@ fn a_full_spool_refuses_whole_appends_and_has_room_again_when_rows_went() {
                 assert!(spool.size() <= max_size);
             }
             let refusal = spool.append(&rows(next..next + 10), 1).unwrap_err();
-            assert!(matches!(refusal, SpoolRefusal::Full), "{refusal}");
+            assert!(matches!(refusal, AppendError::Full), "{refusal}");
             assert_eq!(spool.waiting(), u64::from(next - first));
-            let on_disk: u64 =
-                segments(folder.path()).iter().map(|path| fs::metadata(path).unwrap().len()).sum();
+            let on_disk: u64 = segments(directory.path())
+                .iter()
+                .map(|path| fs::metadata(path).unwrap().len())
+                .sum();
             assert_eq!(on_disk, spool.size());
             assert!(on_disk <= max_size && on_disk > max_size / 2, "{on_disk} of {max_size}");
             assert_eq!(drain(&mut spool), ((first..next).collect(), 0));
@@ -186,51 +188,51 @@ fn a_full_spool_refuses_whole_appends_and_has_room_again_when_rows_went() {
 }
 
 #[test]
-fn segments_are_small_parts_of_the_whole_and_go_when_delivered() {
-    let folder = folder();
-    let mut spool = open(folder.path(), 160 << 10);
+fn segments_are_small_and_removed_when_delivered() {
+    let directory = new_directory();
+    let mut spool = open(directory.path(), 160 << 10);
     let mut next = 0;
     while spool.append(&rows(next..next + 10), 1).is_ok() {
         next += 10;
         assert!(spool.size() <= 160 << 10);
     }
-    let before = segments(folder.path()).len();
+    let before = segments(directory.path()).len();
     assert!((8..=12).contains(&before), "{before}");
     let (writer, _) = spool.position();
     spool.delivered(&writer, u64::from(next / 2));
-    assert!(segments(folder.path()).len() <= before / 2 + 1);
+    assert!(segments(directory.path()).len() <= before / 2 + 1);
     spool.delivered(&writer, u64::from(next));
-    assert_eq!(segments(folder.path()).len(), 1);
+    assert_eq!(segments(directory.path()).len(), 1);
 }
 
 #[test]
-fn without_a_size_rows_stay_in_memory_and_the_folder_untouched() {
-    let folder = folder();
-    let directory = folder.path().join("none");
+fn without_a_size_rows_stay_in_memory_and_the_directory_unused() {
+    let directory = new_directory();
+    let directory = directory.path().join("none");
     let mut spool = open(&directory, 0);
     spool.append(&rows(0..32_768), 4).unwrap();
-    assert!(matches!(spool.append(&rows(0..1), 4), Err(SpoolRefusal::Full)));
+    assert!(matches!(spool.append(&rows(0..1), 4), Err(AppendError::Full)));
     assert_eq!((spool.oldest(), spool.size()), (Some(4), 0));
     assert_eq!(drain(&mut spool), ((0..32_768).collect(), 0));
     assert!(!directory.exists());
 }
 
 #[test]
-fn a_second_exporter_is_told_who_has_the_folder_and_what_to_do() {
-    let folder = folder();
-    let spool = open(folder.path(), MIB);
-    let message = Spool::open(plan(folder.path(), MIB)).unwrap_err().to_string();
-    let directory = folder.path().display().to_string();
-    for part in [&directory, &std::process::id().to_string(), "mirror.spool.directory"] {
+fn a_second_exporter_gets_an_error_with_the_process_and_the_fix() {
+    let directory = new_directory();
+    let spool = open(directory.path(), MIB);
+    let message = Spool::open(plan(directory.path(), MIB)).unwrap_err().to_string();
+    let path = directory.path().display().to_string();
+    for part in [&path, &std::process::id().to_string(), "mirror.spool.directory"] {
         assert!(message.contains(part), "{message}");
     }
     drop(spool);
-    open(folder.path(), MIB);
+    open(directory.path(), MIB);
 }
 
 #[test]
-fn nobody_else_reads_the_rows() {
-    let parent = folder();
+fn only_the_owner_reads_the_rows() {
+    let parent = new_directory();
     let directory = parent.path().join("a/b");
     let mut spool = open(&directory, MIB);
     spool.append(&rows(0..1), 1).unwrap();
@@ -244,11 +246,11 @@ fn nobody_else_reads_the_rows() {
     assert_eq!(files, 3, "lock, position and a segment");
 }
 
-/// Appends rows one by one until the disk takes them again.
-fn until_mended(spool: &mut Spool, mark: &mut u32) {
+/// Appends rows one by one until the disk accepts them again.
+fn until_fixed(spool: &mut Spool, mark: &mut u32) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while spool.trouble().is_some() {
-        assert!(Instant::now() < deadline, "{:?}", spool.trouble());
+    while spool.io_error().is_some() {
+        assert!(Instant::now() < deadline, "{:?}", spool.io_error());
         spool.append(&[row(*mark)], 3).unwrap();
         *mark += 1;
         std::thread::yield_now();
@@ -257,14 +259,14 @@ fn until_mended(spool: &mut Spool, mark: &mut u32) {
 }
 
 #[test]
-fn a_folder_that_is_a_file_is_tried_again_and_what_is_found_then_comes_first() {
-    let old = left_behind(30);
-    let parent = folder();
+fn a_file_in_place_of_the_directory_is_retried_and_earlier_rows_come_first() {
+    let old = finished_session(30);
+    let parent = new_directory();
     let directory = parent.path().join("spool");
     fs::write(&directory, "a file").unwrap();
     let mut spool = Spool::open(plan(&directory, MIB)).unwrap();
-    let trouble = spool.trouble().unwrap().to_owned();
-    assert!(trouble.contains("is not a folder") && trouble.contains("mirror.spool.directory"));
+    let error = spool.io_error().unwrap().to_owned();
+    assert!(error.contains("is not a directory") && error.contains("mirror.spool.directory"));
     spool.append(&rows(100..200), 3).unwrap();
     let given = spool.next(1000).unwrap();
     assert_eq!(marks(&given), (100..200).collect::<Vec<_>>());
@@ -272,7 +274,7 @@ fn a_folder_that_is_a_file_is_tried_again_and_what_is_found_then_comes_first() {
     fs::remove_file(&directory).unwrap();
     fs::rename(old.path(), &directory).unwrap();
     let mut mark = 200;
-    until_mended(&mut spool, &mut mark);
+    until_fixed(&mut spool, &mut mark);
     assert_eq!(spool.take_recovered(), 30);
     assert_eq!(spool.waiting(), 30 + u64::from(mark) - 100);
     assert_eq!(spool.delivered(&given.writer, 50), 50);
@@ -280,8 +282,8 @@ fn a_folder_that_is_a_file_is_tried_again_and_what_is_found_then_comes_first() {
 }
 
 #[test]
-fn what_waited_in_memory_goes_to_disk_when_that_is_mended() {
-    let parent = folder();
+fn rows_in_memory_are_written_when_the_disk_works_again() {
+    let parent = new_directory();
     let directory = parent.path().join("spool");
     fs::write(&directory, "a file").unwrap();
     let mut spool = Spool::open(plan(&directory, MIB)).unwrap();
@@ -293,7 +295,7 @@ fn what_waited_in_memory_goes_to_disk_when_that_is_mended() {
     let given = spool.next(1000).unwrap();
     fs::remove_file(&directory).unwrap();
     let mut mark = 300;
-    until_mended(&mut spool, &mut mark);
+    until_fixed(&mut spool, &mut mark);
     assert_eq!(spool.next(1000).unwrap(), given);
     drop(spool);
     let mut spool = open(&directory, MIB);
@@ -301,22 +303,22 @@ fn what_waited_in_memory_goes_to_disk_when_that_is_mended() {
 }
 
 #[test]
-fn memory_is_bounded_while_the_disk_does_not_do() {
-    let parent = folder();
+fn memory_is_bounded_while_the_disk_fails() {
+    let parent = new_directory();
     let directory = parent.path().join("spool");
     fs::write(&directory, "a file").unwrap();
     let mut spool = Spool::open(plan(&directory, MIB)).unwrap();
     spool.append(&rows(0..32_000), 3).unwrap();
     let refusal = spool.append(&rows(0..1000), 3).unwrap_err();
-    assert!(matches!(&refusal, SpoolRefusal::Failed(why) if why.contains("is not a folder")));
+    assert!(matches!(&refusal, AppendError::Failed(why) if why.contains("is not a directory")));
     spool.append(&rows(32_000..32_768), 3).unwrap();
     assert!(spool.append(&rows(0..1), 3).is_err());
     assert_eq!(drain(&mut spool), ((0..32_768).collect(), 0));
 }
 
 #[test]
-fn a_folder_removed_at_run_time_is_made_again() {
-    let parent = folder();
+fn a_directory_removed_at_run_time_is_created_again() {
+    let parent = new_directory();
     let directory = parent.path().join("spool");
     let mut spool = open(&directory, MIB);
     spool.append(&rows(0..10), 1).unwrap();
@@ -329,15 +331,15 @@ fn a_folder_removed_at_run_time_is_made_again() {
         mark += 1;
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(spool.trouble(), None);
+    assert_eq!(spool.io_error(), None);
     assert_eq!(segments(&directory).len(), 1);
     // The removed file is still open.
     assert_eq!(drain(&mut spool), ((0..mark).collect(), 0));
 }
 
 #[test]
-fn a_folder_put_in_the_place_of_ours_is_taken() {
-    let parent = folder();
+fn a_directory_that_replaces_ours_is_used() {
+    let parent = new_directory();
     let directory = parent.path().join("spool");
     let mut spool = open(&directory, MIB);
     spool.append(&rows(0..10), 1).unwrap();
@@ -357,12 +359,12 @@ fn a_folder_put_in_the_place_of_ours_is_taken() {
 
 #[test]
 fn a_segment_removed_at_run_time_is_counted_as_lost() {
-    let folder = folder();
-    let mut spool = open(folder.path(), 16 << 10);
+    let directory = new_directory();
+    let mut spool = open(directory.path(), 16 << 10);
     for start in (0..100).step_by(10) {
         spool.append(&rows(start..start + 10), 1).unwrap();
     }
-    let paths = segments(folder.path());
+    let paths = segments(directory.path());
     assert!(paths.len() >= 4);
     fs::remove_file(&paths[1]).unwrap();
     let (all, lost) = drain(&mut spool);
@@ -370,20 +372,20 @@ fn a_segment_removed_at_run_time_is_counted_as_lost() {
     assert!(lost > 0 && lost < 50 && all.is_sorted());
 }
 
-/// Does something to a folder with 60 rows of an earlier life in several segments, and says which
-/// rows come out, and how many are lost.
+/// Damages a directory with 60 rows of an earlier session in several segments, and checks which rows are read
+/// and how many are lost.
 fn check(harm: impl Fn(&Path, &[std::path::PathBuf]), expect: impl Fn(&[u32], u64) -> bool) {
-    let folder = left_behind(60);
-    let paths = segments(folder.path());
+    let directory = finished_session(60);
+    let paths = segments(directory.path());
     assert!(paths.len() >= 3);
-    harm(folder.path(), &paths);
-    let mut spool = open(folder.path(), 16 << 10);
+    harm(directory.path(), &paths);
+    let mut spool = open(directory.path(), 16 << 10);
     let recovered = spool.take_recovered();
     let (all, lost) = drain(&mut spool);
     assert_eq!(recovered, all.len() as u64 + lost);
     assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
     assert!(expect(&all, lost), "{all:?}, {lost} lost");
-    // And the present life is fine.
+    // The present session works.
     spool.append(&rows(100..110), 1).unwrap();
     assert_eq!(drain(&mut spool), ((100..110).collect(), 0));
 }
@@ -400,11 +402,11 @@ fn flip(path: &Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
 }
 
-/// Where the first frame begins: 54 bytes, the host's name, the database, a checksum.
+/// Offset of the first frame: 54 bytes, the host's name, the database, a checksum.
 const FRAME: u64 = 52 + 2 + "gate".len() as u64 + "sqlite:/rows.db".len() as u64 + 4;
 
 #[test]
-fn a_torn_tail_costs_its_frame_alone() {
+fn a_truncated_end_loses_its_frame_only() {
     for bytes in [1, 30, 700] {
         check(
             |_, paths| cut(paths.last().unwrap(), bytes),
@@ -414,7 +416,7 @@ fn a_torn_tail_costs_its_frame_alone() {
 }
 
 #[test]
-fn a_broken_payload_is_passed_over_exactly() {
+fn a_damaged_payload_loses_exactly_its_rows() {
     check(
         |_, paths| flip(&paths[0], FRAME + 32 + 5),
         |all, lost| all == (10..60).collect::<Vec<_>>() && lost == 10,
@@ -422,7 +424,7 @@ fn a_broken_payload_is_passed_over_exactly() {
 }
 
 #[test]
-fn a_broken_frame_header_costs_the_rest_of_its_segment() {
+fn a_damaged_frame_header_loses_the_rest_of_its_segment() {
     // Of its length, rows, first row and time.
     for at in [0, 4, 9, 17] {
         check(
@@ -433,7 +435,7 @@ fn a_broken_frame_header_costs_the_rest_of_its_segment() {
 }
 
 #[test]
-fn a_broken_segment_header_costs_its_segment() {
+fn a_damaged_segment_header_loses_its_segment() {
     check(
         |_, paths| flip(&paths[1], 40),
         |all, lost| lost == 20 && all == (0..20).chain(40..60).collect::<Vec<_>>(),
@@ -441,7 +443,7 @@ fn a_broken_segment_header_costs_its_segment() {
 }
 
 #[test]
-fn a_segment_gone_in_the_middle_is_lost() {
+fn a_missing_segment_in_the_middle_is_lost() {
     check(
         |_, paths| fs::remove_file(&paths[1]).unwrap(),
         |all, lost| lost == 20 && all == (0..20).chain(40..60).collect::<Vec<_>>(),
@@ -449,30 +451,30 @@ fn a_segment_gone_in_the_middle_is_lost() {
 }
 
 #[test]
-fn all_but_the_names_may_be_exchanged() {
+fn swapped_file_names_change_nothing() {
     check(
-        |folder, paths| {
-            fs::rename(&paths[0], folder.join("x")).unwrap();
+        |directory, paths| {
+            fs::rename(&paths[0], directory.join("x")).unwrap();
             fs::rename(&paths[1], &paths[0]).unwrap();
-            fs::rename(folder.join("x"), &paths[1]).unwrap();
+            fs::rename(directory.join("x"), &paths[1]).unwrap();
         },
         |all, lost| all.len() == 60 && lost == 0,
     );
 }
 
 #[test]
-fn a_copy_of_a_segment_is_set_aside() {
+fn a_copy_of_a_segment_is_renamed() {
     check(
-        |folder, paths| {
-            fs::copy(&paths[1], folder.join("0000000099-00000000000000000000.seg")).unwrap();
-            fs::copy(&paths[1], folder.join("copy.seg")).unwrap();
+        |directory, paths| {
+            fs::copy(&paths[1], directory.join("0000000099-00000000000000000000.seg")).unwrap();
+            fs::copy(&paths[1], directory.join("copy.seg")).unwrap();
         },
         |all, lost| all.len() == 60 && lost == 0,
     );
 }
 
 #[test]
-fn zeros_are_no_frames() {
+fn zeros_are_not_frames() {
     check(
         |_, paths| {
             let size = fs::metadata(&paths[0]).unwrap().len();
@@ -490,46 +492,46 @@ fn zeros_are_no_frames() {
 }
 
 #[test]
-fn what_is_not_ours_stays() {
+fn foreign_files_stay() {
     let foreign = ["notes.txt", "9999999999-00000000000000000000.seg", "a.seg", "lost+found"];
     check(
-        |folder, _| {
-            fs::write(folder.join(foreign[0]), "notes").unwrap();
-            fs::create_dir(folder.join(foreign[1])).unwrap();
-            fs::create_dir(folder.join("0000000002-00000000000000000000.seg")).unwrap();
-            std::os::unix::fs::symlink("/etc/passwd", folder.join(foreign[2])).unwrap();
-            fs::create_dir(folder.join(foreign[3])).unwrap();
+        |directory, _| {
+            fs::write(directory.join(foreign[0]), "notes").unwrap();
+            fs::create_dir(directory.join(foreign[1])).unwrap();
+            fs::create_dir(directory.join("0000000002-00000000000000000000.seg")).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", directory.join(foreign[2])).unwrap();
+            fs::create_dir(directory.join(foreign[3])).unwrap();
         },
         |all, lost| all.len() == 60 && lost == 0,
     );
 }
 
 #[test]
-fn a_version_of_the_future_is_set_aside_unharmed() {
-    let folder = left_behind(10);
-    let path = &segments(folder.path())[0];
-    // All else is as it is today, the checksum too.
+fn a_later_version_is_renamed_and_kept() {
+    let directory = finished_session(10);
+    let path = &segments(directory.path())[0];
+    // All else as today, including the checksum.
     let mut bytes = fs::read(path).unwrap();
     bytes[8] = 7;
     let header = usize::try_from(FRAME).unwrap() - 4;
     let checksum = crc32fast::hash(&bytes[..header]);
     bytes[header..header + 4].copy_from_slice(&checksum.to_le_bytes());
     fs::write(path, &bytes).unwrap();
-    let mut spool = open(folder.path(), MIB);
+    let mut spool = open(directory.path(), MIB);
     assert_eq!(spool.next(10), None);
     assert!(!path.exists());
     assert_eq!(fs::read(path.with_extension("seg.aside0")).unwrap(), bytes);
 }
 
 #[test]
-fn a_position_that_lies_is_not_believed() {
+fn a_false_position_is_ignored() {
     let position = |life: u64, writer: [u8; 16], delivered: u64| {
         let mut bytes = [&life.to_le_bytes()[..], &writer, &delivered.to_le_bytes()].concat();
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         bytes
     };
-    let folder = left_behind(30);
-    let (writer, _) = open(folder.path(), MIB).position();
+    let directory = finished_session(30);
+    let (writer, _) = open(directory.path(), MIB).position();
     let mut flipped = position(1, writer.id, 20);
     flipped[24] ^= 1;
     let lies = [
@@ -541,21 +543,21 @@ fn a_position_that_lies_is_not_believed() {
         vec![],
     ];
     for bytes in lies {
-        fs::write(folder.path().join("position"), &bytes).unwrap();
-        let mut spool = open(folder.path(), MIB);
+        fs::write(directory.path().join("position"), &bytes).unwrap();
+        let mut spool = open(directory.path(), MIB);
         assert_eq!(spool.position(), (writer.clone(), 0), "{bytes:?}");
         assert_eq!(spool.take_recovered(), 30);
     }
-    fs::write(folder.path().join("position"), position(1, writer.id, 20)).unwrap();
-    assert_eq!(open(folder.path(), MIB).position(), (writer, 20));
+    fs::write(directory.path().join("position"), position(1, writer.id, 20)).unwrap();
+    assert_eq!(open(directory.path(), MIB).position(), (writer, 20));
 }
 
 #[test]
-fn lives_before_the_position_are_delivered() {
-    let folder = left_behind(10);
-    let first = segments(folder.path())[0].clone();
+fn sessions_before_the_position_are_delivered() {
+    let directory = finished_session(10);
+    let first = segments(directory.path())[0].clone();
     let bytes = fs::read(&first).unwrap();
-    let mut spool = open(folder.path(), MIB);
+    let mut spool = open(directory.path(), MIB);
     drain(&mut spool);
     spool.append(&rows(10..20), 1).unwrap();
     let (writer, _) = spool.position();
@@ -563,16 +565,16 @@ fn lives_before_the_position_are_delivered() {
     drop(spool);
     // As if the file could not be removed.
     fs::write(&first, bytes).unwrap();
-    let mut spool = open(folder.path(), MIB);
+    let mut spool = open(directory.path(), MIB);
     assert_eq!(spool.position(), (writer, 5));
     assert_eq!(drain(&mut spool), ((15..20).collect(), 0));
 }
 
 #[test]
-fn numbers_lost_but_known_to_the_database_are_delivered() {
-    let folder = left_behind(20);
-    flip(&segments(folder.path())[0], FRAME + 32 + 5);
-    let mut spool = open(folder.path(), MIB);
+fn lost_numbers_that_the_database_holds_are_delivered() {
+    let directory = finished_session(20);
+    flip(&segments(directory.path())[0], FRAME + 32 + 5);
+    let mut spool = open(directory.path(), MIB);
     let portion = spool.next(100).unwrap();
     assert_eq!((portion.from, portion.to, portion.lost, portion.rows.len()), (0, 10, 10, 0));
     assert_eq!(spool.delivered(&portion.writer, 4), 4);
@@ -583,13 +585,13 @@ fn numbers_lost_but_known_to_the_database_are_delivered() {
 }
 
 #[test]
-fn sync_and_a_lower_size_do_no_harm() {
-    let folder = left_behind(60);
-    let mut spool = open(folder.path(), 1000);
+fn sync_and_a_lower_size_lose_nothing() {
+    let directory = finished_session(60);
+    let mut spool = open(directory.path(), 1000);
     spool.sync();
-    assert!(matches!(spool.append(&rows(0..1), 1), Err(SpoolRefusal::Full)));
+    assert!(matches!(spool.append(&rows(0..1), 1), Err(AppendError::Full)));
     assert_eq!(drain(&mut spool).0.len(), 60);
     spool.append(&rows(0..2), 1).unwrap();
     spool.sync();
-    assert_eq!(spool.trouble(), None);
+    assert_eq!(spool.io_error(), None);
 }

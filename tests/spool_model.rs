@@ -1,5 +1,5 @@
-//! The spool against a simple model, with a database that remembers positions: any sequence of
-//! appends, deliveries, kills and damage keeps order, gives no row twice, and counts each once.
+//! The spool against a simple model and a database that remembers positions: any sequence of appends, deliveries,
+//! kills and damage keeps the order, returns no row twice, and counts each row once.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod spool_support;
@@ -11,33 +11,33 @@ use std::{
     path::PathBuf,
 };
 
-use nflog_exporter::mirror::spool::{Portion, Spool, SpoolRefusal};
+use nflog_exporter::mirror::spool::{AppendError, Portion, Spool};
 use proptest::prelude::*;
 use spool_support::{open, plan, rows, segments};
 
 /// One step of a test.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Appends rows until that many or the spool is full.
+    /// Appends rows until this many, or until the spool is full.
     Append(u32),
-    /// Asks for about so many rows, and does not deliver them.
+    /// Reads about this many rows without delivering them.
     Look(usize),
-    /// Takes about so many rows to the database, and perhaps does not live to say so.
+    /// Delivers about this many rows, with or without an acknowledgement.
     Deliver(usize, Answer),
-    /// The database is found to know this many rows more than the spool.
+    /// The database holds this many rows more than the spool knows.
     KnowsMore(u64),
-    /// kill -9, and a new start.
+    /// kill -9 and a restart.
     Kill,
-    /// kill -9, something happens to the folder, and a new start.
+    /// kill -9, damage in the directory, and a restart.
     Damage(Damage, usize, u64),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Whole,
-    /// Only the first part was committed and told.
+    /// Only the first part was committed and acknowledged.
     Part(u64),
-    /// Committed, but the spool was not told.
+    /// Committed, but not acknowledged.
     Missing,
 }
 
@@ -87,33 +87,33 @@ fn steps(damage: bool) -> impl Strategy<Value = Vec<Step>> {
 }
 
 struct Model {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     max_size: u64,
     spool: Spool,
-    /// Marks of the rows of each life, in the order they were appended.
+    /// Marks of the rows of each session, in the order of appends.
     lives: HashMap<[u8; 16], Vec<u32>>,
-    /// Writers in the order of their lives.
+    /// Writers in the order of their sessions.
     order: Vec<[u8; 16]>,
-    /// What the database knows of each writer.
+    /// The position of each writer in the database.
     database: HashMap<[u8; 16], u64>,
     /// Marks in the database's table.
     table: Vec<u32>,
     next_mark: u32,
     damaged: bool,
-    /// Of this run of the spool: rows in, rows out, rows lost.
+    /// Of this run of the spool: rows appended, delivered, lost.
     account: [u64; 3],
-    /// The portion that must be given again.
+    /// The portion that must be returned again.
     given: Option<Portion>,
-    /// Of the portion given last: whose, up to where, and how many rows it declared lost.
+    /// The last portion: its writer, its end, and the number of rows it declared lost.
     declared: Option<([u8; 16], u64, u64)>,
 }
 
 impl Model {
     fn new(max_size: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = open(folder.path(), max_size);
+        let directory = tempfile::tempdir().unwrap();
+        let spool = open(directory.path(), max_size);
         let mut model = Self {
-            folder,
+            directory,
             max_size,
             spool,
             lives: HashMap::new(),
@@ -130,7 +130,7 @@ impl Model {
         model
     }
 
-    /// Takes note of the present life, which the position tells once all others are delivered.
+    /// Records the present session, whose writer is known once all others are delivered.
     fn begin(&mut self) {
         self.account = [self.spool.take_recovered(), 0, 0];
         self.given = None;
@@ -139,13 +139,13 @@ impl Model {
 
     fn reopen(&mut self, damage: impl FnOnce(&[PathBuf])) {
         let waiting = self.spool.waiting();
-        // The lock is free when the spool is dropped; nothing else happens then.
-        let none = Spool::open(plan(self.folder.path(), 0)).unwrap();
+        // Dropping the spool releases the lock, and does nothing else.
+        let none = Spool::open(plan(self.directory.path(), 0)).unwrap();
         drop(std::mem::replace(&mut self.spool, none));
-        let mut files = segments(self.folder.path());
-        files.push(self.folder.path().join("position"));
+        let mut files = segments(self.directory.path());
+        files.push(self.directory.path().join("position"));
         damage(&files);
-        self.spool = open(self.folder.path(), self.max_size);
+        self.spool = open(self.directory.path(), self.max_size);
         self.begin();
         if !self.damaged {
             assert_eq!(self.account[0], waiting, "all that waited is found");
@@ -160,11 +160,11 @@ impl Model {
             match self.spool.append(&rows(marks.clone()), 1) {
                 Ok(()) => {
                     self.account[0] += u64::from(some);
-                    // Rows of this life are seen under its writer only when it is its turn.
+                    // Rows of this session appear under its writer only when it is first.
                     self.pending().extend(marks);
                 }
                 Err(refusal) => {
-                    assert!(matches!(refusal, SpoolRefusal::Full), "{refusal}");
+                    assert!(matches!(refusal, AppendError::Full), "{refusal}");
                     assert!(self.spool.size() + u64::from(some) * 200 + 400 > self.max_size);
                 }
             }
@@ -173,7 +173,7 @@ impl Model {
         }
     }
 
-    /// The rows of the present life.
+    /// The rows of the present session.
     fn pending(&mut self) -> &mut Vec<u32> {
         let id = present(&self.spool);
         if !self.lives.contains_key(&id) {
@@ -182,21 +182,21 @@ impl Model {
         self.lives.entry(id).or_default()
     }
 
-    /// As the delivery thread does: the greater of both positions is the truth, for each writer.
+    /// As the delivery thread does: the greater of both positions is right, for each writer.
     fn agree(&mut self) {
         loop {
             let (writer, known) = self.spool.position();
             let database = self.database.entry(writer.id).or_default();
             *database = known.max(*database);
             let to = *database;
-            self.tell(&writer, to);
+            self.acknowledge(&writer, to);
             if self.spool.position().0 == writer {
                 return;
             }
         }
     }
 
-    fn tell(&mut self, writer: &nflog_exporter::mirror::store::Writer, to: u64) {
+    fn acknowledge(&mut self, writer: &nflog_exporter::mirror::store::Writer, to: u64) {
         let before = self.spool.waiting();
         let gone = self.spool.delivered(writer, to);
         let passed = before - self.spool.waiting();
@@ -204,7 +204,7 @@ impl Model {
             assert_eq!(gone, 0);
             return;
         }
-        // As the contract says: what a portion declares lost counts when it is passed.
+        // By contract, lost rows of a portion count when it is passed.
         let declared = self.declared.take().filter(|(id, end, _)| *id == writer.id && to >= *end);
         let lost = declared.map_or(0, |(_, _, lost)| lost);
         assert_eq!(passed, gone + lost);
@@ -213,7 +213,7 @@ impl Model {
         self.given = None;
     }
 
-    fn look(&mut self, most: usize) -> Option<Portion> {
+    fn read(&mut self, most: usize) -> Option<Portion> {
         self.agree();
         let waiting = self.spool.waiting();
         let (writer, from) = self.spool.position();
@@ -239,7 +239,7 @@ impl Model {
     }
 
     fn deliver(&mut self, most: usize, answer: Answer) {
-        let Some(portion) = self.look(most) else { return };
+        let Some(portion) = self.read(most) else { return };
         let to = match answer {
             Answer::Part(rows) if portion.lost == 0 => (portion.from + rows).min(portion.to),
             _ => portion.to,
@@ -252,11 +252,11 @@ impl Model {
         if matches!(answer, Answer::Missing) {
             self.given = None;
         } else {
-            self.tell(&portion.writer, to);
+            self.acknowledge(&portion.writer, to);
         }
     }
 
-    fn knows_more(&mut self, rows: u64) {
+    fn learn(&mut self, rows: u64) {
         self.agree();
         let (writer, from) = self.spool.position();
         let life = self.lives.get(&writer.id).map_or(0, Vec::len);
@@ -266,16 +266,16 @@ impl Model {
             self.table.extend(self.lives[&writer.id][range].to_vec());
             self.database.insert(writer.id, to);
         }
-        // Perhaps beyond a tail that was torn.
+        // Perhaps beyond a truncated end.
         self.agree();
     }
 
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Append(count) => self.append(count),
-            Step::Look(most) => self.given = self.look(most),
+            Step::Look(most) => self.given = self.read(most),
             Step::Deliver(most, answer) => self.deliver(most, answer),
-            Step::KnowsMore(rows) => self.knows_more(rows),
+            Step::KnowsMore(rows) => self.learn(rows),
             Step::Kill => self.reopen(|_| ()),
             Step::Damage(damage, file, at) => {
                 self.damaged = true;
@@ -286,7 +286,7 @@ impl Model {
         assert_eq!(come, delivered + lost + self.spool.waiting());
         assert!(self.damaged || self.spool.size() <= self.max_size);
         if !self.damaged {
-            let files = segments(self.folder.path());
+            let files = segments(self.directory.path());
             let sizes: u64 = files.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
             assert_eq!(sizes, self.spool.size());
         }
@@ -310,10 +310,10 @@ impl Model {
     }
 }
 
-/// The writer of the present life, which has no public name while earlier ones stand before it.
+/// The writer of the present session, which has no public name while earlier ones come before it.
 fn present(spool: &Spool) -> [u8; 16] {
     let text = format!("{spool:?}");
-    let present = text.split_once("present: Life {").unwrap().1;
+    let present = text.split_once("present: Session {").unwrap().1;
     let id = present.split_once("id: [").unwrap().1.split_once(']').unwrap().0;
     let bytes: Vec<u8> = id.split(", ").map(|byte| byte.trim().parse().unwrap()).collect();
     bytes.try_into().unwrap()
@@ -367,12 +367,12 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_lost_or_doubled(size in 4_000u64..400_000, steps in steps(false)) {
+    fn nothing_is_lost_or_duplicated(size in 4_000u64..400_000, steps in steps(false)) {
         run(size, &steps);
     }
 
     #[test]
-    fn damage_costs_rows_but_never_the_account(size in 4_000u64..400_000, steps in steps(true)) {
+    fn damage_loses_rows_but_keeps_the_account(size in 4_000u64..400_000, steps in steps(true)) {
         run(size, &steps);
     }
 }

@@ -1,5 +1,5 @@
-//! A running exporter's SQLite file on a real disk: its limit holds, and a loss of power takes at most
-//! what was received in the last moments. Takes root.
+//! A running exporter's SQLite file on a real disk: its limit holds, and a power loss loses at most the rows of
+//! the last moments. Requires root.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod support;
@@ -36,7 +36,7 @@ fn written(exporter: &Exporter<'_>) -> u64 {
     sum(&exporter.scrape(), "nflog_exporter_mirror_written_rows_total")
 }
 
-/// Packets of many sources, as a flood has them.
+/// Packets of many sources, as in a flood.
 fn flood(start: u32, count: u32) -> impl Iterator<Item = Vec<u8>> {
     (start..start + count).map(|number| {
         let [_, second, third, fourth] = number.to_be_bytes();
@@ -73,7 +73,7 @@ fn the_size_limit_holds_under_a_flood() {
     assert!(kept > 5_000, "{kept}");
 }
 
-/// A disk whose content at any moment can be looked at, as after a loss of power.
+/// A disk whose content can be inspected at any moment, as after a power loss.
 struct Disk {
     directory: TempDir,
     mounted: Vec<PathBuf>,
@@ -103,8 +103,8 @@ impl Disk {
         self.mounted.push(point);
     }
 
-    /// Mounts what the disk holds now. What is only in the page cache above it is not there.
-    fn after_loss_of_power(&mut self) -> PathBuf {
+    /// Mounts what the disk holds now, without the page cache.
+    fn after_power_loss(&mut self) -> PathBuf {
         fs::copy(self.path("image"), self.path("copy")).unwrap();
         self.mount("copy", "restored");
         self.path("restored")
@@ -120,13 +120,13 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_loss_of_power_takes_no_row_that_was_written() {
+fn a_power_loss_loses_no_written_row() {
     const RATE: u32 = 20;
     let wire = Wire::new();
     wire.host.nft(RULES);
     let mut disk = Disk::format();
     let exporter = Exporter::start(&wire.host, &config(&disk.path("disk"), ""), &[]);
-    // Slowly, so that nothing is written back for want of room.
+    // Slowly, so that nothing is written back for lack of memory.
     let start = Instant::now();
     let mut sent = 0;
     while start.elapsed() < Duration::from_secs(4) {
@@ -136,7 +136,7 @@ fn a_loss_of_power_takes_no_row_that_was_written() {
     }
     let written = written(&exporter);
     assert!(written > u64::from(sent) / 2, "{written} of {sent}");
-    let restored = disk.after_loss_of_power();
+    let restored = disk.after_power_loss();
     let rows = Connection::open(restored.join("rows.db")).unwrap();
     let kept: i64 = rows.query_row("SELECT count(*) FROM packets", [], |row| row.get(0)).unwrap();
     assert!(u64::try_from(kept).unwrap() >= written, "{kept} of {written}");

@@ -1,5 +1,5 @@
-//! Our view `ulog`, and the others of ulogd2's schema, beside the schemas that Debian ships with ulogd2: names,
-//! types, and the statements of the shipped views, run on our rows. Takes MariaDB, PostgreSQL, SQLite's shell and
+//! Our view `ulog`, and the others of ulogd2's schema, compared with the schemas that Debian ships with ulogd2: names,
+//! types, and the statements of the shipped views, run on our rows. Requires MariaDB, PostgreSQL, SQLite's shell and
 //! ulogd2 of Debian's packages.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, process::Command};
 use nflog_exporter::mirror::{
     Target,
     store::{Batch, Kind, MySql, Postgres, Sqlite, Store, Writer},
-    target::{Place, Tls},
+    target::{Endpoint, Tls},
 };
 use support::{
     mariadb::MariaDb,
@@ -18,7 +18,7 @@ use support::{
     sample_rows::{NOON, every_kind},
 };
 
-/// What ulogd2's schema has and ours offers.
+/// The part of ulogd2's schema that ours has.
 const OFFERED: [&str; 15] = [
     "ulog",
     "ulog2",
@@ -37,7 +37,7 @@ const OFFERED: [&str; 15] = [
     "view_udp_quad",
 ];
 
-/// Columns that hold more than ulogd2's type can: marks and times beyond 31 bits, lengths beyond 15.
+/// Columns that are wider than ulogd2's type: marks and times beyond 31 bits, lengths beyond 15.
 const WIDER: [&str; 9] = [
     "oob_time_sec",
     "oob_mark",
@@ -81,7 +81,7 @@ async fn filled<S: Store>(target: &Target) {
     assert_eq!(store.advice().await.unwrap(), [""; 0]);
 }
 
-/// Columns and their types by table, of lines of table, column and type.
+/// Columns and their types by table, from lines of table, column and type.
 fn columns(lines: &str, separator: char) -> BTreeMap<String, Vec<(String, String)>> {
     let mut tables = BTreeMap::<String, Vec<_>>::new();
     for line in lines.lines() {
@@ -91,7 +91,7 @@ fn columns(lines: &str, separator: char) -> BTreeMap<String, Vec<(String, String
     tables
 }
 
-/// Every column of theirs is in ours, in the same order, without another in between.
+/// Every column of theirs is in ours, in the same order, with none in between.
 fn compare(theirs: &str, ours: &str, separator: char, same: impl Fn(&str, &str) -> bool) {
     let (theirs, ours) = (columns(theirs, separator), columns(ours, separator));
     for table in OFFERED {
@@ -127,14 +127,14 @@ async fn mysql_has_the_names_types_and_views() {
     compare(&types(&theirs), &types(&ours), '\t', |their, our| their == our);
 
     for (name, select) in shipped_views(&schema) {
-        // A function of theirs; the other tables and views are ours.
+        // One function is theirs; the other tables and views are ours.
         let select = select.replace("BIN_TO_IPV6", "INET6_NTOA");
         let count = |from: &str| server.query(&ours, &format!("SELECT COUNT(*) FROM {from}"));
         let rows = count(&format!("({select}) asked"));
         assert_eq!(rows, count(&name), "{name}");
         assert_ne!(rows, "0", "{name}");
     }
-    // Addresses are written as their function does.
+    // Addresses have the format of their function.
     let quads = "SELECT ip_saddr_str, tcp_sport, ip_daddr_str, tcp_dport FROM view_tcp_quad ORDER BY _id LIMIT 1";
     assert_eq!(server.query(&ours, quads), "::ffff:192.0.2.1\t50000\t::ffff:198.51.100.255\t80");
     for (column, bytes) in [("udp", "2001:db8::ff00:42:8329"), ("tcp", "::ffff:192.0.2.1")] {
@@ -156,7 +156,7 @@ async fn postgres_has_the_names_types_and_views() {
             FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position";
         server.psql(database, query)
     };
-    // An integer may be a wider one.
+    // An integer may be wider.
     let width =
         |kind: &str| ["smallint", "integer", "bigint"].iter().position(|name| *name == kind);
     compare(&types(&theirs), &types(&ours), '|', |their, our| {
@@ -170,14 +170,14 @@ async fn postgres_has_the_names_types_and_views() {
     }
 }
 
-/// ulogd2 ships no such views for SQLite: the same names as in MySQL's schema are there.
+/// ulogd2 ships no such views for SQLite: ours have the names of MySQL's schema.
 #[tokio::test]
 async fn sqlite_has_the_names_and_views() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("rows.db");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rows.db");
     let target = Target {
         kind: Kind::Sqlite,
-        place: Place::File(path.clone()),
+        endpoint: Endpoint::File(path.clone()),
         user: String::new(),
         password: String::new(),
         database: String::new(),
@@ -208,9 +208,9 @@ async fn sqlite_has_the_names_and_views() {
     }
 }
 
-/// What stands under one of the names is left as it is; the others are made.
+/// An existing object with one of the names stays; the others are created.
 #[tokio::test]
-async fn another_object_of_that_name_is_left() {
+async fn another_object_of_that_name_stays() {
     let maria = MariaDb::shared();
     let database = maria.database();
     maria.query(&database, "CREATE TABLE tcp (a INT); INSERT INTO tcp VALUES (42)");

@@ -1,4 +1,4 @@
-//! The same rows into a new table: by the mirror's writer, and by LOAD DATA.
+//! The same rows into a new table, with the mirror's writer and with LOAD DATA.
 
 use std::{
     io::{BufWriter, Write},
@@ -22,7 +22,7 @@ use crate::{
 /// Rows of a transaction, as the delivery writes them.
 const BATCH: usize = 10_000;
 
-/// As long as a host's name is.
+/// A host name of usual length.
 const HOST: &str = "gateway.example.net";
 
 /// Rows of the last hour: spoofed sources, twenty prefixes, usual ports.
@@ -41,7 +41,7 @@ pub fn rows(count: u64) -> Vec<Row> {
         .collect()
 }
 
-/// The writer, a transaction after the other.
+/// The writer, one transaction after the other.
 pub fn write(server: &MariaDb, rows: &[Row]) -> Figures {
     let database = server.database();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -63,7 +63,7 @@ pub fn write(server: &MariaDb, rows: &[Row]) -> Figures {
     figures
 }
 
-/// `LOAD DATA LOCAL INFILE` by MariaDB's client.
+/// `LOAD DATA LOCAL INFILE` with MariaDB's client.
 pub fn load_data(server: &MariaDb, file: &Path, rows: u64) -> Figures {
     let database = server.database();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -98,13 +98,13 @@ async fn prepared(server: &MariaDb, database: &str) -> MySql {
     store
 }
 
-/// Checks that all rows are there, and makes room.
+/// Checks that all rows were written, and drops the database.
 fn finish(server: &MariaDb, database: &str, rows: u64) {
     assert_eq!(server.query(database, "SELECT COUNT(*) FROM packets"), rows.to_string());
     server.query(database, &format!("DROP DATABASE {database}"));
 }
 
-/// The rows as LOAD DATA reads them quickest: addresses as their bytes.
+/// The rows in the fastest format for LOAD DATA: addresses as bytes.
 pub fn file(rows: &[Row]) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
     let mut output = BufWriter::new(file.as_file());
@@ -162,7 +162,7 @@ fn text(value: Option<impl ToString>) -> String {
     value.map_or("\\N".to_owned(), |value| value.to_string())
 }
 
-/// A tab, and bytes with those escaped that mean something.
+/// A tab, and bytes with special ones escaped.
 fn bytes(output: &mut impl Write, bytes: Option<&[u8]>) {
     let mut escaped = vec![b'\t'];
     for byte in bytes.unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! What a run took: time, and processor time of who writes and of the server.
+//! Measurements of a run: time, and processor time of the writer and of the server.
 
 use std::{
     fs,
@@ -7,18 +7,18 @@ use std::{
 
 use crate::support::mariadb::MariaDb;
 
-/// What some rows took.
+/// Measurements for some rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
     pub rows: u64,
     pub time: Duration,
-    /// Processor time, user and system, of the process that writes.
+    /// Processor time, user and system, of the writing process.
     pub client: Duration,
     /// Processor time of the server.
     pub server: Duration,
 }
 
-/// Runs `work` and measures it; `client` tells its writer's processor time so far.
+/// Runs `work` and measures it; `client` returns its writer's processor time so far.
 pub fn measured(
     server: &MariaDb,
     rows: u64,
@@ -55,13 +55,13 @@ pub fn children() -> Duration {
 /// The sum of a field and the next of `/proc/PID/stat`, user and system time in hundredths of a second.
 fn ticks(pid: u32, field: usize) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name, field 2, may hold anything.
+    // The name, field 2, may contain anything.
     let (_, rest) = stat.rsplit_once(')').unwrap();
     let fields = rest.split_whitespace().skip(field - 3).take(2);
     Duration::from_millis(10 * fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>())
 }
 
-/// The middle one of an odd number of values.
+/// The median of an odd number of values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

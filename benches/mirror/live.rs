@@ -17,16 +17,16 @@ use crate::{
 /// Packets a second.
 const RATE: u64 = 50_000;
 
-/// Packets in all: 20 s of them.
+/// Number of packets: 20 s of load.
 const PACKETS: u64 = 1_000_000;
 
-/// Addresses that they come from.
+/// Number of source addresses.
 const SOURCES: u64 = 20_000;
 
-/// Packets that go out at a time.
+/// Number of packets sent at a time.
 const BURST: u64 = 50;
 
-/// How the exporter came through.
+/// Measurements of the exporter.
 pub struct Live {
     rate: f64,
     received: u64,
@@ -41,7 +41,7 @@ pub struct Live {
     server: Duration,
 }
 
-/// Logs TCP and UDP that come over the wire, and drops them.
+/// Logs and drops TCP and UDP from the wire.
 pub fn rules(group: u16) -> String {
     format!(
         "table inet t {{
@@ -55,7 +55,7 @@ pub fn rules(group: u16) -> String {
     )
 }
 
-/// The frame of this number: four of five are SYNs, one of five comes over IPv6.
+/// The frame with this number: four of five are SYNs, one of five is IPv6.
 pub fn packet(number: u64) -> Vec<u8> {
     const PORTS: [u16; 19] = [
         80, 22, 23, 443, 445, 3389, 5060, 8080, 8443, 1433, 3306, 6379, 5432, 25, 21, 53, 123, 161,
@@ -63,7 +63,7 @@ pub fn packet(number: u64) -> Vec<u8> {
     ];
     let port = PORTS[usize::try_from(number % 19).unwrap()];
     let source = u32::try_from(number % SOURCES).unwrap().wrapping_mul(0x9e37_79b9);
-    // From 1.0.0.0 to 100.255.255.255: nobody's loopback or multicast.
+    // From 1.0.0.0 to 100.255.255.255: no loopback or multicast.
     let v4 = (source % (100 << 24) + (1 << 24)).to_be_bytes();
     let mut v6 = [0x2a, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
     v6[2..6].copy_from_slice(&v4);
@@ -75,7 +75,7 @@ pub fn packet(number: u64) -> Vec<u8> {
     }
 }
 
-/// Sends the load and waits until all of it is in the database.
+/// Sends the load, and waits until the database has all of it.
 pub fn run(server: &MariaDb) -> Live {
     let database = server.database();
     let wire = Wire::new();
@@ -142,7 +142,7 @@ pub fn run(server: &MariaDb) -> Live {
     live
 }
 
-/// The most memory that a process ever had.
+/// The peak memory of a process.
 fn peak(pid: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

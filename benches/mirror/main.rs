@@ -1,9 +1,9 @@
-//! Rows into a MariaDB: the mirror's writer against LOAD DATA and against ulogd2, and the whole
-//! exporter under a load. On the real table with its indexes, durable commits, 1 GiB of buffer.
+//! Rows into a MariaDB: the mirror's writer compared with LOAD DATA and with ulogd2, and the whole
+//! exporter under load. On the real table with its indexes, durable commits, 1 GiB of buffer.
 //!
-//! `cargo bench --bench mirror`, as root, with Debian's `mariadb-server` and `ulogd2-mysql`. Takes
-//! both cores: on a busy machine the ranges tell how far to trust the medians. What ulogd2 comes to
-//! depends on how long the disk takes for a commit: so it is measured without that as well.
+//! `cargo bench --bench mirror`, as root, with Debian's `mariadb-server` and `ulogd2-mysql`. It uses
+//! both cores: on a busy machine the ranges show how reliable the medians are. The rate of ulogd2 depends
+//! on the time of a commit on the disk, so it is measured without commits to disk as well.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,14 +27,14 @@ use support::mariadb::MariaDb;
 /// Rows of one run.
 const ROWS: u64 = 1_000_000;
 
-/// Runs of those that are compared, alternately.
+/// Number of alternating runs of what is compared.
 const RUNS: usize = 3;
 
 fn main() {
     let load = fs::read_to_string("/proc/loadavg").unwrap();
     let server = MariaDb::start_with(&[
         "--innodb-buffer-pool-size=1G",
-        // What MariaDB has by default, and the tests' servers have not.
+        // MariaDB's defaults, which the tests' servers do not use.
         "--innodb-log-file-size=96M",
     ]);
     println!("{}, load of this machine before: {load}", server.query("mysql", "SELECT VERSION()"));

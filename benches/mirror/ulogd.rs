@@ -1,4 +1,4 @@
-//! ulogd2 with its own schema and its usual stack, as Debian ships them.
+//! ulogd2 with its own schema and its usual stack, as in Debian.
 
 use std::{
     fs,
@@ -13,23 +13,23 @@ use crate::{
     support::{Wire, mariadb::MariaDb, program::wait_for},
 };
 
-/// Packets sent at most.
+/// Maximum number of packets sent.
 const PACKETS: u64 = 50_000;
 
-/// The longest that its rows are counted.
+/// Maximum time for counting its rows.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Packets sent at a time, four times a second: more than it can take.
+/// Packets sent at a time, four times a second: more than it can process.
 const BURST: usize = 1_250;
 
-/// No row for so long: there are no more.
+/// Time without a row after which none follows.
 const QUIET: Duration = Duration::from_secs(2);
 
 const PLUGINS: &str = "/usr/lib/x86_64-linux-gnu/ulogd";
 const SCHEMA: &str = "/usr/share/doc/ulogd2/mysql-ulogd2.sql.gz";
 
-/// Sends packets faster than it takes them. Its rows are counted from the first to the last. Unless
-/// `durable`, its commits, one a packet, do not wait for the disk.
+/// Sends packets faster than it processes them, and counts its rows from the first to the last. Unless
+/// `durable`, its commits, one for each packet, do not wait for the disk.
 pub fn run(server: &MariaDb, durable: bool) -> Figures {
     let flush = |when: u8| {
         server.query("mysql", &format!("SET GLOBAL innodb_flush_log_at_trx_commit = {when}"));
@@ -46,16 +46,16 @@ pub fn run(server: &MariaDb, durable: bool) -> Figures {
     );
     let wire = Wire::new();
     wire.host.nft(&live::rules(2));
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("ulogd.conf");
-    let log = folder.path().join("ulogd.log");
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("ulogd.conf");
+    let log = directory.path().join("ulogd.log");
     fs::write(&config, configuration(&log.display().to_string(), &database)).unwrap();
     let child = wire
         .host
         .command("ulogd")
         .arg("--configfile")
         .arg(&config)
-        // Its client library knows no other way to another socket.
+        // The only way to give its client library another socket.
         .env("MYSQL_UNIX_PORT", server.socket())
         .stdout(Stdio::null())
         .spawn()
@@ -78,10 +78,10 @@ pub fn run(server: &MariaDb, durable: bool) -> Figures {
     let (id, server_id) = (ulogd.0.id(), server_id(server));
     let (spent, answered, began) = (cpu(id), cpu(server_id), Instant::now());
     let (mut last, mut time) = (first, Duration::ZERO);
-    // Packets that found its socket full never become rows: so it ends, too, when none come any more.
+    // Packets that overflowed its socket never become rows: stop when no more rows appear.
     while last < PACKETS && began.elapsed() < LONGEST && began.elapsed() < time + QUIET {
         send();
-        // Seldom: each look is work for the server.
+        // Rarely: each query is work for the server.
         sleep(Duration::from_millis(250));
         let now = rows();
         if now > last {
@@ -100,7 +100,7 @@ pub fn run(server: &MariaDb, durable: bool) -> Figures {
     figures
 }
 
-/// Ends with its owner.
+/// Ends when dropped.
 struct Ended(Child);
 
 impl Drop for Ended {

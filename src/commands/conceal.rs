@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::anyhow;
 
-use crate::config::{Flags, URL_VARIABLE};
+use crate::{config::Flags, mirror::config::URL_VARIABLE};
 
 /// The flag that may carry a password.
 const FLAG: &str = "--mirror.url";

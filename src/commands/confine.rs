@@ -13,7 +13,7 @@ use crate::{
     http::WebConfigWatcher,
     mirror::{
         Target,
-        target::{Place, Tls},
+        target::{Endpoint, Tls},
     },
     system::files::open_regular,
     system::privileges::{self, Account, Confinement, Needs, Plan, PrivilegesError},
@@ -99,13 +99,13 @@ fn hand_over(
 ) -> Result<(), PrivilegesError> {
     let spool = &config.mirror.spool.directory;
     privileges::hand_over(spool, account)?;
-    match &target.place {
-        Place::File(file) => {
+    match &target.endpoint {
+        Endpoint::File(file) => {
             let folder = folder_of(file);
             // One that somebody made may be for others, too.
             if folder.exists() { Ok(()) } else { privileges::hand_over(&folder, account) }
         }
-        Place::Tcp { .. } | Place::Socket { .. } => Ok(()),
+        Endpoint::Tcp { .. } | Endpoint::Socket { .. } => Ok(()),
     }
 }
 
@@ -115,10 +115,10 @@ fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Ne
     let mut needs = Needs::default();
     if let Some(target) = target {
         needs.write.push(config.mirror.spool.directory.clone());
-        match &target.place {
-            Place::File(file) => needs.write.push(folder_of(file)),
-            Place::Socket { .. } => needs.socket = true,
-            Place::Tcp { host, port } => {
+        match &target.endpoint {
+            Endpoint::File(file) => needs.write.push(folder_of(file)),
+            Endpoint::Socket { .. } => needs.socket = true,
+            Endpoint::Tcp { host, port } => {
                 needs.connect.push(*port);
                 needs.names = host.parse::<IpAddr>().is_err();
             }

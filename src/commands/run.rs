@@ -16,7 +16,7 @@ use crate::{
     geoip::GeoIp,
     http::WebConfigWatcher,
     metrics::Aggregate,
-    mirror::{Mirror, MirrorPlan, select::Selection, spool::SpoolPlan, store::Maintenance},
+    mirror::{Mirror, config::ResolvedConfig},
     pipeline::{Clock, Route, SharedAggregate},
     source::nflog::{Nflog, NflogPlan},
     system::logging,
@@ -35,7 +35,7 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     }
     let holds = Holds::take(&config)?;
     // Before any other thread is there, and before the first packet is looked at.
-    let target = holds.mirror.as_ref().map(|plan| &plan.target);
+    let target = holds.mirror.as_ref().map(|resolved| &resolved.target);
     let confined = confine(&flags, &config, &holds.guard, target)?;
     confined.tell();
     block_on(|signals| async {
@@ -51,7 +51,7 @@ struct Holds {
     listeners: Vec<TcpListener>,
     guard: WebConfigWatcher,
     addresses: Vec<SocketAddr>,
-    mirror: Option<MirrorPlan>,
+    mirror: Option<ResolvedConfig>,
     nflog: Nflog,
     rules: Option<Installed>,
 }
@@ -63,7 +63,7 @@ impl Holds {
         let guard = WebConfigWatcher::open(&config.web.config_file)?;
         let listeners = listen(&config.web)?;
         let addresses = bound(&listeners)?;
-        let mirror = mirror_plan(config)?;
+        let mirror = config.resolve_mirror()?;
         let nflog = Nflog::open(&nflog_plan(config))?;
         let plan = install_plan(config, &addresses);
         let rules = config.rules.install.then(|| firewall::install(&plan)).transpose()?;
@@ -91,7 +91,7 @@ fn join(
         Clock::running(),
     );
     say_what_runs(&config, &geoip);
-    let mirror = mirror.map(|plan| start_mirror(plan, &mut route, &geoip)).transpose()?;
+    let mirror = mirror.map(|resolved| start_mirror(resolved, &mut route, &geoip)).transpose()?;
     announce(&config, &guard, &addresses);
     Ok(Parts {
         meters: nflog.meters(),
@@ -109,40 +109,13 @@ fn join(
     })
 }
 
-/// What to mirror; `None` when no database is given.
-fn mirror_plan(config: &Config) -> anyhow::Result<Option<MirrorPlan>> {
-    let Some(target) = config.mirror_target()? else { return Ok(None) };
-    let mirror = &config.mirror;
-    let host = match mirror.host.as_str() {
-        "" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        host => host.to_owned(),
-    };
-    let identity = target.identity();
-    Ok(Some(MirrorPlan {
-        target,
-        selection: Selection {
-            prefixes: mirror.prefixes.clone(),
-            countries: mirror.countries.clone(),
-            sample: mirror.sample,
-        },
-        anonymizer: config.mirror_anonymizer()?,
-        spool: SpoolPlan {
-            directory: mirror.spool.directory.clone(),
-            max_size: mirror.spool.max_size,
-            host,
-            target: identity,
-            other_target: mirror.spool.other_target,
-        },
-        upkeep: Maintenance {
-            retention: (!mirror.retention.is_zero()).then_some(mirror.retention),
-            max_size: (mirror.max_size != 0).then_some(mirror.max_size),
-        },
-    }))
-}
-
-fn start_mirror(plan: MirrorPlan, route: &mut Route, geoip: &GeoIp) -> anyhow::Result<Mirror> {
-    let (database, spool) = (plan.target.to_string(), plan.spool.directory.clone());
-    let mirror = Mirror::start(plan, &route.current_names(), geoip)?;
+fn start_mirror(
+    resolved: ResolvedConfig,
+    route: &mut Route,
+    geoip: &GeoIp,
+) -> anyhow::Result<Mirror> {
+    let (database, spool) = (resolved.target.to_string(), resolved.config.spool.directory.clone());
+    let mirror = Mirror::start(resolved, &route.current_names(), geoip)?;
     route.mirror_to(mirror.queue());
     tracing::info!(database, spool = %spool.display(), "mirroring each packet as a row");
     Ok(mirror)

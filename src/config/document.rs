@@ -6,10 +6,8 @@ use toml::{
     de::{DeArray, DeTable, DeValue, Deserializer, Error},
 };
 
-use super::{
-    Config, ConfigError, Place, family,
-    problem::{Problem, suggestion},
-};
+use super::{Config, ConfigError, Place, family};
+use crate::settings::{InvalidSetting, suggestion};
 
 /// Most values of a wrong type that are reported at once.
 const MAX_WRONG: usize = 256;
@@ -133,12 +131,12 @@ impl<'a> Document<'a> {
             offset.and_then(|offset| key_at(self.table.get_ref(), offset)).unwrap_or_default();
         let single =
             self.table.get_ref().get("family").is_some_and(|family| family.get_ref().is_table());
-        let Problem { key, text } = match key.as_str() {
+        let InvalidSetting { key, text } = match key.as_str() {
             "family" if single => {
-                Problem::new("[family]", "is one table; write [[family]] for each family")
+                InvalidSetting::new("[family]", "is one table; write [[family]] for each family")
             }
-            "" => Problem::new("the file", in_plain_words(error.message())),
-            _ => Problem::new(key, in_plain_words(error.message())),
+            "" => InvalidSetting::new("the file", in_plain_words(error.message())),
+            _ => InvalidSetting::new(key, in_plain_words(error.message())),
         };
         ConfigError::Invalid { place: self.place_at(offset), key, problem: text }
     }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::units;
-use crate::metrics::{Dimension, FamilyPlan};
+use crate::{
+    metrics::{Dimension, FamilyPlan},
+    settings::units,
+};
 
 /// Most families, the built-in two among them.
 pub const MAX_FAMILIES: usize = 32;

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
-use super::{
-    Config, ConfigErrors, ListenAddress, MirrorUrl, Source, URL_VARIABLE, combine,
-    problem::Problem, read,
+use super::{Config, ConfigErrors, ListenAddress, Source, combine, read};
+use crate::{
+    mirror::config::{MirrorUrl, URL_VARIABLE},
+    settings::InvalidSetting,
+    system::logging::{LogFormat, LogLevel},
 };
-use crate::system::logging::{LogFormat, LogLevel};
 
 /// Which key a flag set: the key with dots, and the flag.
 pub(super) type Given = (&'static str, &'static str);
@@ -122,7 +123,7 @@ impl Flags {
         rules: impl FnOnce(&Config) -> Vec<(String, String)>,
     ) -> Result<Config, ConfigErrors> {
         let rules = |config: &Config| {
-            rules(config).into_iter().map(|(key, text)| Problem { key, text }).collect()
+            rules(config).into_iter().map(|(key, text)| InvalidSetting { key, text }).collect()
         };
         let Some(path) = &self.config_file else { return combine(Source::Nothing, self, rules) };
         let name = path.display().to_string();

@@ -5,13 +5,11 @@ mod error;
 mod family;
 mod flags;
 mod listen;
-mod mirror;
-mod problem;
+#[cfg(test)]
+mod mirror_tests;
 #[cfg(test)]
 mod tests;
-mod units;
 mod validate;
-mod validate_mirror;
 
 use std::{
     io,
@@ -21,10 +19,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use self::{document::Document, problem::Problem};
+use self::document::Document;
 use crate::{
     metrics::FamilyPlan,
-    mirror::{Target, anonymize::Anonymizer},
+    mirror::{
+        Target,
+        config::{MirrorConfig, ResolvedConfig},
+    },
+    settings::{InvalidSetting, units},
     system::{
         files::read_small,
         logging::{LogFormat, LogLevel},
@@ -35,7 +37,6 @@ pub use error::{ConfigError, ConfigErrors, Place};
 pub use family::{Family, MAX_FAMILIES};
 pub use flags::Flags;
 pub use listen::{ListenAddress, ListenAddressError};
-pub use mirror::{Anonymize, Mirror, MirrorSpool, MirrorUrl, URL_VARIABLE};
 
 /// Longest configuration file that is read, in bytes: no hand writes more, and `/dev/zero` would.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -56,7 +57,7 @@ pub struct Config {
     /// Firewall rules of our own.
     pub rules: Rules,
     /// Each packet as a row of a database.
-    pub mirror: Mirror,
+    pub mirror: MirrorConfig,
     /// What is served over HTTP.
     pub web: Web,
     /// The rights that are kept.
@@ -72,7 +73,7 @@ impl Default for Config {
             geoip: GeoIp::default(),
             family: family::complete(Vec::new()),
             rules: Rules::default(),
-            mirror: Mirror::default(),
+            mirror: MirrorConfig::default(),
             web: Web::default(),
             privileges: Privileges::default(),
             log: Log::default(),
@@ -214,15 +215,15 @@ impl Config {
     /// # Errors
     /// The file cannot be read any more, or holds no URL.
     pub fn mirror_target(&self) -> Result<Option<Target>, ConfigError> {
-        self.mirror.read_target().map_err(unplaced)
+        self.mirror.target().map_err(unplaced)
     }
 
-    /// What is done to addresses in rows. Reads the key's file.
+    /// The section `[mirror]` with its files read; `None` when no database is given.
     ///
     /// # Errors
-    /// The file cannot be read any more, or holds no key.
-    pub fn mirror_anonymizer(&self) -> Result<Anonymizer, ConfigError> {
-        self.mirror.read_anonymizer().map_err(unplaced)
+    /// A file cannot be read any more, or holds no valid URL or key.
+    pub fn resolve_mirror(&self) -> Result<Option<ResolvedConfig>, ConfigError> {
+        self.mirror.clone().resolve().map_err(unplaced)
     }
 
     /// The whole configuration as TOML, defaults and all; reads back as the same configuration, but
@@ -265,7 +266,7 @@ impl<'a> Source<'a> {
 fn combine(
     source: Source<'_>,
     flags: &Flags,
-    more: impl FnOnce(&Config) -> Vec<Problem>,
+    more: impl FnOnce(&Config) -> Vec<InvalidSetting>,
 ) -> Result<Config, ConfigErrors> {
     let (document, (mut config, mut errors)) = match source {
         Source::Nothing => (None, (Config::default(), Vec::new())),
@@ -279,7 +280,7 @@ fn combine(
     let given = flags.apply(&mut config);
     let mut problems = validate::validate(&config);
     problems.extend(more(&config));
-    for Problem { key, text } in problems {
+    for InvalidSetting { key, text } in problems {
         let flag = given.iter().find(|(of, _)| *of == key).map(|(_, flag)| Place::Flag(flag));
         let place = flag
             .or_else(|| document.as_ref().map(|document| document.place(&key)))
@@ -294,7 +295,7 @@ fn combine(
 }
 
 /// A problem that came up after the configuration was validated: a file that changed.
-fn unplaced(Problem { key, text }: Problem) -> ConfigError {
+fn unplaced(InvalidSetting { key, text }: InvalidSetting) -> ConfigError {
     ConfigError::Invalid { place: Place::Default, key, problem: text }
 }
 

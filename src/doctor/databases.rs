@@ -8,13 +8,14 @@ use std::{
 
 use super::Finding;
 use crate::{
-    config::{Config, MirrorSpool},
+    config::Config,
     geoip::GeoIp,
     mirror::{
         Target,
+        config::SpoolConfig,
         inspect::inspect,
         spool::{OtherTarget, rows_of_others},
-        target::Place,
+        target::Endpoint,
     },
 };
 
@@ -92,7 +93,7 @@ pub(super) fn spool(config: &Config) -> Finding {
 }
 
 /// Rows in the spool that no configured database gets.
-fn rows_of_another_database(target: Option<&Target>, spool: &MirrorSpool) -> Option<Finding> {
+fn rows_of_another_database(target: Option<&Target>, spool: &SpoolConfig) -> Option<Finding> {
     let target = target.filter(|_| spool.other_target == OtherTarget::Keep)?;
     let directory = spool.directory.display();
     match rows_of_others(&spool.directory, &target.identity()) {
@@ -130,7 +131,7 @@ pub(super) fn mirror(config: &Config) -> Vec<Finding> {
             return vec![Finding::failed("mirror", error.to_string(), "see mirror.url_file")];
         }
     };
-    if let Place::File(file) = &target.place
+    if let Endpoint::File(file) = &target.endpoint
         && !file.exists()
     {
         // Made by root, it would not be the exporter's to write to.
@@ -142,7 +143,7 @@ pub(super) fn mirror(config: &Config) -> Vec<Finding> {
         Err(error) => return vec![Finding::skipped("mirror", format!("no runtime: {error}"))],
     };
     let steps = runtime.block_on(inspect(&target));
-    let find = |step: crate::mirror::inspect::Step| {
+    let find = |step: crate::mirror::inspect::InspectionStep| {
         let check = match step.name {
             "connection" => "mirror",
             "schema" => "mirror_schema",

@@ -12,7 +12,7 @@ use super::{Finding, exporter::Exporter};
 use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
-    mirror::target::{Place, Tls},
+    mirror::target::{Endpoint, Tls},
     system::files::open_regular,
     system::privileges::{Account, PrivilegesError, with_rights_of},
 };
@@ -97,7 +97,7 @@ pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
 pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
     let Ok(Some(target)) = config.mirror_target() else { return Vec::new() };
     let mut directories = vec![config.mirror.spool.directory.clone()];
-    if let Place::File(file) = &target.place {
+    if let Endpoint::File(file) = &target.endpoint {
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         directories.push(parent.unwrap_or(Path::new(".")).to_owned());
     }
@@ -114,7 +114,7 @@ fn needs(flags: &Flags, config: &Config, runs: bool) -> Needs {
     let mut directories = written_directories(config);
     directories.retain(|directory| directory.exists() && !is_taken_over(directory));
     if let Ok(Some(target)) = config.mirror_target()
-        && let Place::File(file) = &target.place
+        && let Endpoint::File(file) = &target.endpoint
         && file.exists()
         && !file.parent().is_some_and(is_taken_over)
     {

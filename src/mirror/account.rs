@@ -1,26 +1,26 @@
-//! The account of every row: where it is or what became of it, exact at every moment.
+//! The account of every row: its state, or why it was lost.
 
 /// Why a row was not kept: the values of the label `reason` of the dropped rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// Packets came faster than rows can be made of them.
+    /// Packets arrived faster than rows were built.
     QueueFull,
-    /// The spool has its full size, and the database takes nothing.
+    /// The spool is full, and the database accepts no rows.
     SpoolFull,
-    /// The disk takes nothing, memory is full, and the database takes nothing.
+    /// The disk fails, the memory buffer is full, and the database accepts no rows.
     SpoolFailed,
-    /// The spool could not be read back.
+    /// The rows could not be read back from the spool.
     SpoolCorrupt,
-    /// The database refuses the values of this row.
+    /// The database refused the values of this row.
     Refused,
-    /// It was for another database, and the configuration asks to drop such rows.
+    /// The row was for another database, and `mirror.spool.other_target` is `drop`.
     OtherTarget,
-    /// This program failed to make a row of the packet; a bug.
+    /// Building the row panicked: a bug.
     Panicked,
 }
 
 impl Dropped {
-    /// Every reason, in the order of their numbers.
+    /// Every reason, in the order of discriminants.
     pub const ALL: [Self; 7] = [
         Self::QueueFull,
         Self::SpoolFull,
@@ -46,24 +46,24 @@ impl Dropped {
     }
 }
 
-/// Where every row is. At every moment:
+/// Counts of rows by state. At every moment
 /// `written + spooled + queued + dropped + filtered = offered + recovered`, and `offered` is the
-/// number of packets received.
+/// number of received packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Packets that the reader offered.
     pub offered: u64,
-    /// Rows that an earlier run of this program left in the spool.
+    /// Rows that an earlier run left in the spool.
     pub recovered: u64,
-    /// Packets that no row was made of yet.
+    /// Packets without a row yet.
     pub queued: u64,
-    /// Rows that wait for the database.
+    /// Rows that the database does not hold yet.
     pub spooled: u64,
-    /// Rows that the database holds.
+    /// Rows in the database.
     pub written: u64,
-    /// Rows that are lost, by [`Dropped`].
+    /// Lost rows, by [`Dropped`].
     pub dropped: [u64; Dropped::ALL.len()],
-    /// Packets that were to have no row, by [`Filtered`](super::select::Filtered).
+    /// Packets that need no row, by [`Filtered`](super::select::Filtered).
     pub filtered: [u64; 3],
 }
 
@@ -74,14 +74,14 @@ impl Account {
         self.dropped[Dropped::QueueFull as usize] += (packets - taken) as u64;
     }
 
-    /// Queued packets were looked at: some had no row to be made, the others' rows were appended.
+    /// Books queued packets: some are filtered, the rows of the others were appended.
     pub(super) fn spool(&mut self, rows: usize, filtered: [u64; 3]) {
         self.filter(filtered);
         self.queued -= rows as u64;
         self.spooled += rows as u64;
     }
 
-    /// Queued packets were looked at: some had no row to be made, the others' rows are lost.
+    /// Books queued packets: some are filtered, the rows of the others are lost.
     pub(super) fn refuse(&mut self, rows: usize, filtered: [u64; 3], reason: Dropped) {
         self.filter(filtered);
         self.queued -= rows as u64;

@@ -1,19 +1,19 @@
-//! Whether the clocks can be trusted to drop rows by: a wrong one must not delete what others wrote.
+//! Decides whether the clocks can be trusted to drop rows: a wrong clock must not delete rows of other hosts.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use humantime::format_duration;
 
-/// Most that two clocks may differ.
+/// Maximum difference between two clocks.
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// The newest row is this old at most on a host that was not away.
+/// Maximum age of the newest row on a host that runs all the time.
 const MAX_GAP: Duration = Duration::from_secs(24 * 3600);
 
-/// How long nothing is dropped after a clock looked wrong: time for NTP, or for somebody who reads the log.
+/// How long retention pauses after a clock looked wrong: time for NTP, or for an administrator.
 const HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// What the clocks showed, at one moment.
+/// All clocks, read at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clocks {
     /// The monotonic clock.
@@ -22,16 +22,16 @@ pub(super) struct Clocks {
     pub(super) local: SystemTime,
     /// The database server's; for a file, this host's.
     pub(super) server: SystemTime,
-    /// Time of the newest row that is not ahead of the server's clock.
+    /// Time of the newest row that is not later than the server's clock.
     pub(super) newest_row: Option<SystemTime>,
 }
 
-/// Compares the clocks whenever maintenance is due.
+/// Compares the clocks at each maintenance.
 #[derive(Debug, Default)]
 pub(super) struct ClockGuard {
-    /// The last look.
+    /// The clocks at the previous check.
     last: Option<Clocks>,
-    /// Nothing is dropped before this moment, and why.
+    /// Retention pauses until this moment, for this reason.
     held: Option<(Instant, String)>,
 }
 
@@ -39,13 +39,13 @@ impl ClockGuard {
     /// Whether rows may be dropped now.
     ///
     /// # Errors
-    /// Why not: nothing may be dropped.
+    /// The reason to drop nothing.
     pub(super) fn check(&mut self, now: Clocks) -> Result<(), String> {
         let skew = difference(now.local, now.server);
         if skew > MAX_SKEW {
             return Err(format!(
                 "this host's clock and the database server's differ by {}: no rows are dropped \
-                 until they agree; set both by NTP (timedatectl set-ntp true)",
+                 until they agree; synchronise both with NTP (timedatectl set-ntp true)",
                 rounded(skew)
             ));
         }
@@ -62,7 +62,7 @@ impl ClockGuard {
         }
     }
 
-    /// What looks wrong: a step of the clock, or at the first look a newest row from long ago.
+    /// The reason to distrust the clock: a step since the previous check, or a very old newest row at the first.
     fn suspicion(&self, now: Clocks) -> Option<String> {
         let Some(last) = self.last else {
             let age = now.server.duration_since(now.newest_row?).unwrap_or_default();
@@ -75,7 +75,7 @@ impl ClockGuard {
 }
 
 fn difference(one: SystemTime, other: SystemTime) -> Duration {
-    one.duration_since(other).unwrap_or_else(|behind| behind.duration())
+    one.duration_since(other).unwrap_or_else(|earlier| earlier.duration())
 }
 
 /// Rounded to whole seconds, for messages.
@@ -90,20 +90,20 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-    /// Looks whose clocks all agree, so long after the first.
-    struct Looks {
+    /// Checks whose clocks all agree, at a time after the first check.
+    struct Checks {
         guard: ClockGuard,
         start: Instant,
         epoch: SystemTime,
     }
 
-    impl Looks {
+    impl Checks {
         fn new() -> Self {
             let epoch = SystemTime::UNIX_EPOCH + 56 * YEAR;
             Self { guard: ClockGuard::default(), start: Instant::now(), epoch }
         }
 
-        fn look(
+        fn check(
             &mut self,
             after: Duration,
             change: impl FnOnce(&mut Clocks),
@@ -121,49 +121,49 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_agree_may_drop() {
-        let mut looks = Looks::new();
+    fn agreeing_clocks_allow_retention() {
+        let mut checks = Checks::new();
         for hours in 0..100 {
-            assert_eq!(looks.look(HOUR * hours, |_| {}), Ok(()));
+            assert_eq!(checks.check(HOUR * hours, |_| {}), Ok(()));
         }
-        let mut empty = Looks::new();
-        assert_eq!(empty.look(HOUR, |clocks| clocks.newest_row = None), Ok(()));
+        let mut empty = Checks::new();
+        assert_eq!(empty.check(HOUR, |clocks| clocks.newest_row = None), Ok(()));
     }
 
     #[test]
-    fn a_host_whose_clock_differs_from_the_servers_drops_nothing_while_it_does() {
-        let mut looks = Looks::new();
+    fn differing_clocks_pause_retention() {
+        let mut checks = Checks::new();
         for (hours, local) in [(0, YEAR * 3), (1, YEAR * 3), (2, MAX_SKEW + HOUR)] {
-            let held = looks.look(HOUR * hours, |clocks| clocks.local += local);
+            let held = checks.check(HOUR * hours, |clocks| clocks.local += local);
             assert!(held.unwrap_err().contains("differ by"));
         }
-        let held = looks.look(HOUR * 3, |clocks| clocks.local -= YEAR);
+        let held = checks.check(HOUR * 3, |clocks| clocks.local -= YEAR);
         assert!(held.unwrap_err().contains("differ by"));
-        assert_eq!(looks.look(HOUR * 4, |clocks| clocks.local += MAX_SKEW), Ok(()));
+        assert_eq!(checks.check(HOUR * 4, |clocks| clocks.local += MAX_SKEW), Ok(()));
     }
 
     #[test]
-    fn a_clock_that_is_set_holds_for_a_day() {
-        let mut looks = Looks::new();
-        assert_eq!(looks.look(Duration::ZERO, |_| {}), Ok(()));
+    fn a_clock_step_pauses_retention_for_a_day() {
+        let mut checks = Checks::new();
+        assert_eq!(checks.check(Duration::ZERO, |_| {}), Ok(()));
         let ahead = |clocks: &mut Clocks| {
             clocks.local += YEAR;
             clocks.server += YEAR;
         };
-        assert!(looks.look(HOUR, ahead).unwrap_err().contains("the clock was set by"));
-        assert!(looks.look(HOUR * 24, ahead).is_err());
-        assert_eq!(looks.look(HOUR * 26, ahead), Ok(()));
-        // Set back, it is as suspicious.
-        assert!(looks.look(HOUR * 27, |_| {}).is_err());
+        assert!(checks.check(HOUR, ahead).unwrap_err().contains("the clock was set by"));
+        assert!(checks.check(HOUR * 24, ahead).is_err());
+        assert_eq!(checks.check(HOUR * 26, ahead), Ok(()));
+        // A step back is as suspicious.
+        assert!(checks.check(HOUR * 27, |_| {}).is_err());
     }
 
     #[test]
-    fn a_newest_row_of_long_ago_holds_for_a_day() {
-        let mut looks = Looks::new();
+    fn an_old_newest_row_pauses_retention_for_a_day() {
+        let mut checks = Checks::new();
         let old = |clocks: &mut Clocks| clocks.newest_row = Some(clocks.server - YEAR * 3);
-        assert!(looks.look(Duration::ZERO, old).unwrap_err().contains("the newest row is"));
-        // Rows that come with the wrong time clear nothing.
-        assert!(looks.look(HOUR, |_| {}).is_err());
-        assert_eq!(looks.look(HOUR * 25, |_| {}), Ok(()));
+        assert!(checks.check(Duration::ZERO, old).unwrap_err().contains("the newest row is"));
+        // New rows with the wrong time do not end the pause.
+        assert!(checks.check(HOUR, |_| {}).is_err());
+        assert_eq!(checks.check(HOUR * 25, |_| {}), Ok(()));
     }
 }

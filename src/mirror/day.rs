@@ -1,11 +1,11 @@
-//! Days of the calendar, in UTC: what partitions are cut by and named after.
+//! Calendar days in UTC, the unit of partitions.
 
 use std::fmt;
 
 /// Microseconds of a day.
 const MICROS: u64 = 86_400_000_000;
 
-/// The last microsecond of the year 9999: databases keep no later time, or none that sorts.
+/// The last microsecond of the year 9999: databases store no later time, or do not sort it.
 pub const LATEST: u64 = 253_402_300_799_999_999;
 
 /// A day of the proleptic Gregorian calendar, in UTC, as days since 1970-01-01.
@@ -13,7 +13,7 @@ pub const LATEST: u64 = 253_402_300_799_999_999;
 pub struct Day(i64);
 
 impl Day {
-    /// The day that a time falls in; the time is in microseconds since 1970-01-01 UTC.
+    /// The day of a time in microseconds since 1970-01-01 UTC.
     #[must_use]
     #[expect(clippy::cast_possible_wrap, reason = "2^64 microseconds are 2^28 days")]
     pub fn of_micros(time: u64) -> Self {
@@ -28,8 +28,8 @@ impl Day {
 
     /// Year, month (1..=12), day of the month (1..=31).
     ///
-    /// Years begin in March here, so that the leap day is the last of its year; 400 of them have
-    /// 146,097 days, 4 have 1,461, and 5 months have 153.
+    /// Years start in March here, so that the leap day is the last day of a year; 400 years have 146,097 days,
+    /// 4 years 1,461, and 5 months 153.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -47,13 +47,13 @@ impl Day {
         (era * 400 + year + next, month as u8, day as u8)
     }
 
-    /// So many days later, or earlier.
+    /// Adds days; a negative number subtracts.
     #[must_use]
     pub fn plus(self, days: i64) -> Self {
         Self(self.0.saturating_add(days))
     }
 
-    /// Reads `YYYYMMDD`; `None` when that is no day.
+    /// Parses `YYYYMMDD`; `None` for an invalid day.
     #[must_use]
     pub fn parse_compact(text: &str) -> Option<Self> {
         if text.len() != 8 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -71,7 +71,7 @@ impl Day {
         let in_year = (153 * march_month + 2) / 5 + day - 1;
         let days = era * 146_097 + in_era * 365 + in_era / 4 - in_era / 100 + in_year;
         let found = Self(days - DAYS_BEFORE_1970);
-        // The 30th of February comes back as another day.
+        // An invalid day, such as the 30th of February, converts back to another day.
         (found.compact() == text).then_some(found)
     }
 
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn no_days() {
+    fn invalid_days() {
         for text in ["", "2026112", "202611231", "20260230", "20261301", "20260100", "2026112x"] {
             assert_eq!(Day::parse_compact(text), None, "{text}");
         }

@@ -1,4 +1,4 @@
-//! A database looked over, step by step, by the very calls that rows go through.
+//! Checks a database step by step, with the calls that the exporter itself makes.
 
 use std::{
     future::Future,
@@ -7,46 +7,46 @@ use std::{
 
 use super::{
     Target,
-    spool::random_id,
     store::{
         Batch, Kind, Maintenance, MySql, Postgres, ServerClock, Sqlite, Store, StoreError, Writer,
     },
 };
+use crate::system::random;
 
-/// How long one step may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Deadline of one step.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most that the server's clock may be off: rows of one day would else go to another for longer than
-/// anybody overlooks.
+/// Maximum difference between the server's clock and this host's: near midnight, a larger one assigns rows to
+/// the wrong day.
 const MAX_SKEW: Duration = Duration::from_secs(5);
 
-/// One step, and what came of it: what was found, or what is wrong.
+/// One step and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct InspectionStep {
     /// `connection`, `schema`, `rights`, `partitions` or `clock`.
     pub name: &'static str,
-    /// What was found, or what is wrong and how to mend it.
+    /// The finding, or the error and its fix.
     pub outcome: Result<String, String>,
 }
 
-/// Connects, makes or checks the schema as the exporter does at its start, writes no row, and looks
-/// at partitions and clock. Ends with the first step that fails, but for the last two.
-pub async fn inspect(target: &Target) -> Vec<Step> {
+/// Connects, creates or checks the schema as a start does, writes no row, and checks partitions and clock. Stops
+/// at the first step that fails, except for the last two.
+pub async fn inspect(target: &Target) -> Vec<InspectionStep> {
     let mut steps = Vec::new();
-    // Each failed step ends it; the steps so far tell.
+    // A failed step ends the inspection; `steps` has the outcome.
     let _ = match target.kind {
-        Kind::MySql => look::<MySql>(target, &mut steps).await,
-        Kind::Postgres => look::<Postgres>(target, &mut steps).await,
-        Kind::Sqlite => look::<Sqlite>(target, &mut steps).await,
+        Kind::MySql => inspect_store::<MySql>(target, &mut steps).await,
+        Kind::Postgres => inspect_store::<Postgres>(target, &mut steps).await,
+        Kind::Sqlite => inspect_store::<Sqlite>(target, &mut steps).await,
     };
     steps
 }
 
-async fn look<S: Store>(target: &Target, steps: &mut Vec<Step>) -> Option<()> {
+async fn inspect_store<S: Store>(target: &Target, steps: &mut Vec<InspectionStep>) -> Option<()> {
     let store = within(S::connect(target)).await;
     let mut store = note(steps, "connection", store, |_| format!("{target} answers"))?;
     let prepared = within(prepare(&mut store)).await;
-    let there = "the tables are there and up to date";
+    let there = "the tables exist and are up to date";
     note(steps, "schema", prepared, |advice| match advice {
         advice if advice.is_empty() => there.into(),
         advice => format!("{there}; but {}", advice.join("; ")),
@@ -60,41 +60,41 @@ async fn look<S: Store>(target: &Target, steps: &mut Vec<Step>) -> Option<()> {
         Some(warning) => Err(warning.clone()),
         None => Ok(()),
     });
-    note(steps, "partitions", maintained, |()| "the days ahead have their place".into());
-    let clock = clock.and_then(|clock| punctual(&clock));
+    note(steps, "partitions", maintained, |()| "the partitions of the next days exist".into());
+    let clock = clock.and_then(|clock| check_clock(&clock));
     note(steps, "clock", clock, Clone::clone)?;
     Some(())
 }
 
-/// Notes a step; passes on what it gave.
+/// Records a step; returns its value.
 fn note<T>(
-    steps: &mut Vec<Step>,
+    steps: &mut Vec<InspectionStep>,
     name: &'static str,
     outcome: Result<T, String>,
-    tell: impl FnOnce(&T) -> String,
+    describe: impl FnOnce(&T) -> String,
 ) -> Option<T> {
-    let told = outcome.as_ref().map(tell).map_err(Clone::clone);
-    steps.push(Step { name, outcome: told });
+    let described = outcome.as_ref().map(describe).map_err(Clone::clone);
+    steps.push(InspectionStep { name, outcome: described });
     outcome.ok()
 }
 
 async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
-    match tokio::time::timeout(PATIENCE, call).await {
+    match tokio::time::timeout(TIMEOUT, call).await {
         Ok(outcome) => outcome.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer in {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer in {} s", TIMEOUT.as_secs())),
     }
 }
 
-/// Tables as the exporter wants them; with what is to be said of views and indexes, which it does not need.
+/// Prepares the tables; returns advice about views and indexes, which the exporter does not need.
 async fn prepare<S: Store>(store: &mut S) -> Result<Vec<&'static str>, StoreError> {
     store.prepare().await?;
     store.advice().await
 }
 
-/// Everything that writing takes, but for a row.
+/// Runs all statements of a write, without a row.
 async fn write_nothing<S: Store>(store: &mut S) -> Result<(), StoreError> {
-    // One of its own: many hosts look at one database, also at the same time.
-    let writer = Writer { id: random_id(), host: "doctor".into() };
+    // A writer of its own: several hosts may inspect one database at the same time.
+    let writer = Writer { id: random::id(), host: "doctor".into() };
     let position = store.position(&writer, 0).await?;
     let batch = Batch { from: position, to: position, rows: &[] };
     let written = store.write(&writer, batch).await;
@@ -102,15 +102,15 @@ async fn write_nothing<S: Store>(store: &mut S) -> Result<(), StoreError> {
     written
 }
 
-fn punctual(clock: &ServerClock) -> Result<String, String> {
+fn check_clock(clock: &ServerClock) -> Result<String, String> {
     let now = SystemTime::now();
     let (ahead, skew) = match clock.now.duration_since(now) {
         Ok(skew) => ("ahead of", skew),
-        Err(behind) => ("behind", behind.duration()),
+        Err(earlier) => ("behind", earlier.duration()),
     };
     if skew > MAX_SKEW {
         return Err(format!(
-            "the server's clock is {} s {ahead} this host's: set both by NTP (timedatectl set-ntp true)",
+            "the server's clock is {} s {ahead} this host's: synchronise both with NTP (timedatectl set-ntp true)",
             skew.as_secs()
         ));
     }

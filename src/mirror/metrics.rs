@@ -1,47 +1,54 @@
-//! The metrics of the mirror: where every row is.
+//! The mirror's metrics.
 
 use std::fmt;
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::{account::Dropped, queue::Figures, select::Filtered};
+use super::{account::Dropped, queue::MirrorStatus, select::Filtered};
 use crate::exposition::MetricWriter;
 
-impl Collector for Figures {
+impl Collector for MirrorStatus {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut writer = MetricWriter::new(encoder);
+        self.encode_rows(&mut writer)?;
+        self.encode_state(&mut writer)
+    }
+}
+
+impl MirrorStatus {
+    fn encode_rows(&self, writer: &mut MetricWriter<'_>) -> fmt::Result {
         writer.gauge(
             "nflog_exporter_mirror_up",
-            "Whether the mirror's database takes rows: 1, or 0.",
+            "Whether the mirror's database accepts rows: 1 or 0.",
             Some(u64::from(self.up)),
         )?;
         writer.counter(
             "nflog_exporter_mirror_written_rows",
-            "Rows that the mirror's database holds.",
+            "Rows in the mirror's database.",
             Some(self.account.written),
         )?;
         writer.counters(
             "nflog_exporter_mirror_dropped_rows",
-            "Rows that are lost, by reason.",
+            "Rows lost, by reason.",
             Dropped::ALL
                 .into_iter()
                 .map(|reason| ([("reason", reason.name())], self.account.dropped[reason as usize])),
         )?;
         writer.counters(
             "nflog_exporter_mirror_filtered_rows",
-            "Packets that were to have no row, by what the configuration says.",
+            "Packets that need no row by the configuration, by reason.",
             Filtered::ALL.into_iter().map(|reason| {
                 ([("reason", reason.name())], self.account.filtered[reason as usize])
             }),
         )?;
         writer.counter(
             "nflog_exporter_mirror_recovered_rows",
-            "Rows that an earlier run left in the spool; they are written and spooled rows too.",
+            "Rows that an earlier run left in the spool; also counted as written, spooled or dropped.",
             Some(self.account.recovered),
         )?;
         writer.gauge(
             "nflog_exporter_mirror_queued_rows",
-            "Packets in memory that no row was made of yet.",
+            "Packets in memory that have no row yet.",
             Some(self.account.queued),
         )?;
         writer.gauge(
@@ -51,12 +58,15 @@ impl Collector for Figures {
         )?;
         writer.gauge(
             "nflog_exporter_mirror_other_target_rows",
-            "Rows in the spool that wait for another database than the configured one.",
+            "Rows in the spool for another database than the configured one.",
             Some(self.other_target_rows),
-        )?;
+        )
+    }
+
+    fn encode_state(&self, writer: &mut MetricWriter<'_>) -> fmt::Result {
         writer.gauge(
             "nflog_exporter_mirror_lag_seconds",
-            "Age of the oldest packet that the database does not hold yet; 0 when it holds all.",
+            "Age of the oldest packet that the database does not hold yet; 0 for none.",
             Some(self.lag.as_secs_f64()),
         )?;
         writer.gauge(
@@ -66,7 +76,7 @@ impl Collector for Figures {
         )?;
         writer.gauge(
             "nflog_exporter_mirror_spool_size_limit_bytes",
-            "Most the spool may take on disk; 0 when rows wait in memory only.",
+            "Maximum size of the spool on disk; 0 when rows wait in memory only.",
             Some(self.spool_limit),
         )?;
         writer.gauge(
@@ -76,13 +86,13 @@ impl Collector for Figures {
         )?;
         writer.counter(
             "nflog_exporter_mirror_panics",
-            "Panics in the threads of the mirror, which went on after them; each is a bug.",
+            "Panics caught in the mirror's threads; each is a bug.",
             Some(self.panics),
         )?;
         writer.gauge(
-            "nflog_exporter_mirror_last_upkeep_timestamp_seconds",
-            "When the database's retention and partitions were last looked after; 0 for never.",
-            Some(self.upkeep_timestamp),
+            "nflog_exporter_mirror_last_maintenance_timestamp_seconds",
+            "Time of the last successful maintenance of the database: retention and partitions; 0 for never.",
+            Some(self.maintenance_timestamp),
         )
     }
 }

@@ -1,15 +1,16 @@
-//! Raw rows: each packet mirrored to a database, through a spool on disk, without loss or duplicate.
+//! Writes each packet as a row to a database, through a spool on disk, without loss or duplicates.
 //!
 //! ```text
-//!  reader ─offer▶ Queue ─▶ Spooler: pick, write down, anonymise ─append▶ Spool ─▶ Delivery ─▶ Store
+//! reader ─offer▶ Queue ─▶ Spooler: select, build, anonymise ─append▶ Spool ─▶ Delivery ─▶ Store
 //! ```
 //!
-//! Spooler and delivery each have a thread of their own, so that nothing here is in the way of the
-//! reader or of a scrape, whatever a disk or a database does. [`account`] has what became of each row.
+//! Spooler and delivery run on threads of their own, so that a slow disk or database never delays the reader or
+//! a scrape. [`account`] counts the rows in each state.
 
 pub mod account;
 pub mod anonymize;
 mod clock_guard;
+pub mod config;
 pub mod day;
 mod delivery;
 pub mod inspect;
@@ -20,13 +21,12 @@ pub mod row;
 pub mod row_builder;
 pub mod schema;
 pub mod select;
-mod shared;
+mod shared_spool;
 pub mod spool;
 mod spooler;
 pub mod store;
 mod supervise;
 pub mod target;
-mod tell;
 mod transaction_size;
 
 use std::{
@@ -40,47 +40,31 @@ use tokio::{
     time::sleep,
 };
 
-pub use queue::{Figures, Queue};
+pub use queue::{MirrorStatus, Queue};
 pub use target::Target;
 
 use self::{
-    anonymize::Anonymizer,
+    config::ResolvedConfig,
     delivery::Delivery,
     row_builder::RowBuilder,
-    select::{Selection, SelectionError, Selector},
-    shared::SharedSpool,
-    spool::{Spool, SpoolInUse, SpoolPlan},
+    select::{SelectionError, Selector},
+    shared_spool::SharedSpool,
+    spool::{Spool, SpoolInUse},
     spooler::Spooler,
-    store::{Kind, Maintenance, MySql, Postgres, Sqlite},
-    tell::Trouble,
+    store::{Kind, MySql, Postgres, Sqlite},
 };
-use crate::{event::CurrentNames, geoip::GeoIp};
+use crate::{event::CurrentNames, geoip::GeoIp, system::logging::ConditionLog};
 
-/// What to mirror, and where to.
-#[derive(Debug)]
-pub struct MirrorPlan {
-    /// The database.
-    pub target: Target,
-    /// Which packets have a row.
-    pub selection: Selection,
-    /// What becomes of their addresses.
-    pub anonymizer: Anonymizer,
-    /// Where rows wait for the database.
-    pub spool: SpoolPlan,
-    /// What the database keeps.
-    pub upkeep: Maintenance,
-}
-
-/// Why there can be no mirror.
+/// Why the mirror cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
-    /// Another exporter has the spool.
+    /// Another exporter uses the spool.
     #[error(transparent)]
     Spool(#[from] SpoolInUse),
-    /// A selection that selects nothing.
+    /// The selection is invalid.
     #[error(transparent)]
     Selection(#[from] SelectionError),
-    /// The system gives no thread or runtime.
+    /// The system provides no thread or runtime.
     #[error("cannot start the mirror: {0}")]
     Start(#[from] std::io::Error),
 }
@@ -92,27 +76,29 @@ pub struct Mirror {
     spooler: JoinHandle<()>,
     delivery: JoinHandle<()>,
     ending: watch::Sender<bool>,
-    /// Dropped to end the delivery at once.
-    patience: watch::Sender<()>,
+    /// Dropping it ends the delivery at once.
+    abort: watch::Sender<()>,
 }
 
 impl Mirror {
-    /// Opens the spool and starts. `names` are those of the events that will be offered. That the
-    /// database is away is no error: rows wait.
+    /// Opens the spool and starts the threads. `names` are those of the events that will be offered. An
+    /// unreachable database is no error: rows wait.
     ///
     /// # Errors
-    /// The spool belongs to another exporter, or the system has no thread to give.
+    /// Another exporter uses the spool, or a thread cannot be started.
     pub fn start(
-        plan: MirrorPlan,
+        resolved: ResolvedConfig,
         names: &CurrentNames,
         geoip: &GeoIp,
     ) -> Result<Self, MirrorError> {
-        let MirrorPlan { target, selection, anonymizer, spool, upkeep } = plan;
+        let (selection, spool) = (resolved.selection(), resolved.spool());
+        let maintenance = resolved.maintenance();
+        let ResolvedConfig { target, anonymizer, .. } = resolved;
         let queue = Queue::new(spool.max_size, names.clone());
         let spool = SharedSpool::new(Spool::open(spool)?, queue.clone());
         let appended = Arc::new(Notify::new());
-        let (ending, told) = watch::channel(false);
-        let (patience, impatient) = watch::channel(());
+        let (ending, ending_receiver) = watch::channel(false);
+        let (abort, aborted) = watch::channel(());
 
         let spooler = Spooler {
             queue: queue.clone(),
@@ -121,11 +107,12 @@ impl Mirror {
             anonymizer,
             spool: spool.clone(),
             appended: Arc::clone(&appended),
-            trouble: Trouble::new("mirror, spool"),
+            spool_log: ConditionLog::new("mirror, spool"),
             synced: Instant::now(),
         };
         let kind = target.kind;
-        let delivery = Delivery::new((queue.clone(), spool, appended), (target, upkeep), told);
+        let delivery =
+            Delivery::new((queue.clone(), spool, appended), (target, maintenance), ending_receiver);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let deliver = async move {
             match kind {
@@ -137,19 +124,19 @@ impl Mirror {
         let spooler =
             thread::Builder::new().name("mirror-spooler".into()).spawn(|| spooler.run())?;
         let delivery = thread::Builder::new().name("mirror".into()).spawn(move || {
-            runtime.block_on(until_impatient(deliver, impatient));
+            runtime.block_on(until_aborted(deliver, aborted));
         })?;
-        Ok(Self { queue, spooler, delivery, ending, patience })
+        Ok(Self { queue, spooler, delivery, ending, abort })
     }
 
-    /// What takes events, and tells how the mirror stands.
+    /// The handle that accepts events and reports the mirror's state.
     #[must_use]
     pub fn queue(&self) -> Queue {
         self.queue.clone()
     }
 
-    /// Takes what was offered, and gives the database `grace` to take what is spooled, if it takes
-    /// rows at all; the rest stays in the spool for the next start.
+    /// Spools what was offered, then waits at most `grace` for the database to accept the spooled rows, if it
+    /// accepts any; the rest stays in the spool for the next start.
     pub async fn end(self, grace: Duration) {
         let deadline = Instant::now() + grace;
         self.queue.close();
@@ -157,11 +144,11 @@ impl Mirror {
             sleep(Duration::from_millis(5)).await;
         }
         self.ending.send_replace(true);
-        while !self.delivery.is_finished() && Instant::now() < deadline && self.queue.figures().up {
+        while !self.delivery.is_finished() && Instant::now() < deadline && self.queue.status().up {
             sleep(Duration::from_millis(5)).await;
         }
-        drop(self.patience);
-        let account = self.queue.figures().account;
+        drop(self.abort);
+        let account = self.queue.status().account;
         tracing::info!(
             written = account.written,
             left_in_spool = account.spooled,
@@ -171,10 +158,10 @@ impl Mirror {
     }
 }
 
-/// Runs until it is done or the other end of the channel is dropped.
-async fn until_impatient(work: impl Future<Output = ()>, mut impatient: watch::Receiver<()>) {
+/// Runs until done, or until the other end of the channel is dropped.
+async fn until_aborted(work: impl Future<Output = ()>, mut aborted: watch::Receiver<()>) {
     tokio::select! {
         () = work => {}
-        _ = impatient.changed() => {}
+        _ = aborted.changed() => {}
     }
 }

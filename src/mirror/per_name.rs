@@ -1,8 +1,8 @@
-//! What is worked out once for each interned name, and then found without a lock.
+//! Caches a value for each interned name, to read it without a lock.
 
 use crate::event::{NameId, Names};
 
-/// A value for each name. Bounded like the table of names.
+/// A value for each name. Bounded as the table of names is.
 #[derive(Debug)]
 pub(super) struct PerName<T> {
     names: Names,
@@ -11,7 +11,7 @@ pub(super) struct PerName<T> {
 }
 
 impl<T> PerName<T> {
-    /// Values for the names of this table, none worked out yet.
+    /// An empty cache for the names of this table.
     pub(super) fn new(names: Names) -> Self {
         Self { names, values: Vec::new() }
     }
@@ -40,7 +40,7 @@ mod tests {
     use crate::event::{Interner, MAX_DEVICES, Named, UsedNames};
 
     #[test]
-    fn every_name_has_its_value_as_it_comes() {
+    fn new_names_get_their_values() {
         let names = Names::default();
         let mut interner = Interner::new(names.clone());
         let mut lengths = PerName::new(names);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_worked_out_once() {
+    fn a_value_is_computed_once() {
         let names = Names::default();
         let mut values = PerName::new(names);
         assert!(*values.get(NameId::EMPTY, |_| true));

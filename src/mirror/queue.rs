@@ -2,27 +2,30 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+    time::{Duration, Instant},
 };
 
 use super::account::Account;
-use crate::event::{CurrentNames, Event, Names, UsedNames};
+use crate::{
+    event::{CurrentNames, Event, Names, UsedNames},
+    system::{clock::unix_micros, lock::lock},
+};
 
-/// Most events that wait, some 20 MB: more than two seconds of 50,000 packets a second.
+/// Maximum number of queued events, about 20 MB: more than two seconds of 50,000 packets a second.
 pub const CAPACITY: usize = 131_072;
 
-/// Events of a chunk. A full one is taken, however young its events are.
+/// Number of events of a full chunk, which is taken at once, however recent its events are.
 pub(super) const CHUNK: usize = 4_096;
 
-/// So long an event waits for others, at most.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Maximum time that an event waits for others.
+const MAX_WAIT: Duration = Duration::from_millis(200);
 
-/// The spooler looks around so often when nothing comes.
+/// Interval at which an idle spooler wakes.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The reader's handle to the mirror, and everybody's to its account. Nobody holds its lock for more
-/// than a copy of a batch.
+/// The reader's handle to the mirror, and the owner of its account. Its lock is held no longer than the copy of
+/// a batch takes.
 #[derive(Clone, Debug)]
 pub struct Queue(Arc<Shared>);
 
@@ -35,18 +38,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// In the order of their events. All but the last are full.
+    /// In the order of their events; all except the last are full.
     chunks: VecDeque<Chunk>,
     /// Events in all chunks.
     length: usize,
     /// Memory for the next chunk: the one that was taken before the last.
     spare: Vec<Event>,
-    /// When the first of those was offered that the spooler is looking at, microseconds since 1970.
+    /// When the oldest event that the spooler processes was offered, microseconds since 1970.
     taken_since: Option<u64>,
     /// When the oldest row in the spool was appended, microseconds since 1970.
     spooled_since: Option<u64>,
     closed: bool,
-    figures: Figures,
+    figures: MirrorStatus,
 }
 
 /// Events that are taken at once.
@@ -57,49 +60,49 @@ struct Chunk {
     since: (Instant, u64),
 }
 
-/// The mirror at one moment.
+/// The state of the mirror at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Figures {
+pub struct MirrorStatus {
     /// Where every row is.
     pub account: Account,
-    /// Whether the database took what it was last given, or answered when there was nothing.
+    /// Whether the database accepted the last rows, or answered the last ping.
     pub up: bool,
-    /// Age of the oldest packet that the database does not hold yet; 0 when it holds them all.
+    /// Age of the oldest packet that the database does not hold yet; 0 for none.
     pub lag: Duration,
     /// Bytes of the spool on disk.
     pub spool_size: u64,
-    /// Rows in it that are for another database, and stay.
+    /// Rows in it for another database.
     pub other_target_rows: u64,
-    /// Most bytes it may have.
+    /// Maximum size of the spool, bytes.
     pub spool_limit: u64,
-    /// Whether no row is dropped, because a clock looks wrong.
+    /// Whether expired rows are kept because a clock looks wrong.
     pub retention_held: bool,
-    /// How often a thread of the mirror panicked.
+    /// Panics in the mirror's threads.
     pub panics: u64,
-    /// When the database's house was last kept without trouble, seconds since 1970; 0 for never.
-    pub upkeep_timestamp: u64,
+    /// Time of the last successful maintenance, seconds since 1970; 0 for never.
+    pub maintenance_timestamp: u64,
 }
 
-/// What the spooler finds in the queue.
+/// The result of [`Queue::take`].
 #[derive(Clone, Debug)]
-pub(super) enum Taken {
+pub(super) enum QueueState {
     /// Events, moved into the spooler's buffer, and the table of their names.
     Events(Names),
-    /// Nothing for a while.
-    Nothing,
-    /// Nothing, and nothing will come.
-    End,
+    /// No events for a while.
+    Idle,
+    /// No events are left, and none will come.
+    Closed,
 }
 
 impl Queue {
-    /// An empty queue in front of a spool of so many bytes, for events of these names.
+    /// An empty queue for a spool of at most this many bytes and events of these names.
     pub(super) fn new(spool_limit: u64, names: CurrentNames) -> Self {
-        let figures = Figures { spool_limit, ..Figures::default() };
+        let figures = MirrorStatus { spool_limit, ..MirrorStatus::default() };
         let state = Mutex::new(State { figures, ..State::default() });
         Self(Arc::new(Shared { state, names, filled: Condvar::new() }))
     }
 
-    /// Offers a batch to the mirror. Never waits for it: what does not fit is dropped and counted.
+    /// Offers a batch to the mirror. Never waits: events that do not fit are dropped and counted.
     pub fn offer(&self, batch: &[Event]) {
         if batch.is_empty() {
             return;
@@ -124,32 +127,32 @@ impl Queue {
         }
     }
 
-    /// The mirror as it stands.
+    /// The current state of the mirror.
     #[must_use]
-    pub fn figures(&self) -> Figures {
+    pub fn status(&self) -> MirrorStatus {
         let state = self.lock();
         let queued = state.chunks.front().map(|chunk| chunk.since.1);
         let oldest = [queued, state.taken_since, state.spooled_since].into_iter().flatten().min();
-        let lag = oldest.map_or(0, |since| now().saturating_sub(since));
-        Figures { lag: Duration::from_micros(lag), ..state.figures }
+        let lag = oldest.map_or(0, |since| unix_micros().saturating_sub(since));
+        MirrorStatus { lag: Duration::from_micros(lag), ..state.figures }
     }
 
-    /// No event comes any more: what is here is taken, then the spooler ends.
+    /// Closes the queue: the spooler takes the remaining events, then ends.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.0.filled.notify_all();
     }
 
-    /// Waits for a full chunk, or until the oldest event has waited long enough, and swaps it for the
-    /// `emptied` buffer. Its events stay queued in the account until told otherwise.
-    pub(super) fn take(&self, emptied: &mut Vec<Event>) -> Taken {
+    /// Waits for a full chunk, or until the oldest event has waited long enough, then swaps it for the `emptied`
+    /// buffer. The account counts its events as queued until they are booked.
+    pub(super) fn take(&self, emptied: &mut Vec<Event>) -> QueueState {
         emptied.clear();
         let began = Instant::now();
         let mut state = self.lock();
         loop {
             let ready = state.length >= CHUNK || state.closed;
             let wait = match state.chunks.front() {
-                Some(chunk) => PATIENCE.saturating_sub(chunk.since.0.elapsed()),
+                Some(chunk) => MAX_WAIT.saturating_sub(chunk.since.0.elapsed()),
                 None => IDLE.saturating_sub(began.elapsed()),
             };
             if ready || wait.is_zero() {
@@ -161,27 +164,27 @@ impl Queue {
             };
         }
         let Some(chunk) = state.chunks.pop_front() else {
-            return if state.closed { Taken::End } else { Taken::Nothing };
+            return if state.closed { QueueState::Closed } else { QueueState::Idle };
         };
         state.length -= chunk.events.len();
         state.taken_since = Some(chunk.since.1);
         state.spare = std::mem::replace(emptied, chunk.events);
-        // Still under the lock: what is taken is of this table.
-        Taken::Events(self.0.names.get())
+        // Still under the lock: the ids of the events are of this table.
+        QueueState::Events(self.0.names.get())
     }
 
-    /// Everything that was taken has been looked at, and stands elsewhere in the account.
-    pub(super) fn looked(&self) {
+    /// All events taken last are processed and booked.
+    pub(super) fn mark_processed(&self) {
         self.lock().taken_since = None;
     }
 
-    /// Books a change.
+    /// Changes the account.
     pub(super) fn book(&self, change: impl FnOnce(&mut Account)) {
         change(&mut self.lock().figures.account);
     }
 
-    /// Sets whether rows are kept beyond their time, because a clock looks wrong.
-    pub(super) fn tell_retention_held(&self, held: bool) {
+    /// Sets whether expired rows are kept because a clock looks wrong.
+    pub(super) fn set_retention_held(&self, held: bool) {
         self.lock().figures.retention_held = held;
     }
 
@@ -190,33 +193,32 @@ impl Queue {
         self.lock().figures.panics += 1;
     }
 
-    /// Tells how the spool stands.
-    pub(super) fn tell_spool(&self, size: u64, since: Option<u64>, other_target_rows: u64) {
+    /// Sets the state of the spool.
+    pub(super) fn set_spool(&self, size: u64, since: Option<u64>, other_target_rows: u64) {
         let mut state = self.lock();
         state.figures.spool_size = size;
         state.figures.other_target_rows = other_target_rows;
         state.spooled_since = since;
     }
 
-    /// Tells whether the database takes rows.
-    pub(super) fn tell_up(&self, up: bool) {
+    /// Sets whether the database accepts rows.
+    pub(super) fn set_up(&self, up: bool) {
         self.lock().figures.up = up;
     }
 
-    /// Tells that the database's house was kept.
-    pub(super) fn tell_upkeep(&self) {
-        self.lock().figures.upkeep_timestamp = now() / 1_000_000;
+    /// Records a successful maintenance.
+    pub(super) fn record_maintenance(&self) {
+        self.lock().figures.maintenance_timestamp = unix_micros() / 1_000_000;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Each change is whole when its guard goes, but for a panic within: then the account may be
-        // off by one batch, and the reader goes on.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        // After a panic the account may be off by one batch; the reader continues.
+        lock(&self.0.state)
     }
 }
 
 impl State {
-    /// Puts events behind the others.
+    /// Appends events.
     fn append(&mut self, mut events: &[Event]) {
         self.length += events.len();
         while !events.is_empty() {
@@ -229,16 +231,11 @@ impl State {
             if !events.is_empty() {
                 let mut memory = std::mem::take(&mut self.spare);
                 memory.reserve_exact(CHUNK);
-                self.chunks.push_back(Chunk { events: memory, since: (Instant::now(), now()) });
+                self.chunks
+                    .push_back(Chunk { events: memory, since: (Instant::now(), unix_micros()) });
             }
         }
     }
-}
-
-/// Microseconds since 1970; 0 for a clock set before.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -276,23 +273,23 @@ mod tests {
         for start in (0..CAPACITY + 1_000).step_by(1_000) {
             queue.offer(&events(start..start + 1_000));
         }
-        let dropped = queue.figures().account.dropped[Dropped::QueueFull as usize];
-        assert_eq!(queue.figures().account.queued, CAPACITY as u64);
+        let dropped = queue.status().account.dropped[Dropped::QueueFull as usize];
+        assert_eq!(queue.status().account.queued, CAPACITY as u64);
         assert!(dropped >= 1_000, "{dropped}");
 
         // What was taken is no more than a chunk, and as much fits again.
         let mut taken = Vec::new();
-        assert!(matches!(queue.take(&mut taken), Taken::Events(_)));
+        assert!(matches!(queue.take(&mut taken), QueueState::Events(_)));
         queue.offer(&events(CAPACITY..CAPACITY + CHUNK + 1));
-        assert_eq!(queue.figures().account.dropped[Dropped::QueueFull as usize], dropped + 1);
+        assert_eq!(queue.status().account.dropped[Dropped::QueueFull as usize], dropped + 1);
         let mut times: Vec<_> = taken.iter().map(|event| event.time).collect();
         assert_eq!(times.len(), CHUNK);
         queue.close();
-        while let Taken::Events(_) = queue.take(&mut taken) {
+        while let QueueState::Events(_) = queue.take(&mut taken) {
             assert!(taken.len() <= CHUNK && taken.capacity() == CHUNK, "{}", taken.capacity());
             times.extend(taken.iter().map(|event| event.time));
         }
-        assert!(matches!(queue.take(&mut taken), Taken::End));
+        assert!(matches!(queue.take(&mut taken), QueueState::Closed));
         assert!(times.is_sorted(), "out of order");
         assert_eq!(times.len(), CAPACITY + CHUNK);
         let state = queue.lock();

@@ -1,4 +1,4 @@
-//! The row: one packet as the databases keep it. Flat, owned, and stable: the spool holds it as bytes.
+//! A row: one packet as databases store it. Flat, owned, and stable: the spool stores it as bytes.
 
 use std::net::IpAddr;
 
@@ -10,10 +10,10 @@ use crate::{
     packet::DecodeIssue,
 };
 
-/// One packet of the table `packets`: a field for each column that is inserted, in their order.
+/// One packet of the table `packets`: a field for each inserted column, in order.
 ///
-/// Texts are free of control characters and at most [`MAX_TEXT`] bytes long. The order of fields is
-/// the order of bytes in the spool: a change of it takes a new version of the spool's format.
+/// Texts have no control characters and at most [`MAX_TEXT`] bytes. The spool stores the fields in this order:
+/// a change requires a new version of the spool's format.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Microseconds since 1970-01-01 UTC.
@@ -22,33 +22,33 @@ pub struct Row {
     pub group: u16,
     /// The rule's log prefix; may be empty.
     pub prefix: CompactString,
-    /// Where in the kernel the packet was logged.
+    /// Netfilter hook that logged the packet.
     pub hook: Option<Hook>,
-    /// Which way it went.
+    /// Direction of the packet.
     pub direction: Option<Direction>,
-    /// Device it came in on; may be empty.
+    /// Input device; may be empty.
     pub in_device: CompactString,
-    /// Device it goes out on; may be empty.
+    /// Output device; may be empty.
     pub out_device: CompactString,
     /// The firewall mark.
     pub mark: u32,
-    /// User id of the local socket that sent it.
+    /// User id of the local socket that sent the packet.
     pub uid: Option<u32>,
     /// Hardware address of the sender; may be empty.
     pub hardware_address: HardwareAddress,
-    /// 4 or 6, when the IP header could be read.
+    /// 4 or 6, when the IP header was decoded.
     pub ip_version: Option<u8>,
-    /// Who sent it.
+    /// Source address.
     pub source: Option<IpAddr>,
-    /// Whom it is for.
+    /// Destination address.
     pub destination: Option<IpAddr>,
     /// Upper-layer protocol (IANA).
     pub protocol: Option<u8>,
-    /// Bytes on the wire from the IP header on.
+    /// Bytes on the wire, from the IP header on.
     pub length: u32,
-    /// Bytes of it that the kernel copied.
+    /// Bytes that the kernel copied.
     pub captured_length: u32,
-    /// IPv4 time to live or IPv6 hop limit, when the IP header could be read.
+    /// IPv4 time to live or IPv6 hop limit, when the IP header was decoded.
     pub ttl: Option<u8>,
     /// Source port, where the protocol has ports.
     pub source_port: Option<u16>,
@@ -60,21 +60,21 @@ pub struct Row {
     pub icmp_type: Option<u8>,
     /// ICMP or ICMPv6 code.
     pub icmp_code: Option<u8>,
-    /// Why the packet could not be read in full.
+    /// Why the packet could not be decoded in full.
     pub issue: Option<DecodeIssue>,
-    /// ISO 3166-1 alpha-2 of the remote end, `private` or `unknown`: as the label `country`.
+    /// Country of the remote end, as in the label `country`: ISO 3166-1 alpha-2, `private` or `unknown`.
     pub country: CompactString,
-    /// City of the remote end; empty when no database told.
+    /// City of the remote end; empty when unknown.
     pub city: CompactString,
-    /// Degrees north: of the city, else of the country's centre.
+    /// Latitude in degrees north: of the city, or else of the country's centre.
     pub latitude: Option<f64>,
-    /// Degrees east, with `latitude`.
+    /// Longitude in degrees east, of the same point.
     pub longitude: Option<f64>,
     /// Autonomous system of the remote end.
     pub asn: Option<u32>,
-    /// How many packets this row stands for: N where one in N is kept.
+    /// Number of packets that this row represents: N where one in N is kept.
     pub weight: u32,
 }
 
-/// Longest text of a row, bytes.
+/// Maximum length of a text, bytes.
 pub const MAX_TEXT: usize = 128;

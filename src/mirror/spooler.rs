@@ -1,4 +1,4 @@
-//! The spooler: a thread that makes rows of queued events and appends them to the spool.
+//! Builds rows from queued events and appends them to the spool, on a thread of its own.
 
 use std::{
     sync::Arc,
@@ -10,32 +10,36 @@ use tokio::sync::Notify;
 use super::{
     account::Dropped,
     anonymize::Anonymizer,
-    queue::{CHUNK, Queue, Taken, now},
+    queue::{CHUNK, Queue, QueueState},
     row::Row,
     row_builder::RowBuilder,
     select::{Filtered, Selector},
-    shared::SharedSpool,
-    spool::SpoolRefusal,
+    shared_spool::SharedSpool,
+    spool::AppendError,
     supervise,
-    tell::{Seldom, Trouble},
 };
-use crate::event::Event;
+use crate::{
+    event::Event,
+    system::{
+        clock::unix_micros,
+        logging::{ConditionLog, LogThrottle},
+    },
+};
 
-/// Rows that have waited so long are worth the disk's effort to keep them through a loss of power, once
-/// in that time; most are in the database before.
+/// Rows older than this are synced to disk, at most once in this time; most are in the database before.
 const SYNC_AFTER: Duration = Duration::from_secs(1);
 
-/// What the spooler works with.
+/// The state of the spooler thread.
 pub(super) struct Spooler {
     pub(super) queue: Queue,
     pub(super) selector: Selector,
     pub(super) row_builder: RowBuilder,
     pub(super) anonymizer: Anonymizer,
     pub(super) spool: SharedSpool,
-    /// Told whenever rows were appended.
+    /// Notified whenever rows were appended.
     pub(super) appended: Arc<Notify>,
-    pub(super) trouble: Trouble,
-    /// When the disk was last asked to keep rows.
+    pub(super) spool_log: ConditionLog,
+    /// Time of the last sync.
     pub(super) synced: Instant,
 }
 
@@ -44,56 +48,63 @@ impl Spooler {
     pub(super) fn run(mut self) {
         let mut events = Vec::new();
         let mut rows = Vec::with_capacity(CHUNK);
-        let mut refusals = Seldom::default();
+        let mut throttle = LogThrottle::default();
         loop {
             match self.queue.take(&mut events) {
-                Taken::Events(names) => {
+                QueueState::Events(names) => {
                     self.selector.turn_to(&names);
                     self.row_builder.turn_to(&names);
                 }
-                Taken::Nothing => {
-                    self.look_after_spool();
+                QueueState::Idle => {
+                    self.sync_spool();
                     continue;
                 }
-                Taken::End => break,
+                QueueState::Closed => break,
             }
             // One frame of the spool.
-            self.feed_supervised(&events, &mut rows, &mut refusals);
-            self.queue.looked();
+            self.spool_supervised(&events, &mut rows, &mut throttle);
+            self.queue.mark_processed();
             self.row_builder.refresh();
-            self.look_after_spool();
+            self.sync_spool();
         }
-        self.look_after_spool();
+        self.sync_spool();
     }
 
-    /// Makes rows of some events and appends them. An event that makes it panic costs its own row only.
-    fn feed_supervised(&mut self, events: &[Event], rows: &mut Vec<Row>, refusals: &mut Seldom) {
+    /// Builds rows of some events and appends them. An event that causes a panic loses only its own row.
+    fn spool_supervised(
+        &mut self,
+        events: &[Event],
+        rows: &mut Vec<Row>,
+        throttle: &mut LogThrottle,
+    ) {
         let queue = self.queue.clone();
         let mut booked = false;
         let what = "making rows";
-        if supervise::caught(&queue, what, || self.feed(events, rows, refusals, &mut booked))
-            .is_some()
+        if supervise::caught(&queue, what, || {
+            self.spool_events(events, rows, throttle, &mut booked);
+        })
+        .is_some()
             || booked
         {
             return;
         }
         for event in events.chunks(1) {
-            let fed = supervise::caught(&queue, what, || {
-                self.feed(event, rows, refusals, &mut booked);
+            let spooled = supervise::caught(&queue, what, || {
+                self.spool_events(event, rows, throttle, &mut booked);
             });
-            if fed.is_none() && !booked {
+            if spooled.is_none() && !booked {
                 let none = [0; Filtered::ALL.len()];
                 queue.book(|account| account.refuse(1, none, Dropped::Panicked));
             }
         }
     }
 
-    /// Makes rows of some events and appends them; says whether these stand in the account.
-    fn feed(
+    /// Builds rows of some events and appends them; sets `booked` once the account has them.
+    fn spool_events(
         &mut self,
         events: &[Event],
         rows: &mut Vec<Row>,
-        refusals: &mut Seldom,
+        throttle: &mut LogThrottle,
         booked: &mut bool,
     ) {
         *booked = false;
@@ -110,11 +121,11 @@ impl Spooler {
             }
         }
         let appended = self.spool.with(|spool| {
-            let appended = spool.append(rows, now());
+            let appended = spool.append(rows, unix_micros());
             match &appended {
                 Ok(()) => self.queue.book(|account| account.spool(rows.len(), filtered)),
-                Err(refusal) => {
-                    let reason = reason(refusal);
+                Err(error) => {
+                    let reason = reason(error);
                     self.queue.book(|account| account.refuse(rows.len(), filtered, reason));
                 }
             }
@@ -123,33 +134,36 @@ impl Spooler {
         });
         match appended {
             Ok(()) => self.appended.notify_one(),
-            Err(refusal) if refusals.worth_a_line() => tracing::error!(
-                reason = reason(&refusal).name(),
-                "mirror: rows are dropped, the counters go on: {refusal}, and the database takes \
-                 them too slowly or not at all"
+            Err(error) if throttle.allows() => tracing::error!(
+                reason = reason(&error).name(),
+                "mirror: rows are dropped, counters are not affected: {error}, and the database accepts no \
+                 rows or too few"
             ),
             Err(_) => {}
         }
     }
 
-    /// Keeps what waits, and tells how the spool stands.
-    fn look_after_spool(&mut self) {
+    /// Syncs old rows to disk, and logs whether the spool works.
+    fn sync_spool(&mut self) {
         let due = self.synced.elapsed() > SYNC_AFTER;
-        let trouble = self.spool.with(|spool| {
-            let waited = spool.oldest().map_or(0, |since| now().saturating_sub(since));
+        let error = self.spool.with(|spool| {
+            let waited = spool.oldest().map_or(0, |since| unix_micros().saturating_sub(since));
             if due && Duration::from_micros(waited) > SYNC_AFTER {
                 spool.sync();
                 self.synced = Instant::now();
             }
-            spool.trouble().map(str::to_owned)
+            spool.io_error().map(str::to_owned)
         });
-        self.trouble.tell(trouble.as_deref(), "mirror: the spool works again");
+        match error {
+            Some(error) => self.spool_log.report(&error),
+            None => self.spool_log.resolve("mirror: the spool works again"),
+        }
     }
 }
 
-fn reason(refusal: &SpoolRefusal) -> Dropped {
-    match refusal {
-        SpoolRefusal::Full => Dropped::SpoolFull,
-        SpoolRefusal::Failed(_) => Dropped::SpoolFailed,
+fn reason(error: &AppendError) -> Dropped {
+    match error {
+        AppendError::Full => Dropped::SpoolFull,
+        AppendError::Failed(_) => Dropped::SpoolFailed,
     }
 }

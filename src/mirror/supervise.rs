@@ -1,5 +1,5 @@
-//! A panic in a thread of the mirror ends the piece of work at hand, and nothing else: it is counted and
-//! logged, and the thread goes on.
+//! Catches panics in the mirror's threads: a panic ends the current piece of work only. It is counted and
+//! logged, and the thread continues.
 
 use std::{
     any::Any,
@@ -11,14 +11,14 @@ use std::{
 
 use super::queue::Queue;
 
-/// The outcome of some work; `None` when it panicked. Whatever it works on must be whole after a panic,
-/// or be dropped.
+/// The result of `work`; `None` when it panicked. The state that `work` changes must be consistent after a
+/// panic, or be dropped.
 pub(super) fn caught<T>(queue: &Queue, what: &str, work: impl FnOnce() -> T) -> Option<T> {
     let outcome = catch_unwind(AssertUnwindSafe(work));
     outcome.map_err(|panic| report(queue, what, panic.as_ref())).ok()
 }
 
-/// The same of a future, which is dropped when it panics.
+/// The same for a future, which is dropped when it panics.
 pub(super) async fn caught_future<F: Future>(
     queue: &Queue,
     what: &str,
@@ -44,7 +44,7 @@ fn report(queue: &Queue, what: &str, panic: &(dyn Any + Send)) {
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(
         panic = text.unwrap_or("without a message"),
-        "mirror: {what} panicked; this is a bug, and it is tried again"
+        "mirror: {what} panicked, which is a bug; retrying"
     );
 }
 
@@ -65,6 +65,6 @@ mod tests {
         };
         let outcome: Option<()> = caught_future(&queue, "work", panics).await;
         assert_eq!(outcome, None);
-        assert_eq!(queue.figures().panics, 2);
+        assert_eq!(queue.status().panics, 2);
     }
 }

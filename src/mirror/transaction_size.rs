@@ -1,9 +1,9 @@
-//! How many rows go into one transaction: fewer for a slow database, not for a connection that breaks.
+//! Chooses the number of rows of a transaction: fewer for a slow database, not for a broken connection.
 
-/// Rows of one transaction at most: enough to share the cost of a commit among many.
+/// Maximum rows of a transaction: enough to share the cost of a commit.
 const MAX: usize = 10_000;
 
-/// Rows of one transaction at least, after it took too long.
+/// Minimum rows of a transaction, after timeouts.
 const MIN: usize = 100;
 
 /// The size of the next transaction.
@@ -11,7 +11,7 @@ const MIN: usize = 100;
 pub(super) struct TransactionSize(usize);
 
 impl TransactionSize {
-    /// The largest: a database is fast until it is seen to be slow.
+    /// Starts with the maximum.
     pub(super) fn new() -> Self {
         Self(MAX)
     }
@@ -20,12 +20,12 @@ impl TransactionSize {
         self.0
     }
 
-    /// A transaction took longer than it may: fewer rows, so that something gets through.
+    /// A transaction timed out: use fewer rows, so that something gets through.
     pub(super) fn timed_out(&mut self) {
         self.0 = (self.0 / 2).max(MIN);
     }
 
-    /// A transaction was written: more rows, a little at a time.
+    /// A transaction succeeded: use a few more rows.
     pub(super) fn written(&mut self) {
         self.0 = (self.0 + self.0 / 4).min(MAX);
     }
@@ -36,9 +36,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_finds_what_a_slow_database_takes() {
+    fn the_size_adapts_to_a_slow_database() {
         let mut size = TransactionSize::new();
-        // One that writes 1,000 rows in the time that there is.
+        // A database that writes 1,000 rows within the deadline.
         for _ in 0..100 {
             if size.rows() > 1_000 { size.timed_out() } else { size.written() }
         }

@@ -1,10 +1,13 @@
 //! The host below the program: rights, the service manager, files, sockets, memory, the log, and health.
 
 pub mod allocator;
+pub mod clock;
 pub mod files;
 mod health;
+pub mod lock;
 pub mod logging;
 pub mod privileges;
+pub mod random;
 pub mod service_manager;
 pub mod socket_owner;
 

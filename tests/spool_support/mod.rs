@@ -1,4 +1,4 @@
-//! Rows and a folder for the tests of the spool.
+//! Rows and a directory for the tests of the spool.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{fs, net::IpAddr, ops::Range, path::Path};
@@ -11,7 +11,7 @@ use nflog_exporter::{
     },
 };
 
-/// A row like those of the wild; its mark tells it from others.
+/// A realistic row, identified by its mark.
 pub fn row(mark: u32) -> Row {
     let octets = mark.wrapping_mul(0x9e37_79b9).to_be_bytes();
     Row {
@@ -57,10 +57,10 @@ pub fn marks(portion: &Portion) -> Vec<u32> {
     portion.rows.iter().map(|row| row.mark).collect()
 }
 
-/// A plan for this folder.
-pub fn plan(folder: &Path, max_size: u64) -> SpoolPlan {
+/// A plan for this directory.
+pub fn plan(directory: &Path, max_size: u64) -> SpoolPlan {
     SpoolPlan {
-        directory: folder.to_owned(),
+        directory: directory.to_owned(),
         max_size,
         host: "gate".into(),
         target: "sqlite:/rows.db".into(),
@@ -68,23 +68,23 @@ pub fn plan(folder: &Path, max_size: u64) -> SpoolPlan {
     }
 }
 
-/// Opens a spool that must be fine.
-pub fn open(folder: &Path, max_size: u64) -> Spool {
-    let spool = Spool::open(plan(folder, max_size)).unwrap();
-    assert_eq!(spool.trouble(), None);
+/// Opens a spool without an I/O error.
+pub fn open(directory: &Path, max_size: u64) -> Spool {
+    let spool = Spool::open(plan(directory, max_size)).unwrap();
+    assert_eq!(spool.io_error(), None);
     spool
 }
 
-/// The segments in the folder, in the order of their names.
-pub fn segments(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+/// The segments in the directory, in the order of their names.
+pub fn segments(directory: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<_> =
         entries.filter(|path| path.extension().is_some_and(|end| end == "seg")).collect();
     paths.sort();
     paths
 }
 
-/// Takes all there is; returns the marks, and how many rows were lost.
+/// Reads all rows; returns the marks, and the number of lost rows.
 pub fn drain(spool: &mut Spool) -> (Vec<u32>, u64) {
     let (mut all, mut lost) = (Vec::new(), 0);
     while let Some(portion) = spool.next(100) {

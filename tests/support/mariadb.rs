@@ -13,7 +13,7 @@ use std::{
 
 use nflog_exporter::mirror::{
     store::Kind,
-    target::{Place, Target, Tls},
+    target::{Endpoint, Target, Tls},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -89,7 +89,7 @@ impl MariaDb {
     pub fn target(&self, database: &str) -> Target {
         Target {
             kind: Kind::MySql,
-            place: Place::Socket { path: self.socket(), port: self.port },
+            endpoint: Endpoint::Socket { path: self.socket(), port: self.port },
             user: "root".to_owned(),
             password: String::new(),
             database: database.to_owned(),
@@ -100,7 +100,7 @@ impl MariaDb {
     /// A user's way to a database over TCP; the certificate is valid for localhost.
     pub fn tcp_target(&self, host: &str, user: &str, password: &str, database: &str) -> Target {
         Target {
-            place: Place::Tcp { host: host.to_owned(), port: self.port },
+            endpoint: Endpoint::Tcp { host: host.to_owned(), port: self.port },
             user: user.to_owned(),
             password: password.to_owned(),
             ..self.target(database)

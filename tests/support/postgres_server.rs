@@ -14,7 +14,7 @@ use std::{
 
 use nflog_exporter::mirror::{
     store::Kind,
-    target::{Place, Target, Tls},
+    target::{Endpoint, Target, Tls},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -91,7 +91,7 @@ impl PostgresServer {
     pub fn target(&self, database: &str) -> Target {
         Target {
             kind: Kind::Postgres,
-            place: Place::Socket { path: self.folder().to_owned(), port: self.port },
+            endpoint: Endpoint::Socket { path: self.folder().to_owned(), port: self.port },
             user: "postgres".to_owned(),
             password: String::new(),
             database: database.to_owned(),
@@ -103,7 +103,7 @@ impl PostgresServer {
     pub fn tcp_target(&self, host: &str, user: &str, password: &str, database: &str) -> Target {
         let (host, port) = (host.to_owned(), self.port);
         Target {
-            place: Place::Tcp { host, port },
+            endpoint: Endpoint::Tcp { host, port },
             user: user.to_owned(),
             password: password.to_owned(),
             ..self.target(database)

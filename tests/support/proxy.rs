@@ -16,7 +16,7 @@ use std::{
     thread,
 };
 
-/// Cuts every so many commits, in turn before the server has seen it and after it has answered.
+/// Cuts one in this many commits, alternately before the server receives it and after it answers.
 pub struct Proxy {
     state: Arc<State>,
     listen: PathBuf,
@@ -34,10 +34,10 @@ struct State {
 const EVERY: u32 = 3;
 
 impl Proxy {
-    /// Listens on a socket of its own in front of the server's; cuts nothing yet.
+    /// Listens on its own socket in front of the server's; does not cut yet.
     pub fn start(listen: &Path, server: &Path) -> Self {
         let listener = UnixListener::bind(listen).unwrap();
-        // Everybody may connect, as to a server's.
+        // Every user may connect, as to a server.
         fs::set_permissions(listen, fs::Permissions::from_mode(0o777)).unwrap();
         let state = Arc::new(State {
             server: server.into(),
@@ -53,7 +53,7 @@ impl Proxy {
                     return;
                 }
                 let state = Arc::clone(&accepting);
-                // A server that is away is a client that is cut off.
+                // Without a server the client's connection is closed.
                 if let (Ok(client), Ok(server)) = (client, UnixStream::connect(&state.server)) {
                     thread::spawn(move || forward(&state, client, server));
                 }
@@ -62,17 +62,17 @@ impl Proxy {
         Self { state, listen: listen.into() }
     }
 
-    /// Begins or ends to cut.
+    /// Starts or stops cutting.
     pub fn cut(&self, cutting: bool) {
         self.state.cutting.store(cutting, Relaxed);
     }
 
-    /// How many commits came while it cut.
+    /// Number of commits while cutting.
     pub fn commits(&self) -> u32 {
         self.state.commits.load(Relaxed)
     }
 
-    /// How often it cut.
+    /// Number of cuts.
     pub fn cuts(&self) -> u32 {
         self.state.cuts.load(Relaxed)
     }
@@ -81,7 +81,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.state.closing.store(true, Relaxed);
-        // Wakes the one that accepts.
+        // Wakes the accepting thread.
         let _ = UnixStream::connect(&self.listen);
     }
 }
@@ -109,7 +109,7 @@ fn forward(state: &State, mut client: UnixStream, mut server: UnixStream) {
             && state.commits.fetch_add(1, Relaxed) % EVERY == EVERY - 1
         {
             if state.cuts.fetch_add(1, Relaxed).is_multiple_of(2) {
-                // The server commits, and nobody hears of it.
+                // The server commits, but its answer is lost.
                 silent.store(true, Relaxed);
                 let _ = server.write_all(part);
                 let _ = returning.join();

@@ -1,4 +1,4 @@
-//! Rows to write: each kind of packet, hostile texts, nothing at all, and realistic crowds.
+//! Rows to write: each kind of packet, hostile texts, empty fields, and realistic amounts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ pub const NOON: u64 = 1_795_435_200_000_000;
 /// Microseconds of a day.
 pub const DAY: u64 = 86_400_000_000;
 
-/// A row with nothing in it that may be missing.
+/// A row without any optional field.
 pub fn empty(time: u64) -> Row {
     Row {
         time,
@@ -77,7 +77,7 @@ pub fn tcp(time: u64) -> Row {
     }
 }
 
-/// One row for each thing that can go wrong in a column, a microsecond apart.
+/// One row for each value that is critical for a column, a microsecond apart.
 pub fn every_kind(start: u64) -> Vec<Row> {
     let v6: IpAddr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0xff00, 0x42, 0x8329).into();
     let mut rows = vec![
@@ -106,14 +106,14 @@ pub fn every_kind(start: u64) -> Vec<Row> {
             protocol: Some(58),
             ip_version: Some(6),
             source: Some(Ipv6Addr::UNSPECIFIED.into()),
-            // Not the IPv4 address that it looks like.
+            // Not an IPv4 address.
             destination: Some(Ipv4Addr::new(1, 2, 3, 4).to_ipv6_mapped().into()),
             icmp_type: Some(135),
             icmp_code: Some(255),
             ..empty(0)
         },
         Row { protocol: Some(47), source_port: None, destination_port: None, ..tcp(0) },
-        // The largest of everything.
+        // The largest values.
         Row {
             group: u16::MAX,
             mark: u32::MAX,
@@ -136,7 +136,7 @@ pub fn every_kind(start: u64) -> Vec<Row> {
             prefix: "x".repeat(128).into(),
             ..tcp(0)
         },
-        // The smallest.
+        // The smallest values.
         Row {
             source: Some(Ipv4Addr::UNSPECIFIED.into()),
             uid: Some(0),
@@ -168,7 +168,7 @@ pub fn every_kind(start: u64) -> Vec<Row> {
     rows
 }
 
-/// Texts that a careless writer would let mean something.
+/// Texts with special characters for a careless writer.
 pub const HOSTILE: &[&str] = &[
     "it's \"quoted\" `thrice`",
     r"back\slash\\ \n \t \x41",
@@ -182,8 +182,8 @@ pub const HOSTILE: &[&str] = &[
     " leading and trailing ",
 ];
 
-/// So many rows as a firewall logs them, spread evenly over a span of microseconds: most of them TCP
-/// to few ports from many sources. The same at every call.
+/// This many rows as a firewall logs them, spread evenly over a span of microseconds: mostly TCP
+/// to few ports from many sources. Every call returns the same rows.
 pub fn crowd(count: u64, start: u64, span: u64) -> impl Iterator<Item = Row> {
     const PORTS: [u16; 12] = [22, 23, 80, 443, 445, 3389, 5060, 8080, 8443, 1433, 3306, 6379];
     const COUNTRIES: [&str; 16] = [

@@ -92,7 +92,7 @@ impl ScrapePage {
         let snapshot = aggregate.snapshot(self.clock.now());
         // Under the same lock: the names are those of the snapshot, and the mirror's account agrees with it.
         let names = self.names.get();
-        let mirror = self.mirror.as_ref().map(Queue::figures);
+        let mirror = self.mirror.as_ref().map(Queue::status);
         drop(aggregate);
         let generation = snapshot.generation;
         let pending = snapshot.families.iter().map(|family| family.pending_packets).max();

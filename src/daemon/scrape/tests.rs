@@ -19,7 +19,7 @@ use crate::{
         ABSENT, Dimension, FamilySnapshot, Key, OTHER, ScanFigures, Series, Snapshot,
         process::ProcessMetrics,
     },
-    mirror::{Figures, account::Account},
+    mirror::{MirrorStatus, account::Account},
 };
 use golden::check_golden;
 
@@ -145,8 +145,8 @@ fn scrape(prefix: &str, database: &str) -> Scrape {
     }
 }
 
-fn mirror() -> Figures {
-    Figures {
+fn mirror() -> MirrorStatus {
+    MirrorStatus {
         account: Account {
             offered: 13,
             recovered: 1,
@@ -163,7 +163,7 @@ fn mirror() -> Figures {
         spool_limit: 1 << 30,
         retention_held: false,
         panics: 0,
-        upkeep_timestamp: 1_780_000_000,
+        maintenance_timestamp: 1_780_000_000,
     }
 }
 

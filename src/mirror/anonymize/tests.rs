@@ -1,4 +1,4 @@
-//! Published vectors, the properties of the encryption, and what is left in a row.
+//! Published vectors, properties of the encryption, and the fields of anonymised rows.
 
 use proptest::prelude::{any, proptest};
 
@@ -19,7 +19,7 @@ const KEY: [u8; KEY_SIZE] = [
 
 fn encrypted(cryptopan: &mut CryptoPan, address: &str, expect: &str) {
     let address = address.parse().unwrap();
-    // The second time from memory.
+    // The second time from the cache.
     for _ in 0..2 {
         assert_eq!(cryptopan.encrypt(address).to_string(), expect, "{address}");
     }
@@ -43,9 +43,9 @@ fn the_published_ipv4_sample() {
     encrypted(&mut cryptopan, "10.185.25.118", "117.161.29.118");
 }
 
-/// As other implementations of the same method give them: the sample has no IPv6.
+/// Values of other implementations of the same method: the sample has no IPv6.
 #[test]
-fn ipv6_as_others_encrypt_it() {
+fn ipv6_matches_other_implementations() {
     let mut cryptopan = CryptoPan::new(&KEY);
     encrypted(&mut cryptopan, "::1", "78ff:f001:9fc0:20df:8380:b1f1:704:ed");
     encrypted(&mut cryptopan, "::2", "78ff:f001:9fc0:20df:8380:b1f1:704:ef");
@@ -55,8 +55,8 @@ fn ipv6_as_others_encrypt_it() {
 }
 
 proptest! {
-    /// Both ways: what was common stays, and what was not common does not become so. So it is one to
-    /// one as well: only equal addresses have all bits in common.
+    /// Shared bits stay shared, and others do not become so. This implies one-to-one: only equal addresses
+    /// share all bits.
     #[test]
     fn common_prefixes_of_ipv4_stay(
         key in any::<[u8; KEY_SIZE]>(), address: u32, other: u32, common in 0_u32..=32,
@@ -91,14 +91,14 @@ proptest! {
     }
 }
 
-/// The first bits of one address and the last of another, of so many bits.
+/// The first bits of one address and the last of another, which have this many bits.
 fn join(first: u128, last: u128, common: u32, bits: u32) -> u128 {
     let low = 1_u128.checked_shl(bits - common).map_or(u128::MAX, |bit| bit - 1);
     first & !low | last & low
 }
 
 #[test]
-fn every_address_of_a_network_has_one_of_its_own() {
+fn addresses_of_a_network_stay_distinct() {
     let mut cryptopan = CryptoPan::new(&KEY);
     let first = u32::from_be_bytes([203, 0, 0, 0]);
     let mut seen: Vec<_> = (first..first + 65_536)
@@ -127,7 +127,7 @@ fn cut(address: &str, expect: &str) {
 }
 
 #[test]
-fn addresses_are_cut_to_networks() {
+fn addresses_are_truncated_to_networks() {
     cut("203.0.113.77", "203.0.113.0");
     cut("255.255.255.255", "255.255.255.0");
     cut("2001:db8:77:1234::1", "2001:db8:77::");
@@ -138,7 +138,7 @@ fn addresses_are_cut_to_networks() {
     cut("::ffff:203.0.113.77", "::");
 }
 
-/// What stands in the row of a packet from London to 10.0.0.77, and that nothing else changed.
+/// Checks the row of a packet from London to 10.0.0.77: addresses change, nothing else does.
 fn applied(mut anonymizer: Anonymizer, source: &str, destination: &str, hardware: &[u8]) {
     let mut event = event(&packet("81.2.69.142", "10.0.0.77", 6, &SYN), &geoip());
     event.hardware_address = HardwareAddress::new(&[2, 0, 0, 0, 0, 9]);
@@ -177,13 +177,13 @@ fn a_row_without_addresses_stays_without() {
 
 const HEX: &str = "1522178d33a4cf80130a5b1649907d10d8988f83797965276257 4c2d2a842202";
 
-/// The key of a file's content, or the complaint.
+/// Checks the key of a file's content, or the error.
 fn key(text: &[u8], expect: Result<[u8; KEY_SIZE], &str>) {
     match (key_from_text(text), expect) {
         (Ok(key), Ok(expect)) => assert_eq!(key, expect),
         (Err(error), Err(expect)) => {
             let message = error.to_string();
-            assert!(message.contains(&format!("this is {expect};")), "{message}");
+            assert!(message.contains(&format!("found {expect};")), "{message}");
             assert!(message.contains("openssl rand -hex 32 > FILE"), "{message}");
         }
         (key, _) => panic!("{text:?}: {key:?}"),
@@ -196,7 +196,7 @@ fn keys() {
     key(digits.as_bytes(), Ok(KEY));
     key(format!(" {}\r\n", digits.to_uppercase()).as_bytes(), Ok(KEY));
     key(&KEY, Ok(KEY));
-    // Raw bytes may begin and end with what looks like white space.
+    // Raw bytes may start and end with white space.
     let mut blanks = [7; 32];
     (blanks[0], blanks[31]) = (b'\n', b' ');
     key(&blanks, Ok(blanks));

@@ -1,16 +1,17 @@
-//! The delivery with stores that fail in ways that no real one can be made to.
+//! The delivery with stores whose faults no real database can be made to have.
 
-use std::{collections::VecDeque, path::Path, sync::Mutex};
+use std::{collections::VecDeque, path::Path, sync::Mutex, time::SystemTime};
 
 use super::*;
 use crate::event::{CurrentNames, Names};
 use crate::mirror::{
+    row::Row,
     spool::{OtherTarget, Spool, SpoolPlan},
-    store::{Kind, ServerClock},
-    target::{Place, Tls},
+    store::{Batch, Kind, MaintenanceReport, ServerClock},
+    target::{Endpoint, Tls},
 };
 
-/// What each call of a store does in turn; then all is well.
+/// Calls that panic, in order; later calls succeed.
 static PANICS: Mutex<VecDeque<&str>> = Mutex::new(VecDeque::new());
 
 fn may_panic(call: &'static str) {
@@ -82,7 +83,7 @@ impl Store for Faulty {
 fn target() -> Target {
     Target {
         kind: Kind::Sqlite,
-        place: Place::File("nowhere.db".into()),
+        endpoint: Endpoint::File("nowhere.db".into()),
         user: String::new(),
         password: String::new(),
         database: String::new(),
@@ -102,7 +103,7 @@ fn spool(directory: &Path) -> Spool {
 }
 
 #[tokio::test]
-async fn a_store_that_panics_is_tried_again() {
+async fn a_store_that_panics_is_retried() {
     const ROWS: usize = 100;
     let calls = ["connect", "maintain", "write"];
     PANICS.lock().unwrap().extend(calls);
@@ -123,7 +124,7 @@ async fn a_store_that_panics_is_tried_again() {
     );
     delivery.run::<Faulty>().await;
     drop(end);
-    let figures = queue.figures();
+    let figures = queue.status();
     assert_eq!(figures.panics, calls.len() as u64);
     assert_eq!((figures.account.written, figures.account.spooled), (ROWS as u64, 0));
     assert!(figures.up);

@@ -1,4 +1,4 @@
-//! Each field of a row, from the bytes of a packet on.
+//! Each field of a row, from the bytes of a packet.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use crate::{
     packet::{self, DecodeIssue},
 };
 
-/// A packet that the kernel said little of, with the place that `geoip` gives its source.
+/// A packet without metadata of the kernel, located by its source.
 pub(in crate::mirror) fn event(payload: &[u8], geoip: &GeoIp) -> Event {
     let headers = packet::decode(payload, None, 1500);
     let unknown = Place { country: Country::Unknown, asn: 0 };
@@ -31,7 +31,7 @@ pub(in crate::mirror) fn event(payload: &[u8], geoip: &GeoIp) -> Event {
     }
 }
 
-/// An IP packet of 20 bytes behind its header, of which the first are these.
+/// An IP packet with 20 bytes of payload, which starts with `head`.
 pub(in crate::mirror) fn packet(
     source: &str,
     destination: &str,
@@ -54,7 +54,7 @@ pub(in crate::mirror) fn packet(
     }
     let whole = bytes.len() + 20;
     bytes.extend(head);
-    // A TCP header says its own length.
+    // 0x50 is the length of a TCP header without options.
     bytes.resize(whole, 0x50);
     bytes
 }
@@ -72,7 +72,7 @@ fn row(event: &Event) -> Row {
     RowBuilder::new(Names::default(), geoip().city_lookup()).row(event, 1)
 }
 
-/// The row of nothing but a packet that came from London.
+/// The row of a minimal packet from London.
 fn plain() -> Row {
     Row {
         time: 1_700_000_000_123_456,
@@ -108,7 +108,7 @@ fn plain() -> Row {
 }
 
 #[test]
-fn what_a_packet_says() {
+fn fields_of_headers() {
     let geoip = geoip();
     let check = |packet: &[u8], expect: Row| assert_eq!(row(&event(packet, &geoip)), expect);
     let base = || packet("81.2.69.142", "10.0.0.1", 6, &SYN);
@@ -145,7 +145,7 @@ fn what_a_packet_says() {
 }
 
 #[test]
-fn a_packet_that_cannot_be_read_is_a_row_too() {
+fn undecodable_packets_become_rows() {
     let check = |packet: &[u8], issue| {
         let expect = Row {
             ip_version: None,
@@ -173,7 +173,7 @@ fn a_packet_that_cannot_be_read_is_a_row_too() {
 }
 
 #[test]
-fn what_the_kernel_says() {
+fn fields_of_kernel_metadata() {
     let mut interner = Interner::new(Names::default());
     let mut row_builder = RowBuilder::new(interner.names(), geoip().city_lookup());
     let long = "é".repeat(100);
@@ -209,7 +209,7 @@ fn what_the_kernel_says() {
     }
 }
 
-/// City and point of the end that counts for a direction.
+/// Checks the city for a direction.
 fn located(direction: Direction, source: &str, destination: &str, city: &str) {
     let event = Event {
         direction: Some(direction),
@@ -227,7 +227,7 @@ fn the_city_is_that_of_the_remote_end() {
 }
 
 #[test]
-fn where_no_city_is_known_the_country_stands() {
+fn the_countrys_centre_replaces_an_unknown_city() {
     let geoip = GeoIp::open(&[]).unwrap();
     let mut row_builder = RowBuilder::new(Names::default(), geoip.city_lookup());
     let mut check = |source: &str, country: &str, point: Option<(f64, f64)>| {

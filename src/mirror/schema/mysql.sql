@@ -1,9 +1,9 @@
 -- The schema of nflog_exporter for MySQL 8, MariaDB 10.6 and later. Version 1.
 -- Times are UTC. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d: INET6_NTOA(source) reads them.
--- The engine is named: exactly once rests on transactions, whatever the server's default is.
--- Days become partitions; rows of days that have none wait in pmax.
--- The three generated columns carry the indexes of the view ulog. They are STORED: of a table with
--- partitions, MariaDB 10.11 reads an index of a VIRTUAL one backwards wrongly, and leaves out rows.
+-- The engine is set because writing rows exactly once requires transactions.
+-- Each day becomes a partition; rows of days without one are stored in pmax.
+-- The three generated columns are for the indexes of the view ulog. They are STORED: with partitions,
+-- MariaDB 10.11 omits rows when it scans an index of a VIRTUAL column backwards.
 CREATE TABLE IF NOT EXISTS packets (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   time DATETIME(6) NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS packets (
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 PARTITION BY RANGE COLUMNS (time) (PARTITION pmax VALUES LESS THAN (MAXVALUE));
 
--- Who wrote how many rows: what makes a row arrive exactly once.
+-- The number of rows of each writer, so that each row is written exactly once.
 CREATE TABLE IF NOT EXISTS nflog_writers (
   writer BINARY(16) NOT NULL PRIMARY KEY,
   host VARCHAR(255) NOT NULL,

@@ -1,6 +1,6 @@
 
--- An optional step: the index that answers the dashboards' questions without the rows. A server with an
--- innodb_page_size below 16k or with ROW_FORMAT=COMPACT refuses it; the short index then stays.
+-- Optional: the index that covers the dashboards' queries. A server with an innodb_page_size below 16k or
+-- with ROW_FORMAT=COMPACT rejects it, and keeps the short index.
 SET @nflog_index = (SELECT IF(COUNT(*) > 2, 'DO 0', 'ALTER TABLE packets DROP KEY by_source, ADD KEY by_source
 (source, destination_port, protocol, time, host, prefix, country, length, weight, latitude, longitude, tcp_dport, udp_dport)')
 FROM information_schema.statistics

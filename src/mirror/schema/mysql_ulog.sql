@@ -1,11 +1,11 @@
 
--- Names and types are ulogd2's, those of its first version (ip_saddr, ip_daddr, id) and ours come last. NULL, for
--- the rows do not hold it: the packet's own fields ip_tos, ip_ihl, ip_csum, ip_id, ip_fragoff, ip6_priority,
+-- Names and types are those of ulogd2; the ones of its first version (ip_saddr, ip_daddr, id) and our own are last.
+-- NULL, because rows do not have them: ip_tos, ip_ihl, ip_csum, ip_id, ip_fragoff, ip6_priority,
 -- ip6_flowlabel, ip6_fragoff, ip6_fragid, tcp_seq, tcp_ackseq, tcp_window, tcp_urgp, udp_len, sctp_csum, icmp_echoid,
 -- icmp_echoseq, icmp_gateway, icmp_fragmtu, icmpv6_echoid, icmpv6_echoseq, icmpv6_csum; mac_str, mac_daddr_str, raw_label.
--- An optional step, for questions from the ulogd world; a database without views (Vitess) refuses it.
--- Ours is replaced. Of another `ulog`, as ulogd has, the last statement says that it "already exists", and
--- leaves it: RENAME TABLE ulog TO ulogd_ulog, and run this again.
+-- Optional, for queries of ulogd users; a database without views (Vitess) rejects it.
+-- Our own view is replaced. If another `ulog` exists, such as ulogd's, the last statement fails with "already exists":
+-- RENAME TABLE ulog TO ulogd_ulog, and run this again.
 SET @nflog_old = (SELECT IF(COUNT(*) = 3, 'DROP VIEW ulog', 'DO 0') FROM information_schema.columns
 WHERE table_schema = DATABASE() AND table_name = 'ulog' AND column_name IN ('country', 'asn', 'weight'));
 

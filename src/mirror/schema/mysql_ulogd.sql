@@ -1,5 +1,5 @@
 
--- The other tables and views of ulogd2's schema, made of the view ulog. What is there of that name stays. There is
+-- The other tables and views of ulogd2's schema, based on the view ulog. Existing objects stay. There is
 -- no equivalent of ulog2_ct and conntrack (connections), nufw, view_nufw and nulog (NuFW), state_t, ip_proto, nfacct,
 -- and of the functions that insert and delete packets.
 SET @nflog_view = (SELECT IF(COUNT(*) = 0, 'CREATE SQL SECURITY INVOKER VIEW ulog2 AS SELECT

@@ -3,7 +3,7 @@
 --   GRANT SELECT, INSERT ON packets TO "user";
 --   GRANT SELECT, INSERT, UPDATE, DELETE ON nflog_writers TO "user";
 --   GRANT SELECT ON nflog_schema TO "user";
--- Day partitions can be made and dropped by the owner of the table only:
+-- Only the owner of the table can create and drop partitions:
 --   ALTER TABLE packets OWNER TO "user";
 
 CREATE TABLE IF NOT EXISTS packets (
@@ -46,12 +46,12 @@ CREATE INDEX IF NOT EXISTS packets_by_time ON packets (time);
 
 CREATE INDEX IF NOT EXISTS packets_by_country ON packets (country, time);
 
--- Answers the dashboards' questions without the rows: grouped by source, then by port.
+-- Covers the dashboards' queries, which group by source, then by port.
 CREATE INDEX IF NOT EXISTS packets_by_source ON packets (source, destination_port, protocol, time)
 INCLUDE (host, prefix, country, length, weight, latitude, longitude);
 
--- The next three hold expressions of the view ulog: change them together. They are whole: of a partial
--- index PostgreSQL keeps no figures for the planner, which then sorts a frequent port's rows.
+-- The next three have expressions of the view ulog: change them together. They are not partial: PostgreSQL keeps
+-- no statistics of a partial index, and would sort the rows of a frequent port.
 CREATE INDEX IF NOT EXISTS packets_by_second
 ON packets ((floor(date_part('epoch', time AT TIME ZONE 'UTC'))::bigint));
 

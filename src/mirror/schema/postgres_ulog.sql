@@ -1,11 +1,11 @@
 
--- Names and types are ulogd2's, those of its first version (ip_saddr, ip_daddr, id) and ours come last. NULL, for
--- the rows do not hold it: the packet's own fields ip_tos, ip_ihl, ip_csum, ip_id, ip_fragoff, ip6_priority,
+-- Names and types are those of ulogd2; the ones of its first version (ip_saddr, ip_daddr, id) and our own are last.
+-- NULL, because rows do not have them: ip_tos, ip_ihl, ip_csum, ip_id, ip_fragoff, ip6_priority,
 -- ip6_flowlabel, ip6_fragoff, ip6_fragid, tcp_seq, tcp_ackseq, tcp_window, tcp_urgp, udp_len, sctp_csum, icmp_echoid,
 -- icmp_echoseq, icmp_gateway, icmp_fragmtu, icmpv6_echoid, icmpv6_echoseq, icmpv6_csum; mac_str, mac_daddr_str, raw_label.
 -- The columns of ulogd2. Compare oob_time_sec with whole numbers, as in
--- `oob_time_sec > extract(epoch FROM now())::int - 600`: no index serves a comparison with a numeric.
--- Ours is replaced; another `ulog`, as ulogd has, is left as it is.
+-- `oob_time_sec > extract(epoch FROM now())::int - 600`: a comparison with a numeric uses no index.
+-- Our own view is replaced; another `ulog`, such as ulogd's, is not changed.
 DO $do$ BEGIN IF to_regclass('ulog') IS NOT NULL AND 3 <> (
   SELECT count(*) FROM pg_attribute
   WHERE attrelid = to_regclass('ulog') AND attname IN ('country', 'asn', 'weight') AND NOT attisdropped

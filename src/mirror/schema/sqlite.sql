@@ -41,9 +41,9 @@ CREATE INDEX IF NOT EXISTS packets_by_country ON packets (country, time);
 
 CREATE INDEX IF NOT EXISTS packets_by_source ON packets (source, time);
 
--- The next three hold expressions of the view ulog: change them together. The time is cut to its
--- seconds, because versions of SQLite differ in how they round the rest, and an index must not. The cast makes SQLite
--- compare numbers also where a text stands on the other side, as in `strftime('%s', 'now')`.
+-- The next three have expressions of the view ulog: change them together. The time is truncated to
+-- seconds, because versions of SQLite round the rest differently, and an index must not differ. The cast makes SQLite
+-- compare numbers even with a text, as in `strftime('%s', 'now')`.
 CREATE INDEX IF NOT EXISTS packets_by_second ON packets (CAST(strftime('%s', substr(time, 1, 19)) AS INTEGER));
 
 CREATE INDEX IF NOT EXISTS packets_by_tcp_port

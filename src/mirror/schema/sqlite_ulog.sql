@@ -1,9 +1,9 @@
 
--- Names and types are ulogd2's, those of its first version (ip_saddr, ip_daddr, id) and ours come last. NULL, for
--- the rows do not hold it: the packet's own fields ip_tos, ip_ihl, ip_csum, ip_id, ip_fragoff, ip6_priority,
+-- Names and types are those of ulogd2; the ones of its first version (ip_saddr, ip_daddr, id) and our own are last.
+-- NULL, because rows do not have them: ip_tos, ip_ihl, ip_csum, ip_id, ip_fragoff, ip6_priority,
 -- ip6_flowlabel, ip6_fragoff, ip6_fragid, tcp_seq, tcp_ackseq, tcp_window, tcp_urgp, udp_len, sctp_csum, icmp_echoid,
 -- icmp_echoseq, icmp_gateway, icmp_fragmtu, icmpv6_echoid, icmpv6_echoseq, icmpv6_csum; mac_str, mac_daddr_str, raw_label.
--- The columns of ulogd2. SQLite reads no hexadecimal text, so addresses are put together by digit.
+-- The columns of ulogd2. SQLite does not parse hexadecimal text, so addresses are assembled by digit.
 CREATE VIEW IF NOT EXISTS nflog_ulog AS
 SELECT
   id AS _id,

@@ -1,5 +1,5 @@
 
--- The other tables and views of ulogd2's schema, made of the view nflog_ulog, as ulog is. What is there of that name stays. There is
+-- The other tables and views of ulogd2's schema, based on the view nflog_ulog, as ulog is. Existing objects stay. There is
 -- no equivalent of ulog2_ct and conntrack (connections), nufw, view_nufw and nulog (NuFW), state_t, ip_proto, nfacct,
 -- and of the functions that insert and delete packets.
 CREATE VIEW IF NOT EXISTS ulog AS

@@ -1,4 +1,4 @@
-//! Filters and their order, and what a sample keeps.
+//! Filters, their order, and samples.
 
 use super::*;
 use crate::{
@@ -12,7 +12,7 @@ fn selection(prefixes: &[&str], countries: &[&str], sample: u32) -> Selection {
     Selection { prefixes: own(prefixes), countries: own(countries), sample }
 }
 
-/// What becomes of a packet with this prefix on the wire and of this country.
+/// Checks the outcome for a packet with this prefix and country.
 fn check(selection: &Selection, prefix: &[u8], country: &str, expect: Result<(), Filtered>) {
     let mut interner = Interner::new(Names::default());
     let mut selector = Selector::new(selection, interner.names()).unwrap();
@@ -44,7 +44,7 @@ fn prefixes_are_compared_as_the_label_shows_them() {
 }
 
 #[test]
-fn countries_and_the_order() {
+fn countries_are_checked_after_prefixes() {
     let not = Err(Filtered::Country);
     check(&selection(&[], &["GB"], 1), b"", "GB", Ok(()));
     check(&selection(&[], &[" gb "], 1), b"", "GB", Ok(()));
@@ -57,21 +57,21 @@ fn countries_and_the_order() {
     check(&selection(&["x"], &["DE"], 1), b"", "GB", Err(Filtered::Prefix));
     check(&selection(&["x"], &["DE"], 1), b"x", "GB", not);
     check(&selection(&["x"], &["DE"], u32::MAX), b"x", "GB", not);
-    // Three packets of four billion: never one of them, or so.
+    // Three of four billion packets: practically none is kept.
     check(&selection(&["x"], &["GB"], u32::MAX), b"x", "GB", Err(Filtered::Sample));
 }
 
 #[test]
-fn what_cannot_be_meant_is_told() {
+fn invalid_selections_are_explained() {
     let refused = |selection: &Selection| {
         Selector::new(selection, Names::default()).err().map(|error| error.to_string())
     };
     assert_eq!(refused(&selection(&[], &["GB"], 1)), None);
     assert!(
-        refused(&selection(&[], &["GB", "UK"], 1)).unwrap().starts_with("\"UK\" is no country")
+        refused(&selection(&[], &["GB", "UK"], 1)).unwrap().starts_with("unknown country \"UK\"")
     );
     assert!(refused(&selection(&[], &[""], 1)).is_some());
-    assert!(refused(&selection(&[], &[], 0)).unwrap().contains("1 keeps every packet"));
+    assert!(refused(&selection(&[], &[], 0)).unwrap().contains("use 1 to keep every packet"));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn names_of_the_reasons() {
     assert_eq!(Filtered::ALL.map(|reason| reason as usize), [0, 1, 2]);
 }
 
-/// The places that a sample keeps of so many blocks.
+/// The kept positions of this many blocks.
 fn kept(size: u32, blocks: u32) -> Vec<u32> {
     let mut sample = Sample::new(size);
     (0..blocks)
@@ -100,14 +100,14 @@ fn a_sample_keeps_one_of_each_block() {
 }
 
 #[test]
-fn a_sample_is_at_any_place_of_a_block() {
-    // 10,000 blocks of 10: each place about 1,000 times; 300 is ten standard deviations.
+fn kept_positions_are_uniform() {
+    // 10,000 blocks of 10: each position about 1,000 times; 300 is ten standard deviations.
     let mut times = [0_i32; 10];
     for place in kept(10, 10_000) {
         times[place as usize] += 1;
     }
     assert!(times.iter().all(|times| (times - 1_000).abs() < 300), "{times:?}");
-    // And not in a rhythm of its own, nor in the same order every time.
+    // Neither periodic, nor the same each time.
     assert_ne!(kept(1_000, 20), kept(1_000, 20));
 }
 

@@ -1,10 +1,10 @@
-//! The bytes of a segment: its header, the headers of its frames, and rows as their payload.
+//! The byte format of a segment: its header, the headers of its frames, and rows as their payload.
 //!
-//! All numbers are little-endian, all checksums CRC-32. A change of [`Row`] or of anything here takes
-//! a new [`VERSION`].
+//! All numbers are little-endian, all checksums CRC-32. Any change of [`Row`] or of this file requires a
+//! new [`VERSION`].
 //!
 //! ```text
-//! segment  magic 8 | version 2 | length of host 2 | life 8 | writer 16 | first row 8 | time 8
+//! segment  magic 8 | version 2 | length of host 2 | session 8 | writer 16 | first row 8 | time 8
 //!          | length of target 2 | host | target | checksum 4
 //!          (version 1: without the target and its length)
 //! frame    length of payload 4 | rows 4 | first row 8 | time 8 | checksum of payload 4
@@ -15,59 +15,59 @@ use postcard::ser_flavors::Flavor;
 
 use crate::mirror::{row::Row, store::Writer};
 
-/// Version of everything in this file.
+/// Version of the format.
 pub const VERSION: u16 = 2;
-/// The version that had no target.
+/// The previous version, which had no target.
 const UNMARKED: u16 = 1;
-/// Bytes of a segment's header in both versions, up to where they differ.
+/// Bytes of a segment's header before the first difference between versions.
 const SEGMENT_START: usize = 52;
-/// Most bytes of a segment's header.
+/// Maximum bytes of a segment's header.
 pub const SEGMENT_HEADER_MAX: usize = SEGMENT_START + 2 + HOST_MAX + TARGET_MAX + 4;
 /// Bytes of a frame's header.
 pub const FRAME_HEADER: usize = 32;
-/// Most rows of a frame.
+/// Maximum rows of a frame.
 pub const FRAME_ROWS: usize = 1024;
-/// Longest host name, bytes.
+/// Maximum length of a host name, bytes.
 pub const HOST_MAX: usize = 255;
-/// Longest name of a database, bytes: a path of the system's greatest length, and more.
+/// Maximum length of a database's identity, bytes: more than any path.
 pub const TARGET_MAX: usize = 4352;
 
 const MAGIC: [u8; 8] = *b"nflogspl";
-/// Most bytes of a frame's payload: more than [`FRAME_ROWS`] of the longest rows take.
+/// Maximum bytes of a frame's payload: more than [`FRAME_ROWS`] of the longest rows.
 const PAYLOAD_MAX: usize = 4 << 20;
-/// Fewest bytes of a row: each field takes one or more.
+/// Minimum bytes of a row: one for each field.
 const ROW_MIN: usize = 29;
-/// Numbers of rows and lives stay below: what a signed column holds.
+/// Limit of row and session numbers: the maximum of a signed column.
 const NUMBER_MAX: u64 = i64::MAX as u64;
 
-/// What stands at the beginning of a segment.
+/// The header of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
-    /// Number of the life, counted in this folder.
-    pub life: u64,
-    /// Whose rows these are.
+    /// Number of the session, counted in this directory.
+    pub session: u64,
+    /// Writer of the rows.
     pub writer: Writer,
     /// Number of the first row.
     pub first: u64,
-    /// When it was begun, microseconds since 1970.
+    /// Time of its creation, microseconds since 1970.
     pub time: u64,
-    /// The database that the rows are for; `None` in a segment of an earlier version.
+    /// The database of the rows; `None` in a segment of the previous version.
     pub target: Option<String>,
 }
 
-/// Why a segment's header is none.
+/// Why a segment's header is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderFlaw {
-    /// A version of the format that this program does not know.
+pub enum HeaderError {
+    /// An unknown version of the format.
     Version(u16),
-    /// The bytes are not what was written.
-    Broken,
+    /// The bytes are damaged.
+    Damaged,
 }
 
 impl SegmentHeader {
-    /// As bytes. The host's name is at most [`HOST_MAX`] bytes long, the target's at most [`TARGET_MAX`].
+    /// Encodes the header. The host is at most [`HOST_MAX`] bytes long, the target at most [`TARGET_MAX`].
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "both names have a greatest length")]
+    #[expect(clippy::cast_possible_truncation, reason = "both lengths are limited")]
     pub fn encode(&self) -> Vec<u8> {
         let host = self.writer.host.as_bytes();
         let mut bytes = Vec::with_capacity(512);
@@ -75,7 +75,7 @@ impl SegmentHeader {
         let version = if self.target.is_some() { VERSION } else { UNMARKED };
         bytes.extend_from_slice(&version.to_le_bytes());
         bytes.extend_from_slice(&(host.len() as u16).to_le_bytes());
-        bytes.extend_from_slice(&self.life.to_le_bytes());
+        bytes.extend_from_slice(&self.session.to_le_bytes());
         bytes.extend_from_slice(&self.writer.id);
         bytes.extend_from_slice(&self.first.to_le_bytes());
         bytes.extend_from_slice(&self.time.to_le_bytes());
@@ -89,15 +89,15 @@ impl SegmentHeader {
         bytes
     }
 
-    /// The header at the beginning of these bytes, and its length.
-    pub fn decode(bytes: &[u8]) -> Result<(Self, u64), HeaderFlaw> {
+    /// Decodes the header at the start of these bytes; also returns its length.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, u64), HeaderError> {
         Self::fields(bytes).ok_or_else(|| {
-            // What a later version has behind its number is unknown, its checksum too.
+            // The layout of a later version is unknown, including its checksum.
             match (bytes.starts_with(&MAGIC), number(bytes, 8).map(u16::from_le_bytes)) {
                 (true, Some(version)) if version != VERSION && version != UNMARKED => {
-                    HeaderFlaw::Version(version)
+                    HeaderError::Version(version)
                 }
-                _ => HeaderFlaw::Broken,
+                _ => HeaderError::Damaged,
             }
         })
     }
@@ -125,23 +125,23 @@ impl SegmentHeader {
             return None;
         }
         let header = Self {
-            life: u64::from_le_bytes(number(bytes, 12)?),
+            session: u64::from_le_bytes(number(bytes, 12)?),
             writer: Writer { id: number(bytes, 20)?, host: text(names, host)? },
             first: u64::from_le_bytes(number(bytes, 36)?),
             time: u64::from_le_bytes(number(bytes, 44)?),
             target: if version == VERSION { Some(text(names + host, target)?) } else { None },
         };
-        let valid = header.life < NUMBER_MAX && header.first < NUMBER_MAX;
+        let valid = header.session < NUMBER_MAX && header.first < NUMBER_MAX;
         valid.then_some((header, (end + 4) as u64))
     }
 }
 
-/// What stands in front of a frame's rows.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Number of the first row.
     pub first: u64,
-    /// How many rows, from 1 to [`FRAME_ROWS`].
+    /// Number of rows, 1 to [`FRAME_ROWS`].
     pub rows: u32,
     /// When they were appended, microseconds since 1970.
     pub time: u64,
@@ -151,7 +151,7 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// The header in these bytes; `None` when they are not what was written.
+    /// Decodes the header; `None` when it is damaged.
     #[must_use]
     pub fn decode(bytes: &[u8; FRAME_HEADER]) -> Option<Self> {
         let checksum = u32::from_le_bytes(number(bytes, 28)?);
@@ -165,7 +165,7 @@ impl FrameHeader {
             time: u64::from_le_bytes(number(bytes, 16)?),
             checksum: u32::from_le_bytes(number(bytes, 24)?),
         };
-        // Zeros have a checksum of their own, but no rows.
+        // A block of zeros has a valid checksum, but no rows.
         let (rows, length) = (header.rows as usize, header.length as usize);
         let valid = (1..=FRAME_ROWS).contains(&rows)
             && (rows * ROW_MIN..=PAYLOAD_MAX).contains(&length)
@@ -173,7 +173,7 @@ impl FrameHeader {
         valid.then_some(header)
     }
 
-    /// Number of the row behind the last one.
+    /// Number of the row after the last one.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.first + u64::from(self.rows)
@@ -185,8 +185,8 @@ impl FrameHeader {
         FRAME_HEADER as u64 + u64::from(self.length)
     }
 
-    /// Puts this frame's rows behind the others, but for the first `skip` and only so many that
-    /// `take` are left. `false`, and none of them, when the payload is not what was written.
+    /// Appends this frame's rows, without the first `skip` and at most `take` of the rest. Returns `false` and
+    /// appends nothing when the payload is damaged.
     pub fn rows_of(&self, payload: &[u8], skip: u64, take: u64, rows: &mut Vec<Row>) -> bool {
         let before = rows.len();
         let whole = self.decode_rows(payload, skip, take, rows);
@@ -203,8 +203,8 @@ impl FrameHeader {
         rows.reserve(self.rows as usize);
         let mut rest = payload;
         for index in 0..u64::from(self.rows) {
-            let Ok((row, behind)) = postcard::take_from_bytes(rest) else { return false };
-            rest = behind;
+            let Ok((row, after)) = postcard::take_from_bytes(rest) else { return false };
+            rest = after;
             if index >= skip && index - skip < take {
                 rows.push(row);
             }
@@ -213,15 +213,15 @@ impl FrameHeader {
     }
 }
 
-/// Puts the rows behind the bytes, as frames. `false` when a row is longer than any row can be.
-#[expect(clippy::cast_possible_truncation, reason = "a frame's rows and bytes have caps below")]
+/// Appends the rows as frames. Returns `false` when a row exceeds the maximum length.
+#[expect(clippy::cast_possible_truncation, reason = "a frame's rows and bytes are limited")]
 pub fn encode_frames(rows: &[Row], first: u64, time: u64, bytes: &mut Vec<u8>) -> bool {
     let mut first = first;
     for rows in rows.chunks(FRAME_ROWS) {
         let start = bytes.len();
         bytes.resize(start + FRAME_HEADER, 0);
         for row in rows {
-            if postcard::serialize_with_flavor(row, Behind(bytes)).is_err() {
+            if postcard::serialize_with_flavor(row, AppendTo(bytes)).is_err() {
                 return false;
             }
         }
@@ -241,15 +241,15 @@ pub fn encode_frames(rows: &[Row], first: u64, time: u64, bytes: &mut Vec<u8>) -
     true
 }
 
-/// The bytes of a number that stand at this place.
+/// The bytes of a number at this offset.
 fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 
-/// Serializes behind the bytes of a vector that is used again and again.
-struct Behind<'a>(&'a mut Vec<u8>);
+/// Serializes to the end of a reused vector.
+struct AppendTo<'a>(&'a mut Vec<u8>);
 
-impl Flavor for Behind<'_> {
+impl Flavor for AppendTo<'_> {
     type Output = ();
 
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {

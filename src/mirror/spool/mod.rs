@@ -1,128 +1,120 @@
-//! The spool: rows on their way to the database, on disk, in order, until it holds them.
+//! The spool: rows on disk, in order, until the database holds them.
 //!
 //! # The account
 //!
-//! Every row has a number in its life, and every number is counted once:
+//! Every row has a number in its session, and every number is counted once:
 //! `appended + recovered = delivered + lost + waiting`.
 //!
-//! - *appended*: the rows of each [`Spool::append`] that was not refused;
-//! - *recovered*: what [`Spool::take_recovered`] returns, summed up: the numbers of earlier lives
-//!   that are not known to be delivered, also those whose bytes turn out to be broken;
-//! - *lost*: the sum of [`Portion::lost`], each counted by whoever took the portion when it calls
-//!   [`Spool::delivered`] with the portion's `to` or more; not before, because until then the same
-//!   portion may be given again;
-//! - *delivered*: what [`Spool::delivered`] returns, summed up: all numbers passed but those that the
-//!   portion given last declared lost, if they were all passed;
+//! - *appended*: the rows of each successful [`Spool::append`];
+//! - *recovered*: the sum of [`Spool::take_recovered`]: the numbers of earlier sessions that are not known to be
+//!   delivered, including those whose bytes are damaged;
+//! - *lost*: the sum of [`Portion::lost`], counted by the caller when it calls [`Spool::delivered`] with the
+//!   portion's `to` or more; not before, because until then the same portion may be returned again;
+//! - *delivered*: the sum of [`Spool::delivered`]: all numbers passed, except those that the last portion
+//!   declared lost, once they are all passed;
 //! - *waiting*: [`Spool::waiting`].
 //!
-//! # How it is kept
+//! # Files
 //!
-//! `folder` has the lock and what earlier lives left, `life` the segments of one run, `segment`
-//! one file, `format` its bytes, `tail` the rows in memory while the disk does not
-//! take them: always behind all rows on disk, and written there when it takes them again.
+//! `directory` owns the lock and finds earlier sessions, `session` owns the segments of one run, `segment` one
+//! file, `format` its bytes, `memory_buffer` the rows in memory while the disk fails: these always come after
+//! all rows on disk, and are written there when it works again.
 
-mod folder;
+mod attach;
+mod deliver;
+mod directory;
 mod format;
-mod life;
-mod others;
+mod io_error;
+mod memory_buffer;
+mod open;
+mod other_targets;
+mod portion_reader;
 mod position;
-mod reading;
 mod segment;
-mod tail;
-mod trouble;
+mod session;
 mod write;
 
 use std::{
-    collections::{HashSet, VecDeque},
-    hash::{BuildHasher, RandomState},
+    collections::VecDeque,
     io,
     path::PathBuf,
-    process,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use self::{
-    folder::{Folder, Unusable},
+    directory::{DirectoryError, SpoolDirectory},
     format::{HOST_MAX, TARGET_MAX},
-    life::Life,
-    position::Position,
-    reading::Reading,
-    tail::Tail,
-    trouble::explain,
+    io_error::explain,
+    memory_buffer::MemoryBuffer,
+    session::Session,
 };
 use super::{row::Row, store::Writer};
+use crate::system::random;
 
-pub use others::{OtherRows, OtherTarget, rows_of_others};
+pub use other_targets::{OtherRows, OtherTarget, rows_of_others};
 
-/// How long the disk is left alone after it failed.
+/// Pause between attempts after an I/O error.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Where the spool is and how big it may get.
+/// Location and size of the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolPlan {
-    /// Its folder, made when missing, for one exporter alone.
+    /// Its directory, created when missing, for one exporter only.
     pub directory: PathBuf,
-    /// Most bytes of all segments; 0 keeps nothing on disk.
+    /// Maximum bytes of all segments; 0 stores nothing on disk.
     pub max_size: u64,
-    /// Name of this host, for the rows of this life.
+    /// Name of this host in the rows of this session.
     pub host: String,
-    /// The database that gets the rows, as [`Target::identity`](super::Target::identity) writes it.
+    /// The database of the rows, as [`Target::identity`](super::Target::identity) writes it.
     pub target: String,
-    /// What becomes of rows that are for another one.
+    /// How to treat rows for another database.
     pub other_target: OtherTarget,
 }
 
 /// The rows that no database holds yet.
 ///
-/// Rows get a number when they are appended, counted over this life of the exporter. What an earlier
-/// life left is delivered first, under its own writer.
+/// Rows are numbered when they are appended, counted in this session. Rows of an earlier session are
+/// delivered first, under their own writer.
 ///
-/// Dropping it, or a `kill -9`, loses nothing that is on disk.
+/// Dropping it, or `kill -9`, loses nothing that is on disk.
 #[derive(Debug)]
 pub struct Spool {
     plan: SpoolPlan,
-    /// `None` while it cannot be used, and for a plan without a size.
-    folder: Option<Folder>,
-    earlier: VecDeque<Life>,
-    present: Life,
-    /// Sessions whose rows are for another database, and stay.
-    others: Vec<Life>,
-    tail: Tail,
-    /// Number of the next row to be appended.
+    /// `None` while it cannot be used, and for a size of 0.
+    directory: Option<SpoolDirectory>,
+    earlier: VecDeque<Session>,
+    present: Session,
+    /// Sessions for another database, which stay.
+    others: Vec<Session>,
+    memory_buffer: MemoryBuffer,
+    /// Number of the next appended row.
     next: u64,
     recovered: u64,
     /// A writer of an earlier session whose rows are all delivered.
     ended: Option<[u8; 16]>,
     discarded: u64,
-    /// The portion given last.
-    given: Option<Given>,
-    trouble: Option<String>,
+    /// The portion returned last.
+    last_portion: Option<LastPortion>,
+    io_error: Option<String>,
     /// Why rows on disk cannot be read at the moment.
     unreadable: Option<String>,
-    /// When the disk may be tried again, or looked at whether it is still ours.
+    /// When to retry the disk, or to check that the directory still exists.
     due: Instant,
     scratch: Vec<u8>,
 }
 
-#[derive(Debug)]
-struct Given {
-    writer: [u8; 16],
-    to: u64,
-    lost: u64,
-}
-
-/// Rows to deliver next: either rows, or numbers of rows that are lost, never both.
+/// Rows to deliver next: either rows, or numbers of lost rows, never both.
 #[derive(Debug, PartialEq)]
 pub struct Portion {
-    /// Whose rows these are.
+    /// Writer of the rows.
     pub writer: Writer,
     /// Number of the first row.
     pub from: u64,
-    /// Number of the row behind the last one.
+    /// Number of the row after the last one.
     pub to: u64,
-    /// The rows; none when `lost` is not 0.
+    /// The rows; empty when `lost` is not 0.
     pub rows: Vec<Row>,
-    /// How many rows cannot be read back: 0, or all from `from` to `to`. Counted as lost once, when
+    /// Number of rows that cannot be read back: 0, or all from `from` to `to`. Counted as lost once, when
     /// [`Spool::delivered`] is called with `to` or more.
     pub lost: u64,
     /// When the oldest of them was appended, microseconds since 1970.
@@ -131,42 +123,42 @@ pub struct Portion {
 
 /// Why rows were not appended.
 #[derive(Debug, thiserror::Error)]
-pub enum SpoolRefusal {
-    /// The spool has its full size.
+pub enum AppendError {
+    /// The spool has its maximum size.
     #[error("the spool is full")]
     Full,
-    /// The disk does not take them, and memory has as many as it may.
+    /// The disk fails, and the memory buffer is full.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Why there can be no spool at all.
+/// Why the spool cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SpoolInUse(pub String);
 
 impl Spool {
-    /// Opens the spool. A folder that cannot be used is no error: rows are then kept in memory, a few,
-    /// and the folder is tried again now and then. With a `max_size` of 0 the folder is not looked at.
+    /// Opens the spool. An unusable directory is no error: rows then stay in memory, up to a limit, and the
+    /// directory is retried. With a `max_size` of 0 the directory is not used.
     ///
     /// # Errors
-    /// Another exporter uses the folder.
+    /// Another exporter uses the directory.
     pub fn open(plan: SpoolPlan) -> Result<Self, SpoolInUse> {
-        let writer = Writer { id: random_id(), host: cut(&plan.host, HOST_MAX).to_owned() };
-        let target = cut(&plan.target, TARGET_MAX).to_owned();
+        let writer = Writer { id: random::id(), host: truncated(&plan.host, HOST_MAX).to_owned() };
+        let target = truncated(&plan.target, TARGET_MAX).to_owned();
         let mut spool = Self {
             plan,
-            folder: None,
+            directory: None,
             earlier: VecDeque::new(),
-            present: Life::new(0, writer, Some(target)),
+            present: Session::new(0, writer, Some(target)),
             others: Vec::new(),
-            tail: Tail::default(),
+            memory_buffer: MemoryBuffer::default(),
             next: 0,
             recovered: 0,
             ended: None,
             discarded: 0,
-            given: None,
-            trouble: None,
+            last_portion: None,
+            io_error: None,
             unreadable: None,
             due: Instant::now(),
             scratch: Vec::new(),
@@ -175,31 +167,31 @@ impl Spool {
             && let Err(unusable) = spool.attach()
         {
             match unusable {
-                Unusable::InUse(why) => return Err(SpoolInUse(why)),
-                Unusable::Disk(why) => spool.fail(why),
+                DirectoryError::InUse(why) => return Err(SpoolInUse(why)),
+                DirectoryError::Io(why) => spool.fail(why),
             }
         }
         Ok(spool)
     }
 
-    /// Puts rows behind the others. `now` is microseconds since 1970.
+    /// Appends rows. `now` is microseconds since 1970.
     ///
     /// # Errors
-    /// Nothing of them was taken.
-    pub fn append(&mut self, rows: &[Row], now: u64) -> Result<(), SpoolRefusal> {
+    /// No row was appended.
+    pub fn append(&mut self, rows: &[Row], now: u64) -> Result<(), AppendError> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.look_after_the_folder();
+        self.check_directory();
         match self.write_to_disk(rows, now) {
-            write::Outcome::Written => self.trouble = None,
-            write::Outcome::Full => return Err(SpoolRefusal::Full),
-            write::Outcome::Unusable => {
-                if !self.tail.push(self.next, rows, now) {
+            write::WriteOutcome::Written => self.io_error = None,
+            write::WriteOutcome::Full => return Err(AppendError::Full),
+            write::WriteOutcome::Unusable => {
+                if !self.memory_buffer.push(self.next, rows, now) {
                     return Err(self
-                        .trouble
+                        .io_error
                         .clone()
-                        .map_or(SpoolRefusal::Full, SpoolRefusal::Failed));
+                        .map_or(AppendError::Full, AppendError::Failed));
                 }
             }
         }
@@ -207,259 +199,83 @@ impl Spool {
         Ok(())
     }
 
-    /// The oldest rows that are not delivered; `None` when there are none, or when they cannot be read
-    /// at the moment, which [`Self::trouble`] explains.
-    ///
-    /// They are what was appended at once, or more than that while it is no more than `most`. Asked
-    /// again without [`Self::delivered`] in between it gives the same rows, whatever `most` is.
-    pub fn next(&mut self, most: usize) -> Option<Portion> {
-        self.look_after_the_folder();
-        let life = self.earlier.front_mut().unwrap_or(&mut self.present);
-        let (writer, from) = (life.writer.clone(), life.delivered);
-        let again =
-            self.given.as_ref().filter(|given| given.writer == writer.id && given.to > from);
-        let (most, limit) = again.map_or((most, u64::MAX), |given| (usize::MAX, given.to));
-        let mut reading = Reading::new(from, most, limit);
-        match life.read(&mut reading) {
-            // Rows in memory are behind all of this life's rows on disk.
-            Ok(true) if self.earlier.is_empty() => self.tail.read(&mut reading),
-            Ok(_) => {}
-            Err(error) => {
-                self.unreadable = Some(explain("read a segment", &self.plan.directory, &error));
-                return None;
-            }
-        }
-        self.unreadable = None;
-        let Reading { rows, next, since, lost, .. } = reading;
-        let portion = match lost {
-            None if rows.is_empty() => return None,
-            None => Portion { writer, from, to: next, rows, lost: 0, since },
-            Some(to) => {
-                let since = self.oldest().unwrap_or_default();
-                Portion { writer, from, to, rows, lost: to - from, since }
-            }
-        };
-        self.given = Some(Given { writer: portion.writer.id, to: portion.to, lost: portion.lost });
-        Some(portion)
-    }
-
-    /// Whose rows come next, and how many of that life are known to be delivered.
-    #[must_use]
-    pub fn position(&self) -> (Writer, u64) {
-        let life = self.earlier.front().unwrap_or(&self.present);
-        (life.writer.clone(), life.delivered)
-    }
-
-    /// Whether these are rows of an earlier session.
-    #[must_use]
-    pub fn is_earlier(&self, writer: &Writer) -> bool {
-        self.earlier.iter().any(|life| life.writer.id == writer.id)
-    }
-
-    /// The database holds this writer's rows up to this number: they go, also those that were not
-    /// asked for yet. Returns how many rows that were, without those that the portion given last
-    /// declared lost when all of it is passed.
-    pub fn delivered(&mut self, writer: &Writer, to: u64) -> u64 {
-        let earlier = self.earlier.iter().position(|life| life.writer.id == writer.id);
-        let is_front = earlier == Some(0) || self.earlier.is_empty();
-        let (life, end) = match earlier {
-            Some(index) => {
-                let life = &mut self.earlier[index];
-                let end = life.end();
-                (life, end)
-            }
-            None if writer.id == self.present.writer.id => (&mut self.present, self.next),
-            None => return 0,
-        };
-        let to = to.min(end);
-        if to <= life.delivered {
-            return 0;
-        }
-        let passed = to - life.delivered;
-        let position = Position { life: life.number, writer: writer.id, delivered: to };
-        let mut noted = Ok(());
-        if let Some(folder) = self.folder.as_mut().filter(|_| is_front) {
-            // Before any file goes: a life without a position counts from its first file.
-            noted = folder.position.write(position);
-            folder.unsynced = true;
-        }
-        let noted = noted.and(life.pass(to, earlier.is_none()));
-        match earlier {
-            Some(index) if self.earlier[index].segments.is_empty() => {
-                self.earlier.remove(index);
-            }
-            Some(_) => {}
-            None => self.tail.pass(to),
-        }
-        if let Err(error) = noted {
-            self.trouble = Some(explain("change files", &self.plan.directory, &error));
-        }
-        let given = self.given.take_if(|given| given.writer == writer.id);
-        passed - given.filter(|given| to >= given.to).map_or(0, |given| given.lost)
-    }
-
-    /// How many rows are neither delivered nor passed over as lost.
+    /// Number of rows that are neither delivered nor counted as lost.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        let earlier = self.earlier.iter().map(|life| life.end() - life.delivered).sum::<u64>();
+        let earlier =
+            self.earlier.iter().map(|session| session.end() - session.delivered).sum::<u64>();
         earlier + (self.next - self.present.delivered)
     }
 
-    /// Rows that an earlier life left, found since this was last asked.
+    /// Number of rows of earlier sessions that were found since the last call.
     pub fn take_recovered(&mut self) -> u64 {
         std::mem::take(&mut self.recovered)
     }
 
-    /// A writer whose session was killed after its last row was delivered: the database may forget it.
-    /// Returned once.
+    /// A writer whose run was killed after its last row was delivered: the database may forget it. Returned
+    /// once.
     pub fn take_ended(&mut self) -> Option<Writer> {
         let id = self.ended.take()?;
         Some(Writer { id, host: self.present.writer.host.clone() })
     }
 
-    /// Rows for another database that were removed since this was last asked: see [`OtherTarget::Drop`].
-    /// They are recovered rows besides those of [`Self::take_recovered`].
+    /// Number of rows for another database that were removed since the last call: see [`OtherTarget::Drop`].
+    /// These are recovered rows, in addition to those of [`Self::take_recovered`].
     pub fn take_discarded(&mut self) -> u64 {
         std::mem::take(&mut self.discarded)
     }
 
-    /// Rows that stay in the spool for other databases. They are not waiting rows.
+    /// Rows in the spool for other databases. They do not count as waiting.
     #[must_use]
     pub fn others(&self) -> Vec<OtherRows> {
-        others::sum(self.others.iter())
+        other_targets::sum(self.others.iter())
     }
 
     /// When the oldest row was appended, microseconds since 1970; `None` when there are none.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {
-        let life = self.earlier.front().unwrap_or(&self.present);
-        life.oldest().or_else(|| self.tail.oldest())
+        let session = self.earlier.front().unwrap_or(&self.present);
+        session.oldest().or_else(|| self.memory_buffer.oldest())
     }
 
     /// Why the disk is not used at the moment, for the log.
     #[must_use]
-    pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref().or(self.unreadable.as_deref())
+    pub fn io_error(&self) -> Option<&str> {
+        self.io_error.as_deref().or(self.unreadable.as_deref())
     }
 
-    /// Bytes on disk, those for other databases included.
+    /// Bytes on disk, including those for other databases.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.lives().map(Life::size).sum()
+        self.sessions().map(Session::size).sum()
     }
 
-    fn lives(&self) -> impl Iterator<Item = &Life> {
+    fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.earlier.iter().chain([&self.present]).chain(&self.others)
     }
 
-    /// Asks the disk to keep what was appended even if the power goes, and to remember what was
-    /// removed: before [`Store::forget`](crate::mirror::store::Store::forget), lest removed rows come
-    /// back to a database that no longer knows them.
+    /// Syncs appended rows and removed files to disk. Required before
+    /// [`Store::forget`](crate::mirror::store::Store::forget): otherwise a power loss could bring removed rows
+    /// back, for a database that has forgotten their writer.
     pub fn sync(&mut self) {
         let unsynced = self.present.segments.iter_mut().filter(|segment| segment.unsynced);
         let files = unsynced.map(segment::Segment::sync).fold(Ok(()), io::Result::and);
-        let folder = self.folder.as_mut().map_or(Ok(()), Folder::sync);
-        if let Err(error) = files.and(folder) {
-            self.trouble = Some(explain("sync", &self.plan.directory, &error));
+        let directory = self.directory.as_mut().map_or(Ok(()), SpoolDirectory::sync);
+        if let Err(error) = files.and(directory) {
+            self.io_error = Some(explain("sync", &self.plan.directory, &error));
         }
-    }
-
-    /// Tries a folder again that could not be used, and looks whether it is still there.
-    fn look_after_the_folder(&mut self) {
-        let now = Instant::now();
-        if self.plan.max_size == 0 || now < self.due {
-            return;
-        }
-        if self.folder.as_ref().is_some_and(|folder| !folder.is_gone()) {
-            // A disk that failed is tried by the next row.
-            if self.trouble.is_none() {
-                self.due = now + RETRY;
-            }
-            return;
-        }
-        // What is open can still be read.
-        self.present.close(false);
-        self.folder = None;
-        if let Err(Unusable::InUse(why) | Unusable::Disk(why)) = self.attach() {
-            self.fail(why);
-        }
-    }
-
-    /// Opens the folder, and puts what is found there in front of the present life.
-    fn attach(&mut self) -> Result<(), Unusable> {
-        let segments = self.lives().flat_map(|life| &life.segments);
-        let known: HashSet<_> = segments.map(|segment| segment.path.clone()).collect();
-        let writers: HashSet<_> = self.lives().map(|life| life.writer.id).collect();
-        let (folder, mut found) = Folder::open(&self.plan.directory, &known)?;
-        let target = self.present.target.clone().unwrap_or_default();
-        others::mark(&self.plan.directory, found.lives.iter_mut(), &target).map_err(|error| {
-            Unusable::Disk(explain("mark segments", &self.plan.directory, &error))
-        })?;
-        let before = self.others.len();
-        for mut life in found.lives {
-            // Ours, and not among the known ones: somebody renamed it.
-            if writers.contains(&life.writer.id) {
-                continue;
-            }
-            let is_ours = life.target.as_ref() == Some(&target);
-            match self.plan.other_target {
-                OtherTarget::Keep if !is_ours => {
-                    self.others.push(life);
-                    continue;
-                }
-                OtherTarget::Drop if !is_ours => {
-                    let (rows, end) = (life.end() - life.delivered, life.end());
-                    let target = life.target.as_deref().unwrap_or_default();
-                    tracing::warn!(rows, target, "mirror: rows for another database are dropped");
-                    self.discarded = self.discarded.saturating_add(rows);
-                    // What cannot be removed now is dropped again at the next start.
-                    let _ = life.pass(end, false);
-                    continue;
-                }
-                OtherTarget::Keep | OtherTarget::Deliver | OtherTarget::Drop => {}
-            }
-            self.recovered = self.recovered.saturating_add(life.end() - life.delivered);
-            let place = self.earlier.partition_point(|other| other.number <= life.number);
-            self.earlier.insert(place, life);
-        }
-        self.ended = found.ended.filter(|ended| !writers.contains(ended));
-        for other in others::sum(self.others[before..].iter()) {
-            tracing::warn!(
-                rows = other.rows,
-                bytes = other.bytes,
-                target = other.target,
-                "mirror: rows for another database stay in the spool until mirror.url names it again; \
-                 mirror.spool.other_target = \"deliver\" gives them to this database, \"drop\" removes them"
-            );
-        }
-        // Never a name again that a segment had in a folder that is gone.
-        self.present.number = found.next_life.max(self.present.number + 1);
-        self.folder = Some(folder);
-        self.trouble = None;
-        self.due = Instant::now() + RETRY;
-        Ok(())
-    }
-
-    /// The disk does not do: rows stay in memory until it is tried again.
-    fn fail(&mut self, why: String) {
-        self.trouble = Some(why);
-        self.due = Instant::now() + RETRY;
     }
 }
 
-/// A name, cut to at most so many bytes.
-fn cut(name: &str, most: usize) -> &str {
-    let end = (0..=most.min(name.len())).rev().find(|end| name.is_char_boundary(*end));
+#[derive(Debug)]
+struct LastPortion {
+    writer: [u8; 16],
+    to: u64,
+    lost: u64,
+}
+
+/// A name, truncated to at most `max` bytes at a character boundary.
+fn truncated(name: &str, max: usize) -> &str {
+    let end = (0..=max.min(name.len())).rev().find(|end| name.is_char_boundary(*end));
     &name[..end.unwrap_or_default()]
-}
-
-/// An id that no other writer has. The standard library's hash keys are random, from the operating
-/// system, and no call here can fail.
-pub(super) fn random_id() -> [u8; 16] {
-    let seed = (process::id(), SystemTime::now());
-    let mut id = [0; 16];
-    for half in id.chunks_exact_mut(8) {
-        half.copy_from_slice(&RandomState::new().hash_one(seed).to_le_bytes());
-    }
-    id
 }

@@ -1,10 +1,10 @@
-//! The file `position`: how many rows of the foremost life the database is known to hold.
+//! The file `position`: how many rows of the first session the database is known to hold.
 //!
-//! Only a help: it is rewritten in place without waiting for the disk, and when it is missing, old
-//! or broken the database is asked for the truth.
+//! Only a hint: it is overwritten in place without a sync. When it is missing, outdated or damaged, the
+//! database is asked.
 //!
 //! ```text
-//! life 8 | writer 16 | delivered 8 | checksum of these 4
+//! session 8 | writer 16 | delivered 8 | checksum of these 4
 //! ```
 
 use std::{
@@ -14,18 +14,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::folder::open_file;
+use super::open::open_file;
 
 const SIZE: usize = 36;
 
-/// How far a life was delivered.
+/// How far a session is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Number of the life. All lives before it are delivered.
-    pub life: u64,
+    /// Number of the session. All sessions before it are delivered.
+    pub session: u64,
     /// Its writer.
     pub writer: [u8; 16],
-    /// How many of its rows are delivered.
+    /// Number of its delivered rows.
     pub delivered: u64,
 }
 
@@ -37,18 +37,18 @@ pub struct PositionFile {
 }
 
 impl PositionFile {
-    /// Opens the file in this folder and reads what it says, if that is intact. A file that cannot be
-    /// had is tried again at the next write.
+    /// Opens the file in this directory, and reads its position if it is intact. A file that cannot be opened is
+    /// retried at the next write.
     #[must_use]
-    pub fn open(folder: &Path) -> (Self, Option<Position>) {
-        let path = folder.join("position");
+    pub fn open(directory: &Path) -> (Self, Option<Position>) {
+        let path = directory.join("position");
         let file = open_file(&path).ok();
         let mut bytes = [0; SIZE];
         let read = file.as_ref().is_some_and(|file| file.read_exact_at(&mut bytes, 0).is_ok());
         (Self { path, file }, if read { decode(&bytes) } else { None })
     }
 
-    /// Rewrites it.
+    /// Overwrites the position.
     pub fn write(&mut self, position: Position) -> io::Result<()> {
         let file = match self.file.take() {
             Some(file) => file,
@@ -62,7 +62,7 @@ impl PositionFile {
 
 fn encode(position: Position) -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
-    bytes[0..8].copy_from_slice(&position.life.to_le_bytes());
+    bytes[0..8].copy_from_slice(&position.session.to_le_bytes());
     bytes[8..24].copy_from_slice(&position.writer);
     bytes[24..32].copy_from_slice(&position.delivered.to_le_bytes());
     let checksum = crc32fast::hash(&bytes[..32]);
@@ -76,7 +76,7 @@ fn decode(bytes: &[u8; SIZE]) -> Option<Position> {
         return None;
     }
     Some(Position {
-        life: u64::from_le_bytes(*fields.get(0..8)?.first_chunk()?),
+        session: u64::from_le_bytes(*fields.get(0..8)?.first_chunk()?),
         writer: *fields.get(8..24)?.first_chunk()?,
         delivered: u64::from_le_bytes(*fields.get(24..32)?.first_chunk()?),
     })

@@ -1,4 +1,4 @@
-//! One segment: a file of frames, written at its end and read from its beginning.
+//! One segment: a file of frames, appended at its end and read from its start.
 
 use std::{
     fs::{self, File},
@@ -10,43 +10,43 @@ use std::{
 use rustix::io::Errno;
 
 use super::{
-    folder::{create_file, open_to_read},
     format::{
-        FRAME_HEADER, FrameHeader, HeaderFlaw, SEGMENT_HEADER_MAX, SegmentHeader, encode_frames,
+        FRAME_HEADER, FrameHeader, HeaderError, SEGMENT_HEADER_MAX, SegmentHeader, encode_frames,
     },
-    reading::Reading,
+    open::{create_file, open_to_read},
+    portion_reader::PortionReader,
 };
 use crate::mirror::row::Row;
 
-/// A segment as far as this program knows it. Its file is open only while it is read or written.
+/// A segment. Its file is open only while it is read or written.
 #[derive(Debug)]
 pub struct Segment {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// What stands at its beginning.
+    /// Its header.
     pub header: SegmentHeader,
-    /// Number of the row behind its last one.
+    /// Number of the row after its last one.
     pub end: u64,
-    /// Bytes of it that count.
+    /// Bytes of its valid part.
     pub bytes: u64,
-    /// Whether bytes were written that the disk was not asked to keep yet.
+    /// Whether it has bytes that are not synced yet.
     pub unsynced: bool,
     file: Option<File>,
-    /// Whether more can be written at its end.
+    /// Whether it can be appended to.
     open: bool,
-    /// Where the first frame begins that is not delivered as a whole.
+    /// Offset of the first frame that is not delivered in full.
     at: u64,
-    /// When the rows of that frame were appended.
+    /// When the rows of that frame were appended, microseconds since 1970.
     since: u64,
 }
 
 impl Segment {
-    /// Makes the file; it must not exist.
+    /// Creates the file, which must not exist.
     pub fn create(path: PathBuf, header: SegmentHeader) -> io::Result<Self> {
         let file = create_file(&path)?;
         let start = header.encode();
         if let Err(error) = file.write_all_at(&start, 0) {
-            // A file without a whole header is removed at the next start, if not here.
+            // A file without a whole header is removed here, or at the next start.
             let _ = fs::remove_file(&path);
             return Err(error);
         }
@@ -58,8 +58,8 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Finds one that an earlier life left, read up to its header.
-    pub fn find(path: PathBuf) -> io::Result<Result<Self, HeaderFlaw>> {
+    /// Finds a segment of an earlier session, and reads its header.
+    pub fn find(path: PathBuf) -> io::Result<Result<Self, HeaderError>> {
         let file = open_to_read(&path)?;
         let bytes = file.metadata()?.len();
         Ok(read_header(&file).map(|(header, length)| Self::new(path, header, length, bytes)))
@@ -70,11 +70,11 @@ impl Segment {
         Self { path, header, end, bytes, unsynced: false, file: None, open: false, at, since }
     }
 
-    /// Number of the row behind the last whole frame, found by a walk from frame to frame.
+    /// Walks from frame to frame; returns the number of the row after the last whole frame.
     pub fn walk_to_end(&mut self) -> u64 {
         let (mut at, mut end) = (self.at, self.header.first);
         while let Ok(Some(frame)) = self.frame(at) {
-            // A frame that was cut has no rows, and none can stand behind it.
+            // A truncated frame has no rows, and none can follow it.
             if at + frame.size() > self.bytes {
                 break;
             }
@@ -85,17 +85,17 @@ impl Segment {
         end
     }
 
-    /// Whether this much more may be put behind its frames; a segment without frames takes any.
+    /// Whether this many more bytes fit; a segment without frames accepts any.
     #[must_use]
     pub fn has_room(&self, bytes: usize, segment_size: u64) -> bool {
         self.open && (self.end == self.header.first || self.bytes + bytes as u64 <= segment_size)
     }
 
-    /// Writes frames at the end. After an error nothing of them counts.
+    /// Appends frames. After an error none of them counts.
     pub fn append(&mut self, frames: &[u8], end: u64, time: u64) -> io::Result<()> {
         let Some(file) = &self.file else { return Err(Errno::BADF.into()) };
         if let Err(error) = file.write_all_at(frames, self.bytes) {
-            // Half a frame is cut off again; where that fails too, nothing more is put behind it.
+            // Removes a partial frame; if that fails too, nothing more is appended.
             self.open = file.set_len(self.bytes).is_ok();
             return Err(error);
         }
@@ -108,55 +108,55 @@ impl Segment {
         Ok(())
     }
 
-    /// Writes no more to it. Returns whether it was written till now.
+    /// Stops appending. Returns whether it could be appended to until now.
     pub fn close(&mut self) -> bool {
         std::mem::take(&mut self.open)
     }
 
-    /// Lets the file go until it is read again.
+    /// Closes the file until it is read again.
     pub fn release(&mut self) {
         if !self.open {
             self.file = None;
         }
     }
 
-    /// Reads on from where the reading is, which is below the end. Returns whether it came to the end
-    /// and the next segment may be asked.
+    /// Continues to read, from a row below the end. Returns whether the end was reached, so that the next segment
+    /// follows.
     ///
     /// # Errors
     /// The file cannot be opened or read at the moment.
-    pub fn read(&mut self, reading: &mut Reading) -> io::Result<bool> {
-        let end = reading.until(self.end);
-        if reading.next < self.header.first {
-            reading.lose(self.header.first);
+    pub fn read(&mut self, reader: &mut PortionReader) -> io::Result<bool> {
+        let end = reader.until(self.end);
+        if reader.next < self.header.first {
+            reader.lose(self.header.first);
             return Ok(false);
         }
         let mut at = self.at;
-        while reading.next < end {
+        while reader.next < end {
             let Some(frame) = self.frame(at)? else {
-                reading.lose(end);
+                reader.lose(end);
                 return Ok(false);
             };
-            if frame.end() <= reading.next {
+            if frame.end() <= reader.next {
                 at += frame.size();
                 continue;
             }
-            if frame.first > reading.next {
-                reading.lose(frame.first.min(end));
+            if frame.first > reader.next {
+                reader.lose(frame.first.min(end));
                 return Ok(false);
             }
-            let skip = reading.next - frame.first;
-            let take = end.min(frame.end()) - reading.next;
-            if !reading.takes(take, frame.time) {
+            let skip = reader.next - frame.first;
+            let take = end.min(frame.end()) - reader.next;
+            if !reader.accepts(take, frame.time) {
                 return Ok(false);
             }
             let payload = self.read_at(at + FRAME_HEADER as u64, frame.length as usize)?;
-            let rows = &mut reading.rows;
+            let rows = &mut reader.rows;
             if !payload.is_some_and(|payload| frame.rows_of(&payload, skip, take, rows)) {
-                reading.lose(reading.next + take);
+                reader.lose(reader.next + take);
                 return Ok(false);
             }
-            reading.next += take;
+            reader.next += take;
             at += frame.size();
         }
         Ok(end == self.end)
@@ -183,7 +183,7 @@ impl Segment {
         self.since
     }
 
-    /// Asks the disk to keep what was written.
+    /// Syncs written bytes to disk.
     pub fn sync(&mut self) -> io::Result<()> {
         match &self.file {
             Some(file) => file.sync_data()?,
@@ -201,13 +201,13 @@ impl Segment {
         }
     }
 
-    /// The header of the frame that begins here; `None` when there is none to be read.
+    /// The header of the frame at this offset; `None` when it is missing or damaged.
     fn frame(&mut self, at: u64) -> io::Result<Option<FrameHeader>> {
         let Some(bytes) = self.read_at(at, FRAME_HEADER)? else { return Ok(None) };
         Ok(bytes.first_chunk().and_then(FrameHeader::decode))
     }
 
-    /// Bytes of the file; `None` when they cannot be had at all.
+    /// Bytes of the file; `None` when they are lost.
     fn read_at(&mut self, at: u64, length: usize) -> io::Result<Option<Vec<u8>>> {
         if at + length as u64 > self.bytes {
             return Ok(None);
@@ -223,7 +223,7 @@ impl Segment {
         }
     }
 
-    /// The open file, which is still the one that was found or made.
+    /// The open file, which is still the one that was found or created.
     fn file(&mut self) -> io::Result<&File> {
         if self.file.is_none() {
             let file = open_to_read(&self.path)?;
@@ -236,7 +236,7 @@ impl Segment {
     }
 }
 
-/// Whether trying again is of no use: the file or these bytes of it are gone.
+/// Whether a retry is of no use: the file or these bytes are gone.
 fn is_lost(error: &io::Error) -> bool {
     let kind = error.kind();
     matches!(
@@ -248,7 +248,7 @@ fn is_lost(error: &io::Error) -> bool {
     )
 }
 
-fn read_header(file: &File) -> Result<(SegmentHeader, u64), HeaderFlaw> {
+fn read_header(file: &File) -> Result<(SegmentHeader, u64), HeaderError> {
     let mut bytes = [0; SEGMENT_HEADER_MAX];
     let mut length = 0;
     while length < bytes.len() {
@@ -256,22 +256,22 @@ fn read_header(file: &File) -> Result<(SegmentHeader, u64), HeaderFlaw> {
             Ok(0) => break,
             Ok(read) => length += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(HeaderFlaw::Broken),
+            Err(_) => return Err(HeaderError::Damaged),
         }
     }
     SegmentHeader::decode(&bytes[..length])
 }
 
-/// The name of a segment: in the order of names they were written.
+/// The path of a segment; names sort in the order of writing.
 #[must_use]
-pub fn segment_path(folder: &Path, life: u64, first: u64) -> PathBuf {
-    folder.join(format!("{life:010}-{first:020}.seg"))
+pub fn segment_path(directory: &Path, session: u64, first: u64) -> PathBuf {
+    directory.join(format!("{session:010}-{first:020}.seg"))
 }
 
-/// As bytes of a file.
+/// Encodes rows as frames into a reused buffer.
 pub fn encode(rows: &[Row], first: u64, time: u64, bytes: &mut Vec<u8>) -> bool {
     bytes.clear();
-    // One burst of long rows must not keep its memory for ever.
+    // A burst of long rows must not keep its memory.
     bytes.shrink_to(1 << 20);
     encode_frames(rows, first, time, bytes)
 }

@@ -1,73 +1,73 @@
-//! Rows to disk: which segment takes them, when a new one is begun, and what the spool's size allows.
+//! Writes rows to segments: chooses the segment, starts a new one, and enforces the spool's size.
 
 use std::{io, time::Instant};
 
 use super::{
     Spool,
     format::SegmentHeader,
+    io_error::explain,
     segment::{self, Segment, segment_path},
-    trouble::explain,
 };
 use crate::mirror::row::Row;
 
-/// Most bytes of a segment, but for one that a single append fills.
+/// Maximum bytes of a segment, unless a single append exceeds it.
 const SEGMENT_SIZE: u64 = 8 << 20;
-/// At least so many segments make up the spool's size, so that room is given back in small parts.
+/// Minimum number of segments in a full spool, so that space is freed in small parts.
 const SEGMENTS: u64 = 8;
-/// How many names are tried for a new segment: others may be taken by files that are none.
+/// Maximum number of names to try for a new segment: other files may have them.
 const NAMES: usize = 16;
 
-/// What became of rows.
+/// The result of writing rows.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum WriteOutcome {
     /// They are on disk.
     Written,
-    /// The spool has its full size.
+    /// The spool has its maximum size.
     Full,
-    /// The disk does not take them, or is not to be tried now.
+    /// The disk fails, or is not to be retried yet.
     Unusable,
 }
 
-enum Refused {
+enum WriteError {
     Full,
     Disk(io::Error),
 }
 
-impl From<io::Error> for Refused {
+impl From<io::Error> for WriteError {
     fn from(error: io::Error) -> Self {
         Self::Disk(error)
     }
 }
 
 impl Spool {
-    /// Writes what waits in memory, then these rows.
-    pub(super) fn write_to_disk(&mut self, rows: &[Row], now: u64) -> Outcome {
-        if self.folder.is_none() || (self.trouble.is_some() && Instant::now() < self.due) {
-            return Outcome::Unusable;
+    /// Writes the rows in memory, then these rows.
+    pub(super) fn write_to_disk(&mut self, rows: &[Row], now: u64) -> WriteOutcome {
+        if self.directory.is_none() || (self.io_error.is_some() && Instant::now() < self.due) {
+            return WriteOutcome::Unusable;
         }
-        let written = self.write_tail().and_then(|()| self.write(self.next, rows, now));
+        let written = self.write_buffered().and_then(|()| self.write(self.next, rows, now));
         match written {
-            Ok(()) => Outcome::Written,
-            Err(Refused::Full) => Outcome::Full,
-            Err(Refused::Disk(error)) => {
+            Ok(()) => WriteOutcome::Written,
+            Err(WriteError::Full) => WriteOutcome::Full,
+            Err(WriteError::Disk(error)) => {
                 self.fail(explain("write a segment", &self.plan.directory, &error));
-                Outcome::Unusable
+                WriteOutcome::Unusable
             }
         }
     }
 
-    fn write_tail(&mut self) -> Result<(), Refused> {
-        while let Some(batch) = self.tail.pop() {
+    fn write_buffered(&mut self) -> Result<(), WriteError> {
+        while let Some(batch) = self.memory_buffer.pop() {
             let first = batch.first.max(self.present.delivered);
             if let Err(refused) = self.write(first, batch.from(first), batch.time) {
-                self.tail.put_back(batch);
+                self.memory_buffer.put_back(batch);
                 return Err(refused);
             }
         }
         Ok(())
     }
 
-    fn write(&mut self, first: u64, rows: &[Row], time: u64) -> Result<(), Refused> {
+    fn write(&mut self, first: u64, rows: &[Row], time: u64) -> Result<(), WriteError> {
         let mut frames = std::mem::take(&mut self.scratch);
         let written = self.write_encoded(first, rows, time, &mut frames);
         self.scratch = frames;
@@ -80,7 +80,7 @@ impl Spool {
         rows: &[Row],
         time: u64,
         frames: &mut Vec<u8>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), WriteError> {
         if !segment::encode(rows, first, time, frames) {
             let why = "a row is longer than a segment's frame may be";
             return Err(io::Error::other(why).into());
@@ -89,7 +89,7 @@ impl Spool {
         let last = self.present.segments.back();
         let begin = !last.is_some_and(|last| last.has_room(frames.len(), segment_size));
         let header = SegmentHeader {
-            life: self.present.number,
+            session: self.present.number,
             writer: self.present.writer.clone(),
             first,
             time,
@@ -103,28 +103,28 @@ impl Spool {
             needed += header.encode().len() as u64;
         }
         if self.size() + needed > self.plan.max_size {
-            return Err(Refused::Full);
+            return Err(WriteError::Full);
         }
         if begin {
             let segment = self.begin_segment(header)?;
             self.present.segments.push_back(segment);
         }
-        let Some(last) = self.present.segments.back_mut() else { return Err(Refused::Full) };
+        let Some(last) = self.present.segments.back_mut() else { return Err(WriteError::Full) };
         Ok(last.append(frames, first + rows.len() as u64, time)?)
     }
 
     fn begin_segment(&mut self, mut header: SegmentHeader) -> io::Result<Segment> {
-        if let Some(folder) = &mut self.folder {
-            folder.unsynced = true;
+        if let Some(directory) = &mut self.directory {
+            directory.unsynced = true;
         }
         let mut tries = NAMES;
         loop {
-            let path = segment_path(&self.plan.directory, header.life, header.first);
+            let path = segment_path(&self.plan.directory, header.session, header.first);
             match Segment::create(path, header.clone()) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries > 0 => {
                     tries -= 1;
-                    header.life += 1;
-                    self.present.number = header.life;
+                    header.session += 1;
+                    self.present.number = header.session;
                 }
                 made => return made,
             }

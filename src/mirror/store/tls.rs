@@ -1,4 +1,4 @@
-//! How a connection to a database is encrypted, and whom it trusts.
+//! Encryption of connections to databases, and the trusted authorities.
 
 use std::{path::Path, sync::Arc};
 
@@ -12,10 +12,10 @@ use rustls::{
 use super::StoreError;
 use crate::{mirror::target::Tls, system::files::read_small};
 
-/// What rustls needs to connect as the target asks; `None` where nothing is encrypted.
+/// The configuration of rustls for a target; `None` without encryption.
 ///
-/// Reads the file of authorities, or the system's. An error is [`StoreError::Denied`]: somebody has
-/// to mend the file or the setting.
+/// Reads the file of authorities, or the system's. An error is [`StoreError::Denied`]: an administrator has to
+/// fix the file or the setting.
 pub fn client_config(tls: &Tls) -> Result<Option<ClientConfig>, StoreError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -25,7 +25,7 @@ pub fn client_config(tls: &Tls) -> Result<Option<ClientConfig>, StoreError> {
         Tls::Off => return Ok(None),
         Tls::Unverified => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody { provider }))
+            .with_custom_certificate_verifier(Arc::new(AcceptAny { provider }))
             .with_no_client_auth(),
         Tls::Verified { roots } => {
             let mut trusted = RootCertStore::empty();
@@ -36,11 +36,10 @@ pub fn client_config(tls: &Tls) -> Result<Option<ClientConfig>, StoreError> {
     Ok(Some(config))
 }
 
-/// Longest file of authorities that is read, in bytes: the largest bundle has a quarter of it.
+/// Maximum size of a file of authorities, bytes: four times the largest bundle.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// The authorities to trust: those of a PEM file, each of which must be usable; or the system's, of
-/// which those that are.
+/// The trusted authorities: those of a PEM file, which must all be valid, or the valid ones of the system.
 ///
 /// # Errors
 /// [`StoreError::Denied`] when there are none.
@@ -59,7 +58,10 @@ pub(super) fn authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'sta
         return Ok(roots);
     };
     let denied = |what: String| {
-        StoreError::Denied(format!("the certificate authorities in {}: {what}", file.display()))
+        StoreError::Denied(format!(
+            "cannot use the certificate authorities in {}: {what}",
+            file.display()
+        ))
     };
     let pem = read_small(file, MAX_FILE).map_err(|error| denied(error.to_string()))?;
     let roots = CertificateDer::pem_slice_iter(&pem)
@@ -72,13 +74,13 @@ pub(super) fn authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'sta
     Ok(roots)
 }
 
-/// Takes any certificate. Signatures are checked nevertheless: the server holds its key.
+/// Accepts any certificate. Signatures are checked nevertheless: the server holds its key.
 #[derive(Debug)]
-struct Anybody {
+struct AcceptAny {
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _certificate: &CertificateDer<'_>,

@@ -1,30 +1,25 @@
-//! What stands behind a database URL's `?`: how the connection is encrypted, and its socket.
+//! Parses the parameters of a database URL: encryption and socket.
 
 use std::{ffi::OsString, net::IpAddr, os::unix::ffi::OsStringExt, path::PathBuf};
 
 use percent_encoding::percent_decode_str;
 
-use super::{
-    Kind, Place, Tls,
-    parse::{TargetError, decode},
-};
+use super::{Endpoint, Kind, TargetError, Tls, percent::decode};
+use crate::settings::suggestion;
 
-/// Least likeness (Jaro-Winkler, 0 to 1) that is worth a suggestion.
-const ALIKE: f64 = 0.75;
-
-/// What the parameters say. A value is beside the name it was given by.
+/// The parameters, each with the name it was given by.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
-    mode: Option<(&'static str, Mode)>,
+    mode: Option<(&'static str, TlsMode)>,
     roots: Option<(&'static str, PathBuf)>,
-    /// A socket, or the folder it is in.
+    /// A socket, or its directory.
     pub(super) socket: Option<PathBuf>,
 }
 
 impl Parameters {
-    /// Reads them. None is passed over.
+    /// Parses the parameters; an unknown one is an error.
     pub(super) fn read(kind: Kind, query: &str) -> Result<Self, TargetError> {
-        let mut told = Self::default();
+        let mut parameters = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (given, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, parameter) =
@@ -34,47 +29,47 @@ impl Parameters {
                 Parameter::Mode => {
                     let value = decode(value)?.to_ascii_lowercase().replace('_', "-");
                     let mode = match value.as_str() {
-                        "disable" | "disabled" => Mode::Off,
-                        "require" | "required" => Mode::Unverified,
-                        "verify-full" | "verify-identity" => Mode::Verified,
+                        "disable" | "disabled" => TlsMode::Off,
+                        "require" | "required" => TlsMode::Unverified,
+                        "verify-full" | "verify-identity" => TlsMode::Verified,
                         "verify-ca" => return refuse(VERIFY_CA),
                         "allow" | "prefer" | "preferred" => return refuse(OPPORTUNISTIC),
                         _ => return refuse(MODES),
                     };
-                    told.mode.replace((name, mode)).is_some()
+                    parameters.mode.replace((name, mode)).is_some()
                 }
-                Parameter::Roots => told.roots.replace((name, path(value))).is_some(),
-                Parameter::Socket | Parameter::Folder => {
+                Parameter::Roots => parameters.roots.replace((name, path(value))).is_some(),
+                Parameter::Socket | Parameter::Directory => {
                     let path = path(value);
                     if !path.is_absolute() {
                         return refuse(if parameter == Parameter::Socket {
                             SOCKET
                         } else {
-                            FOLDER
+                            DIRECTORY
                         });
                     }
-                    told.socket.replace(path).is_some()
+                    parameters.socket.replace(path).is_some()
                 }
             };
             if twice {
                 return refuse("is given twice");
             }
-            if told.roots.as_ref().is_some_and(|(_, path)| path.as_os_str().is_empty()) {
+            if parameters.roots.as_ref().is_some_and(|(_, path)| path.as_os_str().is_empty()) {
                 return refuse("names no file");
             }
         }
-        Ok(told)
+        Ok(parameters)
     }
 
-    /// How a connection to this place is encrypted.
-    pub(super) fn tls(self, place: &Place) -> Result<Tls, TargetError> {
+    /// The encryption of a connection to this endpoint.
+    pub(super) fn tls(self, endpoint: &Endpoint) -> Result<Tls, TargetError> {
         let Self { mode, roots, .. } = self;
-        let local = match place {
-            Place::Tcp { host, .. } => is_loopback(host),
-            Place::Socket { .. } | Place::File(_) => {
-                // Said rather than passed over: who asks for encryption must not believe in it.
+        let local = match endpoint {
+            Endpoint::Tcp { host, .. } => is_loopback(host),
+            Endpoint::Socket { .. } | Endpoint::File(_) => {
+                // An error, so that nobody believes that the connection is encrypted.
                 return match (mode, roots) {
-                    (None | Some((_, Mode::Off)), None) => Ok(Tls::Off),
+                    (None | Some((_, TlsMode::Off)), None) => Ok(Tls::Off),
                     (Some((name, _)), None) | (_, Some((name, _))) => Err(TargetError::Parameter {
                         name,
                         problem: "asks for TLS, which a socket in the file system does not have",
@@ -84,39 +79,38 @@ impl Parameters {
         };
         match (mode.map(|(_, mode)| mode), roots) {
             (None, None) if local => Ok(Tls::Off),
-            (None | Some(Mode::Verified), roots) => {
+            (None | Some(TlsMode::Verified), roots) => {
                 Ok(Tls::Verified { roots: roots.map(|(_, path)| path) })
             }
-            (Some(Mode::Off), None) => Ok(Tls::Off),
-            (Some(Mode::Unverified), None) => Ok(Tls::Unverified),
+            (Some(TlsMode::Off), None) => Ok(Tls::Off),
+            (Some(TlsMode::Unverified), None) => Ok(Tls::Unverified),
             (Some(_), Some((name, _))) => Err(TargetError::Parameter {
                 name,
-                problem: "names whom to trust, where nothing is verified: set the mode to verify-full",
+                problem: "names trusted authorities, but nothing is verified: set the mode to verify-full",
             }),
         }
     }
 }
 
-/// How much of TLS is asked for.
+/// The requested encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+enum TlsMode {
     Off,
     Unverified,
     Verified,
 }
 
-/// A parameter behind the `?`.
+/// A parameter of the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Parameter {
     Mode,
     Roots,
     Socket,
-    Folder,
+    Directory,
 }
 
 impl Parameter {
-    /// Spellings for a server; the first is the one in messages. `_` stands for `-` as well, and
-    /// capitals for small letters.
+    /// The accepted spellings; messages show the first. `_` is accepted for `-`, and case is ignored.
     fn spellings(kind: Kind) -> &'static [(&'static str, Self)] {
         match kind {
             Kind::MySql => &[
@@ -129,7 +123,7 @@ impl Parameter {
             Kind::Postgres => &[
                 ("sslmode", Self::Mode),
                 ("sslrootcert", Self::Roots),
-                ("host", Self::Folder),
+                ("host", Self::Directory),
                 ("ssl-mode", Self::Mode),
                 ("ssl-ca", Self::Roots),
             ],
@@ -144,25 +138,22 @@ impl Parameter {
 }
 
 const MODES: &str = "is not one of disable, require, verify-full";
-const VERIFY_CA: &str = "is verify-ca, which would take any host's certificate: write verify-full";
-const OPPORTUNISTIC: &str = "would go on without encryption when the server offers none: \
+const VERIFY_CA: &str = "is verify-ca, which accepts any host's certificate: write verify-full";
+const OPPORTUNISTIC: &str = "falls back to no encryption when the server offers none: \
                              write disable, require or verify-full";
 const SOCKET: &str = "is not an absolute path of a socket";
-const FOLDER: &str =
-    "is not the absolute path of a socket's folder; a host's name stands behind ://";
+const DIRECTORY: &str =
+    "is not the absolute path of a socket's directory; a host name belongs after ://";
 
-/// A parameter that is not known.
+/// An unknown parameter.
 fn unknown(kind: Kind, given: &str) -> TargetError {
     let known: Vec<_> = Parameter::spellings(kind).iter().map(|(name, _)| *name).collect();
-    // A password that was not encoded could stand here.
+    // It could be a password that was not encoded.
     let shown = given.len() <= 32
         && given.bytes().all(|it| it.is_ascii_alphabetic() || it == b'-' || it == b'_');
-    let likeness = |to: &str| strsim::jaro_winkler(&given.to_lowercase(), to);
-    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let suggestion = match nearest {
-        Some(nearest) if likeness(nearest) >= ALIKE => format!("did you mean {nearest}?"),
-        Some(_) => format!("known here: {}", known.join(", ")),
-        None => "there are none for SQLite; write a ? in its path as %3F".to_owned(),
+    let suggestion = match known.as_slice() {
+        [] => "there are none for SQLite; write a ? in its path as %3F".to_owned(),
+        known => suggestion(given, known),
     };
     TargetError::Unknown {
         name: if shown { format!(" {given}") } else { String::new() },

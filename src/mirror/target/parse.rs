@@ -1,71 +1,30 @@
-//! A database's URL taken apart. No message repeats a part of it that could hold the password.
+//! Parses a database's URL. No message repeats a part of it that could hold the password.
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use super::{Kind, Place, Target, Tls, parameters::Parameters};
+use super::{
+    Endpoint, Kind, Target, TargetError, Tls,
+    parameters::Parameters,
+    percent::{decode, one_line},
+};
 
-/// A database URL that cannot be used: what is wrong with it and how to mend it.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TargetError {
-    /// It does not begin with a scheme that is known here.
-    #[error(
-        "the database URL begins with none of mysql://, mariadb://, postgres://, postgresql://, \
-         sqlite:"
-    )]
-    Scheme,
-    /// It is no URL.
-    #[error(
-        "the database URL cannot be read: {0}; write it as scheme://user:password@host/database, \
-         and of special characters in user, password and database % as %25, / as %2F, ? as %3F, \
-         # as %23, @ as %40, : as %3A, a space as %20, and any other byte as % and its two \
-         hexadecimal digits"
-    )]
-    Syntax(&'static str),
-    /// It leads to no server.
-    #[error("the database URL names no host and no socket; write scheme://user@host/database")]
-    NoHost,
-    /// It names no database.
-    #[error("the database URL names no database; put its name behind the host: …@host/NAME")]
-    NoDatabase,
-    /// It names no file.
-    #[error("the database URL names no file that can be kept; write sqlite:/path/to/file.db")]
-    NoFile,
-    /// A parameter that does not exist.
-    #[error("the database URL has an unknown parameter{name}; {suggestion}")]
-    Unknown {
-        /// Its name with a blank in front; empty where it could be a part of a password.
-        name: String,
-        /// What was meant, as far as can be told.
-        suggestion: String,
-    },
-    /// A parameter with a value that cannot be.
-    #[error("the database URL's parameter {name} {problem}")]
-    Parameter {
-        /// Its name.
-        name: &'static str,
-        /// What is wrong with its value and what would be right.
-        problem: &'static str,
-    },
-}
-
-/// Reads a database URL:
+/// Parses a database URL:
 ///
-/// - `mysql://user:password@host:3306/database`, also `mariadb://`. Parameters behind a `?`:
+/// - `mysql://user:password@host:3306/database`, also `mariadb://`. Parameters after `?`:
 ///   `ssl-mode` (`DISABLED`, `REQUIRED`, `VERIFY_IDENTITY`), `ssl-ca` (a PEM file), `socket` (a path).
 /// - `postgres://user:password@host:5432/database`, also `postgresql://`. Parameters: `sslmode`
-///   (`disable`, `require`, `verify-full`), `sslrootcert` (a PEM file), `host` (the folder of a
-///   socket). A host that begins with `%2F` is a folder, too.
+///   (`disable`, `require`, `verify-full`), `sslrootcert` (a PEM file), `host` (the directory of a
+///   socket). A host that begins with `%2F` is a directory, too.
 /// - `sqlite:PATH` or `sqlite://PATH`, which are the same: `sqlite:///a` and `sqlite:/a` are absolute,
 ///   `sqlite://a` and `sqlite:a` relative. No parameters.
 ///
-/// Everywhere `%` with two hexadecimal digits stands for a byte. In a server's URL, every character that
-/// RFC 3986 does not allow has to be written so, and an `@` in user and password; in a path, any other `%`
-/// and all other characters stand for themselves. Either
-/// server takes the other's spellings for TLS. Certificates are verified, but not over a socket or
-/// to a loopback host, where TLS is off unless asked for. A socket goes before the host.
+/// `%` with two hexadecimal digits encodes a byte. In a server's URL, every character that RFC 3986 does not
+/// allow must be encoded, and an `@` in user and password; in a path, any other `%` and all other characters
+/// are literal. Each server accepts the other's spellings for TLS. Certificates are verified, except over a
+/// socket or to a loopback host, where TLS is off by default. A socket takes precedence over the host.
 impl FromStr for Target {
     type Err = TargetError;
 
@@ -84,19 +43,19 @@ impl FromStr for Target {
     }
 }
 
-/// The part behind `sqlite:`.
+/// Parses the part after `sqlite:`.
 fn file(rest: &str) -> Result<Target, TargetError> {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     Parameters::read(Kind::Sqlite, query)?;
     let path: Vec<u8> = percent_decode_str(path).collect();
-    // Memory keeps nothing, and what begins with file: is read as an URL by SQLite itself.
+    // A database in memory keeps nothing, and SQLite itself parses `file:` as a URL.
     if path.is_empty() || path == b":memory:" || path.starts_with(b"file:") || path.contains(&0) {
         return Err(TargetError::NoFile);
     }
     Ok(Target {
         kind: Kind::Sqlite,
-        place: Place::File(OsString::from_vec(path).into()),
+        endpoint: Endpoint::File(OsString::from_vec(path).into()),
         user: String::new(),
         password: String::new(),
         database: String::new(),
@@ -104,13 +63,13 @@ fn file(rest: &str) -> Result<Target, TargetError> {
     })
 }
 
-/// A whole URL and its part behind the scheme.
+/// Parses a server's URL; `rest` is the part after the scheme.
 fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
     let Some(rest) = rest.strip_prefix("//") else {
-        return Err(TargetError::Syntax("// is missing behind the scheme"));
+        return Err(TargetError::Syntax("// is missing after the scheme"));
     };
     encoded(rest)?;
-    // libpq's URLs may have a user and no host, others may not: one is put there and left out again.
+    // libpq's URLs may have a user without a host, which the parser rejects: a host is inserted and ignored later.
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let hostless = authority.is_empty() || authority.ends_with('@');
     let url = if hostless && !authority.is_empty() {
@@ -122,14 +81,14 @@ fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
     if url.fragment().is_some() {
         return Err(TargetError::Syntax("it has a # in it"));
     }
-    // Where a password has a / or a ? of its own, what comes behind it is taken for these.
+    // A password with an unencoded / or ? ends the host, and puts the @ after it.
     if url.path().contains('@') || url.query().unwrap_or_default().contains('@') {
-        return Err(TargetError::Syntax("it has an @ behind the host"));
+        return Err(TargetError::Syntax("it has an @ after the host"));
     }
     let mut parameters = Parameters::read(kind, url.query().unwrap_or_default())?;
     let database = url.path().strip_prefix('/').unwrap_or_default();
     if database.contains('/') {
-        return Err(TargetError::Syntax("it has more than one / behind the host"));
+        return Err(TargetError::Syntax("it has more than one / after the host"));
     }
     let database = one_line(database)?;
     if database.is_empty() {
@@ -147,24 +106,24 @@ fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
     if port == 0 {
         return Err(TargetError::Syntax("the port is 0"));
     }
-    let folder = (kind == Kind::Postgres && host.starts_with('/')).then(|| PathBuf::from(&host));
-    let place = match parameters.socket.take().or(folder) {
-        Some(path) => Place::Socket { path, port },
+    let directory = (kind == Kind::Postgres && host.starts_with('/')).then(|| PathBuf::from(&host));
+    let endpoint = match parameters.socket.take().or(directory) {
+        Some(path) => Endpoint::Socket { path, port },
         None if host.is_empty() => return Err(TargetError::NoHost),
-        None => Place::Tcp { host, port },
+        None => Endpoint::Tcp { host, port },
     };
     Ok(Target {
         kind,
-        tls: parameters.tls(&place)?,
-        place,
+        tls: parameters.tls(&endpoint)?,
+        endpoint,
         user: one_line(url.username())?,
         password: decode(url.password().unwrap_or_default())?,
         database,
     })
 }
 
-/// Refuses what has to be percent-encoded in a URL (RFC 3986, section 2), and what readers of URLs take
-/// differently.
+/// Rejects characters that must be percent-encoded in a URL (RFC 3986, section 2), and those that parsers
+/// treat differently.
 fn encoded(rest: &str) -> Result<(), TargetError> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
@@ -190,34 +149,14 @@ fn encoded(rest: &str) -> Result<(), TargetError> {
     Err(TargetError::Syntax(what))
 }
 
-/// What keeps it from being an URL, in words that repeat nothing of it.
+/// Describes a syntax error without quoting the URL.
 fn syntax(error: url::ParseError) -> &'static str {
     use url::ParseError as E;
     match error {
-        E::InvalidPort => "what stands behind the host's : is no port",
-        E::InvalidIpv6Address => "what stands in [] is no IPv6 address",
+        E::InvalidPort => "the port is not a number from 1 to 65535",
+        E::InvalidIpv6Address => "the host in [ ] is not an IPv6 address",
         E::EmptyHost => "it has no host",
-        E::InvalidDomainCharacter => "the host has a character that no host has",
-        _ => "it is no URL",
+        E::InvalidDomainCharacter => "the host has an invalid character",
+        _ => "it is not a URL",
     }
-}
-
-/// Text with its percent codes decoded.
-pub(super) fn decode(value: &str) -> Result<String, TargetError> {
-    let text = percent_decode_str(value).decode_utf8();
-    let text =
-        text.map_err(|_| TargetError::Syntax("it has a % with two digits that make no text"))?;
-    if text.contains('\0') {
-        return Err(TargetError::Syntax("it has a %00 in it"));
-    }
-    Ok(text.into_owned())
-}
-
-/// Text that is shown in messages.
-fn one_line(value: &str) -> Result<String, TargetError> {
-    let text = decode(value)?;
-    if text.contains(char::is_control) {
-        return Err(TargetError::Syntax("it has a control character in it"));
-    }
-    Ok(text)
 }

@@ -1,4 +1,4 @@
-//! URLs and what they come to, one a line; and that no message holds a password.
+//! Valid URLs and their meaning, one a line; invalid ones; and that no message holds a password.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn parse(url: &str) -> Target {
     url.parse().unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
-/// How the URL is shown, and user, password and database of it.
+/// Checks how the URL is shown, and its user, password and database.
 fn shown(url: &str, expect: &str, user: &str, password: &str, database: &str) {
     let target = parse(url);
     assert_eq!(target.to_string(), expect, "{url}");
@@ -32,7 +32,7 @@ fn servers() {
         "p@/:?#%",
         "my db",
     );
-    // Characters that need no code.
+    // Characters that need no encoding.
     shown(
         "mysql://u:p:a!$&'()*+,;=-._~@h/d!",
         "mysql://u@h:3306/d!",
@@ -45,41 +45,41 @@ fn servers() {
     shown("mysql://u:a%0Ab@h/d", "mysql://u@h:3306/d", "u", "a\nb", "d");
 }
 
-/// Where the URL leads.
-fn place(url: &str, expect: &Place) {
-    assert_eq!(&parse(url).place, expect, "{url}");
+/// Checks the endpoint.
+fn endpoint(url: &str, expect: &Endpoint) {
+    assert_eq!(&parse(url).endpoint, expect, "{url}");
     assert_eq!(parse(url).tls, Tls::Off, "{url}");
 }
 
 #[test]
 fn sockets() {
-    let socket = |path: &str, port| Place::Socket { path: path.into(), port };
+    let socket = |path: &str, port| Endpoint::Socket { path: path.into(), port };
     let my = socket("/run/mysqld/mysqld.sock", 3306);
-    place("mysql://u:p@localhost/d?socket=/run/mysqld/mysqld.sock", &my);
-    place("mysql://u@/d?socket=%2Frun%2Fmysqld/mysqld.sock", &my);
-    place("mysql:///d?socket=/run/mysqld/mysqld.sock&ssl-mode=DISABLED", &my);
-    place("mysql:///d?socket=/a+b%20c", &socket("/a+b c", 3306));
-    place("postgres:///d?host=/run/postgresql", &socket("/run/postgresql", 5432));
-    place("postgres://u@/d?host=/run/postgresql", &socket("/run/postgresql", 5432));
-    place("postgres://u@h:5433/d?host=/run/postgresql", &socket("/run/postgresql", 5433));
-    place("postgres://u@%2Frun%2Fpostgresql/d", &socket("/run/postgresql", 5432));
-    place("postgres://%2Frun%2Fpostgresql:5433/d", &socket("/run/postgresql", 5433));
+    endpoint("mysql://u:p@localhost/d?socket=/run/mysqld/mysqld.sock", &my);
+    endpoint("mysql://u@/d?socket=%2Frun%2Fmysqld/mysqld.sock", &my);
+    endpoint("mysql:///d?socket=/run/mysqld/mysqld.sock&ssl-mode=DISABLED", &my);
+    endpoint("mysql:///d?socket=/a+b%20c", &socket("/a+b c", 3306));
+    endpoint("postgres:///d?host=/run/postgresql", &socket("/run/postgresql", 5432));
+    endpoint("postgres://u@/d?host=/run/postgresql", &socket("/run/postgresql", 5432));
+    endpoint("postgres://u@h:5433/d?host=/run/postgresql", &socket("/run/postgresql", 5433));
+    endpoint("postgres://u@%2Frun%2Fpostgresql/d", &socket("/run/postgresql", 5432));
+    endpoint("postgres://%2Frun%2Fpostgresql:5433/d", &socket("/run/postgresql", 5433));
 }
 
 #[test]
 fn files() {
-    let file = |path: &str| Place::File(path.into());
-    place("sqlite:/var/lib/x.db", &file("/var/lib/x.db"));
-    place("sqlite:///var/lib/x.db", &file("/var/lib/x.db"));
-    place("sqlite:x.db", &file("x.db"));
-    place("sqlite://x.db", &file("x.db"));
-    place("sqlite:./a/../x.db", &file("./a/../x.db"));
-    place("SQLite:x.db", &file("x.db"));
-    place("sqlite:/a b/ü#1.db", &file("/a b/ü#1.db"));
-    place("sqlite:/100%/50%x.db", &file("/100%/50%x.db"));
-    place("sqlite:/a%20b%3F%25.db", &file("/a b?%.db"));
-    place("sqlite:/a@b:c.db?", &file("/a@b:c.db"));
-    place("sqlite:C:x.db", &file("C:x.db"));
+    let file = |path: &str| Endpoint::File(path.into());
+    endpoint("sqlite:/var/lib/x.db", &file("/var/lib/x.db"));
+    endpoint("sqlite:///var/lib/x.db", &file("/var/lib/x.db"));
+    endpoint("sqlite:x.db", &file("x.db"));
+    endpoint("sqlite://x.db", &file("x.db"));
+    endpoint("sqlite:./a/../x.db", &file("./a/../x.db"));
+    endpoint("SQLite:x.db", &file("x.db"));
+    endpoint("sqlite:/a b/ü#1.db", &file("/a b/ü#1.db"));
+    endpoint("sqlite:/100%/50%x.db", &file("/100%/50%x.db"));
+    endpoint("sqlite:/a%20b%3F%25.db", &file("/a b?%.db"));
+    endpoint("sqlite:/a@b:c.db?", &file("/a@b:c.db"));
+    endpoint("sqlite:C:x.db", &file("C:x.db"));
     assert_eq!(parse("sqlite:/x.db").to_string(), "sqlite:/x.db");
 }
 
@@ -88,7 +88,7 @@ fn tls(url: &str, expect: &Tls) {
 }
 
 #[test]
-fn certificates_are_verified_unless_it_is_said_or_near() {
+fn certificates_are_verified_except_on_loopback() {
     let verified = Tls::Verified { roots: None };
     let own = Tls::Verified { roots: Some("/etc/ca.pem".into()) };
     tls("mysql://h/d", &verified);
@@ -117,7 +117,7 @@ fn certificates_are_verified_unless_it_is_said_or_near() {
     tls("postgres://h/d?SSLMODE=Verify-Full&&sslrootcert=/etc/ca.pem&", &own);
 }
 
-/// What is wrong with the URL. All of these have `secret` where a password or a part of it is.
+/// Checks the error. All these URLs have `secret` where a password or a part of it is.
 fn refused(url: &str, expect: &str) {
     let error = url.parse::<Target>().expect_err(url);
     for message in [error.to_string(), format!("{error:?}")] {
@@ -127,35 +127,35 @@ fn refused(url: &str, expect: &str) {
 }
 
 #[test]
-fn what_cannot_be_used_says_how_to_mend_it() {
-    refused("", "begins with none of mysql://");
-    refused("secret", "begins with none of mysql://");
-    refused("/var/lib/secret.db", "begins with none of mysql://");
-    refused("secret://u:secret@h/d", "begins with none of mysql://");
-    refused("http://u:secret@h/d", "begins with none of mysql://");
+fn invalid_urls_are_explained() {
+    refused("", "must begin with mysql://");
+    refused("secret", "must begin with mysql://");
+    refused("/var/lib/secret.db", "must begin with mysql://");
+    refused("secret://u:secret@h/d", "must begin with mysql://");
+    refused("http://u:secret@h/d", "must begin with mysql://");
     refused("mysql:secret", "// is missing");
     refused("mysql:/u:secret@h/d", "// is missing");
-    refused("mysql://u:secret@h", "names no database; put its name");
+    refused("mysql://u:secret@h", "names no database; add its name");
     refused("mysql://u:secret@h/", "names no database");
     refused("postgres://u:secret@h?sslmode=require", "names no database");
     refused("mysql://u:secret@/d", "names no host and no socket");
     refused("postgres:///d", "names no host and no socket");
     refused("mysql://", "names no database");
-    refused("mysql://u:secret@h:port/d", "is no port");
-    refused("mysql://u:secret@h:65536/d", "is no port");
+    refused("mysql://u:secret@h:port/d", "the port is not a number");
+    refused("mysql://u:secret@h:65536/d", "the port is not a number");
     refused("mysql://u:secret@h:0/d", "the port is 0");
-    refused("mysql://u:secret@[::g]/d", "no IPv6 address");
+    refused("mysql://u:secret@[::g]/d", "is not an IPv6 address");
     refused("mysql://u:secret@a b/d", "a space in it");
     refused("mysql://u:secret@h/d/e", "more than one /");
     refused("mysql://u:secret@h/d%0Ae", "control character");
     refused("mysql://u%0A:secret@h/d", "control character");
     refused("mysql://u:sec\nret@h/d", "control character");
     refused("mysql://u:secret%00@h/d", "%00");
-    refused("mysql://u:secret%ff@h/d", "make no text");
+    refused("mysql://u:secret%ff@h/d", "are not valid UTF-8");
 }
 
 #[test]
-fn what_must_be_encoded_is_refused() {
+fn unencoded_characters_are_rejected() {
     for scheme in ["mysql", "mariadb", "postgres", "postgresql"] {
         for (rest, what) in [
             ("u:sec@ret@h/d", "an @ in user or password"),
@@ -182,20 +182,20 @@ fn what_must_be_encoded_is_refused() {
 }
 
 #[test]
-fn a_password_that_was_not_encoded_is_not_repeated() {
+fn an_unencoded_password_is_not_repeated() {
     refused("mysql://u:secret/x@h/d", "/ as %2F");
-    refused("mysql://u:12/secret@h", "an @ behind the host");
-    refused("mysql://u:12/secret@h/d", "an @ behind the host");
-    refused("mysql://u:12?secret@h/d", "an @ behind the host");
-    refused("mysql://u:12?secret=secret@h/d", "an @ behind the host");
+    refused("mysql://u:12/secret@h", "an @ after the host");
+    refused("mysql://u:12/secret@h/d", "an @ after the host");
+    refused("mysql://u:12?secret@h/d", "an @ after the host");
+    refused("mysql://u:12?secret=secret@h/d", "an @ after the host");
     refused("mysql://u:12#secret@h/d", "a # in it");
-    refused("mysql://u:se#secret@h/d", "is no port");
-    refused("mysql://u:se?secret@h/d", "is no port");
+    refused("mysql://u:se#secret@h/d", "the port is not a number");
+    refused("mysql://u:se?secret@h/d", "the port is not a number");
     refused("mysql://h/d?password%3Dsecret", "unknown parameter; known here");
 }
 
 #[test]
-fn parameters_that_cannot_be() {
+fn invalid_parameters_are_explained() {
     refused("mysql://u:secret@h/d?sslmod=x", "unknown parameter sslmod; did you mean sslmode?");
     refused("mysql://u:secret@h/d?sokcet=/x", "did you mean socket?");
     refused("postgres://h/d?sslrotcert=/x", "did you mean sslrootcert?");
@@ -206,26 +206,32 @@ fn parameters_that_cannot_be() {
     refused("mysql://h/d?sslmode", "sslmode is not one of");
     refused("postgres://h/d?sslmode=verify-ca", "write verify-full");
     refused("mysql://h/d?ssl-mode=VERIFY_CA", "write verify-full");
-    refused("postgres://h/d?sslmode=prefer", "without encryption");
-    refused("mysql://h/d?ssl-mode=PREFERRED", "without encryption");
+    refused("postgres://h/d?sslmode=prefer", "falls back to no encryption");
+    refused("mysql://h/d?ssl-mode=PREFERRED", "falls back to no encryption");
     refused("postgres://h/d?sslmode=require&ssl-mode=require", "ssl-mode is given twice");
     refused("postgres://h/d?sslrootcert=", "sslrootcert names no file");
-    refused("postgres://h/d?sslmode=require&sslrootcert=/x", "sslrootcert names whom to trust");
-    refused("postgres://h/d?sslmode=disable&sslrootcert=/x", "sslrootcert names whom to trust");
+    refused(
+        "postgres://h/d?sslmode=require&sslrootcert=/x",
+        "sslrootcert names trusted authorities",
+    );
+    refused(
+        "postgres://h/d?sslmode=disable&sslrootcert=/x",
+        "sslrootcert names trusted authorities",
+    );
     refused("mysql://h/d?socket=", "socket is not an absolute path");
     refused("mysql://h/d?socket=mysqld.sock", "socket is not an absolute path");
-    refused("postgres://h/d?host=other", "a host's name stands behind ://");
+    refused("postgres://h/d?host=other", "a host name belongs after ://");
     refused("mysql://h/d?socket=/x&ssl-mode=REQUIRED", "ssl-mode asks for TLS, which a socket");
     refused("postgres:///d?host=/x&sslrootcert=/x", "sslrootcert asks for TLS, which a socket");
 }
 
 #[test]
-fn files_that_keep_nothing() {
-    refused("sqlite:", "names no file");
-    refused("sqlite://", "names no file");
-    refused("sqlite::memory:", "names no file that can be kept");
-    refused("sqlite:file:x.db", "names no file that can be kept");
-    refused("sqlite:a%00b", "names no file");
+fn files_that_do_not_persist() {
+    refused("sqlite:", "names no persistent file");
+    refused("sqlite://", "names no persistent file");
+    refused("sqlite::memory:", "names no persistent file");
+    refused("sqlite:file:x.db", "names no persistent file");
+    refused("sqlite:a%00b", "names no persistent file");
 }
 
 #[test]
@@ -248,7 +254,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused(
+    fn any_text_is_parsed_or_rejected(
         scheme in "(mysql|postgres|sqlite):/{0,3}",
         rest in "[ -~é/?#@:%\\[\\]&=]{0,60}",
     ) {

@@ -3,6 +3,7 @@
 mod level;
 mod metrics;
 mod often;
+mod throttle;
 mod writer;
 
 use std::{
@@ -18,6 +19,7 @@ use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload, util::Su
 
 pub use level::{LogFormat, LogLevel};
 pub use metrics::LogMetrics;
+pub use throttle::{ConditionLog, LogThrottle};
 
 use self::{often::Often, writer::Line};
 

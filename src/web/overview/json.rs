@@ -166,7 +166,7 @@ pub(super) struct MirrorState {
 
 impl From<&Queue> for MirrorState {
     fn from(queue: &Queue) -> Self {
-        let figures = queue.figures();
+        let figures = queue.status();
         Self {
             up: figures.up,
             lag_seconds: figures.lag.as_secs_f64(),

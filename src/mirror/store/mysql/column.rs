@@ -1,5 +1,4 @@
-//! Values out of a server's answer. A value that it should not give is an error, not a panic: the
-//! driver's own conversions panic.
+//! Reads values of a server's answer. An unexpected value is an error, where the driver's own conversions panic.
 
 use mysql_async::{
     Conn, Error, Row, Value,
@@ -8,12 +7,12 @@ use mysql_async::{
 
 use super::StoreError;
 
-/// The first row that a query gives.
+/// The first row of a query's result.
 pub(super) async fn first(connection: &mut Conn, query: &str) -> Result<Option<Row>, Error> {
     connection.query_first::<Row, _>(query).await
 }
 
-/// The value of a column; `doing` is what it is for.
+/// The value of a column; `doing` names the purpose.
 pub(super) fn value<T: FromValue>(row: &Row, column: usize, doing: &str) -> Result<T, StoreError> {
     let given = row.as_ref(column).cloned().unwrap_or(Value::NULL);
     T::from_value_opt(given).map_err(|error| {

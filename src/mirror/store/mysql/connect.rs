@@ -1,4 +1,4 @@
-//! A connection: where to, how encrypted, and with which settings of the session.
+//! Connects: endpoint, encryption, and settings of the session.
 
 use std::time::Duration;
 
@@ -6,27 +6,25 @@ use mysql_async::{Conn, Opts, OptsBuilder, SslOpts, prelude::Queryable};
 
 use super::{
     super::{StoreError, tls::authorities},
-    failure::{code, failure},
+    error::{code, failure},
 };
-use crate::mirror::target::{Place, Target, Tls};
+use crate::mirror::target::{Endpoint, Target, Tls};
 
-/// How often the kernel asks a silent server whether it is still there.
+/// Interval of TCP keepalives.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// Settings of the session. What speaks the protocol but has not all of them (a cluster, a proxy)
-/// goes without.
+/// Settings of the session. A server that lacks some of them (a cluster, a proxy) is used without.
 const SETTINGS: [&str; 7] = [
     "SET SESSION time_zone = '+00:00'",
     // With READ COMMITTED, a server that writes statements to its binary log refuses to insert (1665).
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
-    // The transaction of a connection that died unseen must not hold its locks for the usual eight
-    // hours.
+    // The transaction of a lost connection must not hold its locks for the default of eight hours.
     "SET SESSION wait_timeout = 60",
     "SET SESSION innodb_lock_wait_timeout = 10",
-    // A change of partitions that waits for the table makes everybody behind it wait as well.
+    // A change of partitions that waits for the table blocks all later statements.
     "SET SESSION lock_wait_timeout = 1",
-    // MySQL 8 else tells the sizes of yesterday.
+    // Otherwise MySQL 8 reports sizes of up to a day ago.
     "SET SESSION information_schema_stats_expiry = 0",
 ];
 
@@ -37,7 +35,7 @@ pub(super) async fn connect(target: &Target) -> Result<Conn, StoreError> {
         match connection.query_drop(setting).await {
             Ok(()) => {}
             Err(error @ mysql_async::Error::Server(_)) => {
-                tracing::debug!(%setting, %error, "the database goes without a setting");
+                tracing::debug!(%setting, %error, "the database rejects a session setting");
             }
             Err(error) => return Err(failure("set up the session", &error)),
         }
@@ -45,12 +43,12 @@ pub(super) async fn connect(target: &Target) -> Result<Conn, StoreError> {
     Ok(connection)
 }
 
-/// The error of connecting. A server that requires TLS rejects a connection without in words that say
-/// nothing of it: MariaDB denies access (1045).
+/// The error of a connection attempt. A server that requires TLS does not say so: MariaDB reports that access
+/// is denied (1045).
 fn connect_failure(target: &Target, error: &mysql_async::Error) -> StoreError {
     let failure = failure(&format!("connect to {target}"), error);
     match failure {
-        StoreError::Denied(text) if asks_for_tls(target, error) => StoreError::Denied(format!(
+        StoreError::Denied(text) if may_require_tls(target, error) => StoreError::Denied(format!(
             "{text}; if the server requires TLS (require_secure_transport, REQUIRE SSL), add \
              ssl-mode=REQUIRED to the URL"
         )),
@@ -60,8 +58,8 @@ fn connect_failure(target: &Target, error: &mysql_async::Error) -> StoreError {
 
 /// Whether this may be the answer to a connection without TLS (`ER_ACCESS_DENIED_ERROR`,
 /// `ER_SECURE_TRANSPORT_REQUIRED` of MySQL and of MariaDB).
-fn asks_for_tls(target: &Target, error: &mysql_async::Error) -> bool {
-    let is_plain = target.tls == Tls::Off && matches!(target.place, Place::Tcp { .. });
+fn may_require_tls(target: &Target, error: &mysql_async::Error) -> bool {
+    let is_plain = target.tls == Tls::Off && matches!(target.endpoint, Endpoint::Tcp { .. });
     is_plain && matches!(code(error), Some(1045 | 3159 | 4151))
 }
 
@@ -71,17 +69,17 @@ fn options(target: &Target) -> Result<Opts, StoreError> {
         .user(some(&target.user))
         .pass(some(&target.password))
         .db_name(some(&target.database))
-        // A position that is found but keeps its value counts as found.
+        // Counts matched rows rather than changed ones: a position may keep its value.
         .client_found_rows(true)
-        // A server on loopback would be asked for its socket, and the socket be taken.
+        // Otherwise the driver switches from a server on loopback to its socket.
         .prefer_socket(false)
         .tcp_keepalive(Some(KEEPALIVE))
         .tcp_nodelay(true);
-    let builder = match &target.place {
-        Place::Tcp { host, port } => {
+    let builder = match &target.endpoint {
+        Endpoint::Tcp { host, port } => {
             builder.ip_or_hostname(host).tcp_port(*port).ssl_opts(encryption(&target.tls)?)
         }
-        Place::Socket { path, .. } => {
+        Endpoint::Socket { path, .. } => {
             let path = path.to_str().ok_or_else(|| {
                 StoreError::Denied(format!(
                     "MySQL: the socket's path {} is not UTF-8",
@@ -90,7 +88,7 @@ fn options(target: &Target) -> Result<Opts, StoreError> {
             })?;
             builder.socket(Some(path))
         }
-        Place::File(path) => {
+        Endpoint::File(path) => {
             return Err(StoreError::Denied(format!(
                 "MySQL: {} is a file, not a server",
                 path.display()
@@ -103,7 +101,7 @@ fn options(target: &Target) -> Result<Opts, StoreError> {
 fn encryption(tls: &Tls) -> Result<Option<SslOpts>, StoreError> {
     let roots = match tls {
         Tls::Off => return Ok(None),
-        // The built-in authorities stay, unused: the driver makes no verifier without any.
+        // The driver creates no verifier without built-in authorities, although it does not use them.
         Tls::Unverified => {
             return Ok(Some(SslOpts::default().with_danger_accept_invalid_certs(true)));
         }

@@ -1,52 +1,51 @@
-//! Rows as parameters, and the statements that insert many at once.
+//! Encodes rows as parameters, and inserts many at once.
 //!
-//! MariaDB has a statement for many rows of parameters, the quickest of the safe ways; what else
-//! speaks the protocol gets statements of many rows, of sizes that are powers of two, so that a few
-//! prepared ones fit every batch.
+//! MariaDB has a bulk statement for many rows of parameters, the fastest of the safe ways. Other servers get
+//! statements of many rows, in sizes that are powers of two, so that a few prepared ones fit every batch.
 
 use std::net::IpAddr;
 
 use mysql_async::{Conn, Params, Statement, Value, prelude::Queryable};
 
-use super::{super::StoreError, column, failure::failure};
+use super::{super::StoreError, column, error::failure};
 use crate::mirror::{
     day::{Day, LATEST},
     row::Row,
     schema::COLUMNS,
 };
 
-/// How many [`COLUMNS`] there are.
+/// Number of [`COLUMNS`].
 const WIDTH: usize = 30;
 
-/// Most rows of a statement, as a power of two. 512 rows of the longest texts take 600 kB: they fit
+/// Maximum rows of a statement, as a power of two. 512 rows of the longest texts take 600 kB: they fit
 /// the smallest `max_allowed_packet` in use, 1 MiB, and the 65,535 parameters of a statement.
-const MOST: usize = 9;
+const MAX_POWER: usize = 9;
 
-/// The statements, prepared when they are first needed.
+/// The statements, prepared on first use.
 #[derive(Debug)]
 pub(super) enum Inserts {
-    /// MariaDB's: one row, run for many at once.
+    /// MariaDB's bulk statement: one row, executed for many.
     Bulk(Option<Statement>),
-    /// Of 1, 2, 4 … rows.
+    /// Statements of 1, 2, 4 … rows.
     Many(Vec<Option<Statement>>),
 }
 
 impl Inserts {
-    /// Asks the server which of the ways it knows.
+    /// Detects which way the server supports.
     pub(super) async fn new(connection: &mut Conn) -> Result<Self, StoreError> {
-        let doing = "ask for the version";
+        let doing = "read the version";
         let row = column::first(connection, "SELECT VERSION(), @@max_allowed_packet").await;
         let row = row.map_err(|error| failure(doing, &error))?.ok_or_else(|| {
             StoreError::Unavailable("MySQL: the server returned no version".into())
         })?;
         let version: String = column::value(&row, 0, doing)?;
         let packet: u64 = column::value(&row, 1, doing)?;
-        // The driver tells the types of the parameters with the first packet of a call only: each
-        // call must fit into one.
+        // The driver sends the types of the parameters with the first packet of a call only: each call must fit
+        // into one.
         let bulk = version.to_lowercase().contains("mariadb")
             && packet >= 1 << 20
             && !logs_statements(connection).await?;
-        Ok(if bulk { Self::Bulk(None) } else { Self::Many(vec![None; MOST + 1]) })
+        Ok(if bulk { Self::Bulk(None) } else { Self::Many(vec![None; MAX_POWER + 1]) })
     }
 
     pub(super) async fn insert(
@@ -58,7 +57,7 @@ impl Inserts {
         match self {
             Self::Bulk(statement) => {
                 let statement = prepared(connection, statement, 1).await?;
-                for rows in rows.chunks(1 << MOST) {
+                for rows in rows.chunks(1 << MAX_POWER) {
                     let rows = rows.iter().map(|row| {
                         let mut values = Vec::with_capacity(WIDTH);
                         parameters(host, row, &mut values);
@@ -73,7 +72,7 @@ impl Inserts {
             Self::Many(statements) => {
                 let mut rest = rows;
                 while !rest.is_empty() {
-                    let size = MOST.min(rest.len().ilog2() as usize);
+                    let size = MAX_POWER.min(rest.len().ilog2() as usize);
                     let (now, later) = rest.split_at(1 << size);
                     rest = later;
                     let mut values = Vec::with_capacity(WIDTH * now.len());
@@ -92,9 +91,9 @@ impl Inserts {
     }
 }
 
-/// Whether the server writes statements to its binary log: then it refuses the bulk statement (4033).
+/// Whether the server's binary log holds statements: it then rejects the bulk statement (4033).
 async fn logs_statements(connection: &mut Conn) -> Result<bool, StoreError> {
-    let doing = "ask for the format of the binary log";
+    let doing = "read the format of the binary log";
     match column::first(connection, "SELECT @@log_bin AND @@binlog_format = 'STATEMENT'").await {
         Ok(Some(row)) => column::value(&row, 0, doing),
         Ok(None) | Err(mysql_async::Error::Server(_)) => Ok(false),
@@ -122,7 +121,7 @@ fn text(rows: usize) -> String {
     format!("INSERT INTO packets ({COLUMNS}) VALUES {}", vec![row; rows].join(","))
 }
 
-/// A row's values, each column always of one type: MariaDB takes a batch's types once.
+/// The values of a row. Each column always has one type: MariaDB takes the types once a batch.
 fn parameters(host: &str, row: &Row, values: &mut Vec<Value>) {
     values.extend([
         time(row.time),
@@ -159,7 +158,7 @@ fn parameters(host: &str, row: &Row, values: &mut Vec<Value>) {
     ]);
 }
 
-/// Microseconds since 1970 as a DATETIME; the last of the year 9999 for what is later.
+/// Microseconds since 1970 as a DATETIME, capped at the end of the year 9999.
 #[expect(clippy::cast_possible_truncation, reason = "within the ranges of a clock")]
 fn time(micros: u64) -> Value {
     let micros = micros.min(LATEST);
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn enums_stand_in_the_order_of_their_numbers() {
+    fn enums_match_the_order_of_their_numbers() {
         let listed = |names: Vec<&str>| format!("ENUM('{}')", names.join("', '"));
         let ddl = schema::ddl(Kind::MySql);
         let lists = [

@@ -1,15 +1,15 @@
-//! The schema made where it is missing, and checked.
+//! Creates the schema where it is missing, and checks it.
 
 use mysql_async::{Conn, Error, prelude::Queryable};
 
 use super::{
     super::{Kind, StoreError},
     column,
-    failure::{answer, code, failure, lacks_right},
+    error::{answer, code, failure, lacks_right},
 };
 use crate::mirror::schema;
 
-/// No such table; without a right to it, MySQL says that instead.
+/// No such table; without a right to it, MySQL reports that instead.
 const MISSING: [u16; 2] = [NO_SUCH_TABLE, 1142];
 
 /// `ER_NO_SUCH_TABLE`
@@ -21,22 +21,22 @@ const EXISTS: u16 = 1050;
 /// `ER_BAD_FIELD_ERROR`
 const NO_SUCH_COLUMN: u16 = 1054;
 
-/// Taken by the one exporter that makes the schema. A name has 64 characters at most.
+/// Held by the one exporter that creates the schema. A name has 64 characters at most.
 const LOCK: &str = "CONCAT('nflog_exporter ', LEFT(DATABASE(), 41), ' schema')";
 
-/// Longest wait for it, seconds.
+/// Maximum wait for it, seconds.
 const LOCK_WAIT: u32 = 30;
 
 pub(super) async fn prepare(connection: &mut Conn) -> Result<(), StoreError> {
     if is_made(connection).await? { check(connection).await } else { make_alone(connection).await }
 }
 
-/// Whether the schema is there; a table that somebody dropped is made anew.
+/// Whether the schema exists; a dropped table counts as missing.
 async fn is_made(connection: &mut Conn) -> Result<bool, StoreError> {
     match version(connection).await? {
         Some(newer) if newer > schema::VERSION => Err(StoreError::Denied(format!(
-            "MySQL: the schema has version {newer}, this program knows {}: install a newer \
-             nflog_exporter, or give it a database of its own",
+            "MySQL: the schema has version {newer}, and this program supports {}: upgrade \
+             nflog_exporter, or use another database",
             schema::VERSION
         ))),
         Some(schema::VERSION) => Ok(!lacks_table(connection).await?),
@@ -44,11 +44,11 @@ async fn is_made(connection: &mut Conn) -> Result<bool, StoreError> {
     }
 }
 
-/// Makes what is missing, while no other exporter does.
+/// Creates what is missing, under the lock.
 async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
-    // Clusters without such locks make it twice: each statement passes over what is there.
-    ask(connection, &format!("DO GET_LOCK({LOCK}, {LOCK_WAIT})")).await?;
-    // Another one may have made it meanwhile, and writes to it already.
+    // Clusters without named locks create it twice: each statement skips existing objects.
+    run_optional(connection, &format!("DO GET_LOCK({LOCK}, {LOCK_WAIT})")).await?;
+    // Another exporter may have created it meanwhile, and writes to it already.
     let made = match is_made(connection).await {
         Ok(true) => check(connection).await,
         Ok(false) => match make(connection).await {
@@ -57,25 +57,25 @@ async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
         },
         Err(error) => Err(error),
     };
-    ask(connection, &format!("DO RELEASE_LOCK({LOCK})")).await?;
+    run_optional(connection, &format!("DO RELEASE_LOCK({LOCK})")).await?;
     made
 }
 
-/// Makes the views and indexes that people and dashboards use, and the exporter does not need.
+/// Creates the views and indexes that people and dashboards use, and the exporter does not need.
 async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
     let rows = column::first(connection, "SELECT 1 FROM packets LIMIT 1")
         .await
-        .map_err(|error| failure("look for rows", &error))?;
-    // With rows it takes too long for a start: the advice says how.
+        .map_err(|error| failure("check for rows", &error))?;
+    // With rows this takes too long for a start: the advice explains how.
     if rows.is_none() {
         for statement in schema::mysql_index().map(without_comments) {
-            ask(connection, statement).await?;
+            run_optional(connection, statement).await?;
         }
     }
     make_view(connection).await?;
     if foreign_view(connection).await?.is_none() {
         for statement in schema::ulogd_views(Kind::MySql).map(without_comments) {
-            ask(connection, statement).await?;
+            run_optional(connection, statement).await?;
         }
     }
     Ok(())
@@ -84,23 +84,23 @@ async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
 /// See [`super::Store::advice`].
 pub(super) async fn advice(connection: &mut Conn) -> Result<Vec<&'static str>, StoreError> {
     let view = foreign_view(connection).await?;
-    let doing = "look at the indexes";
+    let doing = "read the indexes";
     let query = "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() \
                  AND table_name = 'packets' AND index_name = 'by_source'";
     let row = column::first(connection, query).await.map_err(|error| failure(doing, &error))?;
     let columns: Option<u64> = row.map(|row| column::value(&row, 0, doing)).transpose()?;
     let index = columns.is_some_and(|columns| columns < 3).then_some(
-        "the index `by_source` of `packets` is a short one, with which the dashboards are slow: run \
+        "the index `by_source` of `packets` is too short, which makes the dashboards slow: run \
          `nflog_exporter schema --for mysql | mysql DATABASE`, which takes a while on a full table",
     );
     Ok(view.into_iter().chain(index).collect())
 }
 
-/// Runs a statement that a server may refuse.
-async fn ask(connection: &mut Conn, statement: &str) -> Result<(), StoreError> {
+/// Runs a statement that a server may reject.
+async fn run_optional(connection: &mut Conn, statement: &str) -> Result<(), StoreError> {
     match connection.query_drop(statement).await {
         Ok(()) | Err(Error::Server(_)) => Ok(()),
-        Err(error) => Err(failure("make the schema", &error)),
+        Err(error) => Err(failure("create the schema", &error)),
     }
 }
 
@@ -110,7 +110,7 @@ async fn lacks_table(connection: &mut Conn) -> Result<bool, StoreError> {
         match connection.query_drop(format!("SELECT 1 FROM {table} LIMIT 0")).await {
             Err(error) if code(&error) == Some(NO_SUCH_TABLE) => return Ok(true),
             Err(error @ Error::Io(_)) => return Err(failure("check the schema", &error)),
-            // What else is wrong, the check tells.
+            // The check reports other errors.
             _ => {}
         }
     }
@@ -131,50 +131,50 @@ async fn version(connection: &mut Conn) -> Result<Option<u32>, StoreError> {
 async fn make(connection: &mut Conn) -> Result<(), StoreError> {
     for statement in schema::tables(Kind::MySql).map(without_comments) {
         if statement.starts_with("INSERT") {
-            // Before the version is put down: what is there may be another's.
+            // Before the version is recorded: existing tables may belong to another program.
             check(connection).await?;
         }
         connection.query_drop(statement).await.map_err(|error| {
             if lacks_right(&error) {
                 lacks_schema(&error)
             } else {
-                failure("make the schema", &error)
+                failure("create the schema", &error)
             }
         })?;
     }
     Ok(())
 }
 
-/// The view is for people: a database that cannot have it, or has another of that name, is as good.
+/// The view is for people: a database may lack it, or have another program's.
 async fn make_view(connection: &mut Conn) -> Result<(), StoreError> {
     match connection.query_drop(without_comments(schema::view(Kind::MySql))).await {
         Ok(()) => Ok(()),
-        // Ours, perhaps made by another host just now, or another's.
+        // Ours, perhaps just created by another host, or another program's.
         Err(error) if code(&error) == Some(EXISTS) => Ok(()),
         Err(error @ Error::Server(_)) => {
             tracing::warn!(
                 %error,
-                "the view `ulog` could not be made; everything else works without it. \
+                "the view `ulog` could not be created; everything else works without it. \
                  `nflog_exporter schema --for mysql` prints it"
             );
             Ok(())
         }
-        Err(error) => Err(failure("make the view ulog", &error)),
+        Err(error) => Err(failure("create the view ulog", &error)),
     }
 }
 
-/// What to do about a view or table `ulog` without the columns that only ours has: it is another's,
-/// and who asks it would miss the rows.
+/// Advice about a view or table `ulog` without our own columns: it belongs to another program, and does not show
+/// our rows.
 async fn foreign_view(connection: &mut Conn) -> Result<Option<&'static str>, StoreError> {
     match connection.query_drop("SELECT country, asn, weight FROM ulog LIMIT 0").await {
         Err(error) if code(&error) == Some(NO_SUCH_COLUMN) => Ok(Some(
-            "`ulog` in this database is another's, ulogd's perhaps: it does not show the rows that are \
-             written now. RENAME TABLE ulog TO ulogd_ulog, then run \
+            "`ulog` in this database belongs to another program, perhaps ulogd, and does not show the rows that \
+             are written now: run RENAME TABLE ulog TO ulogd_ulog, then \
              `nflog_exporter schema --for mysql | mysql DATABASE`",
         )),
-        // That it is not there, or not for this user, is no matter.
+        // A missing or inaccessible view does not matter.
         Ok(()) | Err(Error::Server(_)) => Ok(None),
-        Err(error) => Err(failure("look at the view ulog", &error)),
+        Err(error) => Err(failure("read the view ulog", &error)),
     }
 }
 
@@ -186,8 +186,7 @@ async fn check(connection: &mut Conn) -> Result<(), StoreError> {
         connection.query_drop(format!("SELECT {columns} FROM {table} LIMIT 0")).await.map_err(
             |error| match code(&error) {
                 Some(NO_SUCH_COLUMN) => StoreError::Denied(format!(
-                    "MySQL: the table `{table}` is not nflog_exporter's: {}. Give it a database \
-                     of its own",
+                    "MySQL: the table `{table}` is not nflog_exporter's: {}. Use another database",
                     answer(&error)
                 )),
                 Some(code) if MISSING.contains(&code) => lacks_schema(&error),
@@ -198,13 +197,13 @@ async fn check(connection: &mut Conn) -> Result<(), StoreError> {
     check_defaults(connection).await
 }
 
-/// What a server's defaults, or somebody, can have made of the tables: the guarantees rest on transactions
-/// and on texts in UTF-8.
+/// Checks what a server's defaults or an administrator can have changed: exactly-once depends on transactions,
+/// and texts on UTF-8.
 async fn check_defaults(connection: &mut Conn) -> Result<(), StoreError> {
     let checks = [
         (
             "SELECT CONCAT('the table `', t.TABLE_NAME, '` has the engine ', t.ENGINE, ', which has no \
-             transactions: rows could be lost or doubled. Run ALTER TABLE ', t.TABLE_NAME, ' ENGINE=InnoDB') \
+             transactions: rows could be lost or duplicated. Run ALTER TABLE ', t.TABLE_NAME, ' ENGINE=InnoDB') \
              FROM information_schema.TABLES t JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
              WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME IN ('packets', 'nflog_writers') \
              AND e.TRANSACTIONS <> 'YES' LIMIT 1",
@@ -235,10 +234,10 @@ async fn check_defaults(connection: &mut Conn) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What an administrator has to run.
+/// The error, with the commands for an administrator.
 fn lacks_schema(error: &Error) -> StoreError {
     StoreError::Denied(format!(
-        "MySQL: the schema is missing and cannot be made: {}. Let an administrator run \
+        "MySQL: the schema is missing and cannot be created: {}. As an administrator run \
          `nflog_exporter schema --for mysql | mysql -u ADMIN DATABASE` and \
          `GRANT SELECT, INSERT, UPDATE, DELETE ON DATABASE.* TO USER` (for retention `GRANT \
          ALTER, CREATE, DROP ON DATABASE.packets TO USER` as well)",
@@ -262,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_statements_are_what_is_asked_for() {
+    fn the_statements_create_the_schema_in_order() {
         let statements: Vec<_> = schema::tables(Kind::MySql).map(without_comments).collect();
         let begin = |number: usize, text: &str| {
             assert!(statements[number].starts_with(text), "{}", statements[number]);

@@ -1,18 +1,18 @@
-//! The schema in the database: made when missing, refused when foreign or newer, tried out.
+//! Creates the schema when it is missing, rejects a foreign or newer one, and tests it.
 
 use tokio_postgres::Error;
 
 use super::{
     Postgres, StoreError,
-    failure::{failure, value},
+    error::{failure, value},
     rows,
 };
 use crate::mirror::{schema, store::Kind};
 
-/// Taken by the one exporter that makes the schema: our number (`nflg`), and what for.
+/// Held by the one exporter that creates the schema: our number (`nflg`), and the purpose.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1852206183, 1)";
 
-/// Writes of a writer that nobody is, each of a kind that the store does.
+/// All kinds of writes of the store, by a writer that does not exist.
 const TRIAL: &str = "\
     INSERT INTO nflog_writers (writer, host, delivered, updated) \
       VALUES (int4send(pg_backend_pid()), '', 0, now()) \
@@ -20,7 +20,7 @@ const TRIAL: &str = "\
     UPDATE nflog_writers SET delivered = 0 WHERE writer = int4send(pg_backend_pid()); \
     DELETE FROM nflog_writers WHERE writer = int4send(pg_backend_pid())";
 
-/// Makes the schema when there is none, and tries out what the store will do.
+/// Creates the schema when it is missing, and tests what the store will do.
 pub(super) async fn prepare(store: &mut Postgres) -> Result<(), StoreError> {
     check_encoding(store).await?;
     if version(store).await? != Some(schema::VERSION) {
@@ -29,8 +29,8 @@ pub(super) async fn prepare(store: &mut Postgres) -> Result<(), StoreError> {
     try_out(store).await
 }
 
-/// An encoding that cannot hold every prefix would drop rows: they wait instead. `SQL_ASCII` takes all
-/// bytes.
+/// With an encoding that cannot hold every prefix rows would be refused: they wait instead. `SQL_ASCII` accepts
+/// all bytes.
 async fn check_encoding(store: &Postgres) -> Result<(), StoreError> {
     let doing = "read the encoding of the database";
     let row = store.client.query_one("SHOW server_encoding", &[]).await;
@@ -40,14 +40,14 @@ async fn check_encoding(store: &Postgres) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::Denied(format!(
-        "PostgreSQL: database {} has the encoding {encoding}, which cannot hold every log prefix: name \
-         one made by CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; rows wait in the spool until \
-         then, and mirror.spool.other_target = \"deliver\" gives them to it",
+        "PostgreSQL: database {} has the encoding {encoding}, which cannot hold every log prefix: use \
+         one created by CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; rows wait in the spool until \
+         then, and mirror.spool.other_target = \"deliver\" delivers them to it",
         database(store).await?
     )))
 }
 
-/// The version that is there; an error when it is newer than ours.
+/// The installed version; an error when it is newer than ours.
 async fn version(store: &Postgres) -> Result<Option<u32>, StoreError> {
     let doing = "read the schema's version";
     if !exists(store, "nflog_schema").await? {
@@ -58,12 +58,12 @@ async fn version(store: &Postgres) -> Result<Option<u32>, StoreError> {
     let version: Option<i32> = row.try_get(0).map_err(|error| failure(doing, &error))?;
     match version.and_then(|version| u32::try_from(version).ok()) {
         Some(version) if version > schema::VERSION => Err(StoreError::Denied(format!(
-            "PostgreSQL: database {} has version {version} of the schema, and this program knows \
-             {}: install a later nflog_exporter, or name another database",
+            "PostgreSQL: the schema of database {} has version {version}, and this program supports \
+             {}: upgrade nflog_exporter, or use another database",
             database(store).await?,
             schema::VERSION
         ))),
-        // A table that somebody dropped is made anew, as by a version before the first.
+        // A dropped table is created again, as for a version before the first.
         Some(_) if !(exists(store, "packets").await? && exists(store, "nflog_writers").await?) => {
             Ok(Some(0))
         }
@@ -71,35 +71,34 @@ async fn version(store: &Postgres) -> Result<Option<u32>, StoreError> {
     }
 }
 
-/// Whether the session finds a table by its bare name. From the table of tables: `to_regclass`
-/// may answer out of a memory older than the lock.
+/// Whether the session resolves a table by its bare name. Reads the catalogue: `to_regclass` may answer from a
+/// cache that is older than the lock.
 async fn exists(store: &Postgres, table: &str) -> Result<bool, StoreError> {
     let query =
         "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))";
     let row = store.client.query_one(query, &[&table]).await;
-    value(&row.map_err(|error| failure("look for the schema", &error))?, 0, "look for the schema")
+    value(&row.map_err(|error| failure("check the schema", &error))?, 0, "check the schema")
 }
 
 /// The name of the database, for messages.
 async fn database(store: &Postgres) -> Result<String, StoreError> {
     let row = store.client.query_one("SELECT current_database()::text", &[]).await;
-    value(&row.map_err(|error| failure("look for the schema", &error))?, 0, "look for the schema")
+    value(&row.map_err(|error| failure("check the schema", &error))?, 0, "check the schema")
 }
 
-/// Makes the schema in one transaction, unless somebody else made it while we waited.
+/// Creates the schema in one transaction, unless another exporter did meanwhile.
 ///
-/// Only under the lock is a table without a version somebody else's: before, it may be one that is
-/// being made.
+/// Only under the lock is a table without a version another program's: before, it may be under construction.
 async fn make(store: &Postgres) -> Result<(), StoreError> {
-    let doing = "make the schema";
+    let doing = "create the schema";
     store.run(doing, "BEGIN; SET LOCAL lock_timeout = '30s'").await?;
     store.run(doing, LOCK).await?;
     match version(store).await? {
         Some(schema::VERSION) => return store.run(doing, "COMMIT").await,
         None if exists(store, "packets").await? => {
             return Err(StoreError::Denied(format!(
-                "PostgreSQL: database {} has a table packets that nflog_exporter did not make: \
-                 name another database, or rename that table",
+                "PostgreSQL: database {} has a table packets that nflog_exporter did not create: \
+                 use another database, or rename that table",
                 database(store).await?
             )));
         }
@@ -121,21 +120,18 @@ pub(super) async fn advice(store: &Postgres) -> Result<Vec<&'static str>, StoreE
         AND indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = 'source') \
         AND indnatts > 2";
     let row = store.client.query_one(query, &[]).await;
-    let wide: i64 = value(
-        &row.map_err(|error| failure("look at the indexes", &error))?,
-        0,
-        "look at the indexes",
-    )?;
+    let wide: i64 =
+        value(&row.map_err(|error| failure("read the indexes", &error))?, 0, "read the indexes")?;
     let index = (wide == 0).then_some(
-        "the index packets_by_source is missing or a short one, with which the dashboards are slow: DROP \
-         INDEX IF EXISTS packets_by_source, then run `nflog_exporter schema --for postgres | psql DATABASE`, \
-         which holds up rows for a while on a full table",
+        "the index packets_by_source is missing or too short, which makes the dashboards slow: run DROP \
+         INDEX IF EXISTS packets_by_source, then `nflog_exporter schema --for postgres | psql DATABASE`, \
+         which blocks rows for a while on a full table",
     );
     Ok(view.into_iter().chain(index).collect())
 }
 
-/// What to do about a view or table `ulog` without the columns that only ours has: it is another's,
-/// and who asks it would miss the rows.
+/// Advice about a view or table `ulog` without our own columns: it belongs to another program, and does not show
+/// our rows.
 async fn foreign_view(store: &Postgres) -> Result<Option<&'static str>, StoreError> {
     if !exists(store, "ulog").await? {
         return Ok(None);
@@ -145,20 +141,20 @@ async fn foreign_view(store: &Postgres) -> Result<Option<&'static str>, StoreErr
         AND a.attname IN ('country', 'asn', 'weight')";
     let row = store.client.query_one(query, &[]).await;
     let ours: i64 = value(
-        &row.map_err(|error| failure("look at the view ulog", &error))?,
+        &row.map_err(|error| failure("read the view ulog", &error))?,
         0,
-        "look at the view ulog",
+        "read the view ulog",
     )?;
     Ok((ours != 3).then_some(
-        "`ulog` in this database is another's, ulogd's perhaps: it does not show the rows that are written \
-         now. ALTER TABLE ulog RENAME TO ulogd_ulog, then run \
+        "`ulog` in this database belongs to another program, perhaps ulogd, and does not show the rows that are \
+         written now: run ALTER TABLE ulog RENAME TO ulogd_ulog, then \
          `nflog_exporter schema --for postgres | psql DATABASE`",
     ))
 }
 
-/// The view serves people, not the exporter: a database that has another `ulog` keeps it.
+/// The view is for people, not for the exporter: another program's `ulog` stays.
 async fn make_view(store: &Postgres) -> Result<(), StoreError> {
-    let doing = "make the view ulog";
+    let doing = "create the view ulog";
     if foreign_view(store).await?.is_some() {
         return Ok(());
     }
@@ -170,34 +166,34 @@ async fn make_view(store: &Postgres) -> Result<(), StoreError> {
         }
     }
     if let Err(error) = made {
-        tracing::warn!(%error, "the view ulog could not be made; everything else works without it. \
+        tracing::warn!(%error, "the view ulog could not be created; everything else works without it. \
             `nflog_exporter schema --for postgres` prints it");
         store.run(doing, "ROLLBACK TO SAVEPOINT view").await?;
     }
     Ok(())
 }
 
-/// Does what the store does, and takes it back: so a lack of rights shows now.
+/// Runs what the store will do, and rolls back: so missing rights show now.
 async fn try_out(store: &mut Postgres) -> Result<(), StoreError> {
-    let doing = "try out the schema";
+    let doing = "test the schema";
     let transaction = store.client.transaction().await.map_err(|error| failure(doing, &error))?;
     transaction.batch_execute(TRIAL).await.map_err(|error| lacking(doing, &error))?;
     rows::copy(&transaction, "", &[]).await.map_err(|error| match error {
-        StoreError::Denied(text) => StoreError::Denied(with_mend(&text)),
+        StoreError::Denied(text) => StoreError::Denied(with_fix(&text)),
         error => error,
     })?;
     transaction.rollback().await.map_err(|error| failure(doing, &error))
 }
 
-/// The error, with what to run when rights or the schema are missing.
+/// The error, with the commands for missing rights or a missing schema.
 fn lacking(doing: &str, error: &Error) -> StoreError {
     match failure(doing, error) {
-        StoreError::Denied(text) => StoreError::Denied(with_mend(&text)),
+        StoreError::Denied(text) => StoreError::Denied(with_fix(&text)),
         error => error,
     }
 }
 
-fn with_mend(text: &str) -> String {
+fn with_fix(text: &str) -> String {
     format!(
         "{text}. As the owner of the database, run: nflog_exporter schema --for postgres | psql \
          DATABASE, then, with the name of our user: GRANT SELECT, INSERT ON packets TO …; GRANT \

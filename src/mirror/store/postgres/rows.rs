@@ -1,4 +1,4 @@
-//! Rows as `COPY … BINARY` takes them.
+//! Encodes rows for `COPY … BINARY`.
 
 use std::{
     pin::{Pin, pin},
@@ -11,14 +11,14 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::{StoreError, failure::failure};
+use super::{StoreError, error::failure};
 use crate::{
     event::{Direction, Hook},
     mirror::{day::LATEST, row::Row, schema::COLUMNS},
     packet::DecodeIssue,
 };
 
-/// Types of the columns of [`COLUMNS`].
+/// Types of the columns, in the order of [`COLUMNS`].
 const TYPES: [Type; 30] = [
     Type::TIMESTAMPTZ,
     Type::TEXT,

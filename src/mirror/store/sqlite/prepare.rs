@@ -1,4 +1,4 @@
-//! The file and its schema: made when missing, refused when foreign or newer.
+//! Creates the file and its schema when missing, and rejects a foreign or newer one.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -10,21 +10,21 @@ use std::{
 use super::{Sqlite, StoreError};
 use crate::mirror::{schema, store::Kind};
 
-/// Makes the file, readable by its group, and its folder, when they are missing. What is there
-/// keeps its mode; SQLite gives the files beside it the same.
+/// Creates the file, readable by its group, and its directory, when they are missing. Existing ones keep their
+/// mode; SQLite gives its companion files the same.
 pub(super) fn make_file(path: &Path, name: &str) -> Result<(), StoreError> {
     let failed = |what: &Path, error: io::Error| {
-        StoreError::Unavailable(format!("SQLite {name}: cannot make {}: {error}", what.display()))
+        StoreError::Unavailable(format!("SQLite {name}: cannot create {}: {error}", what.display()))
     };
     if fs::exists(path).unwrap_or(true) {
         return Ok(());
     }
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         DirBuilder::new()
             .recursive(true)
             .mode(0o750)
-            .create(folder)
-            .map_err(|error| failed(folder, error))?;
+            .create(directory)
+            .map_err(|error| failed(directory, error))?;
     }
     let made = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path);
     match made {
@@ -33,43 +33,43 @@ pub(super) fn make_file(path: &Path, name: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Makes sure that the file's name is on the disk: SQLite synchronises only those of its logs.
+/// Syncs the file's name to disk: SQLite does so only for its logs.
 fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Makes the schema when there is none, and sees that the file can be written to.
+/// Creates the schema when it is missing, and checks that the file is writable.
 pub(super) fn prepare(store: &Sqlite) -> Result<(), StoreError> {
-    // Somebody else's file is not changed at all.
+    // Another program's file is not changed at all.
     is_made(store)?;
-    // With a log beside the file, readers never wait for us nor we for them.
+    // With a write-ahead log, readers and the writer do not block each other.
     store
         .connection
         .pragma_update(None, "journal_mode", "WAL")
-        .map_err(|error| store.failure("write to it", &error))?;
-    // Takes the lock for writing: two that start at once make the schema once, and a file that
-    // cannot be written to shows now.
-    store.run("write to it", "BEGIN IMMEDIATE")?;
+        .map_err(|error| store.failure("write to the file", &error))?;
+    // Takes the write lock: two that start at once create the schema once, and a file that is not writable
+    // fails here.
+    store.run("write to the file", "BEGIN IMMEDIATE")?;
     let made = match is_made(store) {
         Ok(false) => make(store),
         Ok(true) => Ok(()),
         Err(error) => Err(error),
     };
     match made {
-        Ok(()) => store.run("make the schema", "COMMIT"),
+        Ok(()) => store.run("create the schema", "COMMIT"),
         Err(error) => {
-            // The error that matters is the first; a rollback fails when SQLite did it already.
+            // The first error is the one that matters; a rollback fails when SQLite already did it.
             let _ = store.connection.execute_batch("ROLLBACK");
             Err(error)
         }
     }
 }
 
-/// Whether our version is there; an error when a newer one is, or a table that is not ours.
+/// Whether our version is installed; an error for a newer one, or for another program's table.
 fn is_made(store: &Sqlite) -> Result<bool, StoreError> {
     let Sqlite { connection, name, .. } = store;
-    let failure = |error: rusqlite::Error| store.failure("read its schema", &error);
+    let failure = |error: rusqlite::Error| store.failure("read the schema", &error);
     let mut version: Option<u32> = None;
     if connection.table_exists(None, "nflog_schema").map_err(failure)? {
         version = connection
@@ -78,17 +78,17 @@ fn is_made(store: &Sqlite) -> Result<bool, StoreError> {
     }
     match version {
         Some(version) if version > schema::VERSION => Err(StoreError::Denied(format!(
-            "SQLite {name}: it has version {version} of the schema, and this program knows {}: \
-             install a later nflog_exporter, or name another file",
+            "SQLite {name}: its schema has version {version}, and this program supports {}: upgrade \
+             nflog_exporter, or use another file",
             schema::VERSION
         ))),
         None if connection.table_exists(None, "packets").map_err(failure)? => {
             Err(StoreError::Denied(format!(
-                "SQLite {name}: it has a table packets that nflog_exporter did not make: name \
-                 another file, or rename that table"
+                "SQLite {name}: it has a table packets that nflog_exporter did not create: use another \
+                 file, or rename that table"
             )))
         }
-        // A table that somebody dropped is made anew.
+        // A dropped table is created again.
         found => Ok(found == Some(schema::VERSION)
             && connection.table_exists(None, "packets").map_err(failure)?
             && connection.table_exists(None, "nflog_writers").map_err(failure)?),
@@ -97,12 +97,12 @@ fn is_made(store: &Sqlite) -> Result<bool, StoreError> {
 
 fn make(store: &Sqlite) -> Result<(), StoreError> {
     for statement in schema::tables(Kind::Sqlite) {
-        store.run("make the schema", statement)?;
+        store.run("create the schema", statement)?;
     }
-    // The view serves people, not the exporter: another `ulog` is left as it is.
-    store.run("make the view ulog", schema::view(Kind::Sqlite))?;
+    // The view is for people, not for the exporter: another program's `ulog` stays.
+    store.run("create the view ulog", schema::view(Kind::Sqlite))?;
     for statement in schema::ulogd_views(Kind::Sqlite) {
-        store.run("make ulogd's views", statement)?;
+        store.run("create ulogd's views", statement)?;
     }
     Ok(())
 }
@@ -114,10 +114,10 @@ pub(super) fn advice(store: &Sqlite) -> Result<Vec<&'static str>, StoreError> {
     let foreign: bool = store
         .connection
         .query_row(query, [], |row| row.get(0))
-        .map_err(|error| store.failure("look at the view ulog", &error))?;
+        .map_err(|error| store.failure("read the view ulog", &error))?;
     let view = foreign.then_some(
-        "`ulog` in this file is another's: it does not show the rows that are written now. Rename or drop \
-         it, then run `nflog_exporter schema --for sqlite | sqlite3 FILE`",
+        "`ulog` in this file belongs to another program, and does not show the rows that are written now: rename \
+         or drop it, then run `nflog_exporter schema --for sqlite | sqlite3 FILE`",
     );
     Ok(view.into_iter().collect())
 }

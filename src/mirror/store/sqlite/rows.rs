@@ -1,10 +1,10 @@
-//! Rows as the statement of an insert takes them.
+//! Inserts rows.
 
 use std::{fmt::Write as _, net::IpAddr};
 
 use rusqlite::{Connection, params};
 
-use super::{StoreError, failure::failure};
+use super::{StoreError, error::failure};
 use crate::{
     event::{Direction, Hook},
     mirror::{

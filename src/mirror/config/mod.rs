@@ -1,0 +1,216 @@
+//! The configuration section `[mirror]`, its defaults, and the files that it names.
+
+mod rules;
+mod url;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+pub use self::url::{MirrorUrl, URL_VARIABLE};
+use super::{
+    anonymize::{self, Anonymizer, CryptoPan},
+    select::Selection,
+    spool::{OtherTarget, SpoolPlan},
+    store::Maintenance,
+    target::Target,
+};
+use crate::{
+    settings::{InvalidSetting, units},
+    system::files::read_small,
+};
+
+/// `[mirror]`: each packet as a row of a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MirrorConfig {
+    /// `mysql://USER:PASSWORD@HOST/DATABASE`, `postgres://…` or `sqlite:PATH`; default empty: no
+    /// rows are written.
+    pub url: MirrorUrl,
+    /// File with the URL; default empty.
+    pub url_file: PathBuf,
+    /// Name of this host in the rows; default empty: the system's host name.
+    pub host: String,
+    /// Rows older than this are dropped, by whole days where the database has partitions; `0s` keeps
+    /// them; default 14d.
+    #[serde(with = "units::duration")]
+    pub retention: Duration,
+    /// The oldest rows are dropped when all of them take more bytes than this; default 0: no limit.
+    #[serde(with = "units::size")]
+    pub max_size: u64,
+    /// One packet in this many has a row, with this number as its weight; default 1.
+    pub sample: u32,
+    /// Log prefixes whose packets have rows; default empty: all.
+    pub prefixes: Vec<String>,
+    /// Countries whose packets have rows, as the label `country` shows them; default empty: all.
+    pub countries: Vec<String>,
+    /// How addresses in rows change; default `none`.
+    pub anonymize: Anonymize,
+    /// File with the key for `cryptopan`, 32 bytes or 64 hexadecimal digits; default empty.
+    pub anonymize_key_file: PathBuf,
+    /// Where rows wait for the database.
+    pub spool: SpoolConfig,
+}
+
+impl Default for MirrorConfig {
+    fn default() -> Self {
+        Self {
+            url: MirrorUrl::default(),
+            url_file: PathBuf::new(),
+            host: String::new(),
+            retention: Duration::from_secs(14 * 24 * 60 * 60),
+            max_size: 0,
+            sample: 1,
+            prefixes: Vec::new(),
+            countries: Vec::new(),
+            anonymize: Anonymize::default(),
+            anonymize_key_file: PathBuf::new(),
+            spool: SpoolConfig::default(),
+        }
+    }
+}
+
+/// `[mirror.spool]`: where rows wait for the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SpoolConfig {
+    /// Its directory, created when missing, for one exporter only; default `/var/lib/nflog_exporter`.
+    pub directory: PathBuf,
+    /// Maximum size on disk, bytes; 0 keeps rows in memory only; default 1 GiB.
+    #[serde(with = "units::size")]
+    pub max_size: u64,
+    /// How to treat rows for another database than `mirror.url`: `keep` leaves them in the spool
+    /// until it is configured again, `deliver` delivers them to this one, `drop` removes them; default `keep`.
+    pub other_target: OtherTarget,
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        Self {
+            directory: "/var/lib/nflog_exporter".into(),
+            max_size: 1 << 30,
+            other_target: OtherTarget::default(),
+        }
+    }
+}
+
+/// How addresses in rows change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Anonymize {
+    /// They do not.
+    #[default]
+    None,
+    /// Truncated to 24 bits of IPv4, 48 bits of IPv6.
+    Truncate,
+    /// Encrypted, so that addresses with a common prefix keep one (Crypto-PAn).
+    Cryptopan,
+}
+
+/// The section with its files read.
+#[derive(Debug)]
+pub struct ResolvedConfig {
+    /// The database.
+    pub target: Target,
+    /// The section itself.
+    pub config: MirrorConfig,
+    pub(super) anonymizer: Anonymizer,
+}
+
+impl ResolvedConfig {
+    pub(super) fn selection(&self) -> Selection {
+        let MirrorConfig { prefixes, countries, sample, .. } = &self.config;
+        Selection { prefixes: prefixes.clone(), countries: countries.clone(), sample: *sample }
+    }
+
+    pub(super) fn spool(&self) -> SpoolPlan {
+        let host = match self.config.host.as_str() {
+            "" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host => host.to_owned(),
+        };
+        let SpoolConfig { directory, max_size, other_target } = self.config.spool.clone();
+        SpoolPlan { directory, max_size, host, target: self.target.identity(), other_target }
+    }
+
+    pub(super) fn maintenance(&self) -> Maintenance {
+        let MirrorConfig { retention, max_size, .. } = self.config;
+        Maintenance {
+            retention: (!retention.is_zero()).then_some(retention),
+            max_size: (max_size != 0).then_some(max_size),
+        }
+    }
+}
+
+impl MirrorConfig {
+    /// Reads the files that the section names; `None` when no database is given. Called before rights are dropped.
+    ///
+    /// # Errors
+    /// A file cannot be read, or holds no valid URL or key.
+    pub fn resolve(self) -> Result<Option<ResolvedConfig>, InvalidSetting> {
+        let Some(target) = self.target()? else { return Ok(None) };
+        let anonymizer = self.anonymizer()?;
+        Ok(Some(ResolvedConfig { target, anonymizer, config: self }))
+    }
+
+    /// The database to write to; `None` when none is given. Reads `url_file`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the URL is invalid.
+    pub fn target(&self) -> Result<Option<Target>, InvalidSetting> {
+        let (key, url) = match (self.url.is_empty(), self.url_file.as_os_str().is_empty()) {
+            (true, true) => return Ok(None),
+            (false, true) => ("mirror.url", self.url.clone()),
+            (true, false) => ("mirror.url_file", self.read_url()?),
+            (false, false) => {
+                let text = "is given together with mirror.url; give one of them";
+                return Err(InvalidSetting::new("mirror.url_file", text));
+            }
+        };
+        let target = url.reveal().parse::<Target>();
+        target.map(Some).map_err(|error| InvalidSetting::new(key, error.to_string()))
+    }
+
+    fn read_url(&self) -> Result<MirrorUrl, InvalidSetting> {
+        let invalid = |text| InvalidSetting::new("mirror.url_file", text);
+        let text = read(&self.url_file).map_err(invalid)?;
+        let url = MirrorUrl::from(&*String::from_utf8_lossy(&text));
+        if url.is_empty() {
+            let path = self.url_file.display();
+            return Err(invalid(format!("names {path}, which is empty; write the URL into it")));
+        }
+        Ok(url)
+    }
+
+    /// How addresses change. Reads `anonymize_key_file`.
+    fn anonymizer(&self) -> Result<Anonymizer, InvalidSetting> {
+        let key = "mirror.anonymize_key_file";
+        let path = &self.anonymize_key_file;
+        match self.anonymize {
+            Anonymize::None => Ok(Anonymizer::None),
+            Anonymize::Truncate => Ok(Anonymizer::Truncate),
+            Anonymize::Cryptopan if path.as_os_str().is_empty() => Err(InvalidSetting::new(
+                key,
+                "is missing, and mirror.anonymize = \"cryptopan\" requires a key: create one with \
+                 `openssl rand -hex 32 > FILE`, the same for all hosts whose rows are compared",
+            )),
+            Anonymize::Cryptopan => {
+                let text = read(path).map_err(|problem| InvalidSetting::new(key, problem))?;
+                let secret = anonymize::key_from_text(&text).map_err(|error| {
+                    InvalidSetting::new(key, format!("names {}: {error}", path.display()))
+                })?;
+                Ok(Anonymizer::CryptoPan(Box::new(CryptoPan::new(&secret))))
+            }
+        }
+    }
+}
+
+/// The content of a file that the section names: a URL or a key.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    read_small(path, 64 * 1024).map_err(|cause| {
+        format!("names {}, which cannot be read: {cause}; check the path and that this user may read it", path.display())
+    })
+}

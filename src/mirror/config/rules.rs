@@ -1,0 +1,100 @@
+//! The rules of the section `[mirror]`: one function a rule.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use super::MirrorConfig;
+use crate::{
+    geoip::Country,
+    settings::{InvalidSetting, RuleResult, broken, check_list, reject},
+};
+
+/// Length of the column `host`.
+const MAX_HOST: usize = 255;
+/// Partitions are days, so that a shorter retention would have no effect.
+const MIN_RETENTION: Duration = Duration::from_secs(60 * 60);
+const SAMPLE: RangeInclusive<u32> = 1..=1_000_000;
+/// The maximum number of prefixes (`event::MAX_PREFIXES`).
+const MAX_PREFIXES: usize = 4096;
+/// More than exist.
+const MAX_COUNTRIES: usize = 512;
+/// Less would not hold one second of rows of a busy firewall.
+const MIN_SPOOL: u64 = 1024 * 1024;
+
+impl MirrorConfig {
+    /// Checks the section against every rule; returns the broken ones.
+    #[must_use]
+    pub fn validate(&self) -> Vec<InvalidSetting> {
+        let single = [
+            self.target().map(drop),
+            self.anonymizer().map(drop),
+            validate_host(&self.host),
+            validate_retention(self.retention),
+            validate_sample(self.sample),
+            check_list("mirror.prefixes", self.prefixes.iter(), MAX_PREFIXES),
+            validate_spool(self),
+        ];
+        let mut problems = broken(single);
+        problems.extend(validate_countries(&self.countries));
+        problems
+    }
+}
+
+fn validate_host(host: &str) -> RuleResult {
+    if host.len() > MAX_HOST || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return reject(
+            "mirror.host",
+            format!("is {host:?}; use a name of {MAX_HOST} bytes at most, without blanks"),
+        );
+    }
+    Ok(())
+}
+
+fn validate_retention(retention: Duration) -> RuleResult {
+    if retention.is_zero() || retention >= MIN_RETENTION {
+        return Ok(());
+    }
+    reject(
+        "mirror.retention",
+        format!(
+            "is {}; use 1h or more, as \"14d\", or \"0s\" to keep all rows",
+            humantime::format_duration(retention)
+        ),
+    )
+}
+
+fn validate_sample(sample: u32) -> RuleResult {
+    if SAMPLE.contains(&sample) {
+        return Ok(());
+    }
+    reject(
+        "mirror.sample",
+        format!("is {sample}; use 1 for every packet, N for one in N, {} at most", SAMPLE.end()),
+    )
+}
+
+fn validate_countries(countries: &[String]) -> Vec<InvalidSetting> {
+    let key = "mirror.countries";
+    let unknown = countries.iter().filter(|code| Country::from_code(code).is_none()).map(|code| {
+        let what = "which is not a country; use two letters (ISO 3166-1 alpha-2), as \"DE\", or \
+                    \"private\" or \"unknown\"";
+        reject(key, format!("has {code:?}, {what}"))
+    });
+    broken(unknown.chain([check_list(key, countries.iter(), MAX_COUNTRIES)]))
+}
+
+fn validate_spool(mirror: &MirrorConfig) -> RuleResult {
+    let spool = &mirror.spool;
+    if spool.max_size == 0 {
+        return Ok(());
+    }
+    if spool.max_size < MIN_SPOOL {
+        return reject(
+            "mirror.spool.max_size",
+            format!("is {} bytes; use 1MiB or more, or 0 for no spool on disk", spool.max_size),
+        );
+    }
+    if spool.directory.as_os_str().is_empty() {
+        return reject("mirror.spool.directory", "is empty; name a directory");
+    }
+    Ok(())
+}

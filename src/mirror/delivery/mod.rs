@@ -1,0 +1,234 @@
+//! Delivers the spool's rows to the database, exactly once and in order, on a thread of its own.
+
+mod deadline;
+mod maintenance;
+mod write;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
+
+use self::deadline::{ANSWER, CONNECT, PREPARE, within};
+use super::{
+    clock_guard::ClockGuard,
+    queue::Queue,
+    shared_spool::SharedSpool,
+    spool::Spool,
+    store::{Maintenance, Store, StoreError, Writer},
+    supervise,
+    target::Target,
+    transaction_size::TransactionSize,
+};
+use crate::system::{
+    logging::{ConditionLog, LogThrottle},
+    random,
+};
+
+/// Interval of pings while there are no rows.
+const PING: Duration = Duration::from_secs(5);
+
+/// Minimum and maximum pause between attempts to connect; each attempt doubles it.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// The state of the delivery thread.
+pub(super) struct Delivery {
+    queue: Queue,
+    spool: SharedSpool,
+    appended: Arc<Notify>,
+    target: Target,
+    maintenance: Maintenance,
+    /// True once nothing is appended any more: the delivery then ends when the spool is empty.
+    ending: watch::Receiver<bool>,
+    size: TransactionSize,
+    /// The writer and the end of the last transaction with an unknown outcome.
+    in_flight: Option<(Writer, u64)>,
+    /// Replacement ids for writers whose position in the database cannot be true.
+    aliases: HashMap<[u8; 16], [u8; 16]>,
+    maintenance_due: Instant,
+    clock_guard: ClockGuard,
+    connection_log: ConditionLog,
+    maintenance_log: ConditionLog,
+    refusal_throttle: LogThrottle,
+}
+
+impl Delivery {
+    /// Delivers from the spool to the target; `appended` signals new rows.
+    pub(super) fn new(
+        (queue, spool, appended): (Queue, SharedSpool, Arc<Notify>),
+        (target, maintenance): (Target, Maintenance),
+        ending: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            queue,
+            spool,
+            appended,
+            target,
+            maintenance,
+            ending,
+            size: TransactionSize::new(),
+            in_flight: None,
+            aliases: HashMap::new(),
+            maintenance_due: Instant::now(),
+            clock_guard: ClockGuard::default(),
+            connection_log: ConditionLog::new("mirror"),
+            maintenance_log: ConditionLog::new("mirror, retention and partitions"),
+            refusal_throttle: LogThrottle::default(),
+        }
+    }
+
+    /// Delivers until `ending` is true and the spool is empty. Never stops retrying: to abort, drop the future.
+    pub(super) async fn run<S: Store>(mut self) {
+        let mut wait = RETRY.0;
+        loop {
+            let began = Instant::now();
+            let before = self.spool.with(|spool| spool.position());
+            let queue = self.queue.clone();
+            let session = Box::pin(self.session::<S>());
+            let session = supervise::caught_future(&queue, "the delivery", session);
+            let error = match session.await {
+                Some(Ok(())) => return,
+                Some(Err(error)) => error,
+                None => StoreError::Unavailable("the delivery panicked; see the log".into()),
+            };
+            self.queue.set_up(false);
+            let problem = format!("{}: {error}; rows wait in the spool", self.target);
+            self.connection_log.report(&problem);
+            let has_delivered = self.spool.with(|spool| spool.position()) != before;
+            if has_delivered || began.elapsed() > RETRY.1 {
+                wait = RETRY.0;
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(RETRY.1);
+        }
+    }
+
+    /// Delivers over one connection.
+    async fn session<S: Store>(&mut self) -> Result<(), StoreError> {
+        let mut store = within(CONNECT, "a connection", S::connect(&self.target)).await?;
+        within(PREPARE, "the schema", store.prepare()).await?;
+        for advice in within(PREPARE, "views and indexes", store.advice()).await? {
+            tracing::warn!("{advice}");
+        }
+        if let Some(ended) = self.spool.with(Spool::take_ended) {
+            within(ANSWER, "an answer", store.forget(&ended)).await?;
+        }
+        let mut writer = self.resume(&mut store, None).await?;
+        if self.spool.with(|spool| spool.waiting()) == 0 {
+            self.is_well();
+        }
+        loop {
+            if self.maintenance_due <= Instant::now() {
+                self.run_maintenance(&mut store).await?;
+            }
+            let portion = self.spool.with(|spool| spool.next(self.size.rows()));
+            match portion {
+                Some(portion) if portion.writer == writer => {
+                    match self.deliver(&mut store, portion).await {
+                        // A transaction of an earlier connection was committed after all.
+                        Err(StoreError::Moved) => {
+                            let before = self.spool.with(|spool| spool.position());
+                            writer = self.resume(&mut store, Some(writer)).await?;
+                            if self.spool.with(|spool| spool.position()) == before {
+                                let why = "the position of this writer in nflog_writers cannot be changed";
+                                return Err(StoreError::Unavailable(why.into()));
+                            }
+                        }
+                        delivered => delivered?,
+                    }
+                }
+                Some(_) => writer = self.resume(&mut store, Some(writer)).await?,
+                None if *self.ending.borrow() => {
+                    if self.spool.with(|spool| spool.waiting()) == 0 {
+                        within(ANSWER, "an answer", store.forget(&self.known_as(&writer))).await?;
+                    }
+                    return Ok(());
+                }
+                None => self.rest(&mut store).await?,
+            }
+        }
+    }
+
+    /// Reads the position of the writer whose rows come next, and skips rows that the database already holds:
+    /// their commit was not acknowledged. Removes the `last` writer if it is complete.
+    async fn resume<S: Store>(
+        &mut self,
+        store: &mut S,
+        mut last: Option<Writer>,
+    ) -> Result<Writer, StoreError> {
+        loop {
+            let (writer, known) = self.spool.with(|spool| spool.position());
+            if let Some(over) = last.take().filter(|last| *last != writer) {
+                // Otherwise a power loss could bring rows back, for a database that has forgotten their writer.
+                self.spool.with(Spool::sync);
+                within(ANSWER, "an answer", store.forget(&self.known_as(&over))).await?;
+                self.aliases.remove(&over.id);
+            }
+            let known_as = self.known_as(&writer);
+            let held = within(ANSWER, "an answer", store.position(&known_as, known)).await?;
+            if held <= known {
+                return Ok(writer);
+            }
+            if !self.can_hold(&writer, held) {
+                tracing::error!(
+                    held,
+                    known,
+                    "mirror: {} claims rows that were never sent (was a backup restored, or this \
+                     host's state copied?); they are sent under a new writer id",
+                    self.target
+                );
+                self.aliases.insert(writer.id, random::id());
+                continue;
+            }
+            let rows = self.settle(&writer, held, 0);
+            tracing::info!(rows, "mirror: skipped rows that the database already holds");
+            last = Some(writer);
+        }
+    }
+
+    /// Whether the database can hold this writer's rows before `held`. In the present session only the end of a
+    /// transaction with an unknown outcome is possible. For an earlier session the database is authoritative: after
+    /// a power loss or a restored backup the spool may be older.
+    fn can_hold(&self, writer: &Writer, held: u64) -> bool {
+        let is_in_flight =
+            self.in_flight.as_ref().is_some_and(|(of, to)| of == writer && *to == held);
+        is_in_flight || self.spool.with(|spool| spool.is_earlier(writer))
+    }
+
+    /// The writer under the id that the database knows.
+    fn known_as(&self, writer: &Writer) -> Writer {
+        let id = self.aliases.get(&writer.id).copied().unwrap_or(writer.id);
+        Writer { id, ..writer.clone() }
+    }
+
+    /// Records that the database accepts rows, or answers while there are none. A connection alone is no proof: a
+    /// table may be locked.
+    fn is_well(&mut self) {
+        self.queue.set_up(true);
+        self.connection_log.resolve(&format!("mirror: {} accepts rows again", self.target));
+    }
+
+    /// Waits for rows, and pings the database at intervals.
+    async fn rest<S: Store>(&mut self, store: &mut S) -> Result<(), StoreError> {
+        let maintenance = self.maintenance_due.saturating_duration_since(Instant::now());
+        tokio::select! {
+            () = self.appended.notified() => Ok(()),
+            // An error means that the mirror was dropped, which set `ending` before.
+            _ = self.ending.changed() => Ok(()),
+            () = sleep(maintenance.min(PING)) => {
+                within(ANSWER, "a ping", store.ping()).await?;
+                self.is_well();
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

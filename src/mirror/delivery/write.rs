@@ -1,0 +1,134 @@
+//! Writes portions of rows, and finds the rows that the database refuses.
+
+use std::time::Instant;
+
+use super::{
+    Delivery,
+    deadline::{ANSWER, within},
+};
+use crate::mirror::{
+    account::Dropped,
+    row::Row,
+    spool::Portion,
+    store::{Batch, Store, StoreError, Writer},
+};
+
+/// Number of other rows to try when one is refused, to see whether all are.
+const TRIED: usize = 8;
+
+impl Delivery {
+    /// Writes a portion, in transactions of [`Self::size`] rows. Halves a refused transaction until single refused
+    /// rows are found, and drops these.
+    pub(super) async fn deliver<S: Store>(
+        &mut self,
+        store: &mut S,
+        portion: Portion,
+    ) -> Result<(), StoreError> {
+        let Portion { writer, from, to, rows, .. } = portion;
+        let count = rows.len();
+        // A portion has consecutive rows, or only numbers of lost rows.
+        let number = |index: usize| to - (count - index) as u64;
+        let mut parts: Vec<_> = (0..count.max(1))
+            .step_by(self.size.rows())
+            .map(|start| start..(start + self.size.rows()).min(count))
+            .rev()
+            .collect();
+        let mut position = from;
+        let known_as = self.known_as(&writer);
+        while let Some(part) = parts.pop() {
+            let batch = Batch { from: position, to: number(part.end), rows: &rows[part.clone()] };
+            let began = Instant::now();
+            self.in_flight = Some((writer.clone(), batch.to));
+            let written = within(ANSWER, "a transaction", store.write(&known_as, batch)).await;
+            let refused = match written {
+                Ok(()) => false,
+                Err(StoreError::Refused(_)) if part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    parts.push(middle..part.end);
+                    parts.push(part.start..middle);
+                    continue;
+                }
+                Err(StoreError::Refused(why)) => {
+                    if position == from {
+                        // Nothing was written yet: is it this row, or every row?
+                        self.try_another(store, &known_as, &rows, part.start, &why).await?;
+                    }
+                    self.skip_refused(store, &known_as, batch, &why).await?;
+                    true
+                }
+                Err(error) => {
+                    // A broken connection says nothing about the size.
+                    if began.elapsed() >= ANSWER {
+                        self.size.timed_out();
+                    }
+                    return Err(error);
+                }
+            };
+            self.settle(&writer, batch.to, u64::from(refused));
+            position = batch.to;
+        }
+        self.size.written();
+        self.is_well();
+        Ok(())
+    }
+
+    /// Moves the writer's position past a row that the database refuses.
+    async fn skip_refused<S: Store>(
+        &mut self,
+        store: &mut S,
+        writer: &Writer,
+        batch: Batch<'_>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let skipped = Batch { rows: &[], ..batch };
+        within(ANSWER, "a transaction", store.write(writer, skipped)).await?;
+        if self.refusal_throttle.allows() {
+            tracing::error!("mirror: dropped a row that {} refuses: {why}", self.target);
+        }
+        Ok(())
+    }
+
+    /// Checks that the database accepts another row than the one at `refused`. Otherwise the fault is in the
+    /// database, and rows wait until an administrator fixes it.
+    async fn try_another<S: Store>(
+        &mut self,
+        store: &mut S,
+        writer: &Writer,
+        rows: &[Row],
+        refused: usize,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let plain = [Row { time: rows[refused].time, weight: 1, ..Row::default() }];
+        let others = rows.iter().enumerate().filter(|(index, _)| *index != refused);
+        let others = others.map(|(_, row)| std::slice::from_ref(row)).take(TRIED);
+        for row in others.chain([&plain[..]]) {
+            match within(ANSWER, "the test of a row", store.try_rows(writer, row)).await {
+                Err(StoreError::Refused(_)) => {}
+                tried => return tried,
+            }
+        }
+        Err(StoreError::Denied(format!("every row is refused, even a minimal one: {why}")))
+    }
+
+    /// Books that the database holds all of this writer's rows before `to`, except `refused` ones, and removes
+    /// them from the spool. Returns how many rows it holds.
+    pub(super) fn settle(&self, writer: &Writer, to: u64, refused: u64) -> u64 {
+        self.spool.with(|spool| {
+            let waiting = spool.waiting();
+            let delivered = spool.delivered(writer, to);
+            let lost = waiting - spool.waiting() - delivered;
+            self.queue.book(|account| {
+                account.lose(lost, Dropped::SpoolCorrupt);
+                account.lose(refused, Dropped::Refused);
+                account.write(delivered - refused);
+            });
+            if lost > 0 {
+                tracing::error!(
+                    rows = lost,
+                    "mirror: rows in the spool are lost, because its files are damaged"
+                );
+            }
+            delivered - refused
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! Daily partitions: created ahead, filled from the default partition, dropped when too old or too large.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_postgres::{Error, Transaction};
+
+use super::{
+    Maintenance, MaintenanceReport, Postgres, StoreError,
+    error::{failure, lacks_right, value},
+};
+use crate::mirror::{day::Day, row::Row};
+
+/// Held by the one exporter that runs maintenance; released at the end or with the connection.
+const LOCK: &str = "SELECT pg_try_advisory_lock(1852206183, 2)";
+const UNLOCK: &str = "SELECT pg_advisory_unlock(1852206183, 2)";
+
+/// Number of days to create ahead of today.
+const DAYS_AHEAD: i64 = 3;
+
+/// Maximum number of days that are moved out of the default partition at once.
+const MAX_DAYS: usize = 8;
+
+/// Maximum number of rows that one statement deletes from the default partition.
+const MAX_ROWS: i64 = 20_000;
+
+/// The table's schema, its default partition, and whether we own it.
+const TABLE: &str = "\
+    SELECT quote_ident(n.nspname), d.partdefid::regclass::text, \
+      pg_has_role(c.relowner, 'USAGE'), current_user::text \
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+    JOIN pg_partitioned_table d ON d.partrelid = c.oid \
+    WHERE c.oid = to_regclass('packets')";
+
+/// Its partitions and their sizes, indexes included; 0 for one that was dropped meanwhile.
+const PARTITIONS: &str = "\
+    SELECT c.relname::text, coalesce(pg_total_relation_size(c.oid), 0) \
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+    WHERE i.inhparent = to_regclass('packets')";
+
+/// Waits for all transactions that write rows of days without a partition, and blocks new ones until this one
+/// ends: PostgreSQL rejects a row that was routed to the default partition while its day was attached (23514).
+const EXCLUSIVE_LOCK: &str = "SELECT pg_advisory_xact_lock(1852206183, 3)";
+
+/// Held by transactions that write such rows: see [`EXCLUSIVE_LOCK`].
+const SHARED_LOCK: &str = "SELECT pg_advisory_xact_lock_shared(1852206183, 3)";
+
+/// The names of the partitions.
+const NAMES: &str = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+    WHERE i.inhparent = to_regclass('packets')";
+
+/// Limits of each transaction: others wait no longer than that for us.
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10min'";
+
+/// The table, as in the catalogue.
+struct Table {
+    schema: String,
+    /// Quoted, with its schema where needed.
+    default: Option<String>,
+}
+
+/// A partition of a day.
+struct Partition {
+    day: Day,
+    size: u64,
+}
+
+pub(super) async fn maintain(
+    store: &Postgres,
+    maintenance: &Maintenance,
+    now: SystemTime,
+) -> Result<MaintenanceReport, StoreError> {
+    let doing = "run maintenance";
+    let row = store.client.query_one(LOCK, &[]).await.map_err(|error| failure(doing, &error))?;
+    if !value::<bool>(&row, 0, doing)? {
+        return Ok(MaintenanceReport::default());
+    }
+    let mut done = MaintenanceReport::default();
+    keep(store, maintenance, now, &mut done).await?;
+    store.run(doing, UNLOCK).await?;
+    Ok(done)
+}
+
+async fn keep(
+    store: &Postgres,
+    maintenance: &Maintenance,
+    now: SystemTime,
+    done: &mut MaintenanceReport,
+) -> Result<(), StoreError> {
+    let Some(table) = table(store, done).await? else { return Ok(()) };
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let today = Day::of_micros(micros(now));
+    // The first day that is kept.
+    let first = maintenance.retention.map(|kept| Day::of_micros(micros(now.saturating_sub(kept))));
+
+    let (mut partitions, _) = partitions(store).await?;
+    let mut wanted: Vec<_> = (-1..=DAYS_AHEAD).map(|days| today.plus(days)).collect();
+    if let Some(default) = &table.default {
+        if let Some(first) = first {
+            done.unfinished |= delete_before(store, default, first).await?;
+        }
+        let strays = days_in(store, default, today).await?;
+        done.unfinished |= strays.len() > MAX_DAYS;
+        wanted.extend(strays.into_iter().take(MAX_DAYS));
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted.retain(|day| {
+        first.is_none_or(|first| *day >= first) && partitions.iter().all(|known| known.day != *day)
+    });
+    for day in wanted {
+        if !make(store, &table, day, done).await? {
+            // The lock that blocks this day blocks the others as well.
+            done.unfinished = false;
+            break;
+        }
+    }
+
+    let mut total;
+    (partitions, total) = self::partitions(store).await?;
+    for Partition { day, size } in partitions {
+        let old = first.is_some_and(|first| day < first);
+        let too_much = maintenance.max_size.is_some_and(|most| total > most) && day < today;
+        if !old && !too_much {
+            continue;
+        }
+        let name = format!("packets_p{}", day.compact());
+        let statement = format!("DROP TABLE IF EXISTS {}.{name}", table.schema);
+        if !attempt(store, &format!("drop partition {name}"), &[statement], done).await? {
+            break;
+        }
+        total = total.saturating_sub(size);
+        done.dropped.push(name);
+    }
+    Ok(())
+}
+
+/// Call it in a transaction before it writes rows. `known` are days with a partition; for rows of other days it
+/// waits for maintenance under way, and reads the partitions again.
+pub(super) async fn await_days(
+    transaction: &Transaction<'_>,
+    rows: &[Row],
+    known: &mut Vec<Day>,
+) -> Result<(), Error> {
+    if rows.iter().all(|row| known.contains(&Day::of_micros(row.time))) {
+        return Ok(());
+    }
+    transaction.batch_execute(SHARED_LOCK).await?;
+    let names = transaction.query(NAMES, &[]).await?;
+    *known = names.iter().filter_map(|row| day_of(row.try_get(0).ok()?)).collect();
+    // Most rows are recent: the newest first.
+    known.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(())
+}
+
+/// The day of a partition's name.
+fn day_of(name: &str) -> Option<Day> {
+    name.strip_prefix("packets_p").and_then(Day::parse_compact)
+}
+
+/// `None`, with a warning, when we may not change the table.
+async fn table(
+    store: &Postgres,
+    done: &mut MaintenanceReport,
+) -> Result<Option<Table>, StoreError> {
+    let doing = "read the table packets";
+    let row = store.client.query_opt(TABLE, &[]).await.map_err(|error| failure(doing, &error))?;
+    let Some(row) = row else {
+        done.warnings.push(
+            "PostgreSQL: the table packets is not partitioned: old rows are never dropped; create it \
+             again with nflog_exporter schema --for postgres"
+                .to_owned(),
+        );
+        return Ok(None);
+    };
+    if !value::<bool>(&row, 2, doing)? {
+        done.warnings.push(format!(
+            "PostgreSQL: user {user} does not own the table packets: partitions are neither created nor \
+             dropped; fix: ALTER TABLE packets OWNER TO \"{user}\"",
+            user = value::<String>(&row, 3, doing)?
+        ));
+        return Ok(None);
+    }
+    let default: Option<String> = value(&row, 1, doing)?;
+    let default = default.filter(|name| name != "-");
+    Ok(Some(Table { schema: value(&row, 0, doing)?, default }))
+}
+
+/// The daily partitions, the oldest first, and the size of all partitions in bytes.
+async fn partitions(store: &Postgres) -> Result<(Vec<Partition>, u64), StoreError> {
+    let doing = "list the partitions";
+    let rows = store.client.query(PARTITIONS, &[]).await.map_err(|error| failure(doing, &error))?;
+    let (mut days, mut total) = (Vec::new(), 0);
+    for row in rows {
+        let name: String = value(&row, 0, doing)?;
+        let size: i64 = value(&row, 1, doing)?;
+        let size = u64::try_from(size).unwrap_or(0);
+        total += size;
+        days.extend(day_of(&name).map(|day| Partition { day, size }));
+    }
+    days.sort_unstable_by_key(|partition| partition.day);
+    Ok((days, total))
+}
+
+/// Deletes rows of days before `first`; returns whether there may be more. The default partition holds few rows:
+/// late ones, or ones with a wrong clock's time.
+async fn delete_before(store: &Postgres, default: &str, first: Day) -> Result<bool, StoreError> {
+    let statement = format!(
+        "DELETE FROM {default} WHERE ctid = ANY (ARRAY( \
+           SELECT ctid FROM {default} WHERE time < '{first} 00:00:00+00' LIMIT {MAX_ROWS}))"
+    );
+    let deleted = store
+        .client
+        .execute(&statement, &[])
+        .await
+        .map_err(|error| failure("delete expired rows", &error))?;
+    Ok(deleted == u64::try_from(MAX_ROWS).unwrap_or(u64::MAX))
+}
+
+/// The days of the rows in the default partition, up to the last day that is created ahead.
+async fn days_in(store: &Postgres, default: &str, today: Day) -> Result<Vec<Day>, StoreError> {
+    let statement = format!(
+        "SELECT DISTINCT to_char(time AT TIME ZONE 'UTC', 'YYYYMMDD') FROM {default} \
+         WHERE time < '{} 00:00:00+00' ORDER BY 1",
+        today.plus(DAYS_AHEAD + 1)
+    );
+    let rows = store
+        .client
+        .query(&statement, &[])
+        .await
+        .map_err(|error| failure("read rows without a day", &error))?;
+    Ok(rows.iter().filter_map(|row| Day::parse_compact(row.try_get(0).ok()?)).collect())
+}
+
+/// Creates a day's partition, and moves that day's rows into it from the default partition.
+///
+/// A separate table is filled and then attached, which does not block reads and writes of other days, as
+/// `CREATE TABLE … PARTITION OF` does.
+async fn make(
+    store: &Postgres,
+    Table { schema, default }: &Table,
+    day: Day,
+    done: &mut MaintenanceReport,
+) -> Result<bool, StoreError> {
+    let name = format!("{schema}.packets_p{}", day.compact());
+    let (from, to) = (format!("'{day} 00:00:00+00'"), format!("'{} 00:00:00+00'", day.plus(1)));
+    let mut statements = vec![EXCLUSIVE_LOCK.to_owned()];
+    if let Some(default) = default {
+        statements.push(format!("LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE"));
+    }
+    statements.push(format!(
+        "CREATE TABLE {name} (LIKE {schema}.packets INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+    ));
+    if let Some(default) = default {
+        statements.push(format!(
+            "WITH moved AS (DELETE FROM {default} WHERE time >= {from} AND time < {to} RETURNING *) \
+             INSERT INTO {name} SELECT * FROM moved"
+        ));
+    }
+    statements.push(format!(
+        "ALTER TABLE {schema}.packets ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
+    ));
+    attempt(store, &format!("create the partition of {day}"), &statements, done).await
+}
+
+/// Runs statements as one transaction; returns whether that worked. An error of the server (a held lock, a
+/// missing right, a table in the way) becomes a warning.
+async fn attempt(
+    store: &Postgres,
+    doing: &str,
+    statements: &[String],
+    done: &mut MaintenanceReport,
+) -> Result<bool, StoreError> {
+    let Err(error) = transaction(store, statements).await else { return Ok(true) };
+    let failed = failure(doing, &error);
+    if error.as_db_error().is_none() {
+        return Err(failed);
+    }
+    done.warnings.push(if lacks_right(&error) {
+        format!("{failed}; fix: GRANT CREATE ON SCHEMA … TO …, as the database's owner")
+    } else {
+        format!("{failed}; retrying at the next maintenance")
+    });
+    // Fails if the error ended the connection.
+    store.run(doing, "ROLLBACK").await?;
+    Ok(false)
+}
+
+async fn transaction(store: &Postgres, statements: &[String]) -> Result<(), Error> {
+    store.client.batch_execute(BEGIN).await?;
+    for statement in statements {
+        store.client.batch_execute(statement).await?;
+    }
+    store.client.batch_execute("COMMIT").await
+}
+
+fn micros(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,40 @@
+//! The wall clock as numbers since 1970-01-01 UTC.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970 by this host's clock; 0 for a clock set before.
+#[must_use]
+pub fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// Microseconds since 1970 by this host's clock; 0 for a clock set before.
+#[must_use]
+pub fn unix_micros() -> u64 {
+    micros_since_1970(SystemTime::now())
+}
+
+/// Microseconds from 1970 to this time; 0 for a time before, and the maximum for one that does not fit.
+#[must_use]
+pub fn micros_since_1970(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn times_since_1970() {
+        let after = UNIX_EPOCH + Duration::from_millis(1_500);
+        assert_eq!(micros_since_1970(after), 1_500_000);
+        assert_eq!(micros_since_1970(UNIX_EPOCH - Duration::from_secs(1)), 0);
+        let (before, seconds, after) = (unix_micros(), unix_seconds(), unix_micros());
+        #[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit")]
+        let range = before as f64 / 1e6 - 1e-3..=after as f64 / 1e6 + 1e-3;
+        assert!(range.contains(&seconds), "{seconds} not in {range:?}");
+    }
+}
