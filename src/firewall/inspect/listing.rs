@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 
 use super::{chains::Table, iptables, nft};
-use crate::firewall::program::{ProgramError, output};
+use crate::firewall::command::{CommandError, output};
 
 /// The rules of every tool.
 pub struct Listing {
     /// All tables, each of one tool.
     pub tables: Vec<Table>,
     /// Why there may be rules that are not listed; `None` where all were seen.
-    pub blind: Option<String>,
+    pub incomplete: Option<String>,
 }
 
 /// Lists all rules of this network namespace.
@@ -33,14 +33,14 @@ pub fn listing() -> Listing {
                 }
                 tables.extend(found);
             }
-            Err(ProgramError::Missing { .. }) => {}
+            Err(CommandError::Missing { .. }) => {}
             Err(why) => failed.push(why.to_string()),
         }
         // The older one keeps its rules elsewhere; what is not installed has made none.
         let legacy = format!("{program}-legacy");
         match output(&format!("{legacy}-save"), &[]) {
             Ok(text) => tables.extend(iptables::tables(&text, &legacy)),
-            Err(ProgramError::Missing { .. }) => {}
+            Err(CommandError::Missing { .. }) => {}
             Err(why) => failed.push(why.to_string()),
         }
     }
@@ -59,7 +59,7 @@ pub fn listing() -> Listing {
         }
         Err(why) => failed.push(why.to_string()),
     }
-    Listing { tables, blind: (!failed.is_empty()).then(|| failed.join("; ")) }
+    Listing { tables, incomplete: (!failed.is_empty()).then(|| failed.join("; ")) }
 }
 
 /// Whether this `iptables-save` is the one whose rules nft shows too: it says so behind its version.
@@ -80,7 +80,7 @@ fn chains(tables: &[Table], program: &str, family: &str) -> Vec<String> {
 ///
 /// # Errors
 /// The program is missing or failed.
-pub fn saved(program: &str) -> Result<Vec<Table>, ProgramError> {
+pub fn saved(program: &str) -> Result<Vec<Table>, CommandError> {
     Ok(iptables::tables(&output(&format!("{program}-save"), &[])?, program))
 }
 
@@ -88,9 +88,9 @@ pub fn saved(program: &str) -> Result<Vec<Table>, ProgramError> {
 ///
 /// # Errors
 /// nft is missing or failed.
-pub fn native() -> Result<Vec<Table>, ProgramError> {
+pub fn native() -> Result<Vec<Table>, CommandError> {
     let json = output("nft", &["-j", "list", "ruleset"])?;
     let terse = output("nft", &["-t", "list", "ruleset"])?;
     nft::tables(&json, &terse)
-        .map_err(|why| ProgramError::Failed { command: "nft -j list ruleset".into(), why })
+        .map_err(|why| CommandError::Failed { command: "nft -j list ruleset".into(), why })
 }

@@ -7,7 +7,7 @@ use std::{io, iter};
 use neli::consts::{nl::NlmF, socket::NlFamily};
 use rustix::io::Errno;
 
-use crate::netlink::{Attribute, Refusal, Request, Socket};
+use crate::netlink::{Attribute, Request, RequestError, Socket};
 
 /// Name of the table, of family inet.
 pub const TABLE: &str = "nflog_exporter";
@@ -93,7 +93,7 @@ pub enum RulesError {
 /// Why not; nothing is left behind then.
 pub fn install(plan: &InstallPlan) -> Result<Installed, RulesError> {
     validate(plan)?;
-    let socket = Socket::open(NlFamily::Netfilter, 0).map_err(|cause| refused(cause.into(), 0))?;
+    let socket = Socket::open(NlFamily::Netfilter, 0).map_err(|cause| rejected(cause.into(), 0))?;
     let batch = batch(plan);
     // Begin and end are not acknowledged, so the last rule is what to wait for.
     let mut last_rule = 0;
@@ -103,9 +103,9 @@ pub fn install(plan: &InstallPlan) -> Result<Installed, RulesError> {
         if request.kind == SUBSYSTEM << 8 | NEWRULE {
             last_rule = number;
         }
-        bytes.extend(request.bytes(number).map_err(|cause| refused(cause.into(), last_rule))?);
+        bytes.extend(request.bytes(number).map_err(|cause| rejected(cause.into(), last_rule))?);
     }
-    socket.ask(&bytes, last_rule, |_| {}).map_err(|refusal| refused(refusal, last_rule))?;
+    socket.request(&bytes, last_rule, |_| {}).map_err(|error| rejected(error, last_rule))?;
     Ok(Installed { _owner: socket })
 }
 
@@ -190,10 +190,9 @@ fn new(message: u16, flags: NlmF, attributes: Vec<Attribute>) -> Request {
     Request { kind, flags: NlmF::ACK | flags, family: NFPROTO_INET, resource: 0, attributes }
 }
 
-/// Tells what a refusal means by the message that met it; `last_rule` is the number of
-/// the last rule.
-fn refused(refusal: Refusal, last_rule: u32) -> RulesError {
-    let Refusal { sequence, cause, text } = refusal;
+/// The error for a rejected message; `last_rule` is the sequence number of the last rule.
+fn rejected(error: RequestError, last_rule: u32) -> RulesError {
+    let RequestError { sequence, cause, text } = error;
     let part = match sequence {
         None => "rules",
         Some(0) => "batch",
@@ -260,7 +259,7 @@ mod tests {
     fn refusals_say_what_to_do() {
         let check = |sequence, errno, expect: &str| {
             let cause = io::Error::from_raw_os_error(errno);
-            let message = refused(Refusal { sequence, cause, text: Some("why".into()) }, 4);
+            let message = rejected(RequestError { sequence, cause, text: Some("why".into()) }, 4);
             assert!(message.to_string().contains(expect), "{message}");
         };
         check(Some(0), libc::EPERM, "CAP_NET_ADMIN");

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::{Script, ToolError, head, reached, shell_word, undone, unverified};
 use crate::firewall::{
     CHAIN, COMMENT,
+    command::{CommandError, output},
     inspect::listing,
     plan::{RulesPlan, Tool, Wanted},
-    program::{ProgramError, output},
 };
 
 /// The limit that is kept where no lower one is asked for, the highest there is.
@@ -73,7 +73,7 @@ pub(super) fn left() -> Result<Vec<String>, ToolError> {
 pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     state()?;
     let listing = listing();
-    if let Some(why) = listing.blind {
+    if let Some(why) = listing.incomplete {
         return unverified(format!("not all rules can be listed: {why}"));
     }
     let mut places = Vec::new();
@@ -228,7 +228,7 @@ fn rich_rules(plan: &RulesPlan) -> impl Iterator<Item = String> {
 fn state() -> Result<(), ToolError> {
     match output("firewall-cmd", &["--state"]) {
         Ok(_) => Ok(()),
-        Err(ProgramError::Failed { why, .. }) if why.contains("not running") => Err(
+        Err(CommandError::Failed { why, .. }) if why.contains("not running") => Err(
             ToolError::Inactive("firewalld is not running; start it: systemctl start firewalld"),
         ),
         Err(error) => Err(error.into()),

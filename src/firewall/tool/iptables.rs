@@ -9,9 +9,9 @@ use std::{
 use super::{Script, ToolError, head, one_line, reached, undone, unverified};
 use crate::firewall::{
     CHAIN, COMMENT,
+    command::fed,
     inspect::{Matches, Rule, Table, Verdict, quoted, saved},
     plan::{Placement, Placements, RulesPlan, Tool, Wanted, placements},
-    program::fed,
 };
 
 /// Jumps to our chain: for each table, where they go.

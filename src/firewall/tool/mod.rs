@@ -3,17 +3,17 @@
 mod firewalld;
 mod iptables;
 mod nft;
+mod rollback;
 mod ufw;
-mod undo;
 
 use std::{io, path::PathBuf};
 
-use undo::undone;
+use rollback::undone;
 
 use super::{
+    command::CommandError,
     inspect::{Log, Logging, Reach, Table, logging},
     plan::{RulesPlan, Tool, Wanted},
-    program::ProgramError,
 };
 
 /// What `dropped` leaves out.
@@ -36,7 +36,7 @@ pub struct Script {
 pub enum ToolError {
     /// A program is missing or failed.
     #[error(transparent)]
-    Program(#[from] ProgramError),
+    Program(#[from] CommandError),
     /// There is nothing that `dropped` could log.
     #[error(
         "nothing to log: no chain for inbound or forwarded packets drops what its rules do not accept: \

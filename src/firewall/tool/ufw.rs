@@ -5,9 +5,9 @@ use std::{fmt::Write as _, fs, path::Path};
 use super::{Script, ToolError, head, one_line, reached, unverified};
 use crate::firewall::{
     COMMENT,
+    command::output,
     inspect::{Table, saved},
     plan::{RulesPlan, Wanted, first_doomed},
-    program::output,
 };
 
 const BEGIN: &str = "# begin nflog_exporter";

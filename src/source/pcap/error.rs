@@ -45,7 +45,7 @@ pub enum PcapError {
         /// The file.
         file: String,
         /// What is cut.
-        part: Part,
+        part: CapturePart,
         /// Where that begins, in the uncompressed file.
         offset: u64,
         /// Frames that were whole.
@@ -79,7 +79,7 @@ pub enum PcapError {
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum CapturePart {
     /// What stands before the first frame, and says how to read the frames.
     FileHeader,
     /// A block of pcapng that holds no frame.
@@ -90,7 +90,7 @@ pub enum Part {
     Compression,
 }
 
-impl Part {
+impl CapturePart {
     /// Which part, and where it is; a file header stands at the begin.
     fn at(self, offset: u64) -> String {
         match self {
@@ -130,15 +130,15 @@ pub(super) fn list(numbers: &[u32]) -> String {
 
 /// What the readers of the formats report: a [`PcapError`] that does not know its file yet.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum ReadError {
     NotACapture(Vec<u8>),
     LinkTypes(Vec<u32>),
-    Cut(Part),
+    Cut(CapturePart),
     Damaged(String),
     Read(io::Error),
 }
 
-impl Trouble {
+impl ReadError {
     pub(super) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged(what.into())
     }
@@ -166,11 +166,11 @@ fn start(begin: &[u8]) -> String {
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             // How the decompression says that its input was cut.
-            io::ErrorKind::UnexpectedEof => Self::Cut(Part::Compression),
+            io::ErrorKind::UnexpectedEof => Self::Cut(CapturePart::Compression),
             _ => Self::Read(error),
         }
     }

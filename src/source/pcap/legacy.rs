@@ -3,8 +3,8 @@
 //! What the draft leaves out, the old versions and Kuznetzov's format, is as in libpcap's sf-pcap.c.
 
 use super::{
-    error::{Part, Trouble},
-    frame::{Frame, Link, u16_of, u32_of},
+    error::{CapturePart, ReadError},
+    frame::{Frame, FrameLink, u16_of, u32_of},
     input::Input,
 };
 
@@ -60,20 +60,20 @@ enum Lengths {
 
 /// What the file's header says of all its frames.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
-    link: Link,
+pub(super) struct FileHeader {
+    link: FrameLink,
     magic: Magic,
     lengths: Lengths,
 }
 
-impl Header {
+impl FileHeader {
     /// Takes the file's header.
-    pub(super) fn read(input: &mut Input) -> Result<Self, Trouble> {
+    pub(super) fn read(input: &mut Input) -> Result<Self, ReadError> {
         if !input.need(FILE_HEADER)? {
-            return Err(Trouble::Cut(Part::FileHeader));
+            return Err(ReadError::Cut(CapturePart::FileHeader));
         }
         let bytes = input.take(FILE_HEADER);
-        let unreadable = || Trouble::damaged("the file header cannot be read");
+        let unreadable = || ReadError::damaged("the file header cannot be read");
         let magic = Magic::read(bytes).ok_or_else(unreadable)?;
         let version = u16_of(magic.big_endian, bytes, 4).zip(u16_of(magic.big_endian, bytes, 6));
         let lengths = match version.ok_or_else(unreadable)? {
@@ -82,31 +82,35 @@ impl Header {
             _ => Lengths::CapturedFirst,
         };
         let link = u32_of(magic.big_endian, bytes, 20).ok_or_else(unreadable)? & LINK_TYPE_MASK;
-        match Link::from_number(link) {
-            Link::Unsupported(number) => Err(Trouble::LinkTypes(vec![number])),
+        match FrameLink::from_number(link) {
+            FrameLink::Unsupported(number) => Err(ReadError::LinkTypes(vec![number])),
             link => Ok(Self { link, magic, lengths }),
         }
     }
 
     /// Takes the next frame; `None` after the last one.
-    pub(super) fn next(self, input: &mut Input) -> Result<Option<Frame<'_>>, Trouble> {
+    pub(super) fn next(self, input: &mut Input) -> Result<Option<Frame<'_>>, ReadError> {
         let Magic { big_endian, nanoseconds, modified } = self.magic;
         let length = if modified { MODIFIED_FRAME_HEADER } else { FRAME_HEADER };
         if !input.need(length)? {
-            return if input.is_at_boundary() { Ok(None) } else { Err(Trouble::Cut(Part::Frame)) };
+            return if input.is_at_boundary() {
+                Ok(None)
+            } else {
+                Err(ReadError::Cut(CapturePart::Frame))
+            };
         }
         let header = input.peek(length);
         let number = |at| u32_of(big_endian, header, at).unwrap_or_default();
         let (seconds, fraction) = (number(0), number(4));
         let (captured, original) = self.lengths.sort(number(8), number(12));
         if captured > MAX_FRAME {
-            return Err(Trouble::Damaged(format!(
+            return Err(ReadError::Damaged(format!(
                 "a frame claims {captured} bytes, {MAX_FRAME} is the most"
             )));
         }
         let whole = length + captured as usize;
         if !input.need(whole)? {
-            return Err(Trouble::Cut(Part::Frame));
+            return Err(ReadError::Cut(CapturePart::Frame));
         }
         let fraction = if nanoseconds { fraction / 1000 } else { fraction };
         Ok(Some(Frame {

@@ -10,26 +10,27 @@ mod legacy;
 mod nflog;
 mod ng;
 mod pipe;
+mod record;
 #[cfg(test)]
 mod tests;
 
 use std::{fs::File, io, path::Path, time::Duration};
 
 use self::{
-    error::{Trouble, list},
+    error::{ReadError, list},
     frame::{DeviceNames, Frame},
     input::Input,
 };
 use super::{ReadOutcome, Source};
 
-pub use error::{Part, PcapError};
+pub use error::{CapturePart, PcapError};
 
 /// Most records one [`Source::fill`] hands over.
 const BATCH: usize = 256;
 
 /// How a capture is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct CaptureOptions {
     /// Log prefix of packets whose capture carries none.
     pub prefix: String,
 }
@@ -47,7 +48,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Capture {
     name: String,
-    options: Options,
+    options: CaptureOptions,
     input: Input,
     /// `None` until the file's first bytes have come.
     format: Option<Format>,
@@ -81,28 +82,28 @@ impl Unsupported {
 /// The two file formats.
 #[derive(Debug)]
 enum Format {
-    Legacy(legacy::Header),
-    Ng(ng::Section),
+    Legacy(legacy::FileHeader),
+    Ng(ng::NgSection),
 }
 
 impl Format {
     /// Tells the format by the first 4 bytes.
-    fn detect(input: &mut Input) -> Result<Self, Trouble> {
+    fn detect(input: &mut Input) -> Result<Self, ReadError> {
         if !input.need(4)? {
-            return Err(Trouble::NotACapture(input.peek_all().to_vec()));
+            return Err(ReadError::NotACapture(input.peek_all().to_vec()));
         }
         let magic = input.peek(4);
         if magic == ng::SECTION_HEADER.to_le_bytes() {
-            Ok(Self::Ng(ng::Section::default()))
+            Ok(Self::Ng(ng::NgSection::default()))
         } else if legacy::is_magic(magic) {
-            Ok(Self::Legacy(legacy::Header::read(input)?))
+            Ok(Self::Legacy(legacy::FileHeader::read(input)?))
         } else {
-            Err(Trouble::NotACapture(magic.to_vec()))
+            Err(ReadError::NotACapture(magic.to_vec()))
         }
     }
 
     /// The next frame; `None` after the last one.
-    fn next<'a>(&'a mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, Trouble> {
+    fn next<'a>(&'a mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, ReadError> {
         match self {
             Self::Legacy(header) => header.next(input),
             Self::Ng(section) => section.next(input),
@@ -113,12 +114,12 @@ impl Format {
 /// A capture that is open, and of which nothing was looked at yet: rights that it took to open it can
 /// be given up before.
 #[derive(Debug)]
-pub struct Unread {
+pub struct UnreadCapture {
     name: String,
     file: File,
 }
 
-impl Unread {
+impl UnreadCapture {
     /// Opens a file, or stdin for `-`.
     pub fn open(path: &Path) -> Result<Self, PcapError> {
         let name = if path == Path::new("-") { "stdin".into() } else { path.display().to_string() };
@@ -131,13 +132,13 @@ impl Unread {
 
 impl Capture {
     /// Opens a file, or stdin for `-`.
-    pub fn open(path: &Path, options: Options) -> Result<Self, PcapError> {
-        Self::begin(Unread::open(path)?, options)
+    pub fn open(path: &Path, options: CaptureOptions) -> Result<Self, PcapError> {
+        Self::begin(UnreadCapture::open(path)?, options)
     }
 
     /// Begins to read, but waits for no bytes: whether it is a capture shows later.
-    pub fn begin(unread: Unread, options: Options) -> Result<Self, PcapError> {
-        let Unread { name, file } = unread;
+    pub fn begin(unread: UnreadCapture, options: CaptureOptions) -> Result<Self, PcapError> {
+        let UnreadCapture { name, file } = unread;
         match Input::from_file(file) {
             Ok(input) => Ok(Self::from_input(name, input, options)),
             Err(cause) => Err(PcapError::Open { file: name, cause }),
@@ -148,7 +149,7 @@ impl Capture {
     pub fn from_reader(
         name: &str,
         reader: impl io::Read + Send + 'static,
-        options: Options,
+        options: CaptureOptions,
     ) -> Result<Self, PcapError> {
         match Input::from_reader(reader) {
             Ok(input) => Ok(Self::from_input(name.into(), input, options)),
@@ -156,7 +157,7 @@ impl Capture {
         }
     }
 
-    fn from_input(name: String, input: Input, options: Options) -> Self {
+    fn from_input(name: String, input: Input, options: CaptureOptions) -> Self {
         Self {
             name,
             options,
@@ -171,7 +172,7 @@ impl Capture {
     }
 
     /// Hands over the next frame; false after the last one.
-    fn next(&mut self, take: &mut dyn FnMut(&super::Record<'_>)) -> Result<bool, Trouble> {
+    fn next(&mut self, take: &mut dyn FnMut(&super::Record<'_>)) -> Result<bool, ReadError> {
         let format = match &mut self.format {
             Some(format) => format,
             None => self.format.insert(Format::detect(&mut self.input)?),
@@ -187,17 +188,17 @@ impl Capture {
     }
 
     /// Ends the file, after its last frame or with what is wrong.
-    fn end(&mut self, trouble: Option<Trouble>) {
+    fn end(&mut self, error: Option<ReadError>) {
         self.ended = true;
         let Unsupported { frames, numbers } = &mut self.unsupported;
-        let trouble = match trouble {
+        let error = match error {
             None if *frames > 0 && *frames == self.frames => {
-                Some(Trouble::LinkTypes(std::mem::take(numbers)))
+                Some(ReadError::LinkTypes(std::mem::take(numbers)))
             }
-            trouble => trouble,
+            error => error,
         };
-        if let Some(trouble) = trouble {
-            self.failed = Some(trouble.of(&self.name, self.input.offset(), self.frames));
+        if let Some(error) = error {
+            self.failed = Some(error.of(&self.name, self.input.offset(), self.frames));
         } else if *frames > 0 {
             tracing::warn!(
                 "{}: {frames} of {} frames are counted as undecoded: link type {} is not supported",
@@ -250,8 +251,8 @@ impl Source for Capture {
                     self.input.do_not_wait();
                 }
                 Ok(false) => self.end(None),
-                Err(Trouble::Read(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(trouble) => self.end(Some(trouble)),
+                Err(ReadError::Read(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => self.end(Some(error)),
             }
         }
         if records > 0 {

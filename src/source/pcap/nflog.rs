@@ -28,7 +28,7 @@ pub(super) fn nflog_record<'a>(
     let mut missing = 0;
     for (kind, claimed, value) in (Attributes { rest: attributes, big_endian: frame.big_endian }) {
         // A value too short for what it should be tells nothing.
-        if packet.learn(kind, value).is_ok() && kind == PAYLOAD {
+        if packet.set_attribute(kind, value).is_ok() && kind == PAYLOAD {
             missing = usize::from(claimed) - value.len();
         }
     }

@@ -7,8 +7,8 @@ use pcap_parser::{
 };
 
 use super::{
-    error::{Part, Trouble},
-    frame::{Frame, Link, u16_of, u32_of},
+    error::{CapturePart, ReadError},
+    frame::{Frame, FrameLink, u16_of, u32_of},
     input::{CAPACITY, Input},
 };
 use crate::event::Direction;
@@ -36,7 +36,7 @@ const EPB_FLAGS: OptionCode = OptionCode(2);
 
 /// The section that is being read.
 #[derive(Debug, Default)]
-pub(super) struct Section {
+pub(super) struct NgSection {
     big_endian: bool,
     /// Where the header of the file's first section ends; 0 until it begins.
     file_header_end: u64,
@@ -48,7 +48,7 @@ pub(super) struct Section {
 /// One interface of a section.
 #[derive(Debug)]
 struct Interface {
-    link: Link,
+    link: FrameLink,
     name: Box<str>,
     snap_length: u32,
     /// Ticks a second; `None` when they do not fit.
@@ -57,17 +57,17 @@ struct Interface {
     offset: i64,
 }
 
-impl Section {
+impl NgSection {
     /// Takes blocks up to the next frame; `None` after the last one.
     pub(super) fn next<'a>(
         &'a mut self,
         input: &'a mut Input,
-    ) -> Result<Option<Frame<'a>>, Trouble> {
+    ) -> Result<Option<Frame<'a>>, ReadError> {
         loop {
             if self.oversized {
                 // The frame is one only if its block is really there.
                 if !input.need(0)? {
-                    return Err(Trouble::Cut(Part::Frame));
+                    return Err(ReadError::Cut(CapturePart::Frame));
                 }
                 self.oversized = false;
                 return Ok(Some(Frame::UNREADABLE));
@@ -81,26 +81,30 @@ impl Section {
             }
             let length = u32_of(self.big_endian, input.peek(8), 4).unwrap_or_default();
             if length < MIN_BLOCK || !length.is_multiple_of(4) {
-                return Err(Trouble::Damaged(format!("a block claims {length} bytes")));
+                return Err(ReadError::Damaged(format!("a block claims {length} bytes")));
             }
             if input.offset() == 0 {
                 self.file_header_end = length.into();
             }
             match kind {
                 INTERFACE_DESCRIPTION => {
-                    let block = whole(input, length, Part::Block)?;
+                    let block = whole(input, length, CapturePart::Block)?;
                     self.describe(block)?;
                 }
                 PACKET | SIMPLE_PACKET | ENHANCED_PACKET if length as usize > CAPACITY => {
                     input.skip(length.into());
                     self.oversized = true;
                 }
-                PACKET => return Ok(Some(self.packet(whole(input, length, Part::Frame)?))),
+                PACKET => return Ok(Some(self.packet(whole(input, length, CapturePart::Frame)?))),
                 SIMPLE_PACKET => {
-                    return Ok(Some(self.simple_packet(whole(input, length, Part::Frame)?)));
+                    return Ok(Some(self.simple_packet(whole(input, length, CapturePart::Frame)?)));
                 }
                 ENHANCED_PACKET => {
-                    return Ok(Some(self.enhanced_packet(whole(input, length, Part::Frame)?)));
+                    return Ok(Some(self.enhanced_packet(whole(
+                        input,
+                        length,
+                        CapturePart::Frame,
+                    )?)));
                 }
                 // The rest of a section header too: nothing in it is of use here.
                 _ => input.skip(length.into()),
@@ -109,35 +113,35 @@ impl Section {
     }
 
     /// The input ends in the middle of a block.
-    fn cut(&self, input: &Input) -> Trouble {
+    fn cut(&self, input: &Input) -> ReadError {
         let is_header = input.offset() < self.file_header_end.max(1);
-        Trouble::Cut(if is_header { Part::FileHeader } else { Part::Block })
+        ReadError::Cut(if is_header { CapturePart::FileHeader } else { CapturePart::Block })
     }
 
     /// Begins a section; its header stays in the input.
-    fn begin(&mut self, input: &mut Input) -> Result<(), Trouble> {
+    fn begin(&mut self, input: &mut Input) -> Result<(), ReadError> {
         if !input.need(12)? {
             return Err(self.cut(input));
         }
         self.big_endian = match u32_of(true, input.peek(12), 8) {
             Some(BYTE_ORDER) => true,
             Some(order) if order.swap_bytes() == BYTE_ORDER => false,
-            _ => return Err(Trouble::damaged("a section without its byte-order magic")),
+            _ => return Err(ReadError::damaged("a section without its byte-order magic")),
         };
         self.interfaces.clear();
         Ok(())
     }
 
-    fn describe(&mut self, block: &[u8]) -> Result<(), Trouble> {
+    fn describe(&mut self, block: &[u8]) -> Result<(), ReadError> {
         let parsed = if self.big_endian {
             parse_interfacedescriptionblock_be(block)
         } else {
             parse_interfacedescriptionblock_le(block)
         };
         let (_, block) =
-            parsed.map_err(|_| Trouble::damaged("an interface description cannot be read"))?;
+            parsed.map_err(|_| ReadError::damaged("an interface description cannot be read"))?;
         if self.interfaces.len() == MAX_INTERFACES {
-            return Err(Trouble::Damaged(format!(
+            return Err(ReadError::Damaged(format!(
                 "a section with more than {MAX_INTERFACES} interfaces"
             )));
         }
@@ -234,7 +238,7 @@ impl Interface {
         };
         let exponent = u32::from(block.if_tsresol & 0x7f);
         Self {
-            link: Link::from_number(number),
+            link: FrameLink::from_number(number),
             name: name.chars().take(MAX_DEVICE_NAME).collect::<String>().into(),
             snap_length: block.snaplen,
             // pcap-parser has a function for this, which refuses all powers of two.
@@ -257,10 +261,10 @@ impl Interface {
 }
 
 /// Takes a whole block.
-fn whole(input: &mut Input, length: u32, part: Part) -> Result<&[u8], Trouble> {
+fn whole(input: &mut Input, length: u32, part: CapturePart) -> Result<&[u8], ReadError> {
     let length = length as usize;
     if length > CAPACITY {
-        return Err(Trouble::Damaged(format!("an interface description of {length} bytes")));
+        return Err(ReadError::Damaged(format!("an interface description of {length} bytes")));
     }
-    if input.need(length)? { Ok(input.take(length)) } else { Err(Trouble::Cut(part)) }
+    if input.need(length)? { Ok(input.take(length)) } else { Err(ReadError::Cut(part)) }
 }

@@ -14,7 +14,7 @@ use super::{
         pcap, pcap_file, pcap_frame, section, simple,
     },
 };
-use crate::source::pcap::{Capture, Options};
+use crate::source::pcap::{Capture, CaptureOptions};
 
 const RAW: u16 = 101;
 
@@ -292,7 +292,7 @@ fn many_frames_come_in_batches_and_the_position_moves() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let bytes = pcap_file(RAW.into(), &frames);
     std::fs::write(file.path(), &bytes).unwrap();
-    let mut capture = Capture::open(file.path(), Options::default()).unwrap();
+    let mut capture = Capture::open(file.path(), CaptureOptions::default()).unwrap();
     assert_eq!(capture.size(), Some(bytes.len() as u64));
     assert!(capture.position() < bytes.len() as u64);
     let (records, error) = drain(&mut capture);

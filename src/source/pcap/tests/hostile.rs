@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{
-    super::{Capture, Options},
+    super::{Capture, CaptureOptions},
     DecodeIssue, packet, read,
     write::{Order, attribute, block, enhanced, interface, option, pcap_file, section, simple},
 };
@@ -87,7 +87,8 @@ fn not_a_capture() {
         0,
         "file: not a pcap or pcapng file (starts with the bytes [d4]); give a capture as `tcpdump -w` writes it, or convert one of another format with `editcap -F pcapng`",
     );
-    let open = |path| Capture::open(Path::new(path), Options::default()).unwrap_err().to_string();
+    let open =
+        |path| Capture::open(Path::new(path), CaptureOptions::default()).unwrap_err().to_string();
     assert!(open("/no/such").starts_with("/no/such: cannot open the capture: "));
     assert!(open("/").starts_with("/: cannot open the capture: "));
 }

@@ -7,7 +7,7 @@ use std::{
 
 /// Why a program failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ProgramError {
+pub enum CommandError {
     /// It is not installed.
     #[error("{program} was not found in PATH: install the Debian package {package}")]
     Missing {
@@ -40,7 +40,7 @@ fn package(program: &str) -> &'static str {
 ///
 /// # Errors
 /// It is missing or failed.
-pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String, ProgramError> {
+pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String, CommandError> {
     fed(program, arguments, "")
 }
 
@@ -48,8 +48,8 @@ pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String, Progra
 ///
 /// # Errors
 /// It is missing or failed.
-pub(super) fn fed(program: &str, arguments: &[&str], input: &str) -> Result<String, ProgramError> {
-    let failed = |why: String| ProgramError::Failed {
+pub(super) fn fed(program: &str, arguments: &[&str], input: &str) -> Result<String, CommandError> {
+    let failed = |why: String| CommandError::Failed {
         command: [&[program], arguments].concat().join(" "),
         why,
     };
@@ -58,7 +58,7 @@ pub(super) fn fed(program: &str, arguments: &[&str], input: &str) -> Result<Stri
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|why| match why.kind() {
         ErrorKind::NotFound => {
-            ProgramError::Missing { program: program.to_owned(), package: package(program) }
+            CommandError::Missing { program: program.to_owned(), package: package(program) }
         }
         _ => failed(why.to_string()),
     })?;

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::{Script, ToolError, head, one_line, reached, unverified};
 use crate::firewall::{
     COMMENT, RULES_TABLE,
+    command::{CommandError, fed},
     inspect::{Matches, Table, native},
     plan::{Placement, Placements, RulesPlan, Wanted, placements},
-    program::{ProgramError, fed},
 };
 
 /// What nft lists of iptables, or manages for firewalld.
@@ -241,7 +241,7 @@ fn batch(commands: &[Value]) -> String {
     format!("{{\"nftables\": [\n{}\n]}}", lines.join(",\n"))
 }
 
-fn load(commands: &[Value]) -> Result<(), ProgramError> {
+fn load(commands: &[Value]) -> Result<(), CommandError> {
     if !commands.is_empty() {
         fed("nft", &["-j", "-f", "-"], &batch(commands))?;
     }
