@@ -290,7 +290,7 @@ fn iptables_calls_nothing_dropped_that_is_accepted() {
 fn limits_of_iptables_are_those_that_are_printed() {
     let wire = Wire::new();
     let text = rules(&wire.host, &["iptables", "--limit", "3000"], "");
-    assert!(text.contains("at most 2500 a second\n# (3000 were asked for"), "{text}");
+    assert!(text.contains("at most 2500 per second\n# (requested: 3000"), "{text}");
     script(&wire.host, &["iptables", "--limit", "3000"], "");
     assert_eq!(saved(&wire.host).matches("--limit 2500/sec --limit-burst 2500").count(), 2);
 }

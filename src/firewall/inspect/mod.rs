@@ -1,4 +1,4 @@
-//! Which rules this host's firewall has, and which of them packets get to.
+//! Inspects the loaded rules of this host, and which of them packets reach.
 
 mod chains;
 mod iptables;

@@ -176,7 +176,7 @@ fn direct_rules(plan: &RulesPlan) -> Vec<Call> {
     let mut calls = Vec::new();
     for family in ["ipv4", "ipv6"] {
         calls.push(direct(&["--add-chain", family, table, CHAIN]));
-        let spared = plan.xtables_spared().map(|spared| format!("{spared} -j RETURN"));
+        let spared = plan.xtables_excluded().map(|spared| format!("{spared} -j RETURN"));
         for (number, rule) in spared.chain([plan.xtables_rule()]).enumerate() {
             // The comment tells our chain from one of the user's of the same name.
             let rule = format!("-m comment --comment {COMMENT} {rule}");

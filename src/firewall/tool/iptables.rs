@@ -9,7 +9,7 @@ use std::{
 use super::{Script, ToolError, head, one_line, reached, undone, unverified};
 use crate::firewall::{
     CHAIN, COMMENT,
-    command::fed,
+    command::output_with_input,
     inspect::{Matches, Rule, Table, Verdict, quoted, saved},
     plan::{Placement, Placements, RulesPlan, Tool, Wanted, placements},
 };
@@ -293,7 +293,7 @@ fn jumps_away(table: &Table) -> Vec<String> {
 
 /// The rules of our chain.
 fn own_rules(plan: &RulesPlan) -> Vec<String> {
-    let spared = plan.xtables_spared().map(|spared| format!("-A {CHAIN} {spared} -j RETURN"));
+    let spared = plan.xtables_excluded().map(|spared| format!("-A {CHAIN} {spared} -j RETURN"));
     // The comment tells our chain from one of the user's of the same name.
     let logs = format!("-A {CHAIN} -m comment --comment {COMMENT} {}", plan.xtables_rule());
     spared.chain([logs]).collect()
@@ -301,7 +301,7 @@ fn own_rules(plan: &RulesPlan) -> Vec<String> {
 
 fn restore(program: &str, rules: &str) -> Result<(), ToolError> {
     if !rules.is_empty() {
-        fed(&format!("{program}-restore"), &["-w", "--noflush"], rules)?;
+        output_with_input(&format!("{program}-restore"), &["-w", "--noflush"], rules)?;
     }
     Ok(())
 }

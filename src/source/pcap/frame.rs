@@ -7,30 +7,30 @@ use crate::{event::Direction, source::link::LinkType};
 /// One frame as the file holds it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame<'a> {
-    /// Its link layer.
+    /// The link layer.
     pub(super) link: FrameLink,
     /// Byte order of the host that wrote the file.
     pub(super) big_endian: bool,
-    /// Name of the device it was captured on; empty if the file does not tell.
+    /// Name of the capturing device; empty if unknown.
     pub(super) device: &'a str,
-    /// Which way it went, if the file tells.
+    /// Direction, if known.
     pub(super) direction: Option<Direction>,
     /// Microseconds since 1970-01-01 UTC.
     pub(super) time: Option<u64>,
-    /// Length before it was cut, link header included.
+    /// Length before truncation, link header included.
     pub(super) original_length: u32,
-    /// What was captured, from the link header on.
+    /// The captured bytes, from the link header on.
     pub(super) data: &'a [u8],
 }
 
-/// The link layer that a file gives a frame.
+/// The link layer of a frame according to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FrameLink {
-    /// One that is read.
+    /// A supported link type.
     Supported(LinkType),
-    /// The number of one that is not.
+    /// The number of an unsupported one.
     Unsupported(u32),
-    /// None: the frame's block could not be read.
+    /// Unknown: the frame's block could not be parsed.
     Unreadable,
 }
 
@@ -42,7 +42,7 @@ impl FrameLink {
 }
 
 impl<'a> Frame<'a> {
-    /// A frame that is there, but cannot be read: it counts, and that is all.
+    /// A frame whose block could not be parsed: it is counted only.
     pub(super) const UNREADABLE: Self = Self {
         link: FrameLink::Unreadable,
         big_endian: false,
@@ -54,17 +54,17 @@ impl<'a> Frame<'a> {
     };
 }
 
-/// Room for the names of devices that a frame knows by number only.
+/// Buffers for the names of devices of which a frame has only the index.
 #[derive(Debug, Default)]
 pub(super) struct DeviceNames {
-    /// The device the packet came in on.
+    /// The input device.
     pub(super) input: String,
-    /// The device it goes out on.
+    /// The output device.
     pub(super) output: String,
 }
 
-/// Writes the name of a device of the captured host, `if3`: its real name is not in the frame.
-/// Empty for 0, which stands for no device.
+/// Writes a name for a device index of the capturing host, such as `if3`: the frame does not have its name.
+/// Empty for index 0, no device.
 pub(super) fn name_by_index(name: &mut String, index: u32) {
     name.clear();
     if index != 0 {
@@ -73,13 +73,13 @@ pub(super) fn name_by_index(name: &mut String, index: u32) {
     }
 }
 
-/// The number at this place in the byte order of the file.
+/// The number at offset `at`, in the byte order of the file.
 pub(super) fn u32_of(big_endian: bool, bytes: &[u8], at: usize) -> Option<u32> {
     let value = bytes.get(at..)?.first_chunk().copied()?;
     Some(if big_endian { u32::from_be_bytes(value) } else { u32::from_le_bytes(value) })
 }
 
-/// The number at this place in the byte order of the file.
+/// The number at offset `at`, in the byte order of the file.
 pub(super) fn u16_of(big_endian: bool, bytes: &[u8], at: usize) -> Option<u16> {
     let value = bytes.get(at..)?.first_chunk().copied()?;
     Some(if big_endian { u16::from_be_bytes(value) } else { u16::from_le_bytes(value) })

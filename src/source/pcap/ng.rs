@@ -1,4 +1,4 @@
-//! The format pcapng: sections of blocks, interfaces that frames refer to (draft-ietf-opsawg-pcapng).
+//! The format pcapng: sections of blocks, with interfaces that frames refer to (draft-ietf-opsawg-pcapng).
 
 use pcap_parser::{
     EnhancedPacketBlock, InterfaceDescriptionBlock, OptionCode, SimplePacketBlock,
@@ -16,32 +16,32 @@ use crate::event::Direction;
 /// Type of a section header block; the same in both byte orders.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
-/// Obsolete, written by tools of before 2010.
+/// Obsolete, written by tools before 2010.
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
 /// Byte-order magic of a section header.
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
-/// Type, length, and the length again at the end.
+/// Minimum block: type, length, and the length again at the end.
 const MIN_BLOCK: u32 = 12;
-/// Frame header of the obsolete packet block: type, length, interface, drops, time, lengths.
+/// Header of the obsolete packet block: type, length, interface, drops, time, lengths.
 const PACKET_HEADER: usize = 28;
-/// Most interfaces in a section.
+/// Maximum number of interfaces in a section.
 const MAX_INTERFACES: usize = 4096;
-/// Longest device name that is kept, in characters; Linux has 15, other systems more.
+/// Maximum length of a device name, characters; 15 on Linux, more on other systems.
 const MAX_DEVICE_NAME: usize = 64;
 /// Option `epb_flags` of an enhanced packet block.
 const EPB_FLAGS: OptionCode = OptionCode(2);
 
-/// The section that is being read.
+/// The current section.
 #[derive(Debug, Default)]
 pub(super) struct NgSection {
     big_endian: bool,
-    /// Where the header of the file's first section ends; 0 until it begins.
+    /// Offset of the end of the first section header; 0 before it was read.
     file_header_end: u64,
     interfaces: Vec<Interface>,
-    /// A packet's block that is too long to be read is being stepped over.
+    /// Whether a packet block longer than the buffer is being skipped.
     oversized: bool,
 }
 
@@ -51,28 +51,28 @@ struct Interface {
     link: FrameLink,
     name: Box<str>,
     snap_length: u32,
-    /// Ticks a second; `None` when they do not fit.
+    /// Ticks per second; `None` if the number overflows.
     resolution: Option<u128>,
-    /// Seconds to add.
+    /// Seconds added to each time.
     offset: i64,
 }
 
 impl NgSection {
-    /// Takes blocks up to the next frame; `None` after the last one.
+    /// Reads blocks up to the next frame; `None` after the last one.
     pub(super) fn next<'a>(
         &'a mut self,
         input: &'a mut Input,
     ) -> Result<Option<Frame<'a>>, ReadError> {
         loop {
             if self.oversized {
-                // The frame is one only if its block is really there.
-                if !input.need(0)? {
+                // Counts only if its block is complete.
+                if !input.fill(0)? {
                     return Err(ReadError::Cut(CapturePart::Frame));
                 }
                 self.oversized = false;
                 return Ok(Some(Frame::UNREADABLE));
             }
-            if !input.need(8)? {
+            if !input.fill(8)? {
                 return if input.is_at_boundary() { Ok(None) } else { Err(self.cut(input)) };
             }
             let kind = u32_of(self.big_endian, input.peek(8), 0).unwrap_or_default();
@@ -81,7 +81,9 @@ impl NgSection {
             }
             let length = u32_of(self.big_endian, input.peek(8), 4).unwrap_or_default();
             if length < MIN_BLOCK || !length.is_multiple_of(4) {
-                return Err(ReadError::Damaged(format!("a block claims {length} bytes")));
+                return Err(ReadError::Damaged(format!(
+                    "a block has an invalid length of {length} bytes"
+                )));
             }
             if input.offset() == 0 {
                 self.file_header_end = length.into();
@@ -106,27 +108,27 @@ impl NgSection {
                         CapturePart::Frame,
                     )?)));
                 }
-                // The rest of a section header too: nothing in it is of use here.
+                // Also the rest of a section header, which is not needed.
                 _ => input.skip(length.into()),
             }
         }
     }
 
-    /// The input ends in the middle of a block.
+    /// The error for an input that ends within a block.
     fn cut(&self, input: &Input) -> ReadError {
         let is_header = input.offset() < self.file_header_end.max(1);
         ReadError::Cut(if is_header { CapturePart::FileHeader } else { CapturePart::Block })
     }
 
-    /// Begins a section; its header stays in the input.
+    /// Begins a section; does not consume its header.
     fn begin(&mut self, input: &mut Input) -> Result<(), ReadError> {
-        if !input.need(12)? {
+        if !input.fill(12)? {
             return Err(self.cut(input));
         }
         self.big_endian = match u32_of(true, input.peek(12), 8) {
             Some(BYTE_ORDER) => true,
             Some(order) if order.swap_bytes() == BYTE_ORDER => false,
-            _ => return Err(ReadError::damaged("a section without its byte-order magic")),
+            _ => return Err(ReadError::damaged("a section has no byte-order magic")),
         };
         self.interfaces.clear();
         Ok(())
@@ -139,10 +141,10 @@ impl NgSection {
             parse_interfacedescriptionblock_le(block)
         };
         let (_, block) =
-            parsed.map_err(|_| ReadError::damaged("an interface description cannot be read"))?;
+            parsed.map_err(|_| ReadError::damaged("an interface description cannot be parsed"))?;
         if self.interfaces.len() == MAX_INTERFACES {
             return Err(ReadError::Damaged(format!(
-                "a section with more than {MAX_INTERFACES} interfaces"
+                "a section has more than {MAX_INTERFACES} interfaces"
             )));
         }
         self.interfaces.push(Interface::new(&block, self.big_endian));
@@ -158,7 +160,7 @@ impl NgSection {
         let Ok((_, packet)) = parsed else { return Frame::UNREADABLE };
         let EnhancedPacketBlock { if_id, ts_high, ts_low, caplen, origlen, data, options, .. } =
             packet;
-        // The block holds `data` padded.
+        // `data` includes padding.
         let data = &data[..data.len().min(caplen as usize)];
         let flags = options
             .iter()
@@ -206,7 +208,7 @@ impl NgSection {
         self.frame(interface.into(), Some((high, low)), original, data)
     }
 
-    /// Joins a frame and the facts of its interface.
+    /// A frame with the properties of its interface.
     fn frame<'a>(
         &'a self,
         interface: usize,
@@ -241,13 +243,13 @@ impl Interface {
             link: FrameLink::from_number(number),
             name: name.chars().take(MAX_DEVICE_NAME).collect::<String>().into(),
             snap_length: block.snaplen,
-            // pcap-parser has a function for this, which refuses all powers of two.
+            // Not pcap-parser's own function, which rejects all powers of two.
             resolution: if block.if_tsresol & 0x80 == 0 {
                 10_u128.checked_pow(exponent)
             } else {
                 1_u128.checked_shl(exponent)
             },
-            // pcap-parser reads it as little-endian, always.
+            // pcap-parser always parses it as little-endian.
             offset: if big_endian { block.if_tsoffset.swap_bytes() } else { block.if_tsoffset },
         }
     }
@@ -260,11 +262,11 @@ impl Interface {
     }
 }
 
-/// Takes a whole block.
+/// Reads a whole block.
 fn whole(input: &mut Input, length: u32, part: CapturePart) -> Result<&[u8], ReadError> {
     let length = length as usize;
     if length > CAPACITY {
-        return Err(ReadError::Damaged(format!("an interface description of {length} bytes")));
+        return Err(ReadError::Damaged(format!("an interface description has {length} bytes")));
     }
-    if input.need(length)? { Ok(input.take(length)) } else { Err(ReadError::Cut(part)) }
+    if input.fill(length)? { Ok(input.take(length)) } else { Err(ReadError::Cut(part)) }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Script, ToolError, head, one_line, reached, unverified};
 use crate::firewall::{
     COMMENT, RULES_TABLE,
-    command::{CommandError, fed},
+    command::{CommandError, output_with_input},
     inspect::{Matches, Table, native},
     plan::{Placement, Placements, RulesPlan, Wanted, placements},
 };
@@ -73,7 +73,7 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
         load(&commands)?;
     } else {
         load(&commands)?;
-        fed("nft", &["-f", "-"], &table(plan))?;
+        output_with_input("nft", &["-f", "-"], &table(plan))?;
     }
     Ok(warnings)
 }
@@ -243,7 +243,7 @@ fn batch(commands: &[Value]) -> String {
 
 fn load(commands: &[Value]) -> Result<(), CommandError> {
     if !commands.is_empty() {
-        fed("nft", &["-j", "-f", "-"], &batch(commands))?;
+        output_with_input("nft", &["-j", "-f", "-"], &batch(commands))?;
     }
     Ok(())
 }

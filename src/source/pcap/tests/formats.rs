@@ -265,7 +265,7 @@ fn a_window_that_is_too_large() {
     ] {
         let (records, error) = read(&filtered(tool, &file));
         let expect = format!(
-            "cannot read file after byte 0: it takes more than 128 MiB of memory to decompress; decompress it before: `{command} FILE | nflog_exporter replay -`; no frame comes before it"
+            "cannot read file after byte 0: decompressing it needs more than 128 MiB of memory; decompress it with another program: `{command} FILE | nflog_exporter replay -`; no frame comes before it"
         );
         assert_eq!((records.len(), error), (0, expect));
     }
