@@ -10,7 +10,7 @@ pub use command::CommandError;
 pub use inspect::{Listing, Log, Logging, Matches, Reach, Syntax, Table, listing, logging};
 pub use install::{InstallPlan, Installed, RulesError, TABLE, install};
 pub use plan::{RulesPlan, Tool, Wanted};
-pub use tool::{Applied, Script, ToolError, apply, remove, script, shell_word, verify};
+pub use tool::{AppliedRules, Script, ToolError, apply, remove, script, shell_word, verify};
 
 /// The chain of our rules in xtables (iptables, ip6tables, firewalld's direct rules).
 const CHAIN: &str = "NFLOG_EXPORTER";

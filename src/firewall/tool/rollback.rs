@@ -1,32 +1,32 @@
-//! Removes what a failed load left behind, or says what is left.
+//! Removes the rules of a failed load, or names those that remain.
 
 use super::{ToolError, firewalld, iptables, nft, remove, ufw};
 use crate::firewall::plan::Tool;
 
-/// How often rules are removed before they are reported as left: each time fails where another program reloads
-/// the firewall between our listing and our removal.
+/// Number of attempts to remove rules. An attempt fails if another program reloads the firewall between
+/// listing and removing.
 const ATTEMPTS: u32 = 5;
 
-/// The error of a load that failed, after what it loaded was removed.
-pub(super) fn undone(error: ToolError, tool: Tool) -> ToolError {
+/// Removes the rules of a failed load; returns its error with the result of removing.
+pub(super) fn rolled_back(error: ToolError, tool: Tool) -> ToolError {
     let error = Box::new(error);
     for _ in 1..ATTEMPTS {
         if remove(tool).is_ok() {
-            return ToolError::Undone(error);
+            return ToolError::RolledBack(error);
         }
     }
-    let Err(why) = remove(tool) else { return ToolError::Undone(error) };
-    let (left, name) = match tool {
-        Tool::Nft => (nft::left(), "nft"),
-        Tool::Iptables => (iptables::left(), "iptables"),
-        Tool::Ufw => (ufw::left(), "ufw"),
-        Tool::Firewalld => (firewalld::left(), "firewalld"),
+    let Err(why) = remove(tool) else { return ToolError::RolledBack(error) };
+    let (remaining, name) = match tool {
+        Tool::Nft => (nft::remaining(), "nft"),
+        Tool::Iptables => (iptables::remaining(), "iptables"),
+        Tool::Ufw => (ufw::remaining(), "ufw"),
+        Tool::Firewalld => (firewalld::remaining(), "firewalld"),
     };
-    let left = match left {
-        Ok(left) if left.is_empty() => "nothing that is listed".to_owned(),
-        Ok(left) => left.join("; "),
-        Err(why) => format!("unknown, because they cannot be listed: {why}"),
+    let remaining = match remaining {
+        Ok(remaining) if remaining.is_empty() => "no listed rule".to_owned(),
+        Ok(remaining) => remaining.join("; "),
+        Err(why) => format!("unknown, because the rules cannot be listed: {why}"),
     };
     let command = format!("nflog_exporter rules --for {name} --remove");
-    ToolError::Left { error, why: Box::new(why), left, command }
+    ToolError::NotRemoved { error, why: Box::new(why), remaining, command }
 }
