@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Prefix of notes on settings without an equivalent.
-const NOT_MIGRATED: &str = "Not migration over: ";
+const NOT_MIGRATED: &str = "Not migrated: ";
 
 /// The keys of ulogd's section `[global]` and of its plugin NFLOG.
 const GLOBAL_KEYS: [&str; 4] = ["logfile", "plugin", "loglevel", "stack"];

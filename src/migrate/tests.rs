@@ -219,7 +219,7 @@ fn other_files_are_rejected() {
     for said in [
         "Linux has no ULOG since 3.17",
         "NFCT reports connections of conntrack, not packets",
-        "UNIXSOCK takes packets from another program",
+        "UNIXSOCK receives packets from another program",
         "NFACCT reads the kernel's accounting counters",
     ] {
         assert!(error.contains(said), "{said}: {error}");
