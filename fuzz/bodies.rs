@@ -6,7 +6,7 @@ use nflog_exporter::{
     config, packet,
     source::{
         ReadOutcome, Source, nflog,
-        pcap::{Capture, Options},
+        pcap::{Capture, CaptureOptions},
     },
 };
 
@@ -40,7 +40,7 @@ pub fn decode(data: &[u8]) {
 /// The capture reader: a whole file.
 pub fn capture(data: &[u8]) {
     let Ok(mut capture) =
-        Capture::from_reader("fuzz", Cursor::new(data.to_vec()), Options::default())
+        Capture::from_reader("fuzz", Cursor::new(data.to_vec()), CaptureOptions::default())
     else {
         return;
     };
@@ -67,7 +67,8 @@ pub fn link(data: &[u8]) {
     file.extend([low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     file.extend([length, length].concat());
     file.extend(frame);
-    let mut capture = Capture::from_reader("fuzz", Cursor::new(file), Options::default()).unwrap();
+    let mut capture =
+        Capture::from_reader("fuzz", Cursor::new(file), CaptureOptions::default()).unwrap();
     let mut packets = 0;
     let filled = capture.fill(Duration::ZERO, &mut |record| {
         packets += 1;

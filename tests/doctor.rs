@@ -1,5 +1,5 @@
-//! `doctor` on hosts that are not as they should be: each failure it knows, made for real. Takes root.
-//! Its siblings look at rules and at an exporter that runs.
+//! `doctor` on faulty hosts: every failure that it detects, produced for real. Needs root.
+//! `doctor_rules` has the firewall rules, `doctor_exporter` the running exporter.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -20,7 +20,7 @@ use seccompiler::{
 };
 use support::{
     Namespace, Wire,
-    doctor::{Said, asked, doctor, doctor_with, in_traffic, last_line},
+    doctor::{Report, asked, doctor, doctor_with, in_traffic, last_line},
     mariadb::MariaDb,
     plan,
     postgres_server::PostgresServer,
@@ -42,41 +42,41 @@ const RULES: &str = "table inet filter {
 }";
 
 #[test]
-fn a_host_as_it_should_be() {
+fn a_healthy_host() {
     let wire = Wire::new();
     wire.host.nft(RULES);
-    let said = in_traffic(&wire, || doctor(&wire.host, &[]));
-    assert_eq!(said.code, Some(0), "{:?}", said.checks);
-    said.ok("config", "no file");
-    said.skipped("exporter", "none runs");
-    said.ok("kernel", "NFLOG");
-    said.ok("capability", "CAP_NET_ADMIN");
-    said.ok("rights", "the user nobody can");
-    said.ok("group", "group 1 is free");
-    said.ok("rules", "\"web\" in inet filter input to group 1");
-    said.ok("receive_buffer", "16777216");
-    said.ok("interfaces", "wan0");
-    said.ok("packets", "\"web\"");
-    said.ok("geoip", "embedded");
-    said.ok("port", "127.0.0.1:10239 is free");
-    said.skipped("mirror", "no database");
-    said.skipped("spool", "no database");
-    said.skipped("prometheus", "no exporter");
+    let report = in_traffic(&wire, || doctor(&wire.host, &[]));
+    assert_eq!(report.code, Some(0), "{:?}", report.checks);
+    report.ok("config", "no file");
+    report.skipped("exporter", "no exporter is running");
+    report.ok("kernel", "NFLOG");
+    report.ok("capability", "CAP_NET_ADMIN");
+    report.ok("rights", "the user nobody can");
+    report.ok("group", "group 1 is free");
+    report.ok("rules", "\"web\" in inet filter input to group 1");
+    report.ok("receive_buffer", "16777216");
+    report.ok("interfaces", "wan0");
+    report.ok("packets", "\"web\"");
+    report.ok("geoip", "embedded");
+    report.ok("port", "127.0.0.1:10239 is free");
+    report.skipped("mirror", "no database");
+    report.skipped("spool", "no database");
+    report.skipped("prometheus", "no exporter");
     let last = in_traffic(&wire, || last_line(wire.host.command(EXPORTER), &[]));
-    assert_eq!(last, "no check failed, 1 check could not be made");
+    assert_eq!(last, "no check failed, 1 check was not possible");
 
-    // A host on which no packet has come yet is healthy.
+    // A host without packets yet is healthy.
     let output = wire.host.command(EXPORTER).arg("doctor").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.starts_with("ok       config           no file: the defaults"), "{text}");
-    assert!(text.contains("\nhint     packets          waited 4s: none came\n"), "{text}");
-    assert!(text.ends_with("no check failed, 1 check could not be made, 1 hint\n"), "{text}");
+    assert!(text.contains("\nhint     packets          waited 4s: no packet arrived\n"), "{text}");
+    assert!(text.ends_with("no check failed, 1 check was not possible, 1 hint\n"), "{text}");
     assert!(output.status.success());
 }
 
-/// What packets hold is looked at by a thread that has no rights left.
+/// Packets are parsed by a thread without privileges.
 #[test]
-fn packets_are_not_looked_at_as_root() {
+fn packets_are_not_parsed_as_root() {
     let wire = Wire::new();
     let mut command = wire.host.command(EXPORTER);
     let mut asked = command.arg("doctor").stdout(Stdio::null()).spawn().unwrap();
@@ -85,7 +85,7 @@ fn packets_are_not_looked_at_as_root() {
             .iter()
             .all(|line| status.contains(line))
     };
-    wait_for("a thread without rights", || {
+    wait_for("a thread without privileges", || {
         let tasks = fs::read_dir(format!("/proc/{}/task", asked.id())).ok()?;
         let status = |task: fs::DirEntry| fs::read_to_string(task.path().join("status"));
         tasks.flatten().filter_map(|task| status(task).ok()).any(confined).then_some(())
@@ -94,21 +94,21 @@ fn packets_are_not_looked_at_as_root() {
 }
 
 #[test]
-fn a_wrong_configuration() {
+fn an_invalid_configuration() {
     let host = Namespace::new("host");
     doctor_with(&host, "[nflog]\ngroup = 1\n").failed("config", "group");
     doctor_with(&host, "").ok("config", "config.toml is valid");
 }
 
 #[test]
-fn a_wrong_web_configuration() {
+fn an_invalid_web_configuration() {
     let host = Namespace::new("host");
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
     fs::write(file.path(), "basic_auth_users: {alice: secret}").unwrap();
     doctor(&host, &["--web.config.file", path]).failed("web_config", "expected a bcrypt hash");
     fs::write(file.path(), "rate_limit: {interval: 1s, burst: 5}").unwrap();
-    doctor(&host, &["--web.config.file", path]).ok("web_config", "can be followed");
+    doctor(&host, &["--web.config.file", path]).ok("web_config", "is valid");
 }
 
 #[test]
@@ -117,10 +117,10 @@ fn a_kernel_without_nflog() {
     let script = format!("mount -t tmpfs none /proc && exec {EXPORTER} doctor --json");
     let look = || {
         let mut command = host.command("unshare");
-        Said::of(&command.args(["--mount", "sh", "-c", &script]).output().unwrap())
+        Report::of(&command.args(["--mount", "sh", "-c", &script]).output().unwrap())
     };
-    // That nothing shows it is no sign: it comes when it is asked for.
-    look().ok("kernel", "NFLOG is there");
+    // Without /proc the doctor binds a group, which loads the module.
+    look().ok("kernel", "NFLOG is available");
     let without = thread::scope(|scope| {
         let within = scope.spawn(|| {
             // A kernel without netlink's netfilter: socket(AF_NETLINK, …, NETLINK_NETFILTER).
@@ -142,54 +142,55 @@ fn a_kernel_without_nflog() {
         });
         within.join().unwrap()
     });
-    without.failed("kernel", "does not know NFLOG");
+    without.failed("kernel", "does not support NFLOG");
 }
 
 #[test]
-fn a_process_without_rights() {
+fn a_process_without_capabilities() {
     let host = Namespace::new("host");
     let mut command = host.command("setpriv");
     command.args(["--bounding-set", "-net_admin", EXPORTER]);
-    let said = Said::of(&asked(command, &["--nflog.group", "7"]));
-    said.failed("capability", "CAP_NET_ADMIN is missing");
-    said.failed("receive_buffer", "bursts will be lost");
-    said.skipped("packets", "not permitted");
-    // Neither tool shows its rules then.
-    said.skipped("rules", "not all can be listed");
-    // Nor does that change where /proc tells nothing.
+    let report = Report::of(&asked(command, &["--nflog.group", "7"]));
+    report.failed("capability", "CAP_NET_ADMIN is missing");
+    report.failed("receive_buffer", "bursts of packets may be lost");
+    report.skipped("packets", "not permitted");
+    // No tool lists its rules without the capability.
+    report.skipped("rules", "not all rules can be listed");
+    // The same without /proc.
     let script = format!(
         "mount -t tmpfs none /proc && exec setpriv --bounding-set -net_admin {EXPORTER} doctor --json"
     );
     let output = host.command("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
-    let said = Said::of(&output);
-    said.failed("capability", "CAP_NET_ADMIN is missing");
-    said.skipped("kernel", "cannot be told");
+    let report = Report::of(&output);
+    report.failed("capability", "CAP_NET_ADMIN is missing");
+    report.skipped("kernel", "cannot check for NFLOG");
 }
 
 #[test]
-fn a_group_that_another_holds() {
+fn a_group_held_by_another_program() {
     let wire = Wire::new();
     let other = wire.host.run(|| Nflog::open(&plan(&[1])).unwrap());
-    let said = doctor(&wire.host, &[]);
-    said.failed("group", &format!("(pid {}, netlink port", std::process::id()));
-    said.skipped("packets", "is held by");
+    let report = doctor(&wire.host, &[]);
+    report.failed("group", &format!("(pid {}, netlink port", std::process::id()));
+    report.skipped("packets", "is held by");
     wire.host.release(other);
 }
 
 #[test]
-fn interfaces_that_are_not_there() {
+fn missing_interfaces() {
     let alone = Namespace::new("alone");
-    doctor(&alone, &[]).failed("interfaces", "no interface but lo, so");
+    doctor(&alone, &[]).failed("interfaces", "no interface except lo:");
     let wire = Wire::new();
-    doctor(&wire.host, &["--rules.interface", "eth7"]).failed("interfaces", "names eth7");
+    doctor(&wire.host, &["--rules.interface", "eth7"])
+        .failed("interfaces", "has eth7, which does not exist");
     wire.host.ip("link add spare0 type veth peer name spare1");
     doctor(&wire.host, &[]).ok("interfaces", "wan0; down: spare1, spare0");
     wire.host.ip("link set wan0 down");
-    doctor(&wire.host, &[]).failed("interfaces", "no interface but lo is up");
+    doctor(&wire.host, &[]).failed("interfaces", "no interface except lo is up");
 }
 
 #[test]
-fn databases_of_addresses_that_are_gone_or_old() {
+fn missing_or_outdated_geoip_databases() {
     let host = Namespace::new("host");
     let of = |file: &Path| doctor(&host, &["--geoip.database", file.to_str().unwrap()]);
     of(Path::new("/nowhere/x.mmdb")).failed("geoip", "/nowhere/x.mmdb");
@@ -197,34 +198,34 @@ fn databases_of_addresses_that_are_gone_or_old() {
     of(&data("GeoLite2-ASN-Test.mmdb")).failed("geoip", "days old");
     let mut later = host.command("faketime");
     later.args(["-f", "+2y", EXPORTER]);
-    Said::of(&asked(later, &[])).failed("geoip", "embedded");
+    Report::of(&asked(later, &[])).failed("geoip", "embedded");
 }
 
 #[test]
-fn a_port_that_another_has() {
+fn a_port_in_use() {
     let host = Namespace::new("host");
     let listener =
         host.run(|| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 10239))).unwrap());
-    let said = doctor(&host, &[]);
-    said.failed("port", &format!("(pid {}) has it", std::process::id()));
-    said.failed("port", "stop the program that has it");
-    said.skipped("exporter", "none runs");
+    let report = doctor(&host, &[]);
+    report.failed("port", &format!("(pid {})", std::process::id()));
+    report.failed("port", "stop that program");
+    report.skipped("exporter", "no exporter is running");
     host.release(listener);
-    let said = doctor(&host, &["--web.listen-address", "192.0.2.1:10239"]);
-    said.failed("port", "give this host the address");
-    let said = doctor(&host, &["--web.listen-address", ":443"]);
-    said.ok("port", ":443 is free; a service that does not start as root needs");
+    let report = doctor(&host, &["--web.listen-address", "192.0.2.1:10239"]);
+    report.failed("port", "add the address to this host");
+    let report = doctor(&host, &["--web.listen-address", ":443"]);
+    report.ok("port", ":443 is free; a service that does not start as root needs");
 }
 
 #[test]
-fn files_that_the_exporters_user_cannot_reach() {
+fn files_that_the_exporters_user_cannot_access() {
     let host = Namespace::new("host");
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let mode =
         |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    mode(folder.path(), 0o755);
-    let [config, url, key] = ["config.toml", "url", "key"].map(|name| folder.path().join(name));
-    let rows = folder.path().join("rows");
+    mode(directory.path(), 0o755);
+    let [config, url, key] = ["config.toml", "url", "key"].map(|name| directory.path().join(name));
+    let rows = directory.path().join("rows");
     fs::create_dir(&rows).unwrap();
     fs::write(&url, format!("sqlite:{}/rows.db", rows.display())).unwrap();
     fs::write(&key, "0".repeat(64)).unwrap();
@@ -235,7 +236,7 @@ fn files_that_the_exporters_user_cannot_reach() {
              spool.directory = '{}/spool'\n",
             url.display(),
             key.display(),
-            folder.path().display(),
+            directory.path().display(),
         ),
     )
     .unwrap();
@@ -250,22 +251,22 @@ fn files_that_the_exporters_user_cannot_reach() {
         mode(file, 0o644);
     }
     look(&[]).failed("rights", &format!("cannot write to {}:", rows.display()));
-    // Root without capabilities is one more user.
+    // Root without capabilities is checked like any other user.
     look(&["--privileges.user", "root"]).ok("rights", "the user root can");
     chown(&rows, Some(65534), None).unwrap();
     look(&[]).ok("rights", "");
     look(&["--privileges.user", "root"]).failed("rights", "cannot write to");
     look(&["--privileges.user", "nosuch"]).failed("rights", "there is no such user");
 
-    // Somebody who is not root can only tell of himself.
+    // Without root, the current user's access is checked.
     let mut command = host.command("setpriv");
     command.args(["--reuid", "65534", "--clear-groups", EXPORTER]);
-    let said = Said::of(&asked(command, &["--config.file", config.to_str().unwrap()]));
-    said.ok("rights", "this user can");
+    let report = Report::of(&asked(command, &["--config.file", config.to_str().unwrap()]));
+    report.ok("rights", "this user can");
 }
 
 #[test]
-fn a_spool_without_room() {
+fn a_spool_without_disk_space() {
     let host = Namespace::new("host");
     let disk = Tmpfs::mount(16 << 20);
     open_to_all(disk.folder.path());
@@ -276,37 +277,37 @@ fn a_spool_without_room() {
         )
     };
     doctor_with(&host, &config("1GiB")).failed("spool", "may need 1.0 GiB more");
-    // It leaves the file for the exporter to make, as the user that it runs with.
-    let said = doctor_with(&host, &config("1MiB"));
-    said.skipped("mirror", "the exporter makes it");
+    // The doctor does not create the file: it would belong to root.
+    let report = doctor_with(&host, &config("1MiB"));
+    report.skipped("mirror", "the exporter creates it");
     let file = disk.folder.path().join("rows.db");
     assert!(!file.exists());
     let schema = Command::new(EXPORTER).args(["schema", "--for", "sqlite"]).output().unwrap();
     let sql = disk.folder.path().join("schema.sql");
     fs::write(&sql, schema.stdout).unwrap();
-    let made = Command::new("sqlite3").arg(&file).stdin(File::open(&sql).unwrap()).status();
-    assert!(made.unwrap().success());
-    let said = doctor_with(&host, &config("1MiB"));
-    said.ok("spool", "enough");
-    said.failed("rights", "cannot write to");
-    said.ok("mirror", "answers");
-    said.ok("mirror_schema", "up to date /");
-    said.ok("mirror_rights", "written");
-    said.ok("mirror_days", "");
-    said.ok("mirror_clock", "UTC");
+    let created = Command::new("sqlite3").arg(&file).stdin(File::open(&sql).unwrap()).status();
+    assert!(created.unwrap().success());
+    let report = doctor_with(&host, &config("1MiB"));
+    report.ok("spool", "enough");
+    report.failed("rights", "cannot write to");
+    report.ok("mirror", "answers");
+    report.ok("mirror_schema", "up to date /");
+    report.ok("mirror_rights", "written");
+    report.ok("mirror_days", "");
+    report.ok("mirror_clock", "UTC");
 }
 
 const MIRROR: [&str; 5] =
     ["mirror", "mirror_schema", "mirror_rights", "mirror_days", "mirror_clock"];
 
-/// On the tests' own host, where the servers are: of a group that nobody has.
-fn look_at_mirror(command: Command, url: &str) -> Said {
+/// In the host's namespace, where the database servers run, with an unused group.
+fn look_at_mirror(command: Command, url: &str) -> Report {
     let url = format!("{url}?sslmode=disable");
-    Said::of(&asked(command, &["--nflog.group", "41000", "--mirror.url", &url]))
+    Report::of(&asked(command, &["--nflog.group", "41000", "--mirror.url", &url]))
 }
 
 #[test]
-fn a_mirror_that_cannot_be_written() {
+fn a_mirror_without_write_access() {
     let server = MariaDb::start();
     let database = server.database();
     let look_by = |command: Command, user: &str, password: &str| {
@@ -327,16 +328,16 @@ fn a_mirror_that_cannot_be_written() {
     grant("writer", "SELECT, INSERT, UPDATE, DELETE");
     grant("half", "SELECT, INSERT");
 
-    let said = look("owner", "wrong");
-    said.failed("mirror", "Access denied");
-    assert!(!said.all("mirror", "failed")[0].contains("wrong"));
+    let report = look("owner", "wrong");
+    report.failed("mirror", "Access denied");
+    assert!(!report.all("mirror", "failed")[0].contains("wrong"));
     look("reader", "secret").failed("mirror_schema", "");
-    let said = look("owner", "secret");
+    let report = look("owner", "secret");
     for check in MIRROR {
-        said.ok(check, "");
+        report.ok(check, "");
     }
     look("half", "secret").failed("mirror_rights", "");
-    // A wrong clock of this host makes no days; days that are missing take the right to make them.
+    // With a wrong clock no partitions are created; missing ones need the right to create them.
     look_at("+30d", "writer").failed("mirror_clock", "behind this host's");
     server.query(&database, "ALTER TABLE packets REMOVE PARTITIONING");
     server.query(
@@ -344,30 +345,30 @@ fn a_mirror_that_cannot_be_written() {
         "ALTER TABLE packets PARTITION BY RANGE COLUMNS (time) \
          (PARTITION pmax VALUES LESS THAN (MAXVALUE))",
     );
-    let said = look("writer", "secret");
-    said.ok("mirror_rights", "");
-    said.failed("mirror_days", "");
+    let report = look("writer", "secret");
+    report.ok("mirror_rights", "");
+    report.failed("mirror_days", "");
     assert_eq!(server.query(&database, "SELECT count(*) FROM nflog_writers"), "0");
 
-    // Hosts that share a database may be looked over at the same time.
+    // Hosts that share a database may run the doctor at the same time.
     thread::scope(|scope| {
         let doctors: Vec<_> = (0..4).map(|_| scope.spawn(|| look("writer", "secret"))).collect();
-        for said in doctors {
-            said.join().unwrap().ok("mirror_rights", "");
+        for report in doctors {
+            report.join().unwrap().ok("mirror_rights", "");
         }
     });
     assert_eq!(server.query(&database, "SELECT count(*) FROM nflog_writers"), "0");
 
-    // ulogd's own view is no failure, but nobody should take it for ours.
+    // ulogd's view of the same name is reported, but is not a failure.
     server.query(&database, "DROP VIEW ulog; CREATE TABLE ulog (id INT)");
     look("owner", "secret")
         .ok("mirror_schema", "`ulog` in this database belongs to another program");
-    let said = look_at("-2h", "owner");
-    said.failed("mirror_clock", "s ahead of this host's");
+    let report = look_at("-2h", "owner");
+    report.failed("mirror_clock", "s ahead of this host's");
     server.kill_9();
-    wait_for("a word of it", || {
-        let said = look("owner", "secret");
-        (!said.all("mirror", "failed").is_empty()).then_some(())
+    wait_for("the failure", || {
+        let report = look("owner", "secret");
+        (!report.all("mirror", "failed").is_empty()).then_some(())
     });
 }
 
@@ -380,11 +381,11 @@ fn a_mirror_in_postgresql() {
         let url = server.url("postgres", "secret", &database);
         look_at_mirror(Command::new(EXPORTER), &url)
     };
-    let said = look();
+    let report = look();
     for check in MIRROR {
-        said.ok(check, "");
+        report.ok(check, "");
     }
-    said.ok("mirror_schema", "up to date /");
+    report.ok("mirror_schema", "up to date /");
     server.psql(&database, "DROP VIEW ulog CASCADE; CREATE VIEW ulog AS SELECT 1 AS id");
     look().ok("mirror_schema", "`ulog` in this database belongs to another program");
 }

@@ -441,7 +441,7 @@ fn plans_the_kernel_would_not_take() {
     assert!(matches!(error, NflogError::NoGroup), "{error}");
     let large = NflogPlan { kernel_buffer: 131_073, ..plan(&[7]) };
     let error = host.run(|| Nflog::open(&large)).err().unwrap();
-    assert!(error.to_string().contains("131072 bytes at most"), "{error}");
+    assert!(error.to_string().contains("at most 131072 (nlbufsiz)"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `migrate --output`: the file is written as a whole, or not at all.
+//! `migrate --output`: the file is written completely or not at all.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 use std::{
@@ -30,7 +30,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_new_file_is_its_owners_alone() {
+fn a_new_file_is_readable_by_its_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let (input, output) = (directory.path().join("ulogd.conf"), directory.path().join("new.toml"));
     fs::write(&input, GOOD).unwrap();
@@ -39,7 +39,7 @@ fn a_new_file_is_its_owners_alone() {
     assert!(result.status.success(), "{}", String::from_utf8_lossy(&result.stderr));
     assert!(said.starts_with(&format!("wrote {}\n", output.display())), "{said}");
     assert!(
-        said.contains("\nNot carried over: [m] table=ulog: ") && !said.contains("secret"),
+        said.contains("\nNot migrated: [m] table=ulog: ") && !said.contains("secret"),
         "{said}"
     );
     assert_eq!(mode(&output), 0o600);
@@ -56,7 +56,7 @@ fn a_new_file_is_its_owners_alone() {
 }
 
 #[test]
-fn a_failure_leaves_the_file_as_it_is() {
+fn a_failure_leaves_the_file_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let (input, output) =
         (directory.path().join("ulogd.conf"), directory.path().join("config.toml"));
@@ -79,8 +79,8 @@ fn a_failure_leaves_the_file_as_it_is() {
 }
 
 #[test]
-fn a_file_that_is_there_keeps_its_owner_and_mode() {
-    assert!(rustix::process::geteuid().is_root(), "this test takes root");
+fn an_existing_file_keeps_its_owner_and_mode() {
+    assert!(rustix::process::geteuid().is_root(), "this test needs root");
     let directory = tempfile::tempdir().unwrap();
     let input = directory.path().join("ulogd.conf");
     let (file, link) = (directory.path().join("config.toml"), directory.path().join("link.toml"));
@@ -93,7 +93,7 @@ fn a_file_that_is_there_keeps_its_owner_and_mode() {
         let before = fs::metadata(&file).unwrap().ino();
         assert!(migrate(&input, output).status.success());
         let after = fs::metadata(&file).unwrap();
-        // Another file under the same name: whoever has the old one open reads it to its end.
+        // The file was replaced: a process with the previous one open reads it to its end.
         assert_ne!(after.ino(), before);
         assert_eq!((after.uid(), after.gid(), mode(&file)), (0, 65534, 0o640));
         assert!(fs::read_to_string(&file).unwrap().contains("groups = [5]"));
@@ -103,7 +103,7 @@ fn a_file_that_is_there_keeps_its_owner_and_mode() {
 }
 
 #[test]
-fn what_is_no_place_for_a_file_is_refused() {
+fn invalid_output_paths_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let input = directory.path().join("ulogd.conf");
     fs::write(&input, GOOD).unwrap();
@@ -123,7 +123,7 @@ fn what_is_no_place_for_a_file_is_refused() {
 }
 
 #[test]
-fn an_open_file_becomes_its_owners_alone() {
+fn a_world_readable_file_becomes_private() {
     let directory = tempfile::tempdir().unwrap();
     let (input, output) =
         (directory.path().join("ulogd.conf"), directory.path().join("config.toml"));
@@ -139,7 +139,7 @@ fn an_open_file_becomes_its_owners_alone() {
 }
 
 #[test]
-fn a_symbolic_link_to_no_file_is_left_alone() {
+fn a_dangling_symbolic_link_is_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let (input, output) = (directory.path().join("ulogd.conf"), directory.path().join("link.toml"));
     fs::write(&input, GOOD).unwrap();

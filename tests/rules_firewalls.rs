@@ -1,5 +1,4 @@
-//! `rules --log dropped` on firewalls as people have them: each packet that they drop is logged once, and
-//! none that they accept. Takes root.
+//! `rules --log dropped` on typical firewalls: each dropped packet is logged once, and no accepted one. Needs root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -22,7 +21,7 @@ fn shell(wire: &Wire, line: &str) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(text).unwrap())
 }
 
-/// Makes a firewall, and holds what each way of loading our rules makes it log against what it drops.
+/// Loads a firewall, and compares the packets that it logs with those that it drops, for each way to load rules.
 fn check(name: &str, tool: &str, forwards: bool, denies: bool) {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/firewalls/{name}.sh"));
@@ -128,7 +127,7 @@ const NAMED: [(&str, &str); 2] = [
 ];
 
 #[test]
-fn rules_of_the_users_that_have_our_name_stay() {
+fn users_rules_with_our_name_are_kept() {
     for (tool, setup) in NAMED {
         let wire = Wire::new();
         wire.host.exec("sh", &["-c", setup]);

@@ -1,5 +1,4 @@
-//! The rules of `rules --for TOOL`, loaded by the tool itself into a firewall of its own making, and
-//! what packets they deliver. Takes root.
+//! Loads the rules of `rules --for TOOL` with each tool, and checks which packets are logged. Needs root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -103,7 +102,7 @@ fn nft() {
         let arguments = ["nft", "--log", log];
         let text = rules(&wire.host, &arguments, "");
         wire.host.nft(&text);
-        // As often as one likes, also after a flush in the same file.
+        // Loading is repeatable, also after a flush in the same file.
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(&file, &text).unwrap();
         let include = format!("include \"{}\"\n", file.path().display());
@@ -154,7 +153,7 @@ fn nft_dropped() {
 }
 
 #[test]
-fn nft_calls_nothing_dropped_that_is_accepted() {
+fn nft_logs_no_accepted_packets_as_dropped() {
     let arguments = ["nft", "--log", "dropped"];
     let wire = Wire::new();
     // As Debian ships it; a last rule for one IP version alone; and chains of iptables.
@@ -257,7 +256,7 @@ fn iptables() {
 }
 
 #[test]
-fn iptables_calls_nothing_dropped_that_is_accepted() {
+fn iptables_logs_no_accepted_packets_as_dropped() {
     let arguments = ["iptables", "--log", "dropped"];
     let wire = Wire::new();
     let firewall = iptables_firewall("ACCEPT", "END -p tcp --dport 80 -j DROP\n");
@@ -290,7 +289,7 @@ fn iptables_calls_nothing_dropped_that_is_accepted() {
 fn limits_of_iptables_are_those_that_are_printed() {
     let wire = Wire::new();
     let text = rules(&wire.host, &["iptables", "--limit", "3000"], "");
-    assert!(text.contains("at most 2500 a second\n# (3000 were asked for"), "{text}");
+    assert!(text.contains("at most 2500 per second\n# (requested: 3000"), "{text}");
     script(&wire.host, &["iptables", "--limit", "3000"], "");
     assert_eq!(saved(&wire.host).matches("--limit 2500/sec --limit-burst 2500").count(), 2);
 }
@@ -327,7 +326,7 @@ fn ufw() {
 }
 
 #[test]
-fn ufw_calls_nothing_dropped_that_is_accepted() {
+fn ufw_logs_no_accepted_packets_as_dropped() {
     let (wire, [etc, _defaults]) = ufw_host();
     feed(&wire.host, "ufw", &["default", "allow", "incoming"], "", "");
     script(&wire.host, &["ufw", "--log", "dropped"], "");
@@ -355,7 +354,7 @@ fn ufw_logs_after_rules_of_the_users_that_accept() {
 }
 
 #[test]
-fn ufw_that_loads_nothing_is_refused() {
+fn an_inactive_ufw_is_rejected() {
     let (wire, [etc, _defaults]) = ufw_host();
     // A file of the user's that the tool does not load.
     let file = etc.path("ufw/before.rules");
@@ -376,7 +375,7 @@ fn ufw_that_loads_nothing_is_refused() {
 }
 
 #[test]
-fn ufw_files_whose_block_of_ours_has_no_end_stay_as_they_are() {
+fn ufw_files_whose_block_has_no_end_are_unchanged() {
     let (wire, [etc, _defaults]) = ufw_host();
     let file = etc.path("ufw/after.rules");
     let shipped = fs::read_to_string(&file).unwrap();
@@ -413,7 +412,7 @@ fn ufw_files_with_comments_in_other_encodings_keep_them() {
 }
 
 #[test]
-fn a_table_or_chain_of_the_users_with_our_name_is_left_alone() {
+fn a_users_table_or_chain_with_our_name_is_unchanged() {
     let wire = Wire::new();
     wire.host.nft("table inet nflog_rules {\nchain inbound {\ntcp dport 22 log group 7\n}\n}\n");
     for program in ["iptables", "ip6tables"] {
@@ -458,7 +457,7 @@ const CHANGES: &str = "#!/bin/sh\n/usr/sbin/nft \"$@\" || exit\ncase \"$*\" in *
     /usr/sbin/nft add rule inet filter input tcp dport 23 accept;; esac\n";
 
 #[test]
-fn rules_that_are_not_loaded_as_planned_are_removed_or_named() {
+fn rules_of_a_failed_load_are_removed_or_named() {
     let wire = Wire::new();
     wire.host.nft(&nft_firewall("drop", ""));
     let why = apply_with(&wire.host, "nft", "nft", CHANGES);
@@ -472,8 +471,8 @@ fn rules_that_are_not_loaded_as_planned_are_removed_or_named() {
         1,
     );
     let why = apply_with(&wire.host, "nft", "nft", &once);
-    assert!(why.contains("Left: in inet filter input, "), "{why}");
-    assert!(why.contains("Remove it: nflog_exporter rules --for nft --remove"), "{why}");
+    assert!(why.contains("Remaining: in inet filter input, "), "{why}");
+    assert!(why.contains("Remove them: nflog_exporter rules --for nft --remove"), "{why}");
     assert_eq!(wire.host.exec("nft", &["list", "ruleset"]).matches("group 1").count(), 2);
     rules(&wire.host, &["nft", "--remove"], "");
     assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("group 1"));
@@ -526,7 +525,7 @@ fn a_missing_tool_is_named_with_its_package() {
 }
 
 #[test]
-fn what_cannot_be_printed_is_no_script_and_no_ruleset() {
+fn a_failed_print_is_neither_a_script_nor_a_ruleset() {
     let host = Namespace::new("host");
     let pipe = |what: &str| {
         let mut command = host.command("sh");
@@ -546,7 +545,7 @@ fn what_cannot_be_printed_is_no_script_and_no_ruleset() {
 }
 
 #[test]
-fn who_may_not_list_rules_loads_none() {
+fn users_who_may_not_list_rules_load_none() {
     let host = Namespace::new("host");
     for tool in ["nft", "iptables"] {
         let mut command = host.command("setpriv");
@@ -572,7 +571,7 @@ fn firewalld() {
         assert!(why.contains("not loaded as planned"), "{why}");
         let text = rules(&wire.host, &arguments, &bus);
         feed(&wire.host, "sh", &[], &bus, &text);
-        // As often as one likes.
+        // Loading is repeatable.
         rules(&wire.host, &[&arguments[..], &["--apply"]].concat(), &bus);
         check(&wire, log, prefix, log != "dropped");
         rules(&wire.host, &["firewalld", "--remove"], &bus);

@@ -28,7 +28,7 @@ use crate::{
     pipeline::{self, Clock, Route, SharedAggregate},
     source::{
         ReadOutcome, Record, Source,
-        pcap::{Capture, Options, PcapError, Unread},
+        pcap::{Capture, CaptureOptions, PcapError, UnreadCapture},
     },
     system::logging,
     system::service_manager::Service,
@@ -137,8 +137,8 @@ const SPINNER: &str = "{spinner} {bytes} {bytes_per_sec} {msg}";
 
 /// Capture files, one after the other, under a progress bar where standard error is a terminal.
 struct Files {
-    waiting: std::vec::IntoIter<Result<Unread, PcapError>>,
-    options: Options,
+    waiting: std::vec::IntoIter<Result<UnreadCapture, PcapError>>,
+    options: CaptureOptions,
     current: Option<(Capture, ProgressBar)>,
     /// Whether any of them is a capture.
     has_begun: bool,
@@ -164,8 +164,8 @@ impl Failures {
 impl Files {
     /// Opens them all, and looks at none.
     fn open(files: &[PathBuf], prefix: &str) -> Self {
-        let options = Options { prefix: prefix.to_owned() };
-        let files: Vec<_> = files.iter().map(|path| Unread::open(path)).collect();
+        let options = CaptureOptions { prefix: prefix.to_owned() };
+        let files: Vec<_> = files.iter().map(|path| UnreadCapture::open(path)).collect();
         Self {
             waiting: files.into_iter(),
             options,

@@ -18,7 +18,7 @@ use crate::{
     metrics::Aggregate,
     mirror::{Mirror, config::ResolvedConfig},
     pipeline::{Clock, Route, SharedAggregate},
-    source::nflog::{Nflog, NflogPlan},
+    source::nflog::Nflog,
     system::logging,
     system::privileges::Confinement,
     system::service_manager::Service,
@@ -64,7 +64,7 @@ impl Holds {
         let listeners = listen(&config.web)?;
         let addresses = bound(&listeners)?;
         let mirror = config.resolve_mirror()?;
-        let nflog = Nflog::open(&nflog_plan(config))?;
+        let nflog = Nflog::open(&config.nflog.plan())?;
         let plan = install_plan(config, &addresses);
         let rules = config.rules.install.then(|| firewall::install(&plan)).transpose()?;
         Ok(Self { service, listeners, guard, addresses, mirror, nflog, rules })
@@ -119,19 +119,6 @@ fn start_mirror(
     route.mirror_to(mirror.queue());
     tracing::info!(database, spool = %spool.display(), "mirroring each packet as a row");
     Ok(mirror)
-}
-
-fn nflog_plan(config: &Config) -> NflogPlan {
-    let nflog = &config.nflog;
-    NflogPlan {
-        groups: nflog.groups.clone(),
-        copy_range: nflog.copy_range,
-        queue_threshold: nflog.queue_threshold,
-        queue_timeout: nflog.queue_timeout,
-        kernel_buffer: nflog.kernel_buffer,
-        // At most 1 GiB, so it fits.
-        receive_buffer: nflog.receive_buffer as usize,
-    }
 }
 
 fn install_plan(config: &Config, addresses: &[SocketAddr]) -> InstallPlan {

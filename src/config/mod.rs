@@ -27,6 +27,7 @@ use crate::{
         config::{MirrorConfig, ResolvedConfig},
     },
     settings::{InvalidSetting, units},
+    source::nflog::NflogPlan,
     system::{
         files::read_small,
         logging::{LogFormat, LogLevel},
@@ -112,6 +113,22 @@ impl Default for Nflog {
             queue_timeout: Duration::from_millis(100),
             kernel_buffer: 128 * 1024,
             receive_buffer: 16 * 1024 * 1024,
+        }
+    }
+}
+
+impl Nflog {
+    /// The plan by which [`crate::source::nflog::Nflog`] opens the groups.
+    #[must_use]
+    pub fn plan(&self) -> NflogPlan {
+        NflogPlan {
+            groups: self.groups.clone(),
+            copy_range: self.copy_range,
+            queue_threshold: self.queue_threshold,
+            queue_timeout: self.queue_timeout,
+            kernel_buffer: self.kernel_buffer,
+            // At most 1 GiB, so it fits into 32 bits too.
+            receive_buffer: self.receive_buffer as usize,
         }
     }
 }

@@ -1,27 +1,17 @@
-//! The rules a configuration must keep: one function a rule.
+//! The rules that a configuration must follow: one function per rule.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::time::Duration;
 
 use super::{Config, Family, MAX_FAMILIES};
 use crate::{
     metrics::{Dimension, MAX_LABELS},
     settings::{InvalidSetting, RuleResult, broken, check_list, duplicate, reject, suggestion},
+    source::nflog::limits::{
+        COPY_RANGE, KERNEL_BUFFER, MAX_GROUPS, MAX_TIMEOUT, RECEIVE_BUFFER, TIMEOUT_STEP,
+    },
     web::paths,
 };
 
-/// Most NFLOG groups; each is bound on its own.
-const MAX_GROUPS: usize = 64;
-/// An IPv6 header (40) and a TCP header (20); and what one netlink attribute can carry, its length
-/// being 16 bits with the 4 of the header among them (`struct nlattr`).
-const COPY_RANGE: RangeInclusive<u32> = 60..=65531;
-/// `NFULA_CFG_TIMEOUT` counts in hundredths of a second.
-const TIMEOUT_STEP: Duration = Duration::from_millis(10);
-const MAX_TIMEOUT: Duration = Duration::from_secs(60);
-/// The kernel refuses larger ones (`nfulnl_set_nlbufsiz`); a page is its own default.
-const KERNEL_BUFFER: RangeInclusive<u32> = 4096..=131_072;
-/// From the least the kernel takes, rounded up, to what nobody needs. One datagram always fits,
-/// however small the buffer.
-const RECEIVE_BUFFER: RangeInclusive<u32> = 4096..=1024 * 1024 * 1024;
 /// Most database files: country, city, ASN, and room for one's own.
 const MAX_DATABASES: usize = 16;
 /// `IFNAMSIZ` without its NUL.

@@ -1,4 +1,4 @@
-//! Databases: of addresses, and of rows with the spool before it.
+//! Checks the GeoIP databases, the mirror's database and its spool directory.
 
 use std::{
     fs,
@@ -21,10 +21,11 @@ use crate::{
 
 const DAY: u64 = 24 * 3600;
 
-/// Age from which a database of one's own is old: its fetching has failed for two months or so.
+/// Age from which a configured database is outdated: providers publish weekly or monthly, so about two updates
+/// were missed.
 const OLD: Duration = Duration::from_secs(90 * DAY);
 
-/// Age from which the embedded one is old: countries change slowly, and it comes with the program.
+/// Age from which the embedded database is outdated: country allocations change slowly.
 const EMBEDDED_OLD: Duration = Duration::from_secs(400 * DAY);
 
 pub(super) fn geoip(config: &Config) -> Vec<Finding> {
@@ -34,14 +35,14 @@ pub(super) fn geoip(config: &Config) -> Vec<Finding> {
             return vec![Finding::failed(
                 "geoip",
                 error.to_string(),
-                "fetch it anew (geoipupdate), or leave geoip.databases empty for the embedded one",
+                "download it again (geoipupdate), or leave geoip.databases empty to use the embedded database",
             )];
         }
     };
     let now = SystemTime::now();
     let embedded = config.geoip.databases.is_empty();
     let old = if embedded { EMBEDDED_OLD } else { OLD };
-    let look = |database: crate::geoip::DatabaseStatus| {
+    let check = |database: crate::geoip::DatabaseStatus| {
         let built = SystemTime::UNIX_EPOCH + Duration::from_secs(database.build_timestamp);
         let age = now.duration_since(built).unwrap_or_default();
         let days = age.as_secs() / DAY;
@@ -50,13 +51,13 @@ pub(super) fn geoip(config: &Config) -> Vec<Finding> {
             return Finding::ok("geoip", what);
         }
         let fix = if embedded {
-            "install a newer version of this program, or name a database of your own with --geoip.database"
+            "install a newer version of this program, or configure another database with --geoip.database"
         } else {
-            "fetch a new one by a timer (geoipupdate); it is read when it is replaced"
+            "update it regularly (geoipupdate and a timer); the exporter loads a replaced file"
         };
         Finding::failed("geoip", what, fix)
     };
-    geoip.status().into_iter().map(look).collect()
+    geoip.status().into_iter().map(check).collect()
 }
 
 pub(super) fn spool(config: &Config) -> Finding {
@@ -65,14 +66,14 @@ pub(super) fn spool(config: &Config) -> Finding {
         target => target.ok().flatten(),
     };
     let spool = &config.mirror.spool;
-    let folder = existing(&spool.directory);
-    let free = match rustix::fs::statvfs(&folder) {
+    let directory = nearest_existing(&spool.directory);
+    let free = match rustix::fs::statvfs(&directory) {
         Ok(about) => about.f_bavail.saturating_mul(about.f_frsize),
         Err(error) => {
             return Finding::failed(
                 "spool",
-                format!("{}: {error}", folder.display()),
-                "name a folder on a disk with mirror.spool.directory",
+                format!("{}: {error}", directory.display()),
+                "set mirror.spool.directory to a directory on a local disk",
             );
         }
     };
@@ -83,16 +84,16 @@ pub(super) fn spool(config: &Config) -> Finding {
         return Finding::failed(
             "spool",
             format!("{what}, and the spool may need {} more", size(wanted)),
-            "make room, name another disk with mirror.spool.directory, or lower mirror.spool.max_size",
+            "free disk space, set mirror.spool.directory to another disk, or lower mirror.spool.max_size",
         );
     }
     if let Some(finding) = rows_of_another_database(target.as_ref(), spool) {
         return finding;
     }
-    Finding::ok("spool", format!("{what}, enough for the {} it may take", size(spool.max_size)))
+    Finding::ok("spool", format!("{what}, enough for its maximum of {}", size(spool.max_size)))
 }
 
-/// Rows in the spool that no configured database gets.
+/// Reports rows in the spool that are for another database than the configured one.
 fn rows_of_another_database(target: Option<&Target>, spool: &SpoolConfig) -> Option<Finding> {
     let target = target.filter(|_| spool.other_target == OtherTarget::Keep)?;
     let directory = spool.directory.display();
@@ -101,7 +102,7 @@ fn rows_of_another_database(target: Option<&Target>, spool: &SpoolConfig) -> Opt
             Finding::failed(
                 "spool",
                 format!("{} rows in {directory} wait for {}", other.rows, other.target),
-                "name that database in mirror.url again, or set mirror.spool.other_target to \"deliver\" or \"drop\"",
+                "set mirror.url to that database again, or mirror.spool.other_target to \"deliver\" or \"drop\"",
             )
         }),
         Err(error) => Some(Finding::failed(
@@ -112,15 +113,15 @@ fn rows_of_another_database(target: Option<&Target>, spool: &SpoolConfig) -> Opt
     }
 }
 
-/// Bytes of the files in a folder; 0 for none.
-fn size_of(folder: &Path) -> u64 {
-    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+/// Total size of the files in a directory, bytes; 0 if it cannot be read.
+fn size_of(directory: &Path) -> u64 {
+    let files = fs::read_dir(directory).into_iter().flatten().flatten();
     files.filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum()
 }
 
-/// The folder, or the one above it that there is.
-fn existing(folder: &Path) -> PathBuf {
-    folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/")).to_owned()
+/// The directory, or its nearest ancestor that exists.
+fn nearest_existing(directory: &Path) -> PathBuf {
+    directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_owned()
 }
 
 pub(super) fn mirror(config: &Config) -> Vec<Finding> {
@@ -128,19 +129,25 @@ pub(super) fn mirror(config: &Config) -> Vec<Finding> {
         Ok(Some(target)) => target,
         Ok(None) => return vec![Finding::skipped("mirror", "no database to mirror to")],
         Err(error) => {
-            return vec![Finding::failed("mirror", error.to_string(), "see mirror.url_file")];
+            return vec![Finding::failed(
+                "mirror",
+                error.to_string(),
+                "check mirror.url and mirror.url_file",
+            )];
         }
     };
     if let Endpoint::File(file) = &target.endpoint
         && !file.exists()
     {
-        // Made by root, it would not be the exporter's to write to.
-        let what = format!("{} is not there yet; the exporter makes it", file.display());
+        // Not created here: the exporter's user could not write to a file of root's.
+        let what = format!("{} does not exist yet; the exporter creates it", file.display());
         return vec![Finding::skipped("mirror", what)];
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return vec![Finding::skipped("mirror", format!("no runtime: {error}"))],
+        Err(error) => {
+            return vec![Finding::skipped("mirror", format!("cannot start a runtime: {error}"))];
+        }
     };
     let steps = runtime.block_on(inspect(&target));
     let find = |step: crate::mirror::inspect::InspectionStep| {
@@ -162,15 +169,15 @@ pub(super) fn mirror(config: &Config) -> Vec<Finding> {
 fn advice(step: &str) -> &'static str {
     match step {
         "connection" => {
-            "see that the database runs, that mirror.url has its host, port, user, password \
-                         and database, and that a firewall lets it pass"
+            "check that the database runs, that mirror.url has the right host, port, user, password and \
+             database, and that no firewall blocks the connection"
         }
         "schema" => {
-            "have an administrator load `nflog_exporter schema --for DATABASE`, or give the user \
-                     the right to CREATE"
+            "load the output of `nflog_exporter schema --for DATABASE` as an administrator, or grant the user \
+             CREATE"
         }
-        "rights" => "GRANT SELECT, INSERT, UPDATE, DELETE on the tables to that user",
-        "partitions" => "give the user the right to ALTER and DROP, or make partitions by a job",
-        _ => "let both hosts keep time by NTP",
+        "rights" => "GRANT SELECT, INSERT, UPDATE, DELETE on the tables to the user",
+        "partitions" => "grant the user ALTER and DROP, or create partitions by a scheduled job",
+        _ => "synchronize the clocks of both hosts by NTP",
     }
 }

@@ -1,35 +1,32 @@
-//! Who reads a group: nobody, the exporter of this configuration, or somebody who is in its way.
+//! Checks which process has a group bound: none, the exporter of this configuration, or another one.
 
 use super::{
     Finding,
-    exporter::{Exporter, RECEIVED, Voice, is_ours},
+    running_exporter::{RunningExporter, is_ours},
 };
 use crate::{
     source::nflog::{Holder, holder},
     system::socket_owner::ports_of,
 };
 
-pub(super) fn group(group: u16, exporter: Option<&Exporter>) -> Finding {
-    // Only who reads a group counts its packets.
-    let reader = exporter.filter(|exporter| {
-        exporter.metrics().is_some_and(|metrics| metrics.of_group(RECEIVED, group).is_some())
-    });
+pub(super) fn check(group: u16, exporter: Option<&RunningExporter>) -> Finding {
+    let reader = exporter.filter(|exporter| exporter.reads(group));
     match (holder(group), reader) {
         (Ok(Some(holder)), _) => held(group, &holder, exporter, reader),
         (Ok(None), Some(exporter)) => Finding::failed(
             "group",
             format!(
-                "nobody reads group {group} here: the exporter that answers at {} does it in another \
-                 network namespace",
+                "no process reads group {group} in this network namespace: the exporter that answers at {} \
+                 runs in another one",
                 exporter.address
             ),
-            "run it in the namespace whose firewall logs (containers: --network host), or the doctor in \
-             the exporter's",
+            "run the exporter in the namespace whose firewall logs (containers: --network host), or the \
+             doctor in the exporter's",
         ),
         (Ok(None), None) => Finding::ok("group", format!("group {group} is free")),
         (Err(_), Some(exporter)) => read_by_answer(group, exporter),
         (Err(why), None) => {
-            Finding::skipped("group", format!("who reads group {group} cannot be told: {why}"))
+            Finding::skipped("group", format!("cannot find the reader of group {group}: {why}"))
         }
     }
 }
@@ -37,15 +34,15 @@ pub(super) fn group(group: u16, exporter: Option<&Exporter>) -> Finding {
 fn held(
     group: u16,
     holder: &Holder,
-    exporter: Option<&Exporter>,
-    reader: Option<&Exporter>,
+    exporter: Option<&RunningExporter>,
+    reader: Option<&RunningExporter>,
 ) -> Finding {
     let ok = || Finding::ok("group", format!("group {group} is read by {holder}"));
     let Some((pid, name)) = &holder.program else {
-        return match (reader, exporter.map(|exporter| &exporter.voice)) {
-            // It runs where its process cannot be seen.
+        return match (reader, exporter.map(|exporter| &exporter.scraped)) {
+            // Its process is invisible here.
             (Some(exporter), _) => read_by_answer(group, exporter),
-            (None, Some(Voice::Closed(why))) => Finding::unknown(
+            (None, Some(Err(why))) => Finding::unknown(
                 "group",
                 format!("group {group} is held by {holder}, perhaps by the exporter, but {why}"),
             ),
@@ -64,12 +61,12 @@ fn held(
     Finding::failed(
         "group",
         format!("group {group} is held by another instance, {holder}, which serves {ports}"),
-        "stop that instance, or read another group; if it is the one you mean, give the doctor its \
+        "stop that instance, or read another group; to check that instance, run the doctor with its \
          configuration (--config.file, --web.listen-address)",
     )
 }
 
-fn read_by_answer(group: u16, exporter: &Exporter) -> Finding {
+fn read_by_answer(group: u16, exporter: &RunningExporter) -> Finding {
     let what =
         format!("group {group} is read by the exporter that answers at {}", exporter.address);
     Finding::ok("group", what)
@@ -79,6 +76,6 @@ fn taken(group: u16, holder: &Holder) -> Finding {
     Finding::failed(
         "group",
         format!("group {group} is held by {holder}; a group has one reader"),
-        "stop that program, or let the rules log to another group and read that with --nflog.group",
+        "stop that program, or change the rules to log to another group and read it with --nflog.group",
     )
 }

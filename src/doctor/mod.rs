@@ -1,52 +1,52 @@
-//! Checks this host step by step for what keeps packets from being counted, and says how to fix it.
+//! Diagnoses why packets are not counted on this host, and suggests fixes.
 //!
-//! It looks, and changes nothing but what the exporter itself would change at its start: tables that
-//! the mirror lacks are made.
+//! The checks change nothing except what the exporter changes at its start: missing tables of the mirror are
+//! created.
 
 mod databases;
-mod exporter;
-mod flow;
+mod exporter_checks;
+mod file_access;
 mod group;
 mod host;
 mod logging_rules;
+mod packets;
 mod peers;
 mod report;
-mod rights;
+mod response;
+mod running_exporter;
 mod unit;
-mod word;
 
 use std::time::Duration;
 
-use self::exporter::{Exporter, Voice};
+use self::running_exporter::RunningExporter;
 use crate::config::{Config, Flags};
 
 pub use report::{Finding, Status, to_json, to_text};
 
-/// Goes through all checks, and waits so long for a packet; a wrong configuration is the first that fails,
-/// and the last.
+/// Runs all checks, and waits for packets for at most `wait`. An invalid configuration is the only finding.
 #[must_use]
 pub fn examine(flags: &Flags, wait: Duration) -> Vec<Finding> {
     let config = match flags.load() {
         Ok(config) => config,
         Err(error) => {
-            let fix = "correct the configuration; `nflog_exporter config show` prints every key";
+            let fix = "fix the configuration; `nflog_exporter config show` prints every key";
             return vec![Finding::failed("config", error.to_string(), fix)];
         }
     };
-    let exporter = Exporter::find(&config);
+    let exporter = RunningExporter::find(&config);
     let exporter = exporter.as_ref();
-    let mut findings = vec![looked_at(flags)];
-    findings.push(exporter::exporter(&config, exporter));
+    let mut findings = vec![config_source(flags)];
+    findings.push(running_exporter::check(&config, exporter));
     findings.push(peers::web_config(&config));
     findings.push(host::kernel(&config));
     findings.push(host::capability());
-    findings.push(rights::rights(flags, &config, exporter));
+    findings.push(file_access::check(flags, &config, exporter));
     findings.extend(unit::sandbox(flags, &config));
-    findings.extend(config.nflog.groups.iter().map(|group| group::group(*group, exporter)));
+    findings.extend(config.nflog.groups.iter().map(|group| group::check(*group, exporter)));
     findings.extend(logging_rules::check(&config, exporter.is_some()));
     findings.push(host::receive_buffer(&config));
     findings.push(host::interfaces(&config));
-    findings.extend(packets(&config, exporter, wait));
+    findings.extend(check_packets(&config, exporter, wait));
     findings.extend(databases::geoip(&config));
     findings.push(databases::spool(&config));
     findings.extend(databases::mirror(&config));
@@ -55,25 +55,29 @@ pub fn examine(flags: &Flags, wait: Duration) -> Vec<Finding> {
     findings
 }
 
-/// Which configuration all else is about.
-fn looked_at(flags: &Flags) -> Finding {
+/// The finding that names the configuration that the checks use.
+fn config_source(flags: &Flags) -> Finding {
     let what = match &flags.config_file {
         Some(file) => format!("{} is valid", file.display()),
-        None => {
-            "no file: the defaults, and flags; name the service's file with --config.file".into()
-        }
+        None => "no file: defaults and flags; to check a service, pass its file with --config.file"
+            .into(),
     };
     Finding::ok("config", what)
 }
 
-/// Whether packets come, and what the exporter that runs says of itself while they do.
-fn packets(config: &Config, exporter: Option<&Exporter>, wait: Duration) -> Vec<Finding> {
-    let Some(exporter) = exporter else { return vec![flow::own(config, wait)] };
-    match &exporter.voice {
-        Voice::Closed(why) => vec![flow::closed(exporter, why)],
-        Voice::Metrics(before) => {
-            let (mut findings, after) = flow::through(config, exporter, before, wait);
-            findings.extend(word::of(config, before, after.as_ref().unwrap_or(before)));
+/// Checks whether packets arrive, and the running exporter's metrics meanwhile.
+fn check_packets(
+    config: &Config,
+    exporter: Option<&RunningExporter>,
+    wait: Duration,
+) -> Vec<Finding> {
+    let Some(exporter) = exporter else { return vec![packets::of_groups(config, wait)] };
+    match &exporter.scraped {
+        Err(why) => vec![packets::unavailable(exporter, why)],
+        Ok(before) => {
+            let (mut findings, after) = packets::of_exporter(config, exporter, before, wait);
+            let after = after.as_ref().unwrap_or(before);
+            findings.extend(exporter_checks::check(config, before, after));
             findings
         }
     }

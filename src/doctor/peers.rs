@@ -1,4 +1,4 @@
-//! Who is on the other side of the HTTP server: its ports, its keys, its Prometheus.
+//! Checks the HTTP server's ports and web configuration, and whether a Prometheus scrapes it.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Finding,
-    exporter::{Exporter, is_ours},
+    running_exporter::{RunningExporter, is_ours},
 };
 use crate::{
     config::{Config, ListenAddress},
@@ -17,68 +17,68 @@ use crate::{
     system::socket_owner::listening_on,
 };
 
-/// After how long a Prometheus that scraped counts as gone: as long as it keeps a series alive.
-const LATELY: f64 = 300.0;
+/// Maximum age of the last scrape, seconds: after that, Prometheus marks series as stale.
+const STALE: f64 = 300.0;
 
-/// TLS and passwords.
+/// Checks the web configuration: TLS and passwords.
 pub(super) fn web_config(config: &Config) -> Finding {
     let file = &config.web.config_file;
     if file.as_os_str().is_empty() {
         return Finding::skipped("web_config", "none: plain HTTP, no password");
     }
     match WebConfigWatcher::open(file) {
-        Ok(_) => Finding::ok("web_config", format!("{} can be followed", file.display())),
+        Ok(_) => Finding::ok("web_config", format!("{} is valid", file.display())),
         Err(error) => Finding::failed(
             "web_config",
             error.to_string(),
-            "correct it; `promtool check web-config FILE` knows the format too",
+            "fix the file; `promtool check web-config FILE` checks the same format",
         ),
     }
 }
 
-pub(super) fn ports(config: &Config, exporter: Option<&Exporter>) -> Vec<Finding> {
+pub(super) fn ports(config: &Config, exporter: Option<&RunningExporter>) -> Vec<Finding> {
     if config.web.systemd_socket {
-        return vec![Finding::skipped("port", "systemd has the sockets")];
+        return vec![Finding::skipped("port", "systemd opens the sockets")];
     }
     config.web.listen_addresses.iter().map(|address| port(address, exporter)).collect()
 }
 
-fn port(address: &ListenAddress, exporter: Option<&Exporter>) -> Finding {
+fn port(address: &ListenAddress, exporter: Option<&RunningExporter>) -> Finding {
     let Err(error) = bind(address) else {
         let free = format!("{address} is free");
-        return Finding::ok("port", free + privileged(address.port));
+        return Finding::ok("port", free + privileged_remark(address.port));
     };
     let failed = |why: String, fix: &str| {
-        let what = format!("{address} cannot be listened on: {error}{why}");
-        Finding::failed("port", what, format!("{fix}, or choose another with --web.listen-address"))
+        let what = format!("cannot listen on {address}: {error}{why}");
+        let fix = format!("{fix}, or choose another address with --web.listen-address");
+        Finding::failed("port", what, fix)
     };
     match error.kind() {
         ErrorKind::AddrInUse => {
             let owners = listening_on(address.port);
             let answers = exporter.is_some_and(|exporter| exporter.address.port() == address.port);
             if answers || owners.iter().any(|(_, name)| is_ours(name)) {
-                return Finding::ok(
-                    "port",
-                    format!("{address} is served by an exporter that runs"),
-                );
+                return Finding::ok("port", format!("{address} is served by a running exporter"));
             }
             let owner = owners
                 .first()
-                .map(|(pid, name)| format!(": {} (pid {pid}) has it", name.escape_default()));
-            failed(owner.unwrap_or_default(), "stop the program that has it")
+                .map(|(pid, name)| format!(": used by {} (pid {pid})", name.escape_default()));
+            failed(owner.unwrap_or_default(), "stop that program")
         }
         ErrorKind::AddrNotAvailable => {
-            failed(String::new(), "give this host the address (ip addr add)")
+            failed(String::new(), "add the address to this host (ip addr add)")
         }
         ErrorKind::PermissionDenied => {
-            failed(String::new(), "give the program the capability CAP_NET_BIND_SERVICE")
+            failed(String::new(), "grant the program the capability CAP_NET_BIND_SERVICE")
         }
-        _ => failed(String::new(), "see that the host's name and IP version are there"),
+        _ => {
+            failed(String::new(), "check the host name and that this host supports its IP version")
+        }
     }
 }
 
-/// Listens for a moment, as the exporter does: on both IP versions by one socket, unless this host
-/// has no IPv6.
+/// Listens briefly, as the exporter does: with one socket for both IP versions, or IPv4 only on a host
+/// without IPv6.
 fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
     if address.host.is_empty() {
         return TcpListener::bind((Ipv6Addr::UNSPECIFIED, address.port))
@@ -87,8 +87,8 @@ fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
     TcpListener::bind((address.host.as_str(), address.port))
 }
 
-/// What is to be said of a port that only some may listen on: the service's user is none of them.
-fn privileged(port: u16) -> &'static str {
+/// A remark for a port that needs a capability, which the service's user does not have.
+fn privileged_remark(port: u16) -> &'static str {
     let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     let first = first.ok().and_then(|first| first.trim().parse::<u16>().ok()).unwrap_or(1024);
     if port != 0 && port < first {
@@ -98,20 +98,20 @@ fn privileged(port: u16) -> &'static str {
     }
 }
 
-pub(super) fn prometheus(exporter: Option<&Exporter>) -> Finding {
+pub(super) fn prometheus(exporter: Option<&RunningExporter>) -> Finding {
     let Some(exporter) = exporter else {
-        return Finding::skipped("prometheus", "no exporter runs here");
+        return Finding::skipped("prometheus", "no exporter is running");
     };
     let Some(metrics) = exporter.metrics() else {
-        return Finding::skipped("prometheus", "the exporter that runs cannot be asked");
+        return Finding::skipped("prometheus", "the running exporter's metrics cannot be read");
     };
     let last = metrics.value("nflog_exporter_last_scrape_timestamp_seconds");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     match last.map(|last| now - last) {
-        Some(age) if age < LATELY => {
-            Finding::ok("prometheus", format!("it scraped {:.0} s ago", age.max(0.0)))
+        Some(age) if age < STALE => {
+            Finding::ok("prometheus", format!("the last scrape was {:.0} s ago", age.max(0.0)))
         }
-        // A Prometheus that came and stopped is a failure; one that never came may not be wanted.
+        // Scrapes that stopped are a failure; without any, Prometheus may not be in use.
         Some(age) => Finding::failed(
             "prometheus",
             format!("the last scrape was {age:.0} s ago"),
@@ -119,17 +119,17 @@ pub(super) fn prometheus(exporter: Option<&Exporter>) -> Finding {
         ),
         None => Finding::hint(
             "prometheus",
-            "none has scraped this exporter since its start",
+            "no Prometheus scraped this exporter since its start",
             add_target(exporter),
         ),
     }
 }
 
-/// How to make a Prometheus scrape this exporter.
-fn add_target(exporter: &Exporter) -> String {
+/// The fix for an exporter that is not scraped.
+fn add_target(exporter: &RunningExporter) -> String {
     format!(
-        "add the target {} to a scrape_config, and let the port pass; Prometheus shows on /targets \
-         what is missing",
+        "add the target {} to a scrape_config, and allow the port in the firewall; Prometheus shows errors on \
+         /targets",
         exporter.address
     )
 }

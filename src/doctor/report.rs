@@ -1,37 +1,36 @@
-//! What was found, as lines for a person or as JSON for a program.
+//! The findings as text or JSON.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// How a check went.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// As it should be.
+    /// Healthy.
     Ok,
-    /// Not as it should be.
+    /// Faulty.
     Failed,
-    /// Not a failure, but possibly a fault: a packet or a scrape has not come yet, or a condition was not
-    /// evaluated.
+    /// Possibly faulty: no packet or no scrape yet, or conditions that were not evaluated.
     Hint,
-    /// Nothing to look at, or no way to look.
+    /// Not applicable, or not possible.
     Skipped,
 }
 
-/// The outcome of one check.
+/// The result of one check, with a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check's name.
     pub check: &'static str,
-    /// How it went.
+    /// The result.
     pub status: Status,
-    /// What was seen.
+    /// What was observed.
     pub message: String,
-    /// What to do; only where it failed or is a hint.
+    /// How to fix it; only for failures and hints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
-    /// Whether there was no way to look, rather than nothing to look at.
+    /// Whether a skipped check was not possible, rather than not applicable.
     #[serde(skip)]
     is_unknown: bool,
 }
@@ -41,12 +40,12 @@ impl Finding {
         Self::new(check, Status::Ok, message.into())
     }
 
-    /// There is nothing to look at.
+    /// A check that is not applicable.
     pub(super) fn skipped(check: &'static str, message: impl Into<String>) -> Self {
         Self::new(check, Status::Skipped, message.into())
     }
 
-    /// There is no way to look at what should be looked at: nobody may take that for well.
+    /// A check that was not possible. It must not count as healthy.
     pub(super) fn unknown(check: &'static str, message: impl Into<String>) -> Self {
         Self { is_unknown: true, ..Self::skipped(check, message) }
     }
@@ -59,8 +58,8 @@ impl Finding {
         Self { fix: Some(fix.into()), ..Self::new(check, Status::Failed, message.into()) }
     }
 
-    /// Something that may be a fault: what a new or a quiet host does not have yet, or what depends on
-    /// conditions that are not evaluated.
+    /// A possible fault: something that a new or idle host does not have yet, or that depends on conditions
+    /// that are not evaluated.
     pub(super) fn hint(
         check: &'static str,
         message: impl Into<String>,
@@ -74,8 +73,8 @@ impl Finding {
     }
 }
 
-/// One line a check, and the fix under each that failed or is a hint. Text from outside cannot
-/// write lines of its own.
+/// One line per check, and one for the fix of each failure or hint. Control characters are replaced, so text
+/// from outside cannot add lines.
 #[must_use]
 pub fn to_text(findings: &[Finding]) -> String {
     let mut text = String::new();
@@ -96,7 +95,7 @@ pub fn to_text(findings: &[Finding]) -> String {
     text
 }
 
-/// The last line: `all checks passed` only where all were made and none left a hint.
+/// The last line: `all checks passed` only if every check was possible and none is a hint.
 fn summary(findings: &[Finding]) -> String {
     let some = |count: usize, one: &str, more: &str| match count {
         0 => None,
@@ -108,7 +107,7 @@ fn summary(findings: &[Finding]) -> String {
     }
     let unknown = findings.iter().filter(|finding| finding.is_unknown).count();
     let rest: Vec<String> = [
-        some(unknown, "check could not be made", "checks could not be made"),
+        some(unknown, "check was not possible", "checks were not possible"),
         some(count(findings, Status::Hint), "hint", "hints"),
     ]
     .into_iter()
@@ -120,8 +119,8 @@ fn summary(findings: &[Finding]) -> String {
     format!("no check failed, {}", rest.join(", "))
 }
 
-/// `{"ok": …, "skipped": …, "checks": […]}`: whether nothing failed, how many were skipped, and each
-/// with `check`, `status`, `message` and perhaps `fix`.
+/// `{"ok": …, "skipped": …, "checks": […]}`: whether no check failed, the number of skipped checks, and each
+/// check with `check`, `status`, `message` and, for failures and hints, `fix`.
 #[must_use]
 pub fn to_json(findings: &[Finding]) -> String {
     let ok = count(findings, Status::Failed) == 0;
@@ -142,15 +141,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_and_json() {
+    fn text_and_json() {
         let findings = [
-            Finding::ok("kernel", "it is there"),
+            Finding::ok("kernel", "available"),
             Finding::failed("rules", "none\nok all", "make one"),
             Finding::skipped("mirror", "no database"),
         ];
         let text = to_text(&findings);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "ok       kernel           it is there");
+        assert_eq!(lines[0], "ok       kernel           available");
         assert_eq!(lines[1], "FAILED   rules            none ok all");
         assert_eq!(lines[2], "           fix:           make one");
         assert_eq!(lines[4], "1 check failed");
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_counts_what_is_not_known() {
+    fn the_last_line_counts_impossible_checks() {
         let last = |findings: &[Finding]| {
             to_text(findings).lines().last().map(ToOwned::to_owned).unwrap_or_default()
         };
@@ -174,10 +173,10 @@ mod tests {
         assert_eq!(last(&[ok.clone(), nothing]), "all checks passed");
         assert_eq!(last(&[ok.clone(), hint.clone()]), "no check failed, 1 hint");
         let one = [ok, packets.clone()];
-        assert_eq!(last(&one), "no check failed, 1 check could not be made");
+        assert_eq!(last(&one), "no check failed, 1 check was not possible");
         let all = [packets, rules, hint.clone(), hint, failed];
-        assert_eq!(last(&all[..2]), "no check failed, 2 checks could not be made");
-        assert_eq!(last(&all[..4]), "no check failed, 2 checks could not be made, 2 hints");
+        assert_eq!(last(&all[..2]), "no check failed, 2 checks were not possible");
+        assert_eq!(last(&all[..4]), "no check failed, 2 checks were not possible, 2 hints");
         assert_eq!(last(&all), "1 check failed");
     }
 }

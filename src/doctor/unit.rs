@@ -1,4 +1,4 @@
-//! Whether the systemd unit's sandbox lets the exporter reach its files, apart from the user's rights.
+//! Checks whether the systemd unit's sandbox allows access to the exporter's files.
 
 use std::{
     collections::HashMap,
@@ -8,15 +8,14 @@ use std::{
 
 use super::{
     Finding,
-    rights::{read_files, written_directories},
+    file_access::{read_files, written_directories},
 };
 use crate::config::{Config, Flags};
 
-/// The unit that the packages bring.
+/// The unit in the packages.
 const UNIT: &str = "nflog_exporter.service";
 
-/// Whether the unit's sandbox lets the exporter reach its files; `None` where no unit runs it with this
-/// configuration.
+/// Checks the unit's sandbox; `None` if no unit runs the exporter with this configuration.
 pub(super) fn sandbox(flags: &Flags, config: &Config) -> Option<Finding> {
     let unit = Unit::find()?;
     if !unit.starts_with(flags.config_file.as_deref()?) {
@@ -25,7 +24,7 @@ pub(super) fn sandbox(flags: &Flags, config: &Config) -> Option<Finding> {
     let (read, write) = (read_files(flags, config), written_directories(config));
     Some(match unit.obstacle(&read, &write) {
         Some((what, fix)) => Finding::failed("unit", what, fix),
-        None => Finding::ok("unit", format!("{UNIT} lets the exporter reach its files")),
+        None => Finding::ok("unit", format!("{UNIT} allows access to the exporter's files")),
     })
 }
 
@@ -33,7 +32,7 @@ pub(super) fn sandbox(flags: &Flags, config: &Config) -> Option<Finding> {
 struct Unit(HashMap<String, String>);
 
 impl Unit {
-    /// Where systemd runs and knows it.
+    /// The loaded unit; `None` without systemd or the unit.
     fn find() -> Option<Self> {
         let output = Command::new("systemctl").args(["show", UNIT]).output().ok()?;
         let unit = Self::of(&String::from_utf8_lossy(&output.stdout));
@@ -55,12 +54,12 @@ impl Unit {
         self.property("ExecStart").split([' ', '=']).any(|word| word == file)
     }
 
-    /// The first file that the sandbox hides, or directory that it makes read-only, and the fix.
+    /// The first file that the sandbox hides or directory that it makes read-only, and the fix.
     fn obstacle(&self, read: &[PathBuf], write: &[PathBuf]) -> Option<(String, String)> {
         if let Some((path, setting)) = read.iter().chain(write).find_map(|path| self.hides(path)) {
             return Some((
                 format!("{} is invisible to {UNIT}: {setting}", path.display()),
-                "move it to another directory, for example below /etc or /var/lib".into(),
+                "move it to another directory, for example /etc/nflog_exporter or /var/lib/nflog_exporter".into(),
             ));
         }
         let directory = write.iter().find(|directory| !self.is_writable(directory))?;
@@ -69,12 +68,12 @@ impl Unit {
             format!("{directory} is read-only for {UNIT}: ProtectSystem=strict"),
             format!(
                 "systemctl edit {UNIT}, add the lines [Service] and ReadWritePaths={directory}, then \
-                 systemctl restart {UNIT}; or use a directory below /var/lib/nflog_exporter"
+                 systemctl restart {UNIT}; or use a directory in /var/lib/nflog_exporter"
             ),
         ))
     }
 
-    /// The setting that hides a path, if one does.
+    /// The setting that hides a path, if any.
     fn hides<'p>(&self, path: &'p Path) -> Option<(&'p Path, &'static str)> {
         const HIDDEN: [(&str, &str, &[&str]); 2] = [
             ("ProtectHome", "ProtectHome=yes", &["/home", "/root", "/run/user"]),
@@ -90,7 +89,7 @@ impl Unit {
         if self.property("ProtectSystem") != "strict" {
             return true;
         }
-        // A path may have a prefix: `-` for one that may be missing, `+` for one below RootDirectory=.
+        // Prefixes of a path: `-` for an optional one, `+` for one relative to RootDirectory=.
         let paths = self
             .property("ReadWritePaths")
             .split(' ')
@@ -115,14 +114,14 @@ mod tests {
         /etc/nflog_exporter/config.toml ; ignore_errors=no }\n";
 
     #[test]
-    fn the_configuration_of_the_unit_is_known() {
+    fn the_unit_names_its_configuration() {
         let unit = Unit::of(SHOWN);
         assert!(unit.starts_with(Path::new("/etc/nflog_exporter/config.toml")));
         assert!(!unit.starts_with(Path::new("/etc/nflog_exporter/config")));
     }
 
     #[test]
-    fn what_the_sandbox_forbids() {
+    fn obstacles_of_the_sandbox() {
         let check = |read: &str, write: &str| {
             let paths = |text: &str| text.split_whitespace().map(PathBuf::from).collect::<Vec<_>>();
             Unit::of(SHOWN).obstacle(&paths(read), &paths(write)).map(|(what, _)| what)
@@ -131,8 +130,8 @@ mod tests {
             check("/etc/a /var/lib/b", "/var/lib/nflog_exporter/spool /srv/rows /mnt/x/y"),
             None
         );
-        let refused = check("/etc/a", "/var/lib/nflog_exporter /srv/rows2").unwrap();
-        assert!(refused.starts_with("/srv/rows2 is read-only for nflog_exporter.service"));
+        let read_only = check("/etc/a", "/var/lib/nflog_exporter /srv/rows2").unwrap();
+        assert!(read_only.starts_with("/srv/rows2 is read-only for nflog_exporter.service"));
         let hidden = check("/home/me/a.mmdb", "").unwrap();
         assert!(
             hidden.starts_with("/home/me/a.mmdb is invisible") && hidden.contains("ProtectHome")

@@ -1,22 +1,22 @@
-//! The host's firewall: which rules it has, which rules of ours it needs, and how each tool loads them.
+//! The host's firewall: lists its rules, plans the rules that log, and loads them with each tool.
 
+mod command;
 mod inspect;
 mod install;
 mod plan;
-mod program;
 mod tool;
 
+pub use command::CommandError;
 pub use inspect::{Listing, Log, Logging, Matches, Reach, Syntax, Table, listing, logging};
 pub use install::{InstallPlan, Installed, RulesError, TABLE, install};
 pub use plan::{RulesPlan, Tool, Wanted};
-pub use program::ProgramError;
-pub use tool::{Applied, Script, ToolError, apply, remove, script, shell_word, verify};
+pub use tool::{AppliedRules, Script, ToolError, apply, remove, script, shell_word, verify};
 
-/// The chain that holds our rules, for the tools of xtables.
+/// The chain of our rules in xtables (iptables, ip6tables, firewalld's direct rules).
 const CHAIN: &str = "NFLOG_EXPORTER";
 
 /// The comment of our rules in the user's chains.
 const COMMENT: &str = "nflog_exporter";
 
-/// The table of `rules --for nft`, of family inet, where what is logged needs no chain of the user's.
+/// The table of `rules --for nft`, of family inet, for all or new packets.
 const RULES_TABLE: &str = "nflog_rules";

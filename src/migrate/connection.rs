@@ -1,7 +1,7 @@
-//! PostgreSQL's connection strings, as libpq reads them: `connstring` in a `ulogd.conf`.
+//! Parses PostgreSQL's connection strings as libpq does: `connstring` in a `ulogd.conf`.
 
-/// The parameters of a connection string in the form `key=value key='a value'`; `None` where it is not
-/// one. See "Keyword/Value Connection Strings" in PostgreSQL's documentation of libpq.
+/// The parameters of a connection string in the form `key=value key='a value'`; `None` if it is invalid. See
+/// "Keyword/Value Connection Strings" in PostgreSQL's documentation of libpq.
 pub(super) fn parameters(text: &str) -> Option<Vec<(String, String)>> {
     let mut parameters = Vec::new();
     let mut rest = text.trim_start();
@@ -18,7 +18,7 @@ pub(super) fn parameters(text: &str) -> Option<Vec<(String, String)>> {
     Some(parameters)
 }
 
-/// The value that a text begins with, and what follows it. `\` takes the next character as it is.
+/// The value at the start of a text, and the rest. `\` escapes the next character.
 fn value(text: &str) -> Option<(String, &str)> {
     let quoted = text.strip_prefix('\'');
     let text = quoted.unwrap_or(text);

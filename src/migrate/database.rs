@@ -1,18 +1,18 @@
-//! Where ulogd's rows went, as the mirror's URL, and what to know before the first start.
+//! Converts ulogd's database plugins to the mirror's URL, with advice for the first start.
 
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{MigrateError, connection, grammar::Section};
+use super::{MigrateError, connection, grammar::ConfSection};
 
-/// What is left as it is in a part of a URL (RFC 3986, unreserved).
+/// The unreserved characters of a URL (RFC 3986), which are not encoded.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The same in a path.
 const PATH: &AsciiSet = &PART.remove(b'/');
 
-/// What the packaged service may write to (`StateDirectory=` of its unit).
+/// The directory to which the packaged service may write (`StateDirectory=` of its unit).
 const STATE_DIRECTORY: &str = "/var/lib/nflog_exporter";
 
 /// The keys of ulogd's plugins that write to a database.
@@ -47,13 +47,13 @@ pub(super) fn keys(plugin: &str) -> Option<Vec<&'static str>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Database {
     pub(super) url: String,
-    /// What to know before the first start, in lines.
+    /// Advice for the first start, in lines.
     pub(super) advice: Vec<String>,
-    /// What of the section could not be carried over.
+    /// Settings of the section without an equivalent.
     pub(super) notes: Vec<String>,
 }
 
-/// How a server is reached, before it is a URL.
+/// The parameters of a connection to a database server.
 #[derive(Default)]
 struct Server {
     host: String,
@@ -67,13 +67,13 @@ struct Server {
 }
 
 impl Database {
-    /// What a section of the plugin MYSQL, PGSQL, DBI or SQLITE3 says; or why there is no such database
-    /// here.
+    /// Converts a section of the plugin MYSQL, PGSQL, DBI or SQLITE3. The inner error is the reason why there
+    /// is no equivalent.
     ///
     /// # Errors
-    /// A value of the section cannot be read.
+    /// A value of the section is invalid.
     pub(super) fn new(
-        section: &Section,
+        section: &ConfSection,
         plugin: &str,
     ) -> Result<Result<Self, String>, MigrateError> {
         let dbtype = if plugin == "DBI" { section.text("dbtype")? } else { None };
@@ -90,7 +90,7 @@ impl Database {
             (_, Some("mysql")) => mysql(Server::new(section, false)?),
             (_, Some("pgsql")) => postgres(Server::new(section, false)?),
             (_, Some(other)) => {
-                let why = format!("dbtype={other} cannot be written to; mysql and pgsql can");
+                let why = format!("dbtype={other} is not supported; mysql and pgsql are");
                 return Ok(Err(why));
             }
             (_, None) => return Ok(Err("dbtype is missing, so ulogd wrote no rows".into())),
@@ -99,24 +99,24 @@ impl Database {
 }
 
 impl Server {
-    /// What the keys of a section say; DBI never used its port.
-    fn new(section: &Section, has_port: bool) -> Result<Self, MigrateError> {
+    /// The parameters in a section. ulogd's DBI ignores the port.
+    fn new(section: &ConfSection, has_port: bool) -> Result<Self, MigrateError> {
         let text = |key: &str| Ok(section.text(key)?.unwrap_or_default());
         let mut notes = Vec::new();
         let mut port = String::new();
-        // 0 is the default's.
+        // 0 means the default port.
         if let Some((number, text)) =
             section.number("port", u32::from(u16::MAX))?.filter(|(number, _)| *number != 0)
         {
             if has_port {
                 notes.extend(
-                    text.map(|text| format!("port={text}: taken as {number}, as ulogd does")),
+                    text.map(|text| format!("port={text}: parsed as {number}, as by ulogd")),
                 );
                 port = number.to_string();
             } else {
                 notes.push(format!(
-                    "port={number}: ulogd's DBI never used it, and connected to the default port; write it \
-                     after the host in mirror.url if the database is there"
+                    "port={number}: ulogd's DBI ignores it, and connects to the default port; if the database \
+                     uses this port, add it after the host in mirror.url"
                 ));
             }
         }
@@ -131,8 +131,10 @@ impl Server {
         })
     }
 
-    /// What libpq makes of a connection string; the outer error is a URL or the reason for there being
-    /// none.
+    /// The parameters in a connection string.
+    ///
+    /// # Errors
+    /// The database if the string is a URL, or why it is invalid.
     fn from_connection_string(text: &str) -> Result<Self, Result<Database, String>> {
         if ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
             return Err(Ok(Database {
@@ -154,15 +156,13 @@ impl Server {
                 "user" => server.user = value,
                 "password" => server.password = value,
                 "dbname" => server.database = value,
-                // libpq encrypts then where it can, which is not offered here.
+                // Optional encryption has no equivalent.
                 "sslmode" if matches!(value.as_str(), "prefer" | "allow") => {}
                 "sslmode" | "sslrootcert" => {
                     server.parameters.push(format!("{key}={}", utf8_percent_encode(&value, PATH)));
                 }
                 _ => {
-                    server
-                        .notes
-                        .push(format!("connstring: {key} has no counterpart in mirror.url"));
+                    server.notes.push(format!("connstring: {key} has no equivalent in mirror.url"));
                 }
             }
         }
@@ -177,7 +177,7 @@ impl Server {
         let mut parameters = self.parameters.clone();
         let host = match self.host.as_str() {
             "" => "localhost".into(),
-            // For libpq, and nothing else, this is the directory of a socket.
+            // libpq interprets an absolute path as the directory of a socket.
             directory if scheme == "postgres" && directory.starts_with('/') => {
                 parameters.push(format!("host={}", utf8_percent_encode(directory, PATH)));
                 "localhost".into()
@@ -202,7 +202,7 @@ impl Server {
         )
     }
 
-    /// Whether ulogd reached it through a network, and encrypted nothing unless the server wanted it.
+    /// Whether the server is on another host, with ulogd's default of optional encryption.
     fn is_remote(&self) -> bool {
         let host = self.host.as_str();
         let is_here =
@@ -212,7 +212,7 @@ impl Server {
 }
 
 fn sqlite(path: &str) -> Database {
-    // Two slashes in front would be those of sqlite://PATH.
+    // Two slashes at the start would be those of sqlite://PATH.
     let path = match path.trim_start_matches('/') {
         relative if relative.len() == path.len() => relative.to_owned(),
         below_root => format!("/{below_root}"),
@@ -221,18 +221,18 @@ fn sqlite(path: &str) -> Database {
     if !Path::new(&path).starts_with(STATE_DIRECTORY) {
         let directory = Path::new(&path).parent().unwrap_or(Path::new("/"));
         advice.extend([
-            format!("The packaged service can write to {STATE_DIRECTORY} and nowhere else: stop ulogd, and move"),
-            "the file there and change the URL; or run `systemctl edit nflog_exporter`, write below [Service]".into(),
+            format!("The packaged service can write to {STATE_DIRECTORY} only: stop ulogd, move the file there, and"),
+            "change the URL; or run `systemctl edit nflog_exporter`, add below [Service]".into(),
             format!("ReadWritePaths={}", directory.display()),
-            "and make the directory and the file the user nflog_exporter's.".into(),
+            "and make the user nflog_exporter the owner of the directory and the file.".into(),
         ]);
         if !path.starts_with('/') {
             advice.push(
-                "The path is relative to the directory that the exporter is started in.".into(),
+                "The path is relative to the directory in which the exporter is started.".into(),
             );
         }
     }
-    // SQLite itself would read it as an URL.
+    // SQLite would interpret it as a URL.
     let here = if path.starts_with("file:") { "./" } else { "" };
     Database {
         url: format!("sqlite:{here}{}", utf8_percent_encode(&path, PATH)),
@@ -244,10 +244,10 @@ fn sqlite(path: &str) -> Database {
 fn mysql(server: Server) -> Database {
     let database = &server.database;
     let mut advice =
-        renamed(database, &format!("mysql {database} -e 'RENAME TABLE ulog TO ulogd_ulog'"));
+        rename_advice(database, &format!("mysql {database} -e 'RENAME TABLE ulog TO ulogd_ulog'"));
     if matches!(server.host.as_str(), "" | "localhost") {
         advice.push(
-            "`localhost` was the socket for ulogd, and is TCP here: for the socket, append \
+            "ulogd connects to the socket for `localhost`, this program by TCP: for the socket, append \
              ?socket=/run/mysqld/mysqld.sock to the URL."
                 .into(),
         );
@@ -259,11 +259,13 @@ fn mysql(server: Server) -> Database {
 
 fn postgres(server: Server) -> Database {
     let database = &server.database;
-    let mut advice =
-        renamed(database, &format!("psql {database} -c 'ALTER TABLE ulog RENAME TO ulogd_ulog'"));
+    let mut advice = rename_advice(
+        database,
+        &format!("psql {database} -c 'ALTER TABLE ulog RENAME TO ulogd_ulog'"),
+    );
     if server.host.is_empty() {
         advice.push(
-            "Without a host it was the socket for ulogd, and is TCP here: for the socket, append \
+            "Without a host, ulogd connects to the socket, this program by TCP: for the socket, append \
              ?host=/var/run/postgresql to the URL."
                 .into(),
         );
@@ -272,23 +274,22 @@ fn postgres(server: Server) -> Database {
     Database { url: server.url("postgres"), advice, notes: server.notes }
 }
 
-/// What to know where ulogd verified nothing.
+/// The advice on certificates, which ulogd does not verify.
 fn certificate(unverified: &str, off: &str) -> String {
     format!(
-        "The server needs a certificate that is valid for its name, of which ulogd did not ask: append \
-         ?{unverified} to the URL to take any, or ?{off} to encrypt nothing."
+        "The server needs a certificate that is valid for its name, unlike with ulogd: append ?{unverified} \
+         to the URL to accept any certificate, or ?{off} to disable encryption."
     )
 }
 
-/// What to do about the `ulog` that ulogd's own schema has.
-fn renamed(database: &str, command: &str) -> Vec<String> {
+/// The advice on `ulog`, a table or view of ulogd's schema.
+fn rename_advice(database: &str, command: &str) -> Vec<String> {
     vec![
-        "`ulog` in this database is ulogd's own view, which never shows the rows that are written now. Stop".into(),
-        "ulogd and rename it before the first start, and `ulog` will be the new one:".into(),
+        "`ulog` in this database is ulogd's own view, which does not have the new rows. Stop ulogd and rename it".into(),
+        "before the first start; the new `ulog` is then created:".into(),
         format!("  {command}"),
         format!(
-            "Or write to a database of this program's own: create one, and replace {database:?} in the URL by its \
-             name."
+            "Or use a separate database: create one, and replace {database:?} in the URL by its name."
         ),
     ]
 }

@@ -1,24 +1,24 @@
-//! The grammar of `ulogd.conf`, as ulogd reads it (`src/conffile.c`): lines, words, sections, numbers.
+//! Parses `ulogd.conf` as ulogd does (`src/conffile.c`): lines, words, sections, numbers.
 
 use super::MigrateError;
 
-/// Bytes that ulogd reads of a line at once (`LINE_LEN`, less the NUL of `fgets`).
+/// Maximum length of a line that ulogd reads at once, bytes (`LINE_LEN` without the NUL of `fgets`).
 const LINE: usize = 254;
 
-/// Bytes of the longest value that ulogd takes (`CONFIG_VAL_STRING_LEN`, less its NUL).
+/// Maximum length of a value, bytes (`CONFIG_VAL_STRING_LEN` without its NUL).
 const VALUE: usize = 224;
 
-/// What ends a word of a section's settings, and of the line that begins a section.
+/// Separators of words in settings and in section headers.
 const BETWEEN_WORDS: &[u8] = b" =\t\n\r";
 const AROUND_NAMES: &[u8] = b" \t\n\r[]";
 
-/// The settings of a section that ulogd knows, in their order.
-pub(super) struct Section {
+/// The settings of a section that ulogd parses, in order.
+pub(super) struct ConfSection {
     name: String,
-    /// Whether there is such a section.
-    pub(super) is_there: bool,
+    /// Whether the file has the section.
+    pub(super) exists: bool,
     settings: Vec<Setting>,
-    /// What ulogd ignored: keys that it does not know, and what follows a repeated one.
+    /// Notes on what ulogd ignores: unknown keys, and lines after a duplicate key.
     pub(super) ignored: Vec<String>,
 }
 
@@ -26,16 +26,16 @@ pub(super) struct Section {
 struct Setting {
     line: usize,
     key: String,
-    /// The word after the key; `None` where there is none.
+    /// The word after the key; `None` if there is none.
     value: Option<Vec<u8>>,
 }
 
-impl Section {
-    /// The first section of this name. Of `keys`, only `repeatable` may be given more than once: at any
-    /// other that is, ulogd stops to read the section.
+impl ConfSection {
+    /// Parses the first section of this name. Only the keys in `repeatable` may be repeated; at another
+    /// duplicate key, ulogd stops parsing the section.
     ///
     /// # Errors
-    /// A line in front of the section's end that ulogd does not read.
+    /// A line before the section's end that ulogd does not parse.
     pub(super) fn read(
         text: &[u8],
         name: &str,
@@ -44,7 +44,7 @@ impl Section {
     ) -> Result<Self, MigrateError> {
         let mut section = Self {
             name: name.to_owned(),
-            is_there: false,
+            exists: false,
             settings: Vec::new(),
             ignored: Vec::new(),
         };
@@ -55,9 +55,9 @@ impl Section {
             if !piece.ends_with(b"\n") {
                 return Err(MigrateError::Line { line });
             }
-            if !section.is_there {
+            if !section.exists {
                 let first = word(piece, AROUND_NAMES).map(|(word, _)| word);
-                section.is_there = first == Some(name.as_bytes());
+                section.exists = first == Some(name.as_bytes());
                 continue;
             }
             let Some((key, rest)) = word(piece, BETWEEN_WORDS) else { continue };
@@ -66,17 +66,16 @@ impl Section {
             }
             let key = String::from_utf8_lossy(key).into_owned();
             if !keys.contains(&key.as_str()) {
-                // Its value is not repeated: it could be a password.
+                // The value is not quoted: it could be a password.
                 section
                     .ignored
-                    .push(format!("[{name}] {key} (line {line}): ulogd has no such key"));
+                    .push(format!("[{name}] {key} (line {line}): ulogd does not have this key"));
                 continue;
             }
             let is_known = section.settings.iter().any(|setting| setting.key == key);
             if is_known && !repeatable.contains(&key.as_str()) {
                 section.ignored.push(format!(
-                    "[{name}] {key} (line {line}): it is there twice, and ulogd reads nothing of a section \
-                     after that"
+                    "[{name}] {key} (line {line}): it is duplicated, and ulogd ignores the rest of the section"
                 ));
                 break;
             }
@@ -86,7 +85,7 @@ impl Section {
         Ok(section)
     }
 
-    /// The keys that are given, in their order.
+    /// The keys in the section, in order.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.settings.iter().map(|setting| setting.key.as_str())
     }
@@ -94,12 +93,12 @@ impl Section {
     /// The text of a key.
     ///
     /// # Errors
-    /// It has no value, or one that ulogd or a URL does not take.
+    /// It has no value, one that is too long for ulogd, or one that is not UTF-8.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, MigrateError> {
         self.all(key).next().transpose()
     }
 
-    /// The texts of a key that may be given more than once.
+    /// The texts of a repeatable key.
     pub(super) fn all(&self, key: &str) -> impl Iterator<Item = Result<String, MigrateError>> {
         let of_key = self.settings.iter().filter(move |setting| setting.key == key);
         of_key.map(|setting| {
@@ -109,11 +108,10 @@ impl Section {
         })
     }
 
-    /// The number of a key, read as `strtoul(…, 0)` reads it; and the text, where it looks like another
-    /// number.
+    /// The number of a key, parsed like `strtoul(…, 0)`; and its text, if that looks like another number.
     ///
     /// # Errors
-    /// There is no number, or one outside of the range, of which ulogd would make another.
+    /// There is no number, or it is out of range, so that ulogd would use another one.
     pub(super) fn number(
         &self,
         key: &str,
@@ -131,13 +129,11 @@ impl Section {
                 Ok(Some((number, differs.then_some(text))))
             }
             Some(_) => {
-                let what =
-                    format!("is {text}, outside of 0 to {most}; write the number that is meant");
+                let what = format!("is {text}, outside of 0 to {most}; use a number in this range");
                 Err(self.unreadable(setting, what))
             }
-            None => {
-                Err(self.unreadable(setting, format!("is {text:?}, which is no number; write one")))
-            }
+            None => Err(self
+                .unreadable(setting, format!("is {text:?}, which is not a number; use a number"))),
         }
     }
 
@@ -145,13 +141,14 @@ impl Section {
         match &setting.value {
             Some(value) if value.len() <= VALUE => Ok(value),
             Some(_) => {
-                let what =
-                    format!("is longer than {VALUE} bytes, which ulogd does not read; shorten it");
+                let what = format!(
+                    "is longer than {VALUE} bytes, which ulogd does not accept; shorten it"
+                );
                 Err(self.unreadable(setting, what))
             }
             None => {
                 let what =
-                    "has no value, or its closing quote is missing; write one, or remove the line";
+                    "has no value, or its closing quote is missing; add it, or remove the line";
                 Err(self.unreadable(setting, what.into()))
             }
         }
@@ -167,8 +164,8 @@ impl Section {
     }
 }
 
-/// The pieces in which `fgets` hands out a file, each with the number of its line: up to a newline, or
-/// [`LINE`] bytes. A C string ends at a zero byte.
+/// Splits a file like `fgets`: pieces up to a newline, or of [`LINE`] bytes, each with its line number and
+/// truncated at a zero byte.
 fn pieces(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut rest = text;
     let mut line = 1;
@@ -186,7 +183,7 @@ fn pieces(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
-/// The first word and what follows it (`get_word`): in quotes, or up to one of these bytes.
+/// The first word and the rest (`get_word`): a quoted word, or one that ends at one of these bytes.
 fn word<'t>(text: &'t [u8], ends: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
     let start = text.iter().position(|byte| !ends.contains(byte))?;
     let text = &text[start..];
@@ -198,8 +195,8 @@ fn word<'t>(text: &'t [u8], ends: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
     Some(text.split_at(end))
 }
 
-/// The number that a text begins with, as `strtoul` with base 0 has it: decimal, octal after `0`,
-/// hexadecimal after `0x`; what follows is ignored. `None` where there is no digit.
+/// The number at the start of a text, like `strtoul` with base 0: decimal, octal after `0`, hexadecimal after
+/// `0x`; the rest is ignored. `None` without a digit.
 fn strtoul(text: &[u8]) -> Option<i128> {
     let text = text.trim_ascii_start();
     let (negative, text) = match text.split_first() {
@@ -217,7 +214,7 @@ fn strtoul(text: &[u8]) -> Option<i128> {
     let mut number = None;
     for byte in digits {
         let Some(digit) = char::from(*byte).to_digit(base) else { break };
-        // More than any range has is as good as the exact number.
+        // Clamped: larger numbers are out of every range.
         let higher = number.unwrap_or(0_i128).saturating_mul(i128::from(base));
         number = Some(higher.saturating_add(i128::from(digit)).min(i128::from(u64::MAX)));
     }

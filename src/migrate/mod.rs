@@ -1,4 +1,4 @@
-//! A configuration for people who come from ulogd: what their `ulogd.conf` did, in this program's terms.
+//! Converts a `ulogd.conf` to a configuration of this program.
 
 mod connection;
 mod database;
@@ -9,19 +9,16 @@ use std::fmt::Write as _;
 
 use self::{
     database::Database,
-    grammar::Section,
-    stack::{Step, steps},
+    grammar::ConfSection,
+    stack::{StackPlugin, steps},
 };
-use crate::config;
+use crate::{
+    config,
+    source::nflog::limits::{MAX_GROUPS, MAX_TIMEOUT, RECEIVE_BUFFER, TIMEOUT_STEP},
+};
 
-/// Most groups that a configuration takes.
-const MAX_GROUPS: usize = 64;
-
-/// Longest wait of a packet for its message that a configuration takes, in hundredths of a second.
-const MAX_TIMEOUT: u32 = 6000;
-
-/// How a note begins on what could not be carried over.
-const LOST: &str = "Not carried over: ";
+/// Prefix of notes on settings without an equivalent.
+const NOT_MIGRATED: &str = "Not migrated: ";
 
 /// The keys of ulogd's section `[global]` and of its plugin NFLOG.
 const GLOBAL_KEYS: [&str; 4] = ["logfile", "plugin", "loglevel", "stack"];
@@ -40,37 +37,37 @@ const NFLOG_KEYS: [&str; 12] = [
     "attach_conntrack",
 ];
 
-/// Why a `ulogd.conf` gives no configuration.
+/// A `ulogd.conf` could not be converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MigrateError {
-    /// A line that ulogd does not read.
+    /// A line that ulogd does not parse.
     #[error(
-        "line {line}: longer than 254 bytes, without a newline at its end, or with a zero byte; ulogd reads \
-         nothing from there on. Shorten it, or end it"
+        "line {line}: longer than 254 bytes, without a newline at its end, or with a zero byte; ulogd ignores \
+         the file from there on. Shorten the line, or add the newline"
     )]
     Line {
         /// Its number, from 1.
         line: usize,
     },
-    /// A value that cannot be read.
+    /// An invalid value.
     #[error("line {line}: [{section}] {key} {what}")]
     Value {
         /// The number of its line, from 1.
         line: usize,
-        /// The section that it is in.
+        /// Its section.
         section: String,
         /// Its key.
         key: String,
-        /// What is wrong with it, and how to fix it.
+        /// The problem and its fix.
         what: String,
     },
-    /// The file has no section that every `ulogd.conf` has.
+    /// The file has no section `[global]`, which every `ulogd.conf` has.
     #[error("no section [global]: is this a ulogd.conf?")]
     NoGlobal,
-    /// No line says what is logged where to.
+    /// The file has no stack.
     #[error("no `stack` line in section [global]: this ulogd logs nothing; is this a ulogd.conf?")]
     NoStack,
-    /// The stacks have other sources only.
+    /// No stack has the source NFLOG.
     #[error("no stack reads packets from NFLOG: {0}")]
     NoNflog(String),
 }
@@ -78,61 +75,59 @@ pub enum MigrateError {
 /// The result of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrated {
-    /// The configuration, as TOML, with the notes as comments in front.
+    /// The configuration, as TOML; the notes are comments at its start.
     pub toml: String,
-    /// What could not be carried over, and what to know; one line each.
+    /// Settings without an equivalent, and remarks; one line each.
     pub notes: Vec<String>,
 }
 
-/// The configuration that does what this `ulogd.conf` did. What could not be carried over stands in
-/// its first lines as comments.
+/// Converts a `ulogd.conf`. Settings without an equivalent become comments at the start of the result.
 ///
 /// # Errors
-/// The text is no `ulogd.conf`, one that reads no packets from NFLOG, or one with a value that ulogd
-/// could not read.
+/// The text is not a `ulogd.conf`, has no stack with the source NFLOG, or has a value that ulogd cannot parse.
 pub fn ulogd(text: &[u8]) -> Result<Migrated, MigrateError> {
-    let global = Section::read(text, "global", &GLOBAL_KEYS, &["plugin", "stack"])?;
-    if !global.is_there {
+    let global = ConfSection::read(text, "global", &GLOBAL_KEYS, &["plugin", "stack"])?;
+    if !global.exists {
         return Err(MigrateError::NoGlobal);
     }
-    let mut carried = Carried { text, ..Carried::default() };
+    let mut migration = Migration { text, ..Migration::default() };
     let plugins: Vec<_> = global.all("plugin").collect::<Result<_, _>>()?;
     let stacks: Vec<_> = global.all("stack").collect::<Result<_, _>>()?;
     if stacks.is_empty() {
         return Err(MigrateError::NoStack);
     }
     for stack in &stacks {
-        carried.stack(stack, &plugins)?;
+        migration.stack(stack, &plugins)?;
     }
-    if carried.groups.is_empty() {
-        let why = carried.notes.iter().map(|note| note.trim_start_matches(LOST));
+    if migration.groups.is_empty() {
+        let why = migration.notes.iter().map(|note| note.trim_start_matches(NOT_MIGRATED));
         return Err(MigrateError::NoNflog(why.collect::<Vec<_>>().join("; ")));
     }
-    carried.global(&global)?;
-    Ok(carried.checked())
+    migration.global(&global)?;
+    Ok(migration.checked())
 }
 
 #[derive(Default)]
-struct Carried<'t> {
+struct Migration<'t> {
     /// The file.
     text: &'t [u8],
     groups: Vec<u16>,
     /// Keys and values of `[nflog]`.
     nflog: Vec<(&'static str, String)>,
-    /// Where rows go, and the name of the section that says so.
+    /// The database, and the name of its section.
     database: Option<(String, Database)>,
     level: Option<&'static str>,
-    /// What could not be carried over, and why.
+    /// Settings without an equivalent, and remarks.
     notes: Vec<String>,
 }
 
-impl Carried<'_> {
+impl Migration<'_> {
     fn note(&mut self, what: impl AsRef<str>) {
         self.add(&format!("Note: {}", what.as_ref()));
     }
 
-    fn lose(&mut self, what: impl AsRef<str>) {
-        self.add(&format!("{LOST}{}", what.as_ref()));
+    fn not_migrated(&mut self, what: impl AsRef<str>) {
+        self.add(&format!("{NOT_MIGRATED}{}", what.as_ref()));
     }
 
     fn add(&mut self, note: &str) {
@@ -142,18 +137,18 @@ impl Carried<'_> {
         }
     }
 
-    /// `NAME:PLUGIN,NAME:PLUGIN,…` from a source over filters to an output.
+    /// Converts a stack `NAME:PLUGIN,NAME:PLUGIN,…`, from a source through filters to an output.
     fn stack(&mut self, stack: &str, plugins: &[String]) -> Result<(), MigrateError> {
         let steps = match steps(stack, plugins) {
             Ok(steps) => steps,
             Err(why) => {
-                self.lose(format!("stack={stack}: {why}"));
+                self.not_migrated(format!("stack={stack}: {why}"));
                 return Ok(());
             }
         };
         let Some((source, rest)) = steps.split_first() else { return Ok(()) };
         if let Some(why) = stack::no_packets(&source.plugin) {
-            self.lose(format!("stack={stack}: {why}"));
+            self.not_migrated(format!("stack={stack}: {why}"));
             return Ok(());
         }
         self.nflog(&source.name)?;
@@ -164,49 +159,48 @@ impl Carried<'_> {
     }
 
     fn nflog(&mut self, name: &str) -> Result<(), MigrateError> {
-        let section = Section::read(self.text, name, &NFLOG_KEYS, &[])?;
-        if !section.is_there {
-            self.note(format!("[{name}]: there is no such section, so it is group 0, as in ulogd"));
+        let section = ConfSection::read(self.text, name, &NFLOG_KEYS, &[])?;
+        if !section.exists {
+            self.note(format!("[{name}]: there is no such section; the group is 0, as in ulogd"));
         }
-        // Without the key it is 0.
+        // The default is 0.
         let group = self.number(&section, name, "group", u32::from(u16::MAX))?.unwrap_or(0);
-        // 0 leaves the kernel's own value, which is the default here too.
+        // 0 means the kernel's default, which is also the default here.
         let threshold = self.number(&section, name, "netlink_qthreshold", i32::MAX as u32)?;
         if let Some(packets) = threshold.filter(|packets| *packets > 0) {
             self.set("queue_threshold", packets.to_string());
         }
         let timeout = self.number(&section, name, "netlink_qtimeout", i32::MAX as u32)?;
-        if let Some(hundredths) = timeout.filter(|hundredths| *hundredths > 0) {
-            if hundredths > MAX_TIMEOUT {
-                self.note(format!(
-                    "[{name}] netlink_qtimeout={hundredths}: 60s is the longest here"
-                ));
+        if let Some(steps) = timeout.filter(|steps| *steps > 0) {
+            let wanted = TIMEOUT_STEP * steps;
+            if wanted > MAX_TIMEOUT {
+                self.note(format!("[{name}] netlink_qtimeout={steps}: the maximum is 60s"));
             }
-            let milliseconds = hundredths.min(MAX_TIMEOUT) * 10;
+            let milliseconds = wanted.min(MAX_TIMEOUT).as_millis();
             self.set("queue_timeout", format!("\"{milliseconds}ms\""));
         }
-        // ulogd begins with the one and grows up to the other.
+        // ulogd starts with the first size and grows the buffer up to the second.
         let size = self.number(&section, name, "netlink_socket_buffer_size", i32::MAX as u32)?;
         let most = self.number(&section, name, "netlink_socket_buffer_maxsize", i32::MAX as u32)?;
         if let Some(bytes) = size.max(most).filter(|bytes| *bytes > 0) {
-            let taken = bytes.clamp(4096, 1 << 30);
-            if taken != bytes {
-                self.note(format!("[{name}] a socket buffer of {bytes} bytes: {taken} are taken"));
+            let valid = bytes.clamp(*RECEIVE_BUFFER.start(), *RECEIVE_BUFFER.end());
+            if valid != bytes {
+                self.note(format!("[{name}] a socket buffer of {bytes} bytes: changed to {valid}"));
             }
-            self.set("receive_buffer", taken.to_string());
+            self.set("receive_buffer", valid.to_string());
         }
         for key in section.keys() {
             let why = match key {
                 "seq_local" | "seq_global" => {
-                    "sequence numbers are always read, and show what was lost; rows do not hold them"
+                    "sequence numbers are always used to count losses; rows do not have them"
                 }
                 "numeric_label" => "packets have no label; use the rule's log prefix",
-                "attach_conntrack" => "what conntrack knows of a packet is not read",
-                "bufsize" => "the buffer that messages are read into has a fixed size",
-                // How ulogd takes over the kernel's own log, which no kernel since 2.6.29 needs.
+                "attach_conntrack" => "conntrack's data is not used",
+                "bufsize" => "the read buffer has a fixed size",
+                // ulogd's take-over of the kernel's log, which kernels since 2.6.29 do not need.
                 _ => continue,
             };
-            self.lose(format!("[{name}] {key}: {why}"));
+            self.not_migrated(format!("[{name}] {key}: {why}"));
         }
         for ignored in section.ignored {
             self.note(ignored);
@@ -217,8 +211,8 @@ impl Carried<'_> {
             return Ok(());
         }
         if self.groups.len() == MAX_GROUPS {
-            self.lose(format!(
-                "[{name}] group={group}: one exporter reads {MAX_GROUPS} groups at most"
+            self.not_migrated(format!(
+                "[{name}] group={group}: an exporter reads at most {MAX_GROUPS} groups"
             ));
         } else {
             self.groups.push(group);
@@ -226,53 +220,53 @@ impl Carried<'_> {
         Ok(())
     }
 
-    /// A number, with a note where it is not the one that its text looks like.
+    /// The number of a key, with a note if ulogd parses its text differently than it looks.
     fn number(
         &mut self,
-        section: &Section,
+        section: &ConfSection,
         name: &str,
         key: &str,
         most: u32,
     ) -> Result<Option<u32>, MigrateError> {
         let Some((number, text)) = section.number(key, most)? else { return Ok(None) };
         if let Some(text) = text {
-            self.note(format!("[{name}] {key}={text}: taken as {number}, as ulogd does"));
+            self.note(format!("[{name}] {key}={text}: parsed as {number}, as by ulogd"));
         }
         Ok(Some(number))
     }
 
-    /// The last one of several stacks counts.
+    /// Sets a key of `[nflog]`; the last of several stacks takes precedence.
     fn set(&mut self, key: &'static str, value: String) {
         if let Some((_, known)) = self.nflog.iter_mut().find(|(known, _)| *known == key) {
             let other = std::mem::replace(known, value);
             if other != *known {
                 let now = known.clone();
-                self.note(format!("{key} = {other}: all groups have the same here; it is {now}"));
+                self.note(format!("{key} = {other}: all groups share this setting; it is {now}"));
             }
             return;
         }
         self.nflog.push((key, value));
     }
 
-    fn step(&mut self, Step { name, plugin }: &Step) -> Result<(), MigrateError> {
+    fn step(&mut self, StackPlugin { name, plugin }: &StackPlugin) -> Result<(), MigrateError> {
         if let Some(keys) = database::keys(plugin) {
-            let section = Section::read(self.text, name, &keys, &[])?;
+            let section = ConfSection::read(self.text, name, &keys, &[])?;
             return self.database(&section, name, plugin);
         }
-        if let Some(why) = stack::no_counterpart(plugin) {
-            self.lose(format!("{name}:{plugin}: {why}"));
+        if let Some(why) = stack::no_equivalent(plugin) {
+            self.not_migrated(format!("{name}:{plugin}: {why}"));
         }
         Ok(())
     }
 
     fn database(
         &mut self,
-        section: &Section,
+        section: &ConfSection,
         name: &str,
         plugin: &str,
     ) -> Result<(), MigrateError> {
-        if !section.is_there {
-            self.lose(format!(
+        if !section.exists {
+            self.not_migrated(format!(
                 "{name}:{plugin}: there is no section [{name}], so ulogd wrote no rows"
             ));
             return Ok(());
@@ -280,9 +274,9 @@ impl Carried<'_> {
         for key in section.keys() {
             if matches!(key, "table" | "procedure" | "schema") {
                 let value = section.text(key)?.unwrap_or_default();
-                self.lose(format!(
-                    "[{name}] {key}={value}: rows go to this program's own tables; the view `ulog` shows them \
-                     under ulogd's names"
+                self.not_migrated(format!(
+                    "[{name}] {key}={value}: rows are written to this program's tables; the view `ulog` has \
+                     ulogd's column names"
                 ));
             }
         }
@@ -292,24 +286,24 @@ impl Carried<'_> {
         let database = match Database::new(section, plugin)? {
             Ok(database) => database,
             Err(why) => {
-                self.lose(format!("{name}:{plugin}: {why}"));
+                self.not_migrated(format!("{name}:{plugin}: {why}"));
                 return Ok(());
             }
         };
         for note in &database.notes {
-            self.lose(format!("[{name}] {note}"));
+            self.not_migrated(format!("[{name}] {note}"));
         }
         match &self.database {
-            Some((_, first)) if *first != database => self.lose(format!(
-                "{name}:{plugin}: all rows go to one database; the first one is taken"
+            Some((_, first)) if *first != database => self.not_migrated(format!(
+                "{name}:{plugin}: all rows are written to one database; the first one is used"
             )),
             _ => self.database = Some((name.to_owned(), database)),
         }
         Ok(())
     }
 
-    fn global(&mut self, global: &Section) -> Result<(), MigrateError> {
-        // Its levels: 1 debug, 3 info, 5 notice, 7 error, 8 fatal; what is below is not logged.
+    fn global(&mut self, global: &ConfSection) -> Result<(), MigrateError> {
+        // ulogd's levels: 1 debug, 3 info, 5 notice, 7 error, 8 fatal.
         let level = self.number(global, "global", "loglevel", i32::MAX as u32)?;
         self.level = match level {
             Some(0..=1) => Some("debug"),
@@ -318,8 +312,8 @@ impl Carried<'_> {
             Some(2..=3) | None => None,
         };
         if let Some(file) = global.text("logfile")? {
-            let why = "the log goes to standard error, and so to the journal under systemd";
-            self.lose(format!("logfile={file}: {why}"));
+            let why = "the log is written to standard error, which is the journal under systemd";
+            self.not_migrated(format!("logfile={file}: {why}"));
         }
         for ignored in &global.ignored {
             self.note(ignored);
@@ -327,13 +321,13 @@ impl Carried<'_> {
         Ok(())
     }
 
-    /// The configuration, without the database where that cannot be written to.
+    /// The result, without the database if its settings are invalid.
     fn checked(mut self) -> Migrated {
         let toml = self.toml();
         let unusable = config::parse(&toml, "ulogd.conf").err();
         if let (Some(error), Some((name, _))) = (unusable, self.database.take()) {
-            // Its messages repeat nothing that could hold the password.
-            self.lose(format!("[{name}]: no rows are kept: {error}"));
+            // The error messages never contain the password.
+            self.not_migrated(format!("[{name}]: no rows are written: {error}"));
             return Migrated { toml: self.toml(), notes: self.notes };
         }
         Migrated { toml, notes: self.notes }
@@ -341,13 +335,13 @@ impl Carried<'_> {
 
     fn toml(&self) -> String {
         let mut text =
-            String::from("# Does what that ulogd did, and counts for Prometheus besides.\n");
+            String::from("# Converted from ulogd.conf; also counts packets for Prometheus.\n");
         // Writing to a string does not fail.
         if self.database.is_some() {
             let _ = writeln!(
                 text,
-                "# The URL below may hold a password: let root and the exporter's group alone read this file (chmod\n\
-                 # 0640), or keep the URL in a file of its own, mirror.url_file."
+                "# The URL below may contain a password: make this file readable only by root and the exporter's\n\
+                 # group (chmod 0640), or move the URL to a separate file, mirror.url_file."
             );
         }
         for note in &self.notes {
@@ -364,7 +358,7 @@ impl Carried<'_> {
                 let _ = writeln!(text, "# {}", one_line(advice));
             }
             let url = toml::Value::from(database.url.as_str());
-            let _ = writeln!(text, "url = {url}\n# ulogd kept rows for ever.\nretention = \"0s\"");
+            let _ = writeln!(text, "url = {url}\n# ulogd never deletes rows.\nretention = \"0s\"");
         }
         if let Some(level) = self.level {
             let _ = writeln!(text, "\n[log]\nlevel = \"{level}\"");
@@ -373,7 +367,7 @@ impl Carried<'_> {
     }
 }
 
-/// Text as TOML takes it in a comment.
+/// Replaces control characters, for a comment in TOML.
 fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

@@ -1,19 +1,22 @@
-//! The stacks of a `ulogd.conf`: their plugins, and which of them have no counterpart here.
+//! Parses the stacks of a `ulogd.conf`, and describes plugins without an equivalent.
 
 /// One plugin of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct StackPlugin {
     /// The name of its section.
     pub(super) name: String,
-    /// What the plugin is called.
+    /// The plugin's name.
     pub(super) plugin: String,
 }
 
-/// The plugins of a stack, taken apart as ulogd does (`create_stack`); or why ulogd does not start it.
-/// `loaded` are the values of its lines `plugin=`, none for all that are installed.
-pub(super) fn steps(stack: &str, loaded: &[String]) -> Result<Vec<Step>, String> {
+/// Parses a stack as ulogd does (`create_stack`). `loaded` has the values of the lines `plugin=`; if empty, all
+/// installed plugins are loaded.
+///
+/// # Errors
+/// Why ulogd does not start the stack.
+pub(super) fn steps(stack: &str, loaded: &[String]) -> Result<Vec<StackPlugin>, String> {
     let mut steps = Vec::new();
-    // As strtok: separators in a row are one.
+    // As by strtok: adjacent separators count as one.
     for token in stack.split([',', '\n']).filter(|token| !token.is_empty()) {
         let Some((name, plugin)) = token.split_once(':') else {
             return Err(format!("{token:?} is not NAME:PLUGIN, so ulogd does not start it"));
@@ -22,7 +25,7 @@ pub(super) fn steps(stack: &str, loaded: &[String]) -> Result<Vec<Step>, String>
         if !loaded.is_empty() && !loaded.iter().any(|path| path.ends_with(&file)) {
             return Err(format!("no line plugin= loads {plugin}, so ulogd does not start it"));
         }
-        steps.push(Step { name: name.to_owned(), plugin: plugin.to_owned() });
+        steps.push(StackPlugin { name: name.to_owned(), plugin: plugin.to_owned() });
     }
     match steps.len() {
         0 => Err("it has no plugins".into()),
@@ -31,52 +34,49 @@ pub(super) fn steps(stack: &str, loaded: &[String]) -> Result<Vec<Step>, String>
     }
 }
 
-/// Why this source gives nothing that could be counted here; `None` for NFLOG.
+/// Why packets of this source cannot be counted; `None` for NFLOG.
 pub(super) fn no_packets(source: &str) -> Option<&'static str> {
     match source {
         "NFLOG" => None,
-        "ULOG" => Some(
-            "Linux has no ULOG since 3.17, so no packet comes from it; write the rules with -j NFLOG \
-             --nflog-group N",
-        ),
+        "ULOG" => {
+            Some("Linux has no ULOG since 3.17; change the rules to -j NFLOG --nflog-group N")
+        }
         "NFCT" => Some(
-            "NFCT reports connections of conntrack, not packets; connections are not logged here",
+            "NFCT reports connections of conntrack, not packets; connections are not supported",
         ),
         "NFACCT" => Some(
-            "NFACCT reads the kernel's accounting counters, not packets; they are not read here",
+            "NFACCT reads the kernel's accounting counters, not packets; they are not supported",
         ),
         "UNIXSOCK" => Some(
-            "UNIXSOCK takes packets from another program (NuFW) through a socket; only the kernel's log is \
-             read here",
+            "UNIXSOCK receives packets from another program (NuFW) through a socket; only the kernel's log is \
+             supported",
         ),
-        "IPFIX" => Some("IPFIX takes flows from other hosts; only this kernel's log is read here"),
-        _ => {
-            Some("it begins with a plugin that is not known here; only packets from NFLOG are read")
+        "IPFIX" => {
+            Some("IPFIX receives flows from other hosts; only the kernel's log is supported")
         }
+        _ => Some("its first plugin is unknown; only packets from NFLOG are supported"),
     }
 }
 
-/// What of a filter's or output's work is not done here, and what there is instead; `None` where nothing
-/// is missing.
-pub(super) fn no_counterpart(plugin: &str) -> Option<&'static str> {
+/// Which feature of a filter or output has no equivalent, and the alternative; `None` if nothing is missing.
+pub(super) fn no_equivalent(plugin: &str) -> Option<&'static str> {
     match plugin {
-        // They make of a packet what is always made of it here.
+        // Their work is always done.
         "BASE" | "IFINDEX" | "IP2STR" | "IP2BIN" | "IP2HBIN" | "HWHDR" | "PRINTPKT" => None,
         "MARK" => Some(
-            "packets are not chosen by mark; choose them in the rule (meta mark), or count them with a \
-             family that has the label `mark`",
+            "packets are not filtered by mark; filter them in the rule (meta mark), or count them with a family \
+             that has the label `mark`",
         ),
-        "PWSNIFF" => Some("passwords in packets are not looked for"),
-        "PRINTFLOW" => Some("it writes connections, and a stack from NFLOG has none"),
+        "PWSNIFF" => Some("passwords in packets are not searched"),
+        "PRINTFLOW" => Some("it prints connections, which NFLOG does not report"),
         "LOGEMU" | "SYSLOG" | "XML" | "JSON" | "GPRINT" | "OPRINT" | "NACCT" => {
-            Some("packets are not written as text; rows in a database hold them, see [mirror]")
+            Some("packets are not written as text; they can be written to a database, see [mirror]")
         }
         "PCAP" => Some(
-            "packets are not written to a capture; `tcpdump -i nflog:GROUP -w FILE` does, of a group of its \
-             own",
+            "packets are not written to a capture; use `tcpdump -i nflog:GROUP -w FILE` with another group",
         ),
         "IPFIX" => Some("flows are not sent to other hosts"),
         "GRAPHITE" => Some("no metrics are sent to Graphite; Prometheus scrapes /metrics"),
-        _ => Some("this plugin is not known here"),
+        _ => Some("this plugin is unknown"),
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a `ulogd.conf`, and that it is a configuration.
+//! Converts examples of `ulogd.conf`, and checks that every result is a valid configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ fn config_of(text: &str) -> config::Config {
 }
 
 #[test]
-fn what_there_is_a_counterpart_of_is_carried_over() {
+fn settings_with_an_equivalent_are_migrated() {
     let config = config_of(EXAMPLE);
     assert_eq!(config.nflog.groups, [0, 7]);
     assert_eq!(config.nflog.receive_buffer, 217_088);
@@ -65,16 +65,16 @@ fn what_there_is_a_counterpart_of_is_carried_over() {
 }
 
 #[test]
-fn what_there_is_none_of_is_told() {
+fn settings_without_an_equivalent_are_reported() {
     let toml = ulogd(EXAMPLE).unwrap();
     for told in [
-        "# Not carried over: logfile=syslog: ",
-        "# Not carried over: emu1:LOGEMU: ",
-        "# Not carried over: [log2] numeric_label: ",
-        "# Not carried over: [log1] bufsize: ",
-        "# Note: [log1] nlbufsiz (line 16): ulogd has no such key",
-        "# Not carried over: [mysql1] table=ulog: ",
-        "# Not carried over: [mysql1] procedure=INSERT_PACKET_FULL: ",
+        "# Not migrated: logfile=syslog: ",
+        "# Not migrated: emu1:LOGEMU: ",
+        "# Not migrated: [log2] numeric_label: ",
+        "# Not migrated: [log1] bufsize: ",
+        "# Note: [log1] nlbufsiz (line 16): ulogd does not have this key",
+        "# Not migrated: [mysql1] table=ulog: ",
+        "# Not migrated: [mysql1] procedure=INSERT_PACKET_FULL: ",
     ] {
         assert!(toml.contains(told), "{told}: {toml}");
     }
@@ -105,7 +105,7 @@ fn other_databases() {
 }
 
 #[test]
-fn a_folder_with_a_socket_is_no_host() {
+fn a_socket_directory_is_not_a_host() {
     for port in ["", "port=5433\n"] {
         let section = format!("db=x\nuser=u\n{port}host=/var/run/postgresql");
         let shown = target_of("PGSQL", &section);
@@ -116,7 +116,7 @@ fn a_folder_with_a_socket_is_no_host() {
 }
 
 #[test]
-fn a_socket_that_ulogd_used_unasked_is_told_of() {
+fn ulogds_default_socket_is_reported() {
     for (plugin, host, advice) in [
         ("MYSQL", "host=localhost", Some("?socket=/run/mysqld/mysqld.sock")),
         ("MYSQL", "", Some("?socket=/run/mysqld/mysqld.sock")),
@@ -131,10 +131,10 @@ fn a_socket_that_ulogd_used_unasked_is_told_of() {
 }
 
 #[test]
-fn the_view_of_ulogd_and_the_password_are_told_of() {
+fn ulogds_view_and_the_password_are_mentioned() {
     let toml = ulogd(EXAMPLE).unwrap();
     for told in [
-        "alone read this file",
+        "readable only by root",
         "#   mysql nulog -e 'RENAME TABLE ulog TO ulogd_ulog'",
         "replace \"nulog\" in the URL by its name",
     ] {
@@ -147,21 +147,21 @@ fn the_view_of_ulogd_and_the_password_are_told_of() {
 }
 
 #[test]
-fn a_database_that_cannot_be_is_told_of_without_its_password() {
+fn an_invalid_database_is_reported_without_its_password() {
     for (plugin, section) in
         [("MYSQL", "host=h\nuser=u\npass=hidden"), ("SQLITE3", "db=:memory:"), ("SQLITE3", "")]
     {
         let toml = ulogd(&with_output(plugin, section)).unwrap();
-        assert!(toml.contains("# Not carried over: [o]: no rows are kept: "), "{toml}");
+        assert!(toml.contains("# Not migrated: [o]: no rows are written: "), "{toml}");
         assert!(!toml.contains("hidden") && !toml.contains("[mirror]"), "{toml}");
         config::parse(&toml, "ulogd.conf").unwrap();
     }
 }
 
 proptest! {
-    /// Whatever stands in the file, what is printed is a configuration.
+    /// The result is valid for every file.
     #[test]
-    fn what_is_printed_is_a_configuration(
+    fn every_result_is_a_valid_configuration(
         plugin in prop::sample::select(vec!["MYSQL", "PGSQL", "DBI", "SQLITE3", "LOGEMU", "x"]),
         pairs in prop::collection::vec((
             prop::sample::select(vec!["db", "host", "user", "pass", "port", "table", "connstring", "dbtype", "z"]),
@@ -197,9 +197,9 @@ proptest! {
         prop_assert!(config.unwrap().mirror_target().is_ok(), "{toml}");
     }
 
-    /// A path is the same file for both.
+    /// A path names the same file for both programs.
     #[test]
-    fn a_path_stays_what_it_is(path in "/?[ -!#-~ä]{1,20}") {
+    fn paths_are_preserved(path in "/?[ -!#-~ä]{1,20}") {
         prop_assume!(path.trim() == path && path != ":memory:");
         let shown = target_of("SQLITE3", &format!("db=\"{path}\" x"));
         let found: PathBuf = Path::new(shown.strip_prefix("sqlite:").unwrap()).components().collect();
@@ -209,7 +209,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_no_ulogd_conf_is_refused() {
+fn other_files_are_rejected() {
     assert_eq!(ulogd(""), Err(MigrateError::NoGlobal));
     assert_eq!(ulogd("hello\nstack=a:NFLOG,b:GPRINT"), Err(MigrateError::NoGlobal));
     assert_eq!(ulogd("[global]"), Err(MigrateError::NoStack));
@@ -219,7 +219,7 @@ fn what_is_no_ulogd_conf_is_refused() {
     for said in [
         "Linux has no ULOG since 3.17",
         "NFCT reports connections of conntrack, not packets",
-        "UNIXSOCK takes packets from another program",
+        "UNIXSOCK receives packets from another program",
         "NFACCT reads the kernel's accounting counters",
     ] {
         assert!(error.contains(said), "{said}: {error}");
@@ -234,19 +234,19 @@ fn group_of(section: &str) -> Result<u16, String> {
 }
 
 #[test]
-fn a_value_that_cannot_be_read_is_an_error() {
+fn an_invalid_value_is_an_error() {
     for (line, says) in [
         ("group=", "line 4: [l] group has no value"),
         ("group", "has no value"),
-        ("group=x", "is \"x\", which is no number"),
+        ("group=x", "is \"x\", which is not a number"),
         ("group=\"5", "closing quote is missing"),
         ("group=-1", "outside of 0 to 65535"),
         ("group=65536", "outside of 0 to 65535"),
         ("group=4294967301", "outside of 0 to 65535"),
-        ("netlink_qthreshold=many", "no number"),
+        ("netlink_qthreshold=many", "not a number"),
         ("netlink_qtimeout=-1", "outside of"),
         ("netlink_socket_buffer_size=1e", ""),
-        ("netlink_socket_buffer_maxsize=e1", "no number"),
+        ("netlink_socket_buffer_maxsize=e1", "not a number"),
     ] {
         match group_of(line) {
             Err(error) => assert!(!says.is_empty() && error.contains(says), "{line}: {error}"),
@@ -271,12 +271,12 @@ fn a_value_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
-fn numbers_that_look_like_others_are_told() {
+fn misleading_numbers_are_reported() {
     for (line, group, note) in [
         ("group=5", 5, None),
-        ("group=010", 8, Some("# Note: [l] group=010: taken as 8, as ulogd does\n")),
-        ("group=5# x", 5, Some("# Note: [l] group=5#: taken as 5, as ulogd does\n")),
-        ("group=5\ngroup=6", 5, Some("# Note: [l] group (line 6): it is there twice, and")),
+        ("group=010", 8, Some("# Note: [l] group=010: parsed as 8, as by ulogd\n")),
+        ("group=5# x", 5, Some("# Note: [l] group=5#: parsed as 5, as by ulogd\n")),
+        ("group=5\ngroup=6", 5, Some("# Note: [l] group (line 6): it is duplicated, and")),
     ] {
         let text = with_output("GPRINT", "").replace("group=3", line);
         let toml = ulogd(&text).unwrap();
@@ -295,10 +295,10 @@ fn settings_of_dbi() {
     assert_eq!((&*target.user, &*target.password), ("u", "a b"));
     assert_eq!(target.to_string(), "postgres://u@h.example:5432/d");
     let toml = ulogd(&with_output("DBI", section)).unwrap();
-    assert!(toml.contains("port=5433: ulogd's DBI never used it"), "{toml}");
+    assert!(toml.contains("port=5433: ulogd's DBI ignores it"), "{toml}");
     assert_eq!(target_of("DBI", "dbtype=mysql\ndb=d\nuser=u"), "mysql://u@localhost:3306/d");
     for (section, says) in
-        [("dbtype=oracle\ndb=d", "dbtype=oracle cannot"), ("db=d", "dbtype is missing")]
+        [("dbtype=oracle\ndb=d", "dbtype=oracle is not supported"), ("db=d", "dbtype is missing")]
     {
         let toml = ulogd(&with_output("DBI", section)).unwrap();
         assert!(toml.contains(says) && !toml.contains("[mirror]"), "{toml}");
@@ -314,7 +314,7 @@ fn a_connection_string_goes_before_the_other_keys() {
     assert_eq!(target.to_string(), "postgres://u@h.example:4321/nulog");
     assert_eq!(target.password, "a b");
     let toml = ulogd(&with_output("PGSQL", &of(string))).unwrap();
-    assert!(toml.contains("connstring: application_name has no counterpart"), "{toml}");
+    assert!(toml.contains("connstring: application_name has no equivalent"), "{toml}");
     assert_eq!(target_of("PGSQL", &of("postgresql://u:p@h:5/d")), "postgres://u@h:5/d");
     assert_eq!(
         target_of("PGSQL", &of("host=/run/postgresql dbname=d user=u")),
@@ -338,7 +338,7 @@ fn a_file_that_the_packaged_service_cannot_write_has_advice() {
 }
 
 #[test]
-fn a_certificate_that_ulogd_did_not_ask_for_is_told() {
+fn the_certificate_that_the_server_needs_is_mentioned() {
     for (plugin, host, told) in [
         ("MYSQL", "db.example", Some("?ssl-mode=REQUIRED to the URL")),
         ("PGSQL", "192.0.2.1", Some("?sslmode=require to the URL")),
@@ -352,7 +352,7 @@ fn a_certificate_that_ulogd_did_not_ask_for_is_told() {
 }
 
 #[test]
-fn stacks_that_ulogd_does_not_start_are_not_carried() {
+fn stacks_that_ulogd_does_not_start_are_not_migrated() {
     let text = |stacks: &str| {
         format!("[global]\nstack=l:NFLOG,g:GPRINT\n{stacks}\n[l]\ngroup=7\n[m]\ngroup=8")
     };

@@ -1,7 +1,7 @@
-//! How netlink frames its messages and attributes: a walk over borrowed bytes that copies nothing.
+//! Framing of netlink messages and attributes: iterators over borrowed bytes.
 //!
-//! Every length is checked against what is there, and every step goes forward by at least one
-//! header, so no bytes can make a walk panic or go on for ever.
+//! Every length is checked against the remaining bytes, and every step advances by at least one header, so
+//! no input makes an iterator panic or loop.
 
 use std::ffi::CStr;
 
@@ -11,18 +11,18 @@ const MESSAGE_HEADER: usize = 16;
 const ATTRIBUTE_HEADER: usize = 4;
 /// `NLA_TYPE_MASK`: the two highest bits of a type are flags (nested, network byte order).
 const ATTRIBUTE_TYPE: u16 = 0x3fff;
-/// `NLMSG_ERROR`: an answer to a request, also a good one.
+/// `NLMSG_ERROR`: an acknowledgement of a request, also of a successful one.
 const ERROR: u16 = 2;
 /// `NLMSG_DONE`: ends a batch.
 const DONE: u16 = 3;
-/// `NLM_F_CAPPED`: the answer repeats the request's header only.
+/// `NLM_F_CAPPED`: the acknowledgement repeats the request's header only.
 const CAPPED: u16 = 0x100;
-/// `NLM_F_ACK_TLVS`: attributes follow in the answer.
-const ANSWER_ATTRIBUTES: u16 = 0x200;
-/// `NLMSGERR_ATTR_MSG`: what the kernel has to say, a C string.
-const ANSWER_TEXT: u16 = 1;
+/// `NLM_F_ACK_TLVS`: the acknowledgement has attributes.
+const ACK_ATTRIBUTES: u16 = 0x200;
+/// `NLMSGERR_ATTR_MSG`: the kernel's error message, a C string.
+const ACK_TEXT: u16 = 1;
 
-/// A length that its surroundings cannot hold, or a value too short for its type.
+/// A length that exceeds the enclosing message, or a value too short for its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed netlink message")]
 pub struct Malformed;
@@ -34,43 +34,43 @@ pub(crate) struct Message<'a> {
     pub(crate) kind: u16,
     flags: u16,
     sequence: u32,
-    /// What follows the header.
+    /// The bytes after the header.
     pub(crate) body: &'a [u8],
 }
 
-/// The messages of a datagram. `NLMSG_DONE` ends them; so does a malformed one, after it was told.
+/// The messages of a datagram, up to `NLMSG_DONE`. A malformed message is the last item.
 pub(crate) fn messages(datagram: &[u8]) -> Messages<'_> {
     Messages { rest: datagram }
 }
 
 /// The attributes in `bytes`: type without flag bits, and value.
 ///
-/// A malformed one ends them, after it was told. Up to three bytes left over are padding.
+/// A malformed attribute is the last item. Up to three remaining bytes are padding.
 pub(crate) fn attributes(bytes: &[u8]) -> Attributes<'_> {
     Attributes { rest: bytes }
 }
 
-/// What the kernel answered to a request.
+/// The kernel's acknowledgement of a request: `struct nlmsgerr`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct Acknowledgement<'a> {
     /// Sequence number of the request.
     pub(crate) sequence: u32,
-    /// `errno`, 0 for a request that was carried out.
+    /// `errno`, 0 for success.
     pub(crate) error: i32,
-    /// What the kernel says about it (extended ack), where it says something.
+    /// The kernel's error message (extended ack), if any.
     pub(crate) text: Option<&'a CStr>,
 }
 
 impl<'a> Message<'a> {
-    /// The answer this message is, if it is one: `struct nlmsgerr`.
-    pub(crate) fn answer(&self) -> Option<Answer<'a>> {
+    /// This message as an acknowledgement; `None` for other types.
+    pub(crate) fn acknowledgement(&self) -> Option<Acknowledgement<'a>> {
         if self.kind != ERROR {
             return None;
         }
         let (error, request) = self.body.split_first_chunk::<4>()?;
         let error = i32::from_ne_bytes(*error).checked_neg().unwrap_or(i32::MAX);
-        let text = (self.flags & ANSWER_ATTRIBUTES != 0).then(|| self.text(request)).flatten();
-        Some(Answer { sequence: self.sequence, error, text })
+        let text = (self.flags & ACK_ATTRIBUTES != 0).then(|| self.text(request)).flatten();
+        Some(Acknowledgement { sequence: self.sequence, error, text })
     }
 
     fn text(&self, request: &'a [u8]) -> Option<&'a CStr> {
@@ -79,8 +79,8 @@ impl<'a> Message<'a> {
         } else {
             u32::from_ne_bytes(*request.first_chunk()?) as usize
         };
-        let behind = request.get(align(repeated)..)?;
-        let (_, text) = attributes(behind).flatten().find(|(kind, _)| *kind == ANSWER_TEXT)?;
+        let after = request.get(align(repeated)..)?;
+        let (_, text) = attributes(after).flatten().find(|(kind, _)| *kind == ACK_TEXT)?;
         CStr::from_bytes_until_nul(text).ok()
     }
 }
@@ -203,22 +203,22 @@ mod tests {
     }
 
     #[test]
-    fn answers_with_and_without_a_text() {
+    fn acknowledgements_with_and_without_a_text() {
         let check = |flags, body: &[u8], error, text: Option<&str>| {
             let bytes = message(16 + u32::try_from(body.len()).unwrap(), ERROR, flags, body);
-            let answer = messages(&bytes).next().unwrap().unwrap().answer().unwrap();
-            assert_eq!((answer.sequence, answer.error), (7, error));
-            assert_eq!(answer.text.map(|text| text.to_str().unwrap()), text);
+            let found = messages(&bytes).next().unwrap().unwrap().acknowledgement().unwrap();
+            assert_eq!((found.sequence, found.error), (7, error));
+            assert_eq!(found.text.map(|text| text.to_str().unwrap()), text);
         };
-        let refused = (-1_i32).to_ne_bytes();
-        let text = attribute(8, ANSWER_TEXT, b"why\0");
+        let rejected = (-1_i32).to_ne_bytes();
+        let text = attribute(8, ACK_TEXT, b"why\0");
         let request = message(20, 9, 0, &[0; 4]);
         check(0, &[0; 4], 0, None);
-        check(0, &[&refused[..], &request].concat(), 1, None);
-        check(ANSWER_ATTRIBUTES, &[&refused[..], &request, &text].concat(), 1, Some("why"));
-        let capped = [&refused[..], &request[..16], &text].concat();
-        check(ANSWER_ATTRIBUTES | CAPPED, &capped, 1, Some("why"));
-        check(ANSWER_ATTRIBUTES, &refused, 1, None);
-        check(ANSWER_ATTRIBUTES, &[&refused[..], &[0xff; 20]].concat(), 1, None);
+        check(0, &[&rejected[..], &request].concat(), 1, None);
+        check(ACK_ATTRIBUTES, &[&rejected[..], &request, &text].concat(), 1, Some("why"));
+        let capped = [&rejected[..], &request[..16], &text].concat();
+        check(ACK_ATTRIBUTES | CAPPED, &capped, 1, Some("why"));
+        check(ACK_ATTRIBUTES, &rejected, 1, None);
+        check(ACK_ATTRIBUTES, &[&rejected[..], &[0xff; 20]].concat(), 1, None);
     }
 }

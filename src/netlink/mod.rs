@@ -1,4 +1,4 @@
-//! Netlink at its lowest: sockets, requests, and the framing of messages. Knows nothing of the rest of the crate.
+//! Netlink sockets, requests, and the framing of messages.
 
 mod frame;
 mod request;
@@ -7,4 +7,4 @@ mod socket;
 pub use frame::Malformed;
 pub(crate) use frame::{attributes, messages};
 pub(crate) use request::{Attribute, Request};
-pub(crate) use socket::{MAX_DATAGRAM, Refusal, Socket};
+pub(crate) use socket::{MAX_DATAGRAM, RequestError, Socket};

@@ -1,4 +1,4 @@
-//! Requests to the kernel's netfilter: a header, `struct nfgenmsg`, attributes; written by neli.
+//! Requests to the kernel's netfilter: a header, `struct nfgenmsg` and attributes, encoded by neli.
 
 use std::io::{self, Cursor};
 
@@ -15,7 +15,7 @@ use neli::{
 pub(crate) struct Request {
     /// Subsystem in the high byte, message in the low one.
     pub(crate) kind: u16,
-    /// Beside `NLM_F_REQUEST`, which every request carries.
+    /// Flags in addition to `NLM_F_REQUEST`, which every request has.
     pub(crate) flags: NlmF,
     /// `nfgen_family`.
     pub(crate) family: u8,
@@ -29,7 +29,7 @@ pub(crate) struct Request {
 pub(crate) enum Attribute {
     /// Type and value.
     Value(u16, Vec<u8>),
-    /// Type and the attributes in it.
+    /// Type and nested attributes.
     Nest(u16, Vec<Attribute>),
 }
 
@@ -49,12 +49,12 @@ impl Attribute {
         Self::Value(kind, [value.as_bytes(), b"\0"].concat())
     }
 
-    fn written(&self) -> io::Result<Nlattr<u16, Buffer>> {
+    fn encode(&self) -> io::Result<Nlattr<u16, Buffer>> {
         match self {
             Self::Value(kind, value) => attribute(*kind, value),
             Self::Nest(kind, inner) => {
                 inner.iter().try_fold(attribute(*kind, &[])?, |nest, item| {
-                    nest.nest(&item.written()?).map_err(io::Error::other)
+                    nest.nest(&item.encode()?).map_err(io::Error::other)
                 })
             }
         }
@@ -66,7 +66,7 @@ fn attribute(kind: u16, value: &[u8]) -> io::Result<Nlattr<u16, Buffer>> {
     NlattrBuilder::default().nla_type(kind).nla_payload(value).build().map_err(io::Error::other)
 }
 
-/// `struct nfgenmsg` with its attributes behind it.
+/// `struct nfgenmsg` and the attributes after it.
 #[derive(Debug, Size, ToBytes)]
 struct Body {
     family: u8,
@@ -79,9 +79,9 @@ struct Body {
 const VERSION: u8 = 0;
 
 impl Request {
-    /// The message's bytes, padded, so that another can follow.
+    /// The encoded message, padded so that another can follow.
     pub(crate) fn bytes(&self, sequence: u32) -> io::Result<Vec<u8>> {
-        let attributes = self.attributes.iter().map(Attribute::written);
+        let attributes = self.attributes.iter().map(Attribute::encode);
         let body = Body {
             family: self.family,
             version: VERSION,
@@ -107,7 +107,7 @@ mod tests {
     use crate::netlink::{attributes, messages};
 
     #[test]
-    fn what_was_written_can_be_walked() {
+    fn an_encoded_request_can_be_parsed() {
         let request = Request {
             kind: 0x0401,
             flags: NlmF::ACK,

@@ -1,4 +1,4 @@
-//! A netlink socket, and the two socket options that no crate wraps: the whole unsafe edge.
+//! A netlink socket, with the two socket options that no crate wraps.
 
 use std::{
     io,
@@ -14,23 +14,23 @@ use rustix::net::{RecvFlags, recv, sockopt};
 
 use super::frame::messages;
 
-/// A netlink socket. Belongs to the network namespace it was opened in.
+/// A netlink socket. Belongs to the network namespace in which it was opened.
 pub(crate) struct Socket {
     inner: NlSocket,
 }
 
-/// Why a request came to nothing.
+/// A request that failed.
 #[derive(Debug)]
-pub(crate) struct Refusal {
-    /// Sequence number of the message that was refused; `None` when the socket itself failed.
+pub(crate) struct RequestError {
+    /// Sequence number of the message that the kernel rejected; `None` if sending or receiving failed.
     pub(crate) sequence: Option<u32>,
     /// The kernel's error number.
     pub(crate) cause: io::Error,
-    /// The kernel's own words (extended ack), where it has some.
+    /// The kernel's error message (extended ack), if any.
     pub(crate) text: Option<String>,
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for RequestError {
     fn from(cause: io::Error) -> Self {
         Self { sequence: None, cause, text: None }
     }
@@ -39,64 +39,68 @@ impl From<io::Error> for Refusal {
 impl AsFd for Socket {
     #[expect(unsafe_code, reason = "neli's socket knows its descriptor only by number")]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open as long as `inner` lives, and the borrow is of `self`.
+        // SAFETY: the descriptor is open as long as `inner` exists, and the borrow is of `self`.
         unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) }
     }
 }
 
 impl Socket {
-    /// Opens a socket of `family` that hears the multicast groups in the bit mask `groups`.
+    /// Opens a socket of `family` that receives the multicast groups in the bit mask `groups`.
     pub(crate) fn open(family: NlFamily, groups: u32) -> io::Result<Self> {
         Ok(Self { inner: NlSocket::connect(family, None, Groups::new_bitmask(groups))? })
     }
 
-    /// Sends what is in `bytes`; the kernel has acted on it when this returns.
+    /// Sends `bytes`; the kernel has processed them when this returns.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<()> {
         self.inner.send(bytes, Msg::empty()).map(drop)
     }
 
-    /// Takes the next datagram without waiting. Returns its true length, which is more than
-    /// `buffer` holds when its end was cut off.
+    /// Receives the next datagram without waiting. Returns its full length, which exceeds `buffer` if its end
+    /// was truncated.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> rustix::io::Result<usize> {
         recv(self, buffer, RecvFlags::DONTWAIT | RecvFlags::TRUNC).map(|(_, length)| length)
     }
 
-    /// Sends `requests`, whose last message has the number `last` and wants an acknowledgement, and
-    /// reads until that or a refusal is there. Datagrams that are no answer go to `stray`.
-    pub(crate) fn ask(
+    /// Sends `requests`, whose last message has the sequence number `last` and the flag `NLM_F_ACK`, and reads
+    /// until its acknowledgement or an error arrives. Other datagrams go to `stray`.
+    ///
+    /// # Errors
+    /// The first message that the kernel rejects, or a failure of the socket.
+    pub(crate) fn request(
         &self,
         requests: &[u8],
         last: u32,
         mut stray: impl FnMut(&[u8]),
-    ) -> Result<(), Refusal> {
-        // Words are wanted, not needed: kernels before 4.12 have none.
+    ) -> Result<(), RequestError> {
+        // Optional: kernels before 4.12 have no error messages.
         let _ = self.inner.enable_ext_ack(true);
         self.send(requests)?;
         let mut buffer = vec![0; MAX_DATAGRAM];
         loop {
-            // The kernel answers before `send` returns, so an empty queue means there is none.
+            // The kernel queues the acknowledgement before `send` returns, so an empty queue is an error.
             let length = self.receive(&mut buffer).map_err(io::Error::from)?;
             let datagram = &buffer[..length.min(MAX_DATAGRAM)];
-            let Some(answer) = messages(datagram).flatten().find_map(|message| message.answer())
-            else {
+            let acknowledgement =
+                messages(datagram).flatten().find_map(|message| message.acknowledgement());
+            let Some(acknowledgement) = acknowledgement else {
                 stray(datagram);
                 continue;
             };
-            if answer.error != 0 {
-                return Err(Refusal {
-                    sequence: Some(answer.sequence),
-                    cause: io::Error::from_raw_os_error(answer.error),
-                    text: answer.text.map(|text| text.to_string_lossy().into_owned()),
+            if acknowledgement.error != 0 {
+                return Err(RequestError {
+                    sequence: Some(acknowledgement.sequence),
+                    cause: io::Error::from_raw_os_error(acknowledgement.error),
+                    text: acknowledgement.text.map(|text| text.to_string_lossy().into_owned()),
                 });
             }
-            if answer.sequence == last {
+            if acknowledgement.sequence == last {
                 return Ok(());
             }
         }
     }
 
-    /// Asks for a receive buffer of `bytes`, past `net.core.rmem_max` where this process may.
-    /// Returns what the kernel gave, in the same measure: it books twice as much for itself.
+    /// Requests a receive buffer of `bytes`, beyond `net.core.rmem_max` if this process has `CAP_NET_ADMIN`.
+    /// Returns the size granted, in the same unit: the kernel reports twice as much, for its bookkeeping.
     pub(crate) fn set_receive_buffer(&self, bytes: usize) -> io::Result<usize> {
         if sockopt::set_socket_recv_buffer_size_force(self, bytes).is_err() {
             sockopt::set_socket_recv_buffer_size(self, bytes)?;
@@ -104,10 +108,10 @@ impl Socket {
         Ok(sockopt::socket_recv_buffer_size(self)? / 2)
     }
 
-    /// Lets reads go on while the receive buffer overruns. Without this the kernel reports ENOBUFS
-    /// and throws everything away until the queue was read empty.
+    /// Disables `ENOBUFS` errors. By default the kernel reports `ENOBUFS` after an overrun of the receive
+    /// buffer, and drops all datagrams until the queue was read empty.
     #[expect(unsafe_code, reason = "no crate wraps NETLINK_NO_ENOBUFS")]
-    pub(crate) fn go_on_after_overruns(&self) -> io::Result<()> {
+    pub(crate) fn disable_overrun_errors(&self) -> io::Result<()> {
         let on: libc::c_int = 1;
         // SAFETY: the option takes a C int, which `on` is, with its size.
         let result = unsafe {
@@ -122,12 +126,12 @@ impl Socket {
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Datagrams the kernel threw away because the receive buffer was full; wraps.
+    /// Datagrams that the kernel dropped because the receive buffer was full; wraps.
     #[expect(unsafe_code, reason = "no crate wraps SO_MEMINFO")]
     pub(crate) fn drops(&self) -> io::Result<u32> {
         let mut info = [0_u32; MEMINFO as usize];
         let mut size = INT * MEMINFO;
-        // SAFETY: the kernel writes `size` bytes at most, which is the size of `info`.
+        // SAFETY: the kernel writes at most `size` bytes, which is the size of `info`.
         let result = unsafe {
             libc::getsockopt(
                 self.inner.as_raw_fd(),
@@ -145,6 +149,6 @@ impl Socket {
 const INT: libc::socklen_t = 4;
 /// Values of `SO_MEMINFO` up to `SK_MEMINFO_DROPS`, the ninth (`linux/sock_diag.h`).
 const MEMINFO: libc::socklen_t = libc::SK_MEMINFO_DROPS.cast_unsigned() + 1;
-/// The longest datagram: the kernel rounds NFLOG's largest buffer, 131072 bytes and its own
-/// book-keeping, up to the next power of two, and fills it.
+/// Maximum length of a datagram: the kernel rounds NFLOG's largest buffer, 131072 bytes and its
+/// bookkeeping, up to the next power of two, and fills it.
 pub(crate) const MAX_DATAGRAM: usize = 256 * 1024;

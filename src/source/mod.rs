@@ -1,4 +1,4 @@
-//! Where packets come from: one record type, one trait with one method that matters.
+//! Sources of packets: the record type, the trait, and the sources NFLOG and captures.
 
 mod link;
 pub mod nflog;
@@ -11,64 +11,63 @@ use crate::{
     packet::DecodeIssue,
 };
 
-/// One logged packet as its source hands it over, borrowed from the source's buffer.
+/// One logged packet, borrowed from the buffer of its source.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// Number of the NFLOG group, 0 where the source has no groups.
     pub group: u16,
     /// The rule's log prefix as the kernel gave it, without its terminating NUL; untrusted bytes.
     pub prefix: &'a [u8],
-    /// Where in the kernel the packet was logged, if the source knows.
+    /// The netfilter hook that logged the packet, if known.
     pub hook: Option<Hook>,
-    /// Which way the packet went, if the source knows.
+    /// Direction of the packet, if known.
     pub direction: Option<Direction>,
-    /// `EtherType` of the payload, if the source knows; else the payload's version nibble decides.
+    /// `EtherType` of the payload, if known; otherwise the payload's version nibble decides.
     pub ether_type: Option<u16>,
-    /// Why there is no payload to decode; `None` where there is.
+    /// Why there is no payload to decode; `None` if there is one.
     pub issue: Option<DecodeIssue>,
     /// The firewall mark, 0 for none.
     pub mark: u32,
-    /// Name of the device the packet came in on; empty for none.
+    /// Name of the input device; empty for none.
     pub in_device: &'a str,
-    /// Name of the device the packet goes out on; empty for none.
+    /// Name of the output device; empty for none.
     pub out_device: &'a str,
     /// Hardware address of the sender, at most 8 bytes; empty for none.
     pub hardware_address: &'a [u8],
     /// User id of the local socket that sent the packet.
     pub uid: Option<u32>,
-    /// Time of the packet, microseconds since 1970-01-01 UTC; `None` when the source has none.
+    /// Time of the packet, microseconds since 1970-01-01 UTC; `None` if unknown.
     pub time: Option<u64>,
-    /// The packet from its IP header on, as far as it was captured.
+    /// The captured bytes of the packet, from its IP header on.
     pub payload: &'a [u8],
-    /// Length of the packet from its IP header on before it was cut, where the source knows it;
-    /// else the captured length.
+    /// Length of the packet before truncation, from its IP header on; the captured length if unknown.
     pub wire_length: u32,
 }
 
-/// What one call of [`Source::fill`] came to.
+/// The result of one call of [`Source::fill`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// Some records were handed over.
+    /// At least one record was passed to the callback.
     Batch,
-    /// Nothing came in the time given.
+    /// No record arrived before the timeout.
     Idle,
-    /// The source has no more records, ever.
+    /// The source has no more records.
     End,
 }
 
-/// A place packets come from.
+/// A source of packets.
 pub trait Source: Send {
-    /// Waits for the next batch, `patience` at most, and hands each of its records to `take`.
+    /// Waits at most `timeout` for the next batch, and passes each of its records to `take`.
     ///
     /// # Errors
-    /// A source that cannot go on; whatever it can step over it counts instead.
+    /// The source cannot continue. Malformed input that it can skip is counted instead.
     fn fill(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome>;
 
-    /// Lets no more come. What came so far can still be had from [`Source::fill`], which then tells
-    /// the end. Nothing to do for a source that ends by itself.
+    /// Stops the source. [`Source::fill`] still returns the records received so far, and then the end. The
+    /// default does nothing, for finite sources.
     fn close(&mut self) {}
 }

@@ -1,21 +1,21 @@
-//! The firewall's rules as one plain model, whatever tool printed them.
+//! The model of firewall rules, independent of the tool that listed them.
 
 use serde_json::Value;
 
-/// A table: chains jump to chains of their own table only.
+/// A table of chains; rules jump to chains of the same table only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Its name in messages, for example `inet filter` or `iptables filter`.
+    /// Family or program, and name: for example `inet filter` or `iptables filter`.
     pub place: String,
-    /// Which tool's words its rules are written in.
+    /// The syntax of its rules.
     pub syntax: Syntax,
     /// Whether the kernel skips it (`flags dormant`).
     pub dormant: bool,
-    /// In the order of the listing.
+    /// Its chains, in the order of the listing.
     pub chains: Vec<Chain>,
 }
 
-/// Which tool's words rules are written in.
+/// The syntax of rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {
     /// iptables(8) and ip6tables(8).
@@ -29,57 +29,56 @@ pub enum Syntax {
 pub struct Chain {
     /// Unique within its table.
     pub name: String,
-    /// Where the kernel itself sends packets to it; `None` for a chain that rules jump to.
+    /// Its hook, for a base chain; `None` for a regular chain, which packets enter by jumps only.
     pub base: Option<Base>,
-    /// In their order.
+    /// Its rules, in order.
     pub rules: Vec<Rule>,
 }
 
-/// Where the kernel enters a chain: a hook of nftables, `INPUT` of iptables.
+/// The hook of a base chain, and its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
-    /// In lower case: `prerouting`, `input`, `forward`, `output`, `postrouting`, …
+    /// Name of the hook in lower case: `prerouting`, `input`, `forward`, `output`, `postrouting`, …
     pub hook: String,
-    /// Whether its policy drops what no rule decides about.
+    /// Whether its policy drops packets.
     pub drops: bool,
 }
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The rule in messages: where to find it in its chain, and what it does.
+    /// Description of the rule in messages.
     pub text: String,
-    /// The number by which nft finds it again.
+    /// nft's handle of the rule.
     pub handle: Option<u64>,
-    /// Which packets it is for. Verdicts of a map are always for some only.
+    /// Which packets it matches; never all, for a rule with a verdict map.
     pub condition: Condition,
-    /// The condition in the tool's own words.
+    /// The condition in the tool's syntax.
     pub matches: Matches,
-    /// Whether a copy of `matches` matches the same packets: false where a rate, a counter, chance or a
-    /// map decides too.
+    /// Whether a copy of `matches` matches the same packets: false for rates, counters, random choice and maps.
     pub is_copyable: bool,
-    /// One, none, or those of a verdict map.
+    /// One verdict, none, or those of a verdict map.
     pub verdicts: Vec<Verdict>,
-    /// Where it logs to.
+    /// Its log target.
     pub log: Option<Log>,
-    /// Whether `rules` made it.
+    /// Whether the sub-command `rules` created it.
     pub is_ours: bool,
 }
 
-/// Which packets a rule is for.
+/// Which packets a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// Every packet.
     Always,
-    /// Every packet that did not come in on the loopback device, `! -i lo`.
+    /// Every packet that was not received on the loopback device, `! -i lo`.
     NotLoopback,
-    /// Some or all packets that came in on the loopback device, and no others.
+    /// Only packets received on the loopback device, some or all.
     Loopback,
     /// Some packets.
     Some,
 }
 
-/// A rule's condition in the tool's words, without comments.
+/// A rule's condition in the tool's syntax, without comments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matches {
     /// Words of iptables-save(8), unquoted.
@@ -88,25 +87,25 @@ pub enum Matches {
     Nft(Vec<Value>),
 }
 
-/// What becomes of a packet after a rule.
+/// The verdict of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It passes this hook's chains of this table.
+    /// The packet passes the remaining chains of this hook and table.
     Accept,
-    /// It is dropped or rejected.
+    /// The packet is dropped or rejected.
     Drop,
-    /// It leaves this hook's chains, or goes on: a queue, or a target that is not known here.
+    /// The packet passes or continues: a queue, or an unknown target.
     Unknown,
-    /// It goes on after the jump that led here, or meets the policy.
+    /// The packet continues after the jump to this chain, or the policy applies.
     Return,
-    /// It goes through that chain and comes back, unless that decides about it.
+    /// The packet traverses that chain, and continues here if it returns.
     Jump(String),
-    /// It goes through that chain, and then on as after a return from this one.
+    /// The packet traverses that chain, and continues in the calling chain if it returns.
     Goto(String),
 }
 
 impl Verdict {
-    /// The chain that it leads to.
+    /// The target chain of a jump or goto.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         match self {
@@ -116,10 +115,10 @@ impl Verdict {
     }
 }
 
-/// Where a rule logs to.
+/// The target of a rule that logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Log {
-    /// A group, under a prefix.
+    /// An NFLOG group, with a prefix.
     Group(u16, String),
     /// The kernel's log, `LOG`.
     Kernel,

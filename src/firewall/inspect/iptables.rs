@@ -1,13 +1,13 @@
-//! Rules as iptables-save(8) prints them.
+//! Parses the output of iptables-save(8).
 
 use super::chains::{Base, Chain, Condition, Log, Matches, Rule, Syntax, Table, Verdict};
 use crate::firewall::{CHAIN, COMMENT};
 
-/// Targets after which no further rule of the table's chains sees the packet, and that do not drop it.
+/// Targets that end the traversal of the table's chains without dropping the packet.
 const ACCEPT: [&str; 9] =
     ["ACCEPT", "QUEUE", "NFQUEUE", "DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "SYNPROXY"];
 
-/// Targets after which the packet goes on to the next rule: iptables-extensions(8).
+/// Targets after which the packet continues with the next rule: iptables-extensions(8).
 const PASS: [&str; 26] = [
     "AUDIT",
     "CHECKSUM",
@@ -37,14 +37,14 @@ const PASS: [&str; 26] = [
     "ULOG",
 ];
 
-/// Matches whose answer for a packet depends on packets before it, or on chance.
+/// Matches whose result depends on earlier packets or on chance.
 const STATEFUL: [&str; 7] =
     ["limit", "hashlimit", "recent", "statistic", "quota", "nfacct", "connlimit"];
 
-/// The tables; `program` is how they are told from those of other programs.
+/// Parses the tables; `program` distinguishes them from those of other programs.
 pub fn tables(text: &str, program: &str) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
-    for line in whole_lines(text) {
+    for line in logical_lines(text) {
         if let Some(name) = line.strip_prefix('*') {
             tables.push(Table {
                 place: format!("{program} {name}"),
@@ -55,7 +55,7 @@ pub fn tables(text: &str, program: &str) -> Vec<Table> {
         }
         let Some(Table { chains, .. }) = tables.last_mut() else { continue };
         if let Some(declared) = line.strip_prefix(':') {
-            // NAME POLICY [PACKETS:BYTES]; a chain that users made has no policy.
+            // NAME POLICY [PACKETS:BYTES]; a user-defined chain has the policy `-`.
             let mut fields = declared.split(' ');
             let name = fields.next().unwrap_or_default().to_owned();
             let base = match fields.next() {
@@ -75,13 +75,13 @@ pub fn tables(text: &str, program: &str) -> Vec<Table> {
             chain.rules.push(rule);
         }
     }
-    tables.iter_mut().for_each(find_ours);
+    tables.iter_mut().for_each(mark_ours);
     tables
 }
 
-/// Marks the rules of our chain, and those that lead to it. A chain of our name that logs without our comment
-/// is the user's own.
-fn find_ours(table: &mut Table) {
+/// Marks the rules of our chain, and the jumps to it. A chain with our name whose rules do not log with our
+/// comment belongs to the user.
+fn mark_ours(table: &mut Table) {
     let mut own = table.chains.iter().filter(|chain| chain.name == CHAIN);
     if !own.any(|chain| chain.rules.iter().any(|rule| rule.is_ours)) {
         return;
@@ -94,9 +94,9 @@ fn find_ours(table: &mut Table) {
     }
 }
 
-/// The lines of a text: a rule goes on to the line on which its last quote ends, because a comment may
-/// have line breaks.
-fn whole_lines(text: &str) -> Vec<&str> {
+/// Splits a text into lines. A quoted comment may contain line breaks, so a rule ends at the first line break
+/// outside quotes.
+fn logical_lines(text: &str) -> Vec<&str> {
     let mut whole = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -115,7 +115,7 @@ fn whole_lines(text: &str) -> Vec<&str> {
     whole
 }
 
-/// A rule of these words, which follow the name of its chain.
+/// Parses a rule from the words after the name of its chain.
 fn rule(line: &str, words: &[&str], chains: &[Chain]) -> Rule {
     let at = words.iter().position(|word| ["-j", "-g"].contains(word)).unwrap_or(words.len());
     let (comment, matches) = without_comments(&words[..at]);
@@ -125,7 +125,7 @@ fn rule(line: &str, words: &[&str], chains: &[Chain]) -> Rule {
     let target = words.get(at + 1).copied();
     let log = match target {
         Some("NFLOG") => Some(Log::Group(
-            // Without the option it is 0.
+            // The default is 0.
             option("--nflog-group").and_then(|group| group.parse().ok()).unwrap_or(0),
             option("--nflog-prefix").unwrap_or_default().to_owned(),
         )),
@@ -151,7 +151,7 @@ fn rule(line: &str, words: &[&str], chains: &[Chain]) -> Rule {
         matches: Matches::Iptables(matches.into_iter().map(ToOwned::to_owned).collect()),
         verdicts: verdict.into_iter().collect(),
         log,
-        // A user may give our name to a rule too: one that opens the exporter's port, for example.
+        // A user's rule may have the same comment, for example one that opens the exporter's port.
         is_ours: target == Some("NFLOG") && comment == Some(COMMENT),
     }
 }
@@ -187,7 +187,7 @@ fn condition(matches: &[&str]) -> Condition {
     }
 }
 
-/// The words of a line: quoted ones have their spaces, and a backslash before what it takes.
+/// Splits a line into words, with double quotes and backslashes as iptables-save writes them.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -208,7 +208,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// A word as [`tables`] and iptables-restore(8) read it back.
+/// Quotes a word for iptables-restore(8) and [`tables`].
 #[must_use]
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\' | '#');
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read_as_iptables_writes_them() {
+    fn words_and_quotes() {
         let line = r#"-A INPUT --comment "a \"b\" c" --nflog-prefix "" -j X"#;
         let expect = ["-A", "INPUT", "--comment", "a \"b\" c", "--nflog-prefix", "", "-j", "X"];
         assert_eq!(words(line), expect);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_on_loopback_are_known() {
+    fn conditions_on_loopback() {
         for (words, expect) in [
             ("-j DROP", Condition::Always),
             ("! -i lo -j DROP", Condition::NotLoopback),
@@ -293,14 +293,14 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_that_are_not_known_are_none() {
+    fn verdicts_of_extensions() {
         assert_eq!(parsed("-j REJECT --reject-with tcp-reset").verdicts, [Verdict::Drop]);
         assert_eq!(parsed("-j NFQUEUE --queue-num 1").verdicts, [Verdict::Accept]);
         assert_eq!(parsed("-j TARPIT").verdicts, [Verdict::Unknown]);
     }
 
     #[test]
-    fn rules_of_ours_are_known_by_chain_or_comment() {
+    fn our_rules_are_identified_by_chain_or_comment() {
         assert!(parsed(&format!("-p tcp -j {CHAIN}")).is_ours);
         assert!(parsed(&format!("-m comment --comment {COMMENT} -j NFLOG")).is_ours);
         assert!(!parsed("-m comment --comment other -j NFLOG").is_ours);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_are_copied_without_comments_and_never_with_a_state() {
+    fn matches_are_copied_without_comments_and_without_state() {
         let rule = parsed("-s 10.0.0.0/8 -m comment --comment \"x -j y\" -p tcp -j DROP");
         let words = ["-s", "10.0.0.0/8", "-p", "tcp"].map(ToOwned::to_owned).to_vec();
         assert_eq!((rule.matches, rule.is_copyable), (Matches::Iptables(words), true));
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_with_line_breaks_is_one_of_its_rule() {
+    fn a_comment_with_line_breaks_belongs_to_its_rule() {
         let text = "*filter\n:INPUT DROP [0:0]\n\
             -A INPUT -m comment --comment \"a \\\"\n-A INPUT -j ACCEPT\nCOMMIT\n*nat\" -j DROP\n\
             -A INPUT -j RETURN\nCOMMIT\n";
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_no_rule() {
+    fn malformed_lines_are_ignored() {
         assert!(super::tables("-A\n-A X -j\n\"\n:\n", "iptables").is_empty());
         assert!(super::tables("*t\n:\n-A X -j\n", "iptables")[0].chains[0].rules.is_empty());
     }

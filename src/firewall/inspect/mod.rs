@@ -1,14 +1,14 @@
-//! Which rules this host's firewall has, and which of them packets get to.
+//! Inspects the loaded rules of this host, and which of them packets reach.
 
 mod chains;
 mod iptables;
 mod listing;
 mod nft;
-mod reach;
+mod reachability;
 
 #[cfg(test)]
 pub use chains::Base;
 pub use chains::{Chain, Condition, Log, Matches, Rule, Syntax, Table, Verdict};
 pub use iptables::quoted;
 pub use listing::{Listing, listing, native, saved};
-pub use reach::{Logging, Reach, logging};
+pub use reachability::{Logging, Reach, logging};

@@ -1,4 +1,4 @@
-//! Rules as `nft -j list ruleset` prints them: libnftables-json(5).
+//! Parses the output of `nft -j list ruleset`: libnftables-json(5).
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use super::chains::{Base, Chain, Condition, Log, Matches, Rule, Syntax, Table, Verdict};
 use crate::firewall::COMMENT;
 
-/// Statements after which no further rule of the hook's chain sees the packet, and that do not drop it.
+/// Statements that end the traversal of a hook's chains without dropping the packet.
 const ACCEPT: [&str; 9] =
     ["accept", "queue", "dnat", "snat", "masquerade", "redirect", "tproxy", "fwd", "synproxy"];
 
-/// Statements that stand beside a verdict without asking anything of the packet.
-const BESIDE: [&str; 6] = ["counter", "log", "notrack", "mangle", "ct helper", "dup"];
+/// Statements that neither match nor decide.
+const NEUTRAL: [&str; 6] = ["counter", "log", "notrack", "mangle", "ct helper", "dup"];
 
-/// The tables. `terse` is the same ruleset in nft's own words: what flags a table has is told wrongly
-/// by the JSON of nft 1.0.
+/// Parses the tables. `terse` is the same ruleset in nft's own syntax, because the JSON of nft 1.0 has wrong
+/// table flags.
 ///
 /// # Errors
-/// What nft printed is no JSON.
+/// `json` is not valid JSON.
 pub fn tables(json: &str, terse: &str) -> Result<Vec<Table>, String> {
     let listed: Value =
         serde_json::from_str(json).map_err(|why| format!("nft -j list ruleset: {why}"))?;
@@ -74,7 +74,7 @@ fn dormant(terse: &str) -> HashSet<String> {
         if let Some(place) = line.strip_prefix("table ") {
             table = place.trim_end_matches([' ', '{']);
         }
-        // Flags of sets and maps stand deeper.
+        // Flags of sets and maps have a deeper indentation.
         let flags = line.strip_prefix("\tflags ").unwrap_or_default();
         if flags.split(',').any(|flag| flag.trim() == "dormant") {
             dormant.insert(table.to_owned());
@@ -101,7 +101,7 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
             }
             "match" => {
                 let is_one_of = |key: &str| value.to_string().contains(key);
-                // The JSON of `socket cgroupv2` lacks the level, and nft does not read it back.
+                // The JSON of `socket cgroupv2` lacks the level, so nft does not accept it.
                 is_copyable &= !is_one_of("\"numgen\"") && !is_one_of("\"cgroupv2\"");
                 matches.push(json!({ "match": value }));
             }
@@ -114,18 +114,18 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
                 matches.extend(of_reject(text(listed, "family"), text(value, "type")));
                 verdicts.push(Verdict::Drop);
             }
-            // A statement of xtables that nft cannot show.
+            // A statement of xtables that nft cannot list.
             "xt" => {
                 is_copyable = false;
                 verdicts.push(Verdict::Unknown);
             }
             name => match verdict(name, value) {
                 Some(verdict) => verdicts.push(verdict),
-                None => is_copyable &= BESIDE.contains(&name),
+                None => is_copyable &= NEUTRAL.contains(&name),
             },
         }
     }
-    // A user may give our name to a rule too: one that opens the exporter's port, for example.
+    // A user's rule may have the same comment, for example one that opens the exporter's port.
     let is_logged_alone = verdicts.is_empty() && matches!(log, Some(Log::Group(..)));
     Rule {
         text: format!("`{last}` (handle {})", listed["handle"]),
@@ -139,7 +139,7 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
     }
 }
 
-/// What `reject` of this type matches for by itself: nft leaves it out of the listing where it can.
+/// The implicit match of a `reject` of this type, which nft omits from the listing.
 fn of_reject(family: &str, kind: &str) -> Option<Value> {
     let (key, value) = match (kind, family) {
         ("tcp reset", _) => ("l4proto", "tcp"),
@@ -150,7 +150,7 @@ fn of_reject(family: &str, kind: &str) -> Option<Value> {
     Some(json!({ "match": { "op": "==", "left": { "meta": { "key": key } }, "right": value } }))
 }
 
-/// Which packets a rule with these matches is for; `is_whole`: nothing else decides about that.
+/// Which packets a rule with these matches is for; `is_whole`: the rule has no other conditions.
 fn condition(matches: &[Value], is_whole: bool) -> Condition {
     let about_loopback = |it: &Value| {
         let it = &it["match"];
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_on_loopback_are_known() {
+    fn conditions_on_loopback() {
         let on = |key: &str, op: &str, right: Value| json!({ "match": { "op": op, "left": { "meta": { "key": key } }, "right": right } });
         let drop = json!({ "drop": null });
         for (expr, expect) in [
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reject_that_answers_one_protocol_is_for_that_one() {
+    fn a_reject_matches_the_protocol_of_its_type() {
         let reject = |kind: &str| json!([{ "reject": { "type": kind } }]);
         for (family, kind, expect) in [
             ("inet", "icmpx", Condition::Always),
@@ -282,13 +282,13 @@ mod tests {
     }
 
     #[test]
-    fn a_match_that_nft_does_not_read_back_is_not_copied() {
+    fn a_match_that_nft_does_not_accept_back_is_not_copied() {
         let socket = json!({ "match": { "op": "==", "left": { "socket": { "key": "cgroupv2" } }, "right": 1 } });
         assert!(!parsed("inet", &json!([socket, { "drop": null }])).is_copyable);
     }
 
     #[test]
-    fn nonsense_is_no_rule() {
+    fn malformed_listings_have_no_rules() {
         assert!(super::tables("nonsense", "").is_err());
         assert!(super::tables("{}", "flags dormant").unwrap().is_empty());
         let deep = "table inet a {\n\tset s {\n\t\tflags dormant\n\t}\n}\ntable ip b {\n\tflags owner,dormant\n}";

@@ -1,21 +1,21 @@
-//! The few nftables expressions our rules are made of, as attributes (`linux/netfilter/nf_tables.h`).
+//! The nftables expressions of our rules, as netlink attributes (`linux/netfilter/nf_tables.h`).
 
 use crate::netlink::Attribute;
 
-/// Matches packets that came in on a loopback device.
+/// Matches packets received on a loopback device.
 pub(super) fn from_loopback() -> [Attribute; 2] {
     // Registers hold a u16 in host byte order.
     [meta(META_IIFTYPE), equal(&libc::ARPHRD_LOOPBACK.to_ne_bytes())]
 }
 
-/// Matches packets that came in on the device of this name, of at most 15 bytes.
+/// Matches packets received on the device of this name, of at most 15 bytes.
 pub(super) fn from_interface(name: &str) -> [Attribute; 2] {
     let mut padded = name.as_bytes().to_vec();
     padded.resize(libc::IFNAMSIZ, 0);
     [meta(META_IIFNAME), equal(&padded)]
 }
 
-/// Matches TCP over IPv4 and IPv6 to this port. A later fragment has no port, and does not match.
+/// Matches TCP to this port, over IPv4 and IPv6. Later fragments have no port, and do not match.
 pub(super) fn to_tcp_port(port: u16) -> [Attribute; 4] {
     let load = [
         Attribute::u32(PAYLOAD_DREG, REGISTER),
@@ -32,15 +32,15 @@ pub(super) fn to_tcp_port(port: u16) -> [Attribute; 4] {
     ]
 }
 
-/// Leaves the chain: what comes behind does not see the packet.
-pub(super) fn leave() -> Attribute {
+/// Returns from the chain.
+pub(super) fn return_verdict() -> Attribute {
     let verdict = Attribute::u32(VERDICT_CODE, NFT_RETURN.cast_unsigned());
     let data = Attribute::Nest(DATA_VERDICT, vec![verdict]);
     let register = Attribute::u32(IMMEDIATE_DREG, REGISTER_VERDICT);
     expression("immediate", vec![register, Attribute::Nest(IMMEDIATE_DATA, vec![data])])
 }
 
-/// Logs to a group of NFLOG, and goes on.
+/// Logs to an NFLOG group; the packet continues.
 pub(super) fn log(prefix: &str, group: u16, copy_range: u32, queue_threshold: u16) -> Attribute {
     let mut options = vec![Attribute::u16(LOG_GROUP, group)];
     if !prefix.is_empty() {
@@ -70,7 +70,7 @@ fn expression(name: &str, options: Vec<Attribute>) -> Attribute {
 const IPPROTO_TCP: u8 = 6;
 /// `NFT_REG_VERDICT`
 const REGISTER_VERDICT: u32 = 0;
-/// `NFT_REG_1`: a match loads its value here and compares it.
+/// `NFT_REG_1`: matches load and compare values in this register.
 const REGISTER: u32 = 1;
 /// `NFT_RETURN`
 const NFT_RETURN: i32 = -5;

@@ -1,4 +1,4 @@
-//! An nftables table of our own that logs what comes in, and lives as long as its owner.
+//! Installs an nftables table that logs inbound packets, and that the kernel removes with its owner's socket.
 
 mod expression;
 
@@ -7,51 +7,51 @@ use std::{io, iter};
 use neli::consts::{nl::NlmF, socket::NlFamily};
 use rustix::io::Errno;
 
-use crate::netlink::{Attribute, Refusal, Request, Socket};
+use crate::netlink::{Attribute, Request, RequestError, Socket};
 
 /// Name of the table, of family inet.
 pub const TABLE: &str = "nflog_exporter";
 /// Name of its one chain.
 const CHAIN: &str = "inbound";
-/// Just before `raw` (-300), so that what a rule there drops is seen too.
+/// Before `raw` (-300), so that packets that rules there drop are logged too.
 const PRIORITY: i32 = -310;
 
-/// What to log, and where to.
+/// The packets to log, and how.
 #[derive(Clone, Debug)]
 pub struct InstallPlan {
     /// The NFLOG group.
     pub group: u16,
     /// Log prefix, at most 127 bytes.
     pub prefix: String,
-    /// Devices whose incoming packets are logged; empty: all but loopback.
+    /// Devices whose inbound packets are logged; empty: all except loopback.
     pub interfaces: Vec<String>,
-    /// TCP ports left out: our own, for scrapes are no news.
+    /// Excluded TCP ports: those of the exporter, so that scrapes are not logged.
     pub spare_tcp_ports: Vec<u16>,
     /// Bytes of each packet the kernel copies (`snaplen`).
     pub copy_range: u32,
-    /// Packets the kernel gathers into one datagram.
+    /// Packets that the kernel collects into one datagram.
     pub queue_threshold: u16,
 }
 
-/// The installed table. The kernel removes it when this is dropped, and when the process ends,
-/// however it ends.
+/// The installed table. The kernel removes it when this value is dropped, and when the process ends for any
+/// reason.
 pub struct Installed {
     _owner: Socket,
 }
 
-/// Why the table could not be installed.
+/// The table could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
-    /// A prefix that nftables does not take.
-    #[error("log prefix {0:?}: at most {MAX_PREFIX} bytes, and no NUL")]
+    /// A prefix that nftables does not accept.
+    #[error("invalid log prefix {0:?}: expected at most {MAX_PREFIX} bytes without NUL")]
     Prefix(String),
     /// A name that no device can have.
-    #[error("interface {0:?}: a name of a device has 1 to 15 bytes, and no NUL")]
+    #[error("invalid interface {0:?}: expected a device name of 1 to 15 bytes without NUL")]
     Interface(String),
-    /// Somebody else's table has the name.
+    /// The table exists, and has another owner or none.
     #[error(
-        "table inet {TABLE} exists: another instance owns it, or somebody made it by hand \
-         (look with: nft list table inet {TABLE}; remove one that nobody owns with: \
+        "table inet {TABLE} exists: another instance owns it, or it was created by hand \
+         (list it: nft list table inet {TABLE}; remove it, if it has no owner: \
          nft delete table inet {TABLE})"
     )]
     Exists,
@@ -62,50 +62,50 @@ pub enum RulesError {
     )]
     NotPermitted,
     /// The kernel has no `nf_tables`.
-    #[error("this kernel does not know nftables: load its module (modprobe nf_tables)")]
+    #[error("this kernel does not support nftables: load its module (modprobe nf_tables)")]
     NoNftables,
     /// The kernel is older than 5.12.
     #[error(
-        "this kernel knows no tables with an owner: it takes Linux 5.12; install the rules by hand \
-         instead"
+        "this kernel does not support tables with an owner, which need Linux 5.12; load rules with \
+         `nflog_exporter rules` instead"
     )]
     NoOwner,
-    /// The kernel has no `nft_log`, or no `nfnetlink_log` behind it.
+    /// The kernel has no `nft_log`, or no `nfnetlink_log`.
     #[error(
-        "this kernel does not log from nftables: load its modules (modprobe nft_log nfnetlink_log)"
+        "this kernel does not support logging by nftables: load its modules (modprobe nft_log nfnetlink_log)"
     )]
     NoLog,
-    /// Any other refusal.
-    #[error("install the {part}: {cause}{}", text.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
-    Refused {
-        /// What the kernel refused.
+    /// Any other error.
+    #[error("cannot install the {part}: {cause}{}", text.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    Rejected {
+        /// The rejected part.
         part: &'static str,
-        /// Why.
+        /// The kernel's error number.
         cause: io::Error,
-        /// The kernel's own words.
+        /// The kernel's error message.
         text: Option<String>,
     },
 }
 
-/// Installs the table, whole or not at all.
+/// Installs the table in one transaction.
 ///
 /// # Errors
-/// Why not; nothing is left behind then.
+/// The table could not be installed; nothing is changed then.
 pub fn install(plan: &InstallPlan) -> Result<Installed, RulesError> {
     validate(plan)?;
-    let socket = Socket::open(NlFamily::Netfilter, 0).map_err(|cause| refused(cause.into(), 0))?;
+    let socket = Socket::open(NlFamily::Netfilter, 0).map_err(|cause| rejected(cause.into(), 0))?;
     let batch = batch(plan);
-    // Begin and end are not acknowledged, so the last rule is what to wait for.
+    // The kernel does not acknowledge the end of the batch, so the last rule is waited for.
     let mut last_rule = 0;
     let mut bytes = Vec::new();
-    // A message's number is its place in the batch: a refusal tells it.
+    // The sequence number of a message is its index in the batch; errors have it.
     for (number, request) in (0..).zip(&batch) {
         if request.kind == SUBSYSTEM << 8 | NEWRULE {
             last_rule = number;
         }
-        bytes.extend(request.bytes(number).map_err(|cause| refused(cause.into(), last_rule))?);
+        bytes.extend(request.bytes(number).map_err(|cause| rejected(cause.into(), last_rule))?);
     }
-    socket.ask(&bytes, last_rule, |_| {}).map_err(|refusal| refused(refusal, last_rule))?;
+    socket.request(&bytes, last_rule, |_| {}).map_err(|error| rejected(error, last_rule))?;
     Ok(Installed { _owner: socket })
 }
 
@@ -124,13 +124,14 @@ fn validate(plan: &InstallPlan) -> Result<(), RulesError> {
 /// The batch: begin, table, chain, rules, end.
 fn batch(plan: &InstallPlan) -> Vec<Request> {
     let log = expression::log(&plan.prefix, plan.group, plan.copy_range, plan.queue_threshold);
-    let spared = plan.spare_tcp_ports.iter().map(|port| {
+    let excluded = plan.spare_tcp_ports.iter().map(|port| {
         let port = expression::to_tcp_port(*port);
-        port.into_iter().chain([expression::leave()]).collect()
+        port.into_iter().chain([expression::return_verdict()]).collect()
     });
-    let mut rules: Vec<Vec<Attribute>> = spared.collect();
+    let mut rules: Vec<Vec<Attribute>> = excluded.collect();
     if plan.interfaces.is_empty() {
-        let loopback = expression::from_loopback().into_iter().chain([expression::leave()]);
+        let loopback =
+            expression::from_loopback().into_iter().chain([expression::return_verdict()]);
         rules.insert(0, loopback.collect());
         rules.push(vec![log]);
     } else {
@@ -157,7 +158,7 @@ fn boundary(kind: u16) -> Request {
 
 fn table() -> Request {
     let owner = Attribute::u32(TABLE_FLAGS, TABLE_F_OWNER);
-    // Somebody else's table must not be taken for ours.
+    // Fails if the table exists.
     new(NEWTABLE, NlmF::CREATE | NlmF::EXCL, vec![Attribute::text(TABLE_NAME, TABLE), owner])
 }
 
@@ -190,10 +191,9 @@ fn new(message: u16, flags: NlmF, attributes: Vec<Attribute>) -> Request {
     Request { kind, flags: NlmF::ACK | flags, family: NFPROTO_INET, resource: 0, attributes }
 }
 
-/// Tells what a refusal means by the message that met it; `last_rule` is the number of
-/// the last rule.
-fn refused(refusal: Refusal, last_rule: u32) -> RulesError {
-    let Refusal { sequence, cause, text } = refusal;
+/// The error for a rejected message; `last_rule` is the sequence number of the last rule.
+fn rejected(error: RequestError, last_rule: u32) -> RulesError {
+    let RequestError { sequence, cause, text } = error;
     let part = match sequence {
         None => "rules",
         Some(0) => "batch",
@@ -203,7 +203,7 @@ fn refused(refusal: Refusal, last_rule: u32) -> RulesError {
         Some(_) => "rule",
     };
     match (sequence, Errno::from_io_error(&cause)) {
-        // Looked at once, before anything in the batch.
+        // Checked before any message of the batch.
         (Some(0), Some(Errno::PERM)) => RulesError::NotPermitted,
         (Some(0), Some(Errno::OPNOTSUPP | Errno::INVAL)) | (None, Some(Errno::PROTONOSUPPORT)) => {
             RulesError::NoNftables
@@ -212,7 +212,7 @@ fn refused(refusal: Refusal, last_rule: u32) -> RulesError {
         (Some(1), Some(Errno::PERM | Errno::EXIST)) => RulesError::Exists,
         (Some(1), Some(Errno::OPNOTSUPP | Errno::INVAL)) => RulesError::NoOwner,
         (Some(3..), Some(Errno::NOENT | Errno::PROTONOSUPPORT)) => RulesError::NoLog,
-        _ => RulesError::Refused { part, cause, text },
+        _ => RulesError::Rejected { part, cause, text },
     }
 }
 
@@ -232,7 +232,7 @@ const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 16;
 /// `NFNL_MSG_BATCH_END`
 const BATCH_END: u16 = 17;
-/// `NFT_TABLE_F_OWNER`: the table goes with the socket that made it.
+/// `NFT_TABLE_F_OWNER`: the kernel removes the table with the socket that created it.
 const TABLE_F_OWNER: u32 = 2;
 
 // `NFT_MSG_…` and `NFTA_…` of the same names, `linux/netfilter/nf_tables.h`.
@@ -257,10 +257,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_say_what_to_do() {
+    fn errors_name_the_fix() {
         let check = |sequence, errno, expect: &str| {
             let cause = io::Error::from_raw_os_error(errno);
-            let message = refused(Refusal { sequence, cause, text: Some("why".into()) }, 4);
+            let message = rejected(RequestError { sequence, cause, text: Some("why".into()) }, 4);
             assert!(message.to_string().contains(expect), "{message}");
         };
         check(Some(0), libc::EPERM, "CAP_NET_ADMIN");
@@ -270,12 +270,12 @@ mod tests {
         check(Some(1), libc::EEXIST, "exists");
         check(Some(1), libc::EOPNOTSUPP, "Linux 5.12");
         check(Some(4), libc::ENOENT, "modprobe nft_log");
-        check(Some(4), libc::ENOMEM, "install the log rule: ");
+        check(Some(4), libc::ENOMEM, "cannot install the log rule: ");
         check(Some(2), libc::ENOMEM, "(why)");
     }
 
     #[test]
-    fn names_are_checked_before_the_kernel_is_asked() {
+    fn invalid_names_are_rejected() {
         let check = |prefix: &str, interface: &str| {
             let interfaces = vec![interface.into()];
             let plan = InstallPlan {

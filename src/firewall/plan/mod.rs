@@ -1,37 +1,37 @@
-//! What is to be logged, and where that is.
+//! Plans which packets to log, and in which chains.
 
 mod dropped;
 mod outcome;
 
 pub use dropped::{Placement, Placements, first_doomed, placements};
 
-/// Who loads the rules.
+/// The tool that loads the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Tool {
     /// nft(8): a file for `nft -f`; for dropped packets a script.
     Nft,
     /// iptables(8) and ip6tables(8): a script.
     Iptables,
-    /// ufw(8): a script that puts lines into its files.
+    /// ufw(8): a script that adds lines to its files.
     Ufw,
     /// firewalld(1): a script of `firewall-cmd` calls.
     Firewalld,
 }
 
-/// What is logged.
+/// Which packets are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Wanted {
-    /// Every inbound packet, forwarded ones too.
+    /// Every inbound packet, including forwarded ones.
     All,
-    /// Packets that begin a connection, whatever becomes of them.
+    /// Packets that open a connection, accepted or not.
     New,
     /// Packets that the firewall drops or rejects by its policy or its last rule, because no rule
-    /// accepts them; what a deny rule of your own drops is not in it.
+    /// accepts them; not those that a deny rule of your own drops.
     Dropped,
 }
 
 impl Wanted {
-    /// The log prefix, where none is asked for.
+    /// The default log prefix.
     #[must_use]
     pub fn prefix(self) -> &'static str {
         match self {
@@ -44,52 +44,52 @@ impl Wanted {
     fn title(self) -> &'static str {
         match self {
             Self::All => "all inbound packets",
-            Self::New => "packets that begin a connection",
+            Self::New => "packets that open a connection",
             Self::Dropped => "packets that the firewall drops by its policy or its last rule",
         }
     }
 }
 
-/// What the rules are to do.
+/// The parameters of the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulesPlan {
-    /// What is logged.
+    /// Which packets are logged.
     pub wanted: Wanted,
     /// The NFLOG group.
     pub group: u16,
-    /// The log prefix: letters, digits and `-_.:` and spaces.
+    /// The log prefix: letters, digits, spaces and `-_.:`.
     pub prefix: String,
-    /// Most packets logged in a second, 1 to 10000; `None` for no limit.
+    /// Maximum number of packets logged per second, 1 to 10000; `None` for no limit.
     pub limit: Option<u32>,
-    /// Bytes of each packet the kernel copies.
+    /// Bytes of each packet that the kernel copies.
     pub copy_range: u32,
-    /// Most packets the kernel gathers into one datagram.
+    /// Maximum number of packets that the kernel collects into one datagram.
     pub queue_threshold: u32,
-    /// TCP ports of the exporter itself, whose packets are left out.
+    /// Excluded TCP ports: those of the exporter.
     pub spare_tcp_ports: Vec<u16>,
 }
 
 impl RulesPlan {
-    /// What is logged where to, with the limit as the tool keeps it.
+    /// The comment that describes the rules, with the limit that the tool enforces.
     pub(super) fn title(&self, limit: Option<u32>) -> String {
         let limit = match (limit, self.limit) {
             (Some(kept), Some(asked)) if kept != asked => format!(
-                "at most {kept} a second\n# ({asked} were asked for; this tool's limits are 10000 divided by a whole number)"
+                "at most {kept} per second\n# (requested: {asked}; this tool's limits are 10000 divided by a whole number)"
             ),
-            (Some(limit), _) => format!("at most {limit} a second"),
+            (Some(limit), _) => format!("at most {limit} per second"),
             (None, _) => "without a limit".into(),
         };
         format!("# Logs {} to NFLOG group {}, {limit}.\n", self.wanted.title(), self.group)
     }
 
-    /// The limit as xtables keep it, never above what was asked for: they count in whole
-    /// ten-thousandths of a second between packets (`XT_LIMIT_SCALE`).
+    /// The limit that xtables enforce, at most the requested one: they count the time between packets in whole
+    /// units of 1/10,000 s (`XT_LIMIT_SCALE`).
     pub(super) fn xtables_limit(&self) -> Option<u32> {
         const SCALE: u32 = 10_000;
         self.limit.map(|limit| SCALE / SCALE.div_ceil(limit.clamp(1, SCALE)))
     }
 
-    /// The rule that logs, without its chain, in the words of xtables.
+    /// The rule that logs, without its chain, in the syntax of xtables.
     pub(super) fn xtables_rule(&self) -> String {
         let state = match self.wanted {
             Wanted::New => "-m conntrack --ctstate NEW ",
@@ -99,7 +99,7 @@ impl RulesPlan {
             Some(limit) => format!("-m limit --limit {limit}/second --limit-burst {limit} "),
             None => String::new(),
         };
-        // The kernel takes 16 bits of it.
+        // The kernel's field has 16 bits.
         let threshold = self.queue_threshold.min(u32::from(u16::MAX));
         format!(
             "{state}{limit}-j NFLOG --nflog-group {} --nflog-prefix \"{}\" --nflog-size {} --nflog-threshold {threshold}",
@@ -107,9 +107,9 @@ impl RulesPlan {
         )
     }
 
-    /// The matches of what our chain leaves out: loopback, and the exporter's scrapes, of which none is
-    /// dropped.
-    pub(super) fn xtables_spared(&self) -> impl Iterator<Item = String> {
+    /// The matches of packets that our chain excludes: loopback and the exporter's ports. Scrapes are never
+    /// dropped, so those ports need no exclusion for dropped packets.
+    pub(super) fn xtables_excluded(&self) -> impl Iterator<Item = String> {
         let ports: &[u16] =
             if self.wanted == Wanted::Dropped { &[] } else { &self.spare_tcp_ports };
         let ports = ports.iter().map(|port| format!("-p tcp --dport {port}"));
@@ -121,9 +121,9 @@ impl RulesPlan {
 mod tests {
     use super::*;
 
-    /// Holds limits against what `xt_limit` makes of them: whole ten-thousandths, rounded down.
+    /// Compares limits with those that `xt_limit` enforces: whole units of 1/10,000 s, rounded down.
     #[test]
-    fn limits_of_xtables_are_kept() {
+    fn limits_of_xtables_are_exact() {
         for asked in 1..=10_000 {
             let plan = RulesPlan {
                 wanted: Wanted::New,
@@ -134,11 +134,11 @@ mod tests {
                 queue_threshold: 100,
                 spare_tcp_ports: Vec::new(),
             };
-            let told = plan.xtables_limit().unwrap();
-            let kept = 10_000.0 / f64::from(10_000 / told);
+            let printed = plan.xtables_limit().unwrap();
+            let kept = 10_000.0 / f64::from(10_000 / printed);
             assert!(kept <= f64::from(asked), "{asked}: {kept}");
-            assert!(kept - f64::from(told) < 1.0, "{asked}: {told} printed, {kept} kept");
-            assert!(told * 2 >= asked.min(5_000), "{asked}: {told}");
+            assert!(kept - f64::from(printed) < 1.0, "{asked}: {printed} printed, {kept} enforced");
+            assert!(printed * 2 >= asked.min(5_000), "{asked}: {printed}");
         }
     }
 }

@@ -1,10 +1,11 @@
-//! What can become of a packet from each rule on: an exact analysis over all outcomes of conditions.
+//! Computes the possible outcomes of a packet from each rule on: an exact analysis over all results of
+//! conditions.
 
 use std::collections::HashMap;
 
 use crate::firewall::inspect::{Chain, Condition, Rule, Table, Verdict};
 
-/// What can become of a packet: several of these where conditions decide.
+/// The possible outcomes of a packet; several if they depend on conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcomes {
     dropped: bool,
@@ -26,7 +27,7 @@ impl Outcomes {
         }
     }
 
-    /// With what happens after a return in its place.
+    /// Replaces a return by the outcomes after it.
     fn then(self, after: Self) -> Self {
         if self.returned { Self { returned: false, ..self }.or(after) } else { self }
     }
@@ -36,29 +37,29 @@ impl Outcomes {
         self == Self::DROPPED
     }
 
-    /// Whether no packet is dropped, and none comes back.
+    /// Whether every packet is accepted.
     pub(super) fn only_accepts(self) -> bool {
         self == Self::ACCEPTED
     }
 }
 
-/// The analysis of a table for packets that did not come in on the loopback device, without the rules
-/// that `rules` made. A position is the index of a rule of its chain; the last one is the chain's end.
+/// The analysis of a table for packets that were not received on the loopback device, without the rules of the
+/// sub-command `rules`. A position is the index of a rule in its chain; the last position is the chain's end.
 pub(super) struct Analysis<'t> {
-    pub(super) chains: Vec<View<'t>>,
+    pub(super) chains: Vec<ChainView<'t>>,
     named: HashMap<&'t str, usize>,
-    /// For each chain, what becomes of a packet that leaves it by its end or by `return`.
+    /// For each chain, the outcome of a packet that leaves it by its end or by `return`.
     ends: Vec<Outcomes>,
-    /// For each position, by the chain's own rules and what they lead to.
+    /// For each position, the outcomes within the chain and the chains that it jumps to.
     own: Vec<Vec<Outcomes>>,
-    /// For each position, whether packets of the hooks get there.
+    /// For each position, whether packets of the hooks reach it.
     reached: Vec<Vec<bool>>,
-    /// For each chain, what can become of a packet after it returned, in every context.
+    /// For each chain, the outcomes after a return, in every context.
     after: Vec<Outcomes>,
 }
 
 /// A chain without rules of ours.
-pub(super) struct View<'t> {
+pub(super) struct ChainView<'t> {
     pub(super) chain: &'t Chain,
     pub(super) rules: Vec<&'t Rule>,
 }
@@ -66,11 +67,11 @@ pub(super) struct View<'t> {
 impl<'t> Analysis<'t> {
     /// Analyses a table for the packets of these hooks.
     pub(super) fn new(table: &'t Table, hooks: &[&str]) -> Self {
-        let view = |chain: &'t Chain| View {
+        let view = |chain: &'t Chain| ChainView {
             chain,
             rules: chain.rules.iter().filter(|rule| !rule.is_ours).collect(),
         };
-        let chains: Vec<View<'t>> = table.chains.iter().map(view).collect();
+        let chains: Vec<ChainView<'t>> = table.chains.iter().map(view).collect();
         let named = chains.iter().enumerate().map(|(at, view)| (&*view.chain.name, at)).collect();
         let reached =
             chains.iter().map(|view| vec![false; view.rules.len() + 1]).collect::<Vec<_>>();
@@ -91,39 +92,39 @@ impl<'t> Analysis<'t> {
         analysis
     }
 
-    /// The chain of a name.
+    /// The index of a chain.
     pub(super) fn chain(&self, name: &str) -> Option<usize> {
         self.named.get(name).copied()
     }
 
-    /// What can become of packets from a position on, by the chain's own rules and what they lead to.
+    /// The outcomes from a position on, within the chain and the chains that it jumps to.
     pub(super) fn own(&self, chain: usize, at: usize) -> Outcomes {
         self.own[chain][at]
     }
 
-    /// The same, in every context in which packets get there.
+    /// The same, including the outcomes after a return, in every context.
     pub(super) fn whole(&self, chain: usize, at: usize) -> Outcomes {
         self.own[chain][at].then(self.after[chain])
     }
 
-    /// Whether packets of the hooks get to a position.
+    /// Whether packets of the hooks reach a position.
     pub(super) fn is_reached(&self, chain: usize, at: usize) -> bool {
         self.reached[chain][at]
     }
 
-    /// Whether a `return` of this chain meets a policy that drops.
+    /// Whether a `return` from this chain applies a policy that drops.
     pub(super) fn drops_at_return(&self, chain: usize) -> bool {
         self.ends[chain].only_drops()
     }
 
-    /// The chains that a rule leads packets to.
+    /// The chains that a rule jumps to.
     pub(super) fn targets(&self, rule: &'t Rule) -> impl Iterator<Item = usize> {
         let verdicts = if is_never(rule) { &[][..] } else { &rule.verdicts };
         verdicts.iter().filter_map(Verdict::target).filter_map(|name| self.chain(name))
     }
 
-    /// The ends of the kernel's own chains are their policies; so are those of chains that are entered by
-    /// `goto` alone, from chains that end by one and the same policy.
+    /// A base chain ends with its policy. So does a chain that is entered by `goto` only, from chains that all
+    /// end with the same policy.
     fn find_ends(&mut self) {
         for (end, view) in self.ends.iter_mut().zip(&self.chains) {
             if let Some(base) = &view.chain.base {
@@ -137,7 +138,7 @@ impl<'t> Analysis<'t> {
         }
     }
 
-    /// The policy that a chain is found to end by; `None` where it returns, or is known already.
+    /// The policy with which a chain ends; `None` if it returns, or if its end is already known.
     fn policy_by_goto(&self, chain: usize) -> Option<Outcomes> {
         if self.ends[chain] != Outcomes::RETURNED {
             return None;
@@ -161,8 +162,8 @@ impl<'t> Analysis<'t> {
         policy
     }
 
-    /// Fills the outcomes of a chain's positions, from its end to its beginning. `open` are the chains
-    /// that wait for this one: the kernel takes no circle, and here a circle accepts.
+    /// Computes the outcomes of a chain's positions, from its end to its start. `open` has the chains that are
+    /// being computed. The kernel rejects loops; here a loop accepts.
     fn find_own(&mut self, chain: usize, open: &mut Vec<usize>) {
         if !self.own[chain].is_empty() {
             return;
@@ -212,7 +213,7 @@ impl<'t> Analysis<'t> {
         }
     }
 
-    /// Finds which positions packets of the hooks get to, and what becomes of them after a return.
+    /// Finds which positions packets of the hooks reach, and the outcomes after a return.
     fn find_contexts(&mut self, hooks: &[&str]) {
         for (reached, view) in self.reached.iter_mut().zip(&self.chains) {
             reached[0] = view.chain.base.as_ref().is_some_and(|base| hooks.contains(&&*base.hook));
@@ -230,7 +231,7 @@ impl<'t> Analysis<'t> {
         }
     }
 
-    /// Follows the rule at a position that packets get to; whether anything new was found.
+    /// Follows the rule at a reachable position; returns whether the analysis changed.
     fn follow(&mut self, chain: usize, at: usize) -> bool {
         let rule = self.chains[chain].rules[at];
         let mut has_changed = false;
@@ -257,7 +258,7 @@ impl<'t> Analysis<'t> {
     }
 }
 
-/// Whether a rule is for every packet that did not come in on the loopback device.
+/// Whether a rule matches every packet that was not received on the loopback device.
 pub(super) fn is_always(rule: &Rule) -> bool {
     matches!(rule.condition, Condition::Always | Condition::NotLoopback)
 }

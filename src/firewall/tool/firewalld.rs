@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::{Script, ToolError, head, reached, shell_word, undone, unverified};
+use super::{Script, ToolError, head, reached, rolled_back, shell_word, unverified};
 use crate::firewall::{
     CHAIN, COMMENT,
+    command::{CommandError, output},
     inspect::listing,
     plan::{RulesPlan, Tool, Wanted},
-    program::{ProgramError, output},
 };
 
-/// The limit that is kept where no lower one is asked for, the highest there is.
+/// The maximum limit, which is the default.
 const HIGHEST: u32 = 10_000;
 
-/// The priority of rich rules that marks ours: the last one there is.
+/// The priority of our rich rules: the lowest one.
 const LAST: &str = "rule priority=\"32767\" ";
 
 /// The arguments of one call.
@@ -23,16 +23,16 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
     let Calls { calls, warnings } = calls(plan)?;
     let (words, limit) = match plan.wanted {
         Wanted::Dropped => (
-            "# TCP and UDP only: zones answer pings after all rules. Inbound packets only. A policy object of\n\
-             # yours with a positive priority comes later still, and could accept what was logged.\n\
-             # A limit in a zone lets bursts of 5 packets through and no more: --limit 0 logs all.\n",
+            "# TCP and UDP only: zones answer pings after all rules. Inbound packets only. A policy object with a\n\
+             # positive priority is evaluated later, and may accept packets that were logged.\n\
+             # A limit in a zone has bursts of 5 packets: --limit 0 logs all packets.\n",
             rich_limit(plan),
         ),
         Wanted::All | Wanted::New => {
-            ("# Direct rules, which see the packets of every zone.\n", plan.xtables_limit())
+            ("# Direct rules, for the packets of every zone.\n", plan.xtables_limit())
         }
     };
-    let further = format!("{words}# Not needed any more: firewall-cmd --set-log-denied=off\n");
+    let further = format!("{words}# No longer needed: firewall-cmd --set-log-denied=off\n");
     let mut text = head(plan, limit, &further, command);
     text += "set -e\n";
     for call in calls {
@@ -46,7 +46,7 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
 
 pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let Calls { calls, warnings } = calls(plan)?;
-    run(&calls).map_err(|error| undone(error, Tool::Firewalld))?;
+    run(&calls).map_err(|error| rolled_back(error, Tool::Firewalld))?;
     Ok(warnings)
 }
 
@@ -61,11 +61,11 @@ pub(super) fn remove() -> Result<(), ToolError> {
     if removal()?.is_empty() { Ok(()) } else { unverified("firewalld still lists some") }
 }
 
-/// What is ours and in firewalld's permanent configuration, as the calls that remove it.
-pub(super) fn left() -> Result<Vec<String>, ToolError> {
+/// Our rules in firewalld's permanent configuration, as the calls that remove them.
+pub(super) fn remaining() -> Result<Vec<String>, ToolError> {
     let call = |words: Call| {
         let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
-        format!("what this removes: firewall-cmd {}", words.join(" "))
+        format!("the rule that this command removes: firewall-cmd {}", words.join(" "))
     };
     Ok(removal()?.into_iter().map(call).collect())
 }
@@ -73,7 +73,7 @@ pub(super) fn left() -> Result<Vec<String>, ToolError> {
 pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     state()?;
     let listing = listing();
-    if let Some(why) = listing.blind {
+    if let Some(why) = listing.incomplete {
         return unverified(format!("not all rules can be listed: {why}"));
     }
     let mut places = Vec::new();
@@ -103,19 +103,19 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     };
     match missing {
         Some(place) => unverified(format!(
-            "no rule of {place} that packets get to logs to group {} with the prefix {:?}",
+            "no rule of {place} that packets reach logs to group {} with the prefix {:?}",
             plan.group, plan.prefix
         )),
         None => Ok(places.into_iter().map(|(table, chain)| format!("{table} {chain}")).collect()),
     }
 }
 
-/// Whether a chain is one in which firewalld keeps what we gave it.
+/// Whether firewalld loads our rules into this chain.
 fn is_expected(plan: &RulesPlan, chain: &str) -> bool {
     if plan.wanted == Wanted::Dropped { chain.contains("IN_") } else { chain == CHAIN }
 }
 
-/// What is called, and which zones log nothing.
+/// The calls of firewall-cmd, and warnings about zones that log nothing.
 struct Calls {
     calls: Vec<Call>,
     warnings: Vec<String>,
@@ -129,7 +129,7 @@ fn calls(plan: &RulesPlan) -> Result<Calls, ToolError> {
         let (zones, open) = zones()?;
         for zone in &open {
             warnings.push(format!(
-                "nothing is logged in the zone {zone}: its target ACCEPT accepts every packet that no rule decides about"
+                "nothing is logged in the zone {zone}: its target ACCEPT accepts every packet that no rule drops"
             ));
         }
         if zones.is_empty() {
@@ -164,21 +164,21 @@ fn direct(words: &[&str]) -> Call {
     call(&[&["--quiet", "--permanent", "--direct"], words].concat())
 }
 
-/// Before conntrack, or after it.
+/// The table before conntrack for all packets, after it for new ones.
 fn direct_table(plan: &RulesPlan) -> &'static str {
     if plan.wanted == Wanted::All { "raw" } else { "mangle" }
 }
 
-/// Direct rules: those of a zone see the packets of that zone only, none of an accepted connection, and
-/// their limits let no burst through.
+/// Direct rules. The rules of a zone would match the packets of that zone only, none of accepted connections,
+/// and have limits without bursts.
 fn direct_rules(plan: &RulesPlan) -> Vec<Call> {
     let table = direct_table(plan);
     let mut calls = Vec::new();
     for family in ["ipv4", "ipv6"] {
         calls.push(direct(&["--add-chain", family, table, CHAIN]));
-        let spared = plan.xtables_spared().map(|spared| format!("{spared} -j RETURN"));
+        let spared = plan.xtables_excluded().map(|spared| format!("{spared} -j RETURN"));
         for (number, rule) in spared.chain([plan.xtables_rule()]).enumerate() {
-            // The comment tells our chain from one of the user's of the same name.
+            // The comment distinguishes our chain from a user's chain with the same name.
             let rule = format!("-m comment --comment {COMMENT} {rule}");
             let number = number.to_string();
             let mut call = direct(&["--add-rule", family, table, CHAIN, &number]);
@@ -203,14 +203,13 @@ fn split(rule: &str) -> Vec<String> {
     words
 }
 
-/// The limit of a rich rule. Its bursts are of 5 packets: at the highest rate, too, most of a burst would
-/// not be logged, so there is none then.
+/// The limit of a rich rule. Its bursts have 5 packets, so even the maximum rate would not log most of a burst;
+/// the maximum therefore means no limit.
 fn rich_limit(plan: &RulesPlan) -> Option<u32> {
     plan.limit.filter(|limit| *limit < HIGHEST)
 }
 
-/// Rich rules after all others of their zones. One for each protocol, because zones accept ICMP only after
-/// them.
+/// Rich rules after all other rules of a zone: one for each protocol, because zones accept ICMP after them.
 fn rich_rules(plan: &RulesPlan) -> impl Iterator<Item = String> {
     let limit = rich_limit(plan);
     let limit = limit.map(|limit| format!(" limit value=\"{limit}/s\"")).unwrap_or_default();
@@ -224,18 +223,18 @@ fn rich_rules(plan: &RulesPlan) -> impl Iterator<Item = String> {
         .map(move |protocol| format!("{LAST}protocol value=\"{protocol}\" {log}"))
 }
 
-/// That firewalld runs.
+/// Checks that firewalld is running.
 fn state() -> Result<(), ToolError> {
     match output("firewall-cmd", &["--state"]) {
         Ok(_) => Ok(()),
-        Err(ProgramError::Failed { why, .. }) if why.contains("not running") => Err(
+        Err(CommandError::Failed { why, .. }) if why.contains("not running") => Err(
             ToolError::Inactive("firewalld is not running; start it: systemctl start firewalld"),
         ),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The default zone and those in use: those that drop the rest, and those that accept it.
+/// The default zone and the active ones: those that drop remaining packets, and those that accept them.
 fn zones() -> Result<(Vec<String>, Vec<String>), ToolError> {
     let active = output("firewall-cmd", &["--get-active-zones"])?;
     let is_name = |line: &&str| line.starts_with(|c: char| !c.is_whitespace());
@@ -258,7 +257,7 @@ fn zones() -> Result<(Vec<String>, Vec<String>), ToolError> {
     Ok((dropping, open))
 }
 
-/// The calls that remove what is ours.
+/// The calls that remove our rules.
 fn removal() -> Result<Vec<Call>, ToolError> {
     let mut calls = Vec::new();
     let chains = output("firewall-cmd", &["--permanent", "--direct", "--get-all-chains"])?;
@@ -266,7 +265,7 @@ fn removal() -> Result<Vec<Call>, ToolError> {
         if let [family, table, CHAIN] = line.split_whitespace().collect::<Vec<_>>()[..] {
             let listing = ["--permanent", "--direct", "--get-rules", family, table, CHAIN];
             let rules = output("firewall-cmd", &listing)?;
-            // A load that was interrupted leaves a chain without rules.
+            // An interrupted load leaves a chain without rules.
             if !rules.trim().is_empty() && !rules.contains(&format!("--comment {COMMENT} ")) {
                 let place = format!("the direct chain {family} {table} {CHAIN} of firewalld");
                 return Err(ToolError::Reserved(place));
@@ -292,7 +291,7 @@ fn removal() -> Result<Vec<Call>, ToolError> {
     Ok(calls)
 }
 
-/// Whether this program made a rich rule: firewalld keeps no comment with it, so by its priority and its parts.
+/// Whether this program created a rich rule, by its priority and parts: rich rules have no comments.
 fn is_own(rule: &str) -> bool {
     let after = rule.strip_prefix(LAST).and_then(|rule| rule.strip_prefix("protocol value=\""));
     let log =

@@ -1,4 +1,4 @@
-//! Rules for iptables and ip6tables: a chain of our own, and jumps to it.
+//! Rules for iptables and ip6tables: our own chain, and jumps to it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -6,18 +6,18 @@ use std::{
     path::Path,
 };
 
-use super::{Script, ToolError, head, one_line, reached, undone, unverified};
+use super::{Script, ToolError, head, one_line, reached, rolled_back, unverified};
 use crate::firewall::{
     CHAIN, COMMENT,
+    command::output_with_input,
     inspect::{Matches, Rule, Table, Verdict, quoted, saved},
     plan::{Placement, Placements, RulesPlan, Tool, Wanted, placements},
-    program::fed,
 };
 
-/// Jumps to our chain: for each table, where they go.
+/// The positions of jumps to our chain, by table.
 type Jumps = BTreeMap<String, Vec<Placement>>;
 
-/// The programs, of which the second one is for kernels with IPv6.
+/// iptables, and ip6tables if the kernel has IPv6.
 fn programs() -> impl Iterator<Item = &'static str> {
     let has_ipv6 = Path::new("/proc/net/if_inet6").exists();
     ["iptables", "ip6tables"].into_iter().filter(move |name| *name == "iptables" || has_ipv6)
@@ -27,8 +27,8 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
     let mut text = head(
         plan,
         plan.xtables_limit(),
-        "# Keep over a restart: netfilter-persistent save (Debian), or what your system has for it.\n\
-         # Not needed any more: rules with -j LOG or -j ULOG.\n",
+        "# Keep after a reboot: netfilter-persistent save (Debian), or your system's equivalent.\n\
+         # No longer needed: rules with -j LOG or -j ULOG.\n",
         command,
     );
     // Writing to a string does not fail.
@@ -70,11 +70,11 @@ fn here_document(program: &str, rules: &str) -> String {
 }
 
 pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
-    let all = if plan.wanted == Wanted::Dropped { all_dropped()? } else { all_begun(plan)? };
+    let all = if plan.wanted == Wanted::Dropped { all_dropped()? } else { all_prerouting(plan)? };
     for (program, listed, jumps) in &all.families {
-        // Each program loads for itself, and each table too.
+        // Each program, and each table, is loaded separately.
         restore(program, &load(&own_rules(plan), jumps, listed))
-            .map_err(|error| undone(error, Tool::Iptables))?;
+            .map_err(|error| rolled_back(error, Tool::Iptables))?;
     }
     Ok(all.warnings)
 }
@@ -90,20 +90,20 @@ pub(super) fn remove() -> Result<(), ToolError> {
     Ok(())
 }
 
-/// What is ours and loaded, as messages.
-pub(super) fn left() -> Result<Vec<String>, ToolError> {
-    let mut left = Vec::new();
+/// Descriptions of our loaded rules.
+pub(super) fn remaining() -> Result<Vec<String>, ToolError> {
+    let mut remaining = Vec::new();
     for program in programs() {
         for table in saved(program)? {
             let rules = table.chains.iter().flat_map(|chain| &chain.rules);
             let ours = rules.filter(|rule| rule.is_ours);
-            left.extend(ours.map(|rule| format!("in {}, {}", table.place, rule.text)));
+            remaining.extend(ours.map(|rule| format!("in {}, {}", table.place, rule.text)));
         }
     }
-    Ok(left)
+    Ok(remaining)
 }
 
-/// The rules of one family, in which no chain of our name is the user's own.
+/// The rules of one family. Fails if a chain with our name belongs to the user.
 fn own_saved(program: &str) -> Result<Vec<Table>, ToolError> {
     let listed = saved(program)?;
     for table in &listed {
@@ -116,7 +116,7 @@ fn own_saved(program: &str) -> Result<Vec<Table>, ToolError> {
 }
 
 pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
-    let all = if plan.wanted == Wanted::Dropped { all_dropped()? } else { all_begun(plan)? };
+    let all = if plan.wanted == Wanted::Dropped { all_dropped()? } else { all_prerouting(plan)? };
     let mut places = Vec::new();
     for (program, listed, jumps) in &all.families {
         for (name, wanted) in jumps {
@@ -132,7 +132,7 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     Ok(places)
 }
 
-/// Compares the jumps of a table with those that are planned, and our chain with the plan.
+/// Compares the jumps of a table and our chain with the plan.
 fn verify_table(plan: &RulesPlan, table: &Table, wanted: &[Placement]) -> Result<(), ToolError> {
     let place = &table.place;
     if !reached(plan, table)?.iter().any(|rule| rule.chain == CHAIN) {
@@ -166,21 +166,21 @@ fn verify_table(plan: &RulesPlan, table: &Table, wanted: &[Placement]) -> Result
     }
     if count > wanted.len() {
         return unverified(format!(
-            "{place} has {count} jumps to {CHAIN} where {} are planned, so that packets count twice",
+            "{place} has {count} jumps to {CHAIN} instead of {}, so packets count twice",
             wanted.len()
         ));
     }
     Ok(())
 }
 
-/// For each program, what it lists and where jumps to our chain go.
+/// For each program, its tables and the positions of jumps to our chain.
 struct Families {
     families: Vec<(&'static str, Vec<Table>, Jumps)>,
     warnings: Vec<String>,
 }
 
-/// The jumps for what is not yet decided about.
-fn all_begun(plan: &RulesPlan) -> Result<Families, ToolError> {
+/// The jumps for all or new packets, in prerouting.
+fn all_prerouting(plan: &RulesPlan) -> Result<Families, ToolError> {
     let mut families = Vec::new();
     for program in programs() {
         families.push((program, own_saved(program)?, prerouting(plan)));
@@ -189,13 +189,13 @@ fn all_begun(plan: &RulesPlan) -> Result<Families, ToolError> {
 }
 
 fn prerouting(plan: &RulesPlan) -> Jumps {
-    // Before conntrack, or after it.
+    // Before conntrack for all packets, after it for new ones.
     let table = if plan.wanted == Wanted::All { "raw" } else { "mangle" };
     let first = Placement { chain: "PREROUTING".into(), index: 0, before: None, matches: None };
     Jumps::from([(table.to_owned(), vec![first])])
 }
 
-/// The jumps for what is dropped, in every table.
+/// The jumps for dropped packets, in every table.
 fn all_dropped() -> Result<Families, ToolError> {
     let mut all = Families { families: Vec::new(), warnings: Vec::new() };
     for program in programs() {
@@ -204,7 +204,7 @@ fn all_dropped() -> Result<Families, ToolError> {
         for table in &listed {
             let name = table_name(table);
             let Placements { rules, without, unlogged } = placements(table);
-            // Other tables rarely filter, so they give no warning.
+            // Other tables rarely filter, so there is no warning about them.
             if name == "filter" {
                 all.warnings.extend(without.iter().map(|(chain, why)| {
                     format!("nothing is logged in {} {chain}: {why}", table.place)
@@ -216,7 +216,7 @@ fn all_dropped() -> Result<Families, ToolError> {
             }
         }
         if listed.iter().all(|table| table_name(table) != "filter") {
-            // It is not listed before it is used.
+            // A table without rules is not listed.
             all.warnings.push(format!("nothing is logged in {program} filter: it has no rules"));
         }
         all.families.push((program, listed, jumps));
@@ -245,8 +245,7 @@ fn words(matches: &Matches) -> String {
     }
 }
 
-/// What iptables-restore takes to put these jumps in place of those that are listed, each table in one
-/// step.
+/// Input for iptables-restore that replaces the listed jumps by these, each table atomically.
 fn load(own_rules: &[String], jumps: &Jumps, listed: &[Table]) -> String {
     let mut text = String::new();
     let names = jumps.keys().map(String::as_str);
@@ -255,14 +254,14 @@ fn load(own_rules: &[String], jumps: &Jumps, listed: &[Table]) -> String {
     tables.dedup();
     for name in tables {
         let table = listed.iter().find(|table| table_name(table) == name);
-        let mut lines = table.map(jumps_away).unwrap_or_default();
+        let mut lines = table.map(remove_jumps).unwrap_or_default();
         let has_chain =
             table.is_some_and(|table| table.chains.iter().any(|chain| chain.name == CHAIN));
         if let Some(placements) = jumps.get(name) {
-            // Emptied where it is there already.
+            // Creates the chain, or flushes it.
             lines.insert(0, format!(":{CHAIN} - [0:0]"));
             lines.extend_from_slice(own_rules);
-            // From the end, so that the numbers of rules hold.
+            // From the end, so that the numbers of earlier rules stay valid.
             lines.extend(placements.iter().rev().map(|it| {
                 let matches = it.matches.as_ref().map(words).unwrap_or_default();
                 let space = if matches.is_empty() { "" } else { " " };
@@ -279,13 +278,13 @@ fn load(own_rules: &[String], jumps: &Jumps, listed: &[Table]) -> String {
     text
 }
 
-/// What iptables-restore takes to remove all that is ours.
+/// Input for iptables-restore that removes our rules.
 fn load_nothing(listed: &[Table]) -> String {
     load(&[], &Jumps::new(), listed)
 }
 
 /// The lines that remove the jumps to our chain.
-fn jumps_away(table: &Table) -> Vec<String> {
+fn remove_jumps(table: &Table) -> Vec<String> {
     let rules = table.chains.iter().flat_map(|chain| &chain.rules);
     let jumps = rules.filter(|rule| is_jump(rule));
     jumps.map(|rule| rule.text.replacen("-A", "-D", 1)).collect()
@@ -293,15 +292,15 @@ fn jumps_away(table: &Table) -> Vec<String> {
 
 /// The rules of our chain.
 fn own_rules(plan: &RulesPlan) -> Vec<String> {
-    let spared = plan.xtables_spared().map(|spared| format!("-A {CHAIN} {spared} -j RETURN"));
-    // The comment tells our chain from one of the user's of the same name.
+    let spared = plan.xtables_excluded().map(|spared| format!("-A {CHAIN} {spared} -j RETURN"));
+    // The comment distinguishes our chain from a user's chain with the same name.
     let logs = format!("-A {CHAIN} -m comment --comment {COMMENT} {}", plan.xtables_rule());
     spared.chain([logs]).collect()
 }
 
 fn restore(program: &str, rules: &str) -> Result<(), ToolError> {
     if !rules.is_empty() {
-        fed(&format!("{program}-restore"), &["-w", "--noflush"], rules)?;
+        output_with_input(&format!("{program}-restore"), &["-w", "--noflush"], rules)?;
     }
     Ok(())
 }

@@ -1,79 +1,79 @@
-//! Writes, loads, verifies and removes rules with the tools that users have; a module for each tool.
+//! Prints, loads, verifies and removes rules with nft, iptables, ufw and firewalld; a module for each tool.
 
 mod firewalld;
 mod iptables;
 mod nft;
+mod rollback;
 mod ufw;
-mod undo;
 
 use std::{io, path::PathBuf};
 
-use undo::undone;
+use rollback::rolled_back;
 
 use super::{
+    command::CommandError,
     inspect::{Log, Logging, Reach, Table, logging},
     plan::{RulesPlan, Tool, Wanted},
-    program::ProgramError,
 };
 
-/// What `dropped` leaves out.
+/// The comment about packets that `dropped` does not log.
 const NOT_DROPPED: &str = "\
-    # Only what no rule accepts. What a deny rule of your own drops is not logged: log it by a rule before\n\
-    # that one.\n\
-    # Print and load these again after every change of your rules.\n";
+    # Only packets that no rule accepts. Packets that a deny rule of your own drops are not logged: add a log\n\
+    # rule before it.\n\
+    # Print and load these rules again after every change of your rules.\n";
 
-/// What is printed for a tool.
+/// The printed rules.
 #[derive(Debug)]
 pub struct Script {
-    /// Ready to load, by `sh` or, of nft's tables, by `nft -f`.
+    /// Input for `sh`, or for `nft -f`.
     pub text: String,
-    /// Which chains log nothing, and why.
+    /// Chains that log nothing, and why.
     pub warnings: Vec<String>,
 }
 
-/// Why rules could not be written, loaded, verified or removed.
+/// Rules could not be printed, loaded, verified or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     /// A program is missing or failed.
     #[error(transparent)]
-    Program(#[from] ProgramError),
-    /// There is nothing that `dropped` could log.
+    Program(#[from] CommandError),
+    /// No chain drops packets that `dropped` could log.
     #[error(
-        "nothing to log: no chain for inbound or forwarded packets drops what its rules do not accept: \
-         {0}. Accept what this host needs and drop the rest by a last rule or the policy; or log new \
+        "nothing to log: no chain for inbound or forwarded packets drops the packets that its rules do not \
+         accept: {0}. Accept what this host needs and drop the rest by a last rule or the policy; or log new \
          connections instead: --log new"
     )]
     NothingDropped(String),
-    /// The tool's firewall is off.
+    /// The tool's firewall is not active.
     #[error("{0}")]
     Inactive(&'static str),
-    /// The rules that are loaded are not those that were planned.
+    /// The loaded rules differ from the plan.
     #[error("the rules are not loaded as planned: {0}")]
     Unverified(String),
-    /// A name of ours is somebody else's.
+    /// A table or chain with our name belongs to the user.
     #[error(
-        "{0} was not made by this program: no rule in it logs with the comment nflog_exporter. The name is \
-         reserved for this program's rules: rename yours, then do this again"
+        "{0} was not created by this program: no rule in it logs with the comment nflog_exporter. The name is \
+         reserved for this program's rules: rename yours, then retry"
     )]
     Reserved(String),
-    /// Loading failed, and what was loaded is removed.
-    #[error("{0}; so the rules of this program were removed again")]
-    Undone(Box<Self>),
-    /// Loading failed, and what was loaded could not be removed.
+    /// Loading failed, and the loaded rules were removed.
+    #[error("{0}; the rules of this program were removed again")]
+    RolledBack(Box<Self>),
+    /// Loading failed, and the loaded rules could not be removed.
     #[error(
-        "{error}. Removing what was loaded failed too: {why}. Left: {left}. Remove it: {command}"
+        "{error}. Removing the loaded rules failed too: {why}. Remaining: {remaining}. Remove them: {command}"
     )]
-    Left {
-        /// Why loading failed.
+    NotRemoved {
+        /// The error of loading.
         error: Box<Self>,
-        /// Why removing failed.
+        /// The error of removing.
         why: Box<Self>,
-        /// The rules that are still there.
-        left: String,
+        /// The remaining rules.
+        remaining: String,
         /// The command that removes them.
         command: String,
     },
-    /// A file of the tool's could not be read, understood or written.
+    /// A file of the tool could not be read, parsed or written.
     #[error("{}: {why}", path.display())]
     File {
         /// Its path.
@@ -89,11 +89,11 @@ impl ToolError {
     }
 }
 
-/// Writes the rules; those that depend on the rules of this host are planned for it. `command` is the
-/// command line that asks for them, as a shell takes it: scripts call it to remove and to verify.
+/// Prints the rules; those for dropped packets are planned for the rules of this host. `command` is the shell
+/// command line of this sub-command: scripts call it to remove and to verify rules.
 ///
 /// # Errors
-/// No rules can do what is asked, or this host's rules cannot be listed.
+/// No rules can log these packets, or this host's rules cannot be listed.
 pub fn script(plan: &RulesPlan, tool: Tool, command: &str) -> Result<Script, ToolError> {
     match tool {
         Tool::Nft => nft::script(plan, command),
@@ -103,34 +103,34 @@ pub fn script(plan: &RulesPlan, tool: Tool, command: &str) -> Result<Script, Too
     }
 }
 
-/// Rules that are loaded and verified.
+/// The result of loading and verifying rules.
 #[derive(Debug)]
-pub struct Applied {
-    /// Where packets are logged.
+pub struct AppliedRules {
+    /// The chains in which packets are logged.
     pub places: Vec<String>,
-    /// Which chains log nothing, and why.
+    /// Chains that log nothing, and why.
     pub warnings: Vec<String>,
 }
 
-/// Loads the rules in place of those that are there, and verifies them.
+/// Replaces the rules of this program by the planned ones, and verifies them.
 ///
 /// # Errors
-/// Why they were not loaded, or did not do what is asked. What was loaded then is removed, or named in the error.
-pub fn apply(plan: &RulesPlan, tool: Tool) -> Result<Applied, ToolError> {
+/// Loading or verifying failed. The loaded rules are then removed, or named in the error.
+pub fn apply(plan: &RulesPlan, tool: Tool) -> Result<AppliedRules, ToolError> {
     let warnings = match tool {
         Tool::Nft => nft::apply(plan),
         Tool::Iptables => iptables::apply(plan),
         Tool::Ufw => ufw::apply(plan),
         Tool::Firewalld => firewalld::apply(plan),
     }?;
-    let places = verify(plan, tool).map_err(|error| undone(error, tool))?;
-    Ok(Applied { places, warnings })
+    let places = verify(plan, tool).map_err(|error| rolled_back(error, tool))?;
+    Ok(AppliedRules { places, warnings })
 }
 
-/// Removes the rules that this program made by a tool, and nothing else.
+/// Removes the rules that this program loaded with a tool.
 ///
 /// # Errors
-/// Why some may be left.
+/// Rules may remain.
 pub fn remove(tool: Tool) -> Result<(), ToolError> {
     match tool {
         Tool::Nft => nft::remove(),
@@ -140,10 +140,10 @@ pub fn remove(tool: Tool) -> Result<(), ToolError> {
     }
 }
 
-/// Lists this host's rules and compares them with the plan; returns where packets are logged.
+/// Lists this host's rules and compares them with the plan; returns the chains in which packets are logged.
 ///
 /// # Errors
-/// A rule is missing, is in another place, logs elsewhere, or packets do not get to it.
+/// A rule is missing, has another position or log target, or packets do not reach it.
 pub fn verify(plan: &RulesPlan, tool: Tool) -> Result<Vec<String>, ToolError> {
     match tool {
         Tool::Nft => nft::verify(plan),
@@ -157,7 +157,7 @@ fn unverified<T>(why: impl Into<String>) -> Result<T, ToolError> {
     Err(ToolError::Unverified(why.into()))
 }
 
-/// The rules of a table that log as planned, once packets get to each of them.
+/// The rules of a table that log as planned. Fails if packets do not reach one of our rules.
 fn reached<'t>(plan: &RulesPlan, table: &'t Table) -> Result<Vec<Logging<'t>>, ToolError> {
     let log = Log::Group(plan.group, plan.prefix.clone());
     let all = logging(std::slice::from_ref(table));
@@ -168,7 +168,7 @@ fn reached<'t>(plan: &RulesPlan, table: &'t Table) -> Result<Vec<Logging<'t>>, T
             Reach::Reached => {}
             Reach::After { chain, rule } => {
                 return unverified(format!(
-                    "packets do not get to the rule in {place}: before it in {chain}, {rule} decides about every packet"
+                    "packets do not reach the rule in {place}: an earlier rule in {chain}, {rule}, matches every packet"
                 ));
             }
             Reach::NoJump { chain } => {
@@ -180,7 +180,7 @@ fn reached<'t>(plan: &RulesPlan, table: &'t Table) -> Result<Vec<Logging<'t>>, T
     Ok(ours)
 }
 
-/// The lines with which a script begins, and which say how it is used.
+/// The comments at the start of a script: its purpose and use.
 fn head(plan: &RulesPlan, limit: Option<u32>, further: &str, command: &str) -> String {
     let dropped = if plan.wanted == Wanted::Dropped { NOT_DROPPED } else { "" };
     format!(
@@ -188,18 +188,18 @@ fn head(plan: &RulesPlan, limit: Option<u32>, further: &str, command: &str) -> S
          {}\
          {dropped}\
          {further}\
-         # Load, as root: {command} --apply   (or pipe this text into sh)\n\
+         # Load, as root: {command} --apply   (or pipe this script into sh)\n\
          # Remove: {command} --remove\n",
         plan.title(limit)
     )
 }
 
-/// A text as one line of a comment in a script.
+/// Replaces control characters, for one line of a comment in a script.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 #[must_use]
 pub fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,".contains(c);

@@ -1,13 +1,13 @@
-//! Rules for ufw: lines in its files, at its chains.
+//! Rules for ufw: lines in its rule files.
 
 use std::{fmt::Write as _, fs, path::Path};
 
 use super::{Script, ToolError, head, one_line, reached, unverified};
 use crate::firewall::{
     COMMENT,
+    command::output,
     inspect::{Table, saved},
     plan::{RulesPlan, Wanted, first_doomed},
-    program::output,
 };
 
 const BEGIN: &str = "# begin nflog_exporter";
@@ -19,7 +19,7 @@ const INACTIVE: ToolError = ToolError::Inactive("ufw is not active; start it: uf
 struct Insertion {
     file: String,
     chain: String,
-    /// After how many of the chain's own rules.
+    /// Number of the chain's rules before it.
     index: usize,
     program: &'static str,
 }
@@ -29,7 +29,7 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
     let mut text = head(
         plan,
         plan.xtables_limit(),
-        "# Not needed any more, its lines go to the kernel's log: ufw logging off\n",
+        "# No longer needed: ufw's own logging to the kernel's log; disable it: ufw logging off\n",
         command,
     );
     for it in &insertions {
@@ -45,12 +45,12 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
             it.chain,
             one_line(&line(plan, &it.chain))
         );
-        // The file must have a place for it.
+        // Fails if the file has no position for it.
         inserted(plan, it, &read(&it.file)?)?;
     }
     let _ = write!(
         text,
-        "# This writes these lines, reloads ufw, and verifies what is loaded.\n{command} --apply\n"
+        "# Writes these lines, reloads ufw, and verifies the loaded rules.\n{command} --apply\n"
     );
     Ok(Script { text, warnings })
 }
@@ -85,18 +85,18 @@ pub(super) fn remove() -> Result<(), ToolError> {
     })
 }
 
-/// The files that have lines of ours, as messages.
-pub(super) fn left() -> Result<Vec<String>, ToolError> {
-    let mut left = Vec::new();
+/// Descriptions of the files with our lines.
+pub(super) fn remaining() -> Result<Vec<String>, ToolError> {
+    let mut remaining = Vec::new();
     for file in files().filter(|file| Path::new(file).exists()) {
         if read(&file)?.lines().any(|line| line.starts_with(BEGIN)) {
-            left.push(format!("lines in {file} after `{BEGIN}`"));
+            remaining.push(format!("lines in {file} after `{BEGIN}`"));
         }
     }
-    Ok(left)
+    Ok(remaining)
 }
 
-/// The files that may have lines of ours.
+/// The files that may have our lines.
 fn files() -> impl Iterator<Item = String> {
     ["before", "before6", "after", "after6"]
         .into_iter()
@@ -135,9 +135,9 @@ fn filter(program: &str) -> Result<Table, ToolError> {
     filter.filter(has_chains).ok_or(INACTIVE)
 }
 
-/// Where the lines go, and which chains log nothing.
+/// The lines to insert, and warnings about chains that log nothing.
 fn insertions(plan: &RulesPlan) -> Result<(Vec<Insertion>, Vec<String>), ToolError> {
-    // Its chains stay, empty, when it is disabled.
+    // A disabled ufw keeps empty chains.
     if output("ufw", &["status"])?.contains("Status: inactive") {
         return Err(INACTIVE);
     }
@@ -146,7 +146,7 @@ fn insertions(plan: &RulesPlan) -> Result<(Vec<Insertion>, Vec<String>), ToolErr
     for (program, name, suffix) in [("iptables", "ufw", ""), ("ip6tables", "ufw6", "6")] {
         let table = match filter(program) {
             Ok(table) => table,
-            // With IPV6=no in /etc/default/ufw it has no such rules.
+            // With IPV6=no in /etc/default/ufw there are none.
             Err(ToolError::Inactive(_)) if name == "ufw6" => continue,
             Err(error) => return Err(error),
         };
@@ -174,13 +174,13 @@ fn insertions(plan: &RulesPlan) -> Result<(Vec<Insertion>, Vec<String>), ToolErr
     Ok((insertions, warnings))
 }
 
-/// The line that logs, which is found again by its comment.
+/// The rule that logs, identified by its comment.
 fn line(plan: &RulesPlan, chain: &str) -> String {
     format!("-A {chain} ! -i lo -m comment --comment {COMMENT} {}", plan.xtables_rule())
 }
 
-/// A file's text with the lines of an insertion: in the table `filter`, after so many rules of its chain,
-/// or else right after the chains are declared.
+/// A file's text with an insertion: in the table `filter`, after the given number of rules of its chain, or
+/// after the declarations of chains.
 fn inserted(plan: &RulesPlan, it: &Insertion, text: &str) -> Result<String, ToolError> {
     let file = |why: String| ToolError::File { path: it.file.clone().into(), why };
     let lines: Vec<&str> = text.lines().collect();
@@ -208,8 +208,8 @@ fn inserted(plan: &RulesPlan, it: &Insertion, text: &str) -> Result<String, Tool
     Ok(all.join("\n") + "\n")
 }
 
-/// A file's text without our lines. Where the line that ends them is missing, none can be told from the
-/// user's.
+/// A file's text without our lines. Fails without the line that ends them, because our lines and the user's
+/// cannot be distinguished then.
 fn without_ours(file: &str, text: &str) -> Result<String, ToolError> {
     let mut is_ours = false;
     let mut is_open = false;
@@ -232,8 +232,8 @@ fn without_ours(file: &str, text: &str) -> Result<String, ToolError> {
     Ok(kept)
 }
 
-/// A file's text with each byte as the character of the same number: comments may be in any encoding, and all
-/// that is looked for is ASCII. [`write`] is its reverse.
+/// A file's text, decoded as Latin-1: comments may be in any encoding, and everything that is parsed is ASCII.
+/// [`write`] is the inverse.
 fn read(file: &str) -> Result<String, ToolError> {
     let bytes = fs::read(file).map_err(|why| ToolError::file(file, &why))?;
     Ok(bytes.into_iter().map(char::from).collect())
@@ -245,8 +245,7 @@ fn write(file: &str, text: &str) -> Result<(), ToolError> {
     fs::write(file, bytes.collect::<Vec<u8>>()).map_err(|why| ToolError::file(file, &why))
 }
 
-/// Changes ufw's files, has ufw load them, and verifies; where that fails, the files are restored and
-/// loaded again.
+/// Edits ufw's files, reloads ufw, and verifies. On failure the files are restored and reloaded.
 fn change(
     edit: impl Fn(&str, &str) -> Result<String, ToolError>,
     verify: impl Fn() -> Result<(), ToolError>,
@@ -276,8 +275,7 @@ fn change(
         if is_written && output("ufw", &["reload"]).is_ok() {
             return error;
         }
-        let why =
-            format!("{error}; its files could not be restored and loaded again: look at them");
+        let why = format!("{error}; its files could not be restored and reloaded: check them");
         ToolError::File { path: "/etc/ufw".into(), why }
     })
 }

@@ -33,7 +33,7 @@ const AF_INET: u32 = 2;
 /// The packet log of pf: `struct pfloghdr` of `net/if_pflog.h`.
 pub(super) fn pflog(data: &[u8]) -> Result<Layer<'_>, Cut> {
     let [length, address_family, _action, _reason] = chunk(data, 0)?;
-    // Not all systems count the padding.
+    // On some systems the length excludes the padding.
     let payload = after(data, usize::from(length).next_multiple_of(4))?;
     let header = &data[..usize::from(length)];
     let device = header.get(PFLOG_DEVICE..PFLOG_DEVICE + 16).map_or(Device::Unknown, Device::named);
@@ -50,7 +50,7 @@ const PFLOG_DEVICE: usize = 4;
 /// Offset of the direction.
 const PFLOG_DIRECTION: usize = 60;
 
-/// Apple's header with the process, little-endian: `struct pktap_header` of `net/pktap.h`.
+/// Apple's header with process information, little-endian: `struct pktap_header` of `net/pktap.h`.
 pub(super) fn pktap(data: &[u8]) -> Result<Wrapped<'_>, Cut> {
     let length = usize::try_from(le32(data, 0)?).map_err(|_| Cut)?;
     let device = Device::named(data.get(12..36).ok_or(Cut)?);

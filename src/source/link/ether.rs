@@ -1,4 +1,4 @@
-//! Ethernet and what can stand between it and an IP packet: tags, PPPoE, PPP, MPLS, LLC.
+//! Ethernet, and the headers between it and an IP packet: tags, PPPoE, PPP, MPLS, LLC.
 
 use super::{Cut, Inner, Layer, be16, be32};
 
@@ -12,18 +12,18 @@ const TAGS: [u16; 5] = [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300];
 pub(super) const PPPOE_SESSION: u16 = 0x8864;
 /// `ETH_P_MPLS_UC`, `ETH_P_MPLS_MC`
 const MPLS: [u16; 2] = [0x8847, 0x8848];
-/// Up to here the field holds a length, and LLC follows (IEEE 802.3). The kernel's `ETH_P_802_2`,
-/// which stands for such a frame, is in that range.
+/// Maximum value that is a length, followed by LLC (IEEE 802.3). The kernel's `ETH_P_802_2`, its type of such
+/// frames, is in that range.
 const MAX_LENGTH: u16 = 1500;
 
-/// Most headers between the link header and the IP header. The kernel's flow dissector stops after
-/// 15 (`MAX_FLOW_DISSECT_HDRS`), and counts a stack of MPLS labels as one.
+/// Maximum number of headers between the link header and the IP header. The kernel's flow dissector stops
+/// after 15 (`MAX_FLOW_DISSECT_HDRS`), and counts a stack of MPLS labels as one.
 const MAX_HEADERS: usize = 32;
 
-/// What begins at the next byte.
+/// The header at the next byte.
 #[derive(Clone, Copy, Debug)]
 enum Next {
-    /// Whatever has this `EtherType`.
+    /// The header of this `EtherType`.
     Type(u16),
     /// LLC, IEEE 802.2.
     Llc,
@@ -34,34 +34,34 @@ enum Next {
 }
 
 impl Next {
-    /// What an Ethernet header, a tag or the kernel announces: an `EtherType`, or a length.
+    /// The header after a field that is an `EtherType` or a length.
     fn announced(type_or_length: u16) -> Self {
         if type_or_length <= MAX_LENGTH { Self::Llc } else { Self::Type(type_or_length) }
     }
 }
 
-/// Walks from what `type_or_length` announces to the IP header.
+/// Parses from the header that `type_or_length` describes to the IP header.
 ///
 /// # Errors
-/// [`Cut`]: the bytes end inside of a header.
+/// [`Cut`]: the bytes end within a header.
 #[inline]
 pub(in crate::source) fn network_layer(
     type_or_length: u16,
     bytes: &[u8],
 ) -> Result<Inner<'_>, Cut> {
-    // Most packets by far: nothing stands between.
+    // The most frequent case: no header in between.
     if type_or_length == IPV4 || type_or_length == IPV6 {
         return Ok(Inner::of_type(type_or_length, bytes));
     }
     walk(Next::announced(type_or_length), bytes)
 }
 
-/// Walks from LLC to the IP header.
+/// Parses from LLC to the IP header.
 pub(super) fn llc(bytes: &[u8]) -> Result<Inner<'_>, Cut> {
     walk(Next::Llc, bytes)
 }
 
-/// Walks from PPP to the IP header. Address and control field may be there or not (RFC 1662).
+/// Parses from PPP to the IP header. Address and control field are optional (RFC 1662).
 pub(super) fn ppp(bytes: &[u8]) -> Result<Inner<'_>, Cut> {
     match bytes {
         [0xff] => Err(Cut),
@@ -100,8 +100,8 @@ fn walk(mut next: Next, mut bytes: &[u8]) -> Result<Inner<'_>, Cut> {
             }
             // Label (20 bits), traffic class (3), bottom of the stack (1), time to live (8).
             Next::Label if be32(bytes, 0)? & 0x100 == 0 => 4,
-            // Nothing says what follows: an IP packet shows by its version, and a pseudowire has
-            // another number there (RFC 4928).
+            // The type of the payload is unknown: an IP packet has its version in the first bits, a pseudowire
+            // another number (RFC 4928).
             Next::Label => return Ok(Inner { ether_type: None, payload: &bytes[4..] }),
         };
         bytes = bytes.get(header..).ok_or(Cut)?;
@@ -109,10 +109,10 @@ fn walk(mut next: Next, mut bytes: &[u8]) -> Result<Inner<'_>, Cut> {
     Ok(Inner::not_ip(bytes))
 }
 
-/// What follows an LLC header, and its length.
+/// The header after LLC, and the length of LLC.
 fn after_llc(bytes: &[u8]) -> Result<(Next, usize), Cut> {
     match *bytes {
-        // SNAP with a code of Ethernet's (RFC 1042), or of a bridge's tunnel (IEEE 802.1H).
+        // SNAP with the code of Ethernet (RFC 1042) or of a bridge tunnel (IEEE 802.1H).
         [0xaa, 0xaa, 0x03, 0, 0, 0 | 0xf8, high, low, ..] => {
             Ok((Next::Type(u16::from_be_bytes([high, low])), 8))
         }
@@ -124,7 +124,7 @@ fn after_llc(bytes: &[u8]) -> Result<(Next, usize), Cut> {
     }
 }
 
-/// What follows the protocol field of PPP, and its length: 1 byte when compressed (RFC 1661).
+/// The header after the protocol field of PPP, and the length of the field: 1 byte if compressed (RFC 1661).
 fn after_ppp(bytes: &[u8]) -> Result<(Next, usize), Cut> {
     let (protocol, length) = match *bytes {
         [low, ..] if low & 1 == 1 => (u16::from(low), 1),
@@ -140,10 +140,10 @@ fn after_ppp(bytes: &[u8]) -> Result<(Next, usize), Cut> {
     Ok((next, length))
 }
 
-/// Stands for whatever is no IP packet and leads to none.
+/// A payload that is not an IP packet.
 const NOT_IP: Next = Next::Type(u16::MAX);
 
-/// An Ethernet header: destination (6), source (6), a switch's tag of this length, type or length (2).
+/// An Ethernet header: destination (6), source (6), a switch tag of `tag` bytes, type or length (2).
 pub(super) fn ethernet(data: &[u8], tag: usize) -> Result<Layer<'_>, Cut> {
     let hardware_address = data.get(6..12).ok_or(Cut)?;
     let type_or_length = be16(data, 12 + tag)?;
@@ -151,12 +151,11 @@ pub(super) fn ethernet(data: &[u8], tag: usize) -> Result<Layer<'_>, Cut> {
     Ok(Layer { hardware_address, ..Layer::of(inner) })
 }
 
-/// A frame on a device's way out, whose kernel says no more than the type of what it holds. An
-/// Ethernet header is there when it has that type and an IP packet follows; a tunnel's device has
-/// none.
+/// A frame logged on egress, of which the kernel reports only the type. It has an Ethernet header if the type
+/// in that header is the same and an IP packet follows; frames of tunnel devices have none.
 ///
 /// # Errors
-/// [`Cut`]: the bytes end inside of a header.
+/// [`Cut`]: the bytes end within a header.
 pub(in crate::source) fn egress(type_or_length: u16, bytes: &[u8]) -> Result<Inner<'_>, Cut> {
     let bare = || network_layer(type_or_length, bytes);
     if be16(bytes, 12) != Ok(type_or_length) || is_ipv4(type_or_length, bytes) {
@@ -168,7 +167,7 @@ pub(in crate::source) fn egress(type_or_length: u16, bytes: &[u8]) -> Result<Inn
     }
 }
 
-/// Whether an IP packet of the version that its `EtherType` says begins here, as far as can be seen.
+/// Whether the version field agrees with the `EtherType`; true if either is unknown.
 fn is_plausible(inner: &Inner<'_>) -> bool {
     match (inner.ether_type, inner.payload.first().map(|byte| byte >> 4)) {
         (Some(IPV4), Some(version)) => version == 4,
@@ -177,8 +176,8 @@ fn is_plausible(inner: &Inner<'_>) -> bool {
     }
 }
 
-/// Whether an IPv4 header begins here, by its checksum: a source address of 8.0.0.0/16 stands where an
-/// Ethernet header has its type.
+/// Whether the bytes are an IPv4 header with a valid checksum: a source address in 8.0.0.0/16 has the offset
+/// and value of the type field of an Ethernet header.
 fn is_ipv4(ether_type: u16, bytes: &[u8]) -> bool {
     let Some(&first) = bytes.first().filter(|first| ether_type == IPV4 && **first >> 4 == 4) else {
         return false;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::link_type_names::NAMES;
 
-/// A link layer that is read.
+/// A supported link type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) enum LinkType {
     /// Address family in 4 bytes, of either byte order: loopback of the BSDs.
@@ -37,7 +37,7 @@ pub(in crate::source) enum LinkType {
     Avs,
     /// PPP of pppd, its address byte replaced by the direction.
     PppPppd,
-    /// A header that names the link type of the frame after it.
+    /// A header that contains a frame and its link type.
     Ppi,
     /// PPP after a byte with the direction.
     PppWithDirection,
@@ -51,17 +51,17 @@ pub(in crate::source) enum LinkType {
     Nflog,
     /// IP over `InfiniBand`.
     InfiniBand,
-    /// Apple's header, which names the link type of the frame after it.
+    /// Apple's header that contains a frame and its link type.
     Pktap,
     /// Linux cooked, second version, 20 bytes.
     Cooked2,
-    /// Ethernet with a switch's tag of so many bytes after the addresses.
+    /// Ethernet with a switch tag of this many bytes after the addresses.
     SwitchTag(u8),
-    /// Ethernet after a switch's tag of so many bytes.
+    /// Ethernet after a switch tag of this many bytes.
     SwitchTagBefore(u8),
 }
 
-/// Each number with its link type: the registry's, and for raw IP those of two systems besides.
+/// Link types by number: those of the registry, and two system-specific numbers of raw IP.
 const NUMBERS: [(u32, LinkType); 31] = [
     (0, LinkType::Loopback),
     (1, LinkType::Ethernet),
@@ -97,17 +97,17 @@ const NUMBERS: [(u32, LinkType); 31] = [
 ];
 
 impl LinkType {
-    /// The link layer of this number; `None` for one that is not read.
+    /// The link type of a number; `None` if unsupported.
     pub(in crate::source) fn from_number(number: u32) -> Option<Self> {
         NUMBERS.iter().find(|(known, _)| *known == number).map(|(_, link)| *link)
     }
 
-    /// The first number of this link layer.
+    /// The first number of this link type.
     pub(super) fn number(self) -> u32 {
         NUMBERS.iter().find(|(_, link)| *link == self).map_or(u32::MAX, |(number, _)| *number)
     }
 
-    /// Every link layer.
+    /// All supported numbers and link types.
     #[cfg(test)]
     pub(in crate::source) fn all() -> impl Iterator<Item = (u32, Self)> {
         NUMBERS.into_iter()
@@ -121,7 +121,7 @@ pub(in crate::source) struct NamedLinkType(pub(in crate::source) u32);
 impl fmt::Display for NamedLinkType {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.binary_search_by_key(&self.0, |(number, _)| *number) {
-            Ok(place) => write!(formatter, "{} ({})", self.0, NAMES[place].1),
+            Ok(index) => write!(formatter, "{} ({})", self.0, NAMES[index].1),
             Err(_) => write!(formatter, "{}", self.0),
         }
     }

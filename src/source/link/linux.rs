@@ -31,7 +31,7 @@ fn address(bytes: &[u8], length: usize) -> &[u8] {
     &bytes[..bytes.len().min(length)]
 }
 
-/// `PACKET_OUTGOING` (`linux/if_packet.h`); all others came in.
+/// `PACKET_OUTGOING` (`linux/if_packet.h`) is outbound, all other types are inbound.
 fn direction(packet_type: u16) -> Direction {
     if packet_type == 4 { Direction::Out } else { Direction::In }
 }
@@ -41,7 +41,7 @@ pub(super) fn cisco_hdlc(data: &[u8]) -> Result<Layer<'_>, Cut> {
     ether::network_layer(be16(data, 2)?, &data[4..]).map(Layer::of)
 }
 
-/// PPP in HDLC-like framing; the address tells Cisco's framing from it (RFC 1547, section 4.3.1).
+/// PPP in HDLC-like framing, or Cisco HDLC, which has other addresses (RFC 1547, section 4.3.1).
 pub(super) fn ppp_or_cisco_hdlc(data: &[u8]) -> Result<Layer<'_>, Cut> {
     match chunk(data, 0)? {
         [0x0f | 0x8f] => cisco_hdlc(data),
@@ -49,18 +49,18 @@ pub(super) fn ppp_or_cisco_hdlc(data: &[u8]) -> Result<Layer<'_>, Cut> {
     }
 }
 
-/// PPP after a byte that is 0 for a packet that came in.
+/// PPP after a direction byte: 0 for received packets.
 pub(super) fn ppp_with_direction(data: &[u8]) -> Result<Layer<'_>, Cut> {
-    let [way] = chunk(data, 0)?;
-    let direction = Some(if way == 0 { Direction::In } else { Direction::Out });
+    let [flag] = chunk(data, 0)?;
+    let direction = Some(if flag == 0 { Direction::In } else { Direction::Out });
     Ok(Layer { direction, ..Layer::of(ether::ppp(&data[1..])?) })
 }
 
-/// PPP as pppd hands it over: its address byte is 0 for a packet that came in, 1 for one sent.
+/// PPP of pppd: its address byte is 0 for received packets, 1 for sent ones.
 pub(super) fn ppp_pppd(data: &[u8]) -> Result<Layer<'_>, Cut> {
     match chunk(data, 0)? {
-        [way @ (0 | 1), 0x03] => {
-            let direction = Some(if way == 0 { Direction::In } else { Direction::Out });
+        [flag @ (0 | 1), 0x03] => {
+            let direction = Some(if flag == 0 { Direction::In } else { Direction::Out });
             Ok(Layer { direction, ..Layer::of(ether::ppp(&data[2..])?) })
         }
         _ => ether::ppp(data).map(Layer::of),

@@ -1,7 +1,7 @@
-//! Link layers, from the first byte of a frame to the IP packet in it: for NFLOG and captures alike.
+//! Parses link layers, from the first byte of a frame to its IP packet, for NFLOG and captures.
 //!
-//! Layouts are those of <https://www.tcpdump.org/linktypes.html>. Bytes are untrusted: every walk goes
-//! forward, over a bounded number of headers, and copies nothing.
+//! Layouts follow <https://www.tcpdump.org/linktypes.html>. Bytes are untrusted: parsers only advance, over a
+//! bounded number of headers, and copy nothing.
 
 mod bsd;
 mod ether;
@@ -17,16 +17,16 @@ pub(in crate::source) use link_type::{LinkType, NamedLinkType};
 
 use crate::event::Direction;
 
-/// The bytes end inside of a header.
+/// The bytes end within a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) struct Cut;
 
-/// Why the IP packet in a frame cannot be reached.
+/// The IP packet of a frame cannot be located.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) enum LinkError {
-    /// The frame ends inside of a header.
+    /// The frame ends within a header.
     Cut,
-    /// The frame names a link type that is not supported.
+    /// The frame contains another one of an unsupported link type.
     LinkType(u32),
 }
 
@@ -36,10 +36,10 @@ impl From<Cut> for LinkError {
     }
 }
 
-/// The packet in a frame.
+/// The network-layer packet of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) struct Inner<'a> {
-    /// Its `EtherType`; `None` when only its version field can tell.
+    /// Its `EtherType`; `None` if only its version field is known.
     pub(in crate::source) ether_type: Option<u16>,
     /// Its bytes: the rest of the frame.
     pub(in crate::source) payload: &'a [u8],
@@ -50,48 +50,48 @@ impl<'a> Inner<'a> {
         Self { ether_type: Some(ether_type), payload }
     }
 
-    /// Something that is no IP packet.
+    /// A payload that is not an IP packet.
     fn not_ip(payload: &'a [u8]) -> Self {
         Self::of_type(NOT_IP, payload)
     }
 }
 
-/// An `EtherType` that no packet has.
+/// An `EtherType` that is not assigned.
 const NOT_IP: u16 = 0;
 
-/// The packet in a frame, and what the headers before it say.
+/// The packet of a frame, and the fields of the headers before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) struct Layer<'a> {
     /// The packet.
     pub(in crate::source) inner: Inner<'a>,
     /// Hardware address of the sender, at most 8 bytes; empty for none.
     pub(in crate::source) hardware_address: &'a [u8],
-    /// Which way the frame went, if a header tells.
+    /// Direction of the frame, if a header has it.
     pub(in crate::source) direction: Option<Direction>,
-    /// Where the frame was captured.
+    /// The capturing device.
     pub(in crate::source) device: Device<'a>,
 }
 
 impl<'a> Layer<'a> {
-    /// A layer that says no more than what is in it.
+    /// A layer whose headers have no further fields.
     fn of(inner: Inner<'a>) -> Self {
         Self { inner, hardware_address: &[], direction: None, device: Device::Unknown }
     }
 }
 
-/// What a header says about the device that a frame was captured on.
+/// The capturing device according to a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) enum Device<'a> {
-    /// Nothing.
+    /// Not in the header.
     Unknown,
     /// Its name.
     Name(&'a str),
-    /// Its index on the host that captured.
+    /// Its index on the capturing host.
     Index(u32),
 }
 
 impl<'a> Device<'a> {
-    /// A name in a field of fixed length, up to its NUL.
+    /// The name in a field of fixed length, up to its NUL.
     fn named(field: &'a [u8]) -> Self {
         let name = field.split(|byte| *byte == 0).next().unwrap_or_default();
         match str::from_utf8(name) {
@@ -101,10 +101,10 @@ impl<'a> Device<'a> {
     }
 }
 
-/// Headers that name the link type of what follows them: one in another is nothing that a tool writes.
+/// Maximum nesting of headers that contain a frame of another link type. No tool nests them.
 const MAX_WRAPPERS: usize = 4;
 
-/// Finds the packet in a frame of this link type.
+/// Locates the packet in a frame of this link type.
 pub(in crate::source) fn decode(link: LinkType, data: &[u8]) -> Result<Layer<'_>, LinkError> {
     let mut outer = Layer::of(Inner::not_ip(data));
     let (mut link, mut data) = (link, data);
@@ -132,11 +132,11 @@ pub(in crate::source) fn decode(link: LinkType, data: &[u8]) -> Result<Layer<'_>
     Ok(outer)
 }
 
-/// A header that names the link type of what follows it.
+/// A header that contains a frame and its link type.
 struct Wrapped<'a> {
-    /// What the header says; its payload is what follows it.
+    /// The fields of the header; its payload is the frame.
     layer: Layer<'a>,
-    /// Number of the link type; `None` where no frame follows.
+    /// Number of the link type; `None` if no frame follows.
     link: Option<u32>,
 }
 
@@ -167,7 +167,7 @@ fn decode_plain(link: LinkType, data: &[u8]) -> Result<Layer<'_>, LinkError> {
         LinkType::SwitchTagBefore(length) => {
             data.get(length.into()..).ok_or(Cut).and_then(|data| ether::ethernet(data, 0))
         }
-        // Its attributes are read by who knows of groups and prefixes.
+        // NFLOG attributes are parsed by `pcap::nflog`.
         LinkType::Nflog | LinkType::Pktap | LinkType::Ppi => {
             return Err(LinkError::LinkType(link.number()));
         }
@@ -175,22 +175,22 @@ fn decode_plain(link: LinkType, data: &[u8]) -> Result<Layer<'_>, LinkError> {
     Ok(layer?)
 }
 
-/// The big-endian number at this place.
+/// The big-endian number at offset `at`.
 fn be16(bytes: &[u8], at: usize) -> Result<u16, Cut> {
     chunk(bytes, at).map(u16::from_be_bytes)
 }
 
-/// The big-endian number at this place.
+/// The big-endian number at offset `at`.
 fn be32(bytes: &[u8], at: usize) -> Result<u32, Cut> {
     chunk(bytes, at).map(u32::from_be_bytes)
 }
 
-/// The little-endian number at this place.
+/// The little-endian number at offset `at`.
 fn le16(bytes: &[u8], at: usize) -> Result<u16, Cut> {
     chunk(bytes, at).map(u16::from_le_bytes)
 }
 
-/// The little-endian number at this place.
+/// The little-endian number at offset `at`.
 fn le32(bytes: &[u8], at: usize) -> Result<u32, Cut> {
     chunk(bytes, at).map(u32::from_le_bytes)
 }
@@ -199,7 +199,7 @@ fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Cut> {
     bytes.get(at..).and_then(|bytes| bytes.first_chunk()).copied().ok_or(Cut)
 }
 
-/// What follows a header of this length.
+/// The bytes after a header of this length.
 fn after(bytes: &[u8], length: usize) -> Result<&[u8], Cut> {
     bytes.get(length..).ok_or(Cut)
 }

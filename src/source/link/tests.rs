@@ -1,5 +1,4 @@
-//! Names and numbers, and the frames that the kernel hands over on a device's way out. What each link
-//! type gives is tested with the captures.
+//! Names and numbers of link types, and frames logged on egress. Each link type is tested with the captures.
 
 use etherparse::PacketBuilder;
 
@@ -11,7 +10,7 @@ fn names_and_numbers() {
     for (number, link) in LinkType::all() {
         assert_eq!(LinkType::from_number(number), Some(link));
         assert_eq!(LinkType::from_number(link.number()), Some(link));
-        // Two numbers of raw IP are of systems, not of the registry.
+        // Two numbers of raw IP are system-specific, not in the registry.
         let name = NamedLinkType(number).to_string();
         assert_eq!(name.contains('('), ![12, 14].contains(&number), "{name}");
     }
@@ -26,18 +25,18 @@ fn ipv4(source: [u8; 4]) -> Vec<u8> {
     packet
 }
 
-/// Checks what is read of a frame that leaves a device with this `EtherType`.
+/// Checks the packet of a frame logged on egress with this `EtherType`.
 #[track_caller]
 fn check(ether_type: u16, frame: &[u8], expect: (Option<u16>, &[u8])) {
     let inner = egress(ether_type, frame).unwrap();
     assert_eq!((inner.ether_type, inner.payload), expect);
 }
 
-/// Every third octet: the one that stands where an IP header's version does.
+/// Tries every third octet: it has the offset of an IP header's version.
 #[test]
-fn ethernet_or_not_on_the_way_out() {
+fn frames_with_and_without_ethernet_on_egress() {
     for octet in 0..=255 {
-        // Where Ethernet has its type stands the source address.
+        // The source address has the offset of the Ethernet type.
         let tunnelled = ipv4([8, 0, octet, 7]);
         check(0x0800, &tunnelled, (Some(0x0800), &tunnelled));
         for first in [0x02, 0x45, 0x4f] {
@@ -48,7 +47,7 @@ fn ethernet_or_not_on_the_way_out() {
 }
 
 #[test]
-fn headers_on_the_way_out() {
+fn headers_on_egress() {
     let packet = ipv4([203, 0, 113, 5]);
     let address = [2; 12];
     let tagged = [&address[..], &[0x81, 0, 0, 7, 8, 0], &packet].concat();
@@ -59,10 +58,10 @@ fn headers_on_the_way_out() {
     check(0x8847, &labelled, (None, &packet));
     let snap = [&address[..], &[0, 56, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &packet].concat();
     check(56, &snap, (Some(0x0800), &packet));
-    // A tunnel for labels has no Ethernet header.
+    // An MPLS tunnel has no Ethernet header.
     let bare = [&[0, 0, 0x11, 0x40][..], &packet].concat();
     check(0x8847, &bare, (None, &packet));
-    // Cut inside of a header.
+    // Truncated within a header.
     assert_eq!(egress(0x8100, &tagged[..15]), Err(Cut));
     assert_eq!(egress(0x8100, &tagged[..3]), Err(Cut));
 }

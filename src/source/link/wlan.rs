@@ -1,4 +1,4 @@
-//! IEEE 802.11 and the headers that capture tools put before it.
+//! IEEE 802.11, and the headers that capture tools add before it.
 
 use super::{Cut, Inner, Layer, Wrapped, after, be32, chunk, ether, le16, le32};
 
@@ -23,10 +23,10 @@ const ADDRESS_4: usize = 24;
 /// Offset of sequence control, whose lower 4 bits number fragments.
 const SEQUENCE: usize = 22;
 
-/// A frame of 802.11. Its body may be padded to a multiple of 4 from the frame's begin.
+/// A frame of 802.11. `padded`: its body starts at a multiple of 4 bytes.
 ///
-/// Only data frames in clear hold packets that can be read, and only the first fragment begins with
-/// one. Of an aggregate (A-MSDU) the first packet is read: a frame is counted once.
+/// Only unencrypted data frames have readable packets, and only the first fragment starts with one. Of an
+/// aggregate (A-MSDU) the first packet is used: a frame is counted once.
 pub(super) fn wlan(data: &[u8], padded: bool) -> Result<Layer<'_>, Cut> {
     let [control, flags] = chunk(data, 0)?;
     if control & TYPE != DATA || control & WITHOUT_BODY != 0 || flags & PROTECTED != 0 {
@@ -61,8 +61,7 @@ pub(super) fn wlan(data: &[u8], padded: bool) -> Result<Layer<'_>, Cut> {
     Ok(Layer { hardware_address, ..Layer::of(ether::llc(body)?) })
 }
 
-/// Radiotap: version (1), padding (1), length (2), which fields are there (4, perhaps again), fields;
-/// little-endian.
+/// Radiotap: version (1), padding (1), length (2), bitmaps of present fields (4 each), fields; little-endian.
 pub(super) fn radiotap(data: &[u8]) -> Result<Layer<'_>, Cut> {
     let length = usize::from(le16(data, 2)?);
     let frame = after(data, length)?;
@@ -72,18 +71,18 @@ pub(super) fn radiotap(data: &[u8]) -> Result<Layer<'_>, Cut> {
 /// `IEEE80211_RADIOTAP_F_DATAPAD`
 const DATA_PADDED: u8 = 0x20;
 
-/// The field `flags` of a radiotap header, 0 where it is not there.
+/// The field `flags` of a radiotap header; 0 if absent.
 fn radiotap_flags(header: &[u8]) -> Result<u8, Cut> {
     let present = le32(header, 4)?;
     if present & 0b10 == 0 {
         return Ok(0);
     }
     let mut fields = 8;
-    // The highest bit says that another word of bits follows; the header's length bounds them.
+    // The highest bit means that another bitmap follows; the header's length bounds their number.
     while le32(header, fields - 4)? & 0x8000_0000 != 0 {
         fields += 4;
     }
-    // The time (8, aligned to 8) stands before it, if it does.
+    // The optional time (8, aligned to 8) precedes it.
     let at = if present & 0b1 == 0 { fields } else { fields.next_multiple_of(8) + 8 };
     chunk::<1>(header, at).map(|[flags]| flags)
 }

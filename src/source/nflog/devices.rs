@@ -1,4 +1,4 @@
-//! Names of network devices by their index, kept current.
+//! Cache of network device names by index, invalidated by rtnetlink events.
 
 use hashbrown::HashMap;
 use neli::consts::socket::NlFamily;
@@ -6,14 +6,14 @@ use rustix::{io::Errno, net::netdevice::index_to_name};
 
 use crate::netlink::Socket;
 
-/// Most names kept at once. More devices than that are asked for again and again, no more.
+/// Maximum number of cached names; a host with more devices only loses the benefit of the cache.
 const MAX_NAMES: usize = 1024;
-/// `RTMGRP_LINK`, `linux/rtnetlink.h`: tells of every device that comes, goes or changes its name.
+/// `RTMGRP_LINK`, `linux/rtnetlink.h`: an event for every device that is added, removed or renamed.
 const LINK_EVENTS: u32 = 1;
 
 /// The names of the devices of one network namespace.
 ///
-/// A name is asked for when its index is first met; any news of any device makes all be forgotten.
+/// A name is looked up on the first use of its index. Any device event clears the cache.
 pub(super) struct Devices {
     socket: Socket,
     names: HashMap<u32, Box<str>>,
@@ -24,15 +24,15 @@ impl Devices {
         Ok(Self { socket: Socket::open(NlFamily::Route, LINK_EVENTS)?, names: HashMap::new() })
     }
 
-    /// Becomes readable when a device changed.
+    /// The event socket: readable after a device changed.
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// Takes in what changed. `buffer` is overwritten.
+    /// Reads the pending events and clears the cache. `buffer` is overwritten.
     pub(super) fn refresh(&mut self, buffer: &mut [u8]) {
-        // What changed is not read: that something did is enough, and so is an overrun.
-        for _ in 0..MAX_NEWS {
+        // The events are not parsed: any of them, or an overrun, clears the cache.
+        for _ in 0..MAX_EVENTS {
             match self.socket.receive(buffer) {
                 Ok(_) | Err(Errno::NOBUFS | Errno::INTR) => self.names.clear(),
                 Err(_) => break,
@@ -56,15 +56,15 @@ impl Devices {
     }
 }
 
-/// Datagrams read in one go, so that a storm of news cannot keep packets waiting.
-const MAX_NEWS: usize = 64;
+/// Maximum number of datagrams read at once, so that many events cannot delay packets.
+const MAX_EVENTS: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn known_unknown_and_none() {
+    fn names_of_known_unknown_and_no_index() {
         let mut devices = Devices::open().unwrap();
         // The loopback device is the first of every network namespace.
         assert_eq!(devices.names(1, 0), ("lo", ""));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_capped() {
+    fn the_cache_is_bounded() {
         let mut devices = Devices::open().unwrap();
         for index in 1_000_000..1_002_000 {
             devices.names(index, 1);

@@ -1,4 +1,4 @@
-//! The metrics of NFLOG groups: what was lost on the way to this program.
+//! Metrics of the NFLOG groups: losses between the kernel and this program.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use super::GroupMeter;
 use crate::exposition::MetricWriter;
 
-/// Shows the meters of the groups.
+/// Exports the meters of the groups.
 #[derive(Clone, Debug)]
 pub struct GroupMetrics(pub Vec<Arc<GroupMeter>>);
 

@@ -1,9 +1,11 @@
-//! The kernel's packet log: NFLOG groups over netlink.
+//! Reads NFLOG groups, the kernel's packet log, over netlink.
 
 mod devices;
+mod error;
+mod holder;
+pub mod limits;
 mod message;
 mod metrics;
-mod refusal;
 mod socket;
 
 use std::{
@@ -16,10 +18,11 @@ use rustix::{
     io::Errno,
 };
 
+pub use error::NflogError;
+pub use holder::{Holder, holder};
 pub(in crate::source) use message::PAYLOAD;
-pub use message::{Malformed, Packet, Walked, walk};
+pub use message::{Malformed, Packet, WalkSummary, walk};
 pub use metrics::GroupMetrics;
-pub use refusal::{Holder, NflogError, has_net_admin, holder};
 pub use socket::{GroupMeter, receive_buffer_for};
 
 use super::{ReadOutcome, Record, Source};
@@ -27,65 +30,65 @@ use crate::netlink::MAX_DATAGRAM;
 use devices::Devices;
 use socket::Group;
 
-/// What to read, and how.
+/// The groups to bind, and how the kernel delivers their packets.
 #[derive(Clone, Debug)]
 pub struct NflogPlan {
-    /// Groups to read; each has one reader on a host.
+    /// Groups to bind; each has one reader in a network namespace.
     pub groups: Vec<u16>,
-    /// Bytes of each packet the kernel copies, from the IP header on; a rule's `snaplen` can only
-    /// lower it. The kernel takes 0 for all there is.
+    /// Bytes of each packet that the kernel copies, from the IP header on; 0 for the whole packet. A rule's
+    /// `snaplen` can only lower it.
     pub copy_range: u32,
-    /// Packets the kernel gathers into one datagram; a rule's `queue-threshold` can only lower it.
+    /// Packets that the kernel collects into one datagram; a rule's `queue-threshold` can only lower it.
     pub queue_threshold: u32,
-    /// Longest time the kernel holds a packet back to gather more; told to it in steps of 10 ms.
+    /// Maximum time for which the kernel holds a packet back to collect more, in steps of 10 ms.
     pub queue_timeout: Duration,
     /// Bytes of a datagram (`nlbufsiz`), at most 131072.
     pub kernel_buffer: u32,
-    /// Bytes of datagrams that may wait to be read, for each group.
+    /// Receive buffer of each group, bytes.
     pub receive_buffer: usize,
 }
 
-/// The packets of some NFLOG groups, as a [`Source`].
+/// A [`Source`] that reads the packets of NFLOG groups.
 ///
 /// Belongs to the network namespace of the thread that opened it. Receiving needs no privilege.
 pub struct Nflog {
-    groups: Vec<Reader>,
+    groups: Vec<GroupReader>,
     devices: Devices,
     buffer: Box<[u8]>,
     queue_timeout: Duration,
-    /// The group whose turn it is.
+    /// Index of the group to read next: round robin.
     turn: usize,
 }
 
-struct Reader {
+struct GroupReader {
     group: Group,
-    state: State,
+    state: GroupState,
 }
 
 #[derive(Clone, Copy)]
-enum State {
-    /// Packets come.
+enum GroupState {
+    /// Bound, and read.
     Open,
-    /// No more should be logged; at this time the kernel holds nothing of it back any more.
+    /// Unbinding; from this time on the kernel holds back no packet of the group.
     Closing(Instant),
-    /// Everything was read.
+    /// Every packet was read.
     Closed,
 }
 
 impl Nflog {
-    /// Binds every group of the plan. Packets wait in the kernel from here on.
+    /// Binds every group of the plan; from then on the kernel queues their packets.
     ///
     /// # Errors
-    /// The first group that cannot be had, and why; none is held then.
+    /// The first group that cannot be bound. No group stays bound then.
     pub fn open(plan: &NflogPlan) -> Result<Self, NflogError> {
         let &first = plan.groups.first().ok_or(NflogError::NoGroup)?;
         let devices = Devices::open().map_err(|cause| NflogError::Io {
             group: first,
-            doing: "open a socket for news of devices",
+            doing: "open a socket for device events",
             cause,
         })?;
         let reader = |group: &u16| {
-            Group::open(*group, plan).map(|group| Reader { group, state: State::Open })
+            Group::open(*group, plan).map(|group| GroupReader { group, state: GroupState::Open })
         };
         Ok(Self {
             groups: plan.groups.iter().map(reader).collect::<Result<_, _>>()?,
@@ -102,29 +105,29 @@ impl Nflog {
         self.groups.iter().map(|reader| Arc::clone(reader.group.meter())).collect()
     }
 
-    /// Waits until a datagram or news of devices is there. Returns the group to read, in turns.
-    fn wait(&mut self, patience: Duration) -> rustix::io::Result<Option<usize>> {
+    /// Waits for a datagram or a device event. Returns the index of the group to read, round robin.
+    fn wait(&mut self, timeout: Duration) -> rustix::io::Result<Option<usize>> {
         let count = self.groups.len();
         let turns = (0..count).map(|step| (self.turn + step) % count);
-        let open = |index: &usize| !matches!(self.groups[*index].state, State::Closed);
+        let open = |index: &usize| !matches!(self.groups[*index].state, GroupState::Closed);
         let turns: Vec<usize> = turns.filter(open).collect();
         if let Some(&index) = turns.iter().find(|index| self.groups[**index].group.has_early()) {
             return Ok(Some(index));
         }
-        let patience =
-            turns.iter().fold(patience, |patience, index| match self.groups[*index].state {
-                State::Closing(until) => {
-                    patience.min(until.saturating_duration_since(Instant::now()))
+        let timeout =
+            turns.iter().fold(timeout, |timeout, index| match self.groups[*index].state {
+                GroupState::Closing(until) => {
+                    timeout.min(until.saturating_duration_since(Instant::now()))
                 }
-                State::Open | State::Closed => patience,
+                GroupState::Open | GroupState::Closed => timeout,
             });
         let sockets = turns.iter().map(|index| self.groups[*index].group.socket());
         let mut polled: Vec<_> = std::iter::once(self.devices.socket())
             .chain(sockets)
             .map(|socket| PollFd::new(socket, PollFlags::IN))
             .collect();
-        // Longer than the kernel can count is for ever.
-        poll(&mut polled, Timespec::try_from(patience).ok().as_ref())?;
+        // A timeout that does not fit means none.
+        poll(&mut polled, Timespec::try_from(timeout).ok().as_ref())?;
         let ready: Vec<bool> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
         if ready[0] {
             self.devices.refresh(&mut self.buffer);
@@ -132,7 +135,7 @@ impl Nflog {
         Ok(turns.into_iter().zip(&ready[1..]).find_map(|(index, ready)| ready.then_some(index)))
     }
 
-    /// Reads one datagram of a group.
+    /// Reads one datagram of the group at `index`.
     fn read(
         &mut self,
         index: usize,
@@ -141,31 +144,32 @@ impl Nflog {
         self.turn = (index + 1) % self.groups.len();
         let devices = &mut self.devices;
         let reader = &mut self.groups[index];
-        let walked = reader.group.read(&mut self.buffer, |packet| {
+        let summary = reader.group.read(&mut self.buffer, |packet| {
             let (in_device, out_device) = packet.device_indexes();
             let (in_device, out_device) = devices.names(in_device, out_device);
             take(&packet.record(in_device, out_device));
         })?;
-        let Some(walked) = walked else { return Ok(ReadOutcome::Idle) };
-        // Unbound, or refused late enough: answers queue up behind the packets, so that was all.
-        if let Some((request, error)) = walked.answer
+        let Some(summary) = summary else { return Ok(ReadOutcome::Idle) };
+        // Acknowledgements are queued after the packets, so no packet follows this one.
+        if let Some((request, error)) = summary.acknowledgement
             && (error == 0 || request == MARKER)
         {
-            reader.state = State::Closed;
+            reader.state = GroupState::Closed;
             reader.group.read_drops();
         }
-        Ok(if walked.packets > 0 { ReadOutcome::Batch } else { ReadOutcome::Idle })
+        Ok(if summary.packets > 0 { ReadOutcome::Batch } else { ReadOutcome::Idle })
     }
 
-    /// Sends the groups whose time is over a request that marks the end of what is to be read.
+    /// Sends a second unbind request for each group past its deadline; its acknowledgement marks the end of
+    /// the group's packets.
     fn mark_ends(&mut self) {
         let now = Instant::now();
         for reader in &mut self.groups {
-            if matches!(reader.state, State::Closing(until) if until <= now) {
-                // Once more if the answer finds no room.
-                reader.state = State::Closing(now + GRACE);
+            if matches!(reader.state, GroupState::Closing(until) if until <= now) {
+                // Repeated later if the acknowledgement is dropped because the receive buffer is full.
+                reader.state = GroupState::Closing(now + GRACE);
                 if reader.group.unbind(MARKER).is_err() {
-                    reader.state = State::Closed;
+                    reader.state = GroupState::Closed;
                 }
             }
         }
@@ -175,14 +179,14 @@ impl Nflog {
 impl Source for Nflog {
     fn fill(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome> {
-        if self.groups.iter().all(|reader| matches!(reader.state, State::Closed)) {
+        if self.groups.iter().all(|reader| matches!(reader.state, GroupState::Closed)) {
             return Ok(ReadOutcome::End);
         }
         self.mark_ends();
-        match self.wait(patience) {
+        match self.wait(timeout) {
             Ok(Some(index)) => self.read(index, take),
             Ok(None) => {
                 self.groups.iter_mut().for_each(|reader| reader.group.read_drops());
@@ -193,16 +197,16 @@ impl Source for Nflog {
         }
     }
 
-    /// Asks the kernel to log no more; what it logged so far can still be read, then comes the end.
+    /// Unbinds the groups. Packets logged before can still be read; then [`Source::fill`] returns the end.
     ///
-    /// That takes `CAP_NET_ADMIN`. Without it packets keep coming, and the end comes when those
-    /// that the kernel held back at this moment must have come, by the plan's `queue_timeout`.
+    /// Unbinding needs `CAP_NET_ADMIN`. Without it, packets keep arriving, and the end is reached once the
+    /// kernel must have delivered the packets it holds back now: after the plan's `queue_timeout`.
     fn close(&mut self) {
         for reader in &mut self.groups {
-            if matches!(reader.state, State::Open) {
+            if matches!(reader.state, GroupState::Open) {
                 let until = Instant::now() + self.queue_timeout + GRACE;
-                reader.state = State::Closing(until);
-                // A refusal comes through the socket and is stepped over like any other message.
+                reader.state = GroupState::Closing(until);
+                // A rejected request is reported through the socket, where `read` skips it.
                 if let Err(cause) = reader.group.unbind(UNBIND) {
                     tracing::warn!(group = reader.group.meter().group, %cause, "unbind failed");
                 }
@@ -211,9 +215,9 @@ impl Source for Nflog {
     }
 }
 
-/// Number of the request to log no more.
+/// Sequence number of the unbind request.
 const UNBIND: u32 = 2;
-/// Number of the request that marks the end where the first one was refused.
+/// Sequence number of the request that marks the end of a group's packets if the first one was rejected.
 const MARKER: u32 = 3;
-/// Added to the time the kernel may hold a packet back: a step of its clock, and a busy machine.
+/// Added to the time for which the kernel may hold a packet back: one tick of its clock, and scheduling delay.
 const GRACE: Duration = Duration::from_millis(100);

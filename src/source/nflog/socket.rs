@@ -13,86 +13,85 @@ use std::{
 use neli::consts::{netfilter::LogCmd, nl::NlmF, socket::NlFamily};
 
 use super::{
-    NflogError, NflogPlan, Packet, Walked, message,
-    refusal::{self, MAX_KERNEL_BUFFER},
+    NflogError, NflogPlan, Packet, WalkSummary, error::bind_error, limits::KERNEL_BUFFER, message,
 };
 use crate::netlink::{Attribute, Request, Socket};
 
-/// What one group lost, and how much room it has. Written by the reader, read at every scrape.
+/// Loss counters and buffer size of one group. Written by the reader, read at every scrape.
 #[derive(Debug, Default)]
 pub struct GroupMeter {
-    /// The group's number.
+    /// Number of the group.
     pub group: u16,
-    /// Packets the kernel logged and could not deliver: gaps in the group's running number. Exact,
-    /// and told with the first packet behind the gap.
+    /// Packets that the kernel logged and could not deliver: gaps in the group's sequence numbers. Exact;
+    /// updated by the first packet after the gap.
     pub lost_packets: AtomicU64,
-    /// Datagrams, of many packets each, that found the receive buffer full.
+    /// Datagrams, of many packets each, that the kernel dropped because the receive buffer was full.
     pub socket_drops: AtomicU64,
-    /// Receive buffer the kernel gave, bytes; compares with what was asked for.
+    /// Receive buffer that the kernel granted, bytes, in the unit of the request.
     pub receive_buffer_bytes: AtomicU64,
     /// Messages that could not be read.
     pub malformed_messages: AtomicU64,
-    /// Datagrams longer than the read buffer, whose end is lost.
+    /// Datagrams longer than the read buffer; their end is lost.
     pub truncated_datagrams: AtomicU64,
 }
 
-/// The receive buffer that the kernel would give a group's socket, bytes, when asked for so many.
+/// The receive buffer, bytes, that the kernel grants a group's socket for a request of `bytes`.
 ///
 /// # Errors
-/// There is no such socket to be had.
-pub fn receive_buffer_for(asked: usize) -> io::Result<usize> {
-    Socket::open(NlFamily::Netfilter, 0)?.set_receive_buffer(asked)
+/// A netfilter socket cannot be opened.
+pub fn receive_buffer_for(bytes: usize) -> io::Result<usize> {
+    Socket::open(NlFamily::Netfilter, 0)?.set_receive_buffer(bytes)
 }
 
-/// A group this process reads.
+/// A group that this process has bound.
 pub(super) struct Group {
     socket: Socket,
     meter: Arc<GroupMeter>,
-    /// Running number the next packet should have.
+    /// Expected sequence number of the next packet.
     expected: u32,
-    /// The kernel's count of thrown away datagrams when last read.
+    /// The kernel's count of dropped datagrams at the last read; wraps.
     drops: u32,
-    /// Datagrams that came before the kernel's answer to the bind.
+    /// Datagrams that arrived before the acknowledgement of the bind.
     early: VecDeque<Vec<u8>>,
 }
 
 impl Group {
     /// Binds `group` to a socket of its own.
     pub(super) fn open(group: u16, plan: &NflogPlan) -> Result<Self, NflogError> {
-        if plan.kernel_buffer > MAX_KERNEL_BUFFER {
-            // The kernel would ignore it without a word.
-            return Err(NflogError::KernelBuffer { asked: plan.kernel_buffer });
+        if plan.kernel_buffer > *KERNEL_BUFFER.end() {
+            // The kernel would silently use its maximum.
+            return Err(NflogError::KernelBuffer { requested: plan.kernel_buffer });
         }
         let socket =
-            Socket::open(NlFamily::Netfilter, 0).map_err(|cause| refusal::of_bind(group, cause))?;
+            Socket::open(NlFamily::Netfilter, 0).map_err(|cause| bind_error(group, cause))?;
         let failed = |doing| move |cause| NflogError::Io { group, doing, cause };
-        socket.go_on_after_overruns().map_err(failed("set NETLINK_NO_ENOBUFS"))?;
-        let given = socket
+        socket.disable_overrun_errors().map_err(failed("set NETLINK_NO_ENOBUFS"))?;
+        let granted = socket
             .set_receive_buffer(plan.receive_buffer)
             .map_err(failed("set the receive buffer"))?;
-        if given < plan.receive_buffer {
+        if granted < plan.receive_buffer {
             tracing::warn!(
                 group,
-                asked = plan.receive_buffer,
-                given,
-                "the kernel gave a smaller receive buffer: raise the sysctl net.core.rmem_max"
+                requested = plan.receive_buffer,
+                granted,
+                "the kernel granted a smaller receive buffer: raise the sysctl net.core.rmem_max"
             );
         }
         let meter = GroupMeter {
             group,
-            receive_buffer_bytes: AtomicU64::new(given as u64),
+            receive_buffer_bytes: AtomicU64::new(granted as u64),
             ..GroupMeter::default()
         };
         let mut early = VecDeque::new();
-        let bind = bind(group, plan).bytes(BIND).map_err(failed("write the bind request"))?;
+        let bind = bind(group, plan).bytes(BIND).map_err(failed("encode the bind request"))?;
         socket
-            .ask(&bind, BIND, |datagram| {
-                // What finds no room here shows as a gap.
+            .request(&bind, BIND, |datagram| {
+                // A datagram dropped here is counted by the gap in the sequence numbers.
                 if early.len() < MAX_EARLY {
                     early.push_back(datagram.to_vec());
                 }
             })
-            .map_err(|refusal| refusal::of_bind(group, refusal.cause))?;
+            .map_err(|error| bind_error(group, error.cause))?;
         Ok(Self { socket, meter: Arc::new(meter), expected: 0, drops: 0, early })
     }
 
@@ -104,23 +103,23 @@ impl Group {
         &self.meter
     }
 
-    /// Whether a datagram waits outside of the socket's queue.
+    /// Whether a datagram was received before the bind was acknowledged and is still unread.
     pub(super) fn has_early(&self) -> bool {
         !self.early.is_empty()
     }
 
-    /// Asks the kernel to flush what it holds back for this group and to log no more of it. Its
-    /// answer, to the request number `request`, comes behind the last packet.
+    /// Requests the kernel to flush the packets it holds back for this group, and to log no more of them.
+    /// The acknowledgement, with the sequence number `request`, arrives after the last packet.
     pub(super) fn unbind(&self, request: u32) -> io::Result<()> {
         self.socket.send(&unbind(self.meter.group).bytes(request)?)
     }
 
-    /// Reads one datagram into `buffer` and hands its packets to `take`. `None`: nothing was there.
+    /// Reads one datagram into `buffer` and passes its packets to `take`. `None`: no datagram is queued.
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
         mut take: impl FnMut(&Packet<'_>),
-    ) -> io::Result<Option<Walked>> {
+    ) -> io::Result<Option<WalkSummary>> {
         use rustix::io::Errno;
         let length = if let Some(datagram) = self.early.pop_front() {
             buffer[..datagram.len()].copy_from_slice(&datagram);
@@ -139,7 +138,7 @@ impl Group {
             self.meter.truncated_datagrams.fetch_add(1, Relaxed);
         }
         let mut lost = 0_u64;
-        let walked = message::walk(&buffer[..length.min(buffer.len())], |packet| {
+        let summary = message::walk(&buffer[..length.min(buffer.len())], |packet| {
             if let Some(sequence) = packet.sequence {
                 lost += gap(self.expected, sequence);
                 self.expected = sequence.wrapping_add(1);
@@ -150,16 +149,16 @@ impl Group {
             self.meter.lost_packets.fetch_add(lost, Relaxed);
             self.read_drops();
         }
-        if walked.malformed > 0 {
-            self.meter.malformed_messages.fetch_add(walked.malformed.into(), Relaxed);
+        if summary.malformed > 0 {
+            self.meter.malformed_messages.fetch_add(summary.malformed.into(), Relaxed);
         }
-        Ok(Some(walked))
+        Ok(Some(summary))
     }
 
-    /// Brings the meter of the socket's own drops up to date.
+    /// Updates the meter with the socket's drop counter.
     pub(super) fn read_drops(&mut self) {
         if let Ok(drops) = self.socket.drops() {
-            // The kernel's count has 32 bits and wraps; ours goes on.
+            // The kernel's counter has 32 bits and wraps; the meter has 64.
             let more = drops.wrapping_sub(self.drops);
             self.drops = drops;
             if more > 0 {
@@ -169,14 +168,15 @@ impl Group {
     }
 }
 
-/// Packets missing between the number that should come and the one that came. The numbers wrap; one
-/// that went backwards is a new beginning.
-fn gap(expected: u32, came: u32) -> u64 {
-    let gap = came.wrapping_sub(expected);
+/// Packets missing between the expected and the received sequence number. The numbers wrap; a number that
+/// went backwards is a restart.
+fn gap(expected: u32, received: u32) -> u64 {
+    let gap = received.wrapping_sub(expected);
     if gap < 1 << 31 { gap.into() } else { 0 }
 }
 
-/// Everything in one message, so that the first packet already has its number.
+/// The request that binds and configures a group: one message, so that the first packet already has a
+/// sequence number.
 fn bind(group: u16, plan: &NflogPlan) -> Request {
     let mut mode = plan.copy_range.to_be_bytes().to_vec();
     mode.extend([COPY_PACKET, 0]);
@@ -201,17 +201,16 @@ fn configuration(group: u16, attributes: Vec<Attribute>) -> Request {
     Request { kind: CONFIG, flags: NlmF::ACK, family: NFPROTO_UNSPEC, resource: group, attributes }
 }
 
-/// The kernel's unit of the time-out, 10 ms, rounded up: a batch must not be sent at once because
-/// the time was short.
+/// The timeout in the kernel's unit of 10 ms, rounded up: 0 would disable batching.
 fn ticks(timeout: Duration) -> u32 {
     u32::try_from(timeout.as_millis().div_ceil(10)).unwrap_or(u32::MAX)
 }
 
-/// Number of the first request.
+/// Sequence number of the bind request.
 const BIND: u32 = 1;
-/// Datagrams kept while the bind is answered, which takes microseconds.
+/// Maximum number of datagrams kept until the bind is acknowledged, which takes microseconds.
 const MAX_EARLY: usize = 64;
-/// `NFPROTO_UNSPEC`, `linux/netfilter.h`: a group takes packets of every family.
+/// `NFPROTO_UNSPEC`, `linux/netfilter.h`: a group receives packets of every family.
 const NFPROTO_UNSPEC: u8 = 0;
 /// `NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_CONFIG`.
 const CONFIG: u16 = 4 << 8 | 1;
@@ -233,8 +232,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaps_wrap_and_never_explode() {
-        let check = |expected, came, lost| assert_eq!(gap(expected, came), lost);
+    fn gaps_wrap_and_ignore_restarts() {
+        let check = |expected, received, lost| assert_eq!(gap(expected, received), lost);
         check(0, 0, 0);
         check(0, 3, 3);
         check(u32::MAX, u32::MAX, 0);

@@ -1,4 +1,4 @@
-//! Compressed captures: gzip, zstd, xz, bzip2, told by their first bytes.
+//! Decompression of captures: gzip, zstd, xz and bzip2, detected by their magic numbers.
 
 use std::{
     error::Error,
@@ -13,14 +13,14 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-/// Length of the longest of the magic numbers.
+/// Length of the longest magic number.
 const MAGIC: usize = 6;
 
-/// Most memory that a file can ask for: `zstd --long` and `xz -9` need less.
+/// Maximum memory for a file's window; `zstd --long` and `xz -9` need less.
 const MAX_WINDOW: u32 = 128 << 20;
 
-/// A reader of what is in a file: its bytes, or what they are the compression of. Reads its first
-/// bytes.
+/// A reader of a file's decompressed bytes; of its bytes if it is not compressed. Reads the magic number at
+/// once.
 pub(super) fn reader(mut file: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     let mut first = Vec::with_capacity(MAGIC);
     file.by_ref().take(MAGIC as u64).read_to_end(&mut first)?;
@@ -42,7 +42,7 @@ pub(super) fn reader(mut file: impl Read + Send + 'static) -> io::Result<Box<dyn
     })
 }
 
-/// An xz file, with an error that says what to do.
+/// An xz file; its error for a large window names the fix.
 struct Xz<R: Read>(XzReader<R>);
 
 impl<R: Read> Read for Xz<R> {
@@ -54,16 +54,16 @@ impl<R: Read> Read for Xz<R> {
     }
 }
 
-/// The error of a file that asks for more than [`MAX_WINDOW`].
+/// The error for a file that needs more than [`MAX_WINDOW`].
 fn too_large(command: &str) -> io::Error {
     io::Error::other(format!(
-        "it takes more than {} MiB of memory to decompress; decompress it before: \
+        "decompressing it needs more than {} MiB of memory; decompress it with another program: \
          `{command} FILE | nflog_exporter replay -`",
         MAX_WINDOW >> 20
     ))
 }
 
-/// All frames of a zstd file, one after the other.
+/// All frames of a zstd file, in order.
 struct Zstd<R> {
     source: R,
     decoder: FrameDecoder,
@@ -124,7 +124,7 @@ impl<R: BufRead> Read for Zstd<R> {
     }
 }
 
-/// The error, of the kind that the reading of its input had.
+/// The error as [`io::Error`], with the kind of its cause.
 fn failure(error: FrameDecoderError) -> io::Error {
     if matches!(error, FrameDecoderError::WindowSizeTooBig { .. }) {
         return too_large("zstd -dc --long=31");

@@ -1,10 +1,10 @@
-//! What can be wrong with a capture, and where in it.
+//! Errors of captures, with their position.
 
 use std::io;
 
 use crate::source::link::NamedLinkType;
 
-/// A capture that cannot be read, or not any further.
+/// A capture cannot be opened, or not be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum PcapError {
     /// The file could not be opened.
@@ -12,23 +12,23 @@ pub enum PcapError {
     Open {
         /// The file.
         file: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The file is something else.
+    /// The file is not a capture.
     #[error(
-        "{file}: not a pcap or pcapng file ({begin}); give a capture as `tcpdump -w` writes it, or convert \
-         one of another format with `editcap -F pcapng`"
+        "{file}: not a pcap or pcapng file ({begin}); use a capture by `tcpdump -w`, or convert another format \
+         with `editcap -F pcapng`"
     )]
     NotACapture {
         /// The file.
         file: String,
-        /// What it starts with.
+        /// Description of its first bytes.
         begin: String,
     },
-    /// No frame has a link layer that is supported.
+    /// No frame has a supported link type.
     #[error(
-        "cannot read {file}: its frames have link type {}, which is not supported ({}); capture on a network interface, or choose another link type with `tcpdump -y` (`tcpdump -L` lists those of an interface)",
+        "cannot read {file}: unsupported link type {} ({}); capture on a network interface, or choose another link type with `tcpdump -y` (`tcpdump -L` lists those of an interface)",
         list(numbers), uncounted(*frames)
     )]
     LinkTypes {
@@ -36,62 +36,62 @@ pub enum PcapError {
         file: String,
         /// Some of the numbers in the registry of link types (tcpdump.org/linktypes.html).
         numbers: Vec<u32>,
-        /// Frames that were read, and counted as undecoded.
+        /// Frames read, and counted as undecoded.
         frames: u64,
     },
-    /// The file ends where it should not.
+    /// The file is truncated.
     #[error("{file} ends in the middle of {}; {}", part.at(*offset), counted(*frames))]
     Cut {
         /// The file.
         file: String,
-        /// What is cut.
-        part: Part,
-        /// Where that begins, in the uncompressed file.
+        /// The truncated part.
+        part: CapturePart,
+        /// Its offset in the uncompressed file, bytes.
         offset: u64,
-        /// Frames that were whole.
+        /// Frames before it.
         frames: u64,
     },
-    /// The file contradicts itself, so that no later frame can be found.
+    /// The file is corrupt, so that no later frame can be found.
     #[error("{file} is damaged at byte {offset}: {what}; {}", counted(*frames))]
     Damaged {
         /// The file.
         file: String,
-        /// Where, in the uncompressed file.
+        /// Offset in the uncompressed file, bytes.
         offset: u64,
-        /// Frames before that.
+        /// Frames before the error.
         frames: u64,
-        /// What is wrong.
+        /// The inconsistency.
         what: String,
     },
-    /// The system, or the decompression, failed.
+    /// Reading or decompressing failed.
     #[error("cannot read {file} after byte {offset}: {cause}; {}", counted(*frames))]
     Read {
         /// The file.
         file: String,
-        /// Where, in the uncompressed file.
+        /// Offset in the uncompressed file, bytes.
         offset: u64,
-        /// Frames before that.
+        /// Frames before the error.
         frames: u64,
-        /// What went wrong.
+        /// The error.
         cause: io::Error,
     },
 }
 
-/// A part of a file.
+/// A part of a capture file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// What stands before the first frame, and says how to read the frames.
+pub enum CapturePart {
+    /// The header of a pcap file, or the first section header of a pcapng file.
     FileHeader,
-    /// A block of pcapng that holds no frame.
+    /// A pcapng block without a frame.
     Block,
-    /// A frame, its header included.
+    /// A frame, including its header.
     Frame,
     /// The compressed data.
     Compression,
 }
 
-impl Part {
-    /// Which part, and where it is; a file header stands at the begin.
+impl CapturePart {
+    /// Description of the part and its offset.
     fn at(self, offset: u64) -> String {
         match self {
             Self::FileHeader => "its file header".into(),
@@ -104,7 +104,7 @@ impl Part {
     }
 }
 
-/// What became of the frames before an error.
+/// Describes how the frames before an error were counted.
 fn counted(frames: u64) -> String {
     match frames {
         0 => "no frame comes before it".into(),
@@ -113,7 +113,7 @@ fn counted(frames: u64) -> String {
     }
 }
 
-/// What became of frames that are not supported.
+/// Describes how unsupported frames were counted.
 fn uncounted(frames: u64) -> String {
     match frames {
         0 => "no frame was read".into(),
@@ -122,29 +122,29 @@ fn uncounted(frames: u64) -> String {
     }
 }
 
-/// Link types, by number and name.
+/// Numbers and names of link types, separated by commas.
 pub(super) fn list(numbers: &[u32]) -> String {
     let names = numbers.iter().map(|number| NamedLinkType(*number).to_string());
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// What the readers of the formats report: a [`PcapError`] that does not know its file yet.
+/// The error of a format reader: a [`PcapError`] without file and position.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum ReadError {
     NotACapture(Vec<u8>),
     LinkTypes(Vec<u32>),
-    Cut(Part),
+    Cut(CapturePart),
     Damaged(String),
     Read(io::Error),
 }
 
-impl Trouble {
+impl ReadError {
     pub(super) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged(what.into())
     }
 
-    /// The error of this file at this place.
-    pub(super) fn of(self, file: &str, offset: u64, frames: u64) -> PcapError {
+    /// Adds file and position.
+    pub(super) fn at(self, file: &str, offset: u64, frames: u64) -> PcapError {
         let file = file.to_owned();
         match self {
             Self::NotACapture(begin) => PcapError::NotACapture { file, begin: start(&begin) },
@@ -156,7 +156,7 @@ impl Trouble {
     }
 }
 
-/// What a file starts with, as text where it is text.
+/// Describes a file's first bytes, as text if they are printable.
 fn start(begin: &[u8]) -> String {
     let is_text = begin.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
     match begin {
@@ -166,11 +166,11 @@ fn start(begin: &[u8]) -> String {
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // How the decompression says that its input was cut.
-            io::ErrorKind::UnexpectedEof => Self::Cut(Part::Compression),
+            // The decoders report truncated input by this kind.
+            io::ErrorKind::UnexpectedEof => Self::Cut(CapturePart::Compression),
             _ => Self::Read(error),
         }
     }

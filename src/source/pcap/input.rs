@@ -1,4 +1,4 @@
-//! The bytes of a capture through one bounded buffer: file, pipe or stdin, decompressed on the way.
+//! Reads a capture from a file, a pipe or stdin through one bounded buffer, decompressed.
 
 use std::{
     fmt,
@@ -18,28 +18,28 @@ use super::{
     pipe::{Pipe, Wait, at_most},
 };
 
-/// Bytes of the buffer: the longest block that is looked at as a whole.
+/// Size of the buffer, bytes: the longest block that can be parsed.
 pub(super) const CAPACITY: usize = 1024 * 1024;
 
 /// A capture's bytes.
 pub(super) struct Input {
-    bytes: Bytes,
+    bytes: ByteSource,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
-    /// Bytes after the buffer that nobody wants.
+    /// Bytes to skip.
     skip: u64,
-    /// Uncompressed bytes taken so far.
+    /// Uncompressed bytes consumed so far.
     taken: u64,
     read: Arc<AtomicU64>,
     size: Option<u64>,
 }
 
-/// Where the bytes come from.
-enum Bytes {
+/// The origin of the bytes.
+enum ByteSource {
     /// A file, or memory.
     Reader(Box<dyn Read + Send>),
-    /// A pipe, whose bytes may be long in coming.
+    /// A pipe, which may have no bytes for a long time.
     Pipe(Pipe),
 }
 
@@ -62,17 +62,17 @@ impl Input {
         if metadata.is_file() {
             return Ok(Self { size: Some(metadata.len()), ..Self::from_reader(file)? });
         }
-        let (file, read) = Counted::new(file);
-        Ok(Self::new(Bytes::Pipe(Pipe::open(file)?), read))
+        let (file, read) = CountingReader::new(file);
+        Ok(Self::new(ByteSource::Pipe(Pipe::open(file)?), read))
     }
 
-    /// Reads anything that does not pause; begins at once, to see whether it is compressed.
+    /// Reads from a reader that does not pause. Reads its first bytes at once, to detect compression.
     pub(super) fn from_reader(reader: impl Read + Send + 'static) -> io::Result<Self> {
-        let (reader, read) = Counted::new(reader);
-        Ok(Self::new(Bytes::Reader(decompress::reader(reader)?), read))
+        let (reader, read) = CountingReader::new(reader);
+        Ok(Self::new(ByteSource::Reader(decompress::reader(reader)?), read))
     }
 
-    fn new(bytes: Bytes, read: Arc<AtomicU64>) -> Self {
+    fn new(bytes: ByteSource, read: Arc<AtomicU64>) -> Self {
         Self {
             bytes,
             buffer: vec![0; CAPACITY].into_boxed_slice(),
@@ -85,31 +85,31 @@ impl Input {
         }
     }
 
-    /// From now on a pipe without bytes gives [`io::ErrorKind::WouldBlock`] after this time.
-    pub(super) fn wait_at_most(&mut self, patience: Duration) {
-        self.set_wait(at_most(patience));
+    /// Makes later reads of an empty pipe return [`io::ErrorKind::WouldBlock`] after `timeout`.
+    pub(super) fn wait_at_most(&mut self, timeout: Duration) {
+        self.set_wait(at_most(timeout));
     }
 
-    /// From now on a pipe without bytes gives [`io::ErrorKind::WouldBlock`] at once.
+    /// Makes later reads of an empty pipe return [`io::ErrorKind::WouldBlock`] at once.
     pub(super) fn do_not_wait(&mut self) {
         self.set_wait(Wait::Never);
     }
 
     fn set_wait(&mut self, wait: Wait) {
-        if let Bytes::Pipe(pipe) = &mut self.bytes {
+        if let ByteSource::Pipe(pipe) = &mut self.bytes {
             pipe.set_wait(wait);
         }
     }
 
-    /// Makes `length` bytes ready, [`CAPACITY`] at most; false when the input ends before them.
-    /// After an error it can be called again.
-    pub(super) fn need(&mut self, length: usize) -> io::Result<bool> {
+    /// Buffers at least `length` bytes, at most [`CAPACITY`]; false if the input ends before. Can be called again
+    /// after an error.
+    pub(super) fn fill(&mut self, length: usize) -> io::Result<bool> {
         debug_assert!(length <= CAPACITY, "more than the buffer holds");
         loop {
-            let over = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.ready());
+            let over = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.buffered());
             self.advance(over);
             self.skip -= over as u64;
-            if self.skip == 0 && self.ready() >= length {
+            if self.skip == 0 && self.buffered() >= length {
                 return Ok(true);
             }
             if self.start == self.end || self.start + length > CAPACITY {
@@ -118,8 +118,8 @@ impl Input {
                 self.start = 0;
             }
             let read = match &mut self.bytes {
-                Bytes::Reader(reader) => reader.read(&mut self.buffer[self.end..]),
-                Bytes::Pipe(pipe) => pipe.read(&mut self.buffer[self.end..]),
+                ByteSource::Reader(reader) => reader.read(&mut self.buffer[self.end..]),
+                ByteSource::Pipe(pipe) => pipe.read(&mut self.buffer[self.end..]),
             };
             match read {
                 Ok(0) => return Ok(false),
@@ -130,54 +130,54 @@ impl Input {
         }
     }
 
-    /// Whether nothing is left of what was begun: at the input's end, whether that end is clean.
+    /// Whether all bytes were consumed; at the end of the input, whether it is not truncated.
     pub(super) fn is_at_boundary(&self) -> bool {
-        self.skip == 0 && self.ready() == 0
+        self.skip == 0 && self.buffered() == 0
     }
 
-    /// The next bytes, which stay; [`Self::need`] made them ready.
+    /// The next bytes, without consuming them; [`Self::fill`] must have buffered them.
     pub(super) fn peek(&self, length: usize) -> &[u8] {
         &self.buffer[self.start..self.end][..length]
     }
 
-    /// All that is ready.
+    /// All buffered bytes.
     pub(super) fn peek_all(&self) -> &[u8] {
-        self.peek(self.ready())
+        self.peek(self.buffered())
     }
 
-    /// The next bytes, and steps over them; [`Self::need`] made them ready.
+    /// Consumes the next bytes; [`Self::fill`] must have buffered them.
     pub(super) fn take(&mut self, length: usize) -> &[u8] {
         let start = self.start;
         self.advance(length);
         &self.buffer[start..self.start]
     }
 
-    /// Steps over bytes, however many, ready or not.
+    /// Skips bytes, buffered or not.
     pub(super) fn skip(&mut self, length: u64) {
         self.skip += length;
     }
 
-    /// Uncompressed bytes taken so far.
+    /// Uncompressed bytes consumed so far.
     pub(super) fn offset(&self) -> u64 {
         self.taken
     }
 
-    /// Bytes read from the file so far.
+    /// Bytes read from the file so far, compressed ones if it is compressed.
     pub(super) fn position(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the file, where it is one.
+    /// Size of the file, bytes; `None` for a pipe.
     pub(super) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    fn ready(&self) -> usize {
+    fn buffered(&self) -> usize {
         self.end - self.start
     }
 
     fn advance(&mut self, length: usize) {
-        debug_assert!(length <= self.ready(), "more than is ready");
+        debug_assert!(length <= self.buffered(), "more than is buffered");
         self.start += length;
         self.taken += length as u64;
     }
@@ -188,26 +188,26 @@ impl fmt::Debug for Input {
         formatter
             .debug_struct("Input")
             .field("offset", &self.taken)
-            .field("ready", &self.ready())
+            .field("buffered", &self.buffered())
             .finish_non_exhaustive()
     }
 }
 
-/// Counts what is read through it.
-struct Counted<R> {
+/// A reader that counts the bytes read.
+struct CountingReader<R> {
     inner: R,
     read: Arc<AtomicU64>,
 }
 
-impl<R> Counted<R> {
-    /// Counts what is read through it; the number is shared.
+impl<R> CountingReader<R> {
+    /// The reader, and its counter.
     fn new(inner: R) -> (Self, Arc<AtomicU64>) {
         let read = Arc::new(AtomicU64::new(0));
         (Self { inner, read: Arc::clone(&read) }, read)
     }
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.read.fetch_add(count as u64, Ordering::Relaxed);

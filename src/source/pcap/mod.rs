@@ -1,7 +1,7 @@
-//! Capture files as a source: pcap and pcapng, compressed or not, from a file or a pipe.
+//! Reads capture files: pcap and pcapng, compressed or not, from a file or a pipe.
 
-// pcap-parser 0.17 reads blocks of pcapng: safe code, no panic found, bounded by the slice it is given.
-// Its readers stay unused (a large block stops them), as does pcap-file (transmutes, 3.0 unreleased).
+// pcap-parser 0.17 parses blocks of pcapng: safe code, no panic found, bounded by its input slice. Its readers
+// are not used, because they stop at a large block; pcap-file is not, because it transmutes.
 mod decompress;
 mod error;
 mod frame;
@@ -10,46 +10,48 @@ mod legacy;
 mod nflog;
 mod ng;
 mod pipe;
+mod record;
 #[cfg(test)]
 mod tests;
 
 use std::{fs::File, io, path::Path, time::Duration};
 
 use self::{
-    error::{Trouble, list},
+    error::{ReadError, list},
     frame::{DeviceNames, Frame},
     input::Input,
 };
 use super::{ReadOutcome, Source};
 
-pub use error::{Part, PcapError};
+pub use error::{CapturePart, PcapError};
 
-/// Most records one [`Source::fill`] hands over.
+/// Maximum number of records of one [`Source::fill`].
 const BATCH: usize = 256;
 
-/// How a capture is read.
+/// Options of reading a capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Log prefix of packets whose capture carries none.
+pub struct CaptureOptions {
+    /// Log prefix of packets without one.
     pub prefix: String,
 }
 
-/// An open capture. Memory is bounded, however large or hostile the file: one buffer of 1 MiB, up to
-/// 4096 interface names, for a moment the options of one block (16 MiB if it is full of them), and
-/// the window of a compressed file (up to 128 MiB for zstd and xz).
+/// An open capture.
 ///
-/// Every frame of the file becomes exactly one record. One that is too short for its link header,
-/// or whose block cannot be read, becomes a record with an empty payload; one of a link type that is
-/// not supported becomes a record that says so.
+/// Memory is bounded for every file: one buffer of 1 MiB, at most 4096 interface names, temporarily the options
+/// of one block (at most 16 MiB), and the window of a compressed file (at most 128 MiB, for zstd and xz).
 ///
-/// A file that is cut or damaged gives every record before that place, and then, once, the error.
-/// So does a file of which no frame has a link type that is supported.
+/// Every frame becomes exactly one record. The record of a frame that is too short for its link header, or
+/// whose block cannot be parsed, has an empty payload; that of a frame with an unsupported link type has an
+/// issue.
+///
+/// A truncated or corrupt file gives all records before the error, and then the error, once. So does a file in
+/// which no frame has a supported link type.
 #[derive(Debug)]
 pub struct Capture {
     name: String,
-    options: Options,
+    options: CaptureOptions,
     input: Input,
-    /// `None` until the file's first bytes have come.
+    /// `None` until the first bytes were read.
     format: Option<Format>,
     devices: DeviceNames,
     frames: u64,
@@ -58,7 +60,7 @@ pub struct Capture {
     ended: bool,
 }
 
-/// Frames of link types that are not supported.
+/// Frames of unsupported link types.
 #[derive(Debug, Default)]
 struct Unsupported {
     frames: u64,
@@ -66,7 +68,7 @@ struct Unsupported {
     numbers: Vec<u32>,
 }
 
-/// Most link types that are named in a message.
+/// Maximum number of link types in a message.
 const MAX_NAMED: usize = 8;
 
 impl Unsupported {
@@ -81,28 +83,28 @@ impl Unsupported {
 /// The two file formats.
 #[derive(Debug)]
 enum Format {
-    Legacy(legacy::Header),
-    Ng(ng::Section),
+    Legacy(legacy::FileHeader),
+    Ng(ng::NgSection),
 }
 
 impl Format {
-    /// Tells the format by the first 4 bytes.
-    fn detect(input: &mut Input) -> Result<Self, Trouble> {
-        if !input.need(4)? {
-            return Err(Trouble::NotACapture(input.peek_all().to_vec()));
+    /// Detects the format by the first 4 bytes.
+    fn detect(input: &mut Input) -> Result<Self, ReadError> {
+        if !input.fill(4)? {
+            return Err(ReadError::NotACapture(input.peek_all().to_vec()));
         }
         let magic = input.peek(4);
         if magic == ng::SECTION_HEADER.to_le_bytes() {
-            Ok(Self::Ng(ng::Section::default()))
+            Ok(Self::Ng(ng::NgSection::default()))
         } else if legacy::is_magic(magic) {
-            Ok(Self::Legacy(legacy::Header::read(input)?))
+            Ok(Self::Legacy(legacy::FileHeader::read(input)?))
         } else {
-            Err(Trouble::NotACapture(magic.to_vec()))
+            Err(ReadError::NotACapture(magic.to_vec()))
         }
     }
 
     /// The next frame; `None` after the last one.
-    fn next<'a>(&'a mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, Trouble> {
+    fn next<'a>(&'a mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, ReadError> {
         match self {
             Self::Legacy(header) => header.next(input),
             Self::Ng(section) => section.next(input),
@@ -110,15 +112,14 @@ impl Format {
     }
 }
 
-/// A capture that is open, and of which nothing was looked at yet: rights that it took to open it can
-/// be given up before.
+/// An open capture of which nothing was read yet, so that privileges can be dropped before it is parsed.
 #[derive(Debug)]
-pub struct Unread {
+pub struct UnreadCapture {
     name: String,
     file: File,
 }
 
-impl Unread {
+impl UnreadCapture {
     /// Opens a file, or stdin for `-`.
     pub fn open(path: &Path) -> Result<Self, PcapError> {
         let name = if path == Path::new("-") { "stdin".into() } else { path.display().to_string() };
@@ -131,24 +132,24 @@ impl Unread {
 
 impl Capture {
     /// Opens a file, or stdin for `-`.
-    pub fn open(path: &Path, options: Options) -> Result<Self, PcapError> {
-        Self::begin(Unread::open(path)?, options)
+    pub fn open(path: &Path, options: CaptureOptions) -> Result<Self, PcapError> {
+        Self::begin(UnreadCapture::open(path)?, options)
     }
 
-    /// Begins to read, but waits for no bytes: whether it is a capture shows later.
-    pub fn begin(unread: Unread, options: Options) -> Result<Self, PcapError> {
-        let Unread { name, file } = unread;
+    /// Starts reading without waiting for bytes; the format is checked later.
+    pub fn begin(unread: UnreadCapture, options: CaptureOptions) -> Result<Self, PcapError> {
+        let UnreadCapture { name, file } = unread;
         match Input::from_file(file) {
             Ok(input) => Ok(Self::from_input(name, input, options)),
             Err(cause) => Err(PcapError::Open { file: name, cause }),
         }
     }
 
-    /// Reads a capture from anywhere; `name` stands for it in messages. Its size is unknown.
+    /// Reads a capture of unknown size from a reader; `name` identifies it in messages.
     pub fn from_reader(
         name: &str,
         reader: impl io::Read + Send + 'static,
-        options: Options,
+        options: CaptureOptions,
     ) -> Result<Self, PcapError> {
         match Input::from_reader(reader) {
             Ok(input) => Ok(Self::from_input(name.into(), input, options)),
@@ -156,7 +157,7 @@ impl Capture {
         }
     }
 
-    fn from_input(name: String, input: Input, options: Options) -> Self {
+    fn from_input(name: String, input: Input, options: CaptureOptions) -> Self {
         Self {
             name,
             options,
@@ -170,8 +171,8 @@ impl Capture {
         }
     }
 
-    /// Hands over the next frame; false after the last one.
-    fn next(&mut self, take: &mut dyn FnMut(&super::Record<'_>)) -> Result<bool, Trouble> {
+    /// Passes the next frame's record to `take`; false after the last one.
+    fn next(&mut self, take: &mut dyn FnMut(&super::Record<'_>)) -> Result<bool, ReadError> {
         let format = match &mut self.format {
             Some(format) => format,
             None => self.format.insert(Format::detect(&mut self.input)?),
@@ -186,21 +187,21 @@ impl Capture {
         Ok(true)
     }
 
-    /// Ends the file, after its last frame or with what is wrong.
-    fn end(&mut self, trouble: Option<Trouble>) {
+    /// Ends reading, after the last frame or with an error.
+    fn end(&mut self, error: Option<ReadError>) {
         self.ended = true;
         let Unsupported { frames, numbers } = &mut self.unsupported;
-        let trouble = match trouble {
+        let error = match error {
             None if *frames > 0 && *frames == self.frames => {
-                Some(Trouble::LinkTypes(std::mem::take(numbers)))
+                Some(ReadError::LinkTypes(std::mem::take(numbers)))
             }
-            trouble => trouble,
+            error => error,
         };
-        if let Some(trouble) = trouble {
-            self.failed = Some(trouble.of(&self.name, self.input.offset(), self.frames));
+        if let Some(error) = error {
+            self.failed = Some(error.at(&self.name, self.input.offset(), self.frames));
         } else if *frames > 0 {
             tracing::warn!(
-                "{}: {frames} of {} frames are counted as undecoded: link type {} is not supported",
+                "{}: {frames} of {} frames counted as undecoded: unsupported link type {}",
                 self.name,
                 self.frames,
                 list(numbers)
@@ -208,25 +209,25 @@ impl Capture {
         }
     }
 
-    /// What the capture is called in messages.
+    /// The capture's name in messages.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Bytes read from the file so far, compressed ones where it is compressed.
+    /// Bytes read from the file so far, compressed ones if it is compressed.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.input.position()
     }
 
-    /// Bytes of the file; `None` for a pipe.
+    /// Size of the file, bytes; `None` for a pipe.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.input.size()
     }
 
-    /// Frames handed over so far.
+    /// Frames read so far.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames
@@ -234,24 +235,24 @@ impl Capture {
 }
 
 impl Source for Capture {
-    /// The error, a [`PcapError`], comes alone: after the batches, and once.
+    /// The error, a [`PcapError`], is returned once, after all batches.
     fn fill(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         take: &mut dyn FnMut(&super::Record<'_>),
     ) -> anyhow::Result<ReadOutcome> {
         let mut records = 0;
-        self.input.wait_at_most(patience);
+        self.input.wait_at_most(timeout);
         while records < BATCH && !self.ended {
             match self.next(take) {
                 Ok(true) => {
                     records += 1;
-                    // What is there already goes out now; a pipe may pause for long.
+                    // Return the records read so far; a pipe may have no bytes for a long time.
                     self.input.do_not_wait();
                 }
                 Ok(false) => self.end(None),
-                Err(Trouble::Read(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(trouble) => self.end(Some(trouble)),
+                Err(ReadError::Read(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => self.end(Some(error)),
             }
         }
         if records > 0 {

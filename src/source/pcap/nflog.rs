@@ -1,4 +1,4 @@
-//! Frames of link type NFLOG: what the kernel's packet log said, as attributes.
+//! Frames of link type NFLOG: messages of the kernel's packet log.
 
 use super::frame::{DeviceNames, Frame, name_by_index, u16_of};
 use crate::source::{
@@ -11,7 +11,7 @@ const HEADER: usize = 4;
 /// `NLA_TYPE_MASK`: the upper two bits are flags.
 const TYPE_MASK: u16 = 0x3fff;
 
-/// Fills in all that the attributes tell; a frame that is cut gives what stands before the cut.
+/// Completes the record with the frame's attributes; of a truncated frame, with those before its end.
 pub(super) fn nflog_record<'a>(
     frame: &Frame<'a>,
     record: Record<'a>,
@@ -24,43 +24,43 @@ pub(super) fn nflog_record<'a>(
     };
     let group = u16::from_be_bytes([high, low]);
     let mut packet = Packet { family, group, ..Packet::default() };
-    // Bytes of the payload that the attribute claims and the frame does not hold.
+    // Bytes of the payload that the attribute's length includes and the frame does not have.
     let mut missing = 0;
     for (kind, claimed, value) in (Attributes { rest: attributes, big_endian: frame.big_endian }) {
-        // A value too short for what it should be tells nothing.
-        if packet.learn(kind, value).is_ok() && kind == PAYLOAD {
+        // Values that are too short are ignored.
+        if packet.set_attribute(kind, value).is_ok() && kind == PAYLOAD {
             missing = usize::from(claimed) - value.len();
         }
     }
     let (in_index, out_index) = packet.device_indexes();
     name_by_index(&mut devices.input, in_index);
     name_by_index(&mut devices.output, out_index);
-    let told = packet.record(&devices.input, &devices.output);
+    let logged = packet.record(&devices.input, &devices.output);
     Record {
-        // A rule without a prefix is one whose capture carries none.
-        prefix: if told.prefix.is_empty() { record.prefix } else { told.prefix },
-        time: told.time.or(record.time),
-        direction: told.direction.or(record.direction),
-        wire_length: u32::try_from(told.payload.len() + missing).unwrap_or(u32::MAX),
-        ..told
+        // The default prefix also applies to rules without a prefix.
+        prefix: if logged.prefix.is_empty() { record.prefix } else { logged.prefix },
+        time: logged.time.or(record.time),
+        direction: logged.direction.or(record.direction),
+        wire_length: u32::try_from(logged.payload.len() + missing).unwrap_or(u32::MAX),
+        ..logged
     }
 }
 
-/// Attributes as a capture holds them: length with this header (2), type (2), value, padding to 4;
-/// length and type in the byte order of the host that captured, and the last one perhaps cut.
+/// Attributes in a capture: length including this header (2), type (2), value, padding to 4. Length and type
+/// are in the byte order of the capturing host; the last attribute may be truncated.
 struct Attributes<'a> {
     rest: &'a [u8],
     big_endian: bool,
 }
 
 impl<'a> Iterator for Attributes<'a> {
-    /// Type, length that the attribute claims for its value, and what is there of the value.
+    /// Type, claimed length of the value, and captured bytes of the value.
     type Item = (u16, u16, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
         let length = u16_of(self.big_endian, self.rest, 0)?;
         let kind = u16_of(self.big_endian, self.rest, 2)? & TYPE_MASK;
-        // A length below the header's is no attribute; every step goes on by 4 bytes at least.
+        // A length below the header's ends the attributes; every step advances by at least 4 bytes.
         let claimed = length.checked_sub(4)?;
         let value = &self.rest[4..];
         let value = &value[..value.len().min(claimed.into())];

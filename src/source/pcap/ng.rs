@@ -1,4 +1,4 @@
-//! The format pcapng: sections of blocks, interfaces that frames refer to (draft-ietf-opsawg-pcapng).
+//! The format pcapng: sections of blocks, with interfaces that frames refer to (draft-ietf-opsawg-pcapng).
 
 use pcap_parser::{
     EnhancedPacketBlock, InterfaceDescriptionBlock, OptionCode, SimplePacketBlock,
@@ -7,8 +7,8 @@ use pcap_parser::{
 };
 
 use super::{
-    error::{Part, Trouble},
-    frame::{Frame, Link, u16_of, u32_of},
+    error::{CapturePart, ReadError},
+    frame::{Frame, FrameLink, u16_of, u32_of},
     input::{CAPACITY, Input},
 };
 use crate::event::Direction;
@@ -16,63 +16,63 @@ use crate::event::Direction;
 /// Type of a section header block; the same in both byte orders.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
-/// Obsolete, written by tools of before 2010.
+/// Obsolete, written by tools before 2010.
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
 /// Byte-order magic of a section header.
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
-/// Type, length, and the length again at the end.
+/// Minimum block: type, length, and the length again at the end.
 const MIN_BLOCK: u32 = 12;
-/// Frame header of the obsolete packet block: type, length, interface, drops, time, lengths.
+/// Header of the obsolete packet block: type, length, interface, drops, time, lengths.
 const PACKET_HEADER: usize = 28;
-/// Most interfaces in a section.
+/// Maximum number of interfaces in a section.
 const MAX_INTERFACES: usize = 4096;
-/// Longest device name that is kept, in characters; Linux has 15, other systems more.
+/// Maximum length of a device name, characters; 15 on Linux, more on other systems.
 const MAX_DEVICE_NAME: usize = 64;
 /// Option `epb_flags` of an enhanced packet block.
 const EPB_FLAGS: OptionCode = OptionCode(2);
 
-/// The section that is being read.
+/// The current section.
 #[derive(Debug, Default)]
-pub(super) struct Section {
+pub(super) struct NgSection {
     big_endian: bool,
-    /// Where the header of the file's first section ends; 0 until it begins.
+    /// Offset of the end of the first section header; 0 before it was read.
     file_header_end: u64,
     interfaces: Vec<Interface>,
-    /// A packet's block that is too long to be read is being stepped over.
+    /// Whether a packet block longer than the buffer is being skipped.
     oversized: bool,
 }
 
 /// One interface of a section.
 #[derive(Debug)]
 struct Interface {
-    link: Link,
+    link: FrameLink,
     name: Box<str>,
     snap_length: u32,
-    /// Ticks a second; `None` when they do not fit.
+    /// Ticks per second; `None` if the number overflows.
     resolution: Option<u128>,
-    /// Seconds to add.
+    /// Seconds added to each time.
     offset: i64,
 }
 
-impl Section {
-    /// Takes blocks up to the next frame; `None` after the last one.
+impl NgSection {
+    /// Reads blocks up to the next frame; `None` after the last one.
     pub(super) fn next<'a>(
         &'a mut self,
         input: &'a mut Input,
-    ) -> Result<Option<Frame<'a>>, Trouble> {
+    ) -> Result<Option<Frame<'a>>, ReadError> {
         loop {
             if self.oversized {
-                // The frame is one only if its block is really there.
-                if !input.need(0)? {
-                    return Err(Trouble::Cut(Part::Frame));
+                // Counts only if its block is complete.
+                if !input.fill(0)? {
+                    return Err(ReadError::Cut(CapturePart::Frame));
                 }
                 self.oversized = false;
                 return Ok(Some(Frame::UNREADABLE));
             }
-            if !input.need(8)? {
+            if !input.fill(8)? {
                 return if input.is_at_boundary() { Ok(None) } else { Err(self.cut(input)) };
             }
             let kind = u32_of(self.big_endian, input.peek(8), 0).unwrap_or_default();
@@ -81,64 +81,70 @@ impl Section {
             }
             let length = u32_of(self.big_endian, input.peek(8), 4).unwrap_or_default();
             if length < MIN_BLOCK || !length.is_multiple_of(4) {
-                return Err(Trouble::Damaged(format!("a block claims {length} bytes")));
+                return Err(ReadError::Damaged(format!(
+                    "a block has an invalid length of {length} bytes"
+                )));
             }
             if input.offset() == 0 {
                 self.file_header_end = length.into();
             }
             match kind {
                 INTERFACE_DESCRIPTION => {
-                    let block = whole(input, length, Part::Block)?;
+                    let block = whole(input, length, CapturePart::Block)?;
                     self.describe(block)?;
                 }
                 PACKET | SIMPLE_PACKET | ENHANCED_PACKET if length as usize > CAPACITY => {
                     input.skip(length.into());
                     self.oversized = true;
                 }
-                PACKET => return Ok(Some(self.packet(whole(input, length, Part::Frame)?))),
+                PACKET => return Ok(Some(self.packet(whole(input, length, CapturePart::Frame)?))),
                 SIMPLE_PACKET => {
-                    return Ok(Some(self.simple_packet(whole(input, length, Part::Frame)?)));
+                    return Ok(Some(self.simple_packet(whole(input, length, CapturePart::Frame)?)));
                 }
                 ENHANCED_PACKET => {
-                    return Ok(Some(self.enhanced_packet(whole(input, length, Part::Frame)?)));
+                    return Ok(Some(self.enhanced_packet(whole(
+                        input,
+                        length,
+                        CapturePart::Frame,
+                    )?)));
                 }
-                // The rest of a section header too: nothing in it is of use here.
+                // Also the rest of a section header, which is not needed.
                 _ => input.skip(length.into()),
             }
         }
     }
 
-    /// The input ends in the middle of a block.
-    fn cut(&self, input: &Input) -> Trouble {
+    /// The error for an input that ends within a block.
+    fn cut(&self, input: &Input) -> ReadError {
         let is_header = input.offset() < self.file_header_end.max(1);
-        Trouble::Cut(if is_header { Part::FileHeader } else { Part::Block })
+        ReadError::Cut(if is_header { CapturePart::FileHeader } else { CapturePart::Block })
     }
 
-    /// Begins a section; its header stays in the input.
-    fn begin(&mut self, input: &mut Input) -> Result<(), Trouble> {
-        if !input.need(12)? {
+    /// Begins a section; does not consume its header.
+    fn begin(&mut self, input: &mut Input) -> Result<(), ReadError> {
+        if !input.fill(12)? {
             return Err(self.cut(input));
         }
         self.big_endian = match u32_of(true, input.peek(12), 8) {
             Some(BYTE_ORDER) => true,
             Some(order) if order.swap_bytes() == BYTE_ORDER => false,
-            _ => return Err(Trouble::damaged("a section without its byte-order magic")),
+            _ => return Err(ReadError::damaged("a section has no byte-order magic")),
         };
         self.interfaces.clear();
         Ok(())
     }
 
-    fn describe(&mut self, block: &[u8]) -> Result<(), Trouble> {
+    fn describe(&mut self, block: &[u8]) -> Result<(), ReadError> {
         let parsed = if self.big_endian {
             parse_interfacedescriptionblock_be(block)
         } else {
             parse_interfacedescriptionblock_le(block)
         };
         let (_, block) =
-            parsed.map_err(|_| Trouble::damaged("an interface description cannot be read"))?;
+            parsed.map_err(|_| ReadError::damaged("an interface description cannot be parsed"))?;
         if self.interfaces.len() == MAX_INTERFACES {
-            return Err(Trouble::Damaged(format!(
-                "a section with more than {MAX_INTERFACES} interfaces"
+            return Err(ReadError::Damaged(format!(
+                "a section has more than {MAX_INTERFACES} interfaces"
             )));
         }
         self.interfaces.push(Interface::new(&block, self.big_endian));
@@ -154,7 +160,7 @@ impl Section {
         let Ok((_, packet)) = parsed else { return Frame::UNREADABLE };
         let EnhancedPacketBlock { if_id, ts_high, ts_low, caplen, origlen, data, options, .. } =
             packet;
-        // The block holds `data` padded.
+        // `data` includes padding.
         let data = &data[..data.len().min(caplen as usize)];
         let flags = options
             .iter()
@@ -202,7 +208,7 @@ impl Section {
         self.frame(interface.into(), Some((high, low)), original, data)
     }
 
-    /// Joins a frame and the facts of its interface.
+    /// A frame with the properties of its interface.
     fn frame<'a>(
         &'a self,
         interface: usize,
@@ -234,16 +240,16 @@ impl Interface {
         };
         let exponent = u32::from(block.if_tsresol & 0x7f);
         Self {
-            link: Link::from_number(number),
+            link: FrameLink::from_number(number),
             name: name.chars().take(MAX_DEVICE_NAME).collect::<String>().into(),
             snap_length: block.snaplen,
-            // pcap-parser has a function for this, which refuses all powers of two.
+            // Not pcap-parser's own function, which rejects all powers of two.
             resolution: if block.if_tsresol & 0x80 == 0 {
                 10_u128.checked_pow(exponent)
             } else {
                 1_u128.checked_shl(exponent)
             },
-            // pcap-parser reads it as little-endian, always.
+            // pcap-parser always parses it as little-endian.
             offset: if big_endian { block.if_tsoffset.swap_bytes() } else { block.if_tsoffset },
         }
     }
@@ -256,11 +262,11 @@ impl Interface {
     }
 }
 
-/// Takes a whole block.
-fn whole(input: &mut Input, length: u32, part: Part) -> Result<&[u8], Trouble> {
+/// Reads a whole block.
+fn whole(input: &mut Input, length: u32, part: CapturePart) -> Result<&[u8], ReadError> {
     let length = length as usize;
     if length > CAPACITY {
-        return Err(Trouble::Damaged(format!("an interface description of {length} bytes")));
+        return Err(ReadError::Damaged(format!("an interface description has {length} bytes")));
     }
-    if input.need(length)? { Ok(input.take(length)) } else { Err(Trouble::Cut(part)) }
+    if input.fill(length)? { Ok(input.take(length)) } else { Err(ReadError::Cut(part)) }
 }

@@ -1,4 +1,4 @@
-//! A pipe, read by a thread of its own, so that nobody else waits for it longer than he wants to.
+//! Reads a pipe on its own thread, so that other reads can have a timeout.
 
 use std::{
     io::{self, Read},
@@ -9,12 +9,12 @@ use std::{
 
 use super::decompress;
 
-/// Bytes that are handed over at a time, at most.
+/// Maximum size of a chunk, bytes.
 const CHUNK: usize = 64 * 1024;
-/// Chunks that may wait to be taken.
+/// Maximum number of queued chunks.
 const WAITING: usize = 4;
 
-/// How long to wait for bytes.
+/// The timeout of a read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wait {
     Forever,
@@ -22,23 +22,23 @@ pub(super) enum Wait {
     Never,
 }
 
-/// The bytes of a pipe, decompressed.
+/// The decompressed bytes of a pipe.
 ///
-/// The thread ends with the pipe, or with the process: a read that never ends cannot be called off.
+/// The thread ends with the pipe, or with the process: a blocked read cannot be cancelled.
 pub(super) struct Pipe {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: Vec<u8>,
-    /// Bytes of the chunk that were taken.
+    /// Consumed bytes of the chunk.
     taken: usize,
     wait: Wait,
 }
 
 impl Pipe {
-    /// Begins to read.
+    /// Starts the thread.
     pub(super) fn open(file: impl Read + Send + 'static) -> io::Result<Self> {
         let (sender, chunks) = sync_channel(WAITING);
         thread::Builder::new().name("pipe".into()).spawn(move || {
-            // The other end is gone when nobody wants the rest.
+            // Sending fails if the receiver was dropped, which needs no error.
             if let Err(error) = pump(file, &sender) {
                 let _ = sender.send(Err(error));
             }
@@ -46,7 +46,7 @@ impl Pipe {
         Ok(Self { chunks, chunk: Vec::new(), taken: 0, wait: Wait::Forever })
     }
 
-    /// How long a read waits from now on; without bytes it gives [`io::ErrorKind::WouldBlock`].
+    /// Sets the timeout of later reads; after it they return [`io::ErrorKind::WouldBlock`].
     pub(super) fn set_wait(&mut self, wait: Wait) {
         self.wait = wait;
     }
@@ -86,7 +86,7 @@ impl Read for Pipe {
     }
 }
 
-/// Hands over what is read, to the end.
+/// Reads chunks and sends them, until the end.
 fn pump(
     file: impl Read + Send + 'static,
     chunks: &SyncSender<io::Result<Vec<u8>>>,
@@ -106,7 +106,7 @@ fn pump(
     }
 }
 
-/// The wait that ends so long from now.
-pub(super) fn at_most(patience: Duration) -> Wait {
-    Instant::now().checked_add(patience).map_or(Wait::Forever, Wait::Until)
+/// A wait that ends `timeout` from now.
+pub(super) fn at_most(timeout: Duration) -> Wait {
+    Instant::now().checked_add(timeout).map_or(Wait::Forever, Wait::Until)
 }

@@ -16,6 +16,7 @@ mod tests;
 use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
 pub use account::{Account, hand_over};
+pub use capabilities::has_net_admin;
 pub use errand::with_rights_of;
 
 /// What the program still has to reach when it is confined.

@@ -1,5 +1,5 @@
-//! The definition held against an interpreter that sends every possible packet through random chains;
-//! and known firewalls.
+//! Compares the placements with an interpreter that sends every possible packet through random chains, and
+//! checks typical firewalls.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::{super::outcome::Analysis, *};
 use crate::firewall::inspect::{Base, Chain, Condition, Syntax};
 
-/// Rules in short: `accept`, `drop`, `return`, `jump X`, `goto X`, `count`; after `?` for some packets
-/// only, after `~` for those of loopback, after `!` for all others.
+/// Parses a rule: `accept`, `drop`, `return`, `jump X`, `goto X`, `count`; after `?` for some packets only,
+/// after `~` for those of loopback, after `!` for all others.
 fn rule(short: &str) -> Rule {
     let (condition, verdict) = match short.split_at(1) {
         ("?", rest) => (Condition::Some, rest),
@@ -38,7 +38,7 @@ fn rule(short: &str) -> Rule {
     }
 }
 
-/// A chain; the kernel's have a policy.
+/// A chain; base chains have a policy.
 fn chain(name: &str, policy: Option<bool>, rules: &[String]) -> Chain {
     let base = policy.map(|drops| Base { hook: "input".into(), drops });
     Chain { name: name.into(), base, rules: rules.iter().map(|short| rule(short)).collect() }
@@ -59,7 +59,7 @@ fn written(chains: &[&str]) -> Table {
     table(chains.iter().map(one).collect())
 }
 
-/// Where it logs, as `CHAIN INDEX`, with a `?` for a condition.
+/// Checks the placements, as `CHAIN INDEX`, with `?` for a condition.
 #[track_caller]
 fn check(chains: &[&str], expect: &[&str]) {
     let found = placements(&written(chains));
@@ -72,7 +72,7 @@ fn check(chains: &[&str], expect: &[&str]) {
 }
 
 #[test]
-fn firewalls_as_people_have_them() {
+fn typical_firewalls() {
     // The policy; a last rule; both.
     check(&["D: ~accept; ?accept"], &["D 2"]);
     check(&["A: ~accept; ?accept; drop"], &["A 2"]);
@@ -92,13 +92,13 @@ fn firewalls_as_people_have_them() {
         ],
         &["D 4", "from_wan 0?"],
     );
-    // A chain of a zone that decides about all of its packets.
+    // A chain of a zone that decides about all its packets.
     check(&["A: ?jump wan; accept", "wan: ?accept; drop"], &["wan 1"]);
     check(&["D: ?goto wan; ?accept", "wan: ?accept"], &["D 2", "wan 1"]);
 }
 
 #[test]
-fn where_the_rest_is_accepted_nothing_is_logged() {
+fn nothing_is_logged_where_remaining_packets_are_accepted() {
     check(&["A: ?accept; ?drop"], &[]);
     check(&["A: ?jump l", "l: count; drop"], &[]);
     check(&["D: ?drop; accept"], &[]);
@@ -106,11 +106,11 @@ fn where_the_rest_is_accepted_nothing_is_logged() {
     check(&["D: queue; accept"], &[]);
     let why = |chains: &[&str]| placements(&written(chains)).without[0].1.clone();
     assert!(why(&["A: ?drop"]).starts_with("policy accept"));
-    assert_eq!(why(&["D: ?drop; accept; drop"]), "accept accepts every packet that comes to it");
+    assert_eq!(why(&["D: ?drop; accept; drop"]), "accept accepts every packet that reaches it");
 }
 
 #[test]
-fn a_condition_that_cannot_be_copied_is_told() {
+fn a_condition_that_cannot_be_copied_is_reported() {
     let mut table = written(&["D: ?accept; jump l; ?accept; jump l", "l: ?drop; ?return"]);
     table.chains[0].rules.remove(2);
     table.chains[1].rules[0].is_copyable = false;
@@ -118,15 +118,15 @@ fn a_condition_that_cannot_be_copied_is_told() {
     assert_eq!(found.unlogged.len(), 1, "{found:?}");
 }
 
-/// How a packet ended.
-struct Ended {
+/// The outcome of a packet.
+struct PacketOutcome {
     dropped: bool,
     logs: usize,
-    /// Chain and position of every frame of the stack at its end.
+    /// Chain and position of every frame of the call stack at its end.
     frames: Vec<(usize, usize)>,
 }
 
-/// Sends one packet through a table; each rule's condition is met or not by itself.
+/// Sends one packet through a table; the condition of each rule is independent.
 struct Interpreter<'t> {
     table: &'t Table,
     named: HashMap<&'t str, usize>,
@@ -145,11 +145,11 @@ impl<'t> Interpreter<'t> {
         Self { table, named, logs }
     }
 
-    fn send(&self, base: usize, meets: &dyn Fn(usize, usize) -> bool) -> Ended {
-        // With each frame, whether it was entered by `goto`: a return leaves all of those.
+    fn send(&self, base: usize, meets: &dyn Fn(usize, usize) -> bool) -> PacketOutcome {
+        // For each frame, whether it was entered by `goto`: a return leaves all those frames.
         let mut stack = vec![(base, 0, false)];
         let mut logs = 0;
-        let ended = |stack: &[(usize, usize, bool)], dropped, logs| Ended {
+        let ended = |stack: &[(usize, usize, bool)], dropped, logs| PacketOutcome {
             dropped,
             logs,
             frames: stack.iter().map(|(chain, at, _)| (*chain, *at)).collect(),
@@ -186,8 +186,8 @@ impl<'t> Interpreter<'t> {
     }
 }
 
-/// Holds what was logged of a packet against what became of it.
-fn judge(analysis: &Analysis<'_>, ended: &Ended) -> Result<(), TestCaseError> {
+/// Compares the log entries of a packet with its outcome.
+fn judge(analysis: &Analysis<'_>, ended: &PacketOutcome) -> Result<(), TestCaseError> {
     if !ended.dropped {
         prop_assert_eq!(ended.logs, 0, "an accepted packet was logged");
         return Ok(());
@@ -201,7 +201,7 @@ fn judge(analysis: &Analysis<'_>, ended: &Ended) -> Result<(), TestCaseError> {
         && !analysis.drops_at_return(last)
         && !rule.is_some_and(|it| it.verdicts.contains(&Verdict::Drop))
     {
-        // Dropped by the policy out of a chain that other packets return from.
+        // Dropped by the policy after a return from a chain.
         return Ok(());
     }
     // The first frame whose rule decides that the packet is dropped.
@@ -219,7 +219,7 @@ fn judge(analysis: &Analysis<'_>, ended: &Ended) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A rule of the chain `at`, which leads to later chains only.
+/// A rule of the chain `at`, which jumps to later chains only.
 fn any_rule(at: usize, chains: usize) -> BoxedStrategy<String> {
     let condition = prop_oneof![4 => Just("?"), 3 => Just(""), 1 => Just("!"), 1 => Just("~")];
     let mut verdict = prop_oneof![
@@ -239,7 +239,7 @@ fn any_rule(at: usize, chains: usize) -> BoxedStrategy<String> {
     (condition, verdict).prop_map(|(condition, verdict)| format!("{condition}{verdict}")).boxed()
 }
 
-/// One or two chains of the kernel, and up to four others.
+/// One or two base chains, and up to four regular ones.
 fn any_table() -> impl Strategy<Value = Table> {
     (1..=2_usize, 2..=6_usize).prop_flat_map(|(bases, count)| {
         let one = move |at: usize| {
@@ -268,8 +268,8 @@ proptest! {
         let interpreter = Interpreter::new(&table);
         for packet in 0..1_u32 << conditions.len() {
             let meets = |chain, at| {
-                let place = conditions.iter().position(|it| *it == (chain, at)).unwrap();
-                packet >> place & 1 == 1
+                let bit = conditions.iter().position(|it| *it == (chain, at)).unwrap();
+                packet >> bit & 1 == 1
             };
             for base in (0..table.chains.len()).filter(|it| table.chains[*it].base.is_some()) {
                 judge(&analysis, &interpreter.send(base, &meets))?;

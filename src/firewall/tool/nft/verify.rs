@@ -1,4 +1,4 @@
-//! Verifies the rules for dropped packets in the chains of nft.
+//! Verifies the rules for dropped packets in nft's chains.
 
 use std::collections::HashSet;
 
@@ -11,10 +11,10 @@ use crate::firewall::{
     plan::RulesPlan,
 };
 
-/// Where a rule of ours is: table and chain, before which rule, and whether it has a condition.
+/// Position of one of our rules: table and chain, index of the next rule, and whether it has a condition.
 type Position = (String, usize, bool);
 
-/// Compares our rules in the chains that drop with a new plan for the same chains.
+/// Compares our loaded rules with a new plan for the same chains.
 pub(super) fn dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>, ToolError> {
     let wanted = planned(listed)?.rules;
     let mut wanted: Vec<Position> = wanted
@@ -24,7 +24,7 @@ pub(super) fn dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>,
         })
         .collect();
     let mut found = found(plan, listed)?;
-    // Sorted, because a firewall may have tens of thousands of rules.
+    // Sorted for binary search: a firewall may have tens of thousands of rules.
     wanted.sort();
     found.sort();
     if let Some((place, index, _)) = wanted.iter().find(|it| found.binary_search(it).is_err()) {
@@ -36,7 +36,7 @@ pub(super) fn dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>,
         ));
     }
     if found != wanted {
-        return unverified("there are more of them than planned, so that packets count twice");
+        return unverified("there are more rules than planned, so packets count twice");
     }
     let mut places: Vec<String> = wanted.into_iter().map(|(place, _, _)| place).collect();
     places.dedup();
@@ -56,7 +56,7 @@ fn found(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<Position>, ToolError>
                 if !rule.is_ours {
                     index += 1;
                 } else if reached.contains(&std::ptr::from_ref(rule)) {
-                    // Ours has one match, for loopback, and those that it repeats.
+                    // Our rules have one match for loopback, and the copied ones.
                     let is_copy = matches!(&rule.matches, Matches::Nft(all) if all.len() > 1);
                     found.push((format!("{} {}", table.place, chain.name), index, is_copy));
                 }
@@ -76,7 +76,7 @@ mod tests {
         inspect::{Base, Chain, Condition, Log, Syntax, Verdict},
     };
 
-    /// A chain in which each rule that drops has one of ours before it.
+    /// A chain in which one of our rules precedes each rule that drops.
     fn table(rules: u64) -> Table {
         let drops = |number: u64| Rule {
             text: format!("drop {number}"),
@@ -97,7 +97,7 @@ mod tests {
         };
         let mut all: Vec<Rule> =
             (0..rules).map(drops).flat_map(|drops| [logs(&drops), drops]).collect();
-        // Its last jump leads to a chain that logs by itself, so each rule before it has a log of its own.
+        // Its last rule jumps to a chain that logs, so each rule before it has its own log rule.
         let jump = Rule { verdicts: vec![Verdict::Jump("rest".into())], ..drops(rules) };
         all.push(jump);
         let last = Rule { matches: Matches::Nft(vec!["loopback".into()]), ..logs(&drops(0)) };

@@ -14,7 +14,7 @@ use super::{
         pcap, pcap_file, pcap_frame, section, simple,
     },
 };
-use crate::source::pcap::{Capture, Options};
+use crate::source::pcap::{Capture, CaptureOptions};
 
 const RAW: u16 = 101;
 
@@ -265,7 +265,7 @@ fn a_window_that_is_too_large() {
     ] {
         let (records, error) = read(&filtered(tool, &file));
         let expect = format!(
-            "cannot read file after byte 0: it takes more than 128 MiB of memory to decompress; decompress it before: `{command} FILE | nflog_exporter replay -`; no frame comes before it"
+            "cannot read file after byte 0: decompressing it needs more than 128 MiB of memory; decompress it with another program: `{command} FILE | nflog_exporter replay -`; no frame comes before it"
         );
         assert_eq!((records.len(), error), (0, expect));
     }
@@ -292,7 +292,7 @@ fn many_frames_come_in_batches_and_the_position_moves() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let bytes = pcap_file(RAW.into(), &frames);
     std::fs::write(file.path(), &bytes).unwrap();
-    let mut capture = Capture::open(file.path(), Options::default()).unwrap();
+    let mut capture = Capture::open(file.path(), CaptureOptions::default()).unwrap();
     assert_eq!(capture.size(), Some(bytes.len() as u64));
     assert!(capture.position() < bytes.len() as u64);
     let (records, error) = drain(&mut capture);

@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{
-    super::{Capture, Options},
+    super::{Capture, CaptureOptions},
     DecodeIssue, packet, read,
     write::{Order, attribute, block, enhanced, interface, option, pcap_file, section, simple},
 };
@@ -75,19 +75,20 @@ fn not_a_capture() {
     check(
         b"",
         0,
-        "file: not a pcap or pcapng file (it is empty); give a capture as `tcpdump -w` writes it, or convert one of another format with `editcap -F pcapng`",
+        "file: not a pcap or pcapng file (it is empty); use a capture by `tcpdump -w`, or convert another format with `editcap -F pcapng`",
     );
     check(
         b"GIF89a",
         0,
-        "file: not a pcap or pcapng file (starts with \"GIF8\"); give a capture as `tcpdump -w` writes it, or convert one of another format with `editcap -F pcapng`",
+        "file: not a pcap or pcapng file (starts with \"GIF8\"); use a capture by `tcpdump -w`, or convert another format with `editcap -F pcapng`",
     );
     check(
         b"\xd4",
         0,
-        "file: not a pcap or pcapng file (starts with the bytes [d4]); give a capture as `tcpdump -w` writes it, or convert one of another format with `editcap -F pcapng`",
+        "file: not a pcap or pcapng file (starts with the bytes [d4]); use a capture by `tcpdump -w`, or convert another format with `editcap -F pcapng`",
     );
-    let open = |path| Capture::open(Path::new(path), Options::default()).unwrap_err().to_string();
+    let open =
+        |path| Capture::open(Path::new(path), CaptureOptions::default()).unwrap_err().to_string();
     assert!(open("/no/such").starts_with("/no/such: cannot open the capture: "));
     assert!(open("/").starts_with("/: cannot open the capture: "));
 }
@@ -110,7 +111,7 @@ fn a_cut_file_header() {
 fn link_types_that_are_not_read() {
     let error = |link, counted| {
         format!(
-            "cannot read file: its frames have link type {link}, which is not supported ({counted}); capture on a network interface, or choose another link type with `tcpdump -y` (`tcpdump -L` lists those of an interface)"
+            "cannot read file: unsupported link type {link} ({counted}); capture on a network interface, or choose another link type with `tcpdump -y` (`tcpdump -L` lists those of an interface)"
         )
     };
     check(&pcap_file(189, &[&packet()]), 0, &error("189 (USB_LINUX)", "no frame was read"));
@@ -142,7 +143,7 @@ fn pcap_frame_that_claims_too_much() {
     check(
         &file,
         1,
-        "file is damaged at byte 88: a frame claims 262145 bytes, 262144 is the most; the frame before it is counted",
+        "file is damaged at byte 88: a frame has a length of 262145 bytes; the maximum is 262144; the frame before it is counted",
     );
 }
 
@@ -154,7 +155,7 @@ fn pcapng_blocks_that_lie() {
         let mut bad = enhanced(order, 0, 5, &packet(), &[]);
         bad[4..8].copy_from_slice(&order.u32(length));
         let error = format!(
-            "file is damaged at byte 48: a block claims {length} bytes; no frame comes before it"
+            "file is damaged at byte 48: a block has an invalid length of {length} bytes; no frame comes before it"
         );
         check(&[head.clone(), bad].concat(), 0, &error);
     }
@@ -163,7 +164,7 @@ fn pcapng_blocks_that_lie() {
     check(
         &bad,
         0,
-        "file is damaged at byte 0: a section without its byte-order magic; no frame comes before it",
+        "file is damaged at byte 0: a section has no byte-order magic; no frame comes before it",
     );
 }
 
@@ -200,7 +201,7 @@ fn interfaces_are_bounded() {
         file.extend(interface(order, 101, 0, &[option(order, 2, &[b'x'; 60])]));
     }
     let (_, error) = read(&file);
-    assert!(error.contains("a section with more than 4096 interfaces"), "{error}");
+    assert!(error.contains("a section has more than 4096 interfaces"), "{error}");
 }
 
 proptest! {

@@ -11,7 +11,7 @@ use std::{io::Cursor, time::Duration};
 
 use etherparse::PacketBuilder;
 
-use super::{Capture, Options, PcapError};
+use super::{Capture, CaptureOptions, PcapError};
 use crate::{
     event::{Direction, Hook},
     packet::DecodeIssue,
@@ -69,7 +69,7 @@ fn packet() -> Vec<u8> {
 }
 
 fn open(file: &[u8]) -> Result<Capture, PcapError> {
-    let options = Options { prefix: "given".into() };
+    let options = CaptureOptions { prefix: "given".into() };
     Capture::from_reader("file", Cursor::new(file.to_vec()), options)
 }
 

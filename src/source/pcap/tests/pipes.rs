@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    super::{Capture, Options, input::Input},
+    super::{Capture, CaptureOptions, input::Input},
     ReadOutcome, packet,
     write::pcap_file,
 };
@@ -26,7 +26,7 @@ fn a_pipe_that_pauses() {
     writer.write_all(&bytes[..half]).unwrap();
 
     let input = Input::from_file(File::from(OwnedFd::from(reader))).unwrap();
-    let mut capture = Capture::from_input("pipe".into(), input, Options::default());
+    let mut capture = Capture::from_input("pipe".into(), input, CaptureOptions::default());
     assert_eq!(capture.size(), None);
     let mut records = 0;
     let mut fill = |patience| {

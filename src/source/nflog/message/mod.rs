@@ -1,105 +1,105 @@
-//! What NFLOG says about a packet: a walk over a datagram's bytes that copies nothing.
+//! Parses NFLOG messages in place: a walk over a datagram's bytes without copies.
 
 use std::ffi::CStr;
 
-use super::super::{
-    Record,
-    link::{self, Inner},
-};
 use crate::{
     event::{Direction, Hook},
     netlink,
+    source::{
+        Record,
+        link::{self, Inner},
+    },
 };
 
 pub use crate::netlink::Malformed;
 
-/// One logged packet: `struct nfgenmsg` and the attributes behind it.
+/// One logged packet: `struct nfgenmsg` and the attributes after it.
 ///
-/// Numbers are 0 and slices empty where the kernel said nothing.
+/// Numbers are 0 and slices empty for attributes that the message does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// `NFPROTO_…` of the chain that logged it.
+    /// `NFPROTO_…` of the chain that logged the packet.
     pub family: u8,
-    /// The group it was logged to.
+    /// NFLOG group.
     pub group: u16,
-    /// `EtherType` of the payload, the outermost one: of a tag, of PPPoE.
+    /// Outermost `EtherType` of the payload: for example that of a VLAN tag or of PPPoE.
     pub ether_type: Option<u16>,
-    /// Number of the hook, whose meaning depends on the family: [`Packet::hook`] tells.
+    /// Number of the hook; its meaning depends on the family, see [`Packet::hook`].
     pub hook_number: Option<u8>,
     /// The rule's log prefix, up to its NUL; untrusted bytes.
     pub prefix: &'a [u8],
     /// The firewall mark.
     pub mark: u32,
-    /// Index of the device it came in on; the bridge's for a bridged packet.
+    /// Index of the input device; the bridge's for a bridged packet.
     pub in_index: u32,
-    /// Index of the device it goes out on; the bridge's for a bridged packet.
+    /// Index of the output device; the bridge's for a bridged packet.
     pub out_index: u32,
-    /// Index of the bridge port it came in on.
+    /// Index of the input bridge port.
     pub physical_in_index: u32,
-    /// Index of the bridge port it goes out on.
+    /// Index of the output bridge port.
     pub physical_out_index: u32,
     /// Hardware address of the sender, at most 8 bytes.
     pub hardware_address: &'a [u8],
-    /// `ARPHRD_…` of the device it came in on.
+    /// `ARPHRD_…` of the input device.
     pub hardware_type: Option<u16>,
     /// Length of the link-layer header before the payload, bytes.
     pub hardware_header_length: u16,
-    /// User id of the local socket that sent it.
+    /// User id of the sending local socket.
     pub uid: Option<u32>,
-    /// Group id of the local socket that sent it.
+    /// Group id of the sending local socket.
     pub gid: Option<u32>,
     /// Microseconds since 1970-01-01 UTC.
     pub time: Option<u64>,
-    /// The group's running number: a gap tells of lost packets.
+    /// Sequence number within the group: a gap means lost packets.
     pub sequence: Option<u32>,
-    /// The packet as far as it was copied; from its link-layer header on where it was logged on a
-    /// device's way out, else from what [`Packet::ether_type`] says on.
+    /// The copied bytes of the packet: from the link-layer header on if logged on egress, otherwise from the
+    /// header that [`Packet::ether_type`] names.
     pub payload: &'a [u8],
 }
 
-/// What a walk over one datagram came to.
+/// Result of a walk over one datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Walked {
-    /// Packets that were handed over.
+pub struct WalkSummary {
+    /// Packets passed to the callback.
     pub packets: u32,
-    /// Messages that could not be read.
+    /// Messages that could not be parsed.
     pub malformed: u32,
-    /// The kernel's answer to a request: its number, and an `errno`, 0 for done.
-    pub answer: Option<(u32, i32)>,
+    /// The last acknowledgement of a request: its sequence number, and an `errno`, 0 for success.
+    pub acknowledgement: Option<(u32, i32)>,
 }
 
-/// Hands each packet of a netlink datagram to `take`; steps over whatever else is in it.
-pub fn walk<'a>(datagram: &'a [u8], mut take: impl FnMut(&Packet<'a>)) -> Walked {
-    let mut walked = Walked::default();
+/// Passes each packet of a netlink datagram to `take`; skips all other messages.
+pub fn walk<'a>(datagram: &'a [u8], mut take: impl FnMut(&Packet<'a>)) -> WalkSummary {
+    let mut summary = WalkSummary::default();
     for message in netlink::messages(datagram) {
         let Ok(message) = message else {
-            walked.malformed += 1;
+            summary.malformed += 1;
             break;
         };
         if message.kind != PACKET {
-            let answer = message.answer().map(|answer| (answer.sequence, answer.error));
-            walked.answer = answer.or(walked.answer);
+            let acknowledgement = message.acknowledgement().map(|it| (it.sequence, it.error));
+            summary.acknowledgement = acknowledgement.or(summary.acknowledgement);
             continue;
         }
-        // Filled in place: to return a value of this size costs as much as to read it.
+        // Filled in place: returning a value of this size costs as much as parsing it.
         let mut packet = Packet::default();
         if packet.fill(message.body).is_ok() {
-            walked.packets += 1;
+            summary.packets += 1;
             take(&packet);
         } else {
-            walked.malformed += 1;
+            summary.malformed += 1;
         }
     }
-    walked
+    summary
 }
 
 impl<'a> Packet<'a> {
-    /// Reads `struct nfgenmsg` (family u8, version u8, group u16 big endian) and the attributes
-    /// behind it: the body of a netlink message, and a whole record of a capture file of link type
-    /// NFLOG (239). Lengths and types of attributes are in this host's byte order.
+    /// Parses `struct nfgenmsg` (family u8, version u8, group u16 big endian) and the attributes after it:
+    /// the body of a netlink message, or a record of a capture file of link type NFLOG (239). Lengths and
+    /// types of attributes are in this host's byte order.
     ///
     /// # Errors
-    /// A length that does not fit, or a value too short for what it should be.
+    /// A length that exceeds the message, or a value too short for its type.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut packet = Self::default();
         packet.fill(bytes)?;
@@ -114,13 +114,17 @@ impl<'a> Packet<'a> {
         self.group = u16::from_be_bytes(*group);
         for attribute in netlink::attributes(rest) {
             let (kind, value) = attribute?;
-            self.learn(kind, value)?;
+            self.set_attribute(kind, value)?;
         }
         Ok(())
     }
 
     #[inline]
-    pub(in crate::source) fn learn(&mut self, kind: u16, value: &'a [u8]) -> Result<(), Malformed> {
+    pub(in crate::source) fn set_attribute(
+        &mut self,
+        kind: u16,
+        value: &'a [u8],
+    ) -> Result<(), Malformed> {
         match kind {
             PACKET_HEADER => {
                 let [e0, e1, hook, _] = start(value)?;
@@ -154,7 +158,7 @@ impl<'a> Packet<'a> {
         Ok(())
     }
 
-    /// Where in the kernel it was logged.
+    /// The netfilter hook that logged the packet.
     #[must_use]
     pub fn hook(&self) -> Option<Hook> {
         Some(match (self.family, self.hook_number?) {
@@ -162,7 +166,7 @@ impl<'a> Packet<'a> {
             (FAMILY_NETDEV, 1) => Hook::Egress,
             (FAMILY_ARP, 0) => Hook::Input,
             (FAMILY_ARP, 1) => Hook::Output,
-            // `NF_BR_BROUTING` stands where ingress stands elsewhere.
+            // 5 is `NF_BR_BROUTING` in the bridge family, and ingress in the others.
             (FAMILY_NETDEV, _) | (FAMILY_BRIDGE, 5) => return None,
             (_, 0) => Hook::Prerouting,
             (_, 1) => Hook::Input,
@@ -174,7 +178,7 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// Which way it went. Behind routing, a packet that came in on a device is passing through.
+    /// Direction of the packet. In postrouting, a packet with an input device is forwarded.
     #[must_use]
     pub fn direction(&self) -> Option<Direction> {
         Some(match self.hook()? {
@@ -185,16 +189,16 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// Indexes of the devices to name: where it came in and where it goes out, 0 for none. A bridge
-    /// port stands in where the bridge is not told.
+    /// Indexes of the input and the output device, 0 for none. Without a bridge's index, the index of the
+    /// bridge port is used.
     #[must_use]
     pub fn device_indexes(&self) -> (u32, u32) {
         let or = |index, physical| if index == 0 { physical } else { index };
         (or(self.in_index, self.physical_in_index), or(self.out_index, self.physical_out_index))
     }
 
-    /// The packet from its IP header on, and its `EtherType`. In the bridge and netdev families tags,
-    /// PPPoE or MPLS can stand before it; on egress the Ethernet header does, and nothing says so.
+    /// The packet from its IP header on, and its `EtherType`. In the bridge and netdev families, tags, PPPoE
+    /// or MPLS may precede it; on egress the Ethernet header does, without an attribute that says so.
     #[inline]
     fn network_layer(&self) -> Inner<'a> {
         match self.ether_type {
@@ -204,11 +208,11 @@ impl<'a> Packet<'a> {
             Some(kind) => link::network_layer(kind, self.payload),
             None => Ok(Inner { ether_type: None, payload: self.payload }),
         }
-        // Cut inside of a header: nothing of the packet is there.
+        // Truncated within a header: there is no payload.
         .unwrap_or(Inner { ether_type: None, payload: &[] })
     }
 
-    /// The packet as the rest of the crate takes it, its devices by name.
+    /// The packet as a [`Record`], with the names of its devices.
     #[must_use]
     pub fn record<'b>(&self, in_device: &'b str, out_device: &'b str) -> Record<'b>
     where
@@ -246,12 +250,12 @@ fn number(value: &[u8]) -> Result<u32, Malformed> {
     Ok(u32::from_be_bytes(start(value)?))
 }
 
-/// `struct nfulnl_msg_packet_timestamp`: seconds u64, microseconds u64, big endian. `None` for a
-/// time that no clock shows.
+/// `struct nfulnl_msg_packet_timestamp`: seconds u64, microseconds u64, big endian. `None` if the
+/// microseconds since 1970 exceed 64 bits.
 #[inline]
 fn time(value: &[u8]) -> Result<Option<u64>, Malformed> {
     let whole: [u8; 16] = start(value)?;
-    // The two halves are as long as they should be.
+    // Both halves have 8 bytes.
     let seconds = u64::from_be_bytes(start(&whole)?);
     let micros = u64::from_be_bytes(start(&whole[8..])?);
     Ok(seconds.checked_mul(1_000_000).and_then(|whole| whole.checked_add(micros)))
@@ -264,7 +268,7 @@ const PACKET: u16 = 4 << 8;
 const FAMILY_ARP: u8 = 3;
 /// `NFPROTO_NETDEV`: its hooks are ingress and egress.
 const FAMILY_NETDEV: u8 = 5;
-/// `NFPROTO_BRIDGE`: its hooks are those of IP, but for the last.
+/// `NFPROTO_BRIDGE`: its hooks are those of IP, except for the last.
 const FAMILY_BRIDGE: u8 = 7;
 
 // `enum nfulnl_attr_type`, `linux/netfilter/nfnetlink_log.h`.
@@ -285,5 +289,4 @@ const HARDWARE_TYPE: u16 = 15;
 const HARDWARE_LENGTH: u16 = 17;
 
 #[cfg(test)]
-#[path = "message_tests.rs"]
 mod tests;

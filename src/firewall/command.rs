@@ -1,27 +1,27 @@
-//! The programs that list and load rules: run one, and say why it failed.
+//! Runs the programs that list and load rules.
 
 use std::{
     io::{ErrorKind, Write as _},
     process::{Command, Stdio},
 };
 
-/// Why a program failed.
+/// A program could not be run, or failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ProgramError {
+pub enum CommandError {
     /// It is not installed.
     #[error("{program} was not found in PATH: install the Debian package {package}")]
     Missing {
         /// Its name.
         program: String,
-        /// The package that has it.
+        /// The Debian package of the program.
         package: &'static str,
     },
-    /// It ended with an error, or could not be run.
+    /// It exited with an error, or could not be run.
     #[error("{command}: {why}")]
     Failed {
-        /// What was run.
+        /// The command line.
         command: String,
-        /// Why it failed, by its own words where it has some.
+        /// Its error message, or its exit status.
         why: String,
     },
 }
@@ -36,20 +36,24 @@ fn package(program: &str) -> &'static str {
     }
 }
 
-/// Runs a program; returns what it prints.
+/// Runs a program; returns its standard output.
 ///
 /// # Errors
-/// It is missing or failed.
-pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String, ProgramError> {
-    fed(program, arguments, "")
+/// The program is missing or failed.
+pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String, CommandError> {
+    output_with_input(program, arguments, "")
 }
 
-/// Runs a program with a text on its standard input; returns what it prints.
+/// Runs a program with `input` as its standard input; returns its standard output.
 ///
 /// # Errors
-/// It is missing or failed.
-pub(super) fn fed(program: &str, arguments: &[&str], input: &str) -> Result<String, ProgramError> {
-    let failed = |why: String| ProgramError::Failed {
+/// The program is missing or failed.
+pub(super) fn output_with_input(
+    program: &str,
+    arguments: &[&str],
+    input: &str,
+) -> Result<String, CommandError> {
+    let failed = |why: String| CommandError::Failed {
         command: [&[program], arguments].concat().join(" "),
         why,
     };
@@ -58,11 +62,11 @@ pub(super) fn fed(program: &str, arguments: &[&str], input: &str) -> Result<Stri
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|why| match why.kind() {
         ErrorKind::NotFound => {
-            ProgramError::Missing { program: program.to_owned(), package: package(program) }
+            CommandError::Missing { program: program.to_owned(), package: package(program) }
         }
         _ => failed(why.to_string()),
     })?;
-    // A program that does not read it says why by its exit.
+    // A program that does not read its input reports the reason by its exit status.
     let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().map_err(|why| failed(why.to_string()))?;
     if !output.status.success() {

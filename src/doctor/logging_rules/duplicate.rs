@@ -1,4 +1,4 @@
-//! Rules of two tables that log the same packet to one group: it is counted twice.
+//! Finds rules of two tables that log the same packet to one group, so that it is counted twice.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{Finding, place};
 use crate::firewall::{Log, Logging, Matches, Reach, TABLE};
 
-/// A hint for each pair of chains whose rules log to one of our groups, and that the same packet can pass.
-/// Conditions are not evaluated, except those that exclude each other by one value.
+/// A hint for each pair of chains that log to the same group of `ours` and that one packet can pass.
+/// Conditions are not evaluated, except for pairs that exclude each other by one value.
 pub(super) fn counted_twice(found: &[Logging<'_>], ours: &[u16]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut known = HashSet::new();
@@ -46,12 +46,12 @@ fn is_possible(one: &Logging<'_>, other: &Logging<'_>) -> bool {
         && !exclude(&facts(&one.rule.matches), &facts(&other.rule.matches))
 }
 
-/// Whether `rules` made it.
+/// Whether the sub-command `rules` created it.
 fn is_generated(rule: &Logging<'_>) -> bool {
     rule.rule.is_ours && rule.table.place != format!("inet {TABLE}")
 }
 
-/// The IP versions that a table sees.
+/// The IP versions whose packets pass a table.
 fn families(rule: &Logging<'_>) -> &'static [u8] {
     let place = &rule.table.place;
     if place.starts_with("ip6") {
@@ -63,7 +63,7 @@ fn families(rule: &Logging<'_>) -> &'static [u8] {
     }
 }
 
-/// Whether one packet can pass two hooks.
+/// Whether one packet passes both hooks.
 fn meet(one: &str, other: &str) -> bool {
     let after = |first: &str, second: &str| match first {
         "ingress" => second != "output" && second != "egress",
@@ -75,8 +75,8 @@ fn meet(one: &str, other: &str) -> bool {
     one == other || after(one, other) || after(other, one)
 }
 
-/// The conditions of a rule that compare with one value: protocol, ports, devices; each with whether it
-/// requires that value or excludes it.
+/// The conditions of a rule that compare with one value (protocol, ports, devices): true if the value is
+/// required, false if it is excluded.
 type Facts = BTreeMap<&'static str, (bool, String)>;
 
 fn facts(matches: &Matches) -> Facts {
@@ -129,7 +129,7 @@ fn facts(matches: &Matches) -> Facts {
     facts
 }
 
-/// Whether no packet meets both.
+/// Whether no packet matches both.
 fn exclude(one: &Facts, other: &Facts) -> bool {
     let differ = |(key, (is_value, value)): (&&str, &(bool, String))| {
         other.get(key).is_some_and(|(other_is, other)| match (is_value, other_is) {

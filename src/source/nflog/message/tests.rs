@@ -1,25 +1,25 @@
-//! Real datagrams, made-up ones and hostile ones.
+//! Recorded, constructed and hostile datagrams.
 
 use proptest::prelude::*;
 
 use super::*;
 
 /// Recorded from a little-endian kernel 6.18: a UDP packet of 203.0.113.7 to port 53.
-const ONE: &[u8] = include_bytes!("../../../tests/data/nflog/1-packet.bin");
+const ONE: &[u8] = include_bytes!("../../../../tests/data/nflog/1-packet.bin");
 /// The same with 100 packets: UDP and TCP, IPv4 and IPv6.
-const HUNDRED: &[u8] = include_bytes!("../../../tests/data/nflog/100-packets.bin");
+const HUNDRED: &[u8] = include_bytes!("../../../../tests/data/nflog/100-packets.bin");
 
-fn packets(datagram: &[u8]) -> (Vec<Packet<'_>>, Walked) {
+fn packets(datagram: &[u8]) -> (Vec<Packet<'_>>, WalkSummary) {
     let mut packets = Vec::new();
-    let walked = walk(datagram, |packet| packets.push(*packet));
-    (packets, walked)
+    let summary = walk(datagram, |packet| packets.push(*packet));
+    (packets, summary)
 }
 
 #[test]
 #[cfg_attr(target_endian = "big", ignore = "recorded on a little-endian host")]
 fn a_recorded_packet() {
-    let (packets, walked) = packets(ONE);
-    assert_eq!(walked, Walked { packets: 1, ..Walked::default() });
+    let (packets, summary) = packets(ONE);
+    assert_eq!(summary, WalkSummary { packets: 1, ..WalkSummary::default() });
     let expect = Packet {
         family: 2,
         group: 7,
@@ -43,8 +43,8 @@ fn a_recorded_packet() {
 #[test]
 #[cfg_attr(target_endian = "big", ignore = "recorded on a little-endian host")]
 fn a_recorded_batch() {
-    let (packets, walked) = packets(HUNDRED);
-    assert_eq!(walked, Walked { packets: 100, ..Walked::default() });
+    let (packets, summary) = packets(HUNDRED);
+    assert_eq!(summary, WalkSummary { packets: 100, ..WalkSummary::default() });
     let sequences: Vec<_> = packets.iter().map(|packet| packet.sequence).collect();
     assert_eq!(sequences, (0..100).map(Some).collect::<Vec<_>>());
     let udp = packets.iter().filter(|packet| packet.prefix == b"drop-wan").count();
@@ -114,7 +114,7 @@ fn every_attribute() {
 }
 
 #[test]
-fn values_that_are_no_values() {
+fn invalid_values() {
     let check = |kind, value: &[u8], expect: Result<Packet<'_>, Malformed>| {
         let bytes = record(2, &[(kind, value)]);
         let expect = expect.map(|packet| Packet { family: 2, group: 0x1234, ..packet });
@@ -132,7 +132,7 @@ fn values_that_are_no_values() {
     check(PREFIX, b"\0hidden\0", Ok(nothing));
     check(PREFIX, b"open", Ok(Packet { prefix: b"open", ..nothing }));
     check(PACKET_HEADER, &[0, 0, 9, 0], Ok(Packet { hook_number: Some(9), ..nothing }));
-    // 20 bytes of address are more than the structure holds (InfiniBand).
+    // An InfiniBand address has 20 bytes, the structure holds 8.
     let address = [0, 20, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
     check(HARDWARE_ADDRESS, &address, Ok(Packet { hardware_address: &address[4..], ..nothing }));
     assert_eq!(Packet::read(&[2, 0, 0]), Err(Malformed));
@@ -165,7 +165,7 @@ fn hooks_and_directions() {
 }
 
 #[test]
-fn the_network_layer_on_a_devices_way_out() {
+fn the_network_layer_on_egress() {
     let check = |hook_number, ether_type, payload: &[u8], expect: &[u8]| {
         let packet = Packet {
             family: FAMILY_NETDEV,
@@ -184,12 +184,12 @@ fn the_network_layer_on_a_devices_way_out() {
     // A tunnel's device has no Ethernet header.
     check(1, 0x0800, &[0x45; 20], &[0x45; 20]);
     check(1, 0x86dd, &ethernet(0x0800, &[0x45]), &ethernet(0x0800, &[0x45]));
-    // On the way in the kernel starts at the IP header.
+    // On ingress the payload starts at the IP header.
     check(0, 0x0800, &ethernet(0x0800, &[0x45]), &ethernet(0x0800, &[0x45]));
 }
 
 #[test]
-fn a_bridge_port_stands_in_for_its_bridge() {
+fn a_bridge_port_replaces_a_missing_bridge() {
     let check = |in_index, physical_in_index, expect| {
         let packet = Packet { in_index, physical_in_index, ..Packet::default() };
         assert_eq!(packet.device_indexes().0, expect);
@@ -200,29 +200,29 @@ fn a_bridge_port_stands_in_for_its_bridge() {
 }
 
 proptest! {
-    /// Nothing makes the walk panic, go on for ever, or make packets out of nothing.
+    /// No input makes the walk panic, loop, or return more packets than fit.
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
-        let (packets, walked) = packets(&bytes);
-        prop_assert_eq!(packets.len(), walked.packets as usize);
+        let (packets, summary) = packets(&bytes);
+        prop_assert_eq!(packets.len(), summary.packets as usize);
         // A message with its `struct nfgenmsg` takes 20 bytes.
         prop_assert!(packets.len() <= bytes.len() / 20);
         let _ = Packet::read(&bytes);
     }
 
-    /// The same near to what is real: a few bytes of a datagram changed, its end cut.
+    /// The same for a recorded datagram with a few bytes changed and its end truncated.
     #[test]
     fn a_damaged_batch(
         damage in proptest::collection::vec((0..HUNDRED.len(), any::<u8>()), 1..40),
         length in 0..=HUNDRED.len(),
     ) {
         let mut bytes = HUNDRED.to_vec();
-        for (place, byte) in damage {
-            bytes[place] = byte;
+        for (offset, byte) in damage {
+bytes[offset] = byte;
         }
         bytes.truncate(length);
-        let (packets, walked) = packets(&bytes);
-        prop_assert_eq!(packets.len(), walked.packets as usize);
+        let (packets, summary) = packets(&bytes);
+        prop_assert_eq!(packets.len(), summary.packets as usize);
         prop_assert!(packets.len() <= bytes.len() / 20);
         for packet in packets {
             let _ = packet.record("", "");

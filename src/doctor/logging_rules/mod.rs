@@ -1,7 +1,6 @@
-//! The firewall's rules: whether any logs to our groups where packets get to it, and the classic
-//! mistakes.
+//! Checks the loaded firewall rules: whether a reachable rule logs to a configured group, and common mistakes.
 
-mod twice;
+mod duplicate;
 
 use std::{collections::HashSet, fs, path::PathBuf};
 
@@ -11,7 +10,7 @@ use crate::{
     firewall::{Listing, Log, Logging, Reach, Syntax, Table, listing, logging},
 };
 
-/// Where rules are kept for the next boot.
+/// Files with the rules for the next boot.
 const SAVED: [&str; 7] = [
     "/etc/iptables/rules.v4",
     "/etc/iptables/rules.v6",
@@ -22,20 +21,20 @@ const SAVED: [&str; 7] = [
     "/etc/iptables.rules",
 ];
 
-/// Looks at the rules that are loaded. `exporter_runs`: what the exporter installs itself is there.
+/// Checks the loaded rules. `exporter_runs`: the rules that the exporter installs are loaded.
 pub(super) fn check(config: &Config, exporter_runs: bool) -> Vec<Finding> {
     let listing = listing();
     let found = logging(&listing.tables);
     let ours = &config.nflog.groups;
-    let (good, obstacles) = of_ours(&found, ours);
-    let mut findings = vec![match good.first() {
+    let (reached, obstacles) = by_reachability(&found, ours);
+    let mut findings = vec![match reached.first() {
         Some(first) => {
-            Finding::ok("rules", format!("they log {first}{}", and_more(good.len() - 1)))
+            Finding::ok("rules", format!("they log {first}{}", and_more(reached.len() - 1)))
         }
-        None => none(config, exporter_runs, &listing, &found, !obstacles.is_empty()),
+        None => none_reached(config, exporter_runs, &listing, &found, !obstacles.is_empty()),
     }];
     findings.extend(obstacles);
-    findings.extend(twice::counted_twice(&found, ours));
+    findings.extend(duplicate::counted_twice(&found, ours));
     findings.extend(found.iter().filter(|rule| is_mistaken(rule, ours)).map(mistaken));
     findings.extend(ulog());
     findings
@@ -50,12 +49,12 @@ fn place(rule: &Logging<'_>) -> String {
     format!("{} {}", rule.table.place, rule.chain)
 }
 
-/// Our rules that packets get to, in words, and what keeps packets from the others: each obstacle
-/// once, however many rules it stands before.
-fn of_ours(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Finding>) {
-    let mut good = Vec::new();
+/// The rules that log to a group of `ours`: descriptions of those that packets reach, and a finding for each
+/// obstacle before the others, once per obstacle.
+fn by_reachability(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Finding>) {
+    let mut reached = Vec::new();
     let mut obstacles = Vec::new();
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     for rule in found {
         let Log::Group(group, prefix) = rule.log else { continue };
         if !ours.contains(group) {
@@ -66,7 +65,7 @@ fn of_ours(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Finding>) {
         let what = format!("in {place}, the rule with prefix {prefix:?} logs nothing");
         let (cause, finding) = match rule.reach {
             Reach::Reached => {
-                good.push(format!("{prefix:?} in {place} to group {group}"));
+                reached.push(format!("{prefix:?} in {place} to group {group}"));
                 continue;
             }
             Reach::After { chain, rule } => (
@@ -74,10 +73,10 @@ fn of_ours(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Finding>) {
                 Finding::failed(
                     "rules_order",
                     format!(
-                        "{what}: before it in {} {chain}, {rule} decides about every packet",
+                        "{what}: an earlier rule in {} {chain}, {rule}, matches every packet",
                         table.place
                     ),
-                    "move what logs, or the jump to it, before that rule: iptables -I, nft insert rule",
+                    "move the logging rule, or the jump to it, before that rule: iptables -I, nft insert rule",
                 ),
             ),
             Reach::NoJump { chain } => (
@@ -92,22 +91,22 @@ fn of_ours(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Finding>) {
                 table.place.clone(),
                 Finding::failed(
                     "rules_chain",
-                    format!("{what}: the table is dormant, so that the kernel passes it over"),
+                    format!("{what}: the table is dormant, so the kernel skips it"),
                     format!(
-                        "wake it: nft add table {}; and take `flags dormant` out of its file",
+                        "activate it: nft add table {}; and remove `flags dormant` from its file",
                         table.place
                     ),
                 ),
             ),
         };
-        if told.insert(cause) {
+        if reported.insert(cause) {
             obstacles.push(finding);
         }
     }
-    (good, obstacles)
+    (reached, obstacles)
 }
 
-/// How to send packets to a chain.
+/// The command that adds a jump to a chain.
 fn jump(table: &Table, chain: &str) -> String {
     let base = table.chains.iter().find(|chain| chain.base.is_some());
     let base = base.map_or("CHAIN", |chain| &*chain.name);
@@ -120,8 +119,8 @@ fn jump(table: &Table, chain: &str) -> String {
     }
 }
 
-/// Why no rule that packets get to logs to our groups.
-fn none(
+/// The finding if packets reach no rule that logs to a configured group.
+fn none_reached(
     config: &Config,
     exporter_runs: bool,
     listing: &Listing,
@@ -134,16 +133,16 @@ fn none(
             "the exporter installs its own when it starts (rules.install)",
         );
     }
-    if let Some(why) = &listing.blind {
-        let why = format!("none was found, but not all can be listed: {why}");
+    if let Some(why) = &listing.incomplete {
+        let why = format!("none found, but not all rules can be listed: {why}");
         return Finding::unknown("rules", why);
     }
     let ours = &config.nflog.groups;
     let groups: Vec<String> = ours.iter().map(ToString::to_string).collect();
     let none = format!("no rule that packets reach logs to group {}", groups.join(" or "));
     if has_obstacles {
-        let mend = "there are such rules: see below what keeps packets from them";
-        return Finding::failed("rules", none, mend);
+        let fix = "such rules exist; the checks below show why packets do not reach them";
+        return Finding::failed("rules", none, fix);
     }
     let other = found.iter().find_map(|rule| match rule.log {
         Log::Group(group, _) if !is_mistaken(rule, ours) => Some((group, rule)),
@@ -153,7 +152,7 @@ fn none(
         return Finding::failed(
             "rules",
             format!("{none}; there are rules that log to group {group}, in {}", place(rule)),
-            format!("read that one: --nflog.group {group}; or change the rules"),
+            format!("read that group: --nflog.group {group}; or change the rules"),
         );
     }
     if let Some(rule) = found.iter().find(|rule| *rule.log == Log::Kernel) {
@@ -163,15 +162,15 @@ fn none(
     Finding::failed(
         "rules",
         none,
-        "load some: nflog_exporter rules --for nft --apply (or iptables, ufw, firewalld); or let the exporter \
+        "load rules: nflog_exporter rules --for nft --apply (or iptables, ufw, firewalld); or let the exporter \
          install its own: --rules.install",
     )
 }
 
-/// How to log to a group, for the tool that made a rule which logs elsewhere.
+/// How to log to a group with the tool that created a rule with another log target.
 fn instead_of_log(rule: &Logging<'_>, group: u16) -> String {
     if rule.chain.starts_with("ufw") {
-        // It writes its LOG rules itself, so that they cannot be changed by hand.
+        // ufw writes its LOG rules itself; they cannot be edited.
         return "nflog_exporter rules --for ufw --apply".into();
     }
     if rule.table.place == "inet firewalld" {
@@ -179,13 +178,13 @@ fn instead_of_log(rule: &Logging<'_>, group: u16) -> String {
     }
     match rule.table.syntax {
         Syntax::Iptables => {
-            format!("-j NFLOG --nflog-group {group} --nflog-prefix NAME in place of -j LOG")
+            format!("replace -j LOG by -j NFLOG --nflog-group {group} --nflog-prefix NAME")
         }
-        Syntax::Nft => format!("log prefix \"…\" group {group} in place of log prefix \"…\""),
+        Syntax::Nft => format!("replace log prefix \"…\" by log prefix \"…\" group {group}"),
     }
 }
 
-/// Whether a number stands as prefix where a group was meant: then the group is 0.
+/// Whether the prefix is a number, probably meant as the group, which then is 0.
 fn is_mistaken(rule: &Logging<'_>, ours: &[u16]) -> bool {
     let is_number = |prefix: &str| prefix.trim().parse::<u16>().is_ok();
     matches!(rule.log, Log::Group(0, prefix) if is_number(prefix)) && !ours.contains(&0)
@@ -199,15 +198,15 @@ fn mistaken(rule: &Logging<'_>) -> Finding {
     Finding::failed(
         "rules_prefix",
         format!(
-            "in {}, a rule logs to group 0 with the prefix {prefix:?}: a number as prefix, where a group \
-             was meant",
+            "in {}, a rule logs to group 0 with the prefix {prefix:?}: the number was probably meant as the \
+             group",
             place(rule)
         ),
         format!("write --nflog-group {} --nflog-prefix NAME", prefix.trim()),
     )
 }
 
-/// Saved rules with `ULOG`, which kernels since 3.17 do not have: they fail at the next boot.
+/// Reports saved rules with `ULOG`, which fail at the next boot: kernels since 3.17 do not have it.
 fn ulog() -> Option<Finding> {
     let file = SAVED.iter().map(PathBuf::from).find(|file| {
         // A comment may be in any encoding.
@@ -218,10 +217,7 @@ fn ulog() -> Option<Finding> {
     })?;
     Some(Finding::failed(
         "rules_ulog",
-        format!(
-            "{} has rules with -j ULOG, which the kernel does not know since 3.17",
-            file.display()
-        ),
-        "write -j NFLOG --nflog-group N --nflog-prefix NAME in their place",
+        format!("{} has rules with -j ULOG, which was removed in Linux 3.17", file.display()),
+        "replace it by -j NFLOG --nflog-group N --nflog-prefix NAME",
     ))
 }

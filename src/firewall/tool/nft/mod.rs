@@ -1,4 +1,4 @@
-//! Rules for nft: a table of our own for new or all packets; for dropped ones, rules in the chains that drop.
+//! Rules for nft: our own table for new or all packets; for dropped ones, rules in the chains that drop them.
 
 mod verify;
 
@@ -9,31 +9,31 @@ use serde_json::{Value, json};
 use super::{Script, ToolError, head, one_line, reached, unverified};
 use crate::firewall::{
     COMMENT, RULES_TABLE,
+    command::{CommandError, output_with_input},
     inspect::{Matches, Table, native},
     plan::{Placement, Placements, RulesPlan, Wanted, placements},
-    program::{ProgramError, fed},
 };
 
-/// What nft lists of iptables, or manages for firewalld.
+/// The warning about tables of iptables and firewalld.
 const OF_OTHERS: &str =
     "belongs to another tool: nflog_exporter rules --for firewalld, ufw or iptables";
 
 pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolError> {
     if plan.wanted != Wanted::Dropped {
-        // Printing also works for another host, and without root.
+        // Without root, rules are printed too, for another host.
         if let Ok(listed) = native() {
-            refuse_foreign(&listed)?;
+            reject_foreign(&listed)?;
         }
         return Ok(Script { text: table(plan), warnings: Vec::new() });
     }
     let listed = native()?;
-    refuse_foreign(&listed)?;
+    reject_foreign(&listed)?;
     let Dropped { rules, warnings } = dropped(&listed)?;
     let mut places = String::new();
     for (table, placement) in &rules {
         let before = placement.before.as_ref();
         let before = before.map_or("at the end".into(), |rule| format!("before {}", rule.text));
-        // The kernel takes every byte in a name, and JSON gives it to the kernel.
+        // Names may contain any byte.
         let place = one_line(&format!("{} {}: {before}", table.place, placement.chain));
         // Writing to a string does not fail.
         let _ = writeln!(places, "# {place}");
@@ -52,7 +52,7 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
         head = head(
             plan,
             plan.limit,
-            "# Not needed any more: rules with `log` and no group, which write to the kernel's log.\n",
+            "# No longer needed: rules with `log` and no group, which write to the kernel's log.\n",
             command
         ),
         batch = batch(&commands),
@@ -62,7 +62,7 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
 
 pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let listed = native()?;
-    refuse_foreign(&listed)?;
+    reject_foreign(&listed)?;
     let mut commands = removal(&listed);
     let mut warnings = Vec::new();
     if plan.wanted == Wanted::Dropped {
@@ -73,34 +73,34 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
         load(&commands)?;
     } else {
         load(&commands)?;
-        fed("nft", &["-f", "-"], &table(plan))?;
+        output_with_input("nft", &["-f", "-"], &table(plan))?;
     }
     Ok(warnings)
 }
 
 pub(super) fn remove() -> Result<(), ToolError> {
     let listed = native()?;
-    refuse_foreign(&listed)?;
+    reject_foreign(&listed)?;
     load(&removal(&listed))?;
-    if removal(&native()?).is_empty() { Ok(()) } else { unverified("some are still there") }
+    if removal(&native()?).is_empty() { Ok(()) } else { unverified("rules remain after removal") }
 }
 
-/// What is ours and loaded, as messages.
-pub(super) fn left() -> Result<Vec<String>, ToolError> {
-    let mut left = Vec::new();
+/// Descriptions of our loaded rules.
+pub(super) fn remaining() -> Result<Vec<String>, ToolError> {
+    let mut remaining = Vec::new();
     for table in native()? {
         if is_own(&table) {
-            left.push(format!("the table {}", table.place));
+            remaining.push(format!("the table {}", table.place));
             continue;
         }
         for chain in &table.chains {
             let ours = chain.rules.iter().filter(|rule| rule.is_ours);
-            left.extend(
+            remaining.extend(
                 ours.map(|rule| format!("in {} {}, {}", table.place, chain.name, rule.text)),
             );
         }
     }
-    Ok(left)
+    Ok(remaining)
 }
 
 pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
@@ -112,7 +112,7 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let Some(table) = listed.iter().find(|table| table.place == place) else {
         return unverified(format!("there is no table {place}"));
     };
-    refuse_foreign(&listed)?;
+    reject_foreign(&listed)?;
     let rules = reached(plan, table)?;
     if rules.is_empty() {
         return unverified(format!(
@@ -123,7 +123,7 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     Ok(rules.iter().map(|rule| format!("{place} {}", rule.chain)).collect())
 }
 
-/// Where to log in the chains of nft.
+/// The positions in nft's chains at which to log.
 struct Dropped<'t> {
     rules: Vec<(&'t Table, Placement)>,
     warnings: Vec<String>,
@@ -168,7 +168,7 @@ fn is_of_others(table: &Table) -> bool {
             && table.chains.iter().any(|chain| chain.base.is_some() && is_of_iptables(&chain.name))
 }
 
-/// Whether this program made a table: by its name, its one chain and the comment of the rule that logs.
+/// Whether this program created a table, by its name, its only chain and the comment of the rule that logs.
 fn is_own(table: &Table) -> bool {
     let [chain] = &table.chains[..] else { return false };
     has_own_name(table) && chain.name == "inbound" && chain.rules.iter().any(|rule| rule.is_ours)
@@ -178,15 +178,15 @@ fn has_own_name(table: &Table) -> bool {
     table.place.strip_prefix("inet ") == Some(RULES_TABLE)
 }
 
-/// Refuses to touch a table of our name that this program did not make.
-fn refuse_foreign(listed: &[Table]) -> Result<(), ToolError> {
+/// Fails if a table with our name was not created by this program.
+fn reject_foreign(listed: &[Table]) -> Result<(), ToolError> {
     match listed.iter().find(|table| has_own_name(table) && !is_own(table)) {
         Some(table) => Err(ToolError::Reserved(format!("the nftables table {}", table.place))),
         None => Ok(()),
     }
 }
 
-/// The commands that remove what is ours.
+/// The commands that remove our rules.
 fn removal(listed: &[Table]) -> Vec<Value> {
     let mut commands = Vec::new();
     for table in listed {
@@ -235,23 +235,23 @@ fn insert(plan: &RulesPlan, table: &Table, placement: &Placement) -> Value {
     }
 }
 
-/// Commands as `nft -j -f` takes them, one a line.
+/// Input for `nft -j -f`, one command per line.
 fn batch(commands: &[Value]) -> String {
     let lines: Vec<String> = commands.iter().map(Value::to_string).collect();
     format!("{{\"nftables\": [\n{}\n]}}", lines.join(",\n"))
 }
 
-fn load(commands: &[Value]) -> Result<(), ProgramError> {
+fn load(commands: &[Value]) -> Result<(), CommandError> {
     if !commands.is_empty() {
-        fed("nft", &["-j", "-f", "-"], &batch(commands))?;
+        output_with_input("nft", &["-j", "-f", "-"], &batch(commands))?;
     }
     Ok(())
 }
 
-/// The table of our own.
+/// Our own table.
 fn table(plan: &RulesPlan) -> String {
-    // For all just before `raw` (-300), so that what a rule there drops is logged too; for new ones after
-    // conntrack, which is at -200.
+    // For all packets before `raw` (-300), so that packets dropped there are logged; for new ones after
+    // conntrack (-200).
     let (priority, state) =
         if plan.wanted == Wanted::All { ("-310", "") } else { ("-150", "ct state new ") };
     let mut spare = String::new();
@@ -266,10 +266,10 @@ fn table(plan: &RulesPlan) -> String {
     format!(
         "#!/usr/sbin/nft -f\n\
          {title}\
-         # Load, as often as you like: nft -f FILE; at each start: include \"/path/of/FILE*\" at the end of\n\
-         # /etc/nftables.conf (the pattern allows for a file that was removed).\n\
+         # Load or reload: nft -f FILE; at boot: include \"/path/of/FILE*\" at the end of /etc/nftables.conf\n\
+         # (the pattern allows for a missing file).\n\
          # Remove: nft delete table inet {RULES_TABLE}\n\
-         # Not needed any more: rules with `log` and no group, which write to the kernel's log.\n\
+         # No longer needed: rules with `log` and no group, which write to the kernel's log.\n\
          table inet {RULES_TABLE}\n\
          delete table inet {RULES_TABLE}\n\
          table inet {RULES_TABLE} {{\n    \

@@ -1,4 +1,4 @@
-//! Whether the user that the exporter runs with can reach its files: root, who asks, always can.
+//! Checks whether the exporter's user can access its files. Root can access all, so the check changes the user.
 
 use std::{
     fs, io,
@@ -8,7 +8,7 @@ use std::{
 
 use rustix::fs::Access;
 
-use super::{Finding, exporter::Exporter};
+use super::{Finding, running_exporter::RunningExporter};
 use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
@@ -17,25 +17,25 @@ use crate::{
     system::privileges::{Account, PrivilegesError, with_rights_of},
 };
 
-/// What the exporter has to reach.
+/// The files that the exporter must be able to access.
 #[derive(Default)]
-struct Needs {
-    /// Files that are read, now and at each reload.
+struct RequiredFiles {
+    /// Files read at the start and at each reload.
     read: Vec<PathBuf>,
-    /// Files and directories that are written to.
+    /// Files and directories written to.
     write: Vec<PathBuf>,
 }
 
-pub(super) fn rights(flags: &Flags, config: &Config, exporter: Option<&Exporter>) -> Finding {
+pub(super) fn check(flags: &Flags, config: &Config, exporter: Option<&RunningExporter>) -> Finding {
     let account = match account(config, exporter) {
         Ok(account) => account,
         Err(finding) => return finding,
     };
-    let needs = needs(flags, config, exporter.is_some());
+    let files = required_files(flags, config, exporter.is_some());
     let user =
         account.as_ref().map_or_else(|| "this user".into(), |user| format!("the user {user}"));
-    match with_rights_of(account.as_ref(), || needs.first_beyond()) {
-        Ok(None) => Finding::ok("rights", format!("{user} can read and write what it has to")),
+    match with_rights_of(account.as_ref(), || files.first_inaccessible()) {
+        Ok(None) => Finding::ok("rights", format!("{user} can access all files")),
         Ok(Some((path, error, doing))) => {
             let what = format!(
                 "the exporter runs as {user}, which cannot {doing} {}: {error}",
@@ -43,28 +43,32 @@ pub(super) fn rights(flags: &Flags, config: &Config, exporter: Option<&Exporter>
             );
             let fix = match doing {
                 "read" => {
-                    "let its group read the file (chgrp, chmod g+r), and enter the directories above"
+                    "make the file readable by its group (chgrp, chmod g+r), and its parent directories accessible"
                 }
                 _ => {
-                    "give it the file or directory (chown), and let it enter the directories above"
+                    "make it the owner of the file or directory (chown), and the parent directories accessible"
                 }
             };
             Finding::failed("rights", what, fix)
         }
-        // It runs with them, so it came by them in another way.
+        // The exporter does run as that user.
         Err(why) if exporter.is_some() => Finding::unknown("rights", why.to_string()),
-        Err(why) => Finding::failed("rights", why.to_string(), "see privileges.user"),
+        Err(why) => Finding::failed("rights", why.to_string(), "check privileges.user"),
     }
 }
 
-/// Whose rights to look with; `None` for one's own.
-fn account(config: &Config, exporter: Option<&Exporter>) -> Result<Option<Account>, Finding> {
+/// The account whose access is checked; `None` for the current one.
+fn account(
+    config: &Config,
+    exporter: Option<&RunningExporter>,
+) -> Result<Option<Account>, Finding> {
     let chosen = match Account::choose(&config.privileges.user, &config.privileges.group) {
         Err(why @ PrivilegesError::NotRoot { .. }) => {
             return Err(Finding::unknown("rights", why.to_string()));
         }
         chosen => chosen.map_err(|why| {
-            let fix = "make it (the package does: useradd --system), or name another in privileges";
+            let fix =
+                "create it (useradd --system; the packages do), or configure another in privileges";
             Finding::failed("rights", why.to_string(), fix)
         })?,
     };
@@ -74,16 +78,16 @@ fn account(config: &Config, exporter: Option<&Exporter>) -> Result<Option<Accoun
         Some(running) if rustix::process::geteuid().is_root() => Ok(Some(running)),
         Some(running) => Err(Finding::unknown(
             "rights",
-            format!("the exporter runs with the user {running}, whose rights only root can try"),
+            format!("the exporter runs as the user {running}, whose access only root can check"),
         )),
         None => Ok(chosen),
     }
 }
 
-/// The files that the exporter reads at its start, and at a reload.
+/// The files that the exporter reads at its start and at each reload.
 pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = config.files(flags).collect();
-    // A check of its own reports what is wrong with it.
+    // Errors are reported by the check `web_config`.
     files.extend(WebConfigWatcher::open(&config.web.config_file).unwrap_or_default().files());
     if let Ok(Some(target)) = config.mirror_target()
         && let Tls::Verified { roots: Some(file) } = target.tls
@@ -93,7 +97,7 @@ pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
     files
 }
 
-/// The directories that the exporter writes to, there yet or not.
+/// The directories that the exporter writes to, including those that do not exist yet.
 pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
     let Ok(Some(target)) = config.mirror_target() else { return Vec::new() };
     let mut directories = vec![config.mirror.spool.directory.clone()];
@@ -104,10 +108,10 @@ pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
     directories
 }
 
-fn needs(flags: &Flags, config: &Config, runs: bool) -> Needs {
-    let mut needs = Needs { read: read_files(flags, config), write: Vec::new() };
+fn required_files(flags: &Flags, config: &Config, runs: bool) -> RequiredFiles {
+    let mut required = RequiredFiles { read: read_files(flags, config), write: Vec::new() };
     let spool = &config.mirror.spool.directory;
-    // At its start the exporter makes it, or takes it over from root.
+    // At its start the exporter creates the directory, or changes its owner from root.
     let is_taken_over = |directory: &Path| {
         directory == spool && !runs && fs::metadata(directory).is_ok_and(|about| about.uid() == 0)
     };
@@ -118,21 +122,21 @@ fn needs(flags: &Flags, config: &Config, runs: bool) -> Needs {
         && file.exists()
         && !file.parent().is_some_and(is_taken_over)
     {
-        needs.write.push(file.clone());
+        required.write.push(file.clone());
     }
-    needs.write.extend(directories);
-    needs
+    required.write.extend(directories);
+    required
 }
 
-impl Needs {
-    /// The first that this thread cannot reach, why, and what it should do with it. A file that is not
-    /// there is no matter of rights.
-    fn first_beyond(&self) -> Option<(&Path, io::Error, &'static str)> {
-        let beyond = |outcome: io::Result<()>| {
+impl RequiredFiles {
+    /// The first file that this thread cannot access, the error, and the operation. A missing file is not an
+    /// error here.
+    fn first_inaccessible(&self) -> Option<(&Path, io::Error, &'static str)> {
+        let denied = |outcome: io::Result<()>| {
             outcome.err().filter(|error| error.kind() != io::ErrorKind::NotFound)
         };
         let read = self.read.iter().find_map(|path| {
-            let error = beyond(open_regular(path).map(drop))?;
+            let error = denied(open_regular(path).map(drop))?;
             Some((path.as_path(), error, "read"))
         });
         read.or_else(|| {
@@ -141,7 +145,7 @@ impl Needs {
                 if path.is_dir() {
                     access |= Access::EXEC_OK;
                 }
-                let error = beyond(rustix::fs::access(path, access).map_err(io::Error::from))?;
+                let error = denied(rustix::fs::access(path, access).map_err(io::Error::from))?;
                 Some((path.as_path(), error, "write to"))
             })
         })

@@ -1,58 +1,60 @@
-//! Where rules log each packet that is dropped because no rule accepts it, once, and no accepted one.
+//! Places log rules so that each packet that is dropped because no rule accepts it is logged once, and no
+//! accepted packet is.
 //!
-//! A position (chain, index) is *doomed* where every packet there is dropped by this chain's own rules
-//! and what they lead to, whatever conditions are met, and *doomed in context* where the same holds
-//! with what happens after a return, in every context. Then:
+//! A position (chain, index) is *doomed* if every packet there is dropped by the rules of this chain and the
+//! chains that they jump to, for all results of conditions. It is *doomed in context* if the same holds
+//! including the rules after a return, in every context. Then:
 //!
-//! - A chain is *silent* where its first position is doomed and nothing in it logs: the rules that lead
-//!   to it log, as if they dropped themselves.
-//! - Any other chain logs at the first doomed position after which no rule leads to a chain that logs.
-//! - Of the rules before that one, each that drops, or leads to a silent chain, and whose position is
-//!   doomed in context, gets a rule before it that logs under the same condition. Any other rule that
-//!   drops is a rule of the user's own, for packets that later rules could accept.
+//! - A chain is *silent* if its first position is doomed and it contains no log rule: the rules that jump to it
+//!   are logged, as if they dropped packets themselves.
+//! - Any other chain logs at the first doomed position after which no rule jumps to a chain that logs.
+//! - Of the rules before that position, each that drops or jumps to a silent chain, and whose position is
+//!   doomed in context, gets a log rule with the same condition before it. Any other rule that drops is a deny
+//!   rule of the user, for packets that later rules could accept.
 
 use crate::firewall::{
     inspect::{Matches, Rule, Table, Verdict},
     plan::outcome::{Analysis, is_always},
 };
 
-/// The hooks whose packets are logged: what comes in, and what is passed on.
+/// The hooks whose packets are logged: inbound and forwarded.
 const HOOKS: [&str; 2] = ["input", "forward"];
 
-/// Where a rule of ours goes.
+/// The position of one of our rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// The chain's name.
     pub chain: String,
-    /// Index of the rule before which it goes, rules of ours not counted; their number for the end.
+    /// Index of the rule before which it is inserted, without counting our rules; the number of rules for the
+    /// end of the chain.
     pub index: usize,
-    /// The rule before which it goes; `None` for the end.
-    pub before: Option<Before>,
-    /// Under which condition it logs; `None` for every packet.
+    /// The rule before which it is inserted; `None` for the end of the chain.
+    pub before: Option<NextRule>,
+    /// The condition under which it logs; `None` for every packet.
     pub matches: Option<Matches>,
 }
 
-/// The rule before which one of ours goes.
+/// The rule before which one of our rules is inserted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Before {
-    /// As in messages.
+pub struct NextRule {
+    /// Description in messages.
     pub text: String,
-    /// Its number, with nft.
+    /// nft's handle of the rule.
     pub handle: Option<u64>,
 }
 
-/// Where to log what a table drops, and what stays without.
+/// The positions at which a table's dropped packets are logged, and those that cannot be logged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placements {
     /// In the order of the chains and their rules.
     pub rules: Vec<Placement>,
-    /// For each chain of a hook in which nothing is logged, its name and why.
+    /// Name of each base chain in which nothing is logged, and the reason.
     pub without: Vec<(String, String)>,
-    /// Rules that drop under a condition that no other rule can repeat, as messages.
+    /// Messages about rules that drop packets under a condition that cannot be copied.
     pub unlogged: Vec<String>,
 }
 
-/// Finds where to log the packets that a table drops.
+/// Finds the positions at which to log the packets that a table drops.
 #[must_use]
 pub fn placements(table: &Table) -> Placements {
     let mut search = Search::new(table);
@@ -62,11 +64,10 @@ pub fn placements(table: &Table) -> Placements {
     search.finish()
 }
 
-/// The first position of a chain at which every packet is dropped in the end, whatever its rules do: the
-/// index, rules of ours not counted.
+/// The first position of a chain from which on every packet is dropped: its index, without counting our rules.
 ///
 /// # Errors
-/// There is none: what the kernel's own chain of the name `base` does with the rest.
+/// There is no such position: a message about what the base chain `base` does with the remaining packets.
 pub fn first_doomed(table: &Table, chain: &str, base: &str) -> Result<usize, String> {
     let analysis = Analysis::new(table, &HOOKS);
     let (Some(chain), Some(base)) = (analysis.chain(chain), analysis.chain(base)) else {
@@ -80,21 +81,21 @@ pub fn first_doomed(table: &Table, chain: &str, base: &str) -> Result<usize, Str
 
 struct Search<'t> {
     analysis: Analysis<'t>,
-    found: Vec<Option<Found>>,
+    found: Vec<Option<ChainResult>>,
 }
 
-/// How a chain logs.
+/// Whether and where a chain logs.
 #[derive(Clone, Copy, Default)]
-struct Logs {
-    /// Whether the rules that lead here log for it.
+struct ChainLogging {
+    /// Whether the rules that jump to it log instead.
     is_silent: bool,
-    /// Whether it logs, or a chain that it leads to.
+    /// Whether it logs, or a chain that it jumps to.
     logs: bool,
 }
 
 #[derive(Clone, Default)]
-struct Found {
-    how: Logs,
+struct ChainResult {
+    how: ChainLogging,
     rules: Vec<Placement>,
     unlogged: Vec<String>,
 }
@@ -106,22 +107,22 @@ impl<'t> Search<'t> {
         Self { analysis, found }
     }
 
-    /// How a chain logs; one that is being looked at stands in a circle.
-    fn find(&mut self, chain: usize) -> Logs {
+    /// Computes the logging of a chain. A chain that is being computed is part of a loop.
+    fn find(&mut self, chain: usize) -> ChainLogging {
         if let Some(found) = &self.found[chain] {
             return found.how;
         }
-        let how = Logs { logs: true, is_silent: false };
-        self.found[chain] = Some(Found { how, ..Found::default() });
+        let how = ChainLogging { logs: true, is_silent: false };
+        self.found[chain] = Some(ChainResult { how, ..ChainResult::default() });
         let found = self.search(chain);
         let how = found.how;
         self.found[chain] = Some(found);
         how
     }
 
-    fn search(&mut self, chain: usize) -> Found {
+    fn search(&mut self, chain: usize) -> ChainResult {
         let rules = self.analysis.chains[chain].rules.clone();
-        let mut found = Found::default();
+        let mut found = ChainResult::default();
         let mut from = 0;
         for (at, rule) in rules.iter().enumerate() {
             let targets: Vec<usize> = self.analysis.targets(rule).collect();
@@ -152,7 +153,7 @@ impl<'t> Search<'t> {
                 found.rules.push(self.placement(chain, at, matches));
             } else {
                 found.unlogged.push(format!(
-                    "{}: what {} drops is not logged: no second rule can have its condition",
+                    "{}: packets that {} drops are not logged: its condition cannot be copied",
                     self.analysis.chains[chain].chain.name, rule.text
                 ));
             }
@@ -162,7 +163,7 @@ impl<'t> Search<'t> {
         found
     }
 
-    /// Whether a rule drops what it is for: itself, or by a chain that it leads to.
+    /// Whether a rule drops the packets that it matches, itself or by a chain that it jumps to.
     fn drops(&mut self, chain: usize, rule: &'t Rule) -> bool {
         let targets: Vec<usize> = self.analysis.targets(rule).collect();
         let is_return = |verdict: &Verdict| *verdict == Verdict::Return;
@@ -174,7 +175,7 @@ impl<'t> Search<'t> {
     fn placement(&self, chain: usize, index: usize, matches: Option<Matches>) -> Placement {
         let view = &self.analysis.chains[chain];
         let before = view.rules.get(index);
-        let before = before.map(|rule| Before { text: rule.text.clone(), handle: rule.handle });
+        let before = before.map(|rule| NextRule { text: rule.text.clone(), handle: rule.handle });
         Placement { chain: view.chain.name.clone(), index, before, matches }
     }
 
@@ -195,7 +196,7 @@ impl<'t> Search<'t> {
     }
 }
 
-/// Which rule, or the policy, accepts what no rule decides about.
+/// Which rule, or the policy, accepts the remaining packets.
 fn why_nothing_is_dropped(analysis: &Analysis<'_>, chain: usize) -> String {
     let view = &analysis.chains[chain];
     let accepting = view.rules.iter().enumerate().find(|(at, rule)| {
@@ -205,11 +206,11 @@ fn why_nothing_is_dropped(analysis: &Analysis<'_>, chain: usize) -> String {
             && analysis.own(chain, *at).only_accepts()
     });
     match accepting {
-        Some((_, rule)) => format!("{} accepts every packet that comes to it", rule.text),
+        Some((_, rule)) => format!("{} accepts every packet that reaches it", rule.text),
         None if analysis.drops_at_return(chain) => {
-            "a chain that its rules lead to accepts the packets that no rule decides about".into()
+            "a chain that its rules jump to accepts the remaining packets".into()
         }
-        None => "policy accept: it accepts every packet that no rule decides about".into(),
+        None => "policy accept: it accepts every packet that no rule drops".into(),
     }
 }
 

@@ -1,49 +1,48 @@
-//! Which of the rules that log are met by packets: one walk over all chains.
+//! Finds which logging rules packets reach, by one walk over all chains.
 
 use std::collections::{HashMap, HashSet};
 
 use super::chains::{Chain, Condition, Log, Rule, Table, Verdict};
 
-/// A rule that logs, and whether packets get there.
+/// A rule that logs, and whether packets reach it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Logging<'t> {
     /// Its table.
     pub table: &'t Table,
     /// The name of its chain.
     pub chain: &'t str,
-    /// Where to.
+    /// Its log target.
     pub log: &'t Log,
-    /// The rule itself.
+    /// The rule.
     pub rule: &'t Rule,
-    /// The kernel's hooks from which packets get to its chain.
+    /// The hooks from which packets reach its chain.
     pub hooks: Vec<&'t str>,
-    /// Whether packets get to it.
+    /// Whether packets reach it.
     pub reach: Reach<'t>,
 }
 
-/// Whether packets get to a rule.
+/// Whether packets reach a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach<'t> {
-    /// As far as can be told: a condition that nothing meets is not seen.
+    /// Packets reach it, unless no packet matches the conditions of the jumps to it: those are not evaluated.
     Reached,
-    /// The rule, or the jump that would lead to it, stands in `chain` after `rule`, which decides
-    /// about every packet.
+    /// The rule, or the jump to it, follows `rule` in `chain`, after which no packet continues.
     After {
         /// The chain's name.
         chain: &'t str,
-        /// The rule in messages.
+        /// Description of the rule.
         rule: &'t str,
     },
-    /// Nothing jumps to `chain`, where the rule is, or the jump that would lead to it.
+    /// No rule jumps to `chain`, which contains the rule or the jump to it.
     NoJump {
         /// Its name.
         chain: &'t str,
     },
-    /// The kernel passes over the whole table.
+    /// The kernel skips the table.
     Dormant,
 }
 
-/// Every rule of these tables that logs, in their order.
+/// All rules of these tables that log, in order.
 #[must_use]
 pub fn logging(tables: &[Table]) -> Vec<Logging<'_>> {
     tables.iter().flat_map(|table| Walk::new(table).logging()).collect()
@@ -51,12 +50,12 @@ pub fn logging(tables: &[Table]) -> Vec<Logging<'_>> {
 
 struct Walk<'t> {
     table: &'t Table,
-    /// The place of each chain.
+    /// The index of each chain.
     named: HashMap<&'t str, usize>,
-    /// For each chain, the first rule that lets no packet past.
+    /// For each chain, the first rule after which no packet continues.
     closed: Vec<Option<usize>>,
     reached: HashSet<usize>,
-    /// For each chain of the kernel's own hooks, its hook and the chains that packets get into from it.
+    /// For each base chain, its hook and the chains reachable from it.
     from_hooks: Vec<(&'t str, HashSet<usize>)>,
 }
 
@@ -82,8 +81,8 @@ impl<'t> Walk<'t> {
         walk
     }
 
-    /// The chains that no packet comes back from. Found in rounds that each add some, so that chains
-    /// which lead to each other end it too: they stay out.
+    /// The chains from which no packet returns: a fixed point from the empty set, so chains that jump to each
+    /// other are not included.
     fn ending(&self) -> HashSet<usize> {
         let mut ending = HashSet::new();
         loop {
@@ -98,15 +97,15 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Whether no packet comes back from a chain.
+    /// Whether no packet returns from a chain.
     fn ends(&self, chain: &Chain, ending: &HashSet<usize>) -> bool {
         for rule in &chain.rules {
-            let comes_back = |verdict: &Verdict| match verdict {
+            let returns = |verdict: &Verdict| match verdict {
                 Verdict::Return | Verdict::Unknown => true,
                 Verdict::Goto(target) => !self.is_in(target, ending),
                 Verdict::Accept | Verdict::Drop | Verdict::Jump(_) => false,
             };
-            if rule.verdicts.iter().any(comes_back) {
+            if rule.verdicts.iter().any(returns) {
                 return false;
             }
             if self.closes(rule, ending) {
@@ -116,7 +115,7 @@ impl<'t> Walk<'t> {
         false
     }
 
-    /// Whether no packet gets from this rule to the next one of its chain.
+    /// Whether no packet continues from this rule to the next one of its chain.
     fn closes(&self, rule: &Rule, ending: &HashSet<usize>) -> bool {
         rule.condition == Condition::Always
             && rule.verdicts.iter().any(|verdict| match verdict {
@@ -130,13 +129,13 @@ impl<'t> Walk<'t> {
         self.named.get(chain).is_some_and(|index| set.contains(index))
     }
 
-    /// The rules of a chain that packets meet once they are in it, and those after it.
+    /// The rules of a chain that are reachable from its start, and the rest.
     fn split(&self, chain: usize) -> (&'t [Rule], &'t [Rule]) {
         let rules = &self.table.chains[chain].rules;
         rules.split_at(self.closed[chain].map_or(rules.len(), |closing| closing + 1))
     }
 
-    /// The chains that packets get into from a chain: where reached rules lead to, and itself.
+    /// The chains reachable from a chain, including itself.
     fn reachable_from(&self, start: usize) -> HashSet<usize> {
         let mut open = vec![start];
         let mut reached = HashSet::from([start]);
@@ -152,7 +151,7 @@ impl<'t> Walk<'t> {
         reached
     }
 
-    /// The kernel's hooks from which packets get to a chain.
+    /// The hooks from which packets reach a chain.
     fn hooks(&self, chain: usize) -> Vec<&'t str> {
         let leads_here = |from: &&(&str, HashSet<usize>)| from.1.contains(&chain);
         self.from_hooks.iter().filter(leads_here).map(|(hook, _)| *hook).collect()
@@ -165,7 +164,7 @@ impl<'t> Walk<'t> {
             for (rules, is_after) in [(before, false), (after, true)] {
                 let mut logging = rules.iter().filter_map(|rule| Some((rule, rule.log.as_ref()?)));
                 let Some(first) = logging.next() else { continue };
-                // The same for all of them, and found by a search through all rules.
+                // The same for all of them; computed once, because it searches all rules.
                 let (reach, hooks) = (self.reach(index, is_after), self.hooks(index));
                 found.extend(std::iter::once(first).chain(logging).map(|(rule, log)| Logging {
                     table: self.table,
@@ -190,7 +189,7 @@ impl<'t> Walk<'t> {
         if is_after { self.after(chain) } else { Reach::Reached }
     }
 
-    /// Why packets do not get into a chain: up the jumps that there are, to the first obstacle.
+    /// Why packets do not reach a chain: follows the jumps backwards to the first obstacle.
     fn obstacle(&self, chain: usize) -> Reach<'t> {
         let chains = &self.table.chains;
         let mut seen = HashSet::from([chain]);
@@ -199,7 +198,7 @@ impl<'t> Walk<'t> {
             let name = &*chains[at].name;
             let leads_here = |index: &usize| targets(&chains[*index].rules).any(|to| to == name);
             let mut callers = (0..chains.len()).filter(leads_here);
-            // One that packets get into has the jump after a rule that closes it.
+            // In a reachable caller, the jump follows a rule after which no packet continues.
             if let Some(caller) = callers.clone().find(|index| self.reached.contains(index)) {
                 return self.after(caller);
             }
@@ -210,7 +209,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// After the rule that closes a chain.
+    /// The obstacle of rules after the closing rule of a chain.
     fn after(&self, chain: usize) -> Reach<'t> {
         let Chain { name, rules, .. } = &self.table.chains[chain];
         let rule = self.closed[chain].map_or("", |index| &*rules[index].text);
@@ -218,7 +217,7 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// The chains that rules lead to.
+/// The chains that rules jump to.
 fn targets(rules: &[Rule]) -> impl Iterator<Item = &str> {
     rules.iter().flat_map(|rule| &rule.verdicts).filter_map(Verdict::target)
 }
@@ -230,7 +229,7 @@ mod tests {
         *,
     };
 
-    /// Rules in short: `log`, `accept`, `return`, `jump X`, `goto X`; with `?` for some packets only.
+    /// Parses a rule: `log`, `accept`, `return`, `jump X`, `goto X`; with `?` for some packets only.
     fn rule(text: &str) -> Rule {
         let (condition, short) = match text.strip_prefix('?') {
             Some(short) => (Condition::Some, short),
@@ -257,7 +256,7 @@ mod tests {
         }
     }
 
-    /// Chains as `NAME: RULE; RULE`; those in capitals are the kernel's.
+    /// Parses chains: `NAME: RULE; RULE`; a name in capitals is a base chain.
     fn table(chains: &[&str]) -> Table {
         let chain = |text: &&str| {
             let (name, rules) = text.split_once(": ").unwrap();
@@ -273,7 +272,7 @@ mod tests {
         }
     }
 
-    /// How the one rule that logs is reached.
+    /// Checks the reachability of the one rule that logs.
     #[track_caller]
     fn check(chains: &[&str], expect: Reach<'_>) {
         let tables = [table(chains)];
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_chain_of_the_kernel() {
+    fn in_a_base_chain() {
         check(&["A: ?accept; log"], Reach::Reached);
         check(&["A: log; accept"], Reach::Reached);
         check(&["A: accept; log"], after("A", "accept"));
@@ -302,13 +301,13 @@ mod tests {
         check(&["b: log", "c: jump b", "A: ?accept"], Reach::NoJump { chain: "c" });
         check(&["A: accept; jump b", "b: log"], after("A", "accept"));
         check(&["A: accept; jump b", "b: jump c", "c: log"], after("A", "accept"));
-        // One way that is closed does not matter beside an open one.
+        // One reachable jump is enough.
         check(&["A: accept; jump b", "B: jump b", "b: log"], Reach::Reached);
         check(&["A: jump nowhere; log"], Reach::Reached);
     }
 
     #[test]
-    fn after_a_jump_from_which_nothing_comes_back() {
+    fn after_a_jump_from_which_no_packet_returns() {
         check(&["A: jump b; log", "b: ?jump c; accept", "c: ?return"], after("A", "jump b"));
         check(&["A: jump b; log", "b: goto c", "c: accept"], after("A", "jump b"));
         check(&["A: goto b; log", "b: ?accept"], after("A", "goto b"));
@@ -325,13 +324,13 @@ mod tests {
     }
 
     #[test]
-    fn hooks_are_those_that_lead_to_it() {
+    fn hooks_from_which_a_chain_is_reached() {
         let chains = ["A: ?jump b", "B: jump b", "C: accept; jump b", "b: log"];
         assert_eq!(logging(&[table(&chains)])[0].hooks, ["a", "b"]);
     }
 
     #[test]
-    fn in_a_table_that_sleeps() {
+    fn in_a_dormant_table() {
         let rules = vec![rule("log")];
         let chains = vec![Chain {
             name: "A".into(),

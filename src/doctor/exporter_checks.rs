@@ -1,0 +1,60 @@
+//! Checks on the metrics of the running exporter: its last reload, its losses and its mirror.
+
+use super::{
+    Finding,
+    response::{Metrics, RECEIVED},
+};
+use crate::config::Config;
+
+/// Checks the metrics scraped at the beginning and at the end of the wait for packets.
+pub(super) fn check(config: &Config, before: &Metrics, after: &Metrics) -> Vec<Finding> {
+    let mut findings = vec![reload(after), loss(&config.nflog.groups, before, after)];
+    if config.mirror_target().is_ok_and(|target| target.is_some()) {
+        findings.extend(mirror(after));
+    }
+    findings
+}
+
+fn reload(metrics: &Metrics) -> Finding {
+    match metrics.value("nflog_exporter_config_last_reload_successful") {
+        Some(0.0) => Finding::failed(
+            "reload",
+            "the last reload of the configuration failed; the previous configuration is active",
+            "see its log or `nflog_exporter config check` for the reason; fix the file and reload it",
+        ),
+        _ => Finding::ok("reload", "the last reload of the configuration succeeded"),
+    }
+}
+
+fn loss(groups: &[u16], before: &Metrics, after: &Metrics) -> Finding {
+    const LOST: &str = "nflog_exporter_lost_packets_total";
+    let lost = after.of_groups(LOST, groups);
+    let new = lost.saturating_sub(before.of_groups(LOST, groups));
+    if new > 0 {
+        return Finding::failed(
+            "loss",
+            format!("{new} packets lost during this check, {lost} since the exporter's start"),
+            "raise nflog.receive_buffer, and log less: a limit in the rule, or only new connections",
+        );
+    }
+    let all = lost + after.of_groups(RECEIVED, groups);
+    Finding::ok("loss", format!("{lost} of {all} packets lost since the exporter's start"))
+}
+
+/// Checks whether the running exporter writes rows; `None` if it does.
+fn mirror(metrics: &Metrics) -> Option<Finding> {
+    match metrics.value("nflog_exporter_mirror_up") {
+        Some(0.0) => Some(Finding::failed(
+            "mirror",
+            "the running exporter cannot write rows (nflog_exporter_mirror_up is 0)",
+            "see its log for the reason; rows wait in the spool meanwhile",
+        )),
+        Some(_) => None,
+        None => Some(Finding::failed(
+            "mirror",
+            "the running exporter writes no rows: its configuration differs from this one",
+            "restart it (a reload does not apply changes of the mirror), or run the doctor with its \
+             configuration",
+        )),
+    }
+}
