@@ -136,6 +136,8 @@ impl Delivery {
         if self.spool.with(|spool| spool.waiting()) == 0 {
             self.is_well();
         }
+        // Where the position did not move although it was registered again.
+        let mut stuck = None;
         loop {
             if self.upkeep_due <= Instant::now() {
                 self.keep_house(&mut store).await?;
@@ -144,14 +146,27 @@ impl Delivery {
             match portion {
                 Some(portion) if portion.writer == writer => {
                     match self.deliver(&mut store, portion).await {
-                        // Another connection of ours got through after all.
+                        // Another connection of ours committed after all, or somebody changed the
+                        // table: `resume` registers the position again.
                         Err(StoreError::Moved) => {
                             let before = self.spool.with(|spool| spool.position());
-                            writer = self.resume(&mut store, Some(writer)).await?;
-                            if self.spool.with(|spool| spool.position()) == before {
+                            if stuck.as_ref() == Some(&before) {
                                 let why = "nflog_writers does not let this writer's position move";
                                 return Err(StoreError::Unavailable(why.into()));
                             }
+                            writer = self.resume(&mut store, Some(writer)).await?;
+                            if self.spool.with(|spool| spool.position()) == before {
+                                tracing::warn!(
+                                    "mirror: the position of this writer was removed from \
+                                     nflog_writers or changed; it is registered again"
+                                );
+                                stuck = Some(before);
+                            }
+                        }
+                        Err(error @ StoreError::Denied(_)) => {
+                            // Perhaps a partition or a table was removed: maintenance makes days.
+                            self.upkeep_due = Instant::now();
+                            return Err(error);
                         }
                         delivered => delivered?,
                     }

@@ -6,7 +6,7 @@ use tokio_postgres::{Error, Transaction};
 
 use super::{
     Maintenance, MaintenanceReport, Postgres, StoreError,
-    failure::{failure, lacks_right, value},
+    failure::{failure, is_in_the_way, lacks_right, value},
 };
 use crate::mirror::{day::Day, row::Row};
 
@@ -114,6 +114,9 @@ async fn keep(
             done.unfinished = false;
             break;
         }
+    }
+    if table.default.is_none() {
+        make_default(store, &table, done).await?;
     }
 
     let mut total;
@@ -263,8 +266,20 @@ async fn make(
     attempt(store, &format!("make the partition of {day}"), &statements, done).await
 }
 
-/// Runs statements as one transaction. Whether that worked: what the server answers otherwise (a
-/// lock that somebody holds, a right that we lack, a table in the way) is a warning.
+/// Makes the default partition, which somebody removed: rows of days without a partition have no other.
+async fn make_default(
+    store: &Postgres,
+    Table { schema, .. }: &Table,
+    done: &mut MaintenanceReport,
+) -> Result<(), StoreError> {
+    let statement =
+        format!("CREATE TABLE {schema}.packets_default PARTITION OF {schema}.packets DEFAULT");
+    attempt(store, "make the default partition", &[statement], done).await.map(drop)
+}
+
+/// Runs statements as one transaction. Whether others are worth an attempt: after what the server answers
+/// about a lock that somebody holds or a right that we lack, none is; a table in the way is so for one
+/// only. Both are a warning.
 async fn attempt(
     store: &Postgres,
     doing: &str,
@@ -276,14 +291,20 @@ async fn attempt(
     if error.as_db_error().is_none() {
         return Err(failed);
     }
-    done.warnings.push(if lacks_right(&error) {
+    let in_the_way = is_in_the_way(&error);
+    done.warnings.push(if in_the_way {
+        format!(
+            "{failed}; it is no partition of packets (was it detached?): rename it by ALTER TABLE … \
+             RENAME TO …, or drop it"
+        )
+    } else if lacks_right(&error) {
         format!("{failed}; mend it by: GRANT CREATE ON SCHEMA … TO …, as the database's owner")
     } else {
         format!("{failed}; it is tried again the next time")
     });
     // Also tells when the error was the connection's last.
     store.run(doing, "ROLLBACK").await?;
-    Ok(false)
+    Ok(in_the_way)
 }
 
 async fn transaction(store: &Postgres, statements: &[String]) -> Result<(), Error> {

@@ -56,10 +56,15 @@ fn told(answer: &DbError) -> String {
 }
 
 fn sort(answer: &DbError, text: String) -> StoreError {
-    // A row that was routed to the default partition while somebody else, or an earlier version, made its
-    // day: another attempt finds the day. A check that somebody added has a name.
+    // A check that somebody added has a name.
     if answer.code().code() == "23514" && answer.constraint().is_none() {
-        return StoreError::Unavailable(text);
+        return match answer.table() {
+            // No partition takes the row: maintenance makes one.
+            Some("packets") => StoreError::Denied(text),
+            // It was routed to the default partition while somebody else, or an earlier version, made its
+            // day: another attempt finds the day.
+            _ => StoreError::Unavailable(text),
+        };
     }
     by_code(answer.code().code(), text)
 }
@@ -75,6 +80,11 @@ fn by_code(code: &str, text: String) -> StoreError {
         // 57 shut down or cancelled, 58 the disk, XX the server's own.
         _ => StoreError::Unavailable(text),
     }
+}
+
+/// Whether a table of that name is there already (42P07).
+pub(super) fn is_in_the_way(error: &Error) -> bool {
+    error.code().is_some_and(|code| code.code() == "42P07")
 }
 
 /// Whether somebody lacks a right (42501).
