@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -205,7 +205,7 @@ impl Queue {
 
     /// Tells that the database's house was kept.
     pub(super) fn tell_upkeep(&self) {
-        self.lock().figures.upkeep_timestamp = now() / 1_000_000;
+        self.lock().figures.upkeep_timestamp = wall_clock() / 1_000_000;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -235,68 +235,16 @@ impl State {
     }
 }
 
-/// Microseconds since 1970; 0 for a clock set before.
+/// Microseconds since 1970, by the clock at the first call and the time that went by since then: ages
+/// measured by it are true when somebody sets the clock.
 pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    static START: OnceLock<(Instant, u64)> = OnceLock::new();
+    let (start, wall) = START.get_or_init(|| (Instant::now(), wall_clock()));
+    wall.saturating_add(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        event::{HardwareAddress, NameId},
-        geoip::{Country, Place},
-        mirror::account::Dropped,
-        packet::decode,
-    };
-
-    fn events(times: std::ops::Range<usize>) -> Vec<Event> {
-        let event = |time| Event {
-            time,
-            group: 1,
-            prefix: NameId::EMPTY,
-            in_device: NameId::EMPTY,
-            out_device: NameId::EMPTY,
-            hook: None,
-            direction: None,
-            mark: 0,
-            uid: None,
-            hardware_address: HardwareAddress::default(),
-            captured_length: 0,
-            headers: decode(&[], None, 0),
-            place: Place { country: Country::Unknown, asn: 0 },
-        };
-        times.map(|time| event(time as u64)).collect()
-    }
-
-    #[test]
-    fn a_chunk_at_a_time_makes_room_and_gives_its_memory_back() {
-        let queue = Queue::new(0, CurrentNames::new(Names::default()));
-        for start in (0..CAPACITY + 1_000).step_by(1_000) {
-            queue.offer(&events(start..start + 1_000));
-        }
-        let dropped = queue.figures().account.dropped[Dropped::QueueFull as usize];
-        assert_eq!(queue.figures().account.queued, CAPACITY as u64);
-        assert!(dropped >= 1_000, "{dropped}");
-
-        // What was taken is no more than a chunk, and as much fits again.
-        let mut taken = Vec::new();
-        assert!(matches!(queue.take(&mut taken), Taken::Events(_)));
-        queue.offer(&events(CAPACITY..CAPACITY + CHUNK + 1));
-        assert_eq!(queue.figures().account.dropped[Dropped::QueueFull as usize], dropped + 1);
-        let mut times: Vec<_> = taken.iter().map(|event| event.time).collect();
-        assert_eq!(times.len(), CHUNK);
-        queue.close();
-        while let Taken::Events(_) = queue.take(&mut taken) {
-            assert!(taken.len() <= CHUNK && taken.capacity() == CHUNK, "{}", taken.capacity());
-            times.extend(taken.iter().map(|event| event.time));
-        }
-        assert!(matches!(queue.take(&mut taken), Taken::End));
-        assert!(times.is_sorted(), "out of order");
-        assert_eq!(times.len(), CAPACITY + CHUNK);
-        let state = queue.lock();
-        assert!(state.chunks.is_empty() && state.length == 0);
-        assert!(taken.capacity() + state.spare.capacity() <= 2 * CHUNK);
-    }
+/// Microseconds since 1970; 0 for a clock set before.
+fn wall_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
