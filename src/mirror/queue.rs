@@ -9,7 +9,10 @@ use std::{
 use super::account::Account;
 use crate::{
     event::{CurrentNames, Event, Names, UsedNames},
-    system::{clock::unix_micros, lock::lock},
+    system::{
+        clock::{steady_micros, unix_micros},
+        lock::lock,
+    },
 };
 
 /// Maximum number of queued events, about 20 MB: more than two seconds of 50,000 packets a second.
@@ -133,7 +136,7 @@ impl Queue {
         let state = self.lock();
         let queued = state.chunks.front().map(|chunk| chunk.since.1);
         let oldest = [queued, state.taken_since, state.spooled_since].into_iter().flatten().min();
-        let lag = oldest.map_or(0, |since| unix_micros().saturating_sub(since));
+        let lag = oldest.map_or(0, |since| steady_micros().saturating_sub(since));
         MirrorStatus { lag: Duration::from_micros(lag), ..state.figures }
     }
 
@@ -232,7 +235,7 @@ impl State {
                 let mut memory = std::mem::take(&mut self.spare);
                 memory.reserve_exact(CHUNK);
                 self.chunks
-                    .push_back(Chunk { events: memory, since: (Instant::now(), unix_micros()) });
+                    .push_back(Chunk { events: memory, since: (Instant::now(), steady_micros()) });
             }
         }
     }

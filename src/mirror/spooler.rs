@@ -21,7 +21,7 @@ use super::{
 use crate::{
     event::Event,
     system::{
-        clock::unix_micros,
+        clock::steady_micros,
         logging::{ConditionLog, LogThrottle},
     },
 };
@@ -121,7 +121,7 @@ impl Spooler {
             }
         }
         let appended = self.spool.with(|spool| {
-            let appended = spool.append(rows, unix_micros());
+            let appended = spool.append(rows, steady_micros());
             match &appended {
                 Ok(()) => self.queue.book(|account| account.spool(rows.len(), filtered)),
                 Err(error) => {
@@ -147,7 +147,7 @@ impl Spooler {
     fn sync_spool(&mut self) {
         let due = self.synced.elapsed() > SYNC_AFTER;
         let error = self.spool.with(|spool| {
-            let waited = spool.oldest().map_or(0, |since| unix_micros().saturating_sub(since));
+            let waited = spool.oldest().map_or(0, |since| steady_micros().saturating_sub(since));
             if due && Duration::from_micros(waited) > SYNC_AFTER {
                 spool.sync();
                 self.synced = Instant::now();

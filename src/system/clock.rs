@@ -1,6 +1,9 @@
-//! The wall clock as numbers since 1970-01-01 UTC.
+//! The wall clock as numbers since 1970-01-01 UTC, and one that no step of it moves.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::OnceLock,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 /// Seconds since 1970 by this host's clock; 0 for a clock set before.
 #[must_use]
@@ -12,6 +15,15 @@ pub fn unix_seconds() -> f64 {
 #[must_use]
 pub fn unix_micros() -> u64 {
     micros_since_1970(SystemTime::now())
+}
+
+/// Microseconds since 1970 by the clock at the first call and the time that passed since then. Ages measured with
+/// it stay right when the clock is set.
+#[must_use]
+pub fn steady_micros() -> u64 {
+    static START: OnceLock<(Instant, u64)> = OnceLock::new();
+    let (start, wall) = START.get_or_init(|| (Instant::now(), unix_micros()));
+    wall.saturating_add(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Microseconds from 1970 to this time; 0 for a time before, and the maximum for one that does not fit.

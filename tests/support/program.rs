@@ -120,6 +120,20 @@ impl<'n> Exporter<'n> {
         Self::spawn_by(namespace, command, config, &[])
     }
 
+    /// Starts it where the clock is off by what a file says, in the words of faketime(1), whenever it is
+    /// asked. The exporter must be allowed to read the file; returns when it is ready.
+    pub fn start_with_clock_in(namespace: &'n Namespace, file: &Path, config: &str) -> Self {
+        let mut command = namespace.command(EXPORTER);
+        command.env("LD_PRELOAD", faketime_library()).env("FAKETIME_TIMESTAMP_FILE", file);
+        command.env("FAKETIME_NO_CACHE", "1");
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
+        let exporter = Self::spawn_by(namespace, command, config, &[]);
+        wait_for("the exporter to be ready", || {
+            exporter.get("/-/ready").filter(|(status, _)| *status == 200)
+        });
+        exporter
+    }
+
     /// Starts it and does not wait.
     pub fn spawn(namespace: &'n Namespace, config: &str, arguments: &[&str]) -> Self {
         Self::spawn_by(namespace, namespace.command(EXPORTER), config, arguments)

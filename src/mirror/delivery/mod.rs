@@ -123,6 +123,8 @@ impl Delivery {
         if self.spool.with(|spool| spool.waiting()) == 0 {
             self.is_well();
         }
+        // The position that stayed the same although it was registered again.
+        let mut stuck = None;
         loop {
             if self.maintenance_due <= Instant::now() {
                 self.run_maintenance(&mut store).await?;
@@ -131,14 +133,27 @@ impl Delivery {
             match portion {
                 Some(portion) if portion.writer == writer => {
                     match self.deliver(&mut store, portion).await {
-                        // A transaction of an earlier connection was committed after all.
+                        // A transaction of an earlier connection was committed after all, or the table was
+                        // changed by hand: `resume` registers the position again.
                         Err(StoreError::Moved) => {
                             let before = self.spool.with(|spool| spool.position());
-                            writer = self.resume(&mut store, Some(writer)).await?;
-                            if self.spool.with(|spool| spool.position()) == before {
+                            if stuck.as_ref() == Some(&before) {
                                 let why = "the position of this writer in nflog_writers cannot be changed";
                                 return Err(StoreError::Unavailable(why.into()));
                             }
+                            writer = self.resume(&mut store, Some(writer)).await?;
+                            if self.spool.with(|spool| spool.position()) == before {
+                                tracing::warn!(
+                                    "mirror: the position of this writer was removed from nflog_writers or \
+                                     changed; it was registered again"
+                                );
+                                stuck = Some(before);
+                            }
+                        }
+                        Err(error @ StoreError::Denied(_)) => {
+                            // A partition or a table may have been removed: maintenance creates days.
+                            self.maintenance_due = Instant::now();
+                            return Err(error);
                         }
                         delivered => delivered?,
                     }

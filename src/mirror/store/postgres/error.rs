@@ -54,10 +54,15 @@ fn describe(answer: &DbError) -> String {
 }
 
 fn sort(answer: &DbError, text: String) -> StoreError {
-    // A row that was routed to the default partition while another exporter created its day: a retry finds
-    // the day. A check that an administrator added has a name.
+    // A check that an administrator added has a name.
     if answer.code().code() == "23514" && answer.constraint().is_none() {
-        return StoreError::Unavailable(text);
+        return match answer.table() {
+            // No partition accepts the row: maintenance creates one.
+            Some("packets") => StoreError::Denied(text),
+            // The row was routed to the default partition while another exporter created its day: a retry finds
+            // the day.
+            _ => StoreError::Unavailable(text),
+        };
     }
     by_code(answer.code().code(), text)
 }
@@ -73,6 +78,11 @@ fn by_code(code: &str, text: String) -> StoreError {
         // 57 shut down or cancelled, 58 the disk, XX the server's own.
         _ => StoreError::Unavailable(text),
     }
+}
+
+/// Whether a table of this name exists already (42P07).
+pub(super) fn is_in_the_way(error: &Error) -> bool {
+    error.code().is_some_and(|code| code.code() == "42P07")
 }
 
 /// Whether a right is missing (42501).

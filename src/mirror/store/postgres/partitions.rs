@@ -6,7 +6,7 @@ use tokio_postgres::{Error, Transaction};
 
 use super::{
     Maintenance, MaintenanceReport, Postgres, StoreError,
-    error::{failure, lacks_right, value},
+    error::{failure, is_in_the_way, lacks_right, value},
 };
 use crate::mirror::{day::Day, row::Row};
 
@@ -113,6 +113,9 @@ async fn keep(
             done.unfinished = false;
             break;
         }
+    }
+    if table.default.is_none() {
+        make_default(store, &table, done).await?;
     }
 
     let mut total;
@@ -262,8 +265,19 @@ async fn make(
     attempt(store, &format!("create the partition of {day}"), &statements, done).await
 }
 
-/// Runs statements as one transaction; returns whether that worked. An error of the server (a held lock, a
-/// missing right, a table in the way) becomes a warning.
+/// Creates the default partition, if it was removed: rows of days without a partition have no other.
+async fn make_default(
+    store: &Postgres,
+    Table { schema, .. }: &Table,
+    done: &mut MaintenanceReport,
+) -> Result<(), StoreError> {
+    let statement =
+        format!("CREATE TABLE {schema}.packets_default PARTITION OF {schema}.packets DEFAULT");
+    attempt(store, "create the default partition", &[statement], done).await.map(drop)
+}
+
+/// Runs statements as one transaction. Returns whether other days are worth an attempt: not after a held lock or
+/// a missing right, but a table in the way concerns one day only. Each of these errors becomes a warning.
 async fn attempt(
     store: &Postgres,
     doing: &str,
@@ -275,14 +289,20 @@ async fn attempt(
     if error.as_db_error().is_none() {
         return Err(failed);
     }
-    done.warnings.push(if lacks_right(&error) {
+    let in_the_way = is_in_the_way(&error);
+    done.warnings.push(if in_the_way {
+        format!(
+            "{failed}; the table is not a partition of packets (was it detached?): rename it with ALTER \
+             TABLE … RENAME TO …, or drop it"
+        )
+    } else if lacks_right(&error) {
         format!("{failed}; fix: GRANT CREATE ON SCHEMA … TO …, as the database's owner")
     } else {
         format!("{failed}; retrying at the next maintenance")
     });
     // Fails if the error ended the connection.
     store.run(doing, "ROLLBACK").await?;
-    Ok(false)
+    Ok(in_the_way)
 }
 
 async fn transaction(store: &Postgres, statements: &[String]) -> Result<(), Error> {
