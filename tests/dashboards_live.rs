@@ -377,8 +377,7 @@ fn check_figures(sources: &Sources<'_>) {
     let now = now();
     for dashboard in Dashboard::all().iter().filter(|each| each.uid().contains("drilldown")) {
         let targets = dashboard.targets();
-        let total =
-            targets.iter().find(|query| query.place.ends_with("Totals")).unwrap();
+        let total = targets.iter().find(|query| query.place.ends_with("Totals")).unwrap();
         for (variable, value, expected) in expected {
             let choice = Choice::from([(variable, vec![value.to_owned()])]);
             let choice = sources.derived(dashboard, &choice, now);
