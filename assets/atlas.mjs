@@ -1,9 +1,9 @@
-// Reads what countries.mjs and map.mjs are made from: Natural Earth's countries (TopoJSON) and
-// assets/countries.tsv; and what both measure.
+// Shared by countries.mjs and map.mjs: reads Natural Earth's countries (TopoJSON) and assets/countries.tsv, and
+// measures polygons.
 
 import { readFileSync } from "node:fs";
 
-/** The topology, its arcs as absolute [longitude, latitude]. */
+/** Reads a topology; its arcs become absolute [longitude, latitude]. */
 export function readTopology(path) {
   const topology = JSON.parse(readFileSync(path, "utf8"));
   const { scale, translate } = topology.transform;
@@ -18,7 +18,7 @@ export function readTopology(path) {
   return { geometries: topology.objects.countries.geometries, arcs };
 }
 
-/** The rows of the table, without comments. */
+/** Reads the rows of the table, without comments. */
 export function readTable(path) {
   return readFileSync(path, "utf8")
     .split("\n")
@@ -31,7 +31,7 @@ export function polygonsOf(geometry) {
   return geometry.type === "Polygon" ? [geometry.arcs] : geometry.arcs;
 }
 
-/** The points of a ring: its arcs joined, a negative index being the complement, reversed; unwrapped. */
+/** Returns the unwrapped points of a ring. A negative index is the complement of a reversed arc's index (TopoJSON). */
 export function join(arcs, indices) {
   return unwrap(
     indices.flatMap((index, position) => {
@@ -41,7 +41,7 @@ export function join(arcs, indices) {
   );
 }
 
-/** Turns later points by whole circles, so that no step is longer than half of one. */
+/** Adds multiples of 360 degrees to longitudes, so that no step between two points exceeds 180 degrees. */
 export function unwrap(points) {
   let turn = 0;
   return points.map(([longitude, latitude], index) => {
@@ -54,7 +54,7 @@ export function unwrap(points) {
   });
 }
 
-/** Area and centroid of a closed ring. */
+/** Returns the area and the centroid of a closed ring. */
 export function measure(points) {
   const [originX, originY] = points[0];
   let [area, cx, cy] = [0, 0, 0];

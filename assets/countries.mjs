@@ -2,9 +2,9 @@
 //
 // usage: node assets/countries.mjs COUNTRIES-50M.JSON COUNTRIES.TSV > country_table.rs
 //
-// A country's point is the centroid of its largest polygon (so France is in Europe and the United
-// States without Alaska), or, where that lies outside, the middle of the widest stretch of the
-// polygon on the centroid's parallel.
+// The point of a country is the centroid of its largest polygon: the point of France is in Europe, and Alaska does not
+// move the point of the United States. If the centroid is outside of the polygon, the point is the middle of the widest
+// part of the polygon on the parallel of the centroid.
 
 import { join, measure, polygonsOf, readTable, readTopology } from "./atlas.mjs";
 
@@ -12,12 +12,12 @@ const [topologyPath, tablePath] = process.argv.slice(2);
 const { geometries, arcs } = readTopology(topologyPath);
 const RADIANS = Math.PI / 180;
 
-/** A ring on an equal-area plane: x longitude, y sine of latitude. */
+/** Returns a ring in an equal-area projection: x is the longitude, y the sine of the latitude. */
 function ring(indices) {
   return join(arcs, indices).map(([longitude, latitude]) => [longitude, Math.sin(latitude * RADIANS)]);
 }
 
-/** Where the rings of a polygon cross the parallel y, from west to east. */
+/** Returns the longitudes at which the rings of a polygon cross the parallel y, from west to east. */
 function crossings(rings, y) {
   const found = [];
   for (const points of rings) {
@@ -30,7 +30,7 @@ function crossings(rings, y) {
   return found.sort((a, b) => a - b);
 }
 
-/** The representative point of a polygon, [latitude, longitude]. */
+/** Returns the representative point of a polygon, [latitude, longitude]. */
 function pointIn({ rings, centre: [x, y] }) {
   const found = crossings(rings, y);
   let best = [x, x];
@@ -46,7 +46,7 @@ function pointIn({ rings, centre: [x, y] }) {
   return [Math.asin(y) / RADIANS, ((((longitude + 180) % 360) + 360) % 360) - 180];
 }
 
-/** Largest polygon by ISO number; a number may stand at several geometries. */
+/** Largest polygon by ISO number. Several geometries can have the same number. */
 const largest = new Map();
 for (const geometry of geometries) {
   for (const polygon of polygonsOf(geometry)) {

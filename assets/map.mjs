@@ -2,9 +2,9 @@
 //
 // usage: node assets/map.mjs COUNTRIES-50M.JSON COUNTRIES.TSV > world.svg
 //
-// Natural Earth projection around 11° E, which cuts no land (the cut runs through the Bering Strait),
-// 1000 units wide, without Antarctica. page.js places cities with the same formula. One path a
-// country; countries too small to be seen shaded have a circle, and so have those without an outline.
+// Natural Earth projection centred on 11° E, so that the edge of the map is in the Bering Strait and cuts no land; 1000
+// units wide, without Antarctica. page.js projects cities with the same formula. Each country is one path. Countries
+// that are too small to be visible, or have no outline, are a circle.
 
 import { join, measure, polygonsOf, readTable, readTopology, unwrap } from "./atlas.mjs";
 
@@ -15,14 +15,14 @@ const RADIANS = Math.PI / 180;
 const WIDTH = 1000;
 const MERIDIAN = 11;
 const [NORTH, SOUTH] = [83.7, -56.2];
-/** How far a simplified outline may lie from the true one. */
+/** Maximum distance of a simplified outline from the original one, in units. */
 const TOLERANCE = 0.25;
-/** Islands below this many square units are left out, unless they are all there is of a country. */
-const LEAST_AREA = 0.12;
+/** Minimum area of an island, in square units. The largest polygon of a country is always kept. */
+const MIN_AREA = 0.12;
 /** A country gets a circle when its largest piece is smaller than this many square units. */
 const SMALL_AREA = 6;
 const RADIUS = 2.2;
-/** Pieces Natural Earth draws apart from the ISO code they stand under. */
+/** Geometries of Natural Earth without an ISO number, by name. */
 const BY_NAME = { Kosovo: "XK", "N. Cyprus": "CY", Somaliland: "SO" };
 
 /** Natural Earth projection (Patterson and Šavrič 2012), radius 1. */
@@ -39,7 +39,7 @@ const UNIT = WIDTH / (2 * naturalEarth(180, 0)[0]);
 const TOP = naturalEarth(0, NORTH)[1];
 const HEIGHT = Math.round((TOP - naturalEarth(0, SOUTH)[1]) * UNIT);
 
-/** Units from the upper left corner; `longitude` may lie beyond ±180. */
+/** Returns units from the upper left corner. `longitude` can be outside of ±180. */
 function project([longitude, latitude]) {
   const [x, y] = naturalEarth(longitude - MERIDIAN, latitude);
   return [WIDTH / 2 + x * UNIT, (TOP - y) * UNIT];
@@ -52,30 +52,30 @@ function distanceToLine([px, py], [ax, ay], [bx, by]) {
   return Math.hypot(px - ax - along * dx, py - ay - along * dy);
 }
 
-/** Which points to keep (Douglas and Peucker). */
+/** Returns the indices of the points to keep (Douglas-Peucker algorithm). */
 function keep(points) {
   const kept = new Set([0, points.length - 1]);
   const spans = [[0, points.length - 1]];
   while (spans.length > 0) {
     const [from, to] = spans.pop();
-    let [far, most] = [-1, TOLERANCE];
+    let [farthest, maximum] = [-1, TOLERANCE];
     for (let i = from + 1; i < to; i += 1) {
       const distance = distanceToLine(points[i], points[from], points[to]);
-      if (distance > most) [far, most] = [i, distance];
+      if (distance > maximum) [farthest, maximum] = [i, distance];
     }
-    if (far < 0) continue;
-    kept.add(far);
-    spans.push([from, far], [far, to]);
+    if (farthest < 0) continue;
+    kept.add(farthest);
+    spans.push([from, farthest], [farthest, to]);
   }
   return points.map((_, index) => index).filter((index) => kept.has(index));
 }
 
-/** Arcs as [longitude, latitude], simplified once, so that neighbours share their border. */
+/** Arcs as [longitude, latitude]. Each is simplified once, so that neighbours share their border. */
 const arcs = topology.arcs.map((points) =>
   keep(unwrap(points).map(project)).map((index) => points[index]),
 );
 
-/** A closed ring in units. */
+/** Returns a closed ring in units. */
 function ring(indices) {
   const points = join(arcs, indices);
   const middle = points.reduce((sum, [longitude]) => sum + longitude, 0) / points.length;
@@ -92,7 +92,7 @@ function contains(points, [x, y]) {
   return inside;
 }
 
-/** Tenths of a unit, as short as SVG takes them; what rounds to one point is one point. */
+/** Returns the shortest SVG path in tenths of a unit. Equal consecutive points are merged. */
 function pathOf(rings) {
   let text = "";
   for (const points of rings) {
@@ -116,7 +116,7 @@ function pathOf(rings) {
 const table = readTable(tablePath);
 const codeOf = new Map(table.map(([code, , number]) => [number, code]));
 
-/** Pieces by country code; those without one under "". */
+/** Polygons by country code; "" for polygons without a code. */
 const pieces = new Map();
 for (const geometry of topology.geometries) {
   const code = codeOf.get(geometry.id) ?? BY_NAME[geometry.properties.name] ?? "";
@@ -130,8 +130,8 @@ for (const geometry of topology.geometries) {
 }
 for (const list of pieces.values()) list.sort((a, b) => b.area - a.area);
 
-// A code without an outline of its own takes the piece of another country its point lies on, which
-// is how French Guiana or Svalbard come to theirs.
+// A code without an outline gets the polygon of another country that contains its point, such as French Guiana (France)
+// or Svalbard (Norway).
 for (const [code, , , , , latitude, longitude] of table) {
   if (latitude === undefined || pieces.has(code)) continue;
   const point = project([Number(longitude), Number(latitude)]);
@@ -146,11 +146,11 @@ const round = (value) => Number(value.toFixed(1));
 for (const [code, , , , , latitude, longitude] of table) {
   const list = pieces.get(code);
   const rings = (list ?? [])
-    .filter(({ area }, rank) => rank === 0 || area >= LEAST_AREA)
-    .flatMap((piece) => piece.rings.filter((points, hole) => hole === 0 || measure(points).area >= LEAST_AREA));
+    .filter(({ area }, rank) => rank === 0 || area >= MIN_AREA)
+    .flatMap((piece) => piece.rings.filter((points, hole) => hole === 0 || measure(points).area >= MIN_AREA));
   const path = pathOf(rings);
   const small = list === undefined || list[0].area < SMALL_AREA;
-  // A circle hides the speck below it.
+  // The circle would cover the path.
   if (path !== "" && !small) shapes.push(`<path data-code="${code}" d="${path}"/>`);
   if (small) {
     const [x, y] = list?.[0].centre ?? project([Number(longitude), Number(latitude)]);
@@ -159,12 +159,12 @@ for (const [code, , , , , latitude, longitude] of table) {
     );
   }
 }
-const nobody = pathOf((pieces.get("") ?? []).flatMap(({ rings }) => rings));
+const unassigned = pathOf((pieces.get("") ?? []).flatMap(({ rings }) => rings));
 
 process.stdout.write(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}">
 <!-- Made with Natural Earth. Written by assets/refresh map. -->
 <g fill="#9aa7b4" stroke="#fff" stroke-width=".4">
-<path d="${nobody}"/>
+<path d="${unassigned}"/>
 ${shapes.join("\n")}
 </g>
 <g fill="#7f8fa0">

@@ -1,15 +1,16 @@
-// The dashboards, alerts and recording rules for those who use jsonnet: the plain files, imported.
+// Alerts, recording rules and dashboards of nflog_exporter for jsonnet, imported from the plain files.
 //
 //   local nflog = import 'nflog_exporter/dashboards/mixin.libsonnet';
 //   { prometheusAlerts: nflog.prometheusAlerts, ... }
 //
-// Thresholds are the recording rules of the group nflog-thresholds; change one with
+// Thresholds are the recording rules of the group nflog-thresholds. To change one:
 //   nflog + { thresholds+:: { scan_ports: 50 } }
-// Runbooks of your own, one section an alert: nflog + { runbooks:: 'https://wiki.example.net/firewall' }
+// To use your own runbooks, on a page with one section per alert:
+//   nflog + { runbooks:: 'https://wiki.example.net/firewall' }
 {
-  // By the name behind nflog:threshold: – what it shall be instead of the file's value.
+  // Overrides of thresholds: the name without nflog:threshold: to the new value.
   thresholds:: {},
-  // The page of the runbooks; null for the one that the file names.
+  // URL of the page with the runbooks; null keeps the URLs of the alerts file.
   runbooks:: null,
 
   local thresholds = self.thresholds,
@@ -17,26 +18,26 @@
   local rules = std.parseYaml(importstr '../alerts/nflog_exporter.recording.rules.yml'),
   local known = [rule.record for group in rules.groups for rule in group.rules],
 
-  local changed(rule) =
+  local withThreshold(rule) =
     local name = std.substr(rule.record, std.length(prefix), std.length(rule.record));
     if std.startsWith(rule.record, prefix) && std.objectHas(thresholds, name)
     then rule { expr: 'vector(%s)' % thresholds[name] }
     else rule,
 
   local unknown = [name for name in std.objectFields(thresholds) if !std.member(known, prefix + name)],
-  assert unknown == [] : 'no threshold has the name ' + std.join(', ', unknown),
+  assert unknown == [] : 'unknown threshold: ' + std.join(', ', unknown),
 
   local runbooks = self.runbooks,
-  local told(rule) =
+  local withRunbook(rule) =
     if runbooks == null then rule
     else rule { annotations+: { runbook_url: runbooks + '#' + std.asciiLower(rule.alert) } },
 
   prometheusAlerts+::
     local alerts = std.parseYaml(importstr '../alerts/nflog_exporter.rules.yml');
-    alerts { groups: [group { rules: std.map(told, group.rules) } for group in alerts.groups] },
+    alerts { groups: [group { rules: std.map(withRunbook, group.rules) } for group in alerts.groups] },
 
   prometheusRules+:: rules {
-    groups: [group { rules: std.map(changed, group.rules) } for group in rules.groups],
+    groups: [group { rules: std.map(withThreshold, group.rules) } for group in rules.groups],
   },
 
   grafanaDashboards+:: {

@@ -1,4 +1,4 @@
-//! What each fuzz target does with its input: shared by the fuzzer and the test of the corpus.
+//! The bodies of the fuzz targets, shared by the fuzzer and `tests/corpus.rs`.
 
 use std::{io::Cursor, time::Duration};
 
@@ -10,7 +10,7 @@ use nflog_exporter::{
     },
 };
 
-/// The attribute walk: one netlink datagram.
+/// Walks the attributes of one netlink datagram.
 pub fn walk(data: &[u8]) {
     let mut packets = 0;
     let walked = nflog::walk(data, |packet| {
@@ -19,17 +19,17 @@ pub fn walk(data: &[u8]) {
         let _ = packet.record("", "");
     });
     assert_eq!(walked.packets, packets);
-    // A packet takes a netlink header at least.
+    // Each packet has a netlink header of 16 bytes.
     assert!(packets as usize * 16 <= data.len());
 }
 
-/// The decoder: the EtherType in two bytes, then the packet.
+/// Decodes a packet. The first two bytes of the input are the EtherType.
 pub fn decode(data: &[u8]) {
     let Some((kind, payload)) = data.split_first_chunk() else { return };
     let length = u32::try_from(payload.len()).unwrap();
     for kind in [None, Some(u16::from_be_bytes(*kind))] {
         let headers = packet::decode(payload, kind, length);
-        // What has no addresses has nothing, and says why.
+        // A packet without addresses has no ports, and has an issue.
         if headers.addresses.is_none() {
             assert!(headers.issue.is_some() && headers.transport.ports().is_none());
         }
@@ -37,7 +37,7 @@ pub fn decode(data: &[u8]) {
     }
 }
 
-/// The capture reader: a whole file.
+/// Reads a capture file.
 pub fn capture(data: &[u8]) {
     let Ok(mut capture) =
         Capture::from_reader("fuzz", Cursor::new(data.to_vec()), CaptureOptions::default())
@@ -45,7 +45,7 @@ pub fn capture(data: &[u8]) {
         return;
     };
     let mut records = 0;
-    // A record takes more than a byte, so this many calls must reach the end.
+    // A record has more than one byte, so this number of calls reaches the end.
     for _ in 0..data.len() + 2 {
         match capture.fill(Duration::ZERO, &mut |_| records += 1) {
             Ok(ReadOutcome::End) | Err(_) => {
@@ -58,11 +58,11 @@ pub fn capture(data: &[u8]) {
     panic!("the capture does not end");
 }
 
-/// The link layers: the number of a link type in two bytes, then a frame of it.
+/// Reads a frame of any link type. The first two bytes of the input are the link type.
 pub fn link(data: &[u8]) {
     let Some((&[high, low], frame)) = data.split_first_chunk() else { return };
     let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
-    // Version 2.4, no time zone, snapshot length 262144, the link type; then one frame at time 0.
+    // A pcap header (version 2.4, snapshot length 262144, the link type), then one frame at time 0.
     let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0];
     file.extend([low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     file.extend([length, length].concat());
@@ -72,14 +72,14 @@ pub fn link(data: &[u8]) {
     let mut packets = 0;
     let filled = capture.fill(Duration::ZERO, &mut |record| {
         packets += 1;
-        // NFLOG's payload is an attribute, and padded.
+        // The payload of NFLOG (239) is an attribute with padding after it.
         assert!(low == 239 || frame.ends_with(record.payload));
         let _ = packet::decode(record.payload, record.ether_type, record.wire_length);
     });
     assert_eq!(packets == 1, filled.is_ok());
 }
 
-/// The configuration: a TOML text. What is accepted must print as something that is accepted.
+/// Parses a TOML configuration. A valid one is printed and parsed again with the same result.
 pub fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(config) = config::parse(text, "fuzz.toml") {

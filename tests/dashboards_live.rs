@@ -26,7 +26,7 @@ const MAY_BE_EMPTY: [(&str, &str); 1] =
 
 /// Panels that are empty where one country, port, prefix and network is chosen.
 const EMPTY_OF_ONE: [(&str, &str); 2] = [
-    ("Not on the map", "the chosen country has a place"),
+    ("Not on the map", "the selected country has coordinates"),
     ("Scans", "the chosen port is one port"),
 ];
 
@@ -377,8 +377,7 @@ fn check_figures(sources: &Sources<'_>) {
     let now = now();
     for dashboard in Dashboard::all().iter().filter(|each| each.uid().contains("drilldown")) {
         let targets = dashboard.targets();
-        let total =
-            targets.iter().find(|query| query.place.ends_with("In the time shown")).unwrap();
+        let total = targets.iter().find(|query| query.place.ends_with("Totals")).unwrap();
         for (variable, value, expected) in expected {
             let choice = Choice::from([(variable, vec![value.to_owned()])]);
             let choice = sources.derived(dashboard, &choice, now);

@@ -283,7 +283,7 @@ fn postgres() {
             // The detached table is in the way of a new day.
             removal(
                 locked(&numbers("packets_default"), "DROP TABLE packets_default"),
-                "is no partition of packets (was it detached?): rename it",
+                "is not a partition of packets (was it detached?): rename it",
             ),
             removal(format!("ALTER TABLE {day} RENAME TO kept"), ""),
             // Now the day is made again, and takes the rows of the default partition.

@@ -1,8 +1,12 @@
-//! What the repository says about itself: the published crate's files, maintainers, and paths in documents.
+//! Files of the published crate, maintainers, paths in documents for developers, and the list of test binaries.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+/// Documents for developers, whose paths and links are checked. `tests/documents.rs` checks those for users.
+const DOCUMENTS: [&str; 4] =
+    ["CONTRIBUTING.md", "SECURITY.md", "tests/README.md", ".github/pull_request_template.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -91,12 +95,47 @@ fn contributing_names_every_step_of_the_checks() {
     assert_eq!(named, steps);
 }
 
+/// The features that a test binary of `Cargo.toml` requires.
+fn required_features(manifest: &toml::Table, binary: &str) -> Vec<String> {
+    let tests = manifest["test"].as_array().unwrap();
+    let test = tests.iter().find(|test| test["name"].as_str() == Some(binary));
+    let features = test.and_then(|test| test["required-features"].as_array());
+    features.into_iter().flatten().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_page_about_tests_lists_each_binary_with_its_features() {
+    let listed: BTreeSet<_> = read("tests/README.md")
+        .lines()
+        .skip_while(|line| !line.starts_with("| binary"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let mut cells = line.split('|').skip(1).map(str::trim);
+            let name = cells.next().unwrap().trim_matches('`').to_owned();
+            let features = cells.next().unwrap().split('`').skip(1).step_by(2);
+            (name, features.map(|feature| format!("{feature}-tests")).collect())
+        })
+        .collect();
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let mut binaries = BTreeSet::new();
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension() == Some("rs".as_ref()) || path.join("main.rs").exists() {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let features = required_features(&manifest, &name);
+            binaries.insert((name, features));
+        }
+    }
+    assert_eq!(listed, binaries);
+}
+
 /// Paths in backticks that begin with a directory of this repository.
 #[test]
 fn paths_in_documents_exist() {
     let directories = ["src", "tests", "packaging", "alerts", "dashboards", "assets"];
     let mut checked = 0;
-    for document in ["CONTRIBUTING.md", "SECURITY.md", ".github/pull_request_template.md"] {
+    for document in DOCUMENTS {
         let text = read(document);
         for code in text.split('`').skip(1).step_by(2) {
             let path = code.split(' ').next().unwrap();
@@ -111,7 +150,9 @@ fn paths_in_documents_exist() {
         }
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let local = !link.contains("://") && !link.starts_with('#');
-            assert!(!local || root().join(link).exists(), "{document} links to {link}");
+            let directory = root().join(document).parent().unwrap().to_owned();
+            let path = link.split('#').next().unwrap();
+            assert!(!local || directory.join(path).exists(), "{document} links to {link}");
         }
     }
     assert!(checked > 10);

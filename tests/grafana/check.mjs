@@ -1,12 +1,11 @@
-// Checks dashboards against Grafana's own libraries: every name that a registry of Grafana defines,
-// and every member and value that its schema declares.
+// Checks dashboards against Grafana's libraries: names against Grafana's registries, members and values against its
+// schema.
 //
-//   node check.mjs oldest|newest DIRECTORY DASHBOARD.json…
+//   node check.mjs oldest|newest DIRECTORY DASHBOARD.json...
 //
-// DIRECTORY holds `node_modules`, installed from the lock file of that name beside this file. Prints
-// each fault on a line of its own; the last line says how much was checked. Exit code 1 if there are
-// faults. Members that the oldest Grafana does not know are no faults: it ignores them, and the newest
-// one knows how they are spelled.
+// DIRECTORY contains `node_modules`, installed from `oldest/package-lock.json` or `newest/package-lock.json`. Prints one
+// line per fault, and a summary as the last line. Exit status 1 if there are faults. Members that the oldest Grafana
+// does not know are not faults: it ignores them, and the check against the newest Grafana finds misspelled members.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -14,7 +13,7 @@ import path from 'node:path';
 import { UNKNOWN, faults, member } from './conforms.mjs';
 import { load } from './libraries.mjs';
 
-// The schema lacks what only the library of fields has, as `fieldMinMax`.
+// Some members, such as `fieldMinMax`, are declared only in @grafana/data.
 const TYPES = `
 import type { FieldConfig as Declared } from '@grafana/schema';
 import type { FieldConfig as Applied } from '@grafana/data';
@@ -25,7 +24,7 @@ export type { ScalarDimensionConfig, ScaleDimensionConfig } from '@grafana/schem
 
 const [release, place, ...files] = process.argv.slice(2);
 const directory = path.resolve(place);
-// Below the directory, so that imports find its modules; its own, so that checks can run at once.
+// Inside the directory, so that imports find its modules. The name is unique, so that checks can run in parallel.
 const scratch = fs.mkdtempSync(path.join(directory, 'check-'));
 process.on('exit', () => fs.rmSync(scratch, { recursive: true }));
 const grafana = load(directory, scratch);
@@ -44,13 +43,13 @@ for (const fault of found) console.log(fault);
 console.log(`Grafana ${grafana.version}: ${checked} names and values, ${found.length} faults`);
 process.exitCode = found.length ? 1 : 0;
 
-/// Notes a fault unless the condition holds.
+/// Records a fault unless the condition is true.
 function expect(condition, fault) {
   checked += 1;
   if (!condition) found.push(fault);
 }
 
-/// The types of a dashboard, of fields, of map layers, and of each kind of panel.
+/// Reads the types of dashboards, fields, map layers and each kind of panel.
 function readTypes() {
   const kinds = new Set(dashboards.flatMap(({ json }) => json.panels.map((panel) => panel.type)));
   kinds.delete('row');
@@ -87,7 +86,7 @@ function conforms(type, value, at) {
 function checkDashboard(name, json) {
   const { panels, ...rest } = json;
   conforms(types.of('Dashboard'), rest, name);
-  // A variable in a text names one of Grafana's formats, as ${country:queryparam}.
+  // A variable such as ${country:queryparam} names one of Grafana's formats.
   const formats = Object.values(schema.VariableFormatID);
   for (const [, format] of JSON.stringify(json).matchAll(/\$\{[^}:]+:([a-z]+)\}/g)) {
     expect(formats.includes(format), `${name}: no variable format ${format}`);
@@ -122,7 +121,7 @@ function checkPanel(at, panel) {
   }
 }
 
-/// A legend is sorted by the name of one of its own values.
+/// A legend must be sorted by one of its own values.
 function checkLegend(at, legend) {
   if (!legend?.sortBy) return;
   const names = legend.calcs.map((calc) => data.fieldReducers.getIfExists(calc)?.name);
@@ -149,7 +148,7 @@ function checkFields(at, own, { defaults, overrides }) {
   }
 }
 
-/// What only registries define: colour modes, names of colours, units.
+/// Checks what only registries define: colour modes, names of colours, units.
 function checkField(at, { color, unit, thresholds, mappings }) {
   const modes = data.fieldColorModeRegistry;
   if (color) expect(modes.getIfExists(color.mode), `${at}: no colour mode ${color.mode}`);
@@ -168,7 +167,7 @@ function checkField(at, { color, unit, thresholds, mappings }) {
   if (unit !== undefined) expect(isUnit(unit), `${at}: no unit ${unit}`);
 }
 
-/// A unit of the menu, or text after `suffix:`. For an unknown one Grafana writes its name.
+/// Returns whether a unit is in Grafana's menu or is `suffix:` with a text.
 function isUnit(unit) {
   if (/^suffix:.+/.test(unit)) {
     const written = data.formattedValueToString(data.getValueFormat(unit)(1, 0));
@@ -177,7 +176,7 @@ function isUnit(unit) {
   return data.getValueFormats().some((group) => group.submenu.some((each) => each.value === unit));
 }
 
-/// The style of a map's layer, which the schema of the panel leaves open.
+/// Checks the style of a map layer, which the schema of the panel does not declare.
 function checkLayer(at, layer) {
   const { color, size, rotation, symbol } = layer.config.style;
   conforms(types.of('ColorDimensionConfig'), color, `${at} color`);

@@ -1,10 +1,10 @@
-// Whether a value of a JSON file has a type that Grafana declares in TypeScript. Members that are
-// missing are not faults: Grafana fills them with defaults.
+// Checks whether a JSON value conforms to a TypeScript type of Grafana. Missing members are not faults: Grafana uses
+// defaults for them.
 
-/// Begins the part of a fault that names a member which a type does not declare.
+/// Prefix of the reason in faults about a member that the type does not declare.
 export const UNKNOWN = 'not in';
 
-/// Faults of `value`, as texts that begin with the path to it.
+/// Returns the faults of `value` as texts that begin with its path.
 export function faults(ts, checker, type, value, at) {
   const { TypeFlags } = ts;
   if (type.flags & (TypeFlags.Any | TypeFlags.Unknown)) return [];
@@ -12,7 +12,7 @@ export function faults(ts, checker, type, value, at) {
     const members = type.types.filter((each) => !(each.flags & TypeFlags.Undefined));
     if (members.length === 1) return faults(ts, checker, members[0], value, at);
     const all = members.map((each) => faults(ts, checker, each, value, at));
-    // The member that the value comes closest to: the one with the deepest first fault.
+    // The best match is the member with the deepest first fault.
     const depth = (list) => (list.length ? list[0].split(':')[0].length : Infinity);
     const best = all.reduce((a, b) => (depth(b) > depth(a) ? b : a));
     if (!best.length) return [];
@@ -42,7 +42,7 @@ export function faults(ts, checker, type, value, at) {
   });
 }
 
-/// The type at the end of a path of members, as `hideFrom.viz`; undefined where there is none.
+/// Returns the type of a path such as `hideFrom.viz`, or undefined if the path does not exist.
 export function member(checker, type, path) {
   return path.split('.').reduce((inner, key) => {
     const parts = inner === undefined ? [] : inner.isUnion() ? inner.types : [inner];

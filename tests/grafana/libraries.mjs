@@ -1,19 +1,18 @@
-// Loads Grafana's libraries from a directory that `npm ci` filled, into a window that jsdom makes.
+// Loads Grafana's libraries from a directory installed by `npm ci`, with a jsdom window.
 
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-// Grafana's packages are ES modules whose dependencies are CommonJS, and the reverse: one bundle
-// loads in every Node.
+// Grafana's packages mix ES modules and CommonJS. A single bundle loads in every version of Node.
 const ENTRY = `
 export * as data from '@grafana/data';
 export * as schema from '@grafana/schema';
 export * as chromatic from 'd3-scale-chromatic';
 `;
 
-/// `{ data, schema, chromatic, typescript, version }`, and `types(panel)`, the file that declares a
-/// panel's options. Writes only into `scratch`.
+/// Returns `{ data, schema, chromatic, typescript, version, types }`. `types(panel)` is the file that declares the
+/// options of a panel. Writes only into `scratch`.
 export function load(directory, scratch) {
   const require = createRequire(path.join(directory, 'package.json'));
   const { JSDOM } = require('jsdom');
