@@ -16,9 +16,9 @@ use nflog_exporter::{
     event::{Event, HardwareAddress, NameId},
     exposition,
     geoip::{GeoIp, Locator},
-    metrics::{Aggregate, Dimension, FamilyPlan, SnapshotMetrics},
+    metrics::{Aggregate, Dimension, FamilyPlan, SharedAggregate, SnapshotMetrics},
     packet,
-    pipeline::{Clock, Route, SharedAggregate},
+    pipeline::{Clock, Route},
     source::nflog,
 };
 

@@ -14,14 +14,14 @@ use std::{
 };
 
 use nflog_exporter::{
-    event::{Direction, HardwareAddress, Hook},
+    event::{HardwareAddress, Hook},
     mirror::{
         row::Row,
         schema,
         store::{Batch, Kind, Maintenance, Sqlite, Store, StoreError, Writer},
         target::{Place, Target, Tls},
     },
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
 };
 use rusqlite::Connection;
 use support::sample_rows::{DAY, NOON, crowd, empty, every_kind, tcp};

@@ -10,7 +10,7 @@ use std::{
 use nflog_exporter::{
     event::{MAX_DEVICES, MAX_PREFIXES, Names},
     geoip::GeoIp,
-    metrics::{Aggregate, Dimension, FamilyPlan, OTHER},
+    metrics::{Aggregate, Dimension, FamilyPlan, OTHER, SharedAggregate},
     mirror::{
         Mirror, MirrorPlan, Target,
         anonymize::Anonymizer,
@@ -19,7 +19,7 @@ use nflog_exporter::{
         store::{Kind, Maintenance},
         target::{Place, Tls},
     },
-    pipeline::{Clock, Route, SharedAggregate},
+    pipeline::{Clock, Route},
     source::Record,
 };
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     geoip::Place,
-    packet::{Addresses, Headers},
+    packet::{Direction, Headers, remote_end},
 };
 
 /// One logged packet: what the kernel said, what the bytes said, and where the remote end is.
@@ -53,16 +53,6 @@ impl Event {
     #[must_use]
     pub fn remote(&self) -> Option<IpAddr> {
         self.headers.addresses.map(|addresses| remote_end(addresses, self.direction))
-    }
-}
-
-/// The remote end of a packet: whom it is for when this host sent it, else who sent it.
-#[must_use]
-#[inline]
-pub fn remote_end(addresses: Addresses, direction: Option<Direction>) -> IpAddr {
-    match direction {
-        Some(Direction::Out) => addresses.destination(),
-        _ => addresses.source(),
     }
 }
 
@@ -149,33 +139,6 @@ impl Hook {
             Self::Postrouting => "postrouting",
             Self::Ingress => "ingress",
             Self::Egress => "egress",
-        }
-    }
-}
-
-/// Which way a packet went, seen from this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum Direction {
-    /// Came from elsewhere, for this host or before routing has told.
-    In,
-    /// Sent by this host: the remote end is the destination.
-    Out,
-    /// Passes through this host.
-    Forward,
-}
-
-impl Direction {
-    /// Every direction, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::In, Self::Out, Self::Forward];
-
-    /// The value of the label `direction`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::In => "in",
-            Self::Out => "out",
-            Self::Forward => "forward",
         }
     }
 }

@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::{
-    event::{Direction, Event, Hook, NameId, Names},
+    event::{Event, Hook, NameId, Names},
     geoip::Country,
-    packet::{Addresses, Transport, protocol},
+    packet::{Addresses, Direction, Transport, protocol},
 };
 
 /// The value that every label folds to. No event has it of itself, save one whose name is `other`.

@@ -10,6 +10,7 @@ mod key;
 mod port_scans;
 pub mod process;
 mod series;
+mod shared;
 mod snapshot;
 mod source_counts;
 
@@ -18,4 +19,5 @@ pub use collector::SnapshotMetrics;
 pub use dimension::{ABSENT, Dimension, OTHER};
 pub use key::Key;
 pub use port_scans::ScanFigures;
+pub use shared::SharedAggregate;
 pub use snapshot::{FamilySnapshot, Series, Snapshot};

@@ -1,9 +1,11 @@
 //! Facts out of a packet's bytes: addresses, protocol, ports, flags, length. Knows nothing of the rest of the crate.
 
 mod decode;
+mod direction;
 pub mod protocol;
 
 pub use decode::decode;
+pub use direction::{Direction, remote_end};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

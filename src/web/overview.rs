@@ -13,9 +13,9 @@ use crate::{
     cli,
     event::{CurrentNames, Names},
     geoip::{CityLookup, Country, GeoIp},
-    metrics::{ABSENT, Dimension, OTHER},
+    metrics::{ABSENT, Dimension, OTHER, SharedAggregate},
     mirror::Queue,
-    pipeline::{Clock, Route, SharedAggregate},
+    pipeline::{Clock, Route},
     recent::{
         self, Cell, Count, Facets, Filter, MarkerQuery, Markers, Observations, Pace, Row, SLICES,
         SharedRecent, Span,

@@ -21,8 +21,8 @@ use std::{array, hash::BuildHasher, net::IpAddr, time::Duration};
 use foldhash::quality::FixedState;
 
 use crate::{
-    event::{Direction, Event, NameId, UsedNames},
-    packet::{Transport, protocol},
+    event::{Event, NameId, UsedNames},
+    packet::{Direction, Transport, protocol},
 };
 
 /// From this many ports on, a source counts as scanning.

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    event::{Direction, HardwareAddress, Hook, Interner, Named},
+    event::{HardwareAddress, Hook, Interner, Named},
     geoip::{GeoIp, Place},
-    packet::{self, DecodeIssue},
+    packet::{self, DecodeIssue, Direction},
 };
 
 /// A packet that the kernel said little of, with the place that `geoip` gives its source.

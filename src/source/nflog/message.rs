@@ -6,10 +6,7 @@ use super::super::{
     Record,
     link::{self, Inner},
 };
-use crate::{
-    event::{Direction, Hook},
-    netlink,
-};
+use crate::{event::Hook, netlink, packet::Direction};
 
 pub use crate::netlink::Malformed;
 

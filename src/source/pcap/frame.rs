@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use super::nflog::nflog_record;
 use crate::{
-    event::Direction,
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
     source::{
         Record,
         link::{self, Device, Layer, LinkError, LinkType},

@@ -13,9 +13,9 @@ use tokio_postgres::{
 
 use super::{StoreError, failure::failure};
 use crate::{
-    event::{Direction, Hook},
+    event::Hook,
     mirror::{day::LATEST, row::Row, schema::COLUMNS},
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
 };
 
 /// Types of the columns of [`COLUMNS`].
