@@ -1,4 +1,4 @@
-//! The metrics of the HTTP server: rejected clients, and whether the web configuration is in force.
+//! The metrics of the HTTP server: rejected clients, and whether the web configuration is loaded.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use super::{Refusals, WebConfigWatcher};
 use crate::exposition::MetricWriter;
 
-/// Shows a server's rejections and its web configuration.
+/// The collector of a server's rejections and of its web configuration.
 #[derive(Clone, Debug)]
 pub struct ServerMetrics {
     pub(super) refusals: Arc<Refusals>,
@@ -15,7 +15,7 @@ pub struct ServerMetrics {
 }
 
 impl ServerMetrics {
-    /// Of the server that has these.
+    /// Creates the collector of a server.
     #[must_use]
     pub fn new(refusals: Arc<Refusals>, guard: Arc<WebConfigWatcher>) -> Self {
         Self { refusals, guard }
@@ -27,12 +27,12 @@ impl Collector for ServerMetrics {
         let mut writer = MetricWriter::new(encoder);
         writer.gauge(
             "nflog_exporter_web_config_last_reload_successful",
-            "Whether the web configuration was last loaded without an error: 1 or 0.",
+            "Whether the last load of the web configuration succeeded: 1 or 0.",
             self.guard.is_current().map(u32::from),
         )?;
         writer.counters(
             "nflog_exporter_http_refused",
-            "Requests and connections that the HTTP server turned away, by reason.",
+            "Requests and connections rejected by the HTTP server, by reason.",
             self.refusals.counts().into_iter().map(|(reason, count)| ([("reason", reason)], count)),
         )
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Clock;
 use crate::{
-    event::{CurrentNames, Event, HardwareAddress, Interner, NameId, Named, Names, UsedNames},
+    event::{CurrentNames, Event, HardwareAddress, Interner, NameField, NameId, Names, UsedNames},
     geoip::{Country, Locator, Place},
     metrics::SharedAggregate,
     mirror::Queue,
@@ -75,12 +75,12 @@ impl Route {
         };
         let time = record.time.unwrap_or_else(|| *self.arrival.get_or_insert_with(wall_clock));
         self.clock.observe(time);
-        let in_device = self.device(Named::InDevice, record.in_device.as_bytes());
-        let out_device = self.device(Named::OutDevice, record.out_device.as_bytes());
+        let in_device = self.device(NameField::InDevice, record.in_device.as_bytes());
+        let out_device = self.device(NameField::OutDevice, record.out_device.as_bytes());
         self.batch.push(Event {
             time,
             group: record.group,
-            prefix: self.interner.intern(Named::Prefix, record.prefix),
+            prefix: self.interner.intern(NameField::Prefix, record.prefix),
             in_device,
             out_device,
             hook: record.hook,
@@ -95,7 +95,7 @@ impl Route {
     }
 
     #[inline]
-    fn device(&mut self, named: Named, name: &[u8]) -> NameId {
+    fn device(&mut self, named: NameField, name: &[u8]) -> NameId {
         match self.shows_devices {
             true => self.interner.intern(named, name),
             false if name.is_empty() => NameId::EMPTY,

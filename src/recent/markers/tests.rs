@@ -2,7 +2,7 @@
 
 use super::{super::tests::event, *};
 use crate::{
-    event::{Event, Interner, NameId, Named},
+    event::{Event, Interner, NameField, NameId},
     packet::Transport,
     recent::{HELD, Pace, Recent},
 };
@@ -21,7 +21,7 @@ impl Log {
     fn new() -> Self {
         let names = Names::default();
         let mut interner = Interner::new(names.clone());
-        let drop = interner.intern(Named::Prefix, b"drop <b>\"&'");
+        let drop = interner.intern(NameField::Prefix, b"drop <b>\"&'");
         let mut events = [
             Event { prefix: drop, ..event("DE", 1, 22) },
             Event { prefix: drop, ..event("GB", LONDON, 80) },
