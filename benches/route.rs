@@ -1,7 +1,7 @@
-//! Each stage of a packet's route, and the whole of it, on one thread, per packet.
+//! Time per packet of each stage of a packet's route and of the whole route, on one thread.
 //!
-//! The datagram is a real one: 100 packets as a kernel batched them. For the route it is repeated
-//! with other source addresses written over, 100,000 of them, most of them public.
+//! The datagram was recorded: 100 packets in one batch of the kernel. For the route it is repeated with 100,000
+//! different source addresses, most of them public.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a failure here fails the benchmark")]
 
 use std::{
@@ -16,9 +16,9 @@ use nflog_exporter::{
     event::{Event, HardwareAddress, NameId},
     exposition,
     geoip::{GeoIp, Locator},
-    metrics::{Aggregate, Dimension, FamilyPlan, SnapshotMetrics},
+    metrics::{Aggregate, Dimension, FamilyPlan, SharedAggregate, SnapshotMetrics},
     packet,
-    pipeline::{Clock, Route, SharedAggregate},
+    pipeline::{Clock, Route},
     source::nflog,
 };
 
@@ -26,26 +26,26 @@ const DATAGRAM: &[u8] = include_bytes!("../tests/data/nflog/100-packets.bin");
 const PACKETS: usize = 100;
 const SOURCES: u32 = 100_000;
 
-/// Spread over the address space, never the same twice.
+/// Distinct addresses, spread over the address space.
 fn source(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits((number % SOURCES).wrapping_mul(0x9e37_79b9))
 }
 
-/// The datagram, a thousand times, each packet from another source.
+/// A thousand copies of the datagram, each packet with another source.
 fn datagrams() -> Vec<Vec<u8>> {
     let base = DATAGRAM.as_ptr() as usize;
-    let mut places = Vec::new();
+    let mut offsets = Vec::new();
     nflog::walk(DATAGRAM, |packet| {
-        // The source address of an IPv4 header, at its place in the datagram.
-        places.push(packet.payload.as_ptr() as usize - base + 12);
+        // The offset of the IPv4 source address in the datagram.
+        offsets.push(packet.payload.as_ptr() as usize - base + 12);
     });
-    assert_eq!(places.len(), PACKETS);
+    assert_eq!(offsets.len(), PACKETS);
     (0..SOURCES / 100)
         .map(|number| {
             let mut datagram = DATAGRAM.to_vec();
-            for (index, place) in places.iter().enumerate() {
+            for (index, offset) in offsets.iter().enumerate() {
                 let address = source(number * 100 + u32::try_from(index).unwrap());
-                datagram[*place..place + 4].copy_from_slice(&address.octets());
+                datagram[*offset..offset + 4].copy_from_slice(&address.octets());
             }
             datagram
         })
@@ -109,8 +109,7 @@ fn stages(criterion: &mut Criterion) {
         });
     });
 
-    // Both default families and the estimate of distinct sources; 50 countries and networks that
-    // all have their series.
+    // Both default families and the estimate of distinct sources; every packet has a series.
     let plans = Config::default().families();
     let mut aggregate = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
     let events: Vec<_> =
@@ -119,7 +118,7 @@ fn stages(criterion: &mut Criterion) {
     group.bench_function("record a hit", |bencher| {
         bencher.iter(|| aggregate.record(black_box(&events), Duration::ZERO));
     });
-    // Every packet from another network: full budgets, all of them fold.
+    // Every packet is from another network: the budgets are full, and every packet folds.
     let mut full = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
     let events: Vec<_> = (0..SOURCES).map(|number| event(&mut locator, source(number))).collect();
     full.record(&events, Duration::ZERO);
@@ -142,7 +141,7 @@ fn route(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(PACKETS as u64));
     group.bench_function("datagram to series, 100,000 sources", |bencher| {
         bencher.iter_batched_ref(
-            // As the kernel does: the datagram was just written when the reader gets it.
+            // The datagram was just written when the reader gets it, as in the kernel.
             || next.next().unwrap().clone(),
             |datagram| {
                 nflog::walk(datagram, |packet| route.take(&packet.record("eth0", "")));

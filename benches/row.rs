@@ -9,7 +9,7 @@ use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 use nflog_exporter::{
-    event::{Event, HardwareAddress, Interner, Named, Names},
+    event::{Event, HardwareAddress, Interner, NameField, Names},
     geoip::GeoIp,
     mirror::{
         anonymize::{Anonymizer, CryptoPan},
@@ -30,9 +30,9 @@ fn events(geoip: &GeoIp, interner: &mut Interner, sources: u32) -> Vec<Event> {
     let mut payloads = Vec::new();
     nflog::walk(DATAGRAM, |packet| payloads.push(packet.payload.to_vec()));
     let names = [
-        interner.intern(Named::Prefix, b"drop-in: "),
-        interner.intern(Named::InDevice, b"eth0"),
-        interner.intern(Named::OutDevice, b""),
+        interner.intern(NameField::Prefix, b"drop-in: "),
+        interner.intern(NameField::InDevice, b"eth0"),
+        interner.intern(NameField::OutDevice, b""),
     ];
     (0..100_000_u32)
         .map(|number| {

@@ -1,4 +1,4 @@
-//! The rules of `alerts/`: what Prometheus says of them, and what every alert owes its reader.
+//! The rules of `alerts/` pass promtool, use existing series, and have complete annotations.
 //! Needs promtool (Debian's package prometheus), and jsonnet for the mixin.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -69,14 +69,14 @@ fn rules(path: &str) -> Vec<Rule> {
 }
 
 fn test_files() -> Vec<PathBuf> {
-    let folder = fs::read_dir(root().join("alerts/tests")).unwrap();
-    let mut files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+    let directory = fs::read_dir(root().join("alerts/tests")).unwrap();
+    let mut files: Vec<_> = directory.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty());
     files
 }
 
-/// Runs a program in the project's folder; its output when it ends well.
+/// Runs a program in the project's directory and returns its output. Panics if it fails.
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)
@@ -99,14 +99,14 @@ fn promtool_accepts_the_rules() {
 }
 
 #[test]
-fn every_case_comes_out_as_expected() {
+fn all_rule_tests_pass() {
     for file in test_files() {
         run("promtool", &["test", "rules", file.to_str().unwrap()]);
     }
 }
 
 #[test]
-fn every_alert_has_a_case_that_fires_and_one_that_does_not() {
+fn every_alert_is_tested_firing_and_not_firing() {
     let (mut fires, mut silent) = (BTreeSet::new(), BTreeSet::new());
     for file in test_files() {
         let tests: RuleTests = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
@@ -121,9 +121,9 @@ fn every_alert_has_a_case_that_fires_and_one_that_does_not() {
 }
 
 #[test]
-fn every_alert_says_what_it_is_how_grave_and_what_to_do() {
+fn every_alert_has_severity_summary_description_and_runbook() {
     let runbooks = read(RUNBOOKS);
-    // An anchor is the heading in lower case; ours have no blanks.
+    // An anchor is the heading in lower case. The headings have no spaces.
     let headings: Vec<_> = runbooks
         .lines()
         .filter_map(|line| line.strip_prefix("### "))
@@ -146,28 +146,27 @@ fn every_alert_says_what_it_is_how_grave_and_what_to_do() {
         names.push(anchor.to_owned());
     }
     assert_eq!(addresses.len(), 1, "{addresses:?}");
-    // In one order, none twice, none without an alert.
+    // The same alerts in the same order, without duplicates.
     assert_eq!(headings, names);
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
 }
 
-/// The names of series in an expression: words that are no label, function or keyword all carry
-/// an underscore or a colon and a prefix of ours, save `up`.
+/// The names of series in an expression: identifiers with one of these prefixes, and `up`.
 fn series(expression: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     expression
         .split('"')
         .step_by(2)
         .flat_map(|outside| outside.split(|c| !is_part(c)))
-        .filter(|word| {
-            ["nflog_", "nflog:", "process_", "job_instance"].iter().any(|own| word.starts_with(own))
-                || *word == "up"
+        .filter(|name| {
+            ["nflog_", "nflog:", "process_", "job_instance"].iter().any(|own| name.starts_with(own))
+                || *name == "up"
         })
         .map(str::to_owned)
         .collect()
 }
 
-/// The series that there are: of a scrape, of the recording rules, and Prometheus's own.
+/// All existing series: of a scrape, of the recording rules, and of Prometheus itself.
 fn known_series() -> BTreeSet<String> {
     let mut known: BTreeSet<String> = read(GOLDEN)
         .lines()
@@ -175,13 +174,13 @@ fn known_series() -> BTreeSet<String> {
         .map(|line| line.split(['{', ' ']).next().unwrap().to_owned())
         .collect();
     known.extend(rules(RECORDING).into_iter().map(|rule| rule.record.unwrap()));
-    // The family network is not in the golden scrape; `tests/kernel_end_to_end.rs` has it.
+    // The family network is not in the golden scrape. `tests/kernel_end_to_end.rs` covers it.
     known.extend(["up", "nflog_network_packets_total"].map(str::to_owned));
     known
 }
 
 #[test]
-fn every_series_that_a_rule_asks_for_exists() {
+fn every_series_of_a_rule_exists() {
     let known = known_series();
     let mut asked = BTreeSet::new();
     for rule in rules(ALERTS).into_iter().chain(rules(RECORDING)) {
@@ -192,24 +191,24 @@ fn every_series_that_a_rule_asks_for_exists() {
         assert!(unknown.is_empty(), "{unknown:?} in {rule:?}");
         asked.extend(names);
     }
-    let idle: Vec<_> =
+    let unused: Vec<_> =
         known.iter().filter(|name| name.starts_with(THRESHOLD) && !asked.contains(*name)).collect();
-    assert!(idle.is_empty(), "thresholds that no rule asks for: {idle:?}");
+    assert!(unused.is_empty(), "thresholds that no rule uses: {unused:?}");
 }
 
 #[test]
-fn the_runbooks_ask_for_series_that_exist() {
+fn every_series_of_a_runbook_exists() {
     let known = known_series();
     for code in read(RUNBOOKS).split('`').skip(1).step_by(2) {
         for name in series(code).into_iter().filter(|name| name.starts_with("nflog_")) {
-            // The program, its unit and its files are called so too.
+            // The name of the program, its unit and its files is not a series.
             assert!(name == "nflog_exporter" || known.contains(&name), "{name} in {code}");
         }
     }
 }
 
 #[test]
-fn the_mixin_gives_the_same_rules_and_all_dashboards() {
+fn the_mixin_has_the_same_rules_and_all_dashboards() {
     let mixin = "local mixin = (import 'dashboards/mixin.libsonnet')";
     let render = |changes: &str, field: &str| -> serde_json::Value {
         let text = run("jsonnet", &["-e", &format!("{mixin} + {changes}; mixin.{field}")]);

@@ -11,8 +11,8 @@ use std::{
 };
 
 use nflog_exporter::{
-    event::{Direction, Hook},
-    packet,
+    event::Hook,
+    packet::{self, Direction},
     source::{
         ReadOutcome, Source,
         nflog::{Nflog, NflogError, NflogPlan},

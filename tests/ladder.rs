@@ -1,4 +1,4 @@
-//! The ladder against adversarial streams: the invariants of a family, held after every step.
+//! The invariants of a family, checked after every step of adversarial packet streams.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
@@ -61,7 +61,7 @@ fn country(index: u8) -> u64 {
     Country::Known(CountryId::from_index(index.into()).unwrap()).to_bits()
 }
 
-/// What Prometheus would have stored: the last value of every life of every series.
+/// The samples that Prometheus would store: the last value of each series, and the sum of those that ended.
 #[derive(Default)]
 struct Prometheus {
     living: HashMap<Key, u64>,
@@ -79,19 +79,19 @@ impl Prometheus {
         }
         for (key, packets) in shown {
             match self.living.insert(key, packets) {
-                None => assert_eq!(packets, 0, "a series must be born at zero"),
-                Some(before) => assert!(before <= packets, "a counter went down"),
+                None => assert_eq!(packets, 0, "a new series must start at zero"),
+                Some(before) => assert!(before <= packets, "a counter decreased"),
             }
         }
     }
 
-    /// Sum of last - first over everything stored.
+    /// Sum of last - first over all stored series.
     fn increase(&self) -> u64 {
         self.ended + self.living.values().sum::<u64>()
     }
 }
 
-/// An aggregate of one family, watched from outside.
+/// An aggregate of one family, observed through its snapshots.
 struct World {
     aggregate: Aggregate,
     plan: FamilyPlan,
@@ -127,7 +127,7 @@ impl World {
         self.look();
     }
 
-    /// A scrape that reaches Prometheus.
+    /// A delivered scrape.
     fn scrape(&mut self) {
         let snapshot = self.look();
         let family = &snapshot.families[0];
@@ -136,12 +136,12 @@ impl World {
         assert_eq!(
             self.prometheus.increase() + family.pending_packets,
             received(&snapshot),
-            "what Prometheus adds up"
+            "the sum in Prometheus"
         );
         self.look();
     }
 
-    /// Takes a snapshot that nobody gets, and holds every invariant against it.
+    /// Takes a snapshot without delivering it, and checks every invariant.
     fn look(&mut self) -> Snapshot {
         let snapshot = self.aggregate.snapshot(self.now);
         let family = &snapshot.families[0];
@@ -161,18 +161,20 @@ impl World {
         for (key, now) in &shown {
             match self.shown.get(key) {
                 None => {
-                    assert_eq!(now.0, 0, "born at zero");
+                    assert_eq!(now.0, 0, "a new series must start at zero");
                     self.births.push(self.now);
                 }
-                Some(before) => assert!(before.0 <= now.0 && before.1 <= now.1, "a counter fell"),
+                Some(before) => {
+                    assert!(before.0 <= now.0 && before.1 <= now.1, "a counter decreased");
+                }
             }
         }
         let within = self.births.iter().filter(|birth| **birth + HOUR > self.now).count();
-        assert!(within <= self.plan.max_new_series_per_hour, "turnover");
+        assert!(within <= self.plan.max_new_series_per_hour, "the hourly budget");
         let labels = self.plan.labels.len();
         assert!(
             family.series.iter().any(|series| series.key.rung(labels) == labels),
-            "the last rung always stands"
+            "the last rung must exist"
         );
         self.shown = shown;
         snapshot
@@ -195,19 +197,19 @@ fn received(snapshot: &Snapshot) -> u64 {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Every port from `first` on, once.
+    /// One packet to each of `ports` ports, starting with `first`.
     Scan {
         country: u8,
         first: u16,
         ports: u16,
     },
-    /// One flow, often.
+    /// Many packets of one flow.
     Talk {
         country: u8,
         port: u16,
         packets: u16,
     },
-    /// As many countries, one port each.
+    /// One packet from each of this many countries, to one port.
     Spoof {
         countries: u8,
         port: u16,
@@ -253,7 +255,7 @@ fn act(world: &mut World, step: &Step) {
             let events: Vec<_> = (0..countries).map(|country| packet(country, port)).collect();
             world.send(&events);
         }
-        // Scrapes come often enough that no retiring series is dropped unseen.
+        // Scrapes are frequent enough that no retiring series is dropped unscraped.
         Step::Wait { seconds } => {
             for _ in 0..seconds / 60 {
                 world.wait(Duration::from_secs(60));
@@ -283,7 +285,7 @@ proptest! {
         for step in &steps {
             act(&mut world, step);
         }
-        // Left alone, everything held back comes out.
+        // Without further packets, all pending counts are exposed.
         for _ in 0..4 {
             world.wait(Duration::from_secs(60));
             world.scrape();
@@ -292,7 +294,7 @@ proptest! {
     }
 
     #[test]
-    fn a_talker_that_outweighs_the_coldest_series_shows_within_minutes(
+    fn a_key_heavier_than_the_coldest_series_is_exposed_within_minutes(
         seed in any::<u64>(),
         max_series in 12..80_usize,
         scan in 200..2000_u16,
@@ -304,7 +306,7 @@ proptest! {
         }
         world.scrape();
         world.scrape();
-        // The scan goes on, one packet of the talker to ten of the scan.
+        // The scan continues, with ten packets for each packet of the talker.
         let mut visible_after = None;
         for minute in 0..10_u16 {
             for second in 0..60 {
@@ -329,7 +331,7 @@ proptest! {
 }
 
 #[test]
-fn a_port_scan_costs_the_port_and_never_the_country() {
+fn a_port_scan_folds_the_port_and_not_the_country() {
     let mut world = World::new(plan(&TRAFFIC, 2000, 500), 1);
     for port in 0..=u16::MAX {
         world.aggregate.record(&[packet(7, port), packet(8, port)], world.now);
@@ -346,7 +348,7 @@ fn a_port_scan_costs_the_port_and_never_the_country() {
 }
 
 #[test]
-fn spoofed_sources_from_everywhere_cost_the_country_last() {
+fn spoofed_sources_from_all_countries_fold_the_country_last() {
     let mut world = World::new(plan(&TRAFFIC, 2000, 500), 1);
     for port in 0..2000 {
         for country in 0..250 {
@@ -360,7 +362,7 @@ fn spoofed_sources_from_everywhere_cost_the_country_last() {
 }
 
 #[test]
-fn a_series_is_born_at_zero_and_follows_when_its_scrape_was_delivered() {
+fn a_new_series_is_zero_until_its_first_scrape_is_delivered() {
     let mut world = World::new(plan(&[Dimension::Country], 10, 10), 1);
     world.send(&vec![packet(7, 22); 7]);
     assert_eq!(world.look().families[0].pending_packets, 7);
@@ -371,7 +373,7 @@ fn a_series_is_born_at_zero_and_follows_when_its_scrape_was_delivered() {
 }
 
 #[test]
-fn a_hold_keeps_a_newborn_at_zero_for_the_second_scraper() {
+fn newborn_hold_keeps_a_new_series_at_zero_for_a_second_prometheus() {
     let mut plan = plan(&[Dimension::Country], 10, 10);
     plan.newborn_hold = Duration::from_secs(60);
     let mut world = World::new(plan, 1);
@@ -384,7 +386,7 @@ fn a_hold_keeps_a_newborn_at_zero_for_the_second_scraper() {
 }
 
 #[test]
-fn a_scrape_from_before_a_birth_does_not_count_as_its_first() {
+fn a_scrape_rendered_before_a_series_existed_does_not_release_its_count() {
     let mut world = World::new(plan(&[Dimension::Country], 10, 10), 1);
     let early = world.look().generation;
     world.send(&[packet(7, 22)]);
@@ -393,7 +395,7 @@ fn a_scrape_from_before_a_birth_does_not_count_as_its_first() {
 }
 
 #[test]
-fn an_unscraped_exporter_still_lets_retiring_series_go() {
+fn retiring_series_are_dropped_without_scrapes_too() {
     let mut world = World::new(plan(&[Dimension::Port], 4, 1000), 1);
     world.send(&[packet(0, 1), packet(0, 2), packet(0, 3)]);
     world.scrape();
@@ -407,20 +409,20 @@ fn an_unscraped_exporter_still_lets_retiring_series_go() {
 }
 
 #[test]
-fn a_new_plan_keeps_what_it_can_and_the_sum_whatever_it_is() {
+fn a_new_plan_keeps_the_total_and_the_series_of_unchanged_labels() {
     let mut world = World::new(plan(&[Dimension::Country, Dimension::Port], 50, 50), 1);
     world.send(&vec![packet(7, 22); 7]);
     world.scrape();
 
     world.plan.max_series = 60;
     world.aggregate.reconfigure(std::slice::from_ref(&world.plan), world.now);
-    assert_eq!(world.by_label(0)[&country(7)], 7, "the same labels go on counting");
+    assert_eq!(world.by_label(0)[&country(7)], 7, "unchanged labels keep their counts");
 
     world.plan.labels = vec![Dimension::Port];
     world.aggregate.reconfigure(std::slice::from_ref(&world.plan), world.now);
     world.shown.clear();
     let snapshot = world.look();
-    assert_eq!(snapshot.families[0].retired_packets, 7, "other labels begin anew");
+    assert_eq!(snapshot.families[0].retired_packets, 7, "changed labels start at zero");
     world.send(&[packet(7, 22)]);
     let snapshot = world.look();
     world.aggregate.delivered(snapshot.generation, world.now);
@@ -428,7 +430,7 @@ fn a_new_plan_keeps_what_it_can_and_the_sum_whatever_it_is() {
 }
 
 #[test]
-fn a_smaller_budget_is_reached_by_retiring_the_coldest() {
+fn a_smaller_budget_retires_the_coldest_series() {
     let mut world = World::new(plan(&[Dimension::Port], 20, 100), 1);
     for port in 0..15 {
         world.send(&vec![packet(0, port); usize::from(port) + 1]);
@@ -445,7 +447,7 @@ fn a_smaller_budget_is_reached_by_retiring_the_coldest() {
 }
 
 #[test]
-fn a_report_shows_counts_at_once_and_still_finds_late_talkers() {
+fn a_report_shows_counts_at_once_and_finds_late_heavy_hitters() {
     let plan = plan(&[Dimension::Port], 6, 1000);
     let mut aggregate = Aggregate::new(&[plan], &[], 0, Duration::ZERO);
     aggregate.show_at_once();
@@ -464,7 +466,7 @@ fn a_report_shows_counts_at_once_and_still_finds_late_talkers() {
 }
 
 #[test]
-fn a_smaller_budget_takes_what_no_scrape_has_shown_at_once() {
+fn a_smaller_budget_drops_unexposed_series_at_once() {
     let mut plan = plan(&[Dimension::Port], 20, 100);
     plan.newborn_hold = Duration::from_secs(60);
     let mut world = World::new(plan.clone(), 1);

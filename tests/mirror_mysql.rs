@@ -11,14 +11,14 @@ use std::{
 
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
 use nflog_exporter::{
-    event::{Direction, HardwareAddress, Hook},
+    event::{HardwareAddress, Hook},
     mirror::{
         row::Row,
         schema,
         store::{Batch, Kind, Maintenance, MySql, Store, StoreError, Writer},
         target::{Target, Tls},
     },
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
 };
 
 use support::{

@@ -10,13 +10,13 @@ use std::{
 };
 
 use nflog_exporter::{
-    event::{Direction, HardwareAddress, Hook},
+    event::{HardwareAddress, Hook},
     mirror::{
         row::Row,
         store::{Batch, Maintenance, Postgres, Store, StoreError, Writer},
         target::{Target, Tls},
     },
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
 };
 use nix::sys::signal::Signal;
 use support::{

@@ -14,14 +14,14 @@ use std::{
 };
 
 use nflog_exporter::{
-    event::{Direction, HardwareAddress, Hook},
+    event::{HardwareAddress, Hook},
     mirror::{
         row::Row,
         schema,
         store::{Batch, Kind, Maintenance, Sqlite, Store, StoreError, Writer},
         target::{Endpoint, Target, Tls},
     },
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
 };
 use rusqlite::Connection;
 use support::sample_rows::{DAY, NOON, crowd, every_kind, tcp};

@@ -10,9 +10,9 @@ use std::{
 use nflog_exporter::{
     event::{MAX_DEVICES, MAX_PREFIXES, Names},
     geoip::GeoIp,
-    metrics::{Aggregate, Dimension, FamilyPlan, OTHER},
+    metrics::{Aggregate, Dimension, FamilyPlan, OTHER, SharedAggregate},
     mirror::Mirror,
-    pipeline::{Clock, Route, SharedAggregate},
+    pipeline::{Clock, Route},
     source::Record,
 };
 
@@ -77,7 +77,7 @@ fn label_sets(route: &Route, packets: usize) -> HashSet<Vec<Option<String>>> {
     let held = family.retired_packets + family.pending_packets;
     let exposed: u64 = family.series.iter().map(|series| series.packets).sum();
     assert_eq!(held + exposed, packets as u64);
-    let texts = |series: &nflog_exporter::metrics::Series| -> Vec<_> {
+    let texts = |series: &nflog_exporter::metrics::SeriesSnapshot| -> Vec<_> {
         let values = family.labels.iter().zip(series.key.values(family.labels.len()));
         values.map(|(label, value)| label.text(*value, &names).map(Cow::into_owned)).collect()
     };

@@ -115,7 +115,7 @@ pub fn file(rows: &[Row]) -> NamedTempFile {
             row.group.to_string(),
             row.prefix.to_string(),
             text(row.hook.map(nflog_exporter::event::Hook::name)),
-            text(row.direction.map(nflog_exporter::event::Direction::name)),
+            text(row.direction.map(nflog_exporter::packet::Direction::name)),
             row.in_device.to_string(),
             row.out_device.to_string(),
             row.mark.to_string(),

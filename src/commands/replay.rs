@@ -24,8 +24,8 @@ use crate::{
     exposition::Format,
     geoip::GeoIp,
     http::WebConfigWatcher,
-    metrics::Aggregate,
-    pipeline::{self, Clock, Route, SharedAggregate},
+    metrics::{Aggregate, SharedAggregate},
+    pipeline::{self, Clock, Route},
     source::{
         ReadOutcome, Record, Source,
         pcap::{Capture, CaptureOptions, PcapError, UnreadCapture},

@@ -13,7 +13,7 @@ use crate::{
     config::{Config, ConfigErrors, Flags},
     exposition::MetricWriter,
     geoip::GeoIp,
-    pipeline::SharedAggregate,
+    metrics::SharedAggregate,
     system::logging::LevelHandle,
 };
 

@@ -1,4 +1,4 @@
-//! Interning: the id of a name that a packet carries, and the eviction of names that nothing refers to.
+//! The interner: assigns ids to the names of packets, and evicts unused names.
 
 use hashbrown::HashMap;
 
@@ -6,57 +6,58 @@ use super::names::{
     CurrentNames, MAX_DEVICES, MAX_LENGTH, MAX_NAMES, MAX_PREFIXES, NameId, Names, UsedNames, clean,
 };
 
-/// What a name names. Each has its last spelling remembered, as most packets of a batch share it.
+/// Which field of a packet a name comes from. The last spelling of each field is cached, because most packets
+/// of a batch share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
+pub enum NameField {
     /// A rule's log prefix.
     Prefix,
-    /// The device a packet came in on.
+    /// The input device.
     InDevice,
-    /// The device a packet goes out on.
+    /// The output device.
     OutDevice,
 }
 
-/// Each kind has a maximum of its own. A name is of the kind as which it was first seen.
+/// Each kind of name has its own maximum. A name keeps the kind with which it was first seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Kind {
+enum NameKind {
     Prefix,
     Device,
 }
 
-impl Named {
-    fn kind(self) -> Kind {
+impl NameField {
+    fn kind(self) -> NameKind {
         match self {
-            Self::Prefix => Kind::Prefix,
-            Self::InDevice | Self::OutDevice => Kind::Device,
+            Self::Prefix => NameKind::Prefix,
+            Self::InDevice | Self::OutDevice => NameKind::Device,
         }
     }
 }
 
-/// Most names of each [`Kind`].
+/// Maximum number of names of each [`NameKind`].
 const MAXIMA: [usize; 2] = [MAX_PREFIXES, MAX_DEVICES];
 
-/// The writing side of [`Names`]: one per thread that interns. Bounded like the table.
+/// The writer of [`Names`]: one per thread that interns. Bounded like the table.
 #[derive(Debug)]
 pub struct Interner {
     names: Names,
     current: CurrentNames,
     ids: HashMap<Box<str>, NameId>,
-    /// Spellings as they come from the wire; the same name may have several (trailing blanks).
+    /// Spellings as received. A name can have several, such as with trailing spaces.
     spellings: HashMap<Box<[u8]>, NameId>,
-    /// By [`Named`].
+    /// The last spelling and id, by [`NameField`].
     last: [(Vec<u8>, NameId); 3],
-    /// The kind of each name, by the number of the id.
-    kinds: Vec<Kind>,
-    /// How many there are of each [`Kind`].
-    held: [usize; 2],
-    /// Ids that no table in use gives, the first to be given at the end.
+    /// The kind of each name, by the number of its id.
+    kinds: Vec<NameKind>,
+    /// Number of names of each [`NameKind`].
+    counts: [usize; 2],
+    /// Unassigned ids; the last is assigned first.
     free: Vec<NameId>,
 }
 
 impl Interner {
-    /// Starts on a table that nobody else appends to.
+    /// Creates an interner for a table that no other interner writes to.
     #[must_use]
     pub fn new(names: Names) -> Self {
         let ids = [("other".into(), NameId::OTHER), ("".into(), NameId::EMPTY)].into();
@@ -66,19 +67,18 @@ impl Interner {
             ids,
             spellings: HashMap::new(),
             last: std::array::from_fn(|_| (Vec::new(), NameId::EMPTY)),
-            // Those of `other` and of the empty name, which are never evicted.
-            kinds: vec![Kind::Prefix; 2],
-            held: [0; 2],
+            // The kinds of `other` and of the empty name, which are never evicted.
+            kinds: vec![NameKind::Prefix; 2],
+            counts: [0; 2],
             free: Vec::new(),
         }
     }
 
-    /// The id of a name made of untrusted bytes. Trimmed; control characters and invalid UTF-8
-    /// become U+FFFD; cut at 128 bytes. While there are as many names of its kind as are kept, a new
-    /// one is [`NameId::OTHER`].
-    pub fn intern(&mut self, named: Named, bytes: &[u8]) -> NameId {
+    /// Returns the id of a name given as untrusted bytes, which are cleaned by [`clean`]. While its kind has
+    /// reached its maximum, a new name is [`NameId::OTHER`].
+    pub fn intern(&mut self, named: NameField, bytes: &[u8]) -> NameId {
         let last = &self.last[named as usize];
-        // Byte by byte: on these few bytes a vector compare took 60 ns, measured in the whole route.
+        // Byte by byte: for these few bytes, a vector compare took 60 ns, measured in the whole route.
         if last.0.len() == bytes.len() && last.0.iter().zip(bytes).all(|(a, b)| a == b) {
             return last.1;
         }
@@ -94,39 +94,38 @@ impl Interner {
         id
     }
 
-    /// The table that names go to.
+    /// The table that new names are added to.
     #[must_use]
     pub fn names(&self) -> Names {
         self.names.clone()
     }
 
-    /// The table that names go to, also after names were evicted.
+    /// The table that new names are added to, also after evictions.
     #[must_use]
     pub fn current_names(&self) -> CurrentNames {
         self.current.clone()
     }
 
-    /// Whether there are as many names of a kind as are kept.
+    /// Whether a kind has reached its maximum.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.held.iter().zip(MAXIMA).any(|(held, most)| *held >= most)
+        self.counts.iter().zip(MAXIMA).any(|(count, maximum)| *count >= maximum)
     }
 
-    /// Evicts every name that is not in use, by a new table, and returns how many these were. Their ids are
-    /// given again.
+    /// Evicts every unused name by switching to a new table, and returns their number. Their ids are reused.
     ///
-    /// `used` must have all ids that this interner gave and that will be looked up in the new table.
+    /// `used` must contain all ids of this interner that will be looked up in the new table.
     pub fn evict_unused(&mut self, used: &UsedNames) -> usize {
         let evicted: Vec<_> = self.ids.values().copied().filter(|id| !used.contains(*id)).collect();
         if evicted.is_empty() {
             return 0;
         }
         for id in &evicted {
-            self.held[self.kinds[usize::from(id.index())] as usize] -= 1;
+            self.counts[self.kinds[usize::from(id.index())] as usize] -= 1;
         }
         let count = evicted.len();
         self.free.extend(evicted);
-        // The lowest first: which id a name gets does not depend on the order of a map.
+        // Lowest first, so that assigned ids do not depend on the order of a map.
         self.free.sort_unstable_by(|one, other| other.cmp(one));
         self.ids.retain(|_, id| used.contains(*id));
         self.spellings.retain(|_, id| used.contains(*id));
@@ -138,9 +137,9 @@ impl Interner {
         count
     }
 
-    /// A spelling that is new; `None` when there are as many names of this kind as are kept.
+    /// Adds a new spelling; `None` if its kind has reached its maximum.
     #[cold]
-    fn learn(&mut self, named: Named, bytes: &[u8]) -> Option<NameId> {
+    fn learn(&mut self, named: NameField, bytes: &[u8]) -> Option<NameId> {
         let text = clean(bytes);
         let id = if let Some(&id) = self.ids.get(text.as_str()) {
             id
@@ -155,9 +154,9 @@ impl Interner {
         Some(id)
     }
 
-    /// Gives a new name an id.
-    fn add(&mut self, kind: Kind, text: &str) -> Option<NameId> {
-        if self.held[kind as usize] >= MAXIMA[kind as usize] {
+    /// Assigns an id to a new name.
+    fn add(&mut self, kind: NameKind, text: &str) -> Option<NameId> {
+        if self.counts[kind as usize] >= MAXIMA[kind as usize] {
             return None;
         }
         let id = if let Some(id) = self.free.pop() {
@@ -168,7 +167,7 @@ impl Interner {
             self.kinds.push(kind);
             id
         };
-        self.held[kind as usize] += 1;
+        self.counts[kind as usize] += 1;
         self.names.put(id, text);
         Some(id)
     }
@@ -181,43 +180,43 @@ mod tests {
     #[test]
     fn the_same_label_is_the_same_id() {
         let mut interner = Interner::new(Names::default());
-        let id = interner.intern(Named::Prefix, b"drop");
-        assert_eq!(interner.intern(Named::Prefix, b"drop "), id);
-        assert_eq!(interner.intern(Named::Prefix, b" drop"), id);
-        assert_ne!(interner.intern(Named::Prefix, b"accept"), id);
-        assert_eq!(interner.intern(Named::Prefix, b"drop"), id);
-        assert_eq!(interner.intern(Named::Prefix, b"other"), NameId::OTHER);
-        assert_eq!(interner.intern(Named::Prefix, b" other "), NameId::OTHER);
-        assert_eq!(interner.intern(Named::Prefix, b""), NameId::EMPTY);
+        let id = interner.intern(NameField::Prefix, b"drop");
+        assert_eq!(interner.intern(NameField::Prefix, b"drop "), id);
+        assert_eq!(interner.intern(NameField::Prefix, b" drop"), id);
+        assert_ne!(interner.intern(NameField::Prefix, b"accept"), id);
+        assert_eq!(interner.intern(NameField::Prefix, b"drop"), id);
+        assert_eq!(interner.intern(NameField::Prefix, b"other"), NameId::OTHER);
+        assert_eq!(interner.intern(NameField::Prefix, b" other "), NameId::OTHER);
+        assert_eq!(interner.intern(NameField::Prefix, b""), NameId::EMPTY);
     }
 
-    fn fill(interner: &mut Interner, named: Named, most: usize) {
-        for number in 0..most {
-            interner.intern(named, format!("{named:?}{number}").as_bytes());
+    fn fill(interner: &mut Interner, field: NameField, count: usize) {
+        for number in 0..count {
+            interner.intern(field, format!("{field:?}{number}").as_bytes());
         }
         assert_eq!(interner.names.refused(), 0);
-        let id = interner.intern(named, b"one more");
+        let id = interner.intern(field, b"one more");
         assert_eq!((id, interner.names.refused()), (NameId::OTHER, 1));
     }
 
     #[test]
-    fn past_the_cap_a_name_is_other_and_counted() {
+    fn a_new_name_above_the_maximum_is_other_and_counted() {
         let names = Names::default();
         let mut interner = Interner::new(names.clone());
-        fill(&mut interner, Named::Prefix, MAX_PREFIXES);
+        fill(&mut interner, NameField::Prefix, MAX_PREFIXES);
         assert_eq!(names.len(), MAX_PREFIXES + 2);
-        assert_ne!(interner.intern(Named::Prefix, b"Prefix7"), NameId::OTHER);
+        assert_ne!(interner.intern(NameField::Prefix, b"Prefix7"), NameId::OTHER);
     }
 
     #[test]
     fn devices_leave_room_for_prefixes() {
         let names = Names::default();
         let mut interner = Interner::new(names.clone());
-        fill(&mut interner, Named::InDevice, MAX_DEVICES);
-        assert_eq!(interner.intern(Named::OutDevice, b"veth1"), NameId::OTHER);
+        fill(&mut interner, NameField::InDevice, MAX_DEVICES);
+        assert_eq!(interner.intern(NameField::OutDevice, b"veth1"), NameId::OTHER);
         for number in 0..MAX_PREFIXES {
             let prefix = format!("rule {number}");
-            let id = interner.intern(Named::Prefix, prefix.as_bytes());
+            let id = interner.intern(NameField::Prefix, prefix.as_bytes());
             assert_eq!(*names.text(id), *prefix);
         }
         assert_eq!(names.len(), MAX_NAMES);
@@ -235,34 +234,34 @@ mod tests {
     fn a_full_table_has_room_again_after_unused_names_went() {
         let mut interner = Interner::new(Names::default());
         let current = interner.current_names();
-        fill(&mut interner, Named::Prefix, MAX_PREFIXES);
+        fill(&mut interner, NameField::Prefix, MAX_PREFIXES);
         assert!(interner.is_full());
         let before = current.get();
-        let kept = interner.intern(Named::Prefix, b"Prefix7");
-        let gone = interner.intern(Named::Prefix, b"Prefix8");
+        let kept = interner.intern(NameField::Prefix, b"Prefix7");
+        let gone = interner.intern(NameField::Prefix, b"Prefix8");
         assert_eq!(interner.evict_unused(&used(&[kept])), MAX_PREFIXES - 1);
         assert!(!interner.is_full());
         assert_eq!(current.get().len(), 3);
         for number in 0..MAX_PREFIXES - 1 {
             let name = format!("new {number}");
-            let id = interner.intern(Named::Prefix, name.as_bytes());
+            let id = interner.intern(NameField::Prefix, name.as_bytes());
             assert_eq!(*current.get().text(id), *name);
         }
         assert!(interner.is_full() && interner.names.refused() == 1);
         // Whoever took the table before goes on seeing the names that were.
         assert_eq!(&*before.text(gone), "Prefix8");
         assert_eq!((&*before.text(kept), &*current.get().text(kept)), ("Prefix7", "Prefix7"));
-        assert_eq!(interner.intern(Named::Prefix, b"Prefix7"), kept);
-        assert_eq!(interner.intern(Named::Prefix, b"Prefix8"), NameId::OTHER);
+        assert_eq!(interner.intern(NameField::Prefix, b"Prefix7"), kept);
+        assert_eq!(interner.intern(NameField::Prefix, b"Prefix8"), NameId::OTHER);
     }
 
     #[test]
     fn the_last_spelling_goes_with_its_name() {
         let mut interner = Interner::new(Names::default());
-        let id = interner.intern(Named::Prefix, b"drop ");
+        let id = interner.intern(NameField::Prefix, b"drop ");
         assert_eq!(interner.evict_unused(&used(&[])), 1);
-        assert_eq!(interner.intern(Named::InDevice, b"eth0"), id);
-        let again = interner.intern(Named::Prefix, b"drop ");
+        assert_eq!(interner.intern(NameField::InDevice, b"eth0"), id);
+        let again = interner.intern(NameField::Prefix, b"drop ");
         assert_ne!(again, id);
         assert_eq!(&*interner.names().text(again), "drop");
     }
@@ -270,7 +269,7 @@ mod tests {
     #[test]
     fn nothing_evicted_is_no_new_table() {
         let mut interner = Interner::new(Names::default());
-        let id = interner.intern(Named::Prefix, b"drop");
+        let id = interner.intern(NameField::Prefix, b"drop");
         let before = interner.names();
         assert_eq!(interner.evict_unused(&used(&[id])), 0);
         assert!(interner.names().is(&before));
@@ -284,7 +283,7 @@ mod tests {
             let mut interner = Interner::new(names.clone());
             let mut known = HashMap::<String, NameId>::new();
             for (kind, text) in sequence {
-                let named = [Named::Prefix, Named::InDevice, Named::OutDevice][usize::from(kind)];
+                let named = [NameField::Prefix, NameField::InDevice, NameField::OutDevice][usize::from(kind)];
                 let id = interner.intern(named, text.as_bytes());
                 assert_eq!(*names.text(id), *text.trim());
                 assert_eq!(*known.entry(text.trim().to_owned()).or_insert(id), id);
@@ -293,8 +292,8 @@ mod tests {
             assert_eq!(ids.len(), known.len());
         }
 
-        /// Whatever is interned, kept, copied, dropped and evicted in whatever order: an id reads as the name that it was
-        /// interned with, in the current table for as long as it is kept, and in the table of a copy for ever.
+        /// For any sequence of interning, copying, dropping and evicting: an id resolves to its name in the current
+        /// table while it is used, and always in the table of a copy.
         #[test]
         fn an_id_in_use_keeps_its_name(
             steps in proptest::collection::vec((0..8_u8, 0..3_u8, 0..12_usize), 0..300),
@@ -304,7 +303,7 @@ mod tests {
             let mut kept = Vec::<(NameId, String)>::new();
             let mut copies = Vec::new();
             for (step, kind, number) in steps {
-                let named = [Named::Prefix, Named::InDevice, Named::OutDevice][usize::from(kind)];
+                let named = [NameField::Prefix, NameField::InDevice, NameField::OutDevice][usize::from(kind)];
                 match step {
                     0..=3 => {
                         let name = format!("name{number}");
@@ -319,7 +318,7 @@ mod tests {
                         interner.evict_unused(&used(&ids));
                         let distinct: std::collections::HashSet<_> = ids.into_iter().collect();
                         assert_eq!(current.get().len(), distinct.len() + 2);
-                        assert_eq!(interner.held.iter().sum::<usize>(), distinct.len());
+                        assert_eq!(interner.counts.iter().sum::<usize>(), distinct.len());
                     }
                 }
                 copies.push((kept.clone(), current.get()));

@@ -1,9 +1,9 @@
-//! The event: one packet as a plain value of fixed size, which every consumer takes.
+//! The event: one logged packet as a plain value of fixed size, the input of every consumer.
 
 mod interner;
 mod names;
 
-pub use interner::{Interner, Named};
+pub use interner::{Interner, NameField};
 pub use names::{
     CurrentNames, MAX_DEVICES, MAX_NAMES, MAX_PREFIXES, NameId, Names, UsedNames, clean,
 };
@@ -14,10 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     geoip::Place,
-    packet::{Addresses, Headers},
+    packet::{Direction, Headers, remote_end},
 };
 
-/// One logged packet: what the kernel said, what the bytes said, and where the remote end is.
+/// One logged packet: the kernel's metadata, the decoded headers, and the place of the remote end.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
     /// Time of the packet, microseconds since 1970-01-01 UTC.
@@ -26,11 +26,11 @@ pub struct Event {
     pub group: u16,
     /// The rule's log prefix.
     pub prefix: NameId,
-    /// Device the packet came in on; [`NameId::EMPTY`] for none, [`NameId::OTHER`] where nothing shows devices.
+    /// Input device; [`NameId::EMPTY`] for none, [`NameId::OTHER`] if no consumer shows devices.
     pub in_device: NameId,
-    /// Device the packet goes out on; as above.
+    /// Output device; as above.
     pub out_device: NameId,
-    /// Where in the kernel the packet was logged.
+    /// The hook at which the packet was logged.
     pub hook: Option<Hook>,
     /// Which way the packet went.
     pub direction: Option<Direction>,
@@ -42,27 +42,17 @@ pub struct Event {
     pub hardware_address: HardwareAddress,
     /// Bytes of the packet that the kernel copied.
     pub captured_length: u32,
-    /// What the bytes say.
+    /// The decoded headers.
     pub headers: Headers,
-    /// Where the remote end is.
+    /// Country and autonomous system of the remote end.
     pub place: Place,
 }
 
 impl Event {
-    /// The remote end, whose place the event has; `None` when the IP header could not be read.
+    /// The remote end, to which [`Self::place`] belongs; `None` if the IP header could not be read.
     #[must_use]
     pub fn remote(&self) -> Option<IpAddr> {
         self.headers.addresses.map(|addresses| remote_end(addresses, self.direction))
-    }
-}
-
-/// The remote end of a packet: whom it is for when this host sent it, else who sent it.
-#[must_use]
-#[inline]
-pub fn remote_end(addresses: Addresses, direction: Option<Direction>) -> IpAddr {
-    match direction {
-        Some(Direction::Out) => addresses.destination(),
-        _ => addresses.source(),
     }
 }
 
@@ -74,7 +64,7 @@ pub struct HardwareAddress {
 }
 
 impl HardwareAddress {
-    /// Takes the first 8 bytes at most.
+    /// Stores at most the first 8 bytes.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the length is at most 8")]
     pub fn new(address: &[u8]) -> Self {
@@ -84,7 +74,7 @@ impl HardwareAddress {
         Self { bytes, length: length as u8 }
     }
 
-    /// The bytes; empty when the packet had none.
+    /// The bytes; empty if the packet had no hardware address.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
@@ -103,10 +93,10 @@ impl<'de> Deserialize<'de> for HardwareAddress {
     }
 }
 
-/// Where in the kernel a packet was logged.
+/// The netfilter hook at which a packet was logged.
 ///
-/// Numbers of `enum nf_inet_hooks` (`linux/netfilter.h`); the family netdev has its own two,
-/// which stand behind them here.
+/// The numbers are those of `enum nf_inet_hooks` (`linux/netfilter.h`), followed by the two hooks of the
+/// family netdev.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Hook {
@@ -127,7 +117,7 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// Every hook, in the order of their numbers here.
+    /// All hooks, in the order of their numbers here.
     pub const ALL: [Self; 7] = [
         Self::Prerouting,
         Self::Input,
@@ -138,7 +128,7 @@ impl Hook {
         Self::Egress,
     ];
 
-    /// The name nftables gives it: the value of the label `hook`.
+    /// The hook's name in nftables: the value of the label `hook`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -149,33 +139,6 @@ impl Hook {
             Self::Postrouting => "postrouting",
             Self::Ingress => "ingress",
             Self::Egress => "egress",
-        }
-    }
-}
-
-/// Which way a packet went, seen from this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum Direction {
-    /// Came from elsewhere, for this host or before routing has told.
-    In,
-    /// Sent by this host: the remote end is the destination.
-    Out,
-    /// Passes through this host.
-    Forward,
-}
-
-impl Direction {
-    /// Every direction, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::In, Self::Out, Self::Forward];
-
-    /// The value of the label `direction`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::In => "in",
-            Self::Out => "out",
-            Self::Forward => "forward",
         }
     }
 }

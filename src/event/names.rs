@@ -1,55 +1,55 @@
-//! The table of names: log prefixes and device names as small ids, under a maximum for each kind.
+//! The table of names: log prefixes and device names as small ids, with a maximum for each kind.
 //!
-//! A table only grows. Names are evicted by a new table, which leaves out those that nothing refers to, so an
-//! id resolves to the same text for as long as its table is kept.
+//! Names are only added to a table. Eviction makes a new table without the unused names, so an id resolves to
+//! the same text for as long as its table is kept.
 
 use std::sync::{
     Arc, PoisonError, RwLock, RwLockReadGuard,
     atomic::{AtomicU64, Ordering},
 };
 
-/// Most distinct prefixes that are kept at once; what comes while all are in use is [`NameId::OTHER`].
-/// Whoever writes the rules writes them.
+/// Maximum number of distinct prefixes kept at once. While all are in use, new ones are [`NameId::OTHER`].
+/// The firewall's rules set the prefixes.
 pub const MAX_PREFIXES: usize = 4096;
 
-/// Most distinct device names that are kept at once. Container hosts make and remove devices all day, so
-/// these never take a prefix's place.
+/// Maximum number of distinct device names kept at once. Container hosts create and remove many devices, so
+/// devices have a maximum of their own.
 pub const MAX_DEVICES: usize = 32_768;
 
-/// Most names of a table: of both kinds, `other` and the empty one.
+/// Maximum number of names in a table: both kinds, `other` and the empty name.
 pub const MAX_NAMES: usize = MAX_PREFIXES + MAX_DEVICES + 2;
 
-/// Longest name kept, in bytes: nftables' own limit for a prefix is 127 (`NF_LOG_PREFIXLEN`).
+/// Maximum length of a name in bytes: nftables' own limit for a prefix is 127 (`NF_LOG_PREFIXLEN`).
 pub(super) const MAX_LENGTH: usize = 128;
 
-/// Id of an interned name. Copy, two bytes; valid for the table that was current when it was given, and for
-/// later ones as long as something that is asked for its ids refers to it ([`UsedNames`]).
+/// Id of an interned name. Valid for the table that was current when the id was assigned, and for later tables
+/// as long as a consumer marks the id as used ([`UsedNames`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameId(u16);
 
 impl NameId {
-    /// The name `other`: whatever was folded, or came while the table was full. A rule that really calls
-    /// itself `other` gets this id too, so that no two series can carry the same labels.
+    /// The name `other`: for folded values and for new names while the table is full. A prefix whose text is
+    /// `other` gets this id too, so that no two series have the same labels.
     pub const OTHER: Self = Self(0);
     /// The empty name: a rule without a prefix, a packet without a device.
     pub const EMPTY: Self = Self(1);
 
-    /// The number behind the id.
+    /// The number of the id.
     #[must_use]
     pub fn index(self) -> u16 {
         self.0
     }
 
-    /// The id with this number; one that no table gave reads as `other`.
+    /// The id with this number. An id that is in no table resolves to `other`.
     #[must_use]
     pub fn from_index(index: u16) -> Self {
         Self(index)
     }
 }
 
-/// One table of names, shared between the one thread that interns and those that render.
+/// One table of names, shared by the thread that interns and the threads that render.
 ///
-/// A place in it is empty until it gets a name, and then keeps this name.
+/// Once an id has a name, the name does not change.
 #[derive(Clone, Debug)]
 pub struct Names {
     /// By the number of the id.
@@ -76,25 +76,25 @@ impl Names {
         text.map_or_else(|| "other".into(), Arc::clone)
     }
 
-    /// How many names the table holds, `other` and the empty one among them.
+    /// Number of names in the table, including `other` and the empty name.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read().iter().flatten().count()
     }
 
-    /// Never: `other` and the empty name are always there.
+    /// Always false: the table always contains `other` and the empty name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// How many names of packets were `other` because the table was full.
+    /// How many times a packet's name became `other` because the table was full.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether this is the same table, not an earlier or later one.
+    /// Whether this is the same table, rather than an earlier or later one.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.texts, &other.texts)
@@ -104,14 +104,14 @@ impl Names {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Puts a text at an empty place, or at the end.
+    /// Sets the text of an unused id.
     pub(super) fn put(&self, id: NameId, text: &str) {
         let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
-        let place = usize::from(id.0);
-        if place >= texts.len() {
-            texts.resize(place + 1, None);
+        let index = usize::from(id.0);
+        if index >= texts.len() {
+            texts.resize(index + 1, None);
         }
-        texts[place] = Some(text.into());
+        texts[index] = Some(text.into());
     }
 
     /// A new table without the names that are not in use.
@@ -126,26 +126,26 @@ impl Names {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<str>>>> {
-        // A thread that panicked while it wrote left a whole table: the store is the last step.
+        // A poisoned table is still consistent: the store is the last step of a write.
         self.texts.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The newest table of names.
 ///
-/// Whoever copies ids out of something that is asked for them takes the table under the lock of that thing:
-/// then every id of the copy is in the table.
+/// A reader that copies ids out of a consumer must get the table under that consumer's lock. Then the table
+/// contains every id of the copy.
 #[derive(Clone, Debug)]
 pub struct CurrentNames(Arc<RwLock<Names>>);
 
 impl CurrentNames {
-    /// Starts with this table.
+    /// Creates it with this table.
     #[must_use]
     pub fn new(names: Names) -> Self {
         Self(Arc::new(RwLock::new(names)))
     }
 
-    /// The newest table. It does not change but by new names, and can be kept.
+    /// The newest table. Only new names are added to it, so it can be kept.
     #[must_use]
     pub fn get(&self) -> Names {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -156,7 +156,7 @@ impl CurrentNames {
     }
 }
 
-/// The ids that something refers to. `other` and the empty name are always among them.
+/// The ids in use. `other` and the empty name are always in use.
 #[derive(Clone, Debug)]
 pub struct UsedNames(Vec<bool>);
 
@@ -170,20 +170,20 @@ impl Default for UsedNames {
 }
 
 impl UsedNames {
-    /// Something refers to this id.
+    /// Marks an id as used.
     pub fn mark(&mut self, id: NameId) {
         self.0[usize::from(id.0)] = true;
     }
 
-    /// Whether something refers to this id.
+    /// Whether an id is used.
     #[must_use]
     pub fn contains(&self, id: NameId) -> bool {
         self.0[usize::from(id.0)]
     }
 }
 
-/// Untrusted bytes as text that is safe to show: one line, valid UTF-8, trimmed, at most 128 bytes;
-/// control characters and invalid UTF-8 become U+FFFD. So a label shows a name.
+/// Converts untrusted bytes to text that is safe to show: one line of valid UTF-8, trimmed, at most 128 bytes.
+/// Control characters and invalid UTF-8 become U+FFFD.
 #[must_use]
 pub fn clean(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(4 * MAX_LENGTH)];
@@ -202,11 +202,11 @@ pub fn clean(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Interner, Named};
+    use crate::event::{Interner, NameField};
 
     fn check(bytes: &[u8], expect: &str) {
         let names = Names::default();
-        let id = Interner::new(names.clone()).intern(Named::Prefix, bytes);
+        let id = Interner::new(names.clone()).intern(NameField::Prefix, bytes);
         assert_eq!(&*names.text(id), expect);
     }
 

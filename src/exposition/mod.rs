@@ -1,7 +1,7 @@
-//! The text formats of Prometheus: `OpenMetrics` 1.0, written by collectors, and 0.0.4, derived from it.
+//! The text formats of Prometheus: `OpenMetrics` 1.0, written by collectors, and 0.0.4, converted from it.
 //!
-//! Pure, and without a metric of its own: each part implements [`Collector`] over its own snapshot, with
-//! [`MetricWriter`]. The same collectors always give the same bytes.
+//! This module defines no metrics. Each part of the crate implements [`Collector`] for its own snapshot, with
+//! [`MetricWriter`]. The output depends only on the collectors.
 
 mod plain;
 mod writer;
@@ -13,7 +13,7 @@ use prometheus_client::{collector::Collector, encoding::text, registry::Registry
 pub use plain::to_plain;
 pub use writer::MetricWriter;
 
-/// A text format that Prometheus reads.
+/// A text format that Prometheus can scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `OpenMetrics` 1.0.
@@ -33,13 +33,13 @@ impl Format {
     }
 }
 
-/// Renders collectors, in their order, as `OpenMetrics` 1.0 text, `# EOF` included. About `capacity` bytes are
-/// reserved for it.
+/// Renders collectors in order as `OpenMetrics` 1.0 text, including `# EOF`. `capacity` is the expected length in
+/// bytes.
 ///
-/// Takes the collectors, because a registry owns them; nothing is copied.
+/// Collectors are passed by value because the registry owns them; their data is not copied.
 ///
 /// # Errors
-/// None that a collector of this crate causes: writing to a string does not fail.
+/// Only errors of the collectors: writing to a string does not fail.
 pub fn render(collectors: Vec<Box<dyn Collector>>, capacity: usize) -> Result<String, fmt::Error> {
     let mut text = String::with_capacity(capacity);
     let mut registry = Registry::default();

@@ -1,13 +1,13 @@
-//! The older text format, 0.0.4, out of the `OpenMetrics` text.
+//! Conversion of `OpenMetrics` text to the older text format 0.0.4.
 //!
-//! Samples and escapes are the same in both, for counters and gauges. The older format names a
-//! counter with its `_total` in HELP and TYPE too, and knows neither UNIT nor EOF.
+//! For counters and gauges, both formats have the same samples and escapes. The older format includes `_total` in
+//! the HELP and TYPE lines of a counter, and has neither UNIT nor EOF.
 
-/// Text format 0.0.4 of what [`super::render`] wrote.
+/// Converts the output of [`super::render`] to text format 0.0.4.
 #[must_use]
 pub fn to_plain(openmetrics: &str) -> String {
     let mut plain = String::with_capacity(openmetrics.len() + 1024);
-    // HELP comes before the TYPE that tells how to name it.
+    // HELP comes before TYPE, which decides the suffix.
     let mut help = None;
     for line in openmetrics.lines() {
         let Some(comment) = line.strip_prefix("# ") else {

@@ -1,4 +1,4 @@
-//! Writes one metric after another; one without samples is left out, its descriptor too.
+//! The writer of counters and gauges. A metric without samples is omitted, including its HELP and TYPE lines.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use prometheus_client::{
 
 /// Writes the metrics of one collector.
 ///
-/// Names are given in full, units included, so that they can be searched for; the encoder adds only the `_total` of
-/// counters. Help texts are written as they are: they must not contain `\`, `"` or line ends.
+/// Names are given in full, including units, so that they can be found by a text search. The encoder adds only
+/// the `_total` of counters. Help texts are not escaped: they must not contain `\`, `"` or newlines.
 pub struct MetricWriter<'e>(DescriptorEncoder<'e>);
 
 impl<'e> MetricWriter<'e> {
-    /// Writes into a collector's encoder.
+    /// Creates a writer for a collector's encoder.
     #[must_use]
     pub fn new(encoder: DescriptorEncoder<'e>) -> Self {
         Self(encoder)
     }
 
-    /// A counter with one sample for each label set.
+    /// Writes a counter with one sample for each label set.
     pub fn counters<L: EncodeLabelSet, V: EncodeCounterValue>(
         &mut self,
         name: &str,
@@ -40,7 +40,7 @@ impl<'e> MetricWriter<'e> {
         Ok(())
     }
 
-    /// A gauge with one sample for each label set.
+    /// Writes a gauge with one sample for each label set.
     pub fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
@@ -58,7 +58,7 @@ impl<'e> MetricWriter<'e> {
         Ok(())
     }
 
-    /// A counter without labels.
+    /// Writes a counter without labels; omitted if the value is `None`.
     pub fn counter<V: EncodeCounterValue>(
         &mut self,
         name: &str,
@@ -70,7 +70,7 @@ impl<'e> MetricWriter<'e> {
         metric.encode_counter::<NoLabelSet, _, f64>(&value, None)
     }
 
-    /// A gauge without labels.
+    /// Writes a gauge without labels; omitted if the value is `None`.
     pub fn gauge<V: EncodeGaugeValue>(
         &mut self,
         name: &str,

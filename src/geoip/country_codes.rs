@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_finds_its_row() {
+    fn each_code_finds_its_country() {
         for (index, row) in COUNTRIES.iter().enumerate() {
             assert_eq!(find(row.code.as_bytes()).map(usize::from), Some(index), "{}", row.code);
         }

@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_countries() {
+    fn the_embedded_database_has_countries() {
         let database = database().unwrap();
         assert!(database.has_countries() && !database.has_asns());
         // Built after 2026-01-01.

@@ -163,7 +163,7 @@ pub(super) mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/geoip").join(name)
     }
 
-    /// The error of opening the file at this path; empty for none.
+    /// Checks the error of opening a file; empty for success.
     fn check(path: &Path, expect: &str) {
         let message = open(path).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(message.contains(expect), "{path:?}: {message}");
@@ -195,7 +195,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_fingerprint_shows_a_replaced_file() {
+    fn a_replaced_file_has_another_fingerprint() {
         let directory = tempfile::tempdir().unwrap();
         let (path, new) = (directory.path().join("a"), directory.path().join("b"));
         assert_eq!(Fingerprint::of(&path), None);

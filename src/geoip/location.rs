@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn degrees_in_the_forms_of_publishers() {
+    fn coordinates_are_read_as_numbers_or_text() {
         degrees(51.5142_f64, Some(51.5142));
         degrees(51.5142_f32, Some(51.5142));
         degrees(-179.9999_f32, Some(-179.9999));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_cities() {
+    fn city_names_are_cleaned_and_truncated() {
         city("Linköping", "Linköping");
         city("  London\r\n", "London");
         city("", "");

@@ -7,7 +7,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use super::DatabaseStatus;
 use crate::exposition::MetricWriter;
 
-/// Shows the databases.
+/// The collector of the databases.
 #[derive(Clone, Debug)]
 pub struct DatabaseMetrics(pub Vec<DatabaseStatus>);
 
@@ -16,14 +16,14 @@ impl Collector for DatabaseMetrics {
         let mut writer = MetricWriter::new(encoder);
         writer.gauges(
             "nflog_exporter_geoip_build_timestamp_seconds",
-            "When the GeoIP database in use was built.",
+            "Build time of the GeoIP database in use, as a Unix timestamp.",
             self.0
                 .iter()
                 .map(|database| ([("database", &*database.name)], database.build_timestamp)),
         )?;
         writer.counters(
             "nflog_exporter_geoip_reloads",
-            "Attempts to replace the GeoIP database while running, by result.",
+            "Reloads of the GeoIP database, by result.",
             self.0.iter().flat_map(|database| {
                 let results =
                     [("failure", database.reloads_failed), ("success", database.reloads_ok)];

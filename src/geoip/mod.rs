@@ -170,7 +170,7 @@ impl CountryId {
 mod tests {
     use super::*;
 
-    /// Label values, and that the numbers lead back to them.
+    /// Checks the label values, and that the numbers convert back to them.
     fn check(country: Country, code: &str, continent: &str) {
         assert_eq!((country.code(), country.continent()), (code, continent));
         assert_eq!(Country::from_bits(country.to_bits()), country);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_and_numbers() {
+    fn labels_and_numbers_convert_both_ways() {
         check(Country::Private, "private", "private");
         check(Country::Unknown, "unknown", "unknown");
         for id in CountryId::all() {

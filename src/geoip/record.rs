@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn as_numbers() {
+    fn as_numbers_are_read_as_numbers_or_text() {
         check(1_221_u32, Some(1_221));
         check(4_294_967_295_u64, Some(u32::MAX));
         check(4_294_967_296_u64, None);

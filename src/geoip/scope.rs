@@ -125,7 +125,7 @@ fn is_global_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    /// Which of these addresses are global: a range's edges and their neighbours outside.
+    /// Checks whether these addresses are global.
     fn check(expect: bool, addresses: &str) {
         for text in addresses.split_whitespace() {
             let address = text.parse().unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_embedded_ipv4_address_is_judged_and_looked_up() {
+    fn an_embedded_ipv4_address_is_extracted() {
         check(true, "::ffff:8.8.8.8 64:ff9b::8.8.8.8 2002:808:808::1");
         check(false, "::ffff:10.0.0.1 64:ff9b::192.168.0.1 2002:a00:1::1 2002:7f00:1::");
         for text in ["::ffff:8.8.4.4", "64:ff9b::8.8.4.4", "2002:808:404:5::6", "8.8.4.4"] {

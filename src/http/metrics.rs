@@ -1,4 +1,4 @@
-//! The metrics of the HTTP server: rejections, and whether the web configuration is current.
+//! The metrics of the HTTP server: rejected clients, and whether the web configuration is loaded.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use super::{Rejections, WebConfigWatcher};
 use crate::exposition::MetricWriter;
 
-/// Shows the rejections of a server and the state of its web configuration.
+/// The collector of a server's rejections and of its web configuration.
 #[derive(Clone, Debug)]
 pub struct ServerMetrics {
     rejections: Arc<Rejections>,
@@ -15,7 +15,7 @@ pub struct ServerMetrics {
 }
 
 impl ServerMetrics {
-    /// The metrics of the server that has these.
+    /// Creates the collector of a server.
     #[must_use]
     pub fn new(rejections: Arc<Rejections>, web_config: Arc<WebConfigWatcher>) -> Self {
         Self { rejections, web_config }
@@ -27,13 +27,13 @@ impl Collector for ServerMetrics {
         let mut writer = MetricWriter::new(encoder);
         writer.gauge(
             "nflog_exporter_web_config_last_reload_successful",
-            "Whether the web configuration was last loaded without an error: 1 or 0.",
+            "Whether the last load of the web configuration succeeded: 1 or 0.",
             self.web_config.is_current().map(u32::from),
         )?;
         let counts = self.rejections.counts().into_iter();
         writer.counters(
             "nflog_exporter_http_refused",
-            "Requests and connections that the HTTP server rejected, by reason.",
+            "Requests and connections rejected by the HTTP server, by reason.",
             counts.map(|(reason, count)| ([("reason", reason)], count)),
         )
     }

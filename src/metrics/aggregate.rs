@@ -1,13 +1,13 @@
-//! All counters of packets: the families, and what belongs to no family.
+//! The aggregate: all packet counters, in families and outside of them.
 
 use std::time::Duration;
 
 use super::{
-    Dimension,
+    FamilyPlan,
     family::Family,
-    port_scans::{self, Scans},
+    port_scans::{self, PortScans},
     snapshot::Snapshot,
-    source_counts::Sources,
+    source_counts::SourceCounts,
 };
 
 use crate::{
@@ -16,49 +16,30 @@ use crate::{
     packet::DecodeIssue,
 };
 
-/// Most labels a family can have.
-pub const MAX_LABELS: usize = 8;
+/// Interval at which folded heavy hitters may replace cold series.
+const TICK: Duration = Duration::from_secs(60);
 
-/// How often heavy hitters that were folded are looked for.
-const BEAT: Duration = Duration::from_secs(60);
-
-/// What the configuration says of one family.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FamilyPlan {
-    /// `[a-z][a-z0-9_]*`; the metric names are `nflog_<name>_packets_total`, without the infix
-    /// for `traffic`.
-    pub name: String,
-    /// Most important first, 1 to [`MAX_LABELS`], no duplicates.
-    pub labels: Vec<Dimension>,
-    /// Hard budget of label sets, at least 1.
-    pub max_series: usize,
-    /// Most label sets that may be born in any hour, at least 1.
-    pub max_new_series_per_hour: usize,
-    /// How long a new series stays at zero after its first scrape.
-    pub newborn_hold: Duration,
-}
-
-/// All families and what belongs to no family. One writer, behind one lock.
+/// All packet counters. One thread writes them, under one lock.
 ///
-/// Time is told by the caller and never goes back: a clock that began at the start of the program,
-/// or the times of a capture's packets.
+/// The caller passes the time, which must be monotonic: the time since the start of the program, or the timestamps
+/// of a capture's packets.
 #[derive(Debug)]
 pub struct Aggregate {
     families: Vec<Family>,
     seed: u64,
     received: Vec<(u16, u64)>,
     undecoded: [u64; DecodeIssue::ALL.len()],
-    sources: Sources,
-    scans: Scans,
+    sources: SourceCounts,
+    scans: PortScans,
     /// By [`CountryId::index`].
     countries: [bool; CountryId::COUNT],
     generation: u64,
-    next_beat: Duration,
+    next_tick: Duration,
 }
 
 impl Aggregate {
-    /// Starts with these families, and with a zero for each of these NFLOG groups. `seed` should
-    /// be unpredictable where the packets are not your own.
+    /// Creates these families, and a counter at zero for each of these NFLOG groups. `seed` must be unpredictable if
+    /// the packets can come from an attacker.
     #[must_use]
     pub fn new(plans: &[FamilyPlan], groups: &[u16], seed: u64, now: Duration) -> Self {
         let mut received: Vec<_> = groups.iter().map(|&group| (group, 0)).collect();
@@ -68,11 +49,11 @@ impl Aggregate {
             seed,
             received,
             undecoded: [0; DecodeIssue::ALL.len()],
-            sources: Sources::new(seed),
-            scans: Scans::new(seed),
+            sources: SourceCounts::new(seed),
+            scans: PortScans::new(seed),
             countries: [false; CountryId::COUNT],
             generation: 0,
-            next_beat: now + BEAT,
+            next_tick: now + TICK,
         }
     }
 
@@ -99,26 +80,26 @@ impl Aggregate {
         }
     }
 
-    /// Moves the slow clock on; called now and then when nothing comes in.
+    /// Advances the time. Also called while no packets arrive.
     pub fn advance(&mut self, now: Duration) {
         self.sources.advance(now);
         self.scans.advance(now);
-        if now < self.next_beat {
+        if now < self.next_tick {
             return;
         }
-        self.next_beat = now + BEAT;
+        self.next_tick = now + TICK;
         for family in &mut self.families {
-            family.beat(now);
+            family.tick(now);
         }
     }
 
-    /// Whether a label of a family is the name of a device.
+    /// Whether a family has a label that is a device name.
     #[must_use]
     pub fn has_devices(&self) -> bool {
         self.families.iter().any(Family::has_devices)
     }
 
-    /// Marks every name that something here refers to. Only [`Self::record`] adds one.
+    /// Marks every name in use here. Only [`Self::record`] adds names.
     pub fn mark_names(&self, used: &mut UsedNames) {
         for family in &self.families {
             family.mark_names(used);
@@ -127,13 +108,13 @@ impl Aggregate {
         self.scans.mark_names(used);
     }
 
-    /// Packets received of all groups.
+    /// Packets received, of all groups.
     #[must_use]
     pub fn received_packets(&self) -> u64 {
         self.received.iter().map(|(_, packets)| packets).sum()
     }
 
-    /// Packets that could not be read in full.
+    /// Packets that could not be decoded in full.
     #[must_use]
     pub fn undecoded_packets(&self) -> u64 {
         self.undecoded.iter().sum()
@@ -145,7 +126,7 @@ impl Aggregate {
         self.sources.estimates()
     }
 
-    /// Everything as it stands, for one scrape.
+    /// Copies the current state for one scrape.
     pub fn snapshot(&mut self, now: Duration) -> Snapshot {
         self.advance(now);
         self.generation += 1;
@@ -169,23 +150,23 @@ impl Aggregate {
         }
     }
 
-    /// The scrape of this snapshot was delivered: series shown at zero may show their count, and
-    /// retiring ones may go.
+    /// Called when the scrape of this snapshot was delivered: new series may now show their count, and retiring
+    /// series may be dropped.
     pub fn delivered(&mut self, generation: u64, now: Duration) {
         for family in &mut self.families {
             family.delivered(generation, now);
         }
     }
 
-    /// Shows every count at once from now on: for a single report that nobody adds up over time.
+    /// From now on, shows every count at once: for a single report, which is not compared with later ones.
     pub fn show_at_once(&mut self) {
         for family in &mut self.families {
             family.show_at_once();
         }
     }
 
-    /// Takes over other families. One with the same name and labels goes on counting under its new
-    /// budgets; the others begin at zero.
+    /// Replaces the families. A family with the same name and labels keeps its counts under its new budgets; the
+    /// others start at zero.
     pub fn reconfigure(&mut self, plans: &[FamilyPlan], now: Duration) {
         let mut old = std::mem::take(&mut self.families);
         let missed = self.received_packets();
@@ -199,15 +180,10 @@ impl Aggregate {
     }
 
     fn count_received(&mut self, group: u16) {
-        // A capture can name any of 65,536 groups; there are no more.
+        // Bounded, because a group has 16 bits.
         match self.received.binary_search_by_key(&group, |(known, _)| *known) {
             Ok(place) => self.received[place].1 += 1,
             Err(place) => self.received.insert(place, (group, 1)),
         }
     }
-}
-
-/// Lets a weight fade by an eighth: a half-life of about five beats.
-pub(super) fn fade(weight: u32) -> u32 {
-    weight - weight.div_ceil(8)
 }

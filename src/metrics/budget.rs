@@ -1,64 +1,63 @@
-//! The two budgets of a family: label sets at once, and births in any hour, each shared out among
-//! the rungs of the ladder so that fine keys cannot eat the room of coarse ones.
+//! The two budgets of a family: series at once, and new series per hour. Each is divided among the rungs of the
+//! ladder, so that detailed keys cannot use up the room of less detailed ones.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::{Dimension, MAX_LABELS};
 
-/// Rungs a ladder can have: nothing folded, up to every label folded.
+/// Maximum number of rungs: from no label folded to every label folded.
 const MAX_RUNGS: usize = MAX_LABELS + 1;
 
-/// The span over which births are counted.
+/// The time span over which new series are counted.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Births are booked by the minute. A minute leaves the books only when all of it is an hour past,
-/// so that no span of 3600 seconds ever sees more births than the budget.
+/// New series are counted per minute. A minute is removed only when all of it is more than an hour ago, so that no
+/// span of 3600 seconds has more new series than the budget.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Counts, one for each rung.
+/// One count for each rung.
 type ByRung = [usize; MAX_RUNGS];
 
-/// A budget shared out among rungs.
+/// A budget divided among rungs.
 ///
-/// Each rung between the first and the last has a reserve: as many places as its labels usually
-/// have values, but at most two fifths of the budget for the first of them, a fifth of that for
-/// the second, and so on. A rung may use every place but those that coarser rungs have reserved
-/// and not yet taken.
+/// Each rung between the first and the last has a reserve: as many series as its labels usually have values, but at
+/// most two fifths of the budget for the first of these rungs, a fifth of that for the second, and so on. A rung may
+/// use the whole budget except for the unused reserves of less detailed rungs.
 #[derive(Clone, Debug)]
 pub struct Budget {
     total: usize,
-    /// Kept out of everybody's reach but [`Claim::Replacement`]'s.
+    /// Reserved for [`Claim::Replacement`].
     spare: usize,
     reserve: ByRung,
 }
 
-/// Who asks for a place.
+/// The reason for a new series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// A key that came by.
+    /// A packet with a new key.
     Newcomer,
-    /// A key that was seen to outweigh an admitted series.
+    /// A heavy hitter that replaces another series.
     Replacement,
 }
 
 impl Budget {
-    /// Shares out `total` places for a family with these labels, `spare` of them kept for
+    /// Divides `total` series among the rungs of a family with these labels; `spare` of them are reserved for
     /// replacements.
     #[must_use]
     pub fn new(total: usize, spare: usize, labels: &[Dimension]) -> Self {
         let mut reserve = [0; MAX_RUNGS];
-        let mut most = total * 2 / 5;
+        let mut limit = total * 2 / 5;
         for (rung, kept) in reserve.iter_mut().enumerate().take(labels.len()).skip(1) {
             let usual = labels[..labels.len() - rung]
                 .iter()
                 .fold(1_usize, |product, label| product.saturating_mul(label.usual_values()));
-            *kept = usual.min(most);
-            most /= 5;
+            *kept = usual.min(limit);
+            limit /= 5;
         }
         Self { total, spare, reserve }
     }
 
-    /// Whether one more place may be taken on `rung`, when `used` are.
+    /// Whether one more series is allowed on `rung`, given the number of series on each rung.
     #[must_use]
     pub fn allows(&self, used: &ByRung, rung: usize, claim: Claim) -> bool {
         let spare = if claim == Claim::Replacement { 0 } else { self.spare };
@@ -71,40 +70,40 @@ impl Budget {
     }
 }
 
-/// The books of births: how many on each rung in the last hour.
+/// The number of series created on each rung in the last hour.
 #[derive(Clone, Debug, Default)]
 pub struct Births {
-    /// The minute a page is for, counted from the clock's beginning, and the births on each rung.
-    pages: VecDeque<(u64, ByRung)>,
+    /// Minutes since the clock's start, and the series created in them on each rung.
+    minutes: VecDeque<(u64, ByRung)>,
     sum: ByRung,
 }
 
 impl Births {
-    /// Births on each rung in the hour up to `now`.
+    /// Series created on each rung in the hour before `now`.
     pub fn within_an_hour(&mut self, now: Duration) -> &ByRung {
         let minute = now.as_secs() / MINUTE.as_secs();
         let span = HOUR.as_secs() / MINUTE.as_secs();
-        while let Some((page, births)) = self.pages.front().copied() {
-            if minute.saturating_sub(page) <= span {
+        while let Some((counted, births)) = self.minutes.front().copied() {
+            if minute.saturating_sub(counted) <= span {
                 break;
             }
             for (sum, births) in self.sum.iter_mut().zip(births) {
                 *sum -= births;
             }
-            self.pages.pop_front();
+            self.minutes.pop_front();
         }
         &self.sum
     }
 
-    /// Books a birth. The clock never goes back.
-    pub fn book(&mut self, rung: usize, now: Duration) {
+    /// Counts a new series. The time must be monotonic.
+    pub fn add(&mut self, rung: usize, now: Duration) {
         let minute = now.as_secs() / MINUTE.as_secs();
-        match self.pages.back_mut() {
-            Some((page, births)) if *page == minute => births[rung] += 1,
+        match self.minutes.back_mut() {
+            Some((counted, births)) if *counted == minute => births[rung] += 1,
             _ => {
                 let mut births = [0; MAX_RUNGS];
                 births[rung] = 1;
-                self.pages.push_back((minute, births));
+                self.minutes.push_back((minute, births));
             }
         }
         self.sum[rung] += 1;
@@ -118,7 +117,7 @@ mod tests {
     const TRAFFIC: [Dimension; 4] =
         [Dimension::Prefix, Dimension::Proto, Dimension::Country, Dimension::Port];
 
-    /// Fills rung after rung, finest first, and tells how many places each got.
+    /// Fills one rung after another, the most detailed first, and checks the number of series of each.
     fn check(total: usize, labels: &[Dimension], expect: &[usize]) {
         let budget = Budget::new(total, 0, labels);
         let mut used = [0; MAX_RUNGS];
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn coarse_rungs_keep_their_room() {
+    fn less_detailed_rungs_keep_their_reserve() {
         check(2000, &TRAFFIC, &[1119, 800, 64, 16, 1]);
         check(500, &TRAFFIC, &[251, 200, 40, 8, 1]);
         check(2000, &[Dimension::Prefix, Dimension::Network], &[1983, 16, 1]);
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spare_is_for_replacements() {
+    fn the_spare_is_reserved_for_replacements() {
         let budget = Budget::new(10, 3, &[Dimension::Port]);
         let mut used = [0; MAX_RUNGS];
         used[0] = 7;
@@ -155,10 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn a_birth_stays_booked_for_more_than_an_hour_and_less_than_two_minutes_more() {
+    fn a_new_series_counts_for_one_hour_and_less_than_two_minutes_more() {
         let mut births = Births::default();
-        births.book(0, Duration::from_secs(59));
-        births.book(2, Duration::from_secs(60));
+        births.add(0, Duration::from_secs(59));
+        births.add(2, Duration::from_secs(60));
         assert_eq!(births.within_an_hour(Duration::from_secs(60))[..3], [1, 0, 1]);
         assert_eq!(births.within_an_hour(Duration::from_secs(59 + 3600))[..3], [1, 0, 1]);
         assert_eq!(births.within_an_hour(Duration::from_secs(61 * 60))[..3], [0, 0, 1]);

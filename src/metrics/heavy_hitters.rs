@@ -1,19 +1,19 @@
-//! A small frequency sketch: which folded keys come often.
+//! The heavy hitters among folded keys, found by a frequency sketch of fixed size.
 //!
-//! Space-Saving (Metwally, Agrawal, El Abbadi 2005) in buckets: a key's hash picks a bucket of
-//! eight entries, and within the bucket the lightest entry makes way for a newcomer, which takes
-//! over its count as its possible error. So `count - error <= true count <= count`, in constant
-//! time and without an allocation, and a key that makes up more than an eighth of its bucket's
-//! stream is always there. The hash is seeded, so nobody outside can aim at a bucket.
+//! Space-Saving (Metwally, Agrawal, El Abbadi 2005) in buckets: a key's hash selects a bucket of eight entries. A
+//! new key replaces the entry with the lowest count of its bucket and starts with that count as its possible error.
+//! So `count - error <= true count <= count`. An update takes constant time and does not allocate, and a key with
+//! more than an eighth of its bucket's packets is always present. The hash is seeded, so that an attacker cannot
+//! choose the bucket of a key.
 
 use super::Key;
 
 const WAYS: usize = 8;
 const BUCKETS: usize = 64;
 
-/// The sketch: at most 512 keys, about 40 KiB.
+/// The keys with the highest counts: at most 512 keys, about 40 KiB.
 #[derive(Clone, Debug)]
-pub struct Sketch {
+pub struct HeavyHitters {
     buckets: Box<[Bucket]>,
 }
 
@@ -26,16 +26,16 @@ struct Bucket {
     keys: [Option<Key>; WAYS],
 }
 
-/// A key that came often.
+/// A folded key with many packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The key.
     pub key: Key,
-    /// How often it came at least, recent packets weighing more.
+    /// Lower bound of its packets, which decays over time.
     pub weight: u32,
 }
 
-impl Default for Sketch {
+impl Default for HeavyHitters {
     fn default() -> Self {
         let bucket =
             Bucket { counts: [0; WAYS], errors: [0; WAYS], hashes: [0; WAYS], keys: [None; WAYS] };
@@ -43,10 +43,10 @@ impl Default for Sketch {
     }
 }
 
-impl Sketch {
+impl HeavyHitters {
     /// Counts one packet of a key with this hash.
     pub fn offer(&mut self, hash: u64, key: &Key) {
-        // The low bits pick the place in the series table, the middle ones the bucket here.
+        // The low bits select the slot in the series table, the middle ones the bucket here.
         let bucket = &mut self.buckets[(hash >> 32) as usize % BUCKETS];
         let mut lightest = 0;
         for way in 0..WAYS {
@@ -64,9 +64,9 @@ impl Sketch {
         bucket.keys[lightest] = Some(*key);
     }
 
-    /// The keys that came at least `least` times for certain, the heaviest first.
+    /// The keys whose lower bound is at least `minimum`, the heaviest first.
     #[must_use]
-    pub fn candidates(&self, least: u32) -> Vec<Candidate> {
+    pub fn candidates(&self, minimum: u32) -> Vec<Candidate> {
         let mut candidates: Vec<_> = self
             .buckets
             .iter()
@@ -75,19 +75,19 @@ impl Sketch {
                 bucket.keys.iter().zip(weights)
             })
             .filter_map(|(key, weight)| key.map(|key| Candidate { key, weight }))
-            .filter(|candidate| candidate.weight >= least)
+            .filter(|candidate| candidate.weight >= minimum)
             .collect();
         candidates.sort_unstable_by(|a, b| b.weight.cmp(&a.weight).then(a.key.cmp(&b.key)));
         candidates
     }
 
-    /// Every key in it.
+    /// All keys.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.buckets.iter().flat_map(|bucket| bucket.keys.iter().flatten())
     }
 
-    /// Forgets a key: it was admitted.
-    pub fn forget(&mut self, key: &Key) {
+    /// Removes a key that now has a series.
+    pub fn remove(&mut self, key: &Key) {
         for bucket in &mut self.buckets {
             for way in 0..WAYS {
                 if bucket.keys[way].as_ref() == Some(key) {
@@ -99,12 +99,12 @@ impl Sketch {
         }
     }
 
-    /// Lets all counts fade, as [`super::aggregate::fade`] does.
-    pub fn fade(&mut self) {
+    /// Applies [`decay`] to all counts.
+    pub fn decay(&mut self) {
         for bucket in &mut self.buckets {
             for way in 0..WAYS {
-                let weight = super::aggregate::fade(bucket.counts[way] - bucket.errors[way]);
-                bucket.errors[way] = super::aggregate::fade(bucket.errors[way]);
+                let weight = decay(bucket.counts[way] - bucket.errors[way]);
+                bucket.errors[way] = decay(bucket.errors[way]);
                 bucket.counts[way] = bucket.errors[way] + weight;
                 if bucket.counts[way] == 0 {
                     bucket.keys[way] = None;
@@ -112,4 +112,9 @@ impl Sketch {
             }
         }
     }
+}
+
+/// Decays a weight by an eighth, rounded up: a half-life of about five ticks.
+pub fn decay(weight: u32) -> u32 {
+    weight - weight.div_ceil(8)
 }

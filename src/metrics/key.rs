@@ -3,18 +3,18 @@
 use super::{Dimension, MAX_LABELS, dimension};
 use crate::event::{Event, UsedNames};
 
-/// The label values of a series, in the order of its family's labels; unused places are 0.
+/// The label values of a series, in the order of its family's labels; unused values are 0.
 ///
-/// A key is written value by value and looked up at once, so it is also hashed and compared value by
-/// value: a wide load of what was just written in parts would wait for all of them.
+/// A key is hashed and compared value by value, because it is looked up right after it was written value by value: a
+/// wide load of the values just written would stall until all stores are complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key([u64; MAX_LABELS]);
 
 impl Key {
-    /// A key of these values, in the order of a family's labels.
+    /// Creates a key of these values, in the order of a family's labels.
     ///
     /// # Panics
-    /// With more than [`MAX_LABELS`] values.
+    /// If there are more than [`MAX_LABELS`] values.
     #[must_use]
     pub fn new(values: &[u64]) -> Self {
         let mut all = [0; MAX_LABELS];
@@ -45,19 +45,19 @@ impl Key {
         self.0[label] = dimension::OTHER;
     }
 
-    /// Whether the first `labels` values are those of another key.
+    /// Whether the first `labels` values are equal to those of another key.
     #[must_use]
     pub fn is(&self, other: &Self, labels: usize) -> bool {
         (0..labels).all(|label| self.0[label] == other.0[label])
     }
 
-    /// How many labels at its end are `other`: the rung of the ladder that this key stands on.
+    /// The key's rung of the ladder: the number of trailing labels that are `other`.
     #[must_use]
     pub fn rung(&self, labels: usize) -> usize {
         self.0[..labels].iter().rev().take_while(|&&value| value == dimension::OTHER).count()
     }
 
-    /// Marks the names among the values of a family with these labels.
+    /// Marks the names that its values refer to, in a family with these labels.
     pub fn mark_names(&self, labels: &[Dimension], used: &mut UsedNames) {
         for (label, value) in labels.iter().zip(self.0) {
             if let Some(id) = label.name_id(value) {

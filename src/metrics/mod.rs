@@ -1,4 +1,5 @@
-//! Bounded counters of packets, and their metrics: families, distinct sources, port scans, the process's own figures.
+//! Packet counters of bounded cardinality and their metrics: families, distinct sources, port scans, and the process
+//! metrics.
 
 mod aggregate;
 mod budget;
@@ -6,16 +7,22 @@ mod collector;
 mod dimension;
 mod family;
 mod heavy_hitters;
+mod hyperloglog;
 mod key;
+mod plan;
 mod port_scans;
 pub mod process;
 mod series;
+mod shared;
 mod snapshot;
 mod source_counts;
+mod table;
 
-pub use aggregate::{Aggregate, FamilyPlan, MAX_LABELS};
+pub use aggregate::Aggregate;
 pub use collector::SnapshotMetrics;
 pub use dimension::{ABSENT, Dimension, OTHER};
 pub use key::Key;
+pub use plan::{FamilyPlan, MAX_LABELS};
 pub use port_scans::ScanFigures;
-pub use snapshot::{FamilySnapshot, Series, Snapshot};
+pub use shared::SharedAggregate;
+pub use snapshot::{FamilySnapshot, SeriesSnapshot, Snapshot};

@@ -1,4 +1,4 @@
-//! What this program uses, out of `/proc/self`: the `process_*` metrics.
+//! The `process_*` metrics, read from `/proc/self`.
 
 use std::fmt;
 
@@ -10,33 +10,33 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use crate::exposition::MetricWriter;
 
-/// What this program uses; `None` is left out of the text.
+/// The resource usage of this process. `None` is not exposed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ProcessMetrics {
     /// User and system time, seconds.
     pub cpu_seconds: Option<f64>,
-    /// Memory in RAM, bytes.
+    /// Resident memory, bytes.
     pub resident_bytes: Option<u64>,
-    /// Address space, bytes.
+    /// Virtual memory, bytes.
     pub virtual_bytes: Option<u64>,
     /// Open file descriptors.
     pub open_fds: Option<u64>,
-    /// Most file descriptors allowed: the soft limit.
+    /// Maximum number of open file descriptors: the soft limit.
     pub max_fds: Option<u64>,
-    /// Start, seconds since 1970-01-01 UTC.
+    /// Start time, seconds since 1970-01-01 UTC.
     pub start_time_seconds: Option<f64>,
-    /// Threads.
+    /// Number of threads.
     pub threads: Option<u64>,
 }
 
-/// Reads them now. What cannot be read (no `/proc`, a hidden file) is `None`, never an error.
+/// Reads the current values. A value that cannot be read (no `/proc`, missing permission) is `None`.
 #[must_use]
 pub fn read() -> ProcessMetrics {
     let Ok(process) = Process::myself() else { return ProcessMetrics::default() };
     let mut metrics = ProcessMetrics {
         open_fds: process.fd_count().ok().and_then(|count| u64::try_from(count).ok()),
         max_fds: process.limits().ok().and_then(|limits| match limits.max_open_files.soft_limit {
-            LimitValue::Value(most) => Some(most),
+            LimitValue::Value(limit) => Some(limit),
             LimitValue::Unlimited => None,
         }),
         ..ProcessMetrics::default()
@@ -87,18 +87,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_running_program_has_every_figure() {
+    fn every_value_of_a_running_process_is_read() {
         let file = std::fs::File::open("/proc/self/stat").unwrap();
         let process = read();
         assert!(process.cpu_seconds.unwrap() >= 0.0);
         assert!(process.resident_bytes.unwrap() > 100_000);
         assert!(process.virtual_bytes.unwrap() >= process.resident_bytes.unwrap());
-        assert!(process.open_fds.unwrap() >= 4, "three standard ones and {file:?}");
+        assert!(process.open_fds.unwrap() >= 4, "three standard descriptors and {file:?}");
         assert!(process.threads.unwrap() >= 1);
-        assert!(process.max_fds.is_none_or(|most| most >= process.open_fds.unwrap()));
+        assert!(process.max_fds.is_none_or(|limit| limit >= process.open_fds.unwrap()));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
         let age = now - process.start_time_seconds.unwrap();
-        // The kernel cuts the boot time to a second.
+        // The kernel truncates the boot time to a second.
         assert!((-2.0..3600.0).contains(&age), "started {age} s ago");
     }
 

@@ -1,4 +1,4 @@
-//! What a scrape reads: the aggregate at one moment, copied out under its lock, ids still unrendered.
+//! A snapshot of the aggregate for one scrape, copied under its lock. Names are ids and are rendered later.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use crate::{event::NameId, geoip::CountryId, packet::DecodeIssue};
 /// The aggregate at one moment. For every family: its series + retired + pending = received.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Which snapshot this is; given back when its scrape was delivered.
+    /// The snapshot's number, which is passed back when its scrape was delivered.
     pub generation: u64,
     /// Packets received, by NFLOG group, in the order of the groups.
     pub received: Vec<(u16, u64)>,
-    /// Packets that could not be read in full, by [`DecodeIssue`].
+    /// Packets that could not be decoded in full, by [`DecodeIssue`].
     pub undecoded: [u64; DecodeIssue::ALL.len()],
     /// The families, in the order of the configuration.
     pub families: Vec<FamilySnapshot>,
     /// Estimated distinct source addresses of the last 10 minutes, by prefix.
     pub source_addresses: Vec<(NameId, f64)>,
-    /// Packets whose source went to the estimate of `other`.
+    /// Packets whose source was counted under the prefix `other`.
     pub source_addresses_folded_packets: u64,
-    /// Scans in the last 10 minutes, for the same prefixes.
+    /// Port scans in the last 10 minutes, for the same prefixes.
     pub scans: Vec<ScanFigures>,
-    /// How often the table of scans had no room for a source.
+    /// Sources that were evicted from the port-scan table or not added to it.
     pub scan_displaced_sources: u64,
     /// Countries seen so far, in the order of the table.
     pub countries: Vec<CountryId>,
@@ -35,25 +35,25 @@ pub struct FamilySnapshot {
     pub name: Arc<str>,
     /// Its labels, most important first.
     pub labels: Arc<[Dimension]>,
-    /// Every exposed series, in no order. Their number never exceeds [`Self::series_limit`].
-    pub series: Vec<Series>,
-    /// The hard budget.
+    /// All exposed series, in no order. Their number never exceeds [`Self::series_limit`].
+    pub series: Vec<SeriesSnapshot>,
+    /// The maximum number of series.
     pub series_limit: usize,
-    /// Whether the hard budget has no room for a series whose labels are all exact.
+    /// Whether there is no room for a series without folded labels.
     pub is_full: bool,
     /// Packets folded to `other`, for each label of [`Self::labels`].
     pub folded: Vec<u64>,
     /// Packets of series that are no longer exposed.
     pub retired_packets: u64,
-    /// Packets of series whose count is still held back.
+    /// Packets of series whose count is not exposed yet.
     pub pending_packets: u64,
-    /// Series that gave their place to a heavier one.
+    /// Series that were replaced by a heavier one.
     pub replaced_series: u64,
 }
 
 /// One exposed series.
 #[derive(Clone, Copy, Debug)]
-pub struct Series {
+pub struct SeriesSnapshot {
     /// Its label values.
     pub key: Key,
     /// Packets, as exposed.

@@ -37,7 +37,7 @@ impl<T> PerName<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Interner, MAX_DEVICES, Named, UsedNames};
+    use crate::event::{Interner, MAX_DEVICES, NameField, UsedNames};
 
     #[test]
     fn new_names_get_their_values() {
@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(*lengths.get(NameId::EMPTY, str::len), 0);
         for number in 0..MAX_DEVICES + 2 {
             let name = format!("eth{number}");
-            let id = interner.intern(Named::InDevice, name.as_bytes());
+            let id = interner.intern(NameField::InDevice, name.as_bytes());
             let expect = if id == NameId::OTHER { 5 } else { name.len() };
             assert_eq!(*lengths.get(id, str::len), expect, "{name}");
         }
@@ -60,13 +60,13 @@ mod tests {
     fn an_id_that_is_given_again_has_the_value_of_its_new_name() {
         let mut interner = Interner::new(Names::default());
         let mut lengths = PerName::new(interner.names());
-        let id = interner.intern(Named::Prefix, b"abc");
+        let id = interner.intern(NameField::Prefix, b"abc");
         assert_eq!(*lengths.get(id, str::len), 3);
         assert_eq!(interner.evict_unused(&UsedNames::default()), 1);
         lengths.turn_to(&interner.names());
         // Not yet given again.
         assert_eq!(*lengths.get(NameId::EMPTY, str::len), 0);
-        assert_eq!(interner.intern(Named::Prefix, b"abcdef"), id);
+        assert_eq!(interner.intern(NameField::Prefix, b"abcdef"), id);
         lengths.turn_to(&interner.names());
         assert_eq!(*lengths.get(id, str::len), 6);
     }

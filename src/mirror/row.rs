@@ -6,8 +6,8 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{Direction, HardwareAddress, Hook},
-    packet::DecodeIssue,
+    event::{HardwareAddress, Hook},
+    packet::{DecodeIssue, Direction},
 };
 
 /// One packet of the table `packets`: a field for each inserted column, in order.

@@ -1,38 +1,40 @@
-//! Facts out of a packet's bytes: addresses, protocol, ports, flags, length. Knows nothing of the rest of the crate.
+//! Facts read from a packet's bytes: addresses, direction, protocol, ports, flags, length. Uses no other module of the crate.
 
 mod decode;
+mod direction;
 pub mod protocol;
 
 pub use decode::decode;
+pub use direction::{Direction, remote_end};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// What could be read of one IP packet. Fixed size, no borrow.
+/// The decoded headers of one IP packet. Fixed size, no borrow.
 ///
-/// A truncated packet is an ordinary value: what could be read is here, and [`Headers::issue`] says
-/// why the rest is missing.
+/// A truncated packet is an ordinary value: the fields that could be read are set, and [`Headers::issue`] says
+/// why the others are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers {
-    /// Source and destination; `None` when the IP header itself could not be read.
+    /// Source and destination; `None` if the IP header could not be read.
     pub addresses: Option<Addresses>,
-    /// The number of the upper-layer protocol, behind all IPv6 extension headers (IANA protocol
-    /// numbers); `None` when it could not be reached.
+    /// Upper-layer protocol, after all IPv6 extension headers (IANA protocol number); `None` if it could not
+    /// be read.
     pub protocol: Option<u8>,
-    /// Bytes of the packet on the wire from its IP header on: the IP total length, not what was
-    /// captured. The captured length where the header carries none.
+    /// Length of the packet on the wire in bytes, from the IP header on: the IP total length, not the captured
+    /// length. The length before capture if the header has none.
     pub length: u32,
-    /// IPv4 time to live or IPv6 hop limit; 0 when unread.
+    /// IPv4 time to live or IPv6 hop limit; 0 if unread.
     pub ttl: u8,
-    /// What the transport header says.
+    /// Ports, flags or ICMP type.
     pub transport: Transport,
-    /// Why the packet could not be read in full; `None` for a packet that was.
+    /// Why the packet could not be decoded in full; `None` if it was.
     pub issue: Option<DecodeIssue>,
 }
 
 impl Headers {
-    /// The headers of a packet of which nothing is read.
+    /// The headers of a packet that is not decoded.
     #[must_use]
     pub fn unread(issue: DecodeIssue, length: u32) -> Self {
         Self {
@@ -46,27 +48,27 @@ impl Headers {
     }
 }
 
-/// The two ends of a packet, of one IP version.
+/// Source and destination of a packet, of one IP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
     /// IPv4, RFC 791.
     V4 {
-        /// Who sent the packet.
+        /// The source address.
         source: Ipv4Addr,
-        /// Whom it is for.
+        /// The destination address.
         destination: Ipv4Addr,
     },
     /// IPv6, RFC 8200.
     V6 {
-        /// Who sent the packet.
+        /// The source address.
         source: Ipv6Addr,
-        /// Whom it is for.
+        /// The destination address.
         destination: Ipv6Addr,
     },
 }
 
 impl Addresses {
-    /// Who sent the packet.
+    /// The source address.
     #[must_use]
     pub fn source(self) -> IpAddr {
         match self {
@@ -75,7 +77,7 @@ impl Addresses {
         }
     }
 
-    /// Whom the packet is for.
+    /// The destination address.
     #[must_use]
     pub fn destination(self) -> IpAddr {
         match self {
@@ -85,13 +87,13 @@ impl Addresses {
     }
 }
 
-/// What the transport header says.
+/// The fields of a transport header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// No ports: another protocol, a later fragment, or a header that was not captured.
     None,
-    /// UDP (RFC 768), UDP-Lite (RFC 3828), SCTP (RFC 9260), DCCP (RFC 4340), or a TCP header cut
-    /// behind its ports.
+    /// UDP (RFC 768), UDP-Lite (RFC 3828), SCTP (RFC 9260), DCCP (RFC 4340), or a TCP header
+    /// truncated after its ports.
     Ports {
         /// Source port.
         source: u16,
@@ -117,7 +119,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Source port and destination port, where the protocol has them.
+    /// Source and destination port, if the protocol has ports.
     #[must_use]
     pub fn ports(self) -> Option<(u16, u16)> {
         match self {
@@ -129,21 +131,21 @@ impl Transport {
     }
 }
 
-/// Why a packet could not be read in full: the values of the label `reason`.
+/// Why a packet could not be decoded in full: the values of the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DecodeIssue {
-    /// Neither IPv4 nor IPv6 (ARP, for one).
+    /// Neither IPv4 nor IPv6, such as ARP.
     NotIp,
-    /// The capture ends before the headers do.
+    /// The captured bytes end before the headers do.
     Truncated,
     /// A header contradicts itself or the packet.
     Malformed,
-    /// A frame of a capture, of a link type that is not supported.
+    /// The packet is a frame of an unsupported link type.
     LinkType,
 }
 
 impl DecodeIssue {
-    /// Every issue, in the order of their numbers.
+    /// All issues, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self::NotIp, Self::Truncated, Self::Malformed, Self::LinkType];
 
     /// The value of the label `reason`.

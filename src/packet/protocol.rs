@@ -1,8 +1,8 @@
-//! Names of the upper-layer protocols.
+//! Numbers and names of the upper-layer protocols.
 
 use std::borrow::Cow;
 
-/// IANA "Assigned Internet Protocol Numbers" that the decoder looks into.
+/// ICMP, RFC 792. The numbers here are IANA's "Assigned Internet Protocol Numbers".
 pub const ICMP: u8 = 1;
 /// IPv6 hop-by-hop options, RFC 8200.
 pub const HOP_BY_HOP: u8 = 0;
@@ -25,14 +25,14 @@ pub const SCTP: u8 = 132;
 /// UDP-Lite, RFC 3828.
 pub const UDPLITE: u8 = 136;
 
-/// Whether the number names an IPv6 extension header that the decoder steps over.
+/// Whether the number is that of an IPv6 extension header that the decoder skips.
 #[must_use]
 pub fn is_extension(number: u8) -> bool {
     matches!(number, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS)
 }
 
 /// The value of the label `proto`: the lower-case name of a well-known protocol, as `IPPROTO_*`
-/// in `linux/in.h` and `/etc/protocols` spell it, else the number.
+/// in `linux/in.h` and `/etc/protocols` spell it, otherwise the number.
 #[must_use]
 pub fn name(number: u8) -> Cow<'static, str> {
     let name = match number {

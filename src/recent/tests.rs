@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    event::{Direction, HardwareAddress, MAX_PREFIXES, NameId, UsedNames},
+    event::{HardwareAddress, MAX_PREFIXES, NameId, UsedNames},
     geoip::{Country, CountryId, Place},
     metrics::OTHER,
-    packet::{Addresses, Headers, Transport},
+    packet::{Addresses, Direction, Headers, Transport},
 };
 
 const COUNTRY: usize = 0;

@@ -7,8 +7,8 @@ pub mod pcap;
 use std::time::Duration;
 
 use crate::{
-    event::{Direction, Hook},
-    packet::DecodeIssue,
+    event::Hook,
+    packet::{DecodeIssue, Direction},
 };
 
 /// One logged packet, borrowed from the buffer of its source.

@@ -14,8 +14,9 @@ use super::{
 use crate::{
     event::CurrentNames,
     geoip::{CityLookup, GeoIp, Location},
+    metrics::SharedAggregate,
     mirror::Queue,
-    pipeline::{Clock, Route, SharedAggregate},
+    pipeline::{Clock, Route},
     recent::{SharedRecent, WindowMode},
     source::nflog::GroupMeter,
     system::Health,

@@ -4,11 +4,12 @@
 use std::{fs, net::IpAddr, ops::Range, path::Path};
 
 use nflog_exporter::{
-    event::{Direction, HardwareAddress, Hook},
+    event::{HardwareAddress, Hook},
     mirror::{
         row::Row,
         spool::{OtherTarget, Portion, Spool, SpoolPlan},
     },
+    packet::Direction,
 };
 
 /// A realistic row, identified by its mark.

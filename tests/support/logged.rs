@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use nflog_exporter::{
-    event::{Direction, Hook},
+    event::Hook,
+    packet::Direction,
     source::{
         ReadOutcome, Record, Source,
         nflog::{Nflog, NflogPlan},

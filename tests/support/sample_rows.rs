@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nflog_exporter::{
-    event::{Direction, HardwareAddress, Hook},
+    event::{HardwareAddress, Hook},
     mirror::row::Row,
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
 };
 
 /// 2026-11-23 12:00:00 UTC, in microseconds.

@@ -19,9 +19,9 @@ use crate::{
     exposition::{self, Format},
     geoip::{DatabaseMetrics, GeoIp},
     http::{Client, MetricsPage, Rejections, Rendered, ServerMetrics, WebConfigWatcher},
-    metrics::{SnapshotMetrics, process},
+    metrics::{SharedAggregate, SnapshotMetrics, process},
     mirror::Queue,
-    pipeline::{Clock, Route, SharedAggregate},
+    pipeline::{Clock, Route},
     source::nflog::{GroupMeter, GroupMetrics},
     system::{logging::LogMetrics, privileges::Confinement},
 };

@@ -12,11 +12,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::{super::reload::ReloadStatus, *};
 use crate::{
-    event::{Interner, NameId, Named, Names},
+    event::{Interner, NameField, NameId, Names},
     exposition::{render, to_plain},
     geoip::{Country, CountryId, DatabaseStatus},
     metrics::{
-        ABSENT, Dimension, FamilySnapshot, Key, OTHER, ScanFigures, Series, Snapshot,
+        ABSENT, Dimension, FamilySnapshot, Key, OTHER, ScanFigures, SeriesSnapshot, Snapshot,
         process::ProcessMetrics,
     },
     mirror::{MirrorStatus, account::Account},
@@ -56,7 +56,7 @@ fn country(code: &str) -> u64 {
 }
 
 fn family(name: &str, labels: &[Dimension], series: &[(&[u64], u64, u64)]) -> FamilySnapshot {
-    let series = series.iter().map(|&(values, packets, bytes)| Series {
+    let series = series.iter().map(|&(values, packets, bytes)| SeriesSnapshot {
         key: Key::new(values),
         packets,
         bytes,
@@ -77,7 +77,7 @@ fn family(name: &str, labels: &[Dimension], series: &[(&[u64], u64, u64)]) -> Fa
 /// A small scrape in which everything is there; `prefix` is the log prefix of some series.
 fn scrape(prefix: &str, database: &str) -> Scrape {
     let names = Names::default();
-    let prefix = Interner::new(names.clone()).intern(Named::Prefix, prefix.as_bytes());
+    let prefix = Interner::new(names.clone()).intern(NameField::Prefix, prefix.as_bytes());
     let id = u64::from(prefix.index());
     let (de, fr) = (country("DE"), country("FR"));
     let traffic = [Dimension::Prefix, Dimension::Proto, Dimension::Country, Dimension::Port];

@@ -1,4 +1,4 @@
-//! Through the public face: both layouts, order of databases, swaps, hostile values.
+//! The public interface: both layouts, order of databases, reloads, hostile values.
 
 use std::{fs, path::PathBuf};
 
@@ -21,7 +21,7 @@ fn check(city_lookup: &mut CityLookup, address: &str, expect: Option<(&str, f64,
         longitude,
     });
     assert_eq!(city_lookup.location(address.parse().unwrap()), expect.as_ref(), "{address}");
-    // The second time from memory.
+    // The second time from the cache.
     assert_eq!(city_lookup.location(address.parse().unwrap()), expect.as_ref(), "{address}");
 }
 
@@ -29,7 +29,7 @@ const LONDON: Option<(&str, f64, f64)> = Some(("London", 51.5142, -0.0931));
 const LINKÖPING: Option<(&str, f64, f64)> = Some(("Linköping", 58.4167, 15.6167));
 
 #[test]
-fn a_city_file_tells_spots() {
+fn a_city_file_has_locations() {
     let mut city_lookup = city_lookup(&[CITY]);
     check(&mut city_lookup, "81.2.69.142", LONDON);
     check(&mut city_lookup, "89.160.20.112", LINKÖPING);
@@ -42,11 +42,11 @@ fn a_city_file_tells_spots() {
 }
 
 #[test]
-fn other_files_tell_none() {
+fn other_files_have_no_locations() {
     for names in [&[][..], &[COUNTRY], &[ASN]] {
         let mut city_lookup = city_lookup(names);
         check(&mut city_lookup, "81.2.69.142", None);
-        assert!(city_lookup.databases.list.is_empty(), "{names:?} would be asked for nothing");
+        assert!(city_lookup.databases.list.is_empty(), "{names:?} are searched without need");
     }
     check(&mut city_lookup(&[COUNTRY, ASN, CITY]), "81.2.69.142", LONDON);
 }
@@ -62,7 +62,7 @@ enum Value {
     Long(u64),
 }
 
-/// A database of one flat record that stands for the upper half of the IPv4 addresses.
+/// A database with one flat record for the upper half of the IPv4 addresses.
 fn flat(latitude: &Value, longitude: &Value, city: &Value) -> Vec<u8> {
     fn text(bytes: &mut Vec<u8>, text: &str) {
         let length = u8::try_from(text.len()).unwrap();
@@ -98,8 +98,7 @@ fn flat(latitude: &Value, longitude: &Value, city: &Value) -> Vec<u8> {
             }
         }
     }
-    // One node: to the left nothing, which is the number of nodes; to the right the first record,
-    // which is 16 more.
+    // One node. Left: the number of nodes, which means no record. Right: the first record, 16 more.
     let mut bytes = vec![0, 0, 1, 0, 0, 17];
     bytes.extend([0; 16]);
     bytes.push(0xe4);
@@ -127,50 +126,50 @@ fn flat(latitude: &Value, longitude: &Value, city: &Value) -> Vec<u8> {
     bytes
 }
 
-/// What a database with these values tells.
-fn told(latitude: Value, longitude: Value, city: Value) -> Option<Location> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("flat.mmdb");
+/// The location of an address in a database with these values.
+fn find(latitude: Value, longitude: Value, city: Value) -> Option<Location> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flat.mmdb");
     fs::write(&path, flat(&latitude, &longitude, &city)).unwrap();
     let mut city_lookup = GeoIp::open(&[path]).unwrap().city_lookup();
     city_lookup.location("193.0.6.139".parse().unwrap()).cloned()
 }
 
-fn flat_tells(latitude: Value, longitude: Value, city: Value, expect: (&str, f64, f64)) {
+fn check_flat(latitude: Value, longitude: Value, city: Value, expect: (&str, f64, f64)) {
     let (city_name, north, east) = expect;
     let expect = Location { city: city_name.into(), latitude: north, longitude: east };
-    assert_eq!(told(latitude, longitude, city), Some(expect));
+    assert_eq!(find(latitude, longitude, city), Some(expect));
 }
 
 #[test]
-fn a_flat_file_tells_spots_as_numbers_and_as_text() {
+fn a_flat_file_has_coordinates_as_numbers_or_text() {
     use Value::{Double, Float, Text, Whole};
     let paris = ("Paris", 48.8566, 2.3522);
-    flat_tells(Double(48.8566), Double(2.3522), Text("Paris"), paris);
-    flat_tells(Float(48.8566), Float(2.3522), Text("Paris"), paris);
-    flat_tells(Text("48.8566"), Text("2.3522"), Text("Paris"), paris);
-    flat_tells(Whole(48), Whole(2), Text(""), ("", 48.0, 2.0));
-    flat_tells(Whole(48), Whole(2), Whole(7), ("", 48.0, 2.0));
-    flat_tells(Whole(48), Whole(2), Text("<b>\u{7}"), ("<b>\u{fffd}", 48.0, 2.0));
+    check_flat(Double(48.8566), Double(2.3522), Text("Paris"), paris);
+    check_flat(Float(48.8566), Float(2.3522), Text("Paris"), paris);
+    check_flat(Text("48.8566"), Text("2.3522"), Text("Paris"), paris);
+    check_flat(Whole(48), Whole(2), Text(""), ("", 48.0, 2.0));
+    check_flat(Whole(48), Whole(2), Whole(7), ("", 48.0, 2.0));
+    check_flat(Whole(48), Whole(2), Text("<b>\u{7}"), ("<b>\u{fffd}", 48.0, 2.0));
 }
 
 #[test]
-fn impossible_values_tell_no_spot() {
+fn invalid_coordinates_give_no_location() {
     use Value::{Double, Float, Text, Whole};
-    assert_eq!(told(Double(f64::NAN), Double(2.0), Text("x")), None);
-    assert_eq!(told(Double(1.0), Float(f32::INFINITY), Text("x")), None);
-    assert_eq!(told(Text("NaN"), Text("2"), Text("x")), None);
-    assert_eq!(told(Text("inf"), Text("2"), Text("x")), None);
-    assert_eq!(told(Whole(91), Whole(2), Text("x")), None);
-    assert_eq!(told(Whole(1), Whole(181), Text("x")), None);
-    assert_eq!(told(Text(""), Text(""), Text("x")), None);
-    assert_eq!(told(Whole(0), Double(0.0), Text("x")), None);
+    assert_eq!(find(Double(f64::NAN), Double(2.0), Text("x")), None);
+    assert_eq!(find(Double(1.0), Float(f32::INFINITY), Text("x")), None);
+    assert_eq!(find(Text("NaN"), Text("2"), Text("x")), None);
+    assert_eq!(find(Text("inf"), Text("2"), Text("x")), None);
+    assert_eq!(find(Whole(91), Whole(2), Text("x")), None);
+    assert_eq!(find(Whole(1), Whole(181), Text("x")), None);
+    assert_eq!(find(Text(""), Text(""), Text("x")), None);
+    assert_eq!(find(Whole(0), Double(0.0), Text("x")), None);
 }
 
 #[test]
 fn the_first_file_with_coordinates_wins() {
-    let folder = tempfile::tempdir().unwrap();
-    let mine = folder.path().join("mine.mmdb");
+    let directory = tempfile::tempdir().unwrap();
+    let mine = directory.path().join("mine.mmdb");
     let point = Value::Whole(7);
     fs::write(&mine, flat(&point, &point, &Value::Text("Mine"))).unwrap();
     let first = |paths: &[PathBuf]| {
@@ -180,17 +179,17 @@ fn the_first_file_with_coordinates_wins() {
         let one = city_lookup.location("193.0.6.139".parse().unwrap()).cloned();
         (both.map(|location| location.city), one.map(|location| location.city))
     };
-    let (mine_told, other) = (Some("Mine".into()), Some("Milton".into()));
-    assert_eq!(first(&[mine.clone(), data(CITY)]), (mine_told.clone(), mine_told.clone()));
-    assert_eq!(first(&[data(CITY), mine]), (other, mine_told));
+    let (mine_found, other) = (Some("Mine".into()), Some("Milton".into()));
+    assert_eq!(first(&[mine.clone(), data(CITY)]), (mine_found.clone(), mine_found.clone()));
+    assert_eq!(first(&[data(CITY), mine]), (other, mine_found));
 }
 
 #[test]
-fn a_replaced_file_is_taken_while_a_surveyor_lives() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("geo.mmdb");
+fn a_replaced_file_is_loaded_while_a_city_lookup_exists() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("geo.mmdb");
     let put = |bytes: &[u8]| {
-        let new = folder.path().join("new");
+        let new = directory.path().join("new");
         fs::write(&new, bytes).unwrap();
         fs::rename(new, &path).unwrap();
     };
@@ -208,7 +207,7 @@ fn a_replaced_file_is_taken_while_a_surveyor_lives() {
     check(&mut city_lookup, "81.2.69.142", LONDON);
     assert!(city_lookup.answers.is_none());
 
-    // The same file larger than a processor's cache: answers are remembered by address.
+    // The same file larger than a processor's cache: answers are cached by address.
     let place = city.windows(14).rposition(|it| it == b"\xab\xcd\xefMaxMind.com").unwrap();
     let mut large = city[..place].to_vec();
     large.resize(17 << 20, 0);

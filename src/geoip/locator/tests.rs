@@ -1,4 +1,4 @@
-//! Through the public face: order of databases, swaps while a locator lives, hostile files.
+//! The public interface: order of databases, reloads while a locator exists, hostile files.
 
 use std::{fs, path::Path};
 
@@ -21,16 +21,16 @@ fn open(names: &[&str]) -> GeoIp {
 fn check(locator: &mut Locator, address: &str, country: &str, asn: u32) {
     let place = locator.locate(address.parse().unwrap());
     assert_eq!((place.country.code(), place.asn), (country, asn), "{address}");
-    // The second time from memory.
+    // The second time from the cache.
     assert_eq!(locator.locate(address.parse().unwrap()), place, "{address}");
 }
 
-/// Labels of the databases, reloads done, reloads failed.
+/// Names of the databases, successful reloads, failed reloads.
 fn status(geoip: &GeoIp) -> Vec<(String, u64, u64)> {
     geoip.status().into_iter().map(|it| (it.name, it.reloads_ok, it.reloads_failed)).collect()
 }
 
-/// Puts a file of `tests/data/geoip` into place as an updater does: whole, by a rename.
+/// Installs a file of `tests/data/geoip` as an updater does: by a rename.
 fn install(name: &str, path: &Path) {
     let new = path.with_extension("new");
     fs::copy(data(name), &new).unwrap();
@@ -38,7 +38,7 @@ fn install(name: &str, path: &Path) {
 }
 
 #[test]
-fn the_embedded_database_answers_alone() {
+fn the_embedded_database_is_used_without_files() {
     let geoip = open(&[]);
     let mut locator = geoip.locator();
     check(&mut locator, "8.8.8.8", "US", 0);
@@ -53,21 +53,21 @@ fn the_embedded_database_answers_alone() {
 }
 
 #[test]
-fn a_file_with_countries_answers_alone() {
+fn a_country_file_replaces_the_embedded_database() {
     for name in [CITY, COUNTRY] {
         let geoip = open(&[name]);
         let mut locator = geoip.locator();
         check(&mut locator, "81.2.69.142", "GB", 0);
         check(&mut locator, "89.160.20.112", "SE", 0);
         check(&mut locator, "2001:218::1", "JP", 0);
-        // Not among its few networks, and the embedded one is not asked.
+        // Not in the file, and the embedded database is not used.
         check(&mut locator, "8.8.8.8", "unknown", 0);
         assert_eq!(status(&geoip), [(name.to_owned(), 0, 0)]);
     }
 }
 
 #[test]
-fn an_asn_file_is_joined_by_countries() {
+fn countries_are_added_to_an_asn_file() {
     let geoip = open(&[ASN]);
     let mut locator = geoip.locator();
     check(&mut locator, "1.128.0.1", "AU", 1_221);
@@ -81,9 +81,9 @@ fn an_asn_file_is_joined_by_countries() {
 }
 
 #[test]
-fn the_first_database_that_tells_wins() {
+fn the_first_database_with_an_answer_wins() {
     let directory = tempfile::tempdir().unwrap();
-    // Says GB where the test file says SE, and nothing else.
+    // Has GB where the test file has SE.
     let mut bytes = fs::read(data(COUNTRY)).unwrap();
     replace(&mut bytes, b"\x42SE", b"\x42GB");
     let mine = directory.path().join("mine.mmdb");
@@ -95,7 +95,7 @@ fn the_first_database_that_tells_wins() {
     check(&mut second.locator(), "89.160.20.112", "SE", 0);
 }
 
-/// Replaces every occurrence by as many other bytes.
+/// Replaces every occurrence by the same number of other bytes.
 fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
     let places: Vec<_> =
         (0..bytes.len()).filter(|&place| bytes[place..].starts_with(old)).collect();
@@ -106,7 +106,7 @@ fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
 }
 
 #[test]
-fn databases_of_one_name_have_labels_of_their_own() {
+fn databases_with_the_same_file_name_have_distinct_labels() {
     let directory = tempfile::tempdir().unwrap();
     let paths = ["a", "b", "a"].map(|name| directory.path().join(name).join("x.mmdb"));
     for path in &paths[..2] {
@@ -119,7 +119,7 @@ fn databases_of_one_name_have_labels_of_their_own() {
 }
 
 #[test]
-fn a_replaced_file_is_taken_while_a_locator_lives() {
+fn a_replaced_file_is_loaded_while_a_locator_exists() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("geo.mmdb");
     install(CITY, &path);
@@ -130,10 +130,14 @@ fn a_replaced_file_is_taken_while_a_locator_lives() {
     geoip.check();
     assert_eq!(geoip.status()[0].reloads_ok, 0);
 
-    // The ASN file in place of the city file: countries now come from the embedded one.
+    // The ASN file replaces the city file: countries now come from the embedded database.
     install(ASN, &path);
     geoip.check();
-    assert_eq!(geoip.status()[0].reloads_ok, 0, "taken before it was at rest");
+    assert_eq!(
+        geoip.status()[0].reloads_ok,
+        0,
+        "loaded before it was unchanged between two checks"
+    );
     geoip.check();
     assert_eq!(geoip.status()[0].reloads_ok, 1);
     assert_eq!(geoip.status().len(), 3);
@@ -152,8 +156,8 @@ fn a_replaced_file_is_taken_while_a_locator_lives() {
     assert_eq!(status(&geoip), expect);
 }
 
-/// The country test file, with another country's code for Sweden's, and larger than a processor's
-/// cache: the format allows a gap between data and metadata.
+/// The country test file with another code for Sweden, and larger than a processor's cache: the format allows a gap
+/// between data and metadata.
 fn large(code: [u8; 2]) -> Vec<u8> {
     let mut bytes = fs::read(data(COUNTRY)).unwrap();
     replace(&mut bytes, b"\x42SE", &[0x42, code[0], code[1]]);
@@ -166,7 +170,7 @@ fn large(code: [u8; 2]) -> Vec<u8> {
 }
 
 #[test]
-fn answers_of_a_large_database_are_remembered_until_it_is_replaced() {
+fn answers_of_a_large_database_are_cached_until_it_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("geo.mmdb");
     fs::write(&path, large(*b"NO")).unwrap();
@@ -209,14 +213,14 @@ fn a_symbolic_link_is_followed() {
 }
 
 #[test]
-fn a_broken_or_missing_file_keeps_the_old_one() {
+fn an_invalid_or_missing_file_keeps_the_previous_database() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("geo.mmdb");
     install(CITY, &path);
     let geoip = GeoIp::open(std::slice::from_ref(&path)).unwrap();
     let mut locator = geoip.locator();
     let mut expect = |ok, failed| {
-        // Again and again, but each state of the file counts once.
+        // Each state of the file counts once, however often it is checked.
         for _ in 0..4 {
             geoip.check();
         }
@@ -235,7 +239,7 @@ fn a_broken_or_missing_file_keeps_the_old_one() {
 }
 
 #[test]
-fn a_reload_takes_all_or_nothing() {
+fn a_reload_replaces_all_databases_or_none() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("geo.mmdb");
     install(CITY, &path);
@@ -260,7 +264,7 @@ fn a_reload_takes_all_or_nothing() {
     check(&mut locator, "193.0.6.139", "NL", 0);
 }
 
-/// Asks a database of any bytes about some addresses; it may tell anything or nothing.
+/// Looks up addresses in a database of arbitrary bytes. Any answer is allowed if it is valid.
 fn survive(bytes: &[u8]) {
     let Ok(database) = Database::from_bytes(bytes.to_vec()) else { return };
     let (mut memo, mut locations) = (fact_records(), location_records());
@@ -280,7 +284,7 @@ fn survive(bytes: &[u8]) {
 }
 
 #[test]
-fn bad_files_are_harmless() {
+fn invalid_files_do_not_panic() {
     for name in [
         "cyclic-data-structure.mmdb",
         "libmaxminddb-corrupt-search-tree.mmdb",
@@ -293,26 +297,26 @@ fn bad_files_are_harmless() {
 }
 
 #[test]
-fn values_of_other_types_and_other_text_tell_nothing() {
-    let told = |old: &[u8], new: &[u8]| {
+fn values_of_unexpected_types_or_text_are_ignored() {
+    let country = |old: &[u8], new: &[u8]| {
         let mut bytes = fs::read(data(COUNTRY)).unwrap();
         replace(&mut bytes, old, new);
         let database = Database::from_bytes(bytes).unwrap();
         database.facts("89.160.20.112".parse().unwrap(), &mut fact_records()).country
     };
-    // The network is registered in another country, which is told where its own is not.
+    // The network has another registered country, which is used if its country is invalid.
     let registered = CountryId::from_code("DE");
     assert!(registered.is_some());
     // A string of two characters becomes markup, an integer, and two bytes.
     for new in [b"\x42<b", b"\xa2SE", b"\x82SE"] {
-        assert_eq!(told(b"\x42SE", new), registered, "{new:?}");
+        assert_eq!(country(b"\x42SE", new), registered, "{new:?}");
     }
-    assert_eq!(told(b"\x48iso_code", b"\x48iso_cod_"), None);
+    assert_eq!(country(b"\x48iso_code", b"\x48iso_cod_"), None);
 }
 
 proptest::proptest! {
     #[test]
-    fn a_damaged_file_is_harmless(
+    fn a_damaged_file_does_not_panic(
         damage in proptest::collection::vec((0_usize..25_000, proptest::num::u8::ANY), 1..40),
     ) {
         for name in [CITY, ASN] {

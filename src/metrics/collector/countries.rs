@@ -1,4 +1,4 @@
-//! `nflog_country_info`: the countries seen so far, to join on the label `country`.
+//! `nflog_country_info`: names and coordinates of the countries seen, to join on the label `country`.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub(super) fn country_info(countries: &[CountryId], writer: &mut MetricWriter<'_
     countries.sort_unstable_by_key(|info| info.code);
     writer.gauges(
         "nflog_country_info",
-        "Names and centre of a country seen so far, to join on country; always 1.",
+        "Names and coordinates of each country seen, to join on country. Always 1.",
         countries.into_iter().map(|info| {
             let names = [("country", info.code), ("iso3", info.iso3), ("name", info.name)];
             let centre = [("latitude", info.latitude), ("longitude", info.longitude)];

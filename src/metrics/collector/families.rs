@@ -1,4 +1,4 @@
-//! The metrics of the families: traffic, and how each family keeps its budgets.
+//! The metrics of the families: packets, bytes, and the use of each budget.
 
 use std::{borrow::Cow, fmt};
 
@@ -10,7 +10,7 @@ use crate::{
     metrics::{Dimension, FamilySnapshot, MAX_LABELS},
 };
 
-/// The family whose metric names carry no infix.
+/// The family whose name is not part of its metric names.
 const TRAFFIC: &str = "traffic";
 
 pub(super) fn traffic(
@@ -36,21 +36,21 @@ pub(super) fn traffic(
     )
 }
 
-/// How the families keep to their budgets.
+/// The use of the families' budgets.
 pub(super) fn budgets(families: &[FamilySnapshot], writer: &mut MetricWriter<'_>) -> fmt::Result {
     writer.gauges(
         "nflog_exporter_series",
-        "Label sets exposed now; each gives a packets and a bytes sample.",
+        "Label sets currently exposed. Each has a packets and a bytes sample.",
         families.iter().map(|family| (family_label(family), family.series.len())),
     )?;
     writer.gauges(
         "nflog_exporter_series_limit",
-        "Most label sets the family may expose.",
+        "Maximum number of label sets of the family.",
         families.iter().map(|family| (family_label(family), family.series_limit)),
     )?;
     writer.counters(
         "nflog_exporter_folded_packets",
-        "Packets counted with this label as other, because the family was out of budget.",
+        "Packets counted with the value other for this label because a budget of the family was reached.",
         families.iter().flat_map(|family| {
             family.labels.iter().zip(&family.folded).map(|(folded, &packets)| {
                 ([("family", &*family.name), ("label", folded.name())], packets)
@@ -64,19 +64,19 @@ pub(super) fn budgets(families: &[FamilySnapshot], writer: &mut MetricWriter<'_>
     )?;
     writer.gauges(
         "nflog_exporter_pending_packets",
-        "Packets of new series, held back until their zero was scraped.",
+        "Packets of new series that are not shown yet. A new series shows 0 until its first scrape.",
         families.iter().map(|family| (family_label(family), family.pending_packets)),
     )?;
     writer.counters(
         "nflog_exporter_replaced_series",
-        "Series that gave their place to a heavier one.",
+        "Series that were replaced by one with more packets.",
         families.iter().map(|family| (family_label(family), family.replaced_series)),
     )
 }
 
-/// The series of a family as text, sorted by their labels.
-fn rows(names: &Names, family: &FamilySnapshot) -> Vec<Row> {
-    let mut rows: Vec<Row> = family
+/// Renders the series of a family, sorted by their labels.
+fn rows(names: &Names, family: &FamilySnapshot) -> Vec<SeriesText> {
+    let mut rows: Vec<SeriesText> = family
         .series
         .iter()
         .map(|series| {
@@ -85,33 +85,33 @@ fn rows(names: &Names, family: &FamilySnapshot) -> Vec<Row> {
             for (text, (dimension, &value)) in texts.iter_mut().zip(values) {
                 *text = dimension.text(value, names);
             }
-            Row { texts, packets: series.packets, bytes: series.bytes }
+            SeriesText { texts, packets: series.packets, bytes: series.bytes }
         })
         .collect();
     rows.sort_unstable_by(|one, other| one.texts.cmp(&other.texts));
     rows
 }
 
-/// One exposed series with its labels as text.
-struct Row {
+/// One exposed series with rendered labels.
+struct SeriesText {
     texts: [Option<Cow<'static, str>>; MAX_LABELS],
     packets: u64,
     bytes: u64,
 }
 
-impl Row {
-    fn labels<'r>(&'r self, dimensions: &'r [Dimension]) -> RowLabels<'r> {
-        RowLabels { dimensions, texts: &self.texts }
+impl SeriesText {
+    fn labels<'r>(&'r self, dimensions: &'r [Dimension]) -> SeriesLabels<'r> {
+        SeriesLabels { dimensions, texts: &self.texts }
     }
 }
 
-/// The labels that a row has, of those of its family.
-struct RowLabels<'a> {
+/// The labels of a series that are not absent.
+struct SeriesLabels<'a> {
     dimensions: &'a [Dimension],
     texts: &'a [Option<Cow<'static, str>>],
 }
 
-impl EncodeLabelSet for RowLabels<'_> {
+impl EncodeLabelSet for SeriesLabels<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         for (dimension, text) in self.dimensions.iter().zip(self.texts) {
             if let Some(text) = text {

@@ -10,20 +10,20 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use crate::{event::Names, exposition::MetricWriter, metrics::Snapshot, packet::DecodeIssue};
 
-/// Shows a snapshot; series are sorted by the text of their labels.
+/// The collector of a snapshot. Series are sorted by the text of their labels.
 #[derive(Debug)]
 pub struct SnapshotMetrics {
-    /// What is shown.
+    /// The snapshot.
     pub snapshot: Snapshot,
-    /// The texts of its name ids.
+    /// The names that its ids refer to.
     pub names: Names,
 }
 
 impl SnapshotMetrics {
-    /// About how many bytes the text takes.
+    /// The approximate length of the text in bytes.
     #[must_use]
     pub fn expected_length(&self) -> usize {
-        /// A packets and a bytes sample of four labels.
+        /// A packets and a bytes sample with four labels.
         const SERIES: usize = 2 * 96;
         const COUNTRY: usize = 128;
         let series: usize = self.snapshot.families.iter().map(|family| family.series.len()).sum();
@@ -48,7 +48,7 @@ impl Collector for SnapshotMetrics {
         )?;
         writer.counters(
             "nflog_exporter_undecoded_packets",
-            "Packets that could not be read in full, by reason; they are counted all the same.",
+            "Packets that could not be decoded in full, by reason. They are counted in all families too.",
             DecodeIssue::ALL
                 .iter()
                 .zip(self.snapshot.undecoded)

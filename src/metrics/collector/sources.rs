@@ -1,4 +1,4 @@
-//! The metrics of sources: how many there are, and how many scan ports.
+//! The metrics of sources: distinct addresses and port scans.
 
 use std::{fmt, sync::Arc};
 
@@ -26,12 +26,12 @@ pub(super) fn source_addresses(
     )?;
     writer.counter(
         "nflog_exporter_source_addresses_folded_packets",
-        "Packets whose source went to the estimate of other, as too many prefixes have one.",
+        "Packets whose source was counted under the prefix other because the maximum number of prefixes was reached.",
         Some(snapshot.source_addresses_folded_packets),
     )?;
     writer.counter(
         "nflog_exporter_refused_names",
-        "Prefixes and device names of packets that became other, as the table of names is full.",
+        "Prefixes and device names of packets that were replaced by other because the table of names was full.",
         Some(names.refused()),
     )
 }
@@ -46,17 +46,17 @@ pub(super) fn port_scans(
     rows.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     writer.gauges(
         "nflog_scanning_sources",
-        "Sources that reached 16 destination ports or more in the last 10 minutes, by log prefix.",
+        "Sources that reached at least 16 destination ports in the last 10 minutes, by log prefix.",
         rows.iter().map(|(prefix, figures)| ([("prefix", &**prefix)], figures.sources)),
     )?;
     writer.gauges(
         "nflog_scan_ports_max",
-        "Most destination ports that one source reached in the last 10 minutes, by log prefix.",
+        "Maximum number of destination ports that one source reached in the last 10 minutes, by log prefix.",
         rows.iter().map(|(prefix, figures)| ([("prefix", &**prefix)], figures.most_ports)),
     )?;
     writer.counter(
         "nflog_exporter_scan_displaced_sources",
-        "Times a source found no room in the table that watches for scans, or gave up its place.",
+        "Sources that were evicted from the port-scan table, or not added because it was full.",
         Some(snapshot.scan_displaced_sources),
     )
 }

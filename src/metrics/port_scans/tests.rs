@@ -1,4 +1,4 @@
-//! What is a scan, what is none, and what a flood cannot do.
+//! Which packets count as a scan, and that a flood does not hide a scanner.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -17,13 +17,13 @@ fn address(number: u32) -> IpAddr {
     Ipv4Addr::from_bits(number).into()
 }
 
-fn figures(scans: &Scans) -> (u32, f64) {
+fn figures(scans: &PortScans) -> (u32, f64) {
     let of = scans.figures([PREFIX].into_iter())[0];
     (of.sources, of.most_ports)
 }
 
 fn close(estimate: f64, truth: u16) {
-    // Four standard errors, and never more than two off for a handful.
+    // Within four standard errors, or two for small numbers.
     let error = if truth > 1000 { 0.32 } else { 0.12 };
     let truth = f64::from(truth);
     assert!((estimate - truth).abs() <= (truth * error).max(2.0), "{estimate} for {truth}");
@@ -33,7 +33,7 @@ fn close(estimate: f64, truth: u16) {
 fn the_estimate_holds_up_to_thousands_of_ports() {
     for count in [1, 2, 5, 15, 50, 200, 1000, 5000] {
         for seed in 0..5 {
-            let mut scans = Scans::new(seed);
+            let mut scans = PortScans::new(seed);
             for port in 0..count {
                 scans.record(PREFIX, address(7), port);
                 scans.record(PREFIX, address(7), port);
@@ -41,15 +41,15 @@ fn the_estimate_holds_up_to_thousands_of_ports() {
             close(figures(&scans).1, count);
         }
     }
-    let mut scans = Scans::new(0);
+    let mut scans = PortScans::new(0);
     (0..=u16::MAX).for_each(|port| scans.record(PREFIX, Ipv6Addr::LOCALHOST.into(), port));
     assert_eq!(figures(&scans), (1, 7098.0));
 }
 
 #[test]
-fn a_scanner_is_found_among_a_million_made_up_sources() {
+fn a_scanner_is_found_among_a_million_spoofed_sources() {
     for seed in 0..4 {
-        let mut scans = Scans::new(seed);
+        let mut scans = PortScans::new(seed);
         for packet in 0..1_000_000_u32 {
             scans.record(PREFIX, address(packet.wrapping_mul(0x9e37_79b9) | 1), 80);
             if packet % 10_000 == 5_000 {
@@ -63,8 +63,8 @@ fn a_scanner_is_found_among_a_million_made_up_sources() {
 }
 
 #[test]
-fn a_flood_does_not_displace_a_scanner() {
-    let mut scans = Scans::new(3);
+fn a_flood_does_not_evict_a_scanner() {
+    let mut scans = PortScans::new(3);
     (0..100).for_each(|port| scans.record(PREFIX, address(2), port));
     let before = figures(&scans);
     for minute in 0..5 {
@@ -76,8 +76,8 @@ fn a_flood_does_not_displace_a_scanner() {
 }
 
 #[test]
-fn clients_of_a_service_scan_nothing() {
-    let mut scans = Scans::new(0);
+fn clients_of_a_service_are_no_scanners() {
+    let mut scans = PortScans::new(0);
     for round in 0..5 {
         for client in 0..20_000 {
             scans.record(PREFIX, address(client), 443);
@@ -90,8 +90,8 @@ fn clients_of_a_service_scan_nothing() {
 }
 
 #[test]
-fn a_port_is_forgotten_after_the_window_and_a_slow_scanner_is_not() {
-    let mut scans = Scans::new(1);
+fn a_port_expires_after_the_window_and_a_slow_scanner_does_not() {
+    let mut scans = PortScans::new(1);
     (0..100).for_each(|port| scans.record(PREFIX, address(7), port));
     scans.advance(Duration::from_secs(659));
     close(figures(&scans).1, 100);
@@ -113,8 +113,8 @@ fn a_port_is_forgotten_after_the_window_and_a_slow_scanner_is_not() {
 }
 
 #[test]
-fn prefixes_are_told_apart() {
-    let mut scans = Scans::new(1);
+fn each_prefix_is_counted_separately() {
+    let mut scans = PortScans::new(1);
     (0..20).for_each(|port| scans.record(NameId::OTHER, address(7), port));
     scans.record(PREFIX, address(7), 1);
     let unseen = NameId::from_index(9);
@@ -150,7 +150,7 @@ fn event(direction: Option<Direction>, protocol: u8, transport: Transport) -> Ev
 }
 
 #[test]
-fn answers_and_what_this_host_sends_are_no_scan() {
+fn replies_and_packets_of_this_host_are_no_scan() {
     let tcp = |flags| Transport::Tcp { source: 443, destination: 50_000, flags };
     let ports = |source, destination| Transport::Ports { source, destination };
     let check = |direction, protocol, transport, expect| {
@@ -181,23 +181,23 @@ fn answers_and_what_this_host_sends_are_no_scan() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever comes, an entry in use has as many ports as slots, and never none.
+    /// For any packets, the port count of an active entry equals its used slots and is not zero.
     #[test]
-    fn the_books_agree(
+    fn port_counts_match_the_slots(
         seed: u64,
         steps in prop::collection::vec((0..4_u64, 0..6_u32, 0..40_u16), 0..400),
     ) {
-        let mut scans = Scans::new(seed);
+        let mut scans = PortScans::new(seed);
         let mut minute = 0;
         for (passed, source, port) in steps {
-            // Mostly no time passes, and now and then more than a window.
+            // Mostly no time passes, and sometimes more than half a window.
             minute += [0, 0, 1, 7][usize::try_from(passed).unwrap()];
             scans.advance(Duration::from_secs(minute * 60));
             scans.record(PREFIX, address(source), port);
             for (bucket, slots) in scans.buckets.iter().zip(scans.slots.chunks(WAYS)) {
                 for way in (0..WAYS).filter(|&way| bucket.minutes[way] > 0) {
                     let used = slots[way].iter().filter(|slot| **slot > 0).count();
-                    let used = if bucket.spread[way] { used } else { 1 };
+                    let used = if bucket.uses_slots[way] { used } else { 1 };
                     prop_assert!(used > 0 && used == usize::from(bucket.ports[way]));
                 }
             }

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    event::{Direction, HardwareAddress, Hook, Interner, Named},
+    event::{HardwareAddress, Hook, Interner, NameField},
     geoip::{GeoIp, Place},
-    packet::{self, DecodeIssue},
+    packet::{self, DecodeIssue, Direction},
 };
 
 /// A packet without metadata of the kernel, located by its source.
@@ -183,9 +183,9 @@ fn fields_of_kernel_metadata() {
         (&long, &long[..128]),
     ] {
         let event = Event {
-            prefix: interner.intern(Named::Prefix, prefix.as_bytes()),
-            in_device: interner.intern(Named::InDevice, b"eth0"),
-            out_device: interner.intern(Named::OutDevice, b"wg0"),
+            prefix: interner.intern(NameField::Prefix, prefix.as_bytes()),
+            in_device: interner.intern(NameField::InDevice, b"eth0"),
+            out_device: interner.intern(NameField::OutDevice, b"wg0"),
             hook: Some(Hook::Forward),
             direction: Some(Direction::Forward),
             mark: u32::MAX,

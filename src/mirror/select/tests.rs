@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    event::{Interner, Named},
+    event::{Interner, NameField},
     geoip::{GeoIp, Place},
     mirror::row_builder::tests::event,
 };
@@ -18,7 +18,7 @@ fn check(selection: &Selection, prefix: &[u8], country: &str, expect: Result<(),
     let mut selector = Selector::new(selection, interner.names()).unwrap();
     let country = Country::from_code(country).unwrap();
     let event = Event {
-        prefix: interner.intern(Named::Prefix, prefix),
+        prefix: interner.intern(NameField::Prefix, prefix),
         place: Place { country, asn: 0 },
         ..event(&[], &GeoIp::open(&[]).unwrap())
     };
@@ -117,8 +117,8 @@ fn only_packets_that_pass_the_filters_are_sampled() {
     let mut selector = Selector::new(&selection(&["yes"], &[], 10), interner.names()).unwrap();
     assert_eq!(selector.weight(), 10);
     let base = event(&[], &GeoIp::open(&[]).unwrap());
-    let yes = Event { prefix: interner.intern(Named::Prefix, b"yes"), ..base };
-    let no = Event { prefix: interner.intern(Named::Prefix, b"no"), ..base };
+    let yes = Event { prefix: interner.intern(NameField::Prefix, b"yes"), ..base };
+    let no = Event { prefix: interner.intern(NameField::Prefix, b"no"), ..base };
     let mut picked = 0;
     for _ in 0..1_000 {
         assert_eq!(selector.pick(&no), Err(Filtered::Prefix));

@@ -1,4 +1,4 @@
-//! The decoder: bytes to headers, best effort, layer by layer.
+//! The decoder: reads as many headers as the bytes hold, layer by layer.
 
 use etherparse::{
     EtherType, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
@@ -7,13 +7,13 @@ use etherparse::{
 
 use super::{Addresses, DecodeIssue, Headers, Transport, protocol};
 
-/// Least length of an IPv4 header (RFC 791), and of one whose options were cut off.
+/// Minimum length of an IPv4 header (RFC 791), which is its length without options.
 const IPV4_FIXED: usize = 20;
 
 /// First byte of an IPv4 header without options: version 4, five words.
 const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 
-/// Longest payload that the length field of an IPv6 header can hold (RFC 8200); a longer packet is a
+/// Maximum payload that the length field of an IPv6 header can express (RFC 8200). A longer packet is a
 /// jumbogram (RFC 2675), whose field is 0.
 const IPV6_MAX_PAYLOAD: u32 = 0xffff;
 
@@ -23,14 +23,13 @@ const TCP_DATA_OFFSET: usize = 12;
 /// Offset of a TCP header's flags.
 const TCP_FLAGS: usize = 13;
 
-/// Least length of a TCP header in 32-bit words.
-const TCP_LEAST_WORDS: u8 = 5;
+/// Minimum length of a TCP header in 32-bit words.
+const TCP_MIN_WORDS: u8 = 5;
 
-/// Reads what can be read of a packet from its IP header on.
+/// Decodes a packet from its IP header on, as far as its bytes reach.
 ///
-/// `ether_type` is what the link layer called the payload, where it is known; else the version
-/// nibble decides. `wire_length` is the payload's length before it was cut, and stands in where
-/// the IP header has no length.
+/// `ether_type` is the link layer's type of the payload, if known; otherwise the version nibble decides.
+/// `wire_length` is the payload's length before truncation. It is used if the IP header has no length.
 #[must_use]
 pub fn decode(payload: &[u8], ether_type: Option<u16>, wire_length: u32) -> Headers {
     let mut headers = Headers {
@@ -62,7 +61,7 @@ fn ipv4(packet: &[u8], headers: &mut Headers) {
         Err(HeaderSliceError::Content(_)) => return headers.issue = Some(DecodeIssue::Malformed),
         Err(HeaderSliceError::Len(_)) => {
             headers.issue = Some(DecodeIssue::Truncated);
-            // Options that were cut off cost no more than what follows them.
+            // If only the options are truncated, the fixed part can still be decoded.
             let Some(mut fixed) = packet.first_chunk::<IPV4_FIXED>().copied() else { return };
             fixed[0] = IPV4_WITHOUT_OPTIONS;
             if let Ok(header) = Ipv4HeaderSlice::from_slice(&fixed) {
@@ -90,17 +89,17 @@ fn ipv4_fields(header: &Ipv4HeaderSlice<'_>, headers: &mut Headers) {
         destination: header.destination_addr(),
     });
     headers.ttl = header.ttl();
-    // A segment above 64 KiB that offloading has not cut yet says 0 (BIG TCP).
+    // The field is 0 for a segment above 64 KiB that offloading has not split yet (BIG TCP).
     if header.total_len() != 0 {
         headers.length = header.total_len().into();
     }
-    // AH (RFC 4302) stays the protocol, as for the kernel's firewalls.
+    // AH (RFC 4302) is reported as the protocol, as the kernel's firewalls do.
     headers.protocol = Some(header.protocol().0);
 }
 
 fn ipv6(packet: &[u8], headers: &mut Headers) {
     let Ok(header) = Ipv6HeaderSlice::from_slice(packet) else {
-        // The version is right, so that only the length can be wrong.
+        // The version was checked, so only the length can be wrong.
         return headers.issue = Some(DecodeIssue::Truncated);
     };
     headers.addresses = Some(Addresses::V6 {
@@ -116,42 +115,42 @@ fn ipv6(packet: &[u8], headers: &mut Headers) {
     } else if headers.length.saturating_sub(fixed) > IPV6_MAX_PAYLOAD {
         claimed = None;
     } else {
-        // All header: what follows is padding of the link layer.
+        // No payload: the bytes after the header are padding of the link layer.
         headers.length = fixed;
     }
     let upper = Upper::new(&packet[length..], claimed);
-    if let Some(upper) = upper.step_over_extensions(header.next_header().0, headers) {
+    if let Some(upper) = upper.skip_extensions(header.next_header().0, headers) {
         upper.read_transport(headers);
     }
 }
 
-/// What follows an IP header.
+/// The payload of an IP header.
 struct Upper<'a> {
     bytes: &'a [u8],
-    /// Whether the capture ends before the packet does, as far as is known.
-    is_cut: bool,
+    /// Whether the capture may end before the packet does.
+    is_truncated: bool,
 }
 
 impl<'a> Upper<'a> {
-    /// What follows, of a length that the IP header claims, if it does.
+    /// The bytes after an IP header. `claimed` is their length according to the header.
     fn new(bytes: &'a [u8], claimed: Option<usize>) -> Self {
         match claimed {
             Some(claimed) if claimed <= bytes.len() => {
-                Self { bytes: &bytes[..claimed], is_cut: false }
+                Self { bytes: &bytes[..claimed], is_truncated: false }
             }
-            _ => Self { bytes, is_cut: true },
+            _ => Self { bytes, is_truncated: true },
         }
     }
 
-    /// Walks IPv6 extension headers (RFC 8200, section 4) as the kernel's `ipv6_find_hdr` does; fills
-    /// in the protocol. `None` where no transport header can be reached.
-    fn step_over_extensions(mut self, first: u8, headers: &mut Headers) -> Option<Self> {
+    /// Skips IPv6 extension headers (RFC 8200, section 4) as the kernel's `ipv6_find_hdr` does, and sets the
+    /// protocol. `None` if the transport header cannot be reached.
+    fn skip_extensions(mut self, first: u8, headers: &mut Headers) -> Option<Self> {
         let mut next = first;
         let mut is_first = true;
         loop {
             let length = match next {
                 protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS => {
-                    // Hop-by-hop options come first, and once.
+                    // RFC 8200: hop-by-hop options come first and occur once.
                     if next == protocol::HOP_BY_HOP && !is_first {
                         headers.issue = Some(DecodeIssue::Malformed);
                     }
@@ -165,8 +164,8 @@ impl<'a> Upper<'a> {
                     if let Some(fragment) = &fragment
                         && fragment.fragment_offset().value() != 0
                     {
-                        // Only the first fragment carries the headers that follow. Which protocol
-                        // they lead to, a later one does not say where it is another extension.
+                        // Only the first fragment carries the headers that follow. If the next header
+                        // is another extension, a later fragment does not contain the protocol.
                         let named = fragment.next_header().0;
                         headers.protocol = (!protocol::is_extension(named)).then_some(named);
                         return None;
@@ -183,7 +182,7 @@ impl<'a> Upper<'a> {
             };
             is_first = false;
             let Some(length) = length else {
-                headers.issue = headers.issue.or(Some(self.short()));
+                headers.issue = headers.issue.or(Some(self.short_issue()));
                 return None;
             };
             self.bytes = &self.bytes[length..];
@@ -192,15 +191,15 @@ impl<'a> Upper<'a> {
 
     fn read_transport(&self, headers: &mut Headers) {
         let bytes = self.bytes;
-        let least = match headers.protocol {
+        let minimum = match headers.protocol {
             Some(protocol::TCP) => 20,
             Some(protocol::UDP | protocol::UDPLITE | protocol::ICMP) => 8,
             Some(protocol::SCTP | protocol::DCCP) => 12,
             Some(protocol::ICMPV6) => 4,
             _ => return,
         };
-        if bytes.len() < least {
-            headers.issue = headers.issue.or(Some(self.short()));
+        if bytes.len() < minimum {
+            headers.issue = headers.issue.or(Some(self.short_issue()));
         }
         let &[first, second, ref rest @ ..] = bytes else { return };
         if matches!(headers.protocol, Some(protocol::ICMP | protocol::ICMPV6)) {
@@ -215,15 +214,15 @@ impl<'a> Upper<'a> {
             _ => Transport::Ports { source, destination },
         };
         if headers.protocol == Some(protocol::TCP)
-            && bytes.get(TCP_DATA_OFFSET).is_some_and(|byte| byte >> 4 < TCP_LEAST_WORDS)
+            && bytes.get(TCP_DATA_OFFSET).is_some_and(|byte| byte >> 4 < TCP_MIN_WORDS)
         {
             headers.issue = Some(DecodeIssue::Malformed);
         }
     }
 
-    /// Headers that end too early: cut by the capture, or never there.
-    fn short(&self) -> DecodeIssue {
-        if self.is_cut { DecodeIssue::Truncated } else { DecodeIssue::Malformed }
+    /// The issue of headers that end too early: truncated by the capture, or malformed.
+    fn short_issue(&self) -> DecodeIssue {
+        if self.is_truncated { DecodeIssue::Truncated } else { DecodeIssue::Malformed }
     }
 }
 

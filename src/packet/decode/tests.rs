@@ -1,4 +1,4 @@
-//! One packet, one line: what the decoder reads of it.
+//! What the decoder reads from single packets, and from arbitrary bytes.
 
 use etherparse::PacketBuilder;
 use proptest::prelude::*;
@@ -91,19 +91,19 @@ fn transports() {
 }
 
 #[test]
-fn ipv6_extension_headers_are_walked() {
+fn ipv6_extension_headers_are_skipped() {
     // Hop-by-hop, destination options, routing (type 0, no segments), then UDP.
     let mut chain = vec![60, 0, 1, 4, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0];
     chain.extend([17, 0, 0, 0, 0, 0, 0, 0]);
     chain.extend(PORTS);
     check(&ipv6(0, &chain), 17, FROM_4444_TO_53, None);
-    // A second hop-by-hop header is against the rules, and hides nothing.
+    // A second hop-by-hop header is malformed, but the headers after it are still read.
     let mut twice = vec![0, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0];
     twice.extend(PORTS);
     check(&ipv6(0, &twice), 17, FROM_4444_TO_53, Some(DecodeIssue::Malformed));
-    // More of them than a header could name: the walk ends with the packet.
-    let endless = [60, 0, 1, 4, 0, 0, 0, 0].repeat(1000);
-    let headers = read(&ipv6(60, &endless));
+    // A long chain of extensions ends with the packet.
+    let long_chain = [60, 0, 1, 4, 0, 0, 0, 0].repeat(1000);
+    let headers = read(&ipv6(60, &long_chain));
     assert_eq!((headers.protocol, headers.issue), (None, Some(DecodeIssue::Malformed)));
     let cut = &ipv6(0, &chain)[..52];
     let headers = read(cut);
@@ -130,7 +130,7 @@ fn only_the_first_fragment_has_ports() {
 
 #[test]
 fn a_later_fragment_holds_no_headers() {
-    // What looks like a header that leads to tcp/22 is the sender's data.
+    // The bytes that look like a header for tcp/22 are payload.
     let mut later = vec![60, 0, 0, 8, 0, 0, 0, 9];
     later.extend([6, 0, 1, 4, 0, 0, 0, 0]);
     later.extend(&tcp4()[20..]);
@@ -141,9 +141,9 @@ fn a_later_fragment_holds_no_headers() {
     check(&ah, 51, Transport::None, None);
 }
 
-/// The kernel's firewalls see the protocol 51, too.
+/// The kernel's firewalls match protocol 51 too.
 #[test]
-fn an_authentication_header_is_not_looked_behind() {
+fn an_authentication_header_is_the_protocol() {
     let mut ah = vec![6, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
     ah.extend([0; 12]);
     ah.extend(&tcp4()[20..]);
@@ -152,7 +152,7 @@ fn an_authentication_header_is_not_looked_behind() {
 }
 
 #[test]
-fn options_that_are_cut_off_cost_no_addresses() {
+fn addresses_are_read_if_only_options_are_truncated() {
     let mut packet = ipv4(6, &[&[1; 40][..], &tcp4()[20..]].concat());
     packet[0] = 0x4f;
     check(&packet[..40], 6, Transport::None, Some(DecodeIssue::Truncated));
@@ -162,7 +162,7 @@ fn options_that_are_cut_off_cost_no_addresses() {
 }
 
 #[test]
-fn truncation_is_a_value() {
+fn a_truncated_packet_keeps_the_fields_that_were_captured() {
     let tcp = tcp4();
     let ports = Transport::Ports { source: 4444, destination: 22 };
     let flags = Transport::Tcp { source: 4444, destination: 22, flags: 2 };
@@ -179,8 +179,8 @@ fn truncation_is_a_value() {
 }
 
 #[test]
-fn contradictions_are_malformed() {
-    // The IP length leaves four bytes for TCP; nothing was cut.
+fn contradicting_lengths_are_malformed() {
+    // The IP length leaves four bytes for TCP, and nothing is truncated.
     check(
         &ipv4(6, &PORTS[..4]),
         6,
@@ -201,7 +201,7 @@ fn contradictions_are_malformed() {
 }
 
 #[test]
-fn what_is_not_ip_says_so() {
+fn other_protocols_are_not_ip() {
     const ARP: u16 = 0x0806;
     assert_eq!(decode(&[0; 28], Some(ARP), 28).issue, Some(DecodeIssue::NotIp));
     assert_eq!(decode(&[0x45; 28], Some(ARP), 28).issue, Some(DecodeIssue::NotIp));
@@ -218,11 +218,11 @@ fn bytes_are_the_ip_total_length() {
     padded.resize(60, 0);
     assert_eq!(read(&padded).length, 33);
     assert_eq!(read(&ipv6(17, &PORTS)).length, 52);
-    // Above 64 KiB the field is 0, and the source's word counts.
+    // Above 64 KiB the field is 0, and the source's length is used.
     let mut big = udp4();
     big[2..4].fill(0);
     assert_eq!(decode(&big, None, 90_000).length, 90_000);
-    // Without a payload, what follows is padding; above 64 KiB it is a jumbogram.
+    // Bytes after an empty payload are padding; above 64 KiB the packet is a jumbogram.
     let mut empty = ipv6(59, b"");
     empty.extend([0; 6]);
     assert_eq!(read(&empty).length, 40);
@@ -234,14 +234,14 @@ fn bytes_are_the_ip_total_length() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in any::<u16>()) {
+    fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in any::<u16>()) {
         let length = u32::try_from(bytes.len()).unwrap();
         let _ = decode(&bytes, None, length);
         let _ = decode(&bytes, Some(kind), length);
     }
 
     #[test]
-    fn a_cut_packet_never_tells_other_ports(cut in 0..45_usize) {
+    fn a_truncated_packet_never_has_wrong_ports(cut in 0..45_usize) {
         let mut packet = tcp4();
         packet.extend([0; 5]);
         packet.truncate(cut);

@@ -5,7 +5,7 @@ use super::{
     ether::{IPV4, IPV6},
     le32,
 };
-use crate::event::Direction;
+use crate::packet::Direction;
 
 /// Loopback: address family (4), in the byte order of the host.
 pub(super) fn loopback(data: &[u8]) -> Result<Layer<'_>, Cut> {

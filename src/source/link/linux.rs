@@ -1,7 +1,7 @@
 //! Link headers of Linux and of serial lines: cooked captures, PPP, Cisco HDLC, IP over `InfiniBand`.
 
 use super::{Cut, Device, Layer, after, be16, be32, chunk, ether};
-use crate::event::Direction;
+use crate::packet::Direction;
 
 /// Cooked: packet type (2), device type (2), address length (2), address (8), protocol (2).
 pub(super) fn cooked(data: &[u8]) -> Result<Layer<'_>, Cut> {

@@ -15,7 +15,7 @@ mod wlan;
 pub(in crate::source) use ether::{egress, network_layer};
 pub(in crate::source) use link_type::{LinkType, NamedLinkType};
 
-use crate::event::Direction;
+use crate::packet::Direction;
 
 /// The bytes end within a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Metrics of the NFLOG groups: losses between the kernel and this program.
+//! The metrics of NFLOG groups: packets lost between the kernel and this program.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use super::GroupMeter;
 use crate::exposition::MetricWriter;
 
-/// Exports the meters of the groups.
+/// The collector of the groups' meters.
 #[derive(Clone, Debug)]
 pub struct GroupMetrics(pub Vec<Arc<GroupMeter>>);
 
@@ -31,27 +31,27 @@ impl Collector for GroupMetrics {
         let mut writer = MetricWriter::new(encoder);
         writer.counters(
             "nflog_exporter_lost_packets",
-            "Packets the kernel logged that never arrived here: gaps in the group's sequence.",
+            "Packets logged by the kernel but not received, counted by gaps in the sequence numbers of the group.",
             self.samples(|meter| &meter.lost_packets),
         )?;
         writer.counters(
             "nflog_exporter_socket_drops",
-            "Datagrams the kernel dropped at the group's netlink socket.",
+            "Datagrams dropped by the kernel at the netlink socket of the group.",
             self.samples(|meter| &meter.socket_drops),
         )?;
         writer.counters(
             "nflog_exporter_malformed_messages",
-            "Netlink messages of the group that could not be read.",
+            "Netlink messages of the group that could not be parsed.",
             self.samples(|meter| &meter.malformed_messages),
         )?;
         writer.counters(
             "nflog_exporter_truncated_datagrams",
-            "Datagrams of the group that were longer than any should be; what they held is lost.",
+            "Datagrams of the group that were longer than the read buffer. The rest of each was lost.",
             self.samples(|meter| &meter.truncated_datagrams),
         )?;
         writer.gauges(
             "nflog_exporter_receive_buffer_bytes",
-            "Receive buffer the kernel granted the group's netlink socket.",
+            "Size of the receive buffer of the netlink socket of the group.",
             self.samples(|meter| &meter.receive_buffer_bytes),
         )
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{event::Direction, source::link::LinkType};
+use crate::{packet::Direction, source::link::LinkType};
 
 /// One frame as the file holds it.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use super::{
     frame::{Frame, FrameLink, u16_of, u32_of},
     input::{CAPACITY, Input},
 };
-use crate::event::Direction;
+use crate::packet::Direction;
 
 /// Type of a section header block; the same in both byte orders.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;

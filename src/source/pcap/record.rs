@@ -5,8 +5,7 @@ use super::{
     nflog::nflog_record,
 };
 use crate::{
-    event::Direction,
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
     source::{
         Record,
         link::{self, Device, Layer, LinkError, LinkType},

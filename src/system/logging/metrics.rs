@@ -1,4 +1,4 @@
-//! The log lines that were left out, as a metric.
+//! The metric of dropped log lines.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use super::left_out;
 use crate::exposition::MetricWriter;
 
-/// Shows the lines left out of this program's log.
+/// The collector of dropped log lines.
 #[derive(Clone, Copy, Debug)]
 pub struct LogMetrics;
 
@@ -15,7 +15,7 @@ impl Collector for LogMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         MetricWriter::new(encoder).counter(
             "nflog_exporter_log_lines_left_out",
-            "Log lines that were not written: they came too often, or nobody read them.",
+            "Log lines that were dropped because of the rate limit or because the log reader was too slow.",
             Some(left_out()),
         )
     }

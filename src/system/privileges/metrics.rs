@@ -1,4 +1,4 @@
-//! Which layers confine this program, as a metric.
+//! The metric of the active confinement layers.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ impl Collector for Confinement {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         MetricWriter::new(encoder).gauges(
             "nflog_exporter_confinement",
-            "Whether a layer that confines this program is in force: 1 or 0.",
+            "Whether a confinement layer of the process is active: 1 or 0.",
             Layer::ALL
                 .into_iter()
                 .map(|layer| ([("layer", layer.name())], u64::from(self.has(layer)))),

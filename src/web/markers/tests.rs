@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    event::{Event, Interner, NameId, Named, Names},
+    event::{Event, Interner, NameField, NameId, Names},
     geoip::{Country, CountryId, Location},
     recent::{RING_CAPACITY, Recent, WindowMode, sample_event as event, unreadable_event},
 };
@@ -28,7 +28,7 @@ impl Log {
     fn new() -> Self {
         let names = Names::default();
         let mut interner = Interner::new(names.clone());
-        let drop = interner.intern(Named::Prefix, b"drop <b>\"&'");
+        let drop = interner.intern(NameField::Prefix, b"drop <b>\"&'");
         let events = [
             Event { prefix: drop, ..event("DE", 1, 22) },
             Event { prefix: drop, ..event("GB", LONDON, 80) },

@@ -198,9 +198,9 @@ fn address(address: Option<IpAddr>) -> Value {
 mod tests {
     use super::*;
     use crate::{
-        event::{Direction, Hook},
+        event::Hook,
         mirror::{schema, store::Kind},
-        packet::DecodeIssue,
+        packet::{DecodeIssue, Direction},
     };
 
     #[test]

@@ -13,9 +13,9 @@ use tokio_postgres::{
 
 use super::{StoreError, error::failure};
 use crate::{
-    event::{Direction, Hook},
+    event::Hook,
     mirror::{day::LATEST, row::Row, schema::COLUMNS},
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
 };
 
 /// Types of the columns, in the order of [`COLUMNS`].

@@ -6,13 +6,13 @@ use rusqlite::{Connection, params};
 
 use super::{StoreError, error::failure};
 use crate::{
-    event::{Direction, Hook},
+    event::Hook,
     mirror::{
         day::{Day, LATEST},
         row::Row,
         schema::COLUMNS,
     },
-    packet::DecodeIssue,
+    packet::{DecodeIssue, Direction},
 };
 
 /// Inserts rows into `packets`, inside the transaction of the caller.

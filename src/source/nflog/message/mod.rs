@@ -3,8 +3,9 @@
 use std::ffi::CStr;
 
 use crate::{
-    event::{Direction, Hook},
+    event::Hook,
     netlink,
+    packet::Direction,
     source::{
         Record,
         link::{self, Inner},

@@ -13,8 +13,8 @@ use etherparse::PacketBuilder;
 
 use super::{Capture, CaptureOptions, PcapError};
 use crate::{
-    event::{Direction, Hook},
-    packet::DecodeIssue,
+    event::Hook,
+    packet::{DecodeIssue, Direction},
     source::{ReadOutcome, Record, Source as _},
 };
 

@@ -1,0 +1,190 @@
+//! The route of one reading thread: each record becomes an event, and each batch goes to every consumer.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::Clock;
+use crate::{
+    event::{CurrentNames, Event, HardwareAddress, Interner, NameField, NameId, Names, UsedNames},
+    geoip::{Country, Locator, Place},
+    metrics::SharedAggregate,
+    mirror::Queue,
+    packet::{self, Headers, remote_end},
+    recent::{SharedRecent, WindowMode},
+    source::Record,
+};
+
+/// Minimum time between two searches of a full name table for unused names. A search takes some milliseconds.
+const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The route of one reading thread, from records to the aggregate, the recent packets and the mirror.
+#[derive(Debug)]
+pub struct Route {
+    interner: Interner,
+    locator: Locator,
+    aggregate: SharedAggregate,
+    mirror: Option<Queue>,
+    recent: SharedRecent,
+    clock: Clock,
+    /// Whether a family or the mirror shows device names. If not, they are not interned.
+    shows_devices: bool,
+    /// Earliest time of the next eviction of names.
+    next_eviction: Duration,
+    batch: Vec<Event>,
+    /// Time of the current batch, for packets without a timestamp.
+    arrival: Option<u64>,
+}
+
+impl Route {
+    /// Creates a route with these parts and no mirror.
+    #[must_use]
+    pub fn new(locator: Locator, aggregate: SharedAggregate, clock: Clock) -> Self {
+        let recent = SharedRecent::new(match clock {
+            Clock::Running(_) => WindowMode::Live,
+            Clock::Packets(_) => WindowMode::Capture,
+        });
+        let shows_devices = aggregate.lock().has_devices();
+        Self {
+            interner: Interner::new(Names::default()),
+            locator,
+            aggregate,
+            mirror: None,
+            recent,
+            clock,
+            shows_devices,
+            next_eviction: Duration::ZERO,
+            batch: Vec::new(),
+            arrival: None,
+        }
+    }
+
+    /// Also offers every batch to a mirror.
+    pub fn mirror_to(&mut self, mirror: Queue) {
+        self.mirror = Some(mirror);
+        self.shows_devices = true;
+    }
+
+    /// Adds a record to the current batch as an event.
+    pub fn take(&mut self, record: &Record<'_>) {
+        let headers = match record.issue {
+            None => packet::decode(record.payload, record.ether_type, record.wire_length),
+            Some(issue) => Headers::unread(issue, record.wire_length),
+        };
+        let place = match headers.addresses {
+            Some(addresses) => self.locator.locate(remote_end(addresses, record.direction)),
+            None => Place { country: Country::Unknown, asn: 0 },
+        };
+        let time = record.time.unwrap_or_else(|| *self.arrival.get_or_insert_with(wall_clock));
+        self.clock.observe(time);
+        let in_device = self.device(NameField::InDevice, record.in_device.as_bytes());
+        let out_device = self.device(NameField::OutDevice, record.out_device.as_bytes());
+        self.batch.push(Event {
+            time,
+            group: record.group,
+            prefix: self.interner.intern(NameField::Prefix, record.prefix),
+            in_device,
+            out_device,
+            hook: record.hook,
+            direction: record.direction,
+            mark: record.mark,
+            uid: record.uid,
+            hardware_address: HardwareAddress::new(record.hardware_address),
+            captured_length: u32::try_from(record.payload.len()).unwrap_or(u32::MAX),
+            headers,
+            place,
+        });
+    }
+
+    #[inline]
+    fn device(&mut self, named: NameField, name: &[u8]) -> NameId {
+        match self.shows_devices {
+            true => self.interner.intern(named, name),
+            false if name.is_empty() => NameId::EMPTY,
+            false => NameId::OTHER,
+        }
+    }
+
+    /// Passes the batch to every consumer, with one lock each.
+    pub fn hand_over(&mut self) {
+        let mut aggregate = self.aggregate.lock();
+        aggregate.record(&self.batch, self.clock.now());
+        if let Some(mirror) = &self.mirror {
+            // Under the same lock, so that a scrape sees the same number of packets in both.
+            mirror.offer(&self.batch);
+        }
+        // A reload may have changed the families.
+        self.shows_devices = self.mirror.is_some() || aggregate.has_devices();
+        drop(aggregate);
+        if !self.batch.is_empty() {
+            self.recent.lock().push(&self.batch, self.clock.now());
+        }
+        self.batch.clear();
+        self.arrival = None;
+        self.locator.refresh();
+        if self.interner.is_full() && self.clock.now() >= self.next_eviction {
+            self.evict_names();
+        }
+    }
+
+    /// Evicts the names that nothing refers to. The batch is empty and only this thread adds names to the
+    /// consumers, so none of them can refer to another name before the new table is in use.
+    #[cold]
+    fn evict_names(&mut self) {
+        self.next_eviction = self.clock.now() + EVICTION_INTERVAL;
+        let mut used = UsedNames::default();
+        self.aggregate.lock().mark_names(&mut used);
+        if let Some(mirror) = &self.mirror {
+            mirror.mark_names(&mut used);
+        }
+        // Last, because it keeps only some of the names that nothing else refers to.
+        self.recent.lock().keep_names(&mut used);
+        let evicted = self.interner.evict_unused(&used);
+        tracing::debug!(evicted, "evicted unused prefixes and device names: the table was full");
+    }
+
+    /// Marks the end of a capture.
+    pub(super) fn end_clock(&self) {
+        self.clock.end();
+    }
+
+    /// The clock of this route's aggregate.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// The aggregate that counts this route's packets.
+    #[must_use]
+    pub fn aggregate(&self) -> SharedAggregate {
+        self.aggregate.clone()
+    }
+
+    /// The mirror's queue, if there is one.
+    #[must_use]
+    pub fn mirror(&self) -> Option<Queue> {
+        self.mirror.clone()
+    }
+
+    /// The recent packets of this route.
+    #[must_use]
+    pub fn recent(&self) -> SharedRecent {
+        self.recent.clone()
+    }
+
+    /// The current table of names. Does not follow later evictions.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        self.interner.names()
+    }
+
+    /// The table of names, also after evictions.
+    #[must_use]
+    pub fn current_names(&self) -> CurrentNames {
+        self.interner.current_names()
+    }
+}
+
+/// Microseconds since 1970; 0 if the clock is set to an earlier time.
+fn wall_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
