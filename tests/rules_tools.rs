@@ -628,3 +628,16 @@ fn start_firewalld(namespace: &Namespace, folder: &TempDir) -> (String, [Program
     });
     (bus, [firewalld, daemon])
 }
+
+/// A script is written to files and shown in terminals, so it must not contain a password.
+#[test]
+fn scripts_contain_no_password() {
+    let url = "mysql://mirror:hunter2@127.0.0.1/packets";
+    let joined = format!("--mirror.url={url}");
+    for flag in [vec!["--mirror.url", url], vec![joined.as_str()]] {
+        let namespace = Namespace::new("password");
+        let script = rules(&namespace, &[&["iptables"], flag.as_slice()].concat(), "");
+        assert!(script.contains("rules --for iptables"), "{script}");
+        assert!(!script.contains("hunter2") && !script.contains("mirror.url"), "{script}");
+    }
+}

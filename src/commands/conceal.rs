@@ -38,7 +38,7 @@ fn advice() -> String {
 }
 
 /// The arguments without the flag and its value; `None` when it is not among them.
-fn without_url(arguments: &[OsString]) -> Option<Vec<OsString>> {
+pub(super) fn without_url(arguments: &[OsString]) -> Option<Vec<OsString>> {
     let mut others = Vec::with_capacity(arguments.len());
     let mut given = arguments.iter();
     while let Some(argument) = given.next() {

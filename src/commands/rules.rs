@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, env, fmt::Write as _};
 
 use anyhow::Context as _;
 
-use super::print;
+use super::{conceal::without_url, print};
 use crate::{
     cli::{Rules, writes_file},
     config::{Config, Flags},
@@ -66,10 +66,13 @@ fn warn(warnings: &[String]) {
     }
 }
 
-/// This command line, as a shell takes it, with the path of this program.
+/// This command line, quoted for a shell, with the path of this program. Scripts are kept in files and logs,
+/// so the mirror's URL, which can hold a password and changes no rule, is left out.
 fn command() -> anyhow::Result<String> {
     let program = env::current_exe().context("ask for the path of this program")?;
-    let words = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    let arguments = without_url(&arguments).unwrap_or(arguments);
+    let words = arguments.iter().map(|word| word.to_string_lossy().into_owned());
     let words = std::iter::once(program.to_string_lossy().into_owned()).chain(words);
     Ok(words.map(|word| firewall::shell_word(&word)).collect::<Vec<_>>().join(" "))
 }
