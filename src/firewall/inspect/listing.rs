@@ -62,7 +62,7 @@ pub fn listing() -> Listing {
     Listing { tables, incomplete: (!failed.is_empty()).then(|| failed.join("; ")) }
 }
 
-/// Whether this `iptables-save` lists rules of nf_tables, which nft lists too, according to its version.
+/// Whether this `iptables-save` lists rules of `nf_tables`, which nft lists too, according to its version.
 fn is_nft(save: &str) -> bool {
     output(save, &["-V"]).is_ok_and(|version| version.contains("nf_tables"))
 }

@@ -41,7 +41,7 @@ impl FrameLink {
     }
 }
 
-impl<'a> Frame<'a> {
+impl Frame<'_> {
     /// A frame whose block could not be parsed: it is counted only.
     pub(super) const UNREADABLE: Self = Self {
         link: FrameLink::Unreadable,
