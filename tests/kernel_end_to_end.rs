@@ -254,6 +254,33 @@ fn what_was_sent_is_what_prometheus_adds_up() {
     assert_eq!(by_series(growth), sent.series);
 }
 
+/// A new series stays at zero until both servers have seen it there, so that each adds up its first packets.
+#[test]
+fn each_of_two_prometheus_servers_adds_up_every_packet() {
+    let wire = Wire::new();
+    rules(&wire.host);
+    let exporter = Exporter::start(&wire.host, WIDE, &["--web.listen-address=:10239"]);
+    let servers = [Prometheus::start(&wire.host), Prometheus::start_slower(&wire.host)];
+    let mut sent = 0;
+    for round in 0..3 {
+        let ports = (0..40).map(|port| 1_000 + 100 * round + port);
+        sent += wire
+            .send(ports.flat_map(|port| (0..3).map(move |_| frame::syn([133, 11, 0, 1], 1, port))));
+        wait_for("the series of the round to leave zero", || {
+            let text = exporter.scrape();
+            let shown = sum(&text, "nflog_packets_total");
+            (shown == sent && sum(&text, "nflog_exporter_pending_packets") == 0).then_some(())
+        });
+    }
+    for server in &servers {
+        wait_for("a server to have every packet", || {
+            let growth = server.growth("nflog_packets_total[30m]");
+            let total: f64 = growth.iter().map(|(_, value)| value).sum();
+            (whole(total) == sent).then_some(())
+        });
+    }
+}
+
 #[test]
 fn with_a_buffer_far_too_small_every_lost_packet_is_counted() {
     let wire = Wire::new();

@@ -25,7 +25,7 @@ pub(super) async fn respond<B>(
     let path = request.uri().path().to_owned();
     let rejection = check(&web_config, &request, peer).await;
     let mut response = match rejection {
-        None => routes::respond(server, request).await,
+        None => routes::respond(server, peer, request).await,
         Some(rejection) => {
             server.site.rejections.count(rejection);
             reject(rejection)

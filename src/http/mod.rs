@@ -53,8 +53,8 @@ pub type RenderLive = dyn Fn(LiveResource, &str) -> Result<String, BadQuery> + S
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// A client that sends the header `X-Prometheus-Scrape-Timeout-Seconds`, as Prometheus and software
-    /// built from its code do.
-    Prometheus,
+    /// built from its code do; with a number for its address and `User-Agent`, which tells several servers apart.
+    Prometheus(u64),
     /// Any other client, such as a browser.
     Other,
 }

@@ -1,6 +1,11 @@
 //! Content negotiation: `Accept` and `Accept-Encoding` (RFC 9110, section 12.5).
 
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    net::IpAddr,
+};
+
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use super::{Client, Format};
 
@@ -37,8 +42,14 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
 }
 
 /// The kind of client.
-pub(super) fn client(headers: &HeaderMap) -> Client {
-    if headers.contains_key(SCRAPE_TIMEOUT) { Client::Prometheus } else { Client::Other }
+pub(super) fn client(headers: &HeaderMap, peer: IpAddr) -> Client {
+    if !headers.contains_key(SCRAPE_TIMEOUT) {
+        return Client::Other;
+    }
+    let mut hasher = DefaultHasher::new();
+    peer.hash(&mut hasher);
+    headers.get(USER_AGENT).map(HeaderValue::as_bytes).hash(&mut hasher);
+    Client::Prometheus(hasher.finish())
 }
 
 /// Whether to compress: the client accepts gzip with at least the quality of an uncompressed response.

@@ -1,5 +1,7 @@
 //! The routes: from a request to a response.
 
+use std::net::IpAddr;
+
 use hyper::{
     Method, Request, StatusCode,
     header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, VARY},
@@ -22,9 +24,9 @@ const RELOAD_IS_OFF: &str = "Reloading over HTTP is off. \
      Set enable_reload = true in section [web] of the configuration, or send SIGHUP.";
 
 /// Responds to a request, whose body is not read. The response to a HEAD has the headers of that to a GET.
-pub(super) async fn respond<B>(server: &Server, request: Request<B>) -> HttpResponse {
+pub(super) async fn respond<B>(server: &Server, peer: IpAddr, request: Request<B>) -> HttpResponse {
     let method = request.method();
-    let mut response = route(server, &request).await;
+    let mut response = route(server, peer, &request).await;
     if *method == Method::HEAD {
         // A 304 has no Content-Length, which would be that of the file.
         if response.status() != StatusCode::NOT_MODIFIED {
@@ -36,7 +38,7 @@ pub(super) async fn respond<B>(server: &Server, request: Request<B>) -> HttpResp
     response
 }
 
-async fn route<B>(server: &Server, request: &Request<B>) -> HttpResponse {
+async fn route<B>(server: &Server, peer: IpAddr, request: &Request<B>) -> HttpResponse {
     let site = &*server.site;
     let headers = request.headers();
     let path = request.uri().path();
@@ -46,7 +48,7 @@ async fn route<B>(server: &Server, request: &Request<B>) -> HttpResponse {
         paths::RELOAD => not_allowed("POST"),
         path if !is_metrics && !paths::ALL.contains(&path) => not_found(),
         _ if !matches!(*request.method(), Method::GET | Method::HEAD) => not_allowed("GET, HEAD"),
-        _ if is_metrics => metrics(server, headers).await,
+        _ if is_metrics => metrics(server, peer, headers).await,
         paths::HEALTHY => state(site.health.healthy(), "healthy"),
         paths::READY => state(site.health.ready(), "ready"),
         path => match LiveResource::at(path) {
@@ -56,10 +58,10 @@ async fn route<B>(server: &Server, request: &Request<B>) -> HttpResponse {
     }
 }
 
-async fn metrics(server: &Server, headers: &HeaderMap) -> HttpResponse {
+async fn metrics(server: &Server, peer: IpAddr, headers: &HeaderMap) -> HttpResponse {
     let format = negotiate::format(headers);
     let compress = negotiate::gzip(headers);
-    let client = negotiate::client(headers);
+    let client = negotiate::client(headers, peer);
     let Some(page) = server.metrics.page((format, compress)).await else { return failed() };
     let delivery = Delivery { metrics: page.metrics.clone(), generation: page.generation, client };
     let body = ResponseBody::metrics(page, delivery);

@@ -248,6 +248,7 @@ fn unchunked(mut body: &str) -> Option<String> {
 /// A real Prometheus that scrapes the exporter in its namespace, every second.
 pub struct Prometheus<'n> {
     namespace: &'n Namespace,
+    port: u16,
     _program: Program,
     _folder: TempDir,
 }
@@ -267,24 +268,40 @@ impl<'n> Prometheus<'n> {
 
     /// Starts it with files of rules and further settings of how it scrapes, in YAML and braces.
     pub fn start_with(namespace: &'n Namespace, rules: &[PathBuf], scrape: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("prometheus.yml");
+        Self::start_at(namespace, PROMETHEUS_PORT, rules, scrape, "127.0.0.1:10239")
+    }
+
+    /// Starts a second server, which scrapes every five seconds and comes from another address, `::1`.
+    pub fn start_slower(namespace: &'n Namespace) -> Self {
+        let scrape = "scrape_interval: 5s";
+        Self::start_at(namespace, PROMETHEUS_PORT + 1, &[], scrape, "[::1]:10239")
+    }
+
+    fn start_at(
+        namespace: &'n Namespace,
+        port: u16,
+        rules: &[PathBuf],
+        scrape: &str,
+        target: &str,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("prometheus.yml");
         fs::write(
             &config,
             format!(
                 "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
                  rule_files: {rules:?}\n\
-                 scrape_configs:\n- job_name: nflog\n  {scrape}\n  static_configs:\n  - targets: ['127.0.0.1:10239']\n"
+                 scrape_configs:\n- job_name: nflog\n  {scrape}\n  static_configs:\n  - targets: ['{target}']\n"
             ),
         )
         .unwrap();
         let mut command = namespace.command("prometheus");
         command
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{PROMETHEUS_PORT}"));
-        let program = Program::start(&mut command, folder.path().join("prometheus.log"));
-        let prometheus = Self { namespace, _program: program, _folder: folder };
+            .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let program = Program::start(&mut command, directory.path().join("prometheus.log"));
+        let prometheus = Self { namespace, port, _program: program, _folder: directory };
         wait_for("Prometheus's first scrape", || prometheus.query("up == 1")?.first().map(drop));
         prometheus
     }
@@ -315,7 +332,7 @@ impl<'n> Prometheus<'n> {
 
     /// Name and expression of every rule, and what went wrong when it was evaluated last.
     pub fn rules(&self) -> Vec<(String, String, String)> {
-        let (_, body) = get(self.namespace, PROMETHEUS_PORT, "/api/v1/rules").unwrap();
+        let (_, body) = get(self.namespace, self.port, "/api/v1/rules").unwrap();
         let answer: Value = serde_json::from_str(&body).unwrap();
         let groups = answer["data"]["groups"].as_array().unwrap();
         let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
@@ -331,7 +348,7 @@ impl<'n> Prometheus<'n> {
             write!(escaped, "%{byte:02x}").unwrap();
         }
         let path = format!("/api/v1/query?query={escaped}");
-        let (_, body) = get(self.namespace, PROMETHEUS_PORT, &path)?;
+        let (_, body) = get(self.namespace, self.port, &path)?;
         let answer: Value = serde_json::from_str(&body).ok()?;
         assert_eq!(answer["status"], "success", "{expression}: {body}");
         Some(answer["data"]["result"].as_array()?.clone())

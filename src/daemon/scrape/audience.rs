@@ -1,56 +1,106 @@
-//! Whose fetches of the metrics count as scrapes.
+//! Whose fetches of the metrics count as scrapes, and what every Prometheus server has seen.
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use crate::{exposition::MetricWriter, http::Client};
+use crate::{exposition::MetricWriter, http::Client, system::lock::lock};
 
-/// How long after its last scrape a Prometheus is taken to come again: its longest usual interval,
-/// and a few scrapes that failed.
-const FAITHFUL: Duration = Duration::from_secs(300);
+/// How long a server is remembered after its last scrape: the longest usual interval, and a few scrapes that
+/// failed.
+const REMEMBERED: Duration = Duration::from_secs(300);
 
-/// Whose fetches count as scrapes, and let a series leave zero.
+/// How long new series wait for a server whose interval is not known yet.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
+
+/// New series wait for a server for this many of its intervals.
+const INTERVALS: u32 = 3;
+
+/// Maximum servers that are remembered. A pair for high availability, and some that federate or test; a client
+/// that pretends to be many servers must not take memory.
+const MAX_SERVERS: usize = 8;
+
+/// The clients that fetch the metrics.
 ///
-/// Where a Prometheus scrapes, only its scrapes do: else somebody who looks at the page would use up
-/// the zero that Prometheus has to see. Where none does, every fetch counts.
+/// A new series shows 0 until every Prometheus server was delivered that 0, so that `increase()` counts its first
+/// packets in each of them; a retiring series stays until each was delivered its last value. Where a Prometheus
+/// scrapes, other clients have no effect. Where none does, every fetch counts.
 #[derive(Debug, Default)]
-pub(super) struct Audience {
-    prometheus: Mutex<Option<(Instant, SystemTime)>>,
+pub(super) struct Audience(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    servers: Vec<Server>,
+    last_scrape: Option<SystemTime>,
+}
+
+/// A Prometheus server.
+#[derive(Debug)]
+struct Server {
+    id: u64,
+    last: Instant,
+    /// Time between its last two scrapes.
+    interval: Option<Duration>,
+    /// The newest snapshot that was delivered to it.
+    generation: u64,
+}
+
+impl Server {
+    /// How long after its last scrape series wait for its next one.
+    fn patience(&self) -> Duration {
+        self.interval.map_or(FIRST_WAIT, |interval| (interval * INTERVALS).min(REMEMBERED))
+    }
 }
 
 impl Audience {
     /// When a Prometheus last scraped, seconds since 1970-01-01 UTC.
     pub(super) fn last_scrape(&self) -> Option<f64> {
-        let last = *self.lock();
-        Some(last?.1.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
+        let last = self.lock().last_scrape;
+        Some(last?.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
     }
 
-    pub(super) fn counts(&self, client: Client, now: Instant) -> bool {
+    /// Records that a snapshot was delivered. Returns the newest snapshot that every server that is waited for has
+    /// seen; `None` if this client has no effect.
+    pub(super) fn delivered(&self, client: Client, generation: u64, now: Instant) -> Option<u64> {
+        let mut state = self.lock();
+        state.servers.retain(|server| now.duration_since(server.last) <= REMEMBERED);
         match client {
-            Client::Prometheus => {
-                *self.lock() = Some((now, SystemTime::now()));
-                true
-            }
-            Client::Other => !self.had_prometheus(now),
+            Client::Other => return state.servers.is_empty().then_some(generation),
+            Client::Prometheus(id) => state.scraped(id, generation, now),
         }
+        let waited_for = state
+            .servers
+            .iter()
+            .filter(|server| now.duration_since(server.last) <= server.patience());
+        waited_for.map(|server| server.generation).min()
     }
 
     /// Whether a Prometheus scrapes.
     pub(super) fn has_prometheus(&self) -> bool {
-        self.had_prometheus(Instant::now())
+        let now = Instant::now();
+        self.lock().servers.iter().any(|server| now.duration_since(server.last) <= REMEMBERED)
     }
 
-    fn had_prometheus(&self, now: Instant) -> bool {
-        self.lock().is_some_and(|(last, _)| now.duration_since(last) <= FAITHFUL)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Instant, SystemTime)>> {
-        self.prometheus.lock().unwrap_or_else(PoisonError::into_inner)
+impl State {
+    fn scraped(&mut self, id: u64, generation: u64, now: Instant) {
+        self.last_scrape = Some(SystemTime::now());
+        if let Some(server) = self.servers.iter_mut().find(|server| server.id == id) {
+            server.interval = Some(now.duration_since(server.last));
+            server.last = now;
+            server.generation = server.generation.max(generation);
+        } else if self.servers.len() < MAX_SERVERS {
+            // None makes room for another, so that pretended servers cannot displace real ones.
+            self.servers.push(Server { id, last: now, interval: None, generation });
+        }
     }
 }
 
@@ -72,17 +122,59 @@ impl Collector for LastScrape {
 mod tests {
     use super::*;
 
+    const FAST: Client = Client::Prometheus(1);
+    const SLOW: Client = Client::Prometheus(2);
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     #[test]
-    fn only_prometheus_counts_where_there_is_one() {
-        let audience = Audience::default();
-        let start = Instant::now();
-        assert!(audience.counts(Client::Other, start));
-        assert!(!audience.had_prometheus(start));
-        assert!(audience.counts(Client::Prometheus, start));
-        assert!(audience.had_prometheus(start + FAITHFUL));
-        assert!(!audience.counts(Client::Other, start + FAITHFUL));
-        assert!(audience.counts(Client::Prometheus, start + FAITHFUL));
-        assert!(!audience.counts(Client::Other, start + FAITHFUL + FAITHFUL));
-        assert!(audience.counts(Client::Other, start + FAITHFUL * 3));
+    fn other_clients_have_no_effect_where_a_prometheus_scrapes() {
+        let (audience, start) = (Audience::default(), Instant::now());
+        assert_eq!(audience.delivered(Client::Other, 1, start), Some(1));
+        assert_eq!(audience.delivered(FAST, 2, start), Some(2));
+        assert_eq!(audience.delivered(Client::Other, 3, start + REMEMBERED), None);
+        assert_eq!(audience.delivered(Client::Other, 4, start + REMEMBERED + seconds(1)), Some(4));
+        assert!(audience.last_scrape().is_some());
+    }
+
+    #[test]
+    fn the_slower_of_two_servers_is_waited_for() {
+        let (audience, start) = (Audience::default(), Instant::now());
+        assert_eq!(audience.delivered(SLOW, 1, start), Some(1));
+        for second in 1..15 {
+            assert_eq!(audience.delivered(FAST, 1 + second, start + seconds(second)), Some(1));
+        }
+        assert_eq!(audience.delivered(SLOW, 16, start + seconds(15)), Some(15));
+        assert_eq!(audience.delivered(FAST, 17, start + seconds(16)), Some(16));
+    }
+
+    #[test]
+    fn a_server_that_stops_is_waited_for_three_intervals() {
+        let (audience, start) = (Audience::default(), Instant::now());
+        audience.delivered(SLOW, 1, start);
+        audience.delivered(SLOW, 2, start + seconds(10));
+        audience.delivered(FAST, 3, start + seconds(11));
+        assert_eq!(audience.delivered(FAST, 4, start + seconds(40)), Some(2));
+        assert_eq!(audience.delivered(FAST, 5, start + seconds(41)), Some(5));
+    }
+
+    #[test]
+    fn a_server_that_came_once_is_waited_for_a_minute() {
+        let (audience, start) = (Audience::default(), Instant::now());
+        audience.delivered(SLOW, 1, start);
+        assert_eq!(audience.delivered(FAST, 2, start + FIRST_WAIT), Some(1));
+        assert_eq!(audience.delivered(FAST, 3, start + FIRST_WAIT + seconds(1)), Some(3));
+    }
+
+    #[test]
+    fn pretended_servers_do_not_displace_real_ones() {
+        let (audience, start) = (Audience::default(), Instant::now());
+        audience.delivered(SLOW, 1, start);
+        for id in 10..1_000 {
+            assert_eq!(audience.delivered(Client::Prometheus(id), 2, start + seconds(1)), Some(1));
+        }
+        assert_eq!(audience.lock().servers.len(), MAX_SERVERS);
     }
 }

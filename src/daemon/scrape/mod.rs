@@ -131,7 +131,7 @@ impl MetricsPage for ScrapePage {
     }
 
     fn delivered(&self, generation: u64, client: Client) {
-        if self.audience.counts(client, Instant::now()) {
+        if let Some(generation) = self.audience.delivered(client, generation, Instant::now()) {
             self.aggregate.lock().delivered(generation, self.clock.now());
         }
     }

@@ -195,5 +195,15 @@ fn scrapes_of_prometheus_are_distinguished_from_other_clients() {
     served.settle();
     served.ask("GET", "/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 10\r\n");
     served.settle();
-    assert_eq!(*served.content.clients.lock().unwrap(), [Client::Other, Client::Prometheus]);
+    let other = "X-Prometheus-Scrape-Timeout-Seconds: 10\r\nUser-Agent: Prometheus/3\r\n";
+    for _ in 0..2 {
+        served.ask("GET", "/metrics", other);
+        served.settle();
+    }
+    let clients = served.content.clients.lock().unwrap();
+    let [Client::Other, Client::Prometheus(first), second, third] = clients[..] else {
+        panic!("{clients:?}");
+    };
+    assert_ne!(Client::Prometheus(first), second);
+    assert_eq!(second, third);
 }
