@@ -68,7 +68,7 @@ fn a_healthy_host() {
     // A host without packets yet is healthy.
     let output = wire.host.command(EXPORTER).arg("doctor").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("ok       config           no file: the defaults"), "{text}");
+    assert!(text.starts_with("ok       config           no file: defaults"), "{text}");
     assert!(text.contains("\nhint     packets          waited 4s: no packet arrived\n"), "{text}");
     assert!(text.ends_with("no check failed, 1 check was not possible, 1 hint\n"), "{text}");
     assert!(output.status.success());
