@@ -68,10 +68,10 @@ fn a_failure_leaves_the_file_unchanged() {
         let said = String::from_utf8(result.stderr).unwrap();
         assert!(said.contains(expect), "{said}");
     };
-    check("line 4: [l] group is \"x\", which is no number");
+    check("line 4: [l] group is \"x\", which is not a number");
     assert_eq!(names(directory.path()), ["ulogd.conf"]);
     fs::write(&output, "[nflog]\ngroups = [9]\n").unwrap();
-    check("no number");
+    check("not a number");
     assert_eq!(fs::read_to_string(&output).unwrap(), "[nflog]\ngroups = [9]\n");
     fs::remove_file(&input).unwrap();
     check("cannot read");

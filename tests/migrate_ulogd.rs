@@ -228,7 +228,7 @@ fn every_stack_of_debians_example() {
             }
             Err(error) => {
                 let why =
-                    ["NFCT reports connections", "NFACCT reads", "UNIXSOCK takes", "has no ULOG"];
+                    ["NFCT reports connections", "NFACCT reads", "UNIXSOCK receives", "has no ULOG"];
                 assert!(!stack.contains(":NFLOG,"), "{stack}: {error}");
                 assert!(why.iter().any(|why| error.contains(why)), "{stack}: {error}");
             }
