@@ -227,8 +227,12 @@ fn every_stack_of_debians_example() {
                 assert_eq!(groups, [group], "{stack}");
             }
             Err(error) => {
-                let why =
-                    ["NFCT reports connections", "NFACCT reads", "UNIXSOCK receives", "has no ULOG"];
+                let why = [
+                    "NFCT reports connections",
+                    "NFACCT reads",
+                    "UNIXSOCK receives",
+                    "has no ULOG",
+                ];
                 assert!(!stack.contains(":NFLOG,"), "{stack}: {error}");
                 assert!(why.iter().any(|why| error.contains(why)), "{stack}: {error}");
             }

@@ -157,7 +157,7 @@ fn what_is_no_capture_prints_no_metrics() {
     let missing = folder.path().join("missing.pcap").to_str().unwrap().to_owned();
     let directory = folder.path().to_str().unwrap().to_owned();
     let cases = [
-        ("/etc/passwd", "not a pcap or pcapng file (starts with \"root\"); give a capture"),
+        ("/etc/passwd", "not a pcap or pcapng file (starts with \"root\"); use a capture"),
         (&*log, "not a pcap or pcapng file (starts with \"Nov \"); "),
         (&*empty, "not a pcap or pcapng file (it is empty); "),
         (&*missing, "cannot open the capture: No such file"),

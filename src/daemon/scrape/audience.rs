@@ -43,8 +43,9 @@ struct State {
 struct Server {
     id: u64,
     last: Instant,
-    /// Time between its last two scrapes.
-    interval: Option<Duration>,
+    /// The times between its last three scrapes, the latest first. Two, because one short gap, such as a scrape by
+    /// hand, says nothing about the interval.
+    gaps: [Option<Duration>; 2],
     /// The newest snapshot that was delivered to it.
     generation: u64,
 }
@@ -52,7 +53,8 @@ struct Server {
 impl Server {
     /// How long after its last scrape series wait for its next one.
     fn patience(&self) -> Duration {
-        self.interval.map_or(FIRST_WAIT, |interval| (interval * INTERVALS).min(REMEMBERED))
+        let interval = self.gaps.into_iter().flatten().max();
+        interval.map_or(FIRST_WAIT, |interval| (interval * INTERVALS).min(REMEMBERED))
     }
 }
 
@@ -76,7 +78,8 @@ impl Audience {
             .servers
             .iter()
             .filter(|server| now.duration_since(server.last) <= server.patience());
-        waited_for.map(|server| server.generation).min()
+        // A server that is not remembered, because the set is full, may be the only one that still scrapes.
+        waited_for.map(|server| server.generation).min().or(Some(generation))
     }
 
     /// Whether a Prometheus scrapes.
@@ -94,12 +97,12 @@ impl State {
     fn scraped(&mut self, id: u64, generation: u64, now: Instant) {
         self.last_scrape = Some(SystemTime::now());
         if let Some(server) = self.servers.iter_mut().find(|server| server.id == id) {
-            server.interval = Some(now.duration_since(server.last));
+            server.gaps = [Some(now.duration_since(server.last)), server.gaps[0]];
             server.last = now;
             server.generation = server.generation.max(generation);
         } else if self.servers.len() < MAX_SERVERS {
             // None makes room for another, so that pretended servers cannot displace real ones.
-            self.servers.push(Server { id, last: now, interval: None, generation });
+            self.servers.push(Server { id, last: now, gaps: [None; 2], generation });
         }
     }
 }
@@ -166,6 +169,25 @@ mod tests {
         audience.delivered(SLOW, 1, start);
         assert_eq!(audience.delivered(FAST, 2, start + FIRST_WAIT), Some(1));
         assert_eq!(audience.delivered(FAST, 3, start + FIRST_WAIT + seconds(1)), Some(3));
+    }
+
+    #[test]
+    fn one_short_gap_does_not_end_the_wait() {
+        let (audience, start) = (Audience::default(), Instant::now());
+        for (generation, second) in [(1, 0), (2, 15), (3, 16)] {
+            audience.delivered(SLOW, generation, start + seconds(second));
+        }
+        assert_eq!(audience.delivered(FAST, 4, start + seconds(40)), Some(3));
+    }
+
+    #[test]
+    fn a_server_beyond_a_full_set_of_silent_ones_is_served() {
+        let (audience, start) = (Audience::default(), Instant::now());
+        for id in 10..20 {
+            audience.delivered(Client::Prometheus(id), 1, start);
+        }
+        let later = start + FIRST_WAIT + seconds(1);
+        assert_eq!(audience.delivered(FAST, 2, later), Some(2));
     }
 
     #[test]
