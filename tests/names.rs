@@ -252,7 +252,7 @@ fn rows_have_the_names_of_their_packets_while_names_are_evicted() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("packets.db");
     let config = format!(
-        "[mirror]\nurl = 'sqlite:{}'\n[mirror.spool]\ndirectory = '{}'\n",
+        "[mirror]\nurl = 'sqlite:{}'\nretention = '0s'\n[mirror.spool]\ndirectory = '{}'\n",
         file.display(),
         directory.path().join("spool").display()
     );

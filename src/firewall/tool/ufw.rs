@@ -233,7 +233,7 @@ fn without_ours(file: &str, text: &str) -> Result<String, ToolError> {
 }
 
 /// A file's text, decoded as Latin-1: comments may be in any encoding, and everything that is parsed is ASCII.
-/// [`write`] is the inverse.
+/// [`write()`] is the inverse.
 fn read(file: &str) -> Result<String, ToolError> {
     let bytes = fs::read(file).map_err(|why| ToolError::file(file, &why))?;
     Ok(bytes.into_iter().map(char::from).collect())
