@@ -423,8 +423,8 @@ fn a_users_table_or_chain_with_our_name_is_unchanged() {
     }
     let before = wire.host.exec("nft", &["-s", "list", "ruleset"]);
     for (tool, what) in [
-        ("nft", "the nftables table inet nflog_rules was not made by this program"),
-        ("iptables", "the chain NFLOG_EXPORTER of iptables mangle was not made by this program"),
+        ("nft", "the nftables table inet nflog_rules was not created by this program"),
+        ("iptables", "the chain NFLOG_EXPORTER of iptables mangle was not created by this program"),
     ] {
         for action in ["--apply", "--verify", "--remove"] {
             let output = run(&wire.host, &["rules", "--for", tool, action], "");
