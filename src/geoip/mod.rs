@@ -1,5 +1,6 @@
 //! From an address to its place: databases, replaced while running, and the country table.
 
+mod answers;
 mod country_codes;
 mod country_info;
 #[rustfmt::skip] // Generated, one country per line.

@@ -11,7 +11,7 @@ use super::{
     Rejection,
     response::{HttpResponse, text},
     routes,
-    serve::Server,
+    server::Server,
     web_config::{AuthOutcome, WebConfig},
 };
 

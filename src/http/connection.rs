@@ -32,7 +32,7 @@ use super::{
     Rejection, auth,
     delivery::{ResponseProgress, TrackedStream},
     response::HttpResponse,
-    serve::Server,
+    server::Server,
     slot_pool::Slot,
 };
 

@@ -16,6 +16,7 @@ mod render_queue;
 mod response;
 mod routes;
 mod serve;
+mod server;
 mod shared_metrics;
 mod slot_pool;
 #[cfg(test)]

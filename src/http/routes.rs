@@ -16,7 +16,7 @@ use super::{
     negotiate,
     render_queue::{RenderError, log_panic},
     response::{HttpResponse, content, not_allowed, set, text},
-    serve::Server,
+    server::Server,
 };
 use crate::web::{LiveResource, paths};
 

@@ -8,69 +8,20 @@ use std::{
 };
 
 use hyper_util::server::graceful::GracefulShutdown;
-use rustix::{
-    io::Errno,
-    process::{Resource, getrlimit},
-};
+use rustix::io::Errno;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, watch},
     task::JoinSet,
 };
 
-use super::{
-    Site, connection::serve_connection, render_queue::RenderQueue, shared_metrics::SharedMetrics,
-    slot_pool::SlotPool,
-};
-
-/// Sockets beyond the limit on connections, for evicted connections that are not closed yet.
-const CLOSING_SOCKETS: usize = 16;
-
-/// Signatures of TLS handshakes at a time.
-const CONCURRENT_SIGNATURES: usize = 1;
-
-/// Descriptors reserved for everything but connections.
-const RESERVED_DESCRIPTORS: u64 = 64;
-
-/// Minimum connections, also if the limit on descriptors is low.
-const MIN_CONNECTIONS: usize = 8;
+use super::{Site, connection::serve_connection, server::Server};
 
 /// Pause after the system has no memory for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Pause until an evicted connection has freed its descriptor.
 const EVICTION_PAUSE: Duration = Duration::from_millis(10);
-
-/// The state that all connections share.
-pub(super) struct Server {
-    pub(super) site: Arc<Site>,
-    /// Renders live resources.
-    pub(super) renders: RenderQueue,
-    pub(super) metrics: Arc<SharedMetrics>,
-    /// Responses in memory, by bytes, until the client has read them.
-    pub(super) responses: Arc<SlotPool>,
-    pub(super) connections: Arc<SlotPool>,
-    /// Limits the signatures of TLS handshakes.
-    pub(super) signing: Arc<Semaphore>,
-    sockets: Arc<Semaphore>,
-}
-
-impl Server {
-    fn new(site: Arc<Site>) -> Arc<Self> {
-        let limits = site.limits;
-        let connections = limits.connections.min(max_connections());
-        let responses = SlotPool::new(limits.response_bytes);
-        Arc::new(Self {
-            renders: RenderQueue::new(limits.renders, limits.waiting_renders),
-            metrics: SharedMetrics::new(site.metrics.clone(), responses.clone(), limits.renders),
-            responses,
-            connections: SlotPool::new(connections),
-            sockets: Arc::new(Semaphore::new(connections + CLOSING_SOCKETS)),
-            signing: Arc::new(Semaphore::new(CONCURRENT_SIGNATURES)),
-            site,
-        })
-    }
-}
 
 /// Serves the site on all listeners until `shutdown` is true or its sender is dropped. Then finishes the
 /// current requests, for at most [`super::Limits::drain_timeout`].
@@ -154,13 +105,6 @@ async fn accept(
             }
         }
     }
-}
-
-/// Maximum connections under the limit on descriptors.
-fn max_connections() -> usize {
-    let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
-    let rest = usize::try_from(limit.saturating_sub(RESERVED_DESCRIPTORS)).unwrap_or(usize::MAX);
-    rest.max(MIN_CONNECTIONS)
 }
 
 fn is_out_of_descriptors(error: &io::Error) -> bool {

@@ -14,6 +14,7 @@ pub mod config;
 pub mod day;
 mod delivery;
 pub mod inspect;
+mod kind;
 mod metrics;
 mod per_name;
 pub mod queue;

@@ -5,13 +5,14 @@
 
 pub mod assets;
 mod live;
+mod live_data;
 mod markers;
 mod overview;
 pub mod paths;
 mod query;
 
 pub use assets::PageInfo;
-pub use live::LiveData;
+pub use live_data::LiveData;
 pub use query::BadQuery;
 
 /// A resource whose body is computed for each request.

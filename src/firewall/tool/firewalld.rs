@@ -2,12 +2,16 @@
 
 use std::fmt::Write as _;
 
-use super::{Script, ToolError, head, reached, rolled_back, shell_word, unverified};
+use super::{
+    Script, ToolError, head, reached,
+    rollback::{Undo, rolled_back},
+    shell_word, unverified,
+};
 use crate::firewall::{
     CHAIN, COMMENT,
     command::{CommandError, output},
     inspect::listing,
-    plan::{RulesPlan, Tool, Wanted},
+    plan::{RulesPlan, Wanted},
 };
 
 /// The maximum limit, which is the default.
@@ -46,9 +50,12 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
 
 pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let Calls { calls, warnings } = calls(plan)?;
-    run(&calls).map_err(|error| rolled_back(error, Tool::Firewalld))?;
+    run(&calls).map_err(|error| rolled_back(error, &UNDO))?;
     Ok(warnings)
 }
+
+/// How our rules are removed and listed.
+pub(super) const UNDO: Undo = Undo { name: "firewalld", remove, remaining };
 
 pub(super) fn remove() -> Result<(), ToolError> {
     state()?;

@@ -6,12 +6,16 @@ use std::{
     path::Path,
 };
 
-use super::{Script, ToolError, head, one_line, reached, rolled_back, unverified};
+use super::{
+    Script, ToolError, head, one_line, reached,
+    rollback::{Undo, rolled_back},
+    unverified,
+};
 use crate::firewall::{
     CHAIN, COMMENT,
     command::output_with_input,
     inspect::{Matches, Rule, Table, Verdict, quoted, saved},
-    plan::{Placement, Placements, RulesPlan, Tool, Wanted, placements},
+    plan::{Placement, Placements, RulesPlan, Wanted, placements},
 };
 
 /// The positions of jumps to our chain, by table.
@@ -74,10 +78,13 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     for (program, listed, jumps) in &all.families {
         // Each program, and each table, is loaded separately.
         restore(program, &load(&own_rules(plan), jumps, listed))
-            .map_err(|error| rolled_back(error, Tool::Iptables))?;
+            .map_err(|error| rolled_back(error, &UNDO))?;
     }
     Ok(all.warnings)
 }
+
+/// How our rules are removed and listed.
+pub(super) const UNDO: Undo = Undo { name: "iptables", remove, remaining };
 
 pub(super) fn remove() -> Result<(), ToolError> {
     for program in programs() {

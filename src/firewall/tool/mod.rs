@@ -123,8 +123,17 @@ pub fn apply(plan: &RulesPlan, tool: Tool) -> Result<AppliedRules, ToolError> {
         Tool::Ufw => ufw::apply(plan),
         Tool::Firewalld => firewalld::apply(plan),
     }?;
-    let places = verify(plan, tool).map_err(|error| rolled_back(error, tool))?;
+    let places = verify(plan, tool).map_err(|error| rolled_back(error, undo(tool)))?;
     Ok(AppliedRules { places, warnings })
+}
+
+fn undo(tool: Tool) -> &'static rollback::Undo {
+    match tool {
+        Tool::Nft => &nft::UNDO,
+        Tool::Iptables => &iptables::UNDO,
+        Tool::Ufw => &ufw::UNDO,
+        Tool::Firewalld => &firewalld::UNDO,
+    }
 }
 
 /// Removes the rules that this program loaded with a tool.
@@ -132,12 +141,7 @@ pub fn apply(plan: &RulesPlan, tool: Tool) -> Result<AppliedRules, ToolError> {
 /// # Errors
 /// Rules may remain.
 pub fn remove(tool: Tool) -> Result<(), ToolError> {
-    match tool {
-        Tool::Nft => nft::remove(),
-        Tool::Iptables => iptables::remove(),
-        Tool::Ufw => ufw::remove(),
-        Tool::Firewalld => firewalld::remove(),
-    }
+    (undo(tool).remove)()
 }
 
 /// Lists this host's rules and compares them with the plan; returns the chains in which packets are logged.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use super::{Script, ToolError, head, one_line, reached, unverified};
+use super::{Script, ToolError, head, one_line, reached, rollback::Undo, unverified};
 use crate::firewall::{
     COMMENT,
     command::output,
@@ -69,6 +69,9 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     )?;
     Ok(warnings)
 }
+
+/// How our rules are removed and listed.
+pub(super) const UNDO: Undo = Undo { name: "ufw", remove, remaining };
 
 pub(super) fn remove() -> Result<(), ToolError> {
     change(without_ours, || {

@@ -6,9 +6,9 @@ use arc_swap::ArcSwap;
 use lru::LruCache;
 
 use super::{
+    answers::answers,
     database::{Database, location_records},
     location::Location,
-    locator::answers,
     remembered::{Remembered, ThreadDatabases},
     scope,
     watch::Generation,

@@ -2,7 +2,6 @@
 
 use std::{
     net::IpAddr,
-    num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -13,6 +12,7 @@ use tracing::error;
 
 use super::{
     Country, GeoIpError, Place,
+    answers::answers,
     city_lookup::CityLookup,
     database::fact_records,
     record::Facts,
@@ -20,9 +20,6 @@ use super::{
     scope,
     watch::{DatabaseStatus, Files, Generation},
 };
-
-/// Addresses in the cache of answers: about a megabyte.
-const ANSWERS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// The databases in use: a handle, cloned for each thread.
 #[derive(Clone, Debug)]
@@ -154,17 +151,6 @@ fn ask(databases: &mut [Remembered<Facts>], address: IpAddr) -> Place {
         country: known.country.map_or(Country::Unknown, Country::Known),
         asn: known.asn.unwrap_or(0),
     }
-}
-
-/// A cache of answers for databases of `size` bytes in all, where asking costs more than remembering.
-///
-/// Asking walks a search tree. If the tree stays in the processor's cache, that takes about 80 ns,
-/// and the cache would cost as much again on a miss; in a city database of 60 MB it takes
-/// about 400 ns, and most packets come from few sources.
-pub(super) fn answers<T>(size: usize) -> Option<LruCache<IpAddr, T>> {
-    /// Databases of more bytes than this do not stay in the processor's cache.
-    const LARGE: usize = 16 << 20;
-    (size > LARGE).then(|| LruCache::new(ANSWERS))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The schema of each database as SQL, with its version.
 
-use super::store::Kind;
+use super::kind::Kind;
 
 /// Version of the schema that this program uses: the newest row of `nflog_schema`.
 pub const VERSION: u32 = 1;

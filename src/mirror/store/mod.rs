@@ -6,11 +6,11 @@ mod sqlite;
 mod tls;
 
 use std::{
-    fmt,
     future::Future,
     time::{Duration, SystemTime},
 };
 
+pub use super::kind::Kind;
 pub use mysql::MySql;
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;
@@ -160,36 +160,4 @@ pub enum StoreError {
     /// The statement is valid, but the values of these rows are refused.
     #[error("{0}")]
     Refused(String),
-}
-
-/// The supported databases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// MySQL 8, MariaDB 10.6 or later, and clusters that speak their protocol.
-    MySql,
-    /// PostgreSQL 13 or later.
-    Postgres,
-    /// An embedded SQLite file.
-    Sqlite,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::MySql, Self::Postgres, Self::Sqlite];
-
-    /// Its name for `schema --for`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MySql => "mysql",
-            Self::Postgres => "postgres",
-            Self::Sqlite => "sqlite",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
 }

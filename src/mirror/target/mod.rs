@@ -9,7 +9,7 @@ use std::{fmt, path::PathBuf};
 
 pub use error::TargetError;
 
-use super::store::Kind;
+use super::kind::Kind;
 
 /// A database to write to.
 #[derive(Clone, PartialEq, Eq)]

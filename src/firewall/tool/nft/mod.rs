@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Script, ToolError, head, one_line, reached, unverified};
+use super::{Script, ToolError, head, one_line, reached, rollback::Undo, unverified};
 use crate::firewall::{
     COMMENT, RULES_TABLE,
     command::{CommandError, output_with_input},
@@ -77,6 +77,9 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     }
     Ok(warnings)
 }
+
+/// How our rules are removed and listed.
+pub(super) const UNDO: Undo = Undo { name: "nft", remove, remaining };
 
 pub(super) fn remove() -> Result<(), ToolError> {
     let listed = native()?;

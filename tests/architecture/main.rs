@@ -1,6 +1,8 @@
 //! Holds the table of ARCHITECTURE.md against the `crate::` paths in the code.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
+mod circles;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -1,0 +1,67 @@
+//! The data that live resources show.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::PageInfo;
+use crate::{
+    event::CurrentNames,
+    geoip::{CityLookup, GeoIp, Location},
+    metrics::SharedAggregate,
+    mirror::Queue,
+    pipeline::{Clock, Route},
+    recent::SharedRecent,
+    source::nflog::GroupMeter,
+    system::Health,
+};
+
+/// The state of a running exporter, as its page shows it.
+pub struct LiveData {
+    pub(super) aggregate: SharedAggregate,
+    pub(super) recent: SharedRecent,
+    pub(super) clock: Clock,
+    pub(super) names: CurrentNames,
+    pub(super) meters: Vec<Arc<GroupMeter>>,
+    pub(super) mirror: Option<Queue>,
+    pub(super) geoip: GeoIp,
+    pub(super) health: Health,
+    pub(super) info: PageInfo,
+    city_lookup: Mutex<CityLookup>,
+}
+
+impl LiveData {
+    /// Shows the events of `route`.
+    #[must_use]
+    pub fn new(
+        route: &Route,
+        meters: Vec<Arc<GroupMeter>>,
+        geoip: GeoIp,
+        health: Health,
+        info: PageInfo,
+    ) -> Self {
+        Self {
+            aggregate: route.aggregate(),
+            recent: route.recent(),
+            clock: route.clock(),
+            names: route.current_names(),
+            mirror: route.mirror(),
+            city_lookup: Mutex::new(geoip.city_lookup()),
+            meters,
+            geoip,
+            health,
+            info,
+        }
+    }
+
+    /// Calls `work` with the look-up of cities, which has one user at a time.
+    pub(super) fn with_locations<T>(
+        &self,
+        work: impl FnOnce(&mut dyn FnMut(IpAddr) -> Option<Location>) -> T,
+    ) -> T {
+        let mut city_lookup = self.city_lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        city_lookup.refresh();
+        work(&mut |address| city_lookup.location(address).cloned())
+    }
+}
