@@ -26,15 +26,14 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| match REVISION {
     None => VERSION.to_owned(),
 });
 
-/// Counts the packets a Linux firewall logs (NFLOG), by country, port, protocol and prefix, for
-/// Prometheus.
+/// Exports a Linux firewall's packet log (NFLOG) as Prometheus metrics, by country, port, protocol and log prefix.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "nflog_exporter",
     version = LONG_VERSION.as_str(),
-    after_help = "Flags may stand before or behind the command, and win over the configuration file;\n\
-        of a flag that stands on both sides, what stands behind the command counts.\n\
-        Exit codes: 0 fine, 1 failure at run time, 2 wrong usage or configuration."
+    after_help = "Flags may appear before or after the command, and override the configuration file.\n\
+        If a flag appears in both places, the value after the command counts.\n\
+        Exit codes: 0 success, 1 failure at run time, 2 invalid usage or configuration."
 )]
 pub struct Cli {
     /// The configuration file and the flags over it.
@@ -44,7 +43,7 @@ pub struct Cli {
     command: Option<Command>,
 }
 
-/// What to do.
+/// The sub-command.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run the exporter: the default without a command
@@ -55,15 +54,15 @@ pub enum Command {
     /// carry IP: NFLOG, Ethernet, Linux cooked, raw IP, PPP, 802.11 and others. The metrics go to
     /// stdout, the progress to stderr.
     Replay(Replay),
-    /// Print the SQL that makes the mirror's tables
+    /// Print the SQL that creates the mirror's tables
     ///
-    /// The exporter makes them itself where its database user may; this is for an administrator
-    /// who does it instead, as in `nflog_exporter schema --for mysql | mysql DATABASE`.
+    /// The exporter creates them itself if its database user is allowed to. Otherwise an administrator creates them:
+    /// `nflog_exporter schema --for mysql | mysql DATABASE`.
     Schema(Schema),
-    /// Look this host over, step by step, and say how to mend what keeps packets from being counted
+    /// Diagnose why packets are not counted, and suggest fixes
     ///
-    /// Waits a few seconds for a packet. Exit code 1 if any check failed. Best run as root, while the
-    /// exporter runs or instead of it, with the same configuration.
+    /// Waits a few seconds for a packet. The exit code is 1 if a check failed. Run it as root, with the
+    /// configuration of the exporter, which may be running or not.
     Doctor {
         /// Print JSON, for programs
         #[arg(long)]
@@ -75,13 +74,12 @@ pub enum Command {
     },
     /// Print, load, verify or remove the firewall rules that send packets here
     ///
-    /// Without --apply, --verify or --remove it prints them, ready to load: a script for sh, or, with nft
-    /// and anything but --log dropped, a file for nft -f. Scripts verify what they have loaded, and fail
-    /// where packets do not get to it. Where no rules can do what is asked, the exit code is 1 and the
-    /// text that is printed fails too. The group, the copy range and the threshold are those of the
-    /// configuration.
+    /// Without --apply, --verify or --remove, prints the rules: a script for sh, or a file for nft -f (nft,
+    /// except with --log dropped). Scripts verify the loaded rules, and fail if packets do not reach them. If no
+    /// rules can log the requested packets, the exit code is 1 and the printed text fails too. Group, copy range
+    /// and queue threshold are those of the configuration.
     Rules(Rules),
-    /// Print a configuration that does what a ulogd.conf did, and what could not be carried over
+    /// Convert a ulogd.conf to a configuration, and list the settings without an equivalent
     ///
     /// Reads the file as ulogd does. A value that cannot be read is an error, and nothing is written.
     Migrate(Migrate),
@@ -94,20 +92,20 @@ pub enum Command {
         #[arg(value_name = "SHELL", value_enum)]
         shell: Shell,
     },
-    /// Print the page of the manual, as in `nflog_exporter man | man -l -`
+    /// Print the manual page, as in `nflog_exporter man | man -l -`
     Man,
 }
 
 /// `replay`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
-    /// Capture files, read one behind the other; - for stdin
+    /// Capture files, read one after another; - for stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Keep serving the metrics over HTTP instead of printing them
     #[arg(long)]
     pub serve: bool,
-    /// Log prefix of packets whose capture carries none
+    /// Log prefix for packets from captures without log prefixes
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub prefix: String,
 }
@@ -118,8 +116,8 @@ pub struct Migrate {
     /// The file
     #[arg(value_name = "ULOGD.CONF")]
     pub file: PathBuf,
-    /// Write the configuration to this file at once, and print what could not be carried over; a file
-    /// that is there keeps its owner and mode, a new one has mode 0600
+    /// Write the configuration to this file, and print the settings without an equivalent. A new file has
+    /// mode 0600; an existing one keeps its owner, and its mode unless others can read it
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -128,31 +126,31 @@ pub struct Migrate {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(group(clap::ArgGroup::new("action").args(["apply", "verify", "remove"])))]
 pub struct Rules {
-    /// The tool that loads them
+    /// The tool that loads the rules
     #[arg(long = "for", value_name = "TOOL", value_enum)]
     pub tool: Tool,
-    /// Which packets are logged
+    /// The packets to log
     #[arg(long, value_enum, default_value_t = Wanted::New)]
     pub log: Wanted,
-    /// Most packets logged in a second, 1 to 10000; 0 for no limit
+    /// Maximum packets logged per second, 1 to 10000; 0 for no limit
     #[arg(long, value_name = "PACKETS", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub limit: u32,
     /// Log prefix: letters, digits, spaces and - _ . : [default: what is logged]
     #[arg(long, value_name = "TEXT", value_parser = prefix)]
     pub prefix: Option<String>,
-    /// Load the rules in place of those of an earlier time, then verify them
+    /// Load the rules, replacing those loaded before, then verify them
     #[arg(long)]
     pub apply: bool,
-    /// Verify that the rules are loaded as planned and that packets get to them; exit 1 otherwise
+    /// Verify that the rules are loaded as planned and that packets reach them; exit 1 otherwise
     #[arg(long)]
     pub verify: bool,
-    /// Remove every rule that this command made by the tool, and no other
+    /// Remove the rules that this command loaded with the tool, and no others
     #[arg(long)]
     pub remove: bool,
 }
 
-/// Takes a prefix that every tool and shell takes as it is: 63 bytes at most, as iptables.
+/// Accepts a prefix that needs no quoting in any tool or shell: at most 63 bytes, the limit of iptables.
 fn prefix(text: &str) -> Result<String, &'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | ':');
     if text.is_empty() || text.len() > 63 || !text.chars().all(plain) {
@@ -169,7 +167,7 @@ pub struct Schema {
     pub database: Kind,
 }
 
-/// Takes the name of a database.
+/// Parses the name of a database.
 fn database() -> impl TypedValueParser<Value = Kind> {
     let names = PossibleValuesParser::new(Kind::ALL.map(|kind| {
         PossibleValue::new(kind.name()).help(match kind {
@@ -179,17 +177,16 @@ fn database() -> impl TypedValueParser<Value = Kind> {
         })
     }));
     names.try_map(|name| {
-        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("it is not known")
+        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("unknown database")
     })
 }
 
 /// `config …`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum ConfigCommand {
-    /// Validate the configuration file, the flags and the files they name, and print all that is wrong
+    /// Validate the configuration file, the flags and the files they name, and print every error
     ///
-    /// Prints one line each: the file and line, the key, what is wrong and how to fix it. Exit code 2 if
-    /// there is any.
+    /// Prints one line per error: file and line, key, error and fix. The exit code is 2 if there are errors.
     Check,
     /// Print the effective configuration as TOML, defaults and flags included
     Show,
@@ -209,7 +206,7 @@ impl Cli {
         })
     }
 
-    /// What to do: [`Command::Run`] when nothing else was said.
+    /// The sub-command; [`Command::Run`] by default.
     #[must_use]
     pub fn chosen(&self) -> Command {
         self.command.clone().unwrap_or(Command::Run)
@@ -340,7 +337,7 @@ mod tests {
 
     /// The defaults in the help are text; this holds them against the real ones.
     #[test]
-    fn help_tells_the_defaults() {
+    fn help_shows_the_defaults() {
         let Config { nflog, web, log, rules, .. } = Config::default();
         let command = Cli::command();
         for (flag, default) in [

@@ -15,7 +15,7 @@ use crate::{cli::Migrate, migrate, system::files::read_small};
 /// Longest `ulogd.conf` that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// Prints the configuration, or writes it and prints what could not be carried over.
+/// Prints the configuration, or writes it and prints the settings without an equivalent.
 pub(super) fn migrate(Migrate { file, output }: &Migrate) -> anyhow::Result<()> {
     let text =
         read_small(file, MAX_FILE).with_context(|| format!("cannot read {}", file.display()))?;

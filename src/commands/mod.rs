@@ -1,14 +1,14 @@
 //! What each sub-command does, put together from the parts.
 
 mod check;
-mod conceal;
-mod confine;
+mod hide_password;
+mod man;
 mod migrate;
-mod packaged;
 mod replay;
 mod replay_summary;
 mod rules;
 mod run;
+mod sandbox;
 
 use std::{
     future::Future,
@@ -52,16 +52,16 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 pub fn execute(cli: &Cli) -> anyhow::Result<()> {
     match cli.chosen() {
         Command::Run => {
-            conceal::conceal(&cli.flags)?;
+            hide_password::hide_password(&cli.flags)?;
             run::run(cli.flags.clone(), check::load(&cli.flags)?)
         }
         Command::Replay(replay) => {
             replay::replay(&replay, cli.flags.clone(), check::load(&cli.flags)?)
         }
-        Command::Completions { shell } => print(&packaged::completions(shell)),
-        Command::Man => print(&packaged::manual().context("write the page of the manual")?),
+        Command::Completions { shell } => print(&man::completions(shell)),
+        Command::Man => print(&man::manual().context("write the manual page")?),
         Command::Doctor { json, wait } => {
-            conceal::conceal(&cli.flags)?;
+            hide_password::hide_password(&cli.flags)?;
             diagnose(&doctor::examine(&cli.flags, wait), json)
         }
         Command::Rules(rules) => rules::rules(&rules, &cli.flags),
@@ -136,8 +136,8 @@ fn listen(web: &Web) -> anyhow::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-/// Raises the limit on descriptors to what is needed, or as far as it goes: the server takes fewer
-/// connections then.
+/// Raises the limit on descriptors to the required number, or as far as possible: then the server accepts fewer
+/// connections.
 fn allow_descriptors() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if let Some(now) = current.filter(|now| *now < DESCRIPTORS) {
@@ -147,7 +147,7 @@ fn allow_descriptors() {
             tracing::warn!(
                 descriptors = if raised.is_ok() { wanted } else { now },
                 needed = DESCRIPTORS,
-                "few descriptors, so fewer connections at a time; raise LimitNOFILE= or `ulimit -n`"
+                "low file-descriptor limit: fewer connections; raise LimitNOFILE= or `ulimit -n`"
             );
         }
     }

@@ -14,8 +14,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
-    Signals, announce, block_on, bound, confine::confine, listen, print,
-    replay_summary::warn_of_gaps,
+    Signals, announce, block_on, bound, listen, print, replay_summary::warn_of_gaps,
+    sandbox::confine,
 };
 use crate::{
     cli::Replay,

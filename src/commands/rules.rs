@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, env, fmt::Write as _};
 
 use anyhow::Context as _;
 
-use super::{conceal::without_url, print};
+use super::{hide_password::without_url, print};
 use crate::{
     cli::{Rules, writes_file},
     config::{Config, Flags},

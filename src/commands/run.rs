@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{announce, block_on, bound, check, confine::confine, listen, unpredictable};
+use super::{announce, block_on, bound, check, listen, sandbox::confine, unpredictable};
 use crate::{
     config::{Config, Flags},
     daemon::{self, Parts, Reloader},

@@ -23,13 +23,13 @@ pub struct Flags {
     #[arg(long = "config.file", value_name = "FILE", global = true)]
     pub config_file: Option<PathBuf>,
 
-    /// NFLOG group to read, 0 to 65535: the number behind `group` in nftables and behind
+    /// NFLOG group to read, 0 to 65535: the number after `group` in nftables and after
     /// `--nflog-group` in iptables; repeatable [default: 1]
     #[arg(long = "nflog.group", value_name = "GROUP", global = true)]
     pub groups: Vec<u16>,
 
-    /// Install an nftables table of our own, `inet nflog_exporter`, that logs inbound packets to the
-    /// group, without a verdict; the kernel removes it when this process ends [default: false]
+    /// Install the nftables table `inet nflog_exporter`, which logs inbound packets to the group and has no
+    /// verdicts; the kernel removes it when this process ends [default: false]
     #[arg(long = "rules.install", value_name = "BOOL", global = true, num_args = 0..=1,
           require_equals = true, default_missing_value = "true",
           action = ArgAction::Set, value_parser = BoolishValueParser::new())]
@@ -39,12 +39,12 @@ pub struct Flags {
     #[arg(long = "rules.interface", value_name = "NAME", global = true)]
     pub rules_interfaces: Vec<String>,
 
-    /// Address database, .mmdb: country, city or ASN; repeatable, read again when the file is
+    /// GeoIP database, .mmdb: country, city or ASN; repeatable, reloaded when the file is
     /// replaced [default: the embedded country database]
     #[arg(long = "geoip.database", value_name = "FILE", global = true)]
     pub databases: Vec<PathBuf>,
 
-    /// Database that keeps each packet as a row.
+    /// Database for one row per packet.
     #[arg(
         long = "mirror.url",
         value_name = "URL",
@@ -68,14 +68,14 @@ pub struct Flags {
     )]
     pub listen_addresses: Vec<ListenAddress>,
 
-    /// Take the listening sockets of a systemd socket unit instead of these addresses
+    /// Use the listening sockets of a systemd socket unit instead of these addresses
     /// [default: false]
     #[arg(long = "web.systemd-socket", value_name = "BOOL", global = true, num_args = 0..=1,
           require_equals = true, default_missing_value = "true",
           action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub systemd_socket: Option<bool>,
 
-    /// TLS and basic auth: a file in the format of Prometheus's exporter-toolkit, read again when
+    /// TLS and basic authentication: a file in the format of Prometheus's exporter-toolkit, reloaded when
     /// it changes [default: none]
     #[arg(long = "web.config.file", value_name = "FILE", global = true)]
     pub web_config_file: Option<PathBuf>,
@@ -84,32 +84,32 @@ pub struct Flags {
     #[arg(long = "web.telemetry-path", value_name = "PATH", global = true)]
     pub telemetry_path: Option<String>,
 
-    /// Serve POST /-/reload, which does what SIGHUP does [default: false]
+    /// Serve POST /-/reload, which reloads the configuration like SIGHUP [default: false]
     #[arg(long = "web.enable-reload", value_name = "BOOL", global = true, num_args = 0..=1,
           require_equals = true, default_missing_value = "true",
           action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub enable_reload: Option<bool>,
 
-    /// User to run with once everything stands, when started as root; `root` stays root
-    /// [default: `nflog_exporter` where there is such a user, else `nobody`]
+    /// User to switch to after start-up, if started as root; `root` stays root
+    /// [default: `nflog_exporter` if that user exists, else `nobody`]
     #[arg(long = "privileges.user", value_name = "USER", global = true)]
     pub user: Option<String>,
 
-    /// Least severe messages to log [default: info]
+    /// Minimum severity of logged messages [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", value_enum, global = true)]
     pub log_level: Option<LogLevel>,
 
-    /// How to write log lines [default: logfmt]
+    /// Format of log lines [default: logfmt]
     #[arg(long = "log.format", value_name = "FORMAT", value_enum, global = true)]
     pub log_format: Option<LogFormat>,
 }
 
 impl Flags {
-    /// The configuration: these flags over the file over the defaults, validated. Called again, it
-    /// reads the file again.
+    /// The validated configuration: flags override the file, which overrides the defaults. Each call reads the
+    /// file.
     ///
     /// # Errors
-    /// Everything wrong with the file and the flags.
+    /// Every error of the file and the flags.
     pub fn load(&self) -> Result<Config, ConfigErrors> {
         self.load_checked(|_| Vec::new())
     }

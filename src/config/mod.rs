@@ -204,7 +204,7 @@ impl Default for Privileges {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Log {
-    /// Least severe level that is written; default `info`.
+    /// Minimum severity of logged messages; default `info`.
     pub level: LogLevel,
     /// How a line is written; default `logfmt`.
     pub format: LogFormat,

@@ -1,8 +1,8 @@
 //! The program's own log: one line an entry on standard error, logfmt or JSON.
 
 mod level;
+mod log_rate_limit;
 mod metrics;
-mod often;
 mod throttle;
 mod writer;
 
@@ -21,12 +21,12 @@ pub use level::{LogFormat, LogLevel};
 pub use metrics::LogMetrics;
 pub use throttle::{ConditionLog, LogThrottle};
 
-use self::{often::Often, writer::Line};
+use self::{log_rate_limit::LogRateLimit, writer::Line};
 
 /// Lines that were left out since the start: they came too often, or nobody read standard error.
 #[must_use]
 pub fn left_out() -> u64 {
-    often::left_out() + writer::left_out()
+    log_rate_limit::left_out() + writer::left_out()
 }
 
 /// Changes the level of a running log.
@@ -50,14 +50,14 @@ pub fn start(level: LogLevel, format: LogFormat) -> LevelHandle {
             .with_target(false)
             .layer()
             .with_writer(Line::default)
-            .with_filter(Often::default())
+            .with_filter(LogRateLimit::default())
             .boxed(),
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_target(false)
             .with_writer(Line::default)
-            .with_filter(Often::default())
+            .with_filter(LogRateLimit::default())
             .boxed(),
     };
     tracing_subscriber::registry().with(level).with(lines).init();

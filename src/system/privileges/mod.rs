@@ -5,11 +5,11 @@
 
 mod account;
 mod capabilities;
-mod errand;
+mod landlock;
 mod metrics;
-mod reach;
+mod run_as;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-mod syscalls;
+mod seccomp;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +17,7 @@ use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
 pub use account::{Account, hand_over};
 pub use capabilities::has_net_admin;
-pub use errand::with_rights_of;
+pub use run_as::with_rights_of;
 
 /// What the program still has to reach when it is confined.
 #[derive(Clone, Debug, Default)]
@@ -205,7 +205,7 @@ pub fn give_up(plan: &Plan) -> Result<Confinement, PrivilegesError> {
     let outcome = rustix::thread::set_no_new_privs(true);
     confinement.note(Layer::NoNewPrivileges, outcome.map_err(|error| error.to_string()));
     if let Some(needs) = &plan.sandbox {
-        match reach::confine(needs) {
+        match landlock::confine(needs) {
             Ok(held) => {
                 confinement.pinned = held.pinned;
                 confinement.note(Layer::Landlock, Ok(()));
@@ -217,7 +217,7 @@ pub fn give_up(plan: &Plan) -> Result<Confinement, PrivilegesError> {
             }
         }
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        confinement.note(Layer::Seccomp, syscalls::confine(needs));
+        confinement.note(Layer::Seccomp, seccomp::confine(needs));
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         confinement.note(Layer::Seccomp, Err("its filters do not know this processor".into()));
     }

@@ -39,13 +39,13 @@ pub(super) fn manual() -> std::io::Result<String> {
 }
 
 const DESCRIPTION: [&str; 3] = [
-    "Reads the packets that iptables or nftables log to a group (NFLOG), and keeps counters of bounded \
-     number by log prefix, protocol, country, port and network, which Prometheus scrapes. Serves a page \
-     with a world map, and writes each packet as a row to MySQL, PostgreSQL or SQLite if asked to.",
+    "Reads the packets that iptables or nftables log to an NFLOG group, and exports a bounded number of counters \
+     by log prefix, protocol, country, port and network for Prometheus. Serves a page \
+     with a world map, and optionally writes each packet as a row to MySQL, PostgreSQL or SQLite.",
     "Packets come from rules such as \"nft add rule inet filter input tcp dport 22 ct state new log \
      prefix ssh group 1\", or from a table of the program's own, --rules.install. A group has one reader.",
-    "It needs the capability CAP_NET_ADMIN to start. Once its sockets stand it gives up every right: user, \
-     capabilities, and by Landlock and seccomp all files, ports and system calls that it does not need.",
+    "It needs the capability CAP_NET_ADMIN to start. After it has opened its sockets it drops its privileges: it \
+     changes the user, drops all capabilities, and restricts files, ports and system calls by Landlock and seccomp.",
 ];
 
 const SECTIONS: [(&str, &[&str]); 4] = [

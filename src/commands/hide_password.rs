@@ -19,7 +19,7 @@ const FLAG: &str = "--mirror.url";
 ///
 /// # Errors
 /// The program cannot be started anew: better not to run than to show the password for days.
-pub(super) fn conceal(flags: &Flags) -> anyhow::Result<()> {
+pub(super) fn hide_password(flags: &Flags) -> anyhow::Result<()> {
     let arguments: Vec<_> = env::args_os().collect();
     let Some(url) = flags.mirror_url.as_ref().filter(|url| url.has_password()) else {
         return Ok(());

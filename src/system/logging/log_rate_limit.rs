@@ -30,7 +30,7 @@ pub fn left_out() -> u64 {
 /// Lets through [`MOST`] lines a minute of each place that logs. What a developer asked to see
 /// (`debug`, `trace`) is not held back.
 #[derive(Debug, Default)]
-pub(super) struct Often {
+pub(super) struct LogRateLimit {
     /// As many as there are places that log in the program.
     places: Mutex<HashMap<Identifier, Window>>,
 }
@@ -41,7 +41,7 @@ struct Window {
     lines: u32,
 }
 
-impl Often {
+impl LogRateLimit {
     fn admits(&self, place: Identifier, now: Instant) -> bool {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let window = places.entry(place).or_insert(Window { since: now, lines: 0 });
@@ -53,7 +53,7 @@ impl Often {
     }
 }
 
-impl<S: Subscriber> Filter<S> for Often {
+impl<S: Subscriber> Filter<S> for LogRateLimit {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
     }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_flood_of_one_line_is_cut_and_counted_and_hides_no_other() {
         let count = Arc::new(AtomicUsize::new(0));
-        let lines = Count(Arc::clone(&count)).with_filter(Often::default());
+        let lines = Count(Arc::clone(&count)).with_filter(LogRateLimit::default());
         tracing::subscriber::with_default(Registry::default().with(lines), || {
             let before = left_out();
             for number in 0..1000 {
@@ -107,11 +107,11 @@ mod tests {
 
     #[test]
     fn after_a_minute_it_is_told_again() {
-        let (often, start) = (Often::default(), Instant::now());
+        let (limit, start) = (LogRateLimit::default(), Instant::now());
         let place = tracing::callsite!(name: "x", kind: tracing::metadata::Kind::EVENT, fields: a)
             .metadata()
             .callsite();
-        let admitted = |at| (0..100).filter(|_| often.admits(place.clone(), at)).count();
+        let admitted = |at| (0..100).filter(|_| limit.admits(place.clone(), at)).count();
         assert_eq!(admitted(start), MOST as usize);
         assert_eq!(admitted(start + WINDOW / 2), 0);
         assert_eq!(admitted(start + WINDOW), MOST as usize);

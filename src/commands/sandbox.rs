@@ -55,10 +55,10 @@ impl Confined {
     /// Says what is in force, and what is not or will not work.
     pub(super) fn tell(&self) {
         let Self { confinement, user, read_again } = self;
-        tracing::info!(user, in_force = %confinement, "gave up what is not needed");
+        tracing::info!(user, in_force = %confinement, "dropped privileges");
         for (layer, why) in confinement.missing() {
             let layer = layer.name();
-            tracing::warn!(layer, why, "this host cannot confine the program further");
+            tracing::warn!(layer, why, "this host does not support this layer of confinement");
         }
         warn_of_hidden_files(read_again);
     }

@@ -1,19 +1,19 @@
-//! A piece of work done with another account's rights, to see what they are worth.
+//! Runs a task with the privileges of another account, to test them.
 
 use std::{panic, thread};
 
 use super::{Account, PrivilegesError, account::become_account, capabilities};
 
-/// Does the work on a thread of its own that became the account, where one is given, and that has no
-/// capability: as the exporter runs. The caller's own rights stay.
+/// Runs the task on a thread of its own, as the account if one is given, and without capabilities, as the exporter
+/// runs. The caller keeps its privileges.
 ///
 /// # Errors
-/// The thread cannot become that account.
+/// The thread cannot change to that account.
 pub fn with_rights_of<T: Send>(
     account: Option<&Account>,
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, PrivilegesError> {
-    let errand = || {
+    let task = || {
         if let Some(account) = account {
             become_account(account)?;
         }
@@ -21,6 +21,6 @@ pub fn with_rights_of<T: Send>(
         Ok(work())
     };
     thread::scope(|scope| {
-        scope.spawn(errand).join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+        scope.spawn(task).join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
     })
 }
