@@ -59,10 +59,10 @@ fn seconds(offset: i64) -> f64 {
 fn a_step_of_the_clock_changes_no_count_and_no_age() {
     let wire = Wire::new();
     wire.host.nft(RULES);
-    let folder = tempfile::tempdir().unwrap();
-    open_to_all(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
     // The exporter may read where its database is.
-    let data = folder.path().join("data");
+    let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
     open_to_all(&data);
     let (clock, database) = (data.join("clock"), data.join("rows.db"));
@@ -73,7 +73,7 @@ fn a_step_of_the_clock_changes_no_count_and_no_age() {
         "[mirror]\nurl = 'sqlite:{}'\nhost = 'test'\nretention = '14d'\n\
          [mirror.spool]\ndirectory = '{}'\n",
         database.display(),
-        folder.path().join("spool").display()
+        directory.path().join("spool").display()
     );
     let began = Instant::now();
     let exporter = Exporter::start_with_clock_in(&wire.host, &clock, &config);

@@ -101,15 +101,15 @@ fn no_reload_waits_for_a_pipe() {
     put(&web, "rate_limit: {interval: 1s, burst: 1000}\n");
     let arguments = ["--web.config.file", web.to_str().unwrap()];
     let exporter = Exporter::start(&host, "", &arguments);
-    support::program::open_to_all(exporter.folder.path());
-    let file = exporter.folder.path().join("config.toml");
+    support::program::open_to_all(exporter.directory.path());
+    let file = exporter.directory.path().join("config.toml");
 
     put_pipe(&file);
     reload(&exporter, 0);
     put(&file, "");
     reload(&exporter, 1);
 
-    let database = exporter.folder.path().join("pipe.mmdb");
+    let database = exporter.directory.path().join("pipe.mmdb");
     put_pipe(&database);
     put(&file, &format!("[geoip]\ndatabases = ['{}']\n", database.display()));
     reload(&exporter, 0);
@@ -142,7 +142,7 @@ fn hang(path: &Path) -> Fanotify {
 fn a_file_system_that_does_not_answer_is_given_a_limit() {
     let host = Namespace::new("host");
     let mut exporter = Exporter::start(&host, "", &[]);
-    let file = exporter.folder.path().join("config.toml");
+    let file = exporter.directory.path().join("config.toml");
     let hanging = hang(&file);
     reload(&exporter, 0);
     assert!(exporter.program.log().contains("took longer than 10 s"), "{}", exporter.program.log());

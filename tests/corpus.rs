@@ -7,15 +7,15 @@ use std::{fs, path::Path};
 mod bodies;
 
 fn replay(target: &str, body: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut inputs = 0;
-    for entry in fs::read_dir(&folder).unwrap() {
+    for entry in fs::read_dir(&directory).unwrap() {
         let path = entry.unwrap().path();
         println!("{}", path.display());
         body(&fs::read(&path).unwrap());
         inputs += 1;
     }
-    assert!(inputs >= 10, "{} holds {inputs} inputs", folder.display());
+    assert!(inputs >= 10, "{} holds {inputs} inputs", directory.display());
 }
 
 #[test]

@@ -86,14 +86,14 @@ fn every_kind_of_fault_is_found() {
         (|v| v["placement"] == "right", "placement", json!("left"), "is none of LegendPlacement"),
         (|v| v["type"] == "geomap", "type", json!("geomaps"), "no panel geomaps"),
     ];
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let overview = fs::read_to_string(Path::new(ROOT).join("dashboards/overview.json")).unwrap();
     let mut files = Vec::new();
     for (number, (place, member, value, _)) in faults.iter().enumerate() {
         let mut dashboard: Value = serde_json::from_str(&overview).unwrap();
         let part = find(&mut dashboard, place).unwrap_or_else(|| panic!("no place for {value}"));
         part[member] = value.clone();
-        let file = folder.path().join(format!("{number}.json"));
+        let file = directory.path().join(format!("{number}.json"));
         fs::write(&file, dashboard.to_string()).unwrap();
         files.push(file);
     }

@@ -509,8 +509,8 @@ fn every_expression_is_promql() {
             writeln!(rules, "  - record: dashboards:expression_{count}\n    expr: {text}").unwrap();
         }
     }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rules.yml");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rules.yml");
     fs::write(&file, &rules).unwrap();
     let output = Command::new("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
@@ -520,8 +520,8 @@ fn every_expression_is_promql() {
 
 #[test]
 fn provisioning_files_name_every_kind_of_data_source_and_no_secret() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/provisioning");
-    let sources = fs::read_to_string(format!("{folder}/datasources/nflog.yaml")).unwrap();
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/provisioning");
+    let sources = fs::read_to_string(format!("{directory}/datasources/nflog.yaml")).unwrap();
     hold(|dashboard, wrong| {
         let kind = format!("type: {}\n", source_variable(dashboard)["query"].as_str().unwrap());
         if !sources.contains(&kind) {
@@ -534,6 +534,6 @@ fn provisioning_files_name_every_kind_of_data_source_and_no_secret() {
             "{line}"
         );
     }
-    let provider = fs::read_to_string(format!("{folder}/dashboards/nflog.yaml")).unwrap();
+    let provider = fs::read_to_string(format!("{directory}/dashboards/nflog.yaml")).unwrap();
     assert!(provider.contains("type: file"), "{provider}");
 }

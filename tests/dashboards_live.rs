@@ -166,9 +166,9 @@ fn now() -> u64 {
 
 /// The rule files that Prometheus loads.
 fn rule_files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts");
     ["nflog_exporter.rules.yml", "nflog_exporter.recording.rules.yml"]
-        .map(|file| folder.join(file))
+        .map(|file| directory.join(file))
         .into()
 }
 
@@ -206,7 +206,7 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
         format!(
             "postgres://postgres@localhost:{}/log?host={}",
             postgres.port(),
-            postgres.folder().display()
+            postgres.directory().display()
         ),
     ];
     let wires = [Wire::new(), Wire::new()];
@@ -214,9 +214,9 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
         wire.host.nft(RULES);
     }
     // One that asks for nothing, so that what is said of such files is there.
-    let folder = tempfile::tempdir().unwrap();
-    support::program::open_to_all(folder.path());
-    let web = folder.path().join("web.yml").display().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    support::program::open_to_all(directory.path());
+    let web = directory.path().join("web.yml").display().to_string();
     fs::write(&web, "{}").unwrap();
     let start = |number: usize| {
         let arguments = ["--web.config.file", &web];

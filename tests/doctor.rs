@@ -269,21 +269,21 @@ fn files_that_the_exporters_user_cannot_access() {
 fn a_spool_without_disk_space() {
     let host = Namespace::new("host");
     let disk = Tmpfs::mount(16 << 20);
-    open_to_all(disk.folder.path());
+    open_to_all(disk.directory.path());
     let config = |size: &str| {
         format!(
             "[mirror]\nurl = 'sqlite:{0}/rows.db'\nspool.directory = '{0}/spool'\nspool.max_size = '{size}'\n",
-            disk.folder.path().display()
+            disk.directory.path().display()
         )
     };
     doctor_with(&host, &config("1GiB")).failed("spool", "may need 1.0 GiB more");
     // The doctor does not create the file: it would belong to root.
     let report = doctor_with(&host, &config("1MiB"));
     report.skipped("mirror", "the exporter creates it");
-    let file = disk.folder.path().join("rows.db");
+    let file = disk.directory.path().join("rows.db");
     assert!(!file.exists());
     let schema = Command::new(EXPORTER).args(["schema", "--for", "sqlite"]).output().unwrap();
-    let sql = disk.folder.path().join("schema.sql");
+    let sql = disk.directory.path().join("schema.sql");
     fs::write(&sql, schema.stdout).unwrap();
     let created = Command::new("sqlite3").arg(&file).stdin(File::open(&sql).unwrap()).status();
     assert!(created.unwrap().success());

@@ -75,8 +75,8 @@ async fn postgres() {
 
 #[tokio::test]
 async fn sqlite_while_the_exporter_writes() {
-    let folder = tempfile::tempdir().unwrap();
-    let path: PathBuf = folder.path().join("packets.db");
+    let directory = tempfile::tempdir().unwrap();
+    let path: PathBuf = directory.path().join("packets.db");
     let target: Target = format!("sqlite:{}", path.display()).parse().unwrap();
     filled::<Sqlite>(&target).await;
     // Open, as the exporter has it.
@@ -88,7 +88,7 @@ async fn sqlite_while_the_exporter_writes() {
         String::from_utf8(output.stdout).unwrap()
     };
     check("SQLite", ask);
-    let copy = folder.path().join("copy.db");
+    let copy = directory.path().join("copy.db");
     ask(&format!(".backup {}", copy.display()));
     assert!(fs::metadata(copy).unwrap().len() > 0);
 }

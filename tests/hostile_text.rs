@@ -35,8 +35,8 @@ fn shown(prefix: &[u8]) -> String {
 
 /// nft takes every byte but a quote, and iptables the quotes.
 fn load_rules(host: &Namespace) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rules");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rules");
     let rule = |port: &str, prefix: &[u8]| {
         let start = format!("tcp dport {port} counter name logged log prefix \"");
         [start.as_bytes(), prefix, b"\" group 1 drop\n"].concat()
@@ -53,7 +53,7 @@ fn load_rules(host: &Namespace) {
 }
 
 /// The city database of the tests, with markup in the place of a name.
-fn hostile_cities(folder: &Path) -> String {
+fn hostile_cities(directory: &Path) -> String {
     let original =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/geoip/GeoIP2-City-Test.mmdb");
     let mut bytes = fs::read(original).unwrap();
@@ -64,7 +64,7 @@ fn hostile_cities(folder: &Path) -> String {
     for place in places {
         bytes[place..place + name.len()].copy_from_slice(CITY.as_bytes());
     }
-    let database = folder.join("hostile.mmdb");
+    let database = directory.join("hostile.mmdb");
     fs::write(&database, bytes).unwrap();
     database.to_str().unwrap().to_owned()
 }
@@ -73,15 +73,15 @@ fn hostile_cities(folder: &Path) -> String {
 fn hostile_text_stays_text_everywhere() {
     let wire = Wire::new();
     load_rules(&wire.host);
-    let folder = tempfile::tempdir().unwrap();
-    open_to_all(folder.path());
-    let rows = folder.path().join("rows.db");
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let rows = directory.path().join("rows.db");
     let config = format!(
         "[mirror]\nurl = 'sqlite:{}'\n[mirror.spool]\ndirectory = '{}'\n",
         rows.display(),
-        folder.path().join("spool").display()
+        directory.path().join("spool").display()
     );
-    let database = hostile_cities(folder.path());
+    let database = hostile_cities(directory.path());
     let exporter = Exporter::start(&wire.host, &config, &["--geoip.database", &database]);
     wire.send([22, 23, 24, 22, 23, 24].map(|port| frame::syn(LINKOEPING, 40_000, port)));
     let prefixes: BTreeSet<String> = [MARKUP, INVALID, QUOTES].map(shown).into();

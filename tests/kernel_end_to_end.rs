@@ -398,15 +398,15 @@ fn packets_of_the_last_moment_are_read_before_the_end() {
 #[test]
 fn a_replaced_database_is_used_while_running() {
     let wire = Wire::new();
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let data = |name| format!("{}/tests/data/geoip/{name}", env!("CARGO_MANIFEST_DIR"));
-    let file = folder.path().join("used.mmdb");
+    let file = directory.path().join("used.mmdb");
     fs::copy(data("GeoLite2-ASN-Test.mmdb"), &file).unwrap();
     let arguments = ["--rules.install", "--geoip.database", file.to_str().unwrap()];
     let exporter = Exporter::start(&wire.host, "", &arguments);
     // 89.160.20.112 is in no country of an ASN database, so the embedded one answers; the
     // replacement knows it too, and 81.2.69.142 as well.
-    let replacement = folder.path().join("new.mmdb");
+    let replacement = directory.path().join("new.mmdb");
     fs::copy(data("GeoIP2-City-Test.mmdb"), &replacement).unwrap();
     fs::rename(&replacement, &file).unwrap();
     let reloads = |result: &str| {
@@ -421,8 +421,8 @@ fn a_replaced_database_is_used_while_running() {
     wire.send([frame::syn([2, 125, 160, 216], 1, 22)]);
     wait_for("the packet", || exporter.scrape().contains("country=\"GB\"").then_some(()));
 
-    fs::write(folder.path().join("broken.mmdb"), b"no database").unwrap();
-    fs::rename(folder.path().join("broken.mmdb"), &file).unwrap();
+    fs::write(directory.path().join("broken.mmdb"), b"no database").unwrap();
+    fs::rename(directory.path().join("broken.mmdb"), &file).unwrap();
     wait_for("the broken one to be refused", || (reloads("failure") == 1).then_some(()));
     wire.send([frame::syn([2, 125, 160, 216], 1, 22)]);
     wait_for("the old one to go on", || {

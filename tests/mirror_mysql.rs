@@ -489,7 +489,7 @@ async fn concurrent_starts_cause_no_error() {
         let left = "SELECT COUNT(*) FROM nflog_schema";
         assert_eq!(server.query(&database, left), "1");
     }
-    let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
+    let log = std::fs::read_to_string(server.directory().join("log")).unwrap();
     assert!(!log.contains("[ERROR]"), "{log}");
 }
 
@@ -731,7 +731,7 @@ async fn the_servers_certificate_is_verified() {
     let database = server.database();
     server.query(&database, "CREATE USER IF NOT EXISTS safe IDENTIFIED BY 'safe' REQUIRE SSL");
     server.query(&database, &format!("GRANT ALL ON {database}.* TO safe"));
-    let verified = |file: &str| Tls::Verified { roots: Some(server.folder().join(file)) };
+    let verified = |file: &str| Tls::Verified { roots: Some(server.directory().join(file)) };
     let connect = |host: &str, tls: Tls| {
         let target = Target { tls, ..server.tcp_target(host, "safe", "safe", &database) };
         async move { MySql::connect(&target).await }

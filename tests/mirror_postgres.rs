@@ -61,7 +61,7 @@ fn time(micros: u64) -> SystemTime {
 async fn client(server: &PostgresServer, database: &str) -> Client {
     let config = format!(
         "host={} user=postgres dbname={database} port={}",
-        server.folder().display(),
+        server.directory().display(),
         server.port()
     );
     let (client, connection) = tokio_postgres::connect(&config, NoTls).await.unwrap();
@@ -609,7 +609,7 @@ async fn certificates_are_verified() {
         Postgres::connect(&Target { tls, ..target }).await.map(|_| ())
     };
     let roots = |name: &str| -> Tls {
-        Tls::Verified { roots: Some(PathBuf::from(server.folder()).join(name)) }
+        Tls::Verified { roots: Some(PathBuf::from(server.directory()).join(name)) }
     };
     for (host, tls) in [
         ("127.0.0.1", roots("ca.pem")),

@@ -61,8 +61,8 @@ impl Database {
                 format!("mysql://root@localhost/log?socket={}", server.socket().display())
             }
             Self::Postgres(server) => {
-                let (folder, port) = (server.folder().display(), server.port());
-                format!("postgres://postgres@localhost:{port}/log?host={folder}")
+                let (directory, port) = (server.directory().display(), server.port());
+                format!("postgres://postgres@localhost:{port}/log?host={directory}")
             }
         }
     }

@@ -106,7 +106,7 @@ impl Database {
             }
             Self::Postgres(server) => {
                 server.psql("postgres", "CREATE DATABASE log");
-                let (directory, port) = (server.folder().display(), server.port());
+                let (directory, port) = (server.directory().display(), server.port());
                 format!("postgres://postgres@localhost:{port}/log?host={directory}")
             }
             Self::Sqlite(file) => format!("sqlite:{}", file.display()),

@@ -508,14 +508,14 @@ fn the_default_configuration_names_every_key_with_its_default() {
 
 #[test]
 fn the_example_of_a_web_configuration_is_one() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let text = fs::read_to_string(root().join("packaging/web.yml")).unwrap();
-    let file = folder.path().join("web.yml");
+    let file = directory.path().join("web.yml");
     run(Command::new("openssl")
-        .current_dir(folder.path())
+        .current_dir(directory.path())
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
         .args(["-subj", "/CN=x", "-keyout", "server.key", "-out", "server.pem"]));
-    fs::copy(folder.path().join("server.pem"), folder.path().join("ca.pem")).unwrap();
+    fs::copy(directory.path().join("server.pem"), directory.path().join("ca.pem")).unwrap();
     for text in [text.clone(), uncommented(&text)] {
         fs::write(&file, text).unwrap();
         run(Command::new("promtool").args(["check", "web-config"]).arg(&file));

@@ -102,11 +102,11 @@ fn without_its_rights_everything_goes_on() {
     wire.host.nft(RULES);
     let database = MariaDb::start();
     database.query("mysql", "CREATE DATABASE log");
-    let folder = tempfile::tempdir().unwrap();
-    let geoip = folder.path().join("geoip.mmdb");
+    let directory = tempfile::tempdir().unwrap();
+    let geoip = directory.path().join("geoip.mmdb");
     let data = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/geoip").join(name);
     fs::copy(data("GeoLite2-ASN-Test.mmdb"), &geoip).unwrap();
-    let spool = folder.path().join("spool");
+    let spool = directory.path().join("spool");
     let config = |series: u32| {
         format!(
             "[geoip]\ndatabases = ['{}']\n[mirror]\nurl = 'mysql://root@localhost/log?socket={}'\n\
@@ -144,7 +144,7 @@ fn without_its_rights_everything_goes_on() {
     flow();
 
     // A GeoIP file is replaced.
-    let newer = folder.path().join("newer.mmdb");
+    let newer = directory.path().join("newer.mmdb");
     fs::copy(data("GeoIP2-City-Test.mmdb"), &newer).unwrap();
     fs::rename(&newer, &geoip).unwrap();
     wait_for("the newer database", || (reloads(&exporter, "success") == 1).then_some(()));
@@ -159,9 +159,9 @@ fn without_its_rights_everything_goes_on() {
     flow();
 
     // SIGHUP takes the new configuration, which was replaced as editors do.
-    let file = exporter.folder.path().join("config.toml");
-    fs::write(exporter.folder.path().join("new"), config(500)).unwrap();
-    fs::rename(exporter.folder.path().join("new"), &file).unwrap();
+    let file = exporter.directory.path().join("config.toml");
+    fs::write(exporter.directory.path().join("new"), config(500)).unwrap();
+    fs::rename(exporter.directory.path().join("new"), &file).unwrap();
     exporter.program.signal(Signal::SIGHUP);
     wait_for("the new limit", || {
         let text = exporter.scrape();
@@ -202,15 +202,15 @@ fn a_named_user_and_group_and_no_sandbox() {
 #[test]
 fn started_by_another_user_with_one_capability() {
     let wire = Wire::new();
-    let folder = tempfile::tempdir().unwrap();
-    open_to_all(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
     let mut command = wire.host.command("setpriv");
     command
         .args(["--reuid=daemon", "--regid=daemon", "--clear-groups"])
         .args(["--inh-caps=+net_admin", "--ambient-caps=+net_admin"])
         .arg(EXPORTER)
         .arg("--rules.install");
-    let program = Program::start(&mut command, folder.path().join("log"));
+    let program = Program::start(&mut command, directory.path().join("log"));
     wait_for("the exporter to be ready", || {
         get(&wire.host, 10239, "/-/ready").filter(|(status, _)| *status == 200)
     });
@@ -259,8 +259,8 @@ fn what_is_wrong_with_a_user_is_said() {
 fn it_starts_where_there_is_no_other_user() {
     let wire = Wire::new();
     let started = |command: &mut Command, user: u32| {
-        let folder = tempfile::tempdir().unwrap();
-        let program = Program::start(command, folder.path().join("log"));
+        let directory = tempfile::tempdir().unwrap();
+        let program = Program::start(command, directory.path().join("log"));
         wait_for("the exporter to be ready", || {
             get(&wire.host, 10239, "/-/ready").filter(|(status, _)| *status == 200)
         });
@@ -286,14 +286,14 @@ fn it_starts_where_there_is_no_other_user() {
 #[test]
 fn a_capture_is_read_without_rights() {
     let wire = Wire::new();
-    let folder = tempfile::tempdir().unwrap();
-    let capture = folder.path().join("own.pcap");
+    let directory = tempfile::tempdir().unwrap();
+    let capture = directory.path().join("own.pcap");
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/captures");
     fs::copy(data.join("mixed.pcap"), &capture).unwrap();
     fs::set_permissions(&capture, fs::Permissions::from_mode(0o600)).unwrap();
     let mut command = wire.host.command(EXPORTER);
     command.args(["replay", "--serve"]).arg(&capture);
-    let program = Program::start(&mut command, folder.path().join("log"));
+    let program = Program::start(&mut command, directory.path().join("log"));
     wait_for("the packets", || {
         let (_, text) = get(&wire.host, 10239, "/metrics")?;
         (sum(&text, "nflog_packets_total") > 0).then_some(())
@@ -331,8 +331,8 @@ fn a_database_is_found_by_its_name() {
     });
     names.set_read_timeout(Some(PATIENCE)).unwrap();
     std::thread::spawn(move || answer_names(&names));
-    let folder = tempfile::tempdir().unwrap();
-    let spool = folder.path().join("spool").display().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let spool = directory.path().join("spool").display().to_string();
     let config = format!(
         "[mirror]\nurl = 'mysql://u@db.example/log?sslmode=disable'\nspool.directory = '{spool}'\n"
     );
@@ -342,19 +342,19 @@ fn a_database_is_found_by_its_name() {
     wait_for("the exporter to come", || database.accept().ok());
 }
 
-/// Folders that are made for it, it can reach: all that had to be made are its own.
+/// Directories that are made for it, it can reach: all that had to be made are its own.
 #[test]
-fn folders_below_folders_are_made() {
+fn nested_directories_are_created() {
     let wire = Wire::new();
-    let folder = tempfile::tempdir().unwrap();
-    let (deep, open) = (folder.path().join("deep"), folder.path().join("open"));
+    let directory = tempfile::tempdir().unwrap();
+    let (deep, open) = (directory.path().join("deep"), directory.path().join("open"));
     fs::create_dir(&open).unwrap();
     open_to_all(&open);
-    open_to_all(folder.path());
-    let config = |folder: &Path| {
-        let folder = folder.display();
+    open_to_all(directory.path());
+    let config = |directory: &Path| {
+        let directory = directory.display();
         format!(
-            "[mirror]\nurl = 'sqlite:{folder}/a/rows.db'\nspool.directory = '{folder}/b/spool'\n"
+            "[mirror]\nurl = 'sqlite:{directory}/a/rows.db'\nspool.directory = '{directory}/b/spool'\n"
         )
     };
     let up = |metrics: &str| sum(metrics, "nflog_exporter_mirror_up") == 1;
@@ -363,25 +363,25 @@ fn folders_below_folders_are_made() {
     drop(exporter);
 
     // So it is for one that was never root, as under a service manager.
-    let file = folder.path().join("config.toml");
+    let file = directory.path().join("config.toml");
     fs::write(&file, config(&open)).unwrap();
     let mut command = wire.host.command("setpriv");
     command
         .args(["--reuid=daemon", "--regid=daemon", "--clear-groups"])
         .args(["--inh-caps=+net_admin", "--ambient-caps=+net_admin", EXPORTER, "--config.file"])
         .arg(&file);
-    let _program = Program::start(&mut command, folder.path().join("log"));
+    let _program = Program::start(&mut command, directory.path().join("log"));
     wait_for("the mirror", || {
         get(&wire.host, 10239, "/metrics").filter(|(_, metrics)| up(metrics))
     });
 }
 
-/// A folder that others may write to, or that has other things in it, is not given away.
+/// A directory that others may write to, or that has other things in it, is not given away.
 #[test]
-fn only_a_folder_of_its_own_is_handed_over() {
+fn only_a_directory_of_its_own_changes_its_owner() {
     let wire = Wire::new();
-    let folder = tempfile::tempdir().unwrap();
-    let (shared, full) = (folder.path().join("shared"), folder.path().join("full"));
+    let directory = tempfile::tempdir().unwrap();
+    let (shared, full) = (directory.path().join("shared"), directory.path().join("full"));
     fs::create_dir(&shared).unwrap();
     open_to_all(&shared);
     fs::write(shared.join("secret"), "").unwrap();
@@ -389,7 +389,7 @@ fn only_a_folder_of_its_own_is_handed_over() {
     for spool in [&shared, &full] {
         let config = format!(
             "[mirror]\nurl = 'sqlite:{}'\n[mirror.spool]\ndirectory = '{}'\n",
-            folder.path().join("new/rows.db").display(),
+            directory.path().join("new/rows.db").display(),
             spool.display()
         );
         let _exporter = Exporter::start(&wire.host, &config, &[]);
@@ -397,7 +397,7 @@ fn only_a_folder_of_its_own_is_handed_over() {
     }
     assert_eq!(fs::metadata(shared.join("secret")).unwrap().uid(), 0);
     // One that it made is its own.
-    assert_ne!(fs::metadata(folder.path().join("new")).unwrap().uid(), 0);
+    assert_ne!(fs::metadata(directory.path().join("new")).unwrap().uid(), 0);
 }
 
 /// Takes a list of users away from a program, which has a mount namespace of its own.
@@ -408,11 +408,11 @@ fn root_needs_no_list_of_users() {
     for (user, group) in [("root", "root"), ("root", ""), ("nobody", "nogroup"), ("7", "8")] {
         let mut command = host.command("unshare");
         command.args(["--mount", "sh", "-c", script, "sh", EXPORTER]);
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("config.toml");
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config.toml");
         fs::write(&config, format!("[privileges]\nuser = '{user}'\ngroup = '{group}'\n")).unwrap();
         command.arg("--config.file").arg(&config);
-        let mut program = Program::start(&mut command, folder.path().join("log"));
+        let mut program = Program::start(&mut command, directory.path().join("log"));
         wait_for("the exporter to be ready", || {
             get(&host, 10239, "/-/ready").filter(|(status, _)| *status == 200)
         });

@@ -130,8 +130,8 @@ fn standard_input_and_several_files_add_up() {
 
 #[test]
 fn a_file_that_breaks_off_is_counted_up_to_there_and_the_others_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    let cut: PathBuf = folder.path().join("cut.pcap");
+    let directory = tempfile::tempdir().unwrap();
+    let cut: PathBuf = directory.path().join("cut.pcap");
     let capture = fs::read(root().join(MIXED)).unwrap();
     fs::write(&cut, &capture[..capture.len() - 7]).unwrap();
     let output = program(&["replay", cut.to_str().unwrap(), "missing.pcap", MIXED], &[]);
@@ -145,17 +145,17 @@ fn a_file_that_breaks_off_is_counted_up_to_there_and_the_others_whole() {
 /// Nothing to count is an error and no page of zeros; among captures it is named, and they are counted.
 #[test]
 fn what_is_no_capture_prints_no_metrics() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &str| {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     };
     let log =
         file("kern.log", "Nov 28 08:00:00 host kernel: [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1\n");
     let empty = file("empty.pcap", "");
-    let missing = folder.path().join("missing.pcap").to_str().unwrap().to_owned();
-    let directory = folder.path().to_str().unwrap().to_owned();
+    let missing = directory.path().join("missing.pcap").to_str().unwrap().to_owned();
+    let directory = directory.path().to_str().unwrap().to_owned();
     let cases = [
         ("/etc/passwd", "not a pcap or pcapng file (starts with \"root\"); use a capture"),
         (&*log, "not a pcap or pcapng file (starts with \"Nov \"); "),
@@ -303,9 +303,9 @@ fn a_file_of_another_link_type_fails_with_its_name() {
 /// As the tools write them; decompressed by the program, also from a pipe.
 #[test]
 fn compressed_captures() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for (tool, ending) in [("gzip", "gz"), ("xz", "xz"), ("bzip2", "bz2"), ("zstd", "zst")] {
-        let file = folder.path().join(format!("mixed.{ending}"));
+        let file = directory.path().join(format!("mixed.{ending}"));
         let compressed = Command::new(tool).arg("-c").arg(root().join(MIXED)).output().unwrap();
         assert!(compressed.status.success(), "{tool}");
         fs::write(&file, &compressed.stdout).unwrap();
@@ -363,8 +363,8 @@ fn flood_with(packets: u32, seconds_apart: u32) -> Vec<u8> {
 
 /// Starts a replay of a FIFO, and sends it a signal once it is ready for that.
 fn interrupt_on_fifo(with_writer: bool, signal: nix::sys::signal::Signal) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    let fifo = folder.path().join("fifo");
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
     // One who could write, and never does.
     let writer =
@@ -452,8 +452,8 @@ fn memory_stays_flat_under_a_flood() {
 #[test]
 fn a_wrong_configuration_is_refused_with_code_2() {
     let check = |toml: &str, expect: &str| {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.toml");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
         fs::write(&file, toml).unwrap();
         for command in [&["config", "check"][..], &["config", "show"], &["run"], &["replay", MIXED]]
         {
@@ -475,8 +475,8 @@ fn a_wrong_configuration_is_refused_with_code_2() {
 fn what_config_show_prints_is_a_configuration() {
     let shown = program(&["config", "show", "--nflog.group", "5"], &[]);
     assert!(shown.status.success());
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("shown.toml");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shown.toml");
     fs::write(&file, &shown.stdout).unwrap();
     let arguments = ["--config.file", file.to_str().unwrap(), "config"];
     let check = program(&[&arguments[..], &["check"]].concat(), &[]);

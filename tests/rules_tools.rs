@@ -563,9 +563,9 @@ fn firewalld() {
     for (log, prefix) in [("all", "inbound"), ("new", "new"), ("dropped", "dropped")] {
         let wire = Wire::new();
         let _etc = wire.host.copy_etc("firewalld");
-        let folder = tempfile::tempdir().unwrap();
-        support::program::open_to_all(folder.path());
-        let (bus, _programs) = start_firewalld(&wire.host, &folder);
+        let directory = tempfile::tempdir().unwrap();
+        support::program::open_to_all(directory.path());
+        let (bus, _programs) = start_firewalld(&wire.host, &directory);
         let arguments = ["firewalld", "--log", log];
         let why = refused(&wire.host, &[&arguments[..], &["--verify"]].concat(), &bus);
         assert!(why.contains("not loaded as planned"), "{why}");
@@ -612,15 +612,15 @@ fn the_documents_rules_by_hand_log() {
 }
 
 /// Starts firewalld on a bus of its own; both end when dropped.
-fn start_firewalld(namespace: &Namespace, folder: &TempDir) -> (String, [Program; 2]) {
-    let bus = format!("unix:path={}", folder.path().join("bus").display());
+fn start_firewalld(namespace: &Namespace, directory: &TempDir) -> (String, [Program; 2]) {
+    let bus = format!("unix:path={}", directory.path().join("bus").display());
     let mut command = namespace.command("dbus-daemon");
     command.args(["--system", "--nofork", "--nopidfile", "--address", &bus]);
-    let daemon = Program::start(&mut command, folder.path().join("dbus.log"));
-    wait_for("the bus", || folder.path().join("bus").exists().then_some(()));
+    let daemon = Program::start(&mut command, directory.path().join("dbus.log"));
+    wait_for("the bus", || directory.path().join("bus").exists().then_some(()));
     let mut command = namespace.command("firewalld");
     command.args(["--nofork", "--nopid"]).env("DBUS_SYSTEM_BUS_ADDRESS", &bus);
-    let firewalld = Program::start(&mut command, folder.path().join("firewalld.log"));
+    let firewalld = Program::start(&mut command, directory.path().join("firewalld.log"));
     wait_for("firewalld", || {
         let mut command = namespace.command("firewall-cmd");
         let state = command.arg("--state").env("DBUS_SYSTEM_BUS_ADDRESS", &bus).output().unwrap();

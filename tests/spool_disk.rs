@@ -135,10 +135,10 @@ fn a_disk_unmounted_and_mounted_at_run_time_loses_nothing() {
     let disk = Tmpfs::mount(256 * 1024);
     let mut spool = open(&disk.path(), MIB);
     spool.append(&rows(0..10), 1).unwrap();
-    run(Command::new("umount").arg("-l").arg(disk.folder.path()));
+    run(Command::new("umount").arg("-l").arg(disk.directory.path()));
     let mut mark = 10;
     until_there(&mut spool, &mut mark, &disk.path());
-    run(Command::new("mount").args(["-t", "tmpfs", "spool-test"]).arg(disk.folder.path()));
+    run(Command::new("mount").args(["-t", "tmpfs", "spool-test"]).arg(disk.directory.path()));
     until_there(&mut spool, &mut mark, &disk.path());
     // Removed files are still open.
     assert_eq!(drain(&mut spool), ((0..mark).collect(), 0));

@@ -39,7 +39,7 @@ pub fn measured(
 
 /// Process id of a server.
 pub fn server_id(server: &MariaDb) -> u32 {
-    fs::read_to_string(server.folder().join("pid")).unwrap().trim().parse().unwrap()
+    fs::read_to_string(server.directory().join("pid")).unwrap().trim().parse().unwrap()
 }
 
 /// Processor time of a process so far, all its threads.

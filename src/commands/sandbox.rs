@@ -67,7 +67,7 @@ impl Confined {
 /// Gives up every right that this run has no further use for. What is open already stays open.
 ///
 /// # Errors
-/// The user cannot be changed, or a folder not given to it.
+/// The user cannot be changed, or a directory not given to it.
 pub(super) fn confine(
     flags: &Flags,
     config: &Config,
@@ -78,7 +78,7 @@ pub(super) fn confine(
     if let Some(target) = target {
         let made = hand_over(config, target, account.as_ref());
         match made {
-            // Who has no more rights than before can go on without the folder: the mirror tells.
+            // Who has no more rights than before can go on without the directory: the mirror tells.
             Err(error) if account.is_none() => tracing::warn!("{error}"),
             made => made?,
         }
@@ -90,7 +90,7 @@ pub(super) fn confine(
     Ok(Confined { confinement, user, read_again })
 }
 
-/// Makes the folders that are the exporter's own, now that they can be let through, and gives them to the
+/// Makes the directories that are the exporter's own, now that they can be let through, and gives them to the
 /// account. Another's stays as it is.
 fn hand_over(
     config: &Config,
@@ -101,17 +101,17 @@ fn hand_over(
     privileges::hand_over(spool, account)?;
     match &target.endpoint {
         Endpoint::File(file) => {
-            let folder = folder_of(file);
+            let directory = folder_of(file);
             // One that somebody made may be for others, too.
-            if folder.exists() { Ok(()) } else { privileges::hand_over(&folder, account) }
+            if directory.exists() { Ok(()) } else { privileges::hand_over(&directory, account) }
         }
         Endpoint::Tcp { .. } | Endpoint::Socket { .. } => Ok(()),
     }
 }
 
 fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Needs {
-    // A file that is replaced is another file: its folder is what stays.
-    let mut read: BTreeSet<PathBuf> = read_again.iter().flat_map(folders_of).collect();
+    // A file that is replaced is another file: its directory is what stays.
+    let mut read: BTreeSet<PathBuf> = read_again.iter().flat_map(directories_of).collect();
     let mut needs = Needs::default();
     if let Some(target) = target {
         needs.write.push(config.mirror.spool.directory.clone());
@@ -124,14 +124,14 @@ fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Ne
             }
         }
         match &target.tls {
-            Tls::Verified { roots: Some(file) } => read.extend(folders_of(file)),
+            Tls::Verified { roots: Some(file) } => read.extend(directories_of(file)),
             Tls::Verified { roots: None } => {
                 read.extend(AUTHORITIES.map(PathBuf::from));
-                read.extend(BUNDLES.iter().flat_map(folders_of));
+                read.extend(BUNDLES.iter().flat_map(directories_of));
                 let named = AUTHORITY_VARIABLES.iter().filter_map(env::var_os);
                 read.extend(named.flat_map(|path| {
                     let path = PathBuf::from(path);
-                    folders_of(&path).into_iter().chain([path])
+                    directories_of(&path).into_iter().chain([path])
                 }));
             }
             _ => {}
@@ -146,10 +146,10 @@ fn read_again(flags: &Flags, config: &Config, guard: &WebConfigWatcher) -> Vec<P
     config.files(flags).chain(guard.files()).collect()
 }
 
-/// The folder that a file stands in, those in which there are links on the way to it, and the one to which
-/// they lead: a link that is switched leads to another folder next to the old one, as a rule.
-fn folders_of(file: impl AsRef<Path>) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::from([folder_of(file.as_ref())]);
+/// The directory that a file stands in, those in which there are links on the way to it, and the one to which
+/// they lead: a link that is switched leads to another directory next to the old one, as a rule.
+fn directories_of(file: impl AsRef<Path>) -> BTreeSet<PathBuf> {
+    let mut directories = BTreeSet::from([folder_of(file.as_ref())]);
     let mut path = file.as_ref().to_owned();
     for _ in 0..MAX_LINKS {
         let mut above: Vec<_> = path.ancestors().collect();
@@ -159,21 +159,21 @@ fn folders_of(file: impl AsRef<Path>) -> BTreeSet<PathBuf> {
         else {
             break;
         };
-        let folder = folder_of(link);
+        let directory = folder_of(link);
         // It begins with the link, which is one of those above it.
         let rest = path.strip_prefix(link).unwrap_or(Path::new(""));
-        let next = folder.join(target);
+        let next = directory.join(target);
         path = if rest.as_os_str().is_empty() { next } else { next.join(rest) };
-        folders.extend([folder, folder_of(&path)]);
+        directories.extend([directory, folder_of(&path)]);
     }
     // Everything lies beneath that one.
-    folders.remove(Path::new("/"));
-    folders
+    directories.remove(Path::new("/"));
+    directories
 }
 
 fn folder_of(file: &Path) -> PathBuf {
     match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        Some(directory) if !directory.as_os_str().is_empty() => directory.to_owned(),
         _ => PathBuf::from("."),
     }
 }
@@ -185,7 +185,7 @@ fn warn_of_hidden_files(files: &[PathBuf]) {
             tracing::warn!(
                 file = %file.display(),
                 "the user that the program runs with cannot read this file: a reload will fail; \
-                 let its group read it, and the folders above be entered"
+                 let its group read it, and the directories above be entered"
             );
         }
     }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_a_mirror_needs_the_folders_of_its_databases() {
+    fn a_run_without_a_mirror_needs_the_directories_of_its_databases() {
         let needs = needs_of("[geoip]\ndatabases = ['/var/lib/GeoIP/a.mmdb', 'b.mmdb']");
         assert_eq!(needs.read, [Path::new("/var/lib/GeoIP"), Path::new(".")]);
         assert!(needs.write.is_empty() && needs.connect.is_empty() && !needs.names);
@@ -215,19 +215,19 @@ mod tests {
 
     #[test]
     fn a_link_leads_to_two_folders() {
-        let folder = tempfile::tempdir().unwrap();
-        let real = folder.path().canonicalize().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
         std::fs::create_dir(real.join("v1")).unwrap();
         std::fs::write(real.join("v1/a.mmdb"), "").unwrap();
         std::os::unix::fs::symlink("v1/a.mmdb", real.join("a.mmdb")).unwrap();
-        assert_eq!(folders_of(real.join("a.mmdb")), [real.clone(), real.join("v1")].into());
+        assert_eq!(directories_of(real.join("a.mmdb")), [real.clone(), real.join("v1")].into());
     }
 
     /// As orchestrators do: the file is the same, and a link above it is switched.
     #[test]
     fn a_link_above_a_file_can_be_switched() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
         let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, root.join(name)).unwrap();
         for version in ["v1", "v2"] {
             std::fs::create_dir_all(root.join("releases").join(version)).unwrap();
@@ -236,10 +236,10 @@ mod tests {
         link("releases/v1", "current");
         link("current/a", "a");
         link("loop", "loop");
-        let folders = folders_of(root.join("a"));
-        assert!(folders.contains(&root) && folders.contains(&root.join("releases/v1")));
-        assert!(folders_of(root.join("loop")).len() < 3);
-        let needs = Needs { read: folders.into_iter().collect(), ..Needs::default() };
+        let directories = directories_of(root.join("a"));
+        assert!(directories.contains(&root) && directories.contains(&root.join("releases/v1")));
+        assert!(directories_of(root.join("loop")).len() < 3);
+        let needs = Needs { read: directories.into_iter().collect(), ..Needs::default() };
         let plan = Plan { account: None, sandbox: Some(needs) };
         let content = || std::fs::read_to_string(root.join("a"));
         thread::scope(|scope| {

@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn a_manager_hears_it_at_a_path_and_at_a_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("notify");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
         let name = format!("nflog-test-{}", std::process::id());
         let abstract_name = SocketAddr::from_abstract_name(&name).unwrap();
         for (manager, name) in [

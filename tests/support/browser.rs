@@ -21,20 +21,20 @@ pub struct Browser<'n> {
     client: Client,
     runtime: Runtime,
     _driver: Program,
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 impl<'n> Browser<'n> {
     /// Starts it, with an empty window.
     pub fn start(namespace: &'n Namespace) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut command = namespace.command("unshare");
         // The browser's processes are their own sessions: they all end with their namespace.
         command
             .args(["--pid", "--fork", "--kill-child", "--mount-proc", "chromedriver"])
             .arg(format!("--port={PORT}"))
-            .env("HOME", folder.path());
-        let driver = Program::start(&mut command, folder.path().join("chromedriver.log"));
+            .env("HOME", directory.path());
+        let driver = Program::start(&mut command, directory.path().join("chromedriver.log"));
         let options = json!({
             "goog:chromeOptions": {
                 "args": [
@@ -46,7 +46,7 @@ impl<'n> Browser<'n> {
                     "--disable-background-networking",
                     "--no-first-run",
                     "--lang=en",
-                    format!("--user-data-dir={}", folder.path().join("profile").display()),
+                    format!("--user-data-dir={}", directory.path().join("profile").display()),
                 ],
             },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
@@ -60,7 +60,7 @@ impl<'n> Browser<'n> {
             let connect = async { builder.connect(&format!("http://127.0.0.1:{PORT}")).await };
             namespace.run(|| runtime.block_on(connect)).ok()
         });
-        Self { namespace, client, runtime, _driver: driver, _folder: folder }
+        Self { namespace, client, runtime, _driver: driver, _directory: directory }
     }
 
     /// Waits for what the client does, on a thread in the namespace.

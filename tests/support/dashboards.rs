@@ -34,8 +34,8 @@ pub struct Selector {
 impl Dashboard {
     /// All there are.
     pub fn all() -> Vec<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards");
-        let mut all: Vec<_> = fs::read_dir(folder)
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards");
+        let mut all: Vec<_> = fs::read_dir(directory)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "json"))

@@ -1,4 +1,4 @@
-//! A MariaDB server of the tests' own: private folder, free loopback port, TLS by a throw-away CA.
+//! A MariaDB server of the tests' own: private directory, free loopback port, TLS by a throw-away CA.
 
 use std::{
     fs,
@@ -28,7 +28,7 @@ use super::{
 
 /// A running server; ends with its last owner. `root` needs no password.
 pub struct MariaDb {
-    folder: TempDir,
+    directory: TempDir,
     port: u16,
     options: Vec<String>,
     child: Mutex<Child>,
@@ -54,18 +54,18 @@ impl MariaDb {
 
     /// A server with further options of `mariadbd`.
     pub fn start_with(options: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("nflog-mariadb-").tempdir().unwrap();
+        let directory = tempfile::Builder::new().prefix("nflog-mariadb-").tempdir().unwrap();
         run(Command::new("mariadb-install-db")
             .args(["--no-defaults", "--user=root", "--skip-test-db"])
             .arg("--auth-root-authentication-method=normal")
             // Servers that are made at the same time must not share it.
-            .arg(format!("--tmpdir={}", folder.path().display()))
-            .arg(format!("--datadir={}", folder.path().join("data").display())));
-        certificates(folder.path(), "");
+            .arg(format!("--tmpdir={}", directory.path().display()))
+            .arg(format!("--datadir={}", directory.path().join("data").display())));
+        certificates(directory.path(), "");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-        let child = Mutex::new(spawn(folder.path(), port, &options));
-        let server = Self { folder, port, options, child };
+        let child = Mutex::new(spawn(directory.path(), port, &options));
+        let server = Self { directory, port, options, child };
         server.wait_until_ready();
         server
     }
@@ -77,12 +77,12 @@ impl MariaDb {
 
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join("socket")
+        self.directory.path().join("socket")
     }
 
     /// Where its log, `ca.pem` and `other-ca.pem` are.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The administrator's way to a database, through the socket.
@@ -152,7 +152,7 @@ impl MariaDb {
 
     /// Starts it again after it ended.
     pub fn restart(&self) {
-        *self.child() = spawn(self.folder.path(), self.port, &self.options);
+        *self.child() = spawn(self.directory.path(), self.port, &self.options);
         self.wait_until_ready();
     }
 
@@ -185,7 +185,7 @@ impl MariaDb {
     fn wait_until_ready(&self) {
         wait_for("MariaDB", || {
             if let Some(status) = self.child().try_wait().unwrap() {
-                let log = fs::read_to_string(self.folder().join("log")).unwrap_or_default();
+                let log = fs::read_to_string(self.directory().join("log")).unwrap_or_default();
                 panic!("mariadbd ended with {status}: {log}");
             }
             let asked = self.client().args(["--execute", "SELECT 1"]).output().unwrap();
@@ -202,15 +202,15 @@ impl Drop for MariaDb {
     }
 }
 
-fn spawn(folder: &Path, port: u16, options: &[String]) -> Child {
-    let at = |name: &str| folder.join(name).display().to_string();
-    let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+fn spawn(directory: &Path, port: u16, options: &[String]) -> Child {
+    let at = |name: &str| directory.join(name).display().to_string();
+    let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
     Command::new("mariadbd")
         .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1"])
         .args(["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"])
         .arg(format!("--datadir={}", at("data")))
         .arg(format!("--socket={}", at("socket")))
-        .arg(format!("--tmpdir={}", folder.display()))
+        .arg(format!("--tmpdir={}", directory.display()))
         .arg(format!("--pid-file={}", at("pid")))
         .arg(format!("--port={port}"))
         .arg(format!("--ssl-ca={}", at("ca.pem")))

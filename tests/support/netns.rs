@@ -113,11 +113,11 @@ impl Namespace {
         self.run(|| fs::write(format!("/proc/sys/net/{path}"), value).unwrap());
     }
 
-    /// Gives it a copy of a folder below `/etc`, until what this returns is dropped.
+    /// Gives it a copy of a directory below `/etc`, until what this returns is dropped.
     pub fn copy_etc(&self, name: &str) -> Etc {
-        let folder = PathBuf::from("/etc/netns").join(&self.name);
-        fs::create_dir_all(&folder).unwrap();
-        let etc = Etc(folder);
+        let directory = PathBuf::from("/etc/netns").join(&self.name);
+        fs::create_dir_all(&directory).unwrap();
+        let etc = Etc(directory);
         let mut copy = Command::new("cp");
         let copied = copy.arg("-a").arg(format!("/etc/{name}")).arg(&etc.0).status().unwrap();
         assert!(copied.success(), "{copy:?}");
@@ -145,7 +145,7 @@ impl Namespace {
     }
 }
 
-/// Folders that programs in a namespace see in place of those below `/etc`: ip-netns(8).
+/// Directories that programs in a namespace see in place of those below `/etc`: ip-netns(8).
 pub struct Etc(PathBuf);
 
 impl Etc {

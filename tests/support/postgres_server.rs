@@ -1,4 +1,4 @@
-//! A PostgreSQL server of the tests' own: private folder, free loopback port, TLS by a throw-away CA.
+//! A PostgreSQL server of the tests' own: private directory, free loopback port, TLS by a throw-away CA.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ use super::{
 /// A running server; ends with its last owner. The user `postgres` needs no password on the socket;
 /// over TCP everybody does.
 pub struct PostgresServer {
-    folder: TempDir,
+    directory: TempDir,
     port: u16,
     account: Option<(u32, u32)>,
     child: Mutex<Child>,
@@ -51,19 +51,19 @@ impl PostgresServer {
 
     /// A server for a test that kills or stops it.
     pub fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("nflog-pg-").tempdir().unwrap();
+        let directory = tempfile::Builder::new().prefix("nflog-pg-").tempdir().unwrap();
         let account = account();
         if let Some((user, group)) = account {
-            chown(folder.path(), Some(user), Some(group)).unwrap();
+            chown(directory.path(), Some(user), Some(group)).unwrap();
         }
-        let data = folder.path().join("data");
+        let data = directory.path().join("data");
         run(program("initdb", account)
             .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"])
             .args(["--locale=C", "-D"])
             .arg(&data));
-        certificates(folder.path(), ",IP:127.0.0.1");
+        certificates(directory.path(), ",IP:127.0.0.1");
         if let Some((user, group)) = account {
-            chown(folder.path().join("server.key"), Some(user), Some(group)).unwrap();
+            chown(directory.path().join("server.key"), Some(user), Some(group)).unwrap();
         }
         fs::write(
             data.join("pg_hba.conf"),
@@ -71,8 +71,8 @@ impl PostgresServer {
         )
         .unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Mutex::new(spawn(folder.path(), port, account));
-        let server = Self { folder, port, account, child };
+        let child = Mutex::new(spawn(directory.path(), port, account));
+        let server = Self { directory, port, account, child };
         server.wait_until_ready();
         server
     }
@@ -83,15 +83,15 @@ impl PostgresServer {
     }
 
     /// Where its socket, its log, `ca.pem` and `other-ca.pem` are.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The superuser's way to a database, through the socket.
     pub fn target(&self, database: &str) -> Target {
         Target {
             kind: Kind::Postgres,
-            endpoint: Endpoint::Socket { path: self.folder().to_owned(), port: self.port },
+            endpoint: Endpoint::Socket { path: self.directory().to_owned(), port: self.port },
             user: "postgres".to_owned(),
             password: String::new(),
             database: database.to_owned(),
@@ -133,7 +133,7 @@ impl PostgresServer {
         let output = attempt(
             Command::new("psql")
                 .args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
-                .arg(self.folder())
+                .arg(self.directory())
                 .args(["-p", &self.port.to_string(), "-d", database, "-c", sql]),
         )?;
         Ok(String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
@@ -148,7 +148,7 @@ impl PostgresServer {
     /// Starts it again after [`Self::kill_9`].
     pub fn restart(&self) {
         wait_for("PostgreSQL to start again", || {
-            *self.child.lock().unwrap() = spawn(self.folder(), self.port, self.account);
+            *self.child.lock().unwrap() = spawn(self.directory(), self.port, self.account);
             // It refuses while processes of its former life are about.
             wait_for("PostgreSQL to start or refuse", || {
                 if self.child.lock().unwrap().try_wait().unwrap().is_some() {
@@ -172,13 +172,13 @@ impl PostgresServer {
 
     /// What it logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder().join("log")).unwrap_or_default()
+        fs::read_to_string(self.directory().join("log")).unwrap_or_default()
     }
 
     fn is_ready(&self) -> bool {
         Command::new("psql")
             .args(["-X", "-U", "postgres", "-p", &self.port.to_string(), "-c", "SELECT 1", "-h"])
-            .arg(self.folder())
+            .arg(self.directory())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
@@ -234,16 +234,16 @@ fn program(name: &str, account: Option<(u32, u32)>) -> Command {
     command
 }
 
-fn spawn(folder: &Path, port: u16, account: Option<(u32, u32)>) -> Child {
-    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+fn spawn(directory: &Path, port: u16, account: Option<(u32, u32)>) -> Child {
+    let log = fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
     let mut command = program("postgres", account);
-    command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+    command.arg("-D").arg(directory.join("data")).args(["-p", &port.to_string()]);
     for setting in [
-        &format!("unix_socket_directories={}", folder.display()),
+        &format!("unix_socket_directories={}", directory.display()),
         "listen_addresses=127.0.0.1,127.0.0.2",
         "ssl=on",
-        &format!("ssl_cert_file={}", folder.join("server.pem").display()),
-        &format!("ssl_key_file={}", folder.join("server.key").display()),
+        &format!("ssl_cert_file={}", directory.join("server.pem").display()),
+        &format!("ssl_key_file={}", directory.join("server.key").display()),
         "max_connections=50",
         "shared_buffers=32MB",
         "timezone=Asia/Kathmandu",

@@ -97,7 +97,7 @@ pub const EXPORTER: &str = env!("CARGO_BIN_EXE_nflog_exporter");
 pub struct Exporter<'n> {
     pub program: Program,
     namespace: &'n Namespace,
-    pub folder: TempDir,
+    pub directory: TempDir,
 }
 
 impl<'n> Exporter<'n> {
@@ -145,17 +145,17 @@ impl<'n> Exporter<'n> {
         config: &str,
         arguments: &[&str],
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.toml");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
         fs::write(&file, config).unwrap();
         command.arg("--config.file").arg(&file).args(arguments);
-        let program = Program::start(&mut command, folder.path().join("exporter.log"));
-        Self { program, namespace, folder }
+        let program = Program::start(&mut command, directory.path().join("exporter.log"));
+        Self { program, namespace, directory }
     }
 
     /// Replaces its configuration file.
     pub fn configure(&self, config: &str) {
-        fs::write(self.folder.path().join("config.toml"), config).unwrap();
+        fs::write(self.directory.path().join("config.toml"), config).unwrap();
     }
 
     /// Status and body of a GET; `None` while nobody answers.
@@ -178,9 +178,9 @@ fn faketime_library() -> PathBuf {
     found.find(|path| path.exists()).expect("libfaketime is needed: install faketime")
 }
 
-/// Makes a folder one in which the exporter can write, too, once it is no longer root.
-pub fn open_to_all(folder: &Path) {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+/// Makes a directory one in which the exporter can write, too, once it is no longer root.
+pub fn open_to_all(directory: &Path) {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
 }
 
 /// The samples of one metric in a metrics text.
@@ -250,7 +250,7 @@ pub struct Prometheus<'n> {
     namespace: &'n Namespace,
     port: u16,
     _program: Program,
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 const PROMETHEUS_PORT: u16 = 9090;
@@ -301,7 +301,7 @@ impl<'n> Prometheus<'n> {
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"));
         let program = Program::start(&mut command, directory.path().join("prometheus.log"));
-        let prometheus = Self { namespace, port, _program: program, _folder: directory };
+        let prometheus = Self { namespace, port, _program: program, _directory: directory };
         wait_for("Prometheus's first scrape", || prometheus.query("up == 1")?.first().map(drop));
         prometheus
     }

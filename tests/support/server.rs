@@ -30,21 +30,21 @@ pub fn attempt(command: &mut Command) -> Result<Output, String> {
 
 /// Writes `ca.pem`, a certificate by it for localhost and `addresses` (`server.pem` and its key), and
 /// `other-ca.pem`, which has nothing to do with it.
-pub fn certificates(folder: &Path, addresses: &str) {
+pub fn certificates(directory: &Path, addresses: &str) {
     for name in ["ca", "other-ca"] {
         let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
-        run(openssl(folder, "/CN=throw-away").args(["-keyout", &key, "-out", &certificate]));
+        run(openssl(directory, "/CN=throw-away").args(["-keyout", &key, "-out", &certificate]));
     }
-    run(openssl(folder, "/CN=server")
+    run(openssl(directory, "/CN=server")
         .args(["-keyout", "server.key", "-out", "server.pem", "-CA", "ca.pem", "-CAkey", "ca.key"])
         .args(["-addext", &format!("subjectAltName=DNS:localhost{addresses}")])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"]));
 }
 
-fn openssl(folder: &Path, subject: &str) -> Command {
+fn openssl(directory: &Path, subject: &str) -> Command {
     let mut command = Command::new("openssl");
     command
-        .current_dir(folder)
+        .current_dir(directory)
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
         .args(["-days", "2", "-subj", subject]);
     command

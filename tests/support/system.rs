@@ -31,19 +31,19 @@ impl System {
     /// The files below a directory, which stays as it is.
     pub fn over(lower: &Path) -> Self {
         let disk = Tmpfs::mount(2 << 30);
-        let folder = disk.folder.path();
+        let directory = disk.directory.path();
         for name in ["upper", "work", "root"] {
-            fs::create_dir(folder.join(name)).unwrap();
+            fs::create_dir(directory.join(name)).unwrap();
         }
         let layers = format!(
             "lowerdir={1},upperdir={0}/upper,workdir={0}/work",
-            folder.display(),
+            directory.display(),
             // The kernel separates options by commas, and layers by colons.
             lower.display().to_string().replace(',', "\\,").replace(':', "\\:")
         );
         run(Command::new("mount")
             .args(["-t", "overlay", "-o", &layers, "system"])
-            .arg(folder.join("root")));
+            .arg(directory.join("root")));
         let system = Self(disk);
         // What keeps packages from starting services while an image of a container is built.
         let _ = fs::remove_file(system.path("usr/sbin/policy-rc.d"));
@@ -52,7 +52,7 @@ impl System {
 
     /// Where a path is, seen from outside.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.0.folder.path().join("root").join(path.trim_start_matches('/'))
+        self.0.directory.path().join("root").join(path.trim_start_matches('/'))
     }
 
     pub fn has(&self, path: &str) -> bool {
@@ -87,7 +87,7 @@ impl System {
             // Which it would keep from every program in it.
             .arg("--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self")
             .arg("systemd.unit=basic.target");
-        let log = self.0.folder.path().join("boot.log");
+        let log = self.0.directory.path().join("boot.log");
         let program = Program::start(&mut command, log);
         let manager = wait_for("the service manager", || {
             let pid = program.pid();

@@ -4,44 +4,47 @@ use std::{fs, path::PathBuf, process::Command, thread};
 
 /// A tmpfs, unmounted on drop.
 pub struct Tmpfs {
-    pub folder: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 impl Tmpfs {
     /// One of so many bytes.
     pub fn mount(size: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         run(Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size},mode=0755"), "spool-test"])
-            .arg(folder.path()));
-        Self { folder }
+            .arg(directory.path()));
+        Self { directory }
     }
 
-    /// A folder in it, which is not made yet.
+    /// A directory in it, which is not made yet.
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join("spool")
+        self.directory.path().join("spool")
     }
 
     /// Mounts it anew in another way: `ro`, `rw`.
     pub fn remount(&self, how: &str) {
-        run(Command::new("mount").arg("-o").arg(format!("remount,{how}")).arg(self.folder.path()));
+        run(Command::new("mount")
+            .arg("-o")
+            .arg(format!("remount,{how}"))
+            .arg(self.directory.path()));
     }
 
     /// Takes all the space there is.
     pub fn fill(&self) {
-        let full = fs::write(self.folder.path().join("filler"), vec![1; 64 << 20]);
+        let full = fs::write(self.directory.path().join("filler"), vec![1; 64 << 20]);
         assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     }
 
     /// Gives it back.
     pub fn free(&self) {
-        fs::remove_file(self.folder.path().join("filler")).unwrap();
+        fs::remove_file(self.directory.path().join("filler")).unwrap();
     }
 }
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(self.folder.path()).status();
+        let unmounted = Command::new("umount").arg("-l").arg(self.directory.path()).status();
         assert!(thread::panicking() || unmounted.unwrap().success());
     }
 }

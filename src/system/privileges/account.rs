@@ -1,4 +1,4 @@
-//! The user and group to run with, and the folders that become theirs.
+//! The user and group to run with, and the directories that become theirs.
 
 use std::{
     ffi::CString,
@@ -186,7 +186,7 @@ pub(super) fn become_account(account: &Account) -> Result<(), PrivilegesError> {
         })
 }
 
-/// Makes a folder of the program's own with those above it that are missing, and gives what it made to
+/// Makes a directory of the program's own with those above it that are missing, and gives what it made to
 /// the account; `None` is the present user.
 ///
 /// One that is there goes over with the files in it, where it belongs to root. If others may write to it
@@ -194,13 +194,13 @@ pub(super) fn become_account(account: &Account) -> Result<(), PrivilegesError> {
 /// in it, which is not the program's own, whatever the configuration says.
 ///
 /// # Errors
-/// The folder cannot be made or given away.
-pub fn hand_over(folder: &Path, account: Option<&Account>) -> Result<(), PrivilegesError> {
+/// The directory cannot be made or given away.
+pub fn hand_over(directory: &Path, account: Option<&Account>) -> Result<(), PrivilegesError> {
     let give =
         |path: &Path, account: &Account| lchown(path, Some(account.user), Some(account.group));
     let work = || -> io::Result<()> {
         // Above a relative one is, last, the empty path.
-        let above = folder.ancestors().filter(|above| !above.as_os_str().is_empty());
+        let above = directory.ancestors().filter(|above| !above.as_os_str().is_empty());
         let missing: Vec<_> = above.take_while(|above| !above.exists()).collect();
         for above in missing.iter().rev() {
             fs::DirBuilder::new().mode(0o700).create(above)?;
@@ -210,11 +210,11 @@ pub fn hand_over(folder: &Path, account: Option<&Account>) -> Result<(), Privile
         for above in missing {
             give(above, account)?;
         }
-        let found = fs::symlink_metadata(folder)?;
+        let found = fs::symlink_metadata(directory)?;
         if account.is_root() || found.uid() != 0 || !found.is_dir() || found.mode() & 0o022 != 0 {
             return Ok(());
         }
-        let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+        let entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
         for entry in &entries {
             if !entry.file_type()?.is_file() {
                 return Ok(());
@@ -223,10 +223,10 @@ pub fn hand_over(folder: &Path, account: Option<&Account>) -> Result<(), Privile
         for entry in &entries {
             give(&entry.path(), account)?;
         }
-        give(folder, account)
+        give(directory, account)
     };
     work().map_err(|error| PrivilegesError::HandOver {
-        folder: folder.to_owned(),
+        directory: directory.to_owned(),
         account: account.map_or("this user", |account| &account.name).to_owned(),
         error,
     })

@@ -82,12 +82,12 @@ fn restrict(needs: &Needs, process: &[Arc<File>]) -> Result<RestrictionStatus, R
     rules = allow(rules, &needs.read, reading)?;
     rules = allow(rules, &needs.write, AccessFs::from_all(KNOWN) & !AccessFs::Execute)?;
     for file in process {
-        // Of a file that is no folder, the crate leaves out what is for folders.
+        // Of a file that is no directory, the crate leaves out what is for directories.
         rules = rules.add_rule(PathBeneath::new(&**file, reading))?;
     }
     if needs.names {
         rules = allow(rules, NAMES, reading)?;
-        rules = allow(rules, NAME_FILES.iter().filter_map(folder_at_the_end_of), reading)?;
+        rules = allow(rules, NAME_FILES.iter().filter_map(directory_of_target), reading)?;
         rules = rules.add_rule(NetPort::new(DNS_PORT, AccessNet::ConnectTcp))?;
     }
     for port in &needs.connect {
@@ -96,27 +96,31 @@ fn restrict(needs: &Needs, process: &[Arc<File>]) -> Result<RestrictionStatus, R
     rules.restrict_self()
 }
 
-/// The folder that a file is in once all links are followed.
-fn folder_at_the_end_of(file: impl AsRef<Path>) -> Option<PathBuf> {
+/// The directory that a file is in once all links are followed.
+fn directory_of_target(file: impl AsRef<Path>) -> Option<PathBuf> {
     file.as_ref().canonicalize().ok()?.parent().map(Path::to_owned)
 }
 
-/// Lets through what lies beneath these folders; one that is not there needs no rule.
+/// Lets through what lies beneath these directories; one that is not there needs no rule.
 fn allow<P: AsRef<Path>>(
     mut rules: RulesetCreated,
-    folders: impl IntoIterator<Item = P>,
+    directories: impl IntoIterator<Item = P>,
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, RulesetError> {
-    for folder in folders {
-        if let Ok(folder) = open(folder.as_ref()) {
-            rules = rules.add_rule(PathBeneath::new(folder, access))?;
+    for directory in directories {
+        if let Ok(directory) = open(directory.as_ref()) {
+            rules = rules.add_rule(PathBeneath::new(directory, access))?;
         }
     }
     Ok(rules)
 }
 
-/// A handle on a folder, which takes no right to read it.
-fn open(folder: &Path) -> io::Result<rustix::fd::OwnedFd> {
+/// A handle on a directory, which takes no right to read it.
+fn open(directory: &Path) -> io::Result<rustix::fd::OwnedFd> {
     use rustix::fs::{Mode, OFlags};
-    Ok(rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY, Mode::empty())?)
+    Ok(rustix::fs::open(
+        directory,
+        OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY,
+        Mode::empty(),
+    )?)
 }

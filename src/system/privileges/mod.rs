@@ -22,9 +22,9 @@ pub use run_as::with_rights_of;
 /// What the program still has to reach when it is confined.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
-    /// Folders of which files are read, now or when they change.
+    /// Directories of which files are read, now or when they change.
     pub read: Vec<PathBuf>,
-    /// Folders in which files are made, written and removed.
+    /// Directories in which files are made, written and removed.
     pub write: Vec<PathBuf>,
     /// TCP ports that are connected to.
     pub connect: Vec<u16>,
@@ -171,11 +171,11 @@ pub enum PrivilegesError {
     /// The kernel refused to take capabilities.
     #[error("give up capabilities: {0}")]
     Capabilities(io::Error),
-    /// A folder could not be given to the account.
-    #[error("hand {} over to {account}: {error}", folder.display())]
+    /// A directory could not be given to the account.
+    #[error("hand {} over to {account}: {error}", directory.display())]
     HandOver {
-        /// The folder.
-        folder: PathBuf,
+        /// The directory.
+        directory: PathBuf,
         /// Who should have it.
         account: String,
         /// Why.

@@ -31,8 +31,8 @@ fn every_layer_is_in_force_on_this_kernel() {
 
 #[test]
 fn only_the_files_that_are_needed_can_be_reached() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
     for name in ["read", "write", "outside"] {
         fs::create_dir(path(name)).unwrap();
         fs::write(path(name).join("file"), name).unwrap();
