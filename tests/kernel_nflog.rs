@@ -400,7 +400,7 @@ fn closing_without_privilege_waits_for_what_the_kernel_holds_back() {
 }
 
 #[test]
-fn a_second_reader_is_told_who_holds_the_group() {
+fn the_error_of_a_second_reader_names_the_holder_of_the_group() {
     let host = Namespace::new("host");
     let first = open(&host, &plan(&[7, 8]));
     let error = host.run(|| Nflog::open(&plan(&[8]))).err().unwrap();

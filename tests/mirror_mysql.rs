@@ -614,7 +614,7 @@ async fn maintenance_waits_neither_for_readers_nor_for_other_hosts() {
     let patience = Duration::from_secs(15);
     let maintenance = Maintenance::default();
     let kept = tokio::time::timeout(patience, store.maintain(&maintenance, noon())).await;
-    let kept = kept.expect("gives up in time").unwrap();
+    let kept = kept.expect("stops in time").unwrap();
     assert!(kept.warnings[0].contains("in use"), "{kept:?}");
     reader.query_drop("COMMIT").await.unwrap();
 

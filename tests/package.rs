@@ -126,7 +126,7 @@ fn the_debian_package_comes_runs_and_goes() {
     flow(&booted, 10);
     assert_confined(&booted);
 
-    reads_and_writes_where_it_is_told(&booted);
+    uses_the_configured_paths(&booted);
     is_reloaded(&booted);
     is_started_again(&booted);
     wait_for_rows(&booted, 40);
@@ -163,7 +163,7 @@ fn the_debian_package_comes_runs_and_goes() {
 }
 
 /// Databases, rows and the web configuration, under all that holds the unit.
-fn reads_and_writes_where_it_is_told(booted: &Booted) {
+fn uses_the_configured_paths(booted: &Booted) {
     let data = root().join("tests/data/geoip");
     fs::create_dir_all(booted.system.path("var/lib/GeoIP")).unwrap();
     booted.take(&data.join("GeoLite2-ASN-Test.mmdb"), "var/lib/GeoIP/asn.mmdb");
@@ -304,7 +304,7 @@ fn the_documents_install_on_a_fresh_system_and_a_purge_leaves_its_firewall() {
     booted.run("dpkg", &["--purge", "nflog-exporter"]);
     assert!(!system.has("etc/nflog_exporter"));
     assert!(!is_logged_after_a_start());
-    // Installed anew, it has no rules before the documented commands.
+    // Installed again, it has no rules before the documented commands.
     shell(install);
     assert!(!is_logged_after_a_start());
 }

@@ -14,11 +14,11 @@ use crate::{config::Flags, mirror::config::URL_VARIABLE};
 /// The flag that may carry a password.
 const FLAG: &str = "--mirror.url";
 
-/// Where the mirror's URL was given as a flag and holds a password, starts this program anew in the
+/// If the mirror's URL was given as a flag and holds a password, executes this program again in the
 /// same process, with the URL in its environment, which only its own user and root can read.
 ///
 /// # Errors
-/// The program cannot be started anew: better not to run than to show the password for days.
+/// The program cannot be executed again: failing is better than showing the password for days.
 pub(super) fn hide_password(flags: &Flags) -> anyhow::Result<()> {
     let arguments: Vec<_> = env::args_os().collect();
     let Some(url) = flags.mirror_url.as_ref().filter(|url| url.has_password()) else {
@@ -30,7 +30,7 @@ pub(super) fn hide_password(flags: &Flags) -> anyhow::Result<()> {
     let mut command = Command::new(program);
     command.args(&others[1..]).arg0(&others[0]).env(URL_VARIABLE, url.reveal());
     let error = command.exec();
-    Err(anyhow!("cannot start this program anew to hide a password: {error}; {}", advice()))
+    Err(anyhow!("cannot execute this program again to hide a password: {error}; {}", advice()))
 }
 
 fn advice() -> String {

@@ -45,7 +45,7 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     })
 }
 
-/// What takes a right that is given up afterwards. Dropped, it leaves nothing behind.
+/// The parts that need privileges to open. Dropping them leaves nothing on the host.
 struct Holds {
     service: Service,
     listeners: Vec<TcpListener>,

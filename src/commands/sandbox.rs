@@ -64,7 +64,7 @@ impl Confined {
     }
 }
 
-/// Gives up every right that this run has no further use for. What is open already stays open.
+/// Drops the privileges that this run does not need any more. Open files and sockets stay open.
 ///
 /// # Errors
 /// The user cannot be changed, or a directory not given to it.
@@ -86,7 +86,7 @@ pub(super) fn confine(
     let user = account.as_ref().map(ToString::to_string);
     let read_again = read_again(flags, config, guard);
     let sandbox = config.privileges.sandbox.then(|| needs(&read_again, config, target));
-    let confinement = privileges::give_up(&Plan { account, sandbox })?;
+    let confinement = privileges::drop_privileges(&Plan { account, sandbox })?;
     Ok(Confined { confinement, user, read_again })
 }
 
@@ -101,7 +101,7 @@ fn hand_over(
     privileges::hand_over(spool, account)?;
     match &target.endpoint {
         Endpoint::File(file) => {
-            let directory = folder_of(file);
+            let directory = directory_of(file);
             // One that somebody made may be for others, too.
             if directory.exists() { Ok(()) } else { privileges::hand_over(&directory, account) }
         }
@@ -116,7 +116,7 @@ fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Ne
     if let Some(target) = target {
         needs.write.push(config.mirror.spool.directory.clone());
         match &target.endpoint {
-            Endpoint::File(file) => needs.write.push(folder_of(file)),
+            Endpoint::File(file) => needs.write.push(directory_of(file)),
             Endpoint::Socket { .. } => needs.socket = true,
             Endpoint::Tcp { host, port } => {
                 needs.connect.push(*port);
@@ -149,7 +149,7 @@ fn read_again(flags: &Flags, config: &Config, guard: &WebConfigWatcher) -> Vec<P
 /// The directory that a file stands in, those in which there are links on the way to it, and the one to which
 /// they lead: a link that is switched leads to another directory next to the old one, as a rule.
 fn directories_of(file: impl AsRef<Path>) -> BTreeSet<PathBuf> {
-    let mut directories = BTreeSet::from([folder_of(file.as_ref())]);
+    let mut directories = BTreeSet::from([directory_of(file.as_ref())]);
     let mut path = file.as_ref().to_owned();
     for _ in 0..MAX_LINKS {
         let mut above: Vec<_> = path.ancestors().collect();
@@ -159,19 +159,19 @@ fn directories_of(file: impl AsRef<Path>) -> BTreeSet<PathBuf> {
         else {
             break;
         };
-        let directory = folder_of(link);
+        let directory = directory_of(link);
         // It begins with the link, which is one of those above it.
         let rest = path.strip_prefix(link).unwrap_or(Path::new(""));
         let next = directory.join(target);
         path = if rest.as_os_str().is_empty() { next } else { next.join(rest) };
-        directories.extend([directory, folder_of(&path)]);
+        directories.extend([directory, directory_of(&path)]);
     }
     // Everything lies beneath that one.
     directories.remove(Path::new("/"));
     directories
 }
 
-fn folder_of(file: &Path) -> PathBuf {
+fn directory_of(file: &Path) -> PathBuf {
     match file.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory.to_owned(),
         _ => PathBuf::from("."),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_leads_to_two_folders() {
+    fn a_link_leads_to_two_directories() {
         let directory = tempfile::tempdir().unwrap();
         let real = directory.path().canonicalize().unwrap();
         std::fs::create_dir(real.join("v1")).unwrap();
@@ -246,7 +246,7 @@ mod tests {
             let (confined, is_confined) = std::sync::mpsc::channel();
             let (switched, is_switched) = std::sync::mpsc::channel();
             let reader = scope.spawn(move || {
-                privileges::give_up(&plan).unwrap();
+                privileges::drop_privileges(&plan).unwrap();
                 let before = content().unwrap();
                 confined.send(()).unwrap();
                 is_switched.recv().unwrap();
@@ -278,7 +278,7 @@ mod tests {
         let authorities = rustls_native_certs::load_native_certs().certs.len();
         let plan = Plan { account: None, sandbox: Some(needs) };
         let confined = move || {
-            let confinement = privileges::give_up(&plan).unwrap();
+            let confinement = privileges::drop_privileges(&plan).unwrap();
             assert!(confinement.missing().is_empty());
             let found = rustls_native_certs::load_native_certs().certs.len();
             (found, ("localhost", 1).to_socket_addrs().unwrap().count())

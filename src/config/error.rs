@@ -28,7 +28,7 @@ pub enum ConfigError {
         place: Place,
         /// The key, with dots.
         key: String,
-        /// What was meant, as far as can be told.
+        /// The nearest valid name, if there is one.
         suggestion: String,
     },
     /// A value of the wrong type, or one that a rule refuses.

@@ -1,4 +1,4 @@
-//! Reloading: the configuration anew, and what of it can change while packets come in.
+//! Reloads the configuration, and applies the settings that can change at run time.
 
 use std::{
     fmt,
@@ -28,7 +28,7 @@ pub struct Reloader {
     unfinished: Option<JoinHandle<()>>,
 }
 
-/// How long the configuration's files may take to be read: a network file system that hangs takes for ever.
+/// How long the configuration's files may take to be read: a network file system may hang.
 const READING: Duration = Duration::from_secs(10);
 
 /// How long the GeoIP databases, of up to 2 GiB each, may take to be read.

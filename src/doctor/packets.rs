@@ -98,7 +98,7 @@ pub(super) fn of_groups(config: &Config, wait: Duration) -> Finding {
         let account = Account::choose(&config.privileges.user, &config.privileges.group);
         let account = account.map_err(|why| why.to_string())?;
         let sandbox = config.privileges.sandbox.then(Needs::default);
-        let confinement = privileges::give_up(&Plan { account, sandbox });
+        let confinement = privileges::drop_privileges(&Plan { account, sandbox });
         let _confinement = confinement.map_err(|why| why.to_string())?;
         count(source, wait)
     };

@@ -5,7 +5,7 @@ use std::{
     fs,
 };
 
-/// Process id and name of who has the socket with this inode open; `None` where it cannot be told.
+/// Id and name of the process that has the socket with this inode open; `None` if it cannot be found.
 #[must_use]
 pub fn with_socket(inode: u64) -> Option<(u32, String)> {
     let pid = processes().find(|pid| sockets(*pid).any(|socket| socket == inode))?;

@@ -220,7 +220,7 @@ impl Wire {
     }
 }
 
-/// Runs `work` on a thread that has given up `CAP_NET_ADMIN`.
+/// Runs `work` on a thread without `CAP_NET_ADMIN`.
 pub fn lacking_net_admin<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let lacking = scope.spawn(|| {

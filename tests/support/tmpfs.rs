@@ -22,7 +22,7 @@ impl Tmpfs {
         self.directory.path().join("spool")
     }
 
-    /// Mounts it anew in another way: `ro`, `rw`.
+    /// Remounts it: `ro`, `rw`.
     pub fn remount(&self, how: &str) {
         run(Command::new("mount")
             .arg("-o")

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_minute_it_is_told_again() {
+    fn after_a_minute_it_is_logged_again() {
         let (limit, start) = (LogRateLimit::default(), Instant::now());
         let place = tracing::callsite!(name: "x", kind: tracing::metadata::Kind::EVENT, fields: a)
             .metadata()

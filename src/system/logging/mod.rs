@@ -36,7 +36,7 @@ pub struct LevelHandle(reload::Handle<LevelFilter, Registry>);
 impl LevelHandle {
     /// Sets the level from now on.
     pub fn set(&self, level: LogLevel) {
-        // It fails only when the log is gone, and then nobody is told anything anyway.
+        // It fails only if the log was dropped.
         let _ = self.0.reload(filter(level));
     }
 }

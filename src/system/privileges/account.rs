@@ -12,7 +12,7 @@ use rustix::process::{Gid, Uid, getegid, geteuid};
 
 use super::PrivilegesError;
 
-/// Whom the package makes; the first choice where no user is named.
+/// The user that the package creates; the default if it exists.
 const OWN: &str = "nflog_exporter";
 
 /// The user that every host has.
@@ -38,7 +38,7 @@ impl fmt::Display for Account {
 }
 
 impl Account {
-    /// Whom to become for the configured user and group, names or numbers, each empty for the default:
+    /// The account for the configured user and group, names or numbers, each empty for the default:
     /// `nflog_exporter` where there is such a user, else `nobody`, and the user's own group. `None` when
     /// nothing is to change: somebody who is not root started the program.
     ///

@@ -1,4 +1,4 @@
-//! Giving up rights: once sockets, rules and listeners stand, the program keeps none it does not need.
+//! Drops privileges: after sockets, rules and listeners are open, the program keeps only those that it needs.
 //!
 //! Everything here is done to the calling thread and what it starts later, so it comes before any other
 //! thread, and before the first packet is looked at.
@@ -34,7 +34,7 @@ pub struct Needs {
     pub names: bool,
 }
 
-/// What to give up.
+/// The privileges to keep.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Whose rights to run with from now on; `None`: the present user's.
@@ -123,7 +123,7 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Rights that could not be given up, though they have to be.
+/// Privileges that could not be dropped.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegesError {
     /// There is no such user or group.
@@ -169,7 +169,7 @@ pub enum PrivilegesError {
         error: io::Error,
     },
     /// The kernel refused to take capabilities.
-    #[error("give up capabilities: {0}")]
+    #[error("drop capabilities: {0}")]
     Capabilities(io::Error),
     /// A directory could not be given to the account.
     #[error("hand {} over to {account}: {error}", directory.display())]
@@ -183,14 +183,14 @@ pub enum PrivilegesError {
     },
 }
 
-/// Gives up everything that the plan does not keep.
+/// Drops all privileges that the plan does not keep.
 ///
-/// User and capabilities are given up or it fails; Landlock and seccomp are as good as this kernel has
-/// them, and [`Confinement::missing`] tells.
+/// Fails if user or capabilities cannot be changed. Landlock and seccomp are applied as far as the kernel supports
+/// them; [`Confinement::missing`] lists the rest.
 ///
 /// # Errors
 /// See [`PrivilegesError`].
-pub fn give_up(plan: &Plan) -> Result<Confinement, PrivilegesError> {
+pub fn drop_privileges(plan: &Plan) -> Result<Confinement, PrivilegesError> {
     let mut confinement = Confinement::default();
     capabilities::shrink_bounds().map_err(PrivilegesError::Capabilities)?;
     if let Some(account) = &plan.account {

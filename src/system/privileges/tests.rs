@@ -10,10 +10,10 @@ use std::{
 
 use super::*;
 
-/// Gives up rights on a thread, and does `work` there.
+/// Drops privileges on a thread, and does `work` there.
 fn confined<T: Send>(needs: Needs, work: impl FnOnce(&Confinement) -> T + Send) -> T {
     let plan = Plan { account: None, sandbox: Some(needs) };
-    thread::scope(|scope| scope.spawn(|| work(&give_up(&plan).unwrap())).join().unwrap())
+    thread::scope(|scope| scope.spawn(|| work(&drop_privileges(&plan).unwrap())).join().unwrap())
 }
 
 fn refused<T>(outcome: io::Result<T>) -> bool {
@@ -144,7 +144,7 @@ fn no_other_way_leads_out() {
 }
 
 #[test]
-fn a_number_is_a_user_whom_no_list_has_to_know() {
+fn a_number_needs_no_entry_in_the_list_of_users() {
     let account = Account::find("4711", "4712").unwrap();
     assert_eq!(account.to_string(), "4711");
     assert!(!account.is_root());
