@@ -96,7 +96,8 @@ struct World {
     aggregate: Aggregate,
     plan: FamilyPlan,
     now: Duration,
-    births: Vec<Duration>,
+    /// The label sets exposed so far, and when each was exposed last.
+    exposed: HashMap<Key, Duration>,
     shown: HashMap<Key, (u64, u64)>,
     prometheus: Prometheus,
 }
@@ -108,7 +109,7 @@ impl World {
             aggregate,
             plan,
             now: Duration::ZERO,
-            births: Vec::new(),
+            exposed: HashMap::new(),
             shown: HashMap::new(),
             prometheus: Prometheus::default(),
         };
@@ -162,15 +163,19 @@ impl World {
             match self.shown.get(key) {
                 None => {
                     assert_eq!(now.0, 0, "a new series must start at zero");
-                    self.births.push(self.now);
                 }
                 Some(before) => {
                     assert!(before.0 <= now.0 && before.1 <= now.1, "a counter decreased");
                 }
             }
         }
-        let within = self.births.iter().filter(|birth| **birth + HOUR > self.now).count();
-        assert!(within <= self.plan.max_new_series_per_hour, "the hourly budget");
+        self.exposed.extend(shown.keys().map(|key| (*key, self.now)));
+        self.exposed.retain(|_, last| *last + HOUR > self.now);
+        let within = self.exposed.len();
+        assert!(
+            within <= self.plan.max_series + self.plan.max_new_series_per_hour,
+            "the label sets of an hour"
+        );
         let labels = self.plan.labels.len();
         assert!(
             family.series.iter().any(|series| series.key.rung(labels) == labels),

@@ -16,7 +16,7 @@ use crate::{
     packet::DecodeIssue,
 };
 
-/// Interval at which folded heavy hitters may replace cold series.
+/// Interval at which weights decay.
 const TICK: Duration = Duration::from_secs(60);
 
 /// All packet counters. One thread writes them, under one lock.
@@ -84,6 +84,9 @@ impl Aggregate {
     pub fn advance(&mut self, now: Duration) {
         self.sources.advance(now);
         self.scans.advance(now);
+        for family in &mut self.families {
+            family.drop_due(now);
+        }
         if now < self.next_tick {
             return;
         }

@@ -1,12 +1,11 @@
-//! The two budgets of a family: series at once, and new series per hour. Each is divided among the rungs of the
-//! ladder, so that detailed keys cannot use up the room of less detailed ones.
+//! The two budgets of a family: series at once, divided among the rungs of the ladder, and new series per hour.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::{Dimension, MAX_LABELS};
 
 /// Maximum number of rungs: from no label folded to every label folded.
-const MAX_RUNGS: usize = MAX_LABELS + 1;
+pub const MAX_RUNGS: usize = MAX_LABELS + 1;
 
 /// The time span over which new series are counted.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -16,35 +15,23 @@ const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// One count for each rung.
-type ByRung = [usize; MAX_RUNGS];
+pub type ByRung = [usize; MAX_RUNGS];
 
-/// A budget divided among rungs.
+/// The places for series, divided among rungs, so that detailed keys cannot use up the room of less detailed ones.
 ///
 /// Each rung between the first and the last has a reserve: as many series as its labels usually have values, but at
 /// most two fifths of the budget for the first of these rungs, a fifth of that for the second, and so on. A rung may
 /// use the whole budget except for the unused reserves of less detailed rungs.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub struct Places {
     total: usize,
-    /// Reserved for [`Claim::Replacement`].
-    spare: usize,
     reserve: ByRung,
 }
 
-/// The reason for a new series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// A packet with a new key.
-    Newcomer,
-    /// A heavy hitter that replaces another series.
-    Replacement,
-}
-
-impl Budget {
-    /// Divides `total` series among the rungs of a family with these labels; `spare` of them are reserved for
-    /// replacements.
+impl Places {
+    /// Divides `total` places among the rungs of a family with these labels.
     #[must_use]
-    pub fn new(total: usize, spare: usize, labels: &[Dimension]) -> Self {
+    pub fn new(total: usize, labels: &[Dimension]) -> Self {
         let mut reserve = [0; MAX_RUNGS];
         let mut limit = total * 2 / 5;
         for (rung, kept) in reserve.iter_mut().enumerate().take(labels.len()).skip(1) {
@@ -54,60 +41,94 @@ impl Budget {
             *kept = usual.min(limit);
             limit /= 5;
         }
-        Self { total, spare, reserve }
+        Self { total, reserve }
     }
 
-    /// Whether one more series is allowed on `rung`, given the number of series on each rung.
+    /// Maximum number of series at once.
     #[must_use]
-    pub fn allows(&self, used: &ByRung, rung: usize, claim: Claim) -> bool {
-        let spare = if claim == Claim::Replacement { 0 } else { self.spare };
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Places that `rung` may take now, given the number of series on each rung.
+    #[must_use]
+    pub fn free(&self, used: &ByRung, rung: usize) -> usize {
         let kept: usize = self.reserve[rung + 1..]
             .iter()
             .zip(&used[rung + 1..])
             .map(|(reserve, used)| reserve.saturating_sub(*used))
             .sum();
-        used.iter().sum::<usize>() + kept + spare < self.total
+        self.total.saturating_sub(used.iter().sum::<usize>() + kept)
     }
 }
 
-/// The number of series created on each rung in the last hour.
-#[derive(Clone, Debug, Default)]
-pub struct Births {
-    /// Minutes since the clock's start, and the series created in them on each rung.
-    minutes: VecDeque<(u64, ByRung)>,
-    sum: ByRung,
+/// Who claims a new series after the first fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A key without folded labels: at most three fifths of the budget.
+    Detailed,
+    /// A key with folded labels: at most four fifths.
+    Folded,
+    /// A key with a considerable share of all packets: the whole budget.
+    Heavy,
 }
 
-impl Births {
-    /// Series created on each rung in the hour before `now`.
-    pub fn within_an_hour(&mut self, now: Duration) -> &ByRung {
-        let minute = now.as_secs() / MINUTE.as_secs();
-        let span = HOUR.as_secs() / MINUTE.as_secs();
-        while let Some((counted, births)) = self.minutes.front().copied() {
-            if minute.saturating_sub(counted) <= span {
-                break;
-            }
-            for (sum, births) in self.sum.iter_mut().zip(births) {
-                *sum -= births;
-            }
-            self.minutes.pop_front();
-        }
-        &self.sum
+/// The new series of the last hour, and their budget.
+#[derive(Clone, Debug)]
+pub struct Turnover {
+    limit: usize,
+    /// Minutes since the clock's start, and the series created in them.
+    minutes: VecDeque<(u64, usize)>,
+    sum: usize,
+}
+
+impl Turnover {
+    /// At most `limit` new series in any hour.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, minutes: VecDeque::new(), sum: 0 }
+    }
+
+    /// Changes the budget.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// The part of the budget for this claim that is used, if `promised` more series are to come. From 1 on, nothing is
+    /// left.
+    #[expect(clippy::cast_precision_loss, reason = "a budget is far below 2^52")]
+    pub fn used(&mut self, claim: Claim, promised: usize, now: Duration) -> f64 {
+        let limit = match claim {
+            Claim::Detailed => (self.limit * 3).div_ceil(5),
+            Claim::Folded => (self.limit * 4).div_ceil(5),
+            Claim::Heavy => self.limit,
+        };
+        self.forget(now);
+        (self.sum + promised) as f64 / limit as f64
     }
 
     /// Counts a new series. The time must be monotonic.
-    pub fn add(&mut self, rung: usize, now: Duration) {
-        let minute = now.as_secs() / MINUTE.as_secs();
+    pub fn add(&mut self, now: Duration) {
+        let minute = minute(now);
         match self.minutes.back_mut() {
-            Some((counted, births)) if *counted == minute => births[rung] += 1,
-            _ => {
-                let mut births = [0; MAX_RUNGS];
-                births[rung] = 1;
-                self.minutes.push_back((minute, births));
-            }
+            Some((counted, births)) if *counted == minute => *births += 1,
+            _ => self.minutes.push_back((minute, 1)),
         }
-        self.sum[rung] += 1;
+        self.sum += 1;
     }
+
+    fn forget(&mut self, now: Duration) {
+        let span = HOUR.as_secs() / MINUTE.as_secs();
+        while let Some(&(counted, births)) = self.minutes.front()
+            && minute(now).saturating_sub(counted) > span
+        {
+            self.sum -= births;
+            self.minutes.pop_front();
+        }
+    }
+}
+
+fn minute(now: Duration) -> u64 {
+    now.as_secs() / MINUTE.as_secs()
 }
 
 #[cfg(test)]
@@ -119,13 +140,11 @@ mod tests {
 
     /// Fills one rung after another, the most detailed first, and checks the number of series of each.
     fn check(total: usize, labels: &[Dimension], expect: &[usize]) {
-        let budget = Budget::new(total, 0, labels);
+        let places = Places::new(total, labels);
         let mut used = [0; MAX_RUNGS];
         used[labels.len()] = 1;
         for rung in 0..labels.len() {
-            while budget.allows(&used, rung, Claim::Newcomer) {
-                used[rung] += 1;
-            }
+            used[rung] = places.free(&used, rung);
         }
         assert_eq!(&used[..=labels.len()], expect);
         assert!(used.iter().sum::<usize>() <= total);
@@ -143,24 +162,53 @@ mod tests {
     }
 
     #[test]
-    fn the_spare_is_reserved_for_replacements() {
-        let budget = Budget::new(10, 3, &[Dimension::Port]);
+    fn every_country_has_a_place_in_its_family() {
+        let labels = [Dimension::Country, Dimension::Prefix];
+        let places = Places::new(1000, &labels);
         let mut used = [0; MAX_RUNGS];
-        used[0] = 7;
-        assert!(!budget.allows(&used, 0, Claim::Newcomer));
-        assert!(budget.allows(&used, 0, Claim::Replacement));
-        used[0] = 10;
-        assert!(!budget.allows(&used, 0, Claim::Replacement));
+        used[2] = 1;
+        used[0] = places.free(&used, 0);
+        assert_eq!(places.free(&used, 1), Dimension::Country.usual_values());
+    }
+
+    /// The number of new series that this claim gets at `now`.
+    fn claim_all(turnover: &mut Turnover, claim: Claim, now: Duration) -> usize {
+        let before = turnover.sum;
+        while turnover.used(claim, 0, now) < 1.0 {
+            turnover.add(now);
+        }
+        turnover.sum - before
+    }
+
+    #[test]
+    fn folded_and_heavy_keys_have_a_part_of_the_turnover_to_themselves() {
+        let mut turnover = Turnover::new(500);
+        let claims = [Claim::Detailed, Claim::Folded, Claim::Heavy];
+        let now = Duration::from_secs(1);
+        assert_eq!(claims.map(|claim| claim_all(&mut turnover, claim, now)), [300, 100, 100]);
+        let mut smallest = Turnover::new(1);
+        assert_eq!(claims.map(|claim| claim_all(&mut smallest, claim, now)), [1, 0, 0]);
+    }
+
+    #[test]
+    fn a_promise_is_part_of_the_turnover() {
+        let mut turnover = Turnover::new(1);
+        assert!(turnover.used(Claim::Heavy, 1, Duration::ZERO) >= 1.0);
+        assert!(turnover.used(Claim::Heavy, 0, Duration::ZERO) < 1.0);
     }
 
     #[test]
     fn a_new_series_counts_for_one_hour_and_less_than_two_minutes_more() {
-        let mut births = Births::default();
-        births.add(0, Duration::from_secs(59));
-        births.add(2, Duration::from_secs(60));
-        assert_eq!(births.within_an_hour(Duration::from_secs(60))[..3], [1, 0, 1]);
-        assert_eq!(births.within_an_hour(Duration::from_secs(59 + 3600))[..3], [1, 0, 1]);
-        assert_eq!(births.within_an_hour(Duration::from_secs(61 * 60))[..3], [0, 0, 1]);
-        assert_eq!(births.within_an_hour(Duration::from_secs(62 * 60))[..3], [0, 0, 0]);
+        let mut turnover = Turnover::new(2);
+        let mut used = |births: &[u64], now: u64| {
+            for &birth in births {
+                turnover.add(Duration::from_secs(birth));
+            }
+            turnover.used(Claim::Heavy, 0, Duration::from_secs(now))
+        };
+        assert!(used(&[59, 60], 60) >= 1.0);
+        assert!(used(&[], 59 + 3600) >= 1.0);
+        assert!((used(&[], 61 * 60) - 0.5).abs() < 1e-9);
+        assert!(used(&[], 62 * 60) < 1e-9);
     }
 }

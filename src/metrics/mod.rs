@@ -3,10 +3,11 @@
 
 mod aggregate;
 mod budget;
+mod candidates;
 mod collector;
+mod demand;
 mod dimension;
 mod family;
-mod heavy_hitters;
 mod hyperloglog;
 mod key;
 mod plan;
@@ -17,6 +18,7 @@ mod shared;
 mod snapshot;
 mod source_counts;
 mod table;
+mod weight;
 
 pub use aggregate::Aggregate;
 pub use collector::SnapshotMetrics;

@@ -13,6 +13,8 @@ const UNSCRAPED: Duration = Duration::from_secs(300);
 /// zero was delivered, and a retiring series shows its last value until a scrape with that value was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Counts, but is not exposed yet, because the series that it replaces still is.
+    Promised,
     /// Not in a delivered scrape yet. Exposed as zero.
     Newborn {
         /// The last snapshot before its creation.
@@ -43,35 +45,41 @@ pub struct Series {
     pub packets: u64,
     /// Bytes counted.
     pub bytes: u64,
-    /// Recent packets, decaying over time; the lightest series is replaced first.
-    pub weight: u32,
+    /// Its packets, each with the weight of its time; the lightest series is replaced first.
+    pub weight: f64,
+    /// The slot of the demand to which its key was last added.
+    pub demanded: u64,
     /// Number of labels folded, from the last.
     pub rung: u8,
     /// Its phase.
     pub phase: Phase,
-    /// The key that gets a series when this one is dropped.
-    pub successor: Option<Key>,
 }
 
 impl Series {
-    /// Creates a series without packets.
+    /// Creates a series without packets, with the weight that its key has so far.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "a rung is at most MAX_LABELS")]
-    pub fn new(key: Key, rung: usize, phase: Phase) -> Self {
-        Self { key, packets: 0, bytes: 0, weight: 0, rung: rung as u8, phase, successor: None }
+    pub fn new(key: Key, rung: usize, weight: f64, phase: Phase) -> Self {
+        Self { key, packets: 0, bytes: 0, weight, demanded: 0, rung: rung as u8, phase }
     }
 
-    /// Counts one packet.
-    pub fn count(&mut self, bytes: u32) {
+    /// Counts one packet of this weight.
+    pub fn count(&mut self, bytes: u32, weight: f64) {
         self.packets += 1;
         self.bytes += u64::from(bytes);
-        self.weight = self.weight.saturating_add(1);
+        self.weight += weight;
     }
 
     /// Whether its count is not exposed yet.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        matches!(self.phase, Phase::Newborn { .. } | Phase::Held { .. })
+        matches!(self.phase, Phase::Promised | Phase::Newborn { .. } | Phase::Held { .. })
+    }
+
+    /// Whether its labels are exposed, with its count or with zero.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        self.phase != Phase::Promised
     }
 
     /// Whether it no longer counts.
@@ -80,10 +88,11 @@ impl Series {
         matches!(self.phase, Phase::Retiring { .. })
     }
 
-    /// Stops counting; `after` is the last snapshot so far.
-    pub fn retire(&mut self, after: u64, now: Duration, successor: Option<Key>) {
-        self.phase = Phase::Retiring { after, until: now + UNSCRAPED };
-        self.successor = successor;
+    /// Stops counting; `after` is the last snapshot so far. Returns when it is dropped at the latest.
+    pub fn retire(&mut self, after: u64, now: Duration) -> Duration {
+        let until = now.saturating_add(UNSCRAPED);
+        self.phase = Phase::Retiring { after, until };
+        until
     }
 
     /// Called when the scrape of snapshot `generation` was delivered.

@@ -41,6 +41,8 @@ pub struct FamilySnapshot {
     pub series_limit: usize,
     /// Whether there is no room for a series without folded labels.
     pub is_full: bool,
+    /// Estimated number of different full keys in the last hour.
+    pub demand: f64,
     /// Packets folded to `other`, for each label of [`Self::labels`].
     pub folded: Vec<u64>,
     /// Packets of series that are no longer exposed.

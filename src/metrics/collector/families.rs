@@ -48,6 +48,11 @@ pub(super) fn budgets(families: &[FamilySnapshot], writer: &mut MetricWriter<'_>
         "Maximum number of label sets of the family.",
         families.iter().map(|family| (family_label(family), family.series_limit)),
     )?;
+    writer.gauges(
+        "nflog_exporter_series_demand",
+        "Estimated number of different label sets in the last hour, with or without a series.",
+        families.iter().map(|family| (family_label(family), family.demand.round())),
+    )?;
     writer.counters(
         "nflog_exporter_folded_packets",
         "Packets counted with the value other for this label because a budget of the family was reached.",

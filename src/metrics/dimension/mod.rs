@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::{
     event::{Hook, NameId},
+    geoip::CountryId,
     packet::Direction,
 };
 
@@ -108,7 +109,8 @@ impl Dimension {
         match self {
             Self::Network | Self::Port | Self::SourcePort => usize::MAX,
             Self::Asn => 1000,
-            Self::Country => 250,
+            // `private` and `unknown` are two more.
+            Self::Country => CountryId::COUNT + 2,
             Self::Prefix | Self::Mark | Self::Uid | Self::IcmpType | Self::TcpFlags => 16,
             Self::InInterface | Self::OutInterface | Self::Continent => 8,
             Self::Hook => Hook::ALL.len(),

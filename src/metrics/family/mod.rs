@@ -1,17 +1,21 @@
 //! One family: counts each packet on the most detailed rung that has a series or room for one, from the full key
 //! down to `other`, within both budgets.
 
-mod replacement;
+mod admission;
 
 use std::{sync::Arc, time::Duration};
 
+use admission::Promise;
+
 use super::{
     Dimension, FamilyPlan, FamilySnapshot, Key,
-    budget::{Births, Budget, Claim},
-    heavy_hitters::{HeavyHitters, decay},
+    budget::{ByRung, MAX_RUNGS, Places, Turnover},
+    candidates::Candidates,
+    demand::Demand,
     series::{Phase, Series},
     snapshot::SeriesSnapshot,
     table::SeriesTable,
+    weight::{Unit, Volume},
 };
 use crate::event::{Event, UsedNames};
 
@@ -21,16 +25,28 @@ pub struct Family {
     name: Arc<str>,
     labels: Arc<[Dimension]>,
     newborn_hold: Duration,
-    max_series: usize,
-    series_budget: Budget,
-    birth_budget: Budget,
+    places: Places,
+    turnover: Turnover,
     table: SeriesTable,
     /// Number of series on each rung.
-    used: [usize; super::MAX_LABELS + 1],
-    births: Births,
-    /// Rungs that had no room at the last check. Reset at each tick and when a series is dropped.
-    closed: [bool; super::MAX_LABELS + 1],
-    heavy_hitters: HeavyHitters,
+    used: ByRung,
+    /// Rungs that have no free place. Reset when a series is dropped.
+    full: [bool; MAX_RUNGS],
+    /// Rungs whose places were all taken once: their first fill is over.
+    filled: [bool; MAX_RUNGS],
+    /// Series created in the first fill.
+    free_births: usize,
+    unit: Unit,
+    volume: Volume,
+    candidates: Candidates,
+    /// At most the weight of the lightest series.
+    lightest: f64,
+    /// The time of the last search that found no series to replace, and the packets received before it.
+    failed_search: (Duration, u64),
+    promises: Vec<Promise>,
+    /// When the next retiring series must be dropped.
+    next_drop: Duration,
+    demand: Demand,
     folded: Vec<u64>,
     retired_packets: u64,
     replaced_series: u64,
@@ -49,14 +65,21 @@ impl Family {
         let mut family = Self {
             name: plan.name.as_str().into(),
             newborn_hold: plan.newborn_hold,
-            max_series: plan.max_series,
-            series_budget: Budget::new(plan.max_series, 0, &labels),
-            birth_budget: birth_budget(plan),
+            places: Places::new(plan.max_series, &labels),
+            turnover: Turnover::new(plan.max_new_series_per_hour),
             table: SeriesTable::new(labels.len(), seed),
-            used: [0; super::MAX_LABELS + 1],
-            births: Births::default(),
-            closed: [false; super::MAX_LABELS + 1],
-            heavy_hitters: HeavyHitters::default(),
+            used: [0; MAX_RUNGS],
+            full: [false; MAX_RUNGS],
+            filled: [false; MAX_RUNGS],
+            free_births: 0,
+            unit: Unit::new(now),
+            volume: Volume::default(),
+            candidates: Candidates::default(),
+            lightest: f64::INFINITY,
+            failed_search: (Duration::ZERO, 0),
+            promises: Vec::new(),
+            next_drop: Duration::MAX,
+            demand: Demand::new(now),
             folded: vec![0; labels.len()],
             retired_packets: missed,
             replaced_series: 0,
@@ -66,7 +89,7 @@ impl Family {
         };
         let rungs = family.labels.len();
         let last = Key::last_rung(rungs);
-        family.admit(family.table.hash(&last), last, rungs, now);
+        family.create(family.table.hash(&last), last, rungs, 0.0, now);
         family
     }
 
@@ -75,9 +98,26 @@ impl Family {
         let mut key = Key::of(&self.labels, event);
         let bytes = event.headers.length;
         let hash = self.table.hash(&key);
+        self.volume.count();
         match self.table.find(hash, &key) {
-            Some(series) if !series.is_retiring() => series.count(bytes),
-            _ => self.descend(hash, &mut key, bytes, now),
+            Some(series) if !series.is_retiring() => {
+                series.count(bytes, self.unit.get());
+                if series.demanded != self.demand.running() {
+                    series.demanded = self.demand.running();
+                    self.demand.add(hash);
+                }
+            }
+            _ => {
+                self.demand.add(hash);
+                self.descend(hash, &mut key, bytes, now);
+            }
+        }
+    }
+
+    /// Drops retiring series whose time is over. Called for every batch.
+    pub fn drop_due(&mut self, now: Duration) {
+        if self.next_drop <= now {
+            self.advance(now);
         }
     }
 
@@ -90,22 +130,23 @@ impl Family {
             .table
             .all()
             .iter()
-            .map(|series| {
+            .filter_map(|series| {
                 let (packets, bytes) = if series.is_pending() {
                     pending_packets += series.packets;
                     (0, 0)
                 } else {
                     (series.packets, series.bytes)
                 };
-                SeriesSnapshot { key: series.key, packets, bytes }
+                series.is_exposed().then_some(SeriesSnapshot { key: series.key, packets, bytes })
             })
             .collect();
         FamilySnapshot {
             name: Arc::clone(&self.name),
             labels: Arc::clone(&self.labels),
             series,
-            series_limit: self.max_series,
-            is_full: !self.series_budget.allows(&self.used, 0, Claim::Newcomer),
+            series_limit: self.places.total(),
+            is_full: self.places.free(&self.used, 0) == 0,
+            demand: self.demand.estimate(),
             folded: self.folded.clone(),
             retired_packets: self.retired_packets,
             pending_packets,
@@ -129,14 +170,22 @@ impl Family {
         }
     }
 
-    /// Called once a minute: replaces the coldest series by heavier candidates, and decays all weights.
+    /// Called once a minute: decays all weights.
     pub fn tick(&mut self, now: Duration) {
-        self.closed.fill(false);
         self.advance(now);
-        self.replace(now);
-        self.heavy_hitters.decay();
-        for series in self.table.all_mut() {
-            series.weight = decay(series.weight);
+        self.volume.tick(self.unit, now);
+        self.unit.decay(self.lightest_if_full(), now);
+        if let Some(factor) = self.unit.rescale() {
+            for series in self.table.all_mut() {
+                series.weight *= factor;
+            }
+            self.lightest *= factor;
+            self.volume.scale(factor);
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the candidates round all weights"
+            )]
+            self.candidates.scale(factor as f32);
         }
     }
 
@@ -147,13 +196,10 @@ impl Family {
         self.labels.iter().any(is_device)
     }
 
-    /// Marks the names of its series, their successors and the heavy hitters.
+    /// Marks the names of its series.
     pub fn mark_names(&self, used: &mut UsedNames) {
-        let series = self.table.all().iter();
-        let keys =
-            series.flat_map(|series| [Some(&series.key), series.successor.as_ref()]).flatten();
-        for key in keys.chain(self.heavy_hitters.keys()) {
-            key.mark_names(&self.labels, used);
+        for series in self.table.all() {
+            series.key.mark_names(&self.labels, used);
         }
     }
 
@@ -164,33 +210,41 @@ impl Family {
             return false;
         }
         self.newborn_hold = plan.newborn_hold;
-        self.max_series = plan.max_series;
-        self.series_budget = Budget::new(plan.max_series, 0, &self.labels);
-        self.birth_budget = birth_budget(plan);
-        self.closed.fill(false);
+        if plan.max_series > self.places.total() {
+            self.filled.fill(false);
+        }
+        self.places = Places::new(plan.max_series, &self.labels);
+        self.turnover.set_limit(plan.max_new_series_per_hour);
+        self.full.fill(false);
         self.shrink(now);
         true
     }
 
     /// Counts a packet whose full key has no active series: folds one label after another.
     fn descend(&mut self, mut hash: u64, key: &mut Key, bytes: u32, now: Duration) {
-        let labels = self.labels.len();
+        let (labels, unit) = (self.labels.len(), self.unit.get());
         for rung in 0..=labels {
             if rung > 0 {
                 key.fold(labels - rung);
                 hash = self.table.hash(key);
             }
-            if let Some(series) = self.table.find(hash, key) {
-                if !series.is_retiring() {
-                    series.count(bytes);
-                    return self.count_folds(rung);
-                }
-            } else if !self.closed[rung] && self.has_room(rung, Claim::Newcomer, now) {
-                self.admit(hash, *key, rung, now).count(bytes);
+            let found = self.table.find(hash, key);
+            let is_absent = found.is_none();
+            if let Some(series) = found
+                && !series.is_retiring()
+            {
+                series.count(bytes, unit);
                 return self.count_folds(rung);
-            } else {
-                self.closed[rung] = true;
-                self.heavy_hitters.offer(hash, key);
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "the candidates round all weights")]
+            let weight = f64::from(self.candidates.add(hash, unit as f32));
+            // Most packets of a flood are too light to replace anything.
+            if is_absent
+                && (!self.full[rung] || weight > self.required(self.lightest, 0.0))
+                && let Some(series) = self.admit(hash, *key, rung, weight, now)
+            {
+                series.count(bytes, unit);
+                return self.count_folds(rung);
             }
         }
         // Not reached, because the last rung always exists and never retires. If it were, the packet
@@ -199,12 +253,12 @@ impl Family {
         self.retired_packets += 1;
     }
 
-    fn drop_series(&mut self, index: usize) -> Option<Key> {
+    fn drop_series(&mut self, index: usize) -> Key {
         let dropped = self.table.remove(index);
         self.used[usize::from(dropped.rung)] -= 1;
-        self.closed.fill(false);
+        self.full.fill(false);
         self.retired_packets += dropped.packets;
-        dropped.successor
+        dropped.key
     }
 
     fn count_folds(&mut self, rung: usize) {
@@ -214,40 +268,31 @@ impl Family {
         }
     }
 
-    fn has_room(&mut self, rung: usize, claim: Claim, now: Duration) -> bool {
-        self.series_budget.allows(&self.used, rung, claim)
-            && self.birth_budget.allows(self.births.within_an_hour(now), rung, claim)
-    }
-
-    fn admit(&mut self, hash: u64, key: Key, rung: usize, now: Duration) -> &mut Series {
-        self.used[rung] += 1;
-        self.births.add(rung, now);
-        let phase = if self.shows_at_once {
-            Phase::Live
-        } else {
-            Phase::Newborn { after: self.generation }
-        };
-        self.table.insert(hash, Series::new(key, rung, phase))
-    }
-
     /// Advances the phases of all series. Dropped series are replaced by their successors.
     fn advance(&mut self, now: Duration) {
+        self.demand.advance(now);
+        self.next_drop = Duration::MAX;
         let mut index = 0;
         while index < self.table.all().len() {
-            if !self.table.all_mut()[index].advance(now) {
-                index += 1;
+            let series = &mut self.table.all_mut()[index];
+            if series.advance(now) {
+                let dropped = self.drop_series(index);
+                self.keep_promise(&dropped, now);
                 continue;
             }
-            if let Some(successor) = self.drop_series(index) {
-                self.admit_successor(successor, now);
+            if let Phase::Retiring { until, .. } = series.phase {
+                self.next_drop = self.next_drop.min(until);
             }
+            index += 1;
         }
     }
-}
 
-/// The budget of new series per hour: a tenth is reserved for heavy hitters that appear late.
-fn birth_budget(plan: &FamilyPlan) -> Budget {
-    let total = plan.max_new_series_per_hour;
-    let spare = if total > 1 { total.div_ceil(10) } else { 0 };
-    Budget::new(total, spare, &plan.labels)
+    /// The lowest weight of a series without folded labels, if there is no room for another one.
+    fn lightest_if_full(&self) -> Option<f64> {
+        let active = |series: &&Series| series.rung == 0 && !series.is_retiring();
+        let weights = self.table.all().iter().filter(active).map(|series| series.weight);
+        self.full[0]
+            .then(|| weights.fold(f64::INFINITY, f64::min))
+            .filter(|weight| weight.is_finite())
+    }
 }
