@@ -65,27 +65,34 @@ impl Places {
 /// Who claims a new series after the first fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// A key without folded labels: at most three fifths of the budget.
+    /// A key without folded labels: at most four fifths of the budget.
     Detailed,
-    /// A key with folded labels: at most four fifths.
+    /// A key with folded labels: at most nine tenths.
     Folded,
     /// A key with a considerable share of all packets: the whole budget.
     Heavy,
 }
 
-/// The new series of the last hour, and their budget.
+/// The new series of the last hour, and the budget of those that are not free.
 #[derive(Clone, Debug)]
 pub struct Turnover {
     limit: usize,
     /// Minutes since the clock's start, and the series created in them.
-    minutes: VecDeque<(u64, usize)>,
-    sum: usize,
+    minutes: VecDeque<(u64, Births)>,
+    hour: Births,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Births {
+    /// Series of the first fill.
+    free: usize,
+    rationed: usize,
 }
 
 impl Turnover {
     /// At most `limit` new series in any hour.
     pub fn new(limit: usize) -> Self {
-        Self { limit, minutes: VecDeque::new(), sum: 0 }
+        Self { limit, minutes: VecDeque::new(), hour: Births::default() }
     }
 
     /// Changes the budget.
@@ -98,22 +105,34 @@ impl Turnover {
     #[expect(clippy::cast_precision_loss, reason = "a budget is far below 2^52")]
     pub fn used(&mut self, claim: Claim, promised: usize, now: Duration) -> f64 {
         let limit = match claim {
-            Claim::Detailed => (self.limit * 3).div_ceil(5),
-            Claim::Folded => (self.limit * 4).div_ceil(5),
+            Claim::Detailed => (self.limit * 4).div_ceil(5),
+            Claim::Folded => (self.limit * 9).div_ceil(10),
             Claim::Heavy => self.limit,
         };
         self.forget(now);
-        (self.sum + promised) as f64 / limit as f64
+        (self.hour.rationed + promised) as f64 / limit as f64
+    }
+
+    /// New series per hour, over the last hour, or over the time since the first one if that is shorter.
+    #[expect(clippy::cast_precision_loss, reason = "a budget is far below 2^52")]
+    pub fn pace(&mut self, now: Duration) -> f64 {
+        self.forget(now);
+        let first = self.minutes.front().map_or(0, |(minute, _)| *minute);
+        let minutes = (minute(now).saturating_sub(first) + 1).min(60);
+        (self.hour.free + self.hour.rationed) as f64 * 60.0 / minutes as f64
     }
 
     /// Counts a new series. The time must be monotonic.
-    pub fn add(&mut self, now: Duration) {
+    pub fn add(&mut self, is_free: bool, now: Duration) {
         let minute = minute(now);
-        match self.minutes.back_mut() {
-            Some((counted, births)) if *counted == minute => *births += 1,
-            _ => self.minutes.push_back((minute, 1)),
+        if self.minutes.back().is_none_or(|(counted, _)| *counted != minute) {
+            self.minutes.push_back((minute, Births::default()));
         }
-        self.sum += 1;
+        let last = self.minutes.back_mut().map(|(_, births)| births);
+        for births in last.into_iter().chain([&mut self.hour]) {
+            births.free += usize::from(is_free);
+            births.rationed += usize::from(!is_free);
+        }
     }
 
     fn forget(&mut self, now: Duration) {
@@ -121,7 +140,8 @@ impl Turnover {
         while let Some(&(counted, births)) = self.minutes.front()
             && minute(now).saturating_sub(counted) > span
         {
-            self.sum -= births;
+            self.hour.free -= births.free;
+            self.hour.rationed -= births.rationed;
             self.minutes.pop_front();
         }
     }
@@ -173,11 +193,12 @@ mod tests {
 
     /// The number of new series that this claim gets at `now`.
     fn claim_all(turnover: &mut Turnover, claim: Claim, now: Duration) -> usize {
-        let before = turnover.sum;
+        let mut claimed = 0;
         while turnover.used(claim, 0, now) < 1.0 {
-            turnover.add(now);
+            turnover.add(false, now);
+            claimed += 1;
         }
-        turnover.sum - before
+        claimed
     }
 
     #[test]
@@ -185,9 +206,30 @@ mod tests {
         let mut turnover = Turnover::new(500);
         let claims = [Claim::Detailed, Claim::Folded, Claim::Heavy];
         let now = Duration::from_secs(1);
-        assert_eq!(claims.map(|claim| claim_all(&mut turnover, claim, now)), [300, 100, 100]);
+        assert_eq!(claims.map(|claim| claim_all(&mut turnover, claim, now)), [400, 50, 50]);
         let mut smallest = Turnover::new(1);
         assert_eq!(claims.map(|claim| claim_all(&mut smallest, claim, now)), [1, 0, 0]);
+    }
+
+    #[test]
+    fn free_series_do_not_use_the_budget() {
+        let mut turnover = Turnover::new(1);
+        (0..10).for_each(|_| turnover.add(true, Duration::ZERO));
+        assert!(turnover.used(Claim::Detailed, 0, Duration::ZERO) < 1e-9);
+    }
+
+    #[test]
+    fn the_pace_is_that_of_the_last_hour() {
+        let mut turnover = Turnover::new(1);
+        let mut pace = |births: usize, minute: u64| {
+            let now = Duration::from_secs(60 * minute);
+            (0..births).for_each(|_| turnover.add(true, now));
+            turnover.pace(now)
+        };
+        assert!((pace(10, 100) - 600.0).abs() < 1e-9);
+        assert!((pace(10, 109) - 120.0).abs() < 1e-9);
+        assert!((pace(0, 168) - 10.0).abs() < 1e-9);
+        assert!(pace(0, 500).abs() < 1e-9);
     }
 
     #[test]
@@ -202,7 +244,7 @@ mod tests {
         let mut turnover = Turnover::new(2);
         let mut used = |births: &[u64], now: u64| {
             for &birth in births {
-                turnover.add(Duration::from_secs(birth));
+                turnover.add(false, Duration::from_secs(birth));
             }
             turnover.used(Claim::Heavy, 0, Duration::from_secs(now))
         };

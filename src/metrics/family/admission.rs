@@ -9,11 +9,12 @@ use crate::metrics::{
     series::{Phase, Series},
 };
 
-/// While at most this part of the places for full keys is free, a key needs a second packet.
-const SCARCE: usize = 4;
+/// This part of the places for full keys goes to the first packets.
+const UNCONDITIONAL: usize = 4;
 
-/// What two packets weigh if at most one half-life lies between them.
-const TWO_PACKETS: f64 = 1.5;
+/// The packets that a full key needs for another place, minus a half because weights decay: by how many hours the free
+/// places last at the pace of the last hour.
+const EVIDENCE: [(f64, f64); 4] = [(1.0, 0.0), (1.0 / 4.0, 1.5), (1.0 / 16.0, 2.5), (0.0, 3.5)];
 
 /// A key replaces the lightest series if its weight is more than this many times the weight of that series,
 const MIN_RATIO: f64 = 1.25;
@@ -21,8 +22,9 @@ const MIN_RATIO: f64 = 1.25;
 /// and by this many packets more while the hour's turnover is unused,
 const MIN_LEAD: f64 = 0.5;
 
-/// and by this many more as it is used up.
-const SCARCE_LEAD: f64 = 8.0;
+/// and by this many times `used / (1 - used)` packets more as it is used up. So light keys never use up the turnover,
+/// and a key that is heavy enough always finds some of it left.
+const SCARCE_LEAD: f64 = 1.0;
 
 /// A key with at least this part of all packets may use the whole turnover.
 const HEAVY_PART: f64 = 1.0 / 200.0;
@@ -57,8 +59,7 @@ impl Family {
     ) -> Option<&mut Series> {
         let free = self.places.free(&self.used, rung);
         if free > 0 {
-            let is_scarce = rung == 0 && free <= self.used[0] / (SCARCE - 1);
-            if is_scarce && self.unit.packets(weight) < TWO_PACKETS {
+            if rung == 0 && self.unit.packets(weight) < self.evidence(free, now) {
                 return None;
             }
             if !self.is_free(rung)
@@ -146,6 +147,16 @@ impl Family {
         }
     }
 
+    /// The weight in packets that a full key needs for one of so many free places.
+    #[expect(clippy::cast_precision_loss, reason = "budgets are far below 2^52")]
+    fn evidence(&mut self, free: usize, now: Duration) -> f64 {
+        if free >= self.used[0] * (UNCONDITIONAL - 1) {
+            return 0.0;
+        }
+        let hours = free as f64 / self.turnover.pace(now);
+        EVIDENCE.iter().find(|(least, _)| hours >= *least).map_or(0.0, |(_, packets)| *packets)
+    }
+
     /// The index of the series that a key of this weight may replace now.
     fn replaceable(&mut self, rung: usize, weight: f64, now: Duration) -> Option<usize> {
         let claim = if self.is_heavy(weight) { Claim::Heavy } else { claim(rung) };
@@ -205,11 +216,9 @@ impl Family {
     }
 
     fn count_birth(&mut self, rung: usize, now: Duration) {
-        if self.is_free(rung) {
-            self.free_births += 1;
-        } else {
-            self.turnover.add(now);
-        }
+        let is_free = self.is_free(rung);
+        self.free_births += usize::from(is_free);
+        self.turnover.add(is_free, now);
         self.used[rung] += 1;
     }
 
@@ -242,7 +251,7 @@ impl Family {
 
     /// The weight above which a key replaces a series of this weight, if this part of the turnover is used.
     pub(super) fn required(&self, lightest: f64, used: f64) -> f64 {
-        MIN_RATIO * lightest + (MIN_LEAD + SCARCE_LEAD * used * used) * self.unit.get()
+        MIN_RATIO * lightest + (MIN_LEAD + SCARCE_LEAD * used / (1.0 - used)) * self.unit.get()
     }
 
     /// Whether a key of this weight has a considerable part of the packets, of the last hour or of the horizon of the
