@@ -1,6 +1,8 @@
 //! The configuration section `[mirror]`, its defaults, and the files that it names.
 
 mod rules;
+#[cfg(test)]
+mod tests;
 mod url;
 
 use std::{
@@ -102,7 +104,7 @@ impl Default for SpoolConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Anonymize {
-    /// They do not.
+    /// Addresses stay as they are.
     #[default]
     None,
     /// Truncated to 24 bits of IPv4, 48 bits of IPv6.
@@ -146,7 +148,7 @@ impl ResolvedConfig {
 }
 
 impl MirrorConfig {
-    /// Reads the files that the section names; `None` when no database is given. Called before rights are dropped.
+    /// Reads the files that the section names; `None` when no database is given. Called before privileges are dropped.
     ///
     /// # Errors
     /// A file cannot be read, or holds no valid URL or key.
@@ -166,8 +168,8 @@ impl MirrorConfig {
             (false, true) => ("mirror.url", self.url.clone()),
             (true, false) => ("mirror.url_file", self.read_url()?),
             (false, false) => {
-                let text = "is given together with mirror.url; give one of them";
-                return Err(InvalidSetting::new("mirror.url_file", text));
+                let reason = "is given together with mirror.url; use one of them";
+                return Err(InvalidSetting::new("mirror.url_file", reason));
             }
         };
         let target = url.reveal().parse::<Target>();
@@ -175,12 +177,14 @@ impl MirrorConfig {
     }
 
     fn read_url(&self) -> Result<MirrorUrl, InvalidSetting> {
-        let invalid = |text| InvalidSetting::new("mirror.url_file", text);
+        let invalid = |reason| InvalidSetting::new("mirror.url_file", reason);
         let text = read(&self.url_file).map_err(invalid)?;
         let url = MirrorUrl::from(&*String::from_utf8_lossy(&text));
         if url.is_empty() {
             let path = self.url_file.display();
-            return Err(invalid(format!("names {path}, which is empty; write the URL into it")));
+            return Err(invalid(format!(
+                "names {path}, which is empty; write the URL into the file"
+            )));
         }
         Ok(url)
     }
@@ -198,7 +202,7 @@ impl MirrorConfig {
                  `openssl rand -hex 32 > FILE`, the same for all hosts whose rows are compared",
             )),
             Anonymize::Cryptopan => {
-                let text = read(path).map_err(|problem| InvalidSetting::new(key, problem))?;
+                let text = read(path).map_err(|reason| InvalidSetting::new(key, reason))?;
                 let secret = anonymize::key_from_text(&text).map_err(|error| {
                     InvalidSetting::new(key, format!("names {}: {error}", path.display()))
                 })?;
@@ -211,6 +215,9 @@ impl MirrorConfig {
 /// The content of a file that the section names: a URL or a key.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     read_small(path, 64 * 1024).map_err(|cause| {
-        format!("names {}, which cannot be read: {cause}; check the path and that this user may read it", path.display())
+        format!(
+            "names {}, which cannot be read: {cause}; check the path and the permissions",
+            path.display()
+        )
     })
 }
