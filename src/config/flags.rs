@@ -35,7 +35,7 @@ pub struct Flags {
           action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub rules_install: Option<bool>,
 
-    /// Interface whose packets that table logs; repeatable [default: all but loopback]
+    /// Interface whose packets that table logs; repeatable [default: all except loopback]
     #[arg(long = "rules.interface", value_name = "NAME", global = true)]
     pub rules_interfaces: Vec<String>,
 
@@ -91,7 +91,7 @@ pub struct Flags {
     pub enable_reload: Option<bool>,
 
     /// User to switch to after start-up, if started as root; `root` stays root
-    /// [default: `nflog_exporter` if that user exists, else `nobody`]
+    /// [default: `nflog_exporter` if that user exists, otherwise `nobody`]
     #[arg(long = "privileges.user", value_name = "USER", global = true)]
     pub user: Option<String>,
 

@@ -180,7 +180,7 @@ mod tests {
         );
         check(
             "[web]\nlisten_addresses = [\n'localhost']",
-            "f.toml:3: web.listen_addresses: \"localhost\" is not a listen address; use HOST:PORT, [IPv6]:PORT, or :PORT for all addresses",
+            "f.toml:3: web.listen_addresses: \"localhost\" is not a listen address; write HOST:PORT, [IPv6]:PORT, or :PORT for all addresses",
         );
         check(
             "[family]\nname = 'a'",

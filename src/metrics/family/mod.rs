@@ -45,19 +45,19 @@ impl Family {
     /// that all families have the same sum.
     #[must_use]
     pub fn new(
-        config: &FamilyConfig,
+        plan: &FamilyConfig,
         seed: u64,
         missed: u64,
         generation: u64,
         now: Duration,
     ) -> Self {
-        let labels: Arc<[_]> = config.labels.as_slice().into();
+        let labels: Arc<[_]> = plan.labels.as_slice().into();
         let mut family = Self {
-            name: config.name.as_str().into(),
-            newborn_hold: config.newborn_hold,
-            max_series: config.max_series,
-            series_budget: Budget::new(config.max_series, 0, &labels),
-            birth_budget: birth_budget(config),
+            name: plan.name.as_str().into(),
+            newborn_hold: plan.newborn_hold,
+            max_series: plan.max_series,
+            series_budget: Budget::new(plan.max_series, 0, &labels),
+            birth_budget: birth_budget(plan),
             table: SeriesTable::new(labels.len(), seed),
             used: [0; super::MAX_LABELS + 1],
             births: Births::default(),
@@ -163,16 +163,16 @@ impl Family {
         }
     }
 
-    /// Applies new budgets. Returns false if the configuration has another name or other labels; then a new family is
+    /// Applies new budgets. Returns false if the plan has another name or other labels; then a new family is
     /// needed. Series above a smaller budget retire, the coldest first.
-    pub fn adopt(&mut self, config: &FamilyConfig, now: Duration) -> bool {
-        if *config.name != *self.name || *config.labels != *self.labels {
+    pub fn adopt(&mut self, plan: &FamilyConfig, now: Duration) -> bool {
+        if *plan.name != *self.name || *plan.labels != *self.labels {
             return false;
         }
-        self.newborn_hold = config.newborn_hold;
-        self.max_series = config.max_series;
-        self.series_budget = Budget::new(config.max_series, 0, &self.labels);
-        self.birth_budget = birth_budget(config);
+        self.newborn_hold = plan.newborn_hold;
+        self.max_series = plan.max_series;
+        self.series_budget = Budget::new(plan.max_series, 0, &self.labels);
+        self.birth_budget = birth_budget(plan);
         self.closed.fill(false);
         self.shrink(now);
         true
@@ -252,8 +252,8 @@ impl Family {
 }
 
 /// The budget of new series per hour: a tenth is reserved for heavy hitters that appear late.
-fn birth_budget(config: &FamilyConfig) -> Budget {
-    let total = config.max_new_series_per_hour;
+fn birth_budget(plan: &FamilyConfig) -> Budget {
+    let total = plan.max_new_series_per_hour;
     let spare = if total > 1 { total.div_ceil(10) } else { 0 };
-    Budget::new(total, spare, &config.labels)
+    Budget::new(total, spare, &plan.labels)
 }

@@ -30,27 +30,25 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MirrorConfig {
-    /// `mysql://USER:PASSWORD@HOST/DATABASE`, `postgres://…` or `sqlite:PATH`; default empty: no
-    /// rows are written.
+    /// `mysql://USER:PASSWORD@HOST/DATABASE`, `postgres://…` or `sqlite:PATH`; default empty: no rows.
     pub url: MirrorUrl,
     /// File with the URL; default empty.
     pub url_file: PathBuf,
     /// Name of this host in the rows; default empty: the system's host name.
     pub host: String,
-    /// Rows older than this are dropped, by whole days where the database has partitions; `0s` keeps
-    /// them; default 14d.
+    /// Age at which rows are deleted, by whole days if the database has partitions; `0s`: never; default 14d.
     #[serde(with = "units::duration")]
     pub retention: Duration,
-    /// The oldest rows are dropped when all of them take more bytes than this; default 0: no limit.
+    /// Maximum size of all rows with their indexes, bytes; the oldest rows are deleted first; default 0: no limit.
     #[serde(with = "units::size")]
     pub max_size: u64,
-    /// One packet in this many has a row, with this number as its weight; default 1.
+    /// N: one packet in N becomes a row, with the weight N; default 1.
     pub sample: u32,
-    /// Log prefixes whose packets have rows; default empty: all.
+    /// Only packets with these log prefixes become rows; default empty: all.
     pub prefixes: Vec<String>,
-    /// Countries whose packets have rows, as the label `country` shows them; default empty: all.
+    /// Only packets of these countries become rows, as the label `country` shows them; default empty: all.
     pub countries: Vec<String>,
-    /// How addresses in rows change; default `none`.
+    /// Anonymization of addresses in rows; default `none`.
     pub anonymize: Anonymize,
     /// File with the key for `cryptopan`, 32 bytes or 64 hexadecimal digits; default empty.
     pub anonymize_key_file: PathBuf,
@@ -80,12 +78,12 @@ impl Default for MirrorConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SpoolConfig {
-    /// Its directory, created when missing, for one exporter only; default `/var/lib/nflog_exporter`.
+    /// Directory of the spool, created if missing, used by one exporter only; default `/var/lib/nflog_exporter`.
     pub directory: PathBuf,
-    /// Maximum size on disk, bytes; 0 keeps rows in memory only; default 1 GiB.
+    /// Maximum size on disk, bytes; 0: rows are kept in memory only; default 1 GiB.
     #[serde(with = "units::size")]
     pub max_size: u64,
-    /// How to treat rows for another database than `mirror.url`: `keep` leaves them in the spool
+    /// What happens to rows for another database than `mirror.url`: `keep` leaves them in the spool
     /// until it is configured again, `deliver` delivers them to this one, `drop` removes them; default `keep`.
     pub other_target: OtherTarget,
 }
@@ -100,7 +98,7 @@ impl Default for SpoolConfig {
     }
 }
 
-/// How addresses in rows change.
+/// Anonymization of addresses in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Anonymize {
@@ -113,7 +111,7 @@ pub enum Anonymize {
     Cryptopan,
 }
 
-/// The section with its files read.
+/// The section with the content of its files.
 #[derive(Debug)]
 pub struct ResolvedConfig {
     /// The database.
@@ -148,17 +146,17 @@ impl ResolvedConfig {
 }
 
 impl MirrorConfig {
-    /// Reads the files that the section names; `None` when no database is given. Called before privileges are dropped.
+    /// Reads the files that the section names; `None` if no database is configured. Called before privileges are dropped.
     ///
     /// # Errors
-    /// A file cannot be read, or holds no valid URL or key.
+    /// A file cannot be read, or contains no valid URL or key.
     pub fn resolve(self) -> Result<Option<ResolvedConfig>, InvalidSetting> {
         let Some(target) = self.target()? else { return Ok(None) };
         let anonymizer = self.anonymizer()?;
         Ok(Some(ResolvedConfig { target, anonymizer, config: self }))
     }
 
-    /// The database to write to; `None` when none is given. Reads `url_file`.
+    /// The database to write to; `None` if none is configured. Reads `url_file`.
     ///
     /// # Errors
     /// The file cannot be read, or the URL is invalid.
@@ -189,7 +187,7 @@ impl MirrorConfig {
         Ok(url)
     }
 
-    /// How addresses change. Reads `anonymize_key_file`.
+    /// The configured anonymization. Reads `anonymize_key_file`.
     fn anonymizer(&self) -> Result<Anonymizer, InvalidSetting> {
         let key = "mirror.anonymize_key_file";
         let path = &self.anonymize_key_file;

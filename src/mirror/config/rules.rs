@@ -14,7 +14,7 @@ const MAX_HOST: usize = 255;
 /// Partitions are days, so that a shorter retention would have no effect.
 const MIN_RETENTION: Duration = Duration::from_secs(60 * 60);
 const SAMPLE: RangeInclusive<u32> = 1..=1_000_000;
-/// More than there are countries.
+/// More than the number of countries.
 const MAX_COUNTRIES: usize = 512;
 /// A smaller spool would not hold the rows of one second of a busy firewall.
 const MIN_SPOOL: u64 = 1024 * 1024;
@@ -40,7 +40,7 @@ fn validate_host(host: &str) -> RuleResult {
     if host.len() > MAX_HOST || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return reject(
             "mirror.host",
-            format!("is {host:?}; use a name of at most {MAX_HOST} bytes without whitespace"),
+            format!("is {host:?}; use a name of {MAX_HOST} bytes at most, without spaces"),
         );
     }
     Ok(())

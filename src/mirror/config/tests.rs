@@ -129,7 +129,7 @@ fn values_have_limits() {
     check("mirror.prefixes = ['a', 'a']", "mirror.prefixes: has a twice; remove the duplicate");
     check(
         "mirror.host = 'a b'",
-        "mirror.host: is \"a b\"; use a name of at most 255 bytes without whitespace",
+        "mirror.host: is \"a b\"; use a name of 255 bytes at most, without spaces",
     );
     check(
         "mirror.spool.max_size = '1KiB'",

@@ -108,7 +108,7 @@ fn validate_kernel_buffer(bytes: u32) -> RuleResult {
     let (min, max) = KERNEL_BUFFER.into_inner();
     reject(
         "nflog.kernel_buffer",
-        format!("is {bytes}; use {min} to {max} bytes, the kernel's maximum"),
+        format!("is {bytes}; use {min} to {max} bytes, the kernel rejects more"),
     )
 }
 
@@ -186,7 +186,7 @@ mod tests {
             check(
                 &format!("kernel_buffer = {bytes}"),
                 &format!(
-                    "nflog.kernel_buffer: is {bytes}; use 4096 to 131072 bytes, the kernel's maximum"
+                    "nflog.kernel_buffer: is {bytes}; use 4096 to 131072 bytes, the kernel rejects more"
                 ),
             );
         }

@@ -17,7 +17,9 @@ pub struct ListenAddress {
 
 /// A text that is not a listen address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a listen address; use HOST:PORT, [IPv6]:PORT, or :PORT for all addresses")]
+#[error(
+    "{text:?} is not a listen address; write HOST:PORT, [IPv6]:PORT, or :PORT for all addresses"
+)]
 pub struct ListenAddressError {
     text: String,
 }
@@ -102,7 +104,7 @@ mod tests {
         ] {
             let error = text.parse::<ListenAddress>().unwrap_err().to_string();
             assert!(
-                error.starts_with(&format!("{text:?} is not a listen address; use ")),
+                error.starts_with(&format!("{text:?} is not a listen address; write ")),
                 "{error}"
             );
         }

@@ -113,7 +113,7 @@ mod tests {
         );
         check(
             "listen_addresses = ['localhost']",
-            "\"localhost\" is not a listen address; use HOST:PORT, [IPv6]:PORT, or :PORT for all addresses",
+            "\"localhost\" is not a listen address; write HOST:PORT, [IPv6]:PORT, or :PORT for all addresses",
         );
     }
 
