@@ -4,12 +4,12 @@
 mod aggregate;
 mod budget;
 mod collector;
+mod config;
 mod dimension;
 mod family;
 mod heavy_hitters;
 mod hyperloglog;
 mod key;
-mod plan;
 mod port_scans;
 pub mod process;
 mod series;
@@ -20,9 +20,9 @@ mod table;
 
 pub use aggregate::Aggregate;
 pub use collector::SnapshotMetrics;
+pub use config::{FamilyConfig, FamilyConfigs, MAX_FAMILIES, MAX_LABELS};
 pub use dimension::{ABSENT, Dimension, OTHER};
 pub use key::Key;
-pub use plan::{FamilyPlan, MAX_LABELS};
 pub use port_scans::ScanFigures;
 pub use shared::SharedAggregate;
 pub use snapshot::{FamilySnapshot, SeriesSnapshot, Snapshot};

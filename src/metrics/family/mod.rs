@@ -6,7 +6,7 @@ mod replacement;
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Dimension, FamilyPlan, FamilySnapshot, Key,
+    Dimension, FamilyConfig, FamilySnapshot, Key,
     budget::{Births, Budget, Claim},
     heavy_hitters::{HeavyHitters, decay},
     series::{Phase, Series},
@@ -44,7 +44,13 @@ impl Family {
     /// Creates a family with only its last rung. `missed` packets were received before: they count as retired, so
     /// that all families have the same sum.
     #[must_use]
-    pub fn new(plan: &FamilyPlan, seed: u64, missed: u64, generation: u64, now: Duration) -> Self {
+    pub fn new(
+        plan: &FamilyConfig,
+        seed: u64,
+        missed: u64,
+        generation: u64,
+        now: Duration,
+    ) -> Self {
         let labels: Arc<[_]> = plan.labels.as_slice().into();
         let mut family = Self {
             name: plan.name.as_str().into(),
@@ -159,7 +165,7 @@ impl Family {
 
     /// Applies new budgets. Returns false if the plan has another name or other labels; then a new family is
     /// needed. Series above a smaller budget retire, the coldest first.
-    pub fn adopt(&mut self, plan: &FamilyPlan, now: Duration) -> bool {
+    pub fn adopt(&mut self, plan: &FamilyConfig, now: Duration) -> bool {
         if *plan.name != *self.name || *plan.labels != *self.labels {
             return false;
         }
@@ -246,7 +252,7 @@ impl Family {
 }
 
 /// The budget of new series per hour: a tenth is reserved for heavy hitters that appear late.
-fn birth_budget(plan: &FamilyPlan) -> Budget {
+fn birth_budget(plan: &FamilyConfig) -> Budget {
     let total = plan.max_new_series_per_hour;
     let spare = if total > 1 { total.div_ceil(10) } else { 0 };
     Budget::new(total, spare, &plan.labels)
