@@ -16,7 +16,7 @@ use nflog_exporter::{
     event::{Event, HardwareAddress, NameId},
     exposition,
     geoip::{GeoIp, Locator},
-    metrics::{Aggregate, Dimension, FamilyPlan, SharedAggregate, SnapshotMetrics},
+    metrics::{Aggregate, Dimension, FamilyConfig, SharedAggregate, SnapshotMetrics},
     packet,
     pipeline::{Clock, Route},
     source::nflog,
@@ -110,7 +110,7 @@ fn stages(criterion: &mut Criterion) {
     });
 
     // Both default families and the estimate of distinct sources; every packet has a series.
-    let plans = Config::default().families();
+    let plans = Config::default().family;
     let mut aggregate = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
     let events: Vec<_> =
         (0..50).chain(0..50).map(|number| event(&mut locator, source(number))).collect();
@@ -132,7 +132,7 @@ fn stages(criterion: &mut Criterion) {
 fn route(criterion: &mut Criterion) {
     let geoip = GeoIp::open(&[]).unwrap();
     let clock = Clock::running();
-    let plans = Config::default().families();
+    let plans = Config::default().family;
     let aggregate = SharedAggregate::new(Aggregate::new(&plans, &[1], 1, clock.now()));
     let mut route = Route::new(geoip.locator(), aggregate, clock);
     let datagrams = datagrams();
@@ -156,9 +156,9 @@ fn route(criterion: &mut Criterion) {
 /// A scrape of both default families at their full budget.
 fn scrape(criterion: &mut Criterion) {
     let plans: Vec<_> = Config::default()
-        .families()
-        .into_iter()
-        .map(|plan| FamilyPlan { max_new_series_per_hour: 100_000, ..plan })
+        .family
+        .iter()
+        .map(|family| FamilyConfig { max_new_series_per_hour: 100_000, ..family.clone() })
         .collect();
     assert!(plans.iter().any(|plan| plan.labels.contains(&Dimension::Network)));
     let geoip = GeoIp::open(&[]).unwrap();

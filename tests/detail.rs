@@ -13,18 +13,17 @@
 mod background;
 
 use std::{
-    fmt,
     collections::{HashMap, VecDeque},
+    fmt,
     net::Ipv4Addr,
     time::Duration,
 };
 
 use background::{Packet, merge, noise, port_scan, spoofed_flood, talker};
 use nflog_exporter::{
-    config::Config,
     event::{Event, HardwareAddress, NameId},
     geoip::{GeoIp, Locator},
-    metrics::{Aggregate, Dimension, FamilyPlan, FamilySnapshot, Key},
+    metrics::{Aggregate, Dimension, FamilyConfig, FamilyConfigs, FamilySnapshot, Key},
     packet::{Addresses, Headers, Transport, protocol},
 };
 
@@ -118,7 +117,7 @@ fn event(packet: &Packet, locator: &mut Locator) -> Event {
 }
 
 /// Sends a trace through an aggregate of these families, which is scraped regularly.
-fn measure(trace: &Trace, plans: &[FamilyPlan]) -> Vec<Figures> {
+fn measure(trace: &Trace, plans: &[FamilyConfig]) -> Vec<Figures> {
     let mut locator = GeoIp::open(&[]).unwrap().locator();
     let mut aggregate = Aggregate::new(plans, &[1], 1, Duration::ZERO);
     let mut observers: Vec<_> = plans.iter().map(Observer::new).collect();
@@ -146,7 +145,7 @@ fn measure(trace: &Trace, plans: &[FamilyPlan]) -> Vec<Figures> {
 }
 
 /// The number of keys without folded labels that the family has places for.
-fn full_places(plan: &FamilyPlan) -> usize {
+fn full_places(plan: &FamilyConfig) -> usize {
     let mut aggregate = Aggregate::new(std::slice::from_ref(plan), &[1], 1, Duration::ZERO);
     let mut locator = GeoIp::open(&[]).unwrap().locator();
     // Several packets for each key, because the last places require them.
@@ -165,7 +164,7 @@ fn full_places(plan: &FamilyPlan) -> usize {
 
 /// What a Prometheus sees of one family, and what the packets were.
 struct Observer {
-    plan: FamilyPlan,
+    plan: FamilyConfig,
     packets: u64,
     keys: HashMap<Key, u64>,
     living: HashMap<Key, u64>,
@@ -183,7 +182,7 @@ struct Observer {
 }
 
 impl Observer {
-    fn new(plan: &FamilyPlan) -> Self {
+    fn new(plan: &FamilyConfig) -> Self {
         Self {
             plan: plan.clone(),
             packets: 0,
@@ -273,7 +272,7 @@ fn traces() -> Vec<Trace> {
 
 #[test]
 fn the_default_families_show_nearly_what_hindsight_would_choose() {
-    let families = FamilyPlans::default();
+    let families = FamilyConfigs::default();
     println!(
         "| trace | packets | family | full keys | hindsight | ratio | new in an hour | in an hour | rare | talker | demand |"
     );

@@ -15,7 +15,7 @@ use nflog_exporter::{
     packet::{self, Direction},
     source::{
         ReadOutcome, Source,
-        nflog::{Nflog, NflogError, NflogPlan},
+        nflog::{Nflog, NflogConfig, NflogError},
     },
 };
 use support::{
@@ -25,7 +25,7 @@ use support::{
     plan, read_packets, read_to_end,
 };
 
-fn open(namespace: &Namespace, plan: &NflogPlan) -> Nflog {
+fn open(namespace: &Namespace, plan: &NflogConfig) -> Nflog {
     namespace.run(|| Nflog::open(plan)).unwrap()
 }
 
@@ -272,7 +272,7 @@ fn the_copy_range_cuts_and_0_copies_all() {
     );
     let frame = frame::udp_v6(PEER_V6, 4000, 9, &[0xa5; 1000]);
     for (copy_range, expect) in [(0, 14..frame.len()), (1, 14..15), (128, 14..14 + 128)] {
-        let mut source = open(&wire.host, &NflogPlan { copy_range, ..plan(&[7]) });
+        let mut source = open(&wire.host, &NflogConfig { copy_range, ..plan(&[7]) });
         wire.send([frame.clone()]);
         let logged = read_packets(&mut source, 1);
         assert_eq!(logged[0].payload, frame[expect]);
@@ -335,7 +335,7 @@ const COUNTED: &str = "table inet t {
 fn every_lost_packet_is_counted() {
     let wire = Wire::new();
     wire.host.nft(COUNTED);
-    let small = NflogPlan { receive_buffer: 4096, ..plan(&[7]) };
+    let small = NflogConfig { receive_buffer: 4096, ..plan(&[7]) };
     let mut source = open(&wire.host, &small);
     let meter = source.meters().remove(0);
     assert_eq!(meter.receive_buffer_bytes.load(Relaxed), 4096);
@@ -375,8 +375,11 @@ fn no_packet_is_lost_with_room_enough() {
 fn datagrams_as_long_as_the_kernel_makes_them() {
     let wire = Wire::new();
     wire.host.nft(COUNTED);
-    let slow =
-        NflogPlan { queue_threshold: 100_000, queue_timeout: Duration::from_secs(5), ..plan(&[7]) };
+    let slow = NflogConfig {
+        queue_threshold: 100_000,
+        queue_timeout: Duration::from_secs(5),
+        ..plan(&[7])
+    };
     let mut source = open(&wire.host, &slow);
     wire.send(frame::spoofed(20_000, 9));
     source.close();
@@ -388,7 +391,7 @@ fn datagrams_as_long_as_the_kernel_makes_them() {
 fn closing_without_privilege_waits_for_what_the_kernel_holds_back() {
     let wire = Wire::new();
     wire.host.nft(COUNTED);
-    let slow = NflogPlan { queue_timeout: Duration::from_millis(500), ..plan(&[7]) };
+    let slow = NflogConfig { queue_timeout: Duration::from_millis(500), ..plan(&[7]) };
     let mut source = open(&wire.host, &slow);
     wire.send(frame::spoofed(20_050, 9));
     let received = support::lacking_net_admin(|| {
@@ -439,7 +442,7 @@ fn plans_the_kernel_would_not_take() {
     let host = Namespace::new("host");
     let error = host.run(|| Nflog::open(&plan(&[]))).err().unwrap();
     assert!(matches!(error, NflogError::NoGroup), "{error}");
-    let large = NflogPlan { kernel_buffer: 131_073, ..plan(&[7]) };
+    let large = NflogConfig { kernel_buffer: 131_073, ..plan(&[7]) };
     let error = host.run(|| Nflog::open(&large)).err().unwrap();
     assert!(error.to_string().contains("at most 131072 (nlbufsiz)"), "{error}");
 }

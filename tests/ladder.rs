@@ -6,7 +6,7 @@ use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 use nflog_exporter::{
     event::{Event, HardwareAddress, NameId},
     geoip::{Country, CountryId, Place},
-    metrics::{Aggregate, Dimension, FamilyPlan, FamilySnapshot, Key, OTHER, Snapshot},
+    metrics::{Aggregate, Dimension, FamilyConfig, FamilySnapshot, Key, OTHER, Snapshot},
     packet::{Addresses, Headers, Transport, protocol},
 };
 use proptest::prelude::*;
@@ -15,8 +15,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const TRAFFIC: [Dimension; 4] =
     [Dimension::Prefix, Dimension::Proto, Dimension::Country, Dimension::Port];
 
-fn plan(labels: &[Dimension], max_series: usize, max_new: usize) -> FamilyPlan {
-    FamilyPlan {
+fn plan(labels: &[Dimension], max_series: usize, max_new: usize) -> FamilyConfig {
+    FamilyConfig {
         name: "traffic".into(),
         labels: labels.to_vec(),
         max_series,
@@ -94,7 +94,7 @@ impl Prometheus {
 /// An aggregate of one family, observed through its snapshots.
 struct World {
     aggregate: Aggregate,
-    plan: FamilyPlan,
+    plan: FamilyConfig,
     now: Duration,
     /// The label sets exposed so far, and when each was exposed last.
     exposed: HashMap<Key, Duration>,
@@ -103,7 +103,7 @@ struct World {
 }
 
 impl World {
-    fn new(plan: FamilyPlan, seed: u64) -> Self {
+    fn new(plan: FamilyConfig, seed: u64) -> Self {
         let aggregate = Aggregate::new(std::slice::from_ref(&plan), &[1], seed, Duration::ZERO);
         let mut world = Self {
             aggregate,

@@ -10,7 +10,7 @@ use std::{
 use nflog_exporter::{
     event::{MAX_DEVICES, MAX_PREFIXES, Names},
     geoip::GeoIp,
-    metrics::{Aggregate, Dimension, FamilyPlan, OTHER, SharedAggregate},
+    metrics::{Aggregate, Dimension, FamilyConfig, OTHER, SharedAggregate},
     mirror::Mirror,
     pipeline::{Clock, Route},
     source::Record,
@@ -21,7 +21,7 @@ fn route(labels: &[Dimension]) -> Route {
 }
 
 fn route_of(labels: &[Dimension], max_series: usize) -> Route {
-    let plan = FamilyPlan {
+    let plan = FamilyConfig {
         name: "traffic".into(),
         labels: labels.into(),
         max_series,
@@ -127,7 +127,7 @@ fn devices_take_no_place_of_prefixes() {
 fn a_reload_that_shows_devices_names_them() {
     let mut route = route(&[Dimension::Prefix]);
     send(&mut route, "rule", "eth0");
-    let plan = FamilyPlan {
+    let plan = FamilyConfig {
         name: "devices".into(),
         labels: vec![Dimension::InInterface],
         max_series: 10,

@@ -28,12 +28,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     cli::{Cli, Command, ConfigCommand},
-    config::{Config, ConfigError, ConfigErrors, ListenAddress, Web},
+    config::{Config, ConfigError, ConfigErrors},
     doctor::{self, Finding, Status},
     geoip::GeoIpError,
     http::{WebConfigError, WebConfigWatcher},
     mirror::schema::ddl,
     system::{allocator, logging, privileges::PrivilegesError},
+    web::{ListenAddress, WebServerConfig},
 };
 
 /// Exit code of a wrong usage or configuration; clap uses the same.
@@ -127,7 +128,7 @@ const BACKLOG: i32 = 1024;
 const DESCRIPTORS: u64 = 1024;
 
 /// The listening sockets: of every address of the configuration, or of systemd.
-fn listen(web: &Web) -> anyhow::Result<Vec<TcpListener>> {
+fn listen(web: &WebServerConfig) -> anyhow::Result<Vec<TcpListener>> {
     allow_descriptors();
     let listeners = if web.systemd_socket { inherited()? } else { bind(&web.listen_addresses)? };
     for listener in &listeners {

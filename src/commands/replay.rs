@@ -55,7 +55,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
     // Nobody knows who made the captures, and often it is root who looks at them.
     let confined = confine(&flags, &config, &guard, None)?;
     let clock = Clock::packets();
-    let aggregate = Aggregate::new(&config.families(), &[], SEED, clock.now());
+    let aggregate = Aggregate::new(&config.family, &[], SEED, clock.now());
     let route = Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock);
     let serve = replay.serve;
     let failures = files.failures.clone();

@@ -64,7 +64,7 @@ impl Holds {
         let listeners = listen(&config.web)?;
         let addresses = bound(&listeners)?;
         let mirror = config.resolve_mirror()?;
-        let nflog = Nflog::open(&config.nflog.plan())?;
+        let nflog = Nflog::open(&config.nflog)?;
         let plan = install_plan(config, &addresses);
         let rules = config.rules.install.then(|| firewall::install(&plan)).transpose()?;
         Ok(Self { service, listeners, guard, addresses, mirror, nflog, rules })
@@ -83,7 +83,7 @@ fn join(
     let mut route = Route::new(
         geoip.locator(),
         SharedAggregate::new(Aggregate::new(
-            &config.families(),
+            &config.family,
             &config.nflog.groups,
             unpredictable(),
             Duration::ZERO,

@@ -1,87 +1,112 @@
-//! What can be wrong with a configuration: each message says where, what, and how to fix it.
+//! Errors of a configuration: each message has the origin of the value, what is wrong, and how to fix it.
 
 use std::{fmt, io, path::PathBuf};
 
-/// A configuration that cannot be used.
+use crate::settings::InvalidSetting;
+
+/// One error of a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file could not be read.
-    #[error("{path}: cannot read the configuration file: {cause}; check --config.file and that this user may read it", path = path.display())]
+    /// The file cannot be read.
+    #[error("{path}: cannot read the configuration file: {cause}; check --config.file and the permissions", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         cause: io::Error,
     },
     /// The file is not TOML.
-    #[error("{place}: not valid TOML: {problem}")]
+    #[error("{origin}: not valid TOML: {reason}")]
     Syntax {
-        /// Where it stops to be TOML.
-        place: Place,
-        /// What the parser said.
-        problem: String,
+        /// The first line that is not TOML.
+        origin: ValueOrigin,
+        /// The error of the parser.
+        reason: String,
     },
     /// A key that does not exist.
-    #[error("{place}: {key}: unknown key; {suggestion}")]
+    #[error("{origin}: {key}: unknown key; {suggestion}")]
     UnknownKey {
-        /// Where it stands.
-        place: Place,
+        /// The line of the key.
+        origin: ValueOrigin,
         /// The key, with dots.
         key: String,
-        /// The nearest valid name, if there is one.
+        /// The most similar valid name, or all valid names.
         suggestion: String,
     },
-    /// A value of the wrong type, or one that a rule refuses.
-    #[error("{place}: {key}: {problem}")]
+    /// A value of the wrong type, or one that breaks a rule.
+    #[error("{origin}: {key}: {reason}")]
     Invalid {
-        /// Where it stands.
-        place: Place,
+        /// The line or the flag of the value.
+        origin: ValueOrigin,
         /// The key, with dots.
         key: String,
-        /// What is wrong with its value and what would be right.
-        problem: String,
+        /// What is wrong with the value, and which values are valid.
+        reason: String,
     },
-    /// A value that TOML cannot carry.
+    /// A value that TOML cannot represent.
     #[error("cannot print the configuration as TOML: {reason}; use paths that are valid UTF-8")]
-    Unprintable {
-        /// What the printer said.
+    NotToml {
+        /// The error of the serializer.
         reason: String,
     },
 }
 
 impl ConfigError {
-    /// The line of the file, where it is in one.
-    pub(super) fn line(&self) -> Option<usize> {
+    /// A setting that became invalid after the configuration was loaded, for example because a file changed.
+    pub(super) fn without_origin(setting: InvalidSetting) -> Self {
+        let InvalidSetting { key, reason } = setting;
+        Self::Invalid { origin: ValueOrigin::Default, key, reason }
+    }
+
+    /// Whether this error of a value in the file follows from `cause`: both have the same line or the same key.
+    pub(super) fn is_consequence_of(&self, cause: &Self) -> bool {
+        let Some(ValueOrigin::File { line, .. }) = self.origin() else { return false };
+        let same_line = line.is_some() && cause.line() == *line;
+        same_line || (self.key().is_some() && self.key() == cause.key())
+    }
+
+    fn origin(&self) -> Option<&ValueOrigin> {
         match self {
-            Self::Syntax { place: Place::File { line, .. }, .. }
-            | Self::UnknownKey { place: Place::File { line, .. }, .. }
-            | Self::Invalid { place: Place::File { line, .. }, .. } => *line,
+            Self::Syntax { origin, .. }
+            | Self::UnknownKey { origin, .. }
+            | Self::Invalid { origin, .. } => Some(origin),
+            Self::Read { .. } | Self::NotToml { .. } => None,
+        }
+    }
+
+    /// The line of the file, if known.
+    fn line(&self) -> Option<usize> {
+        match self.origin() {
+            Some(ValueOrigin::File { line, .. }) => *line,
             _ => None,
+        }
+    }
+
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::UnknownKey { key, .. } | Self::Invalid { key, .. } => Some(key),
+            Self::Read { .. } | Self::Syntax { .. } | Self::NotToml { .. } => None,
         }
     }
 }
 
-/// Everything that is wrong with a configuration, in one line each.
+/// All errors of a configuration. The message has one line for each.
 #[derive(Debug)]
-pub struct ConfigErrors(pub(super) Vec<ConfigError>);
+pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// The errors, those of the file first, in the order of its lines.
+    /// The errors: those of the file in the order of its lines, then those of flags, then those of defaults.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }
 
-    /// In the order in which somebody goes through a file.
+    /// Sorts the errors in the order of [`Self::iter`].
     pub(super) fn sorted(mut errors: Vec<ConfigError>) -> Self {
-        errors.sort_by_key(|error| match error {
-            ConfigError::Read { .. } | ConfigError::Unprintable { .. } => (0, None),
-            ConfigError::Syntax { place, .. }
-            | ConfigError::UnknownKey { place, .. }
-            | ConfigError::Invalid { place, .. } => match place {
-                Place::File { line, .. } => (1, *line),
-                Place::Flag(_) => (2, None),
-                Place::Default => (3, None),
-            },
+        errors.sort_by_key(|error| match error.origin() {
+            None => (0, None),
+            Some(ValueOrigin::File { line, .. }) => (1, *line),
+            Some(ValueOrigin::Flag(_)) => (2, None),
+            Some(ValueOrigin::Default) => (3, None),
         });
         Self(errors)
     }
@@ -99,23 +124,23 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Where a value was given.
+/// Where the value of a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In a file.
+pub enum ValueOrigin {
+    /// The configuration file.
     File {
-        /// Its name.
+        /// The name of the file.
         name: String,
-        /// The line, counted from 1; `None` when the value is not in the file itself.
+        /// The line, counted from 1; `None` if the error has no line, such as a missing key.
         line: Option<usize>,
     },
-    /// By this flag.
+    /// A flag, with its dashes.
     Flag(&'static str),
-    /// Nowhere: it is a default.
+    /// A default value.
     Default,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { name, line: Some(line) } => write!(formatter, "{name}:{line}"),

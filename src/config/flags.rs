@@ -1,21 +1,21 @@
-//! The flags that set configuration keys: they win over the file.
+//! The flags that set configuration keys. They override the file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
-use super::{Config, ConfigErrors, ListenAddress, Source, combine, read};
+use super::Config;
 use crate::{
     mirror::config::{MirrorUrl, URL_VARIABLE},
-    settings::InvalidSetting,
     system::logging::{LogFormat, LogLevel},
+    web::ListenAddress,
 };
 
-/// Which key a flag set: the key with dots, and the flag.
-pub(super) type Given = (&'static str, &'static str);
+/// A key that a flag set: the key with dots, and the flag with its dashes.
+pub(super) type SetByFlag = (&'static str, &'static str);
 
-/// The configuration file and the flags over it: all that is needed to load the configuration, and
-/// to load it again later.
+/// The configuration file and the flags that override it: all that is needed to load the configuration, and to reload
+/// it later.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Configuration")]
 pub struct Flags {
@@ -35,7 +35,7 @@ pub struct Flags {
           action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub rules_install: Option<bool>,
 
-    /// Interface whose packets that table logs; repeatable [default: all but loopback]
+    /// Interface whose packets that table logs; repeatable [default: all except loopback]
     #[arg(long = "rules.interface", value_name = "NAME", global = true)]
     pub rules_interfaces: Vec<String>,
 
@@ -91,7 +91,7 @@ pub struct Flags {
     pub enable_reload: Option<bool>,
 
     /// User to switch to after start-up, if started as root; `root` stays root
-    /// [default: `nflog_exporter` if that user exists, else `nobody`]
+    /// [default: `nflog_exporter` if that user exists, otherwise `nobody`]
     #[arg(long = "privileges.user", value_name = "USER", global = true)]
     pub user: Option<String>,
 
@@ -105,83 +105,48 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// The validated configuration: flags override the file, which overrides the defaults. Each call reads the
-    /// file.
-    ///
-    /// # Errors
-    /// Every error of the file and the flags.
-    pub fn load(&self) -> Result<Config, ConfigErrors> {
-        self.load_checked(|_| Vec::new())
-    }
-
-    /// The same, with rules of the caller's: each broken one is a key and what is wrong with its value.
-    ///
-    /// # Errors
-    /// Everything wrong with the file and the flags, the caller's rules among it.
-    pub fn load_checked(
-        &self,
-        rules: impl FnOnce(&Config) -> Vec<(String, String)>,
-    ) -> Result<Config, ConfigErrors> {
-        let rules = |config: &Config| {
-            rules(config).into_iter().map(|(key, text)| InvalidSetting { key, text }).collect()
-        };
-        let Some(path) = &self.config_file else { return combine(Source::Nothing, self, rules) };
-        let name = path.display().to_string();
-        match read(path) {
-            Ok(text) => combine(Source::read(&text, &name), self, rules),
-            Err(error) => combine(Source::Unusable(vec![error]), self, rules),
-        }
-    }
-
-    /// The configuration file if it is empty, which a failed write leaves.
-    #[must_use]
-    pub fn empty_file(&self) -> Option<&Path> {
-        let path = self.config_file.as_deref()?;
-        read(path).is_ok_and(|text| text.trim().is_empty()).then_some(path)
-    }
-
-    /// Sets what was given, and tells which keys that were.
-    pub(super) fn apply(&self, config: &mut Config) -> Vec<Given> {
-        let mut given = Vec::new();
+    /// Sets the keys of the given flags; returns these keys.
+    pub(super) fn apply(&self, config: &mut Config) -> Vec<SetByFlag> {
+        let mut keys = Vec::new();
         let Config { nflog, geoip, family: _, rules, mirror, web, privileges, log } = config;
-        set(&mut given, "nflog.groups", "--nflog.group", list(&self.groups), &mut nflog.groups);
-        set(&mut given, "rules.install", "--rules.install", self.rules_install, &mut rules.install);
+        set(&mut keys, "nflog.groups", "--nflog.group", list(&self.groups), &mut nflog.groups);
+        set(&mut keys, "rules.install", "--rules.install", self.rules_install, &mut rules.install);
         let interfaces = list(&self.rules_interfaces);
-        set(&mut given, "rules.interfaces", "--rules.interface", interfaces, &mut rules.interfaces);
+        set(&mut keys, "rules.interfaces", "--rules.interface", interfaces, &mut rules.interfaces);
         let databases = list(&self.databases);
-        set(&mut given, "geoip.databases", "--geoip.database", databases, &mut geoip.databases);
+        set(&mut keys, "geoip.databases", "--geoip.database", databases, &mut geoip.databases);
         if let Some(url) = self.mirror_url.clone().filter(|url| !url.is_empty()) {
-            // It wins over the file's `url_file` too.
+            // The flag overrides `url_file` too.
             mirror.url_file = PathBuf::new();
-            set(&mut given, "mirror.url", "--mirror.url", Some(url), &mut mirror.url);
+            set(&mut keys, "mirror.url", "--mirror.url", Some(url), &mut mirror.url);
         }
         let addresses = list(&self.listen_addresses);
         let target = &mut web.listen_addresses;
-        set(&mut given, "web.listen_addresses", "--web.listen-address", addresses, target);
+        set(&mut keys, "web.listen_addresses", "--web.listen-address", addresses, target);
         let path = self.telemetry_path.clone();
         let target = &mut web.telemetry_path;
-        set(&mut given, "web.telemetry_path", "--web.telemetry-path", path, target);
+        set(&mut keys, "web.telemetry_path", "--web.telemetry-path", path, target);
         let target = &mut web.systemd_socket;
-        set(&mut given, "web.systemd_socket", "--web.systemd-socket", self.systemd_socket, target);
+        set(&mut keys, "web.systemd_socket", "--web.systemd-socket", self.systemd_socket, target);
         let file = self.web_config_file.clone();
-        set(&mut given, "web.config_file", "--web.config.file", file, &mut web.config_file);
+        set(&mut keys, "web.config_file", "--web.config.file", file, &mut web.config_file);
         let target = &mut web.enable_reload;
-        set(&mut given, "web.enable_reload", "--web.enable-reload", self.enable_reload, target);
+        set(&mut keys, "web.enable_reload", "--web.enable-reload", self.enable_reload, target);
         let target = &mut privileges.user;
-        set(&mut given, "privileges.user", "--privileges.user", self.user.clone(), target);
-        set(&mut given, "log.level", "--log.level", self.log_level, &mut log.level);
-        set(&mut given, "log.format", "--log.format", self.log_format, &mut log.format);
-        given
+        set(&mut keys, "privileges.user", "--privileges.user", self.user.clone(), target);
+        set(&mut keys, "log.level", "--log.level", self.log_level, &mut log.level);
+        set(&mut keys, "log.format", "--log.format", self.log_format, &mut log.format);
+        keys
     }
 }
 
-/// A repeatable flag: given at least once, or not at all.
+/// The values of a repeatable flag; `None` if the flag is not given.
 fn list<T: Clone>(values: &[T]) -> Option<Vec<T>> {
     (!values.is_empty()).then(|| values.to_vec())
 }
 
 fn set<T>(
-    given: &mut Vec<Given>,
+    keys: &mut Vec<SetByFlag>,
     key: &'static str,
     flag: &'static str,
     value: Option<T>,
@@ -189,6 +154,6 @@ fn set<T>(
 ) {
     if let Some(value) = value {
         *target = value;
-        given.push((key, flag));
+        keys.push((key, flag));
     }
 }

@@ -1,35 +1,27 @@
-//! One line a rule: the text and the message it earns.
+//! The whole configuration: defaults, all errors at once, printing, and the section `[mirror]`.
 
-use std::{fmt::Write as _, fs, io::Write as _};
+use std::fs;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::metrics::Dimension;
 
-/// Parses, and compares the error; an empty expectation is a text that is fine.
+/// Parses a text and compares the errors; empty for a valid text.
 #[track_caller]
-fn check(text: &str, expect: &str) {
+pub(super) fn check(text: &str, expect: &str) {
     let message = parse(text, "f.toml").err().map(|error| error.to_string()).unwrap_or_default();
     assert_eq!(message, expect, "\n{text}");
 }
 
-/// As [`check`], for long messages: how the message begins and how it ends.
-#[track_caller]
-fn check_ends(text: &str, begin: &str, end: &str) {
-    let message = parse(text, "f.toml").unwrap_err().to_string();
-    assert!(message.starts_with(begin) && message.ends_with(end), "{message}");
-}
-
 #[test]
-fn nothing_is_the_default() {
+fn an_empty_file_is_the_default() {
     assert_eq!(parse("", "f.toml").unwrap(), Config::default());
     assert_eq!(parse("[nflog]\n[web]\n", "f.toml").unwrap(), Config::default());
 }
 
 #[test]
-fn defaults_are_the_promised_ones() {
-    let promised = r#"
+fn defaults_are_the_documented_ones() {
+    let documented = r#"
         [nflog]
         groups = [1]
         copy_range = 128
@@ -62,11 +54,11 @@ fn defaults_are_the_promised_ones() {
         level = "info"
         format = "logfmt"
     "#;
-    assert_eq!(parse(promised, "f.toml").unwrap(), Config::default());
+    assert_eq!(parse(documented, "f.toml").unwrap(), Config::default());
 }
 
 #[test]
-fn what_is_printed_reads_back() {
+fn the_printed_configuration_parses_again() {
     let text = r#"
         [nflog]
         groups = [0, 5, 65535]
@@ -98,275 +90,9 @@ fn what_is_printed_reads_back() {
     }
 }
 
-#[test]
-fn a_section_changes_just_the_keys_it_gives() {
-    let text = "[[family]]\nname = 'ports'\nlabels = ['port']\n\
-        [[family]]\nname = 'network'\nmax_series = 7\n\
-        [[family]]\nname = 'traffic'\nlabels = ['country']\n";
-    let plans = parse(text, "f.toml").unwrap().families();
-    let told: Vec<_> = plans.iter().map(|plan| (plan.name.as_str(), plan.max_series)).collect();
-    assert_eq!(told, [("traffic", 2000), ("network", 7), ("ports", 2000)]);
-    assert_eq!(plans[0].labels, [Dimension::Country]);
-    assert_eq!(plans[1].labels, [Dimension::Prefix, Dimension::Network]);
-    assert_eq!(plans[2].labels, [Dimension::Port]);
-    assert!(plans.iter().all(|plan| plan.max_new_series_per_hour == 500));
-}
-
-#[test]
-fn syntax() {
-    check("[web\n", "f.toml:1: not valid TOML: unclosed table, expected `]`");
-    check("\n[web]\n[web]\n", "f.toml:3: not valid TOML: duplicate key");
-}
-
-#[test]
-fn unknown_keys() {
-    check(
-        "x = 1",
-        "f.toml:1: x: unknown key; known here: family, geoip, log, mirror, nflog, privileges, rules, web",
-    );
-    check(
-        "[mirror]\n[mirror.spool]\nmax_sise = 1",
-        "f.toml:3: mirror.spool.max_sise: unknown key; did you mean max_size?",
-    );
-    check("[nflgo]", "f.toml:1: nflgo: unknown key; did you mean nflog?");
-    check("[nflog]\n\ngroup = [1]", "f.toml:3: nflog.group: unknown key; did you mean groups?");
-    check_ends(
-        "[[family]]\nname='a'\nlabls=['asn']",
-        "f.toml:1: family.a.labels: is missing; ",
-        "\nf.toml:3: family.labls: unknown key; did you mean labels?",
-    );
-    check(
-        "nflog.groups = [1]\nnflog.X = 1",
-        "f.toml:2: nflog.X: unknown key; known here: copy_range, groups, kernel_buffer, queue_threshold, queue_timeout, receive_buffer",
-    );
-}
-
-#[test]
-fn types() {
-    check("nflog = 5", "f.toml:1: nflog: invalid type: integer `5`, expected a table");
-    check(
-        "[nflog]\ngroups = 5",
-        "f.toml:2: nflog.groups: invalid type: integer `5`, expected a list in [ ]",
-    );
-    check(
-        "[nflog]\ngroups = [1,\n 70000]",
-        "f.toml:3: nflog.groups: invalid value: integer `70000`, expected a whole number from 0 to 65535",
-    );
-    check(
-        "[nflog]\nqueue_timeout = 5",
-        "f.toml:2: nflog.queue_timeout: invalid type: integer `5`, expected a duration with its unit, as \"100ms\", \"5s\" or \"14d\"",
-    );
-    check(
-        "[nflog]\nqueue_timeout = '5'",
-        "f.toml:2: nflog.queue_timeout: invalid value: string \"5\", expected a duration with its unit, as \"100ms\", \"5s\" or \"14d\"",
-    );
-    check(
-        "[nflog]\nkernel_buffer = -5",
-        "f.toml:2: nflog.kernel_buffer: invalid value: integer `-5`, expected a size in bytes or with its unit, as 131072 or \"16MiB\"",
-    );
-    check(
-        "[nflog]\nkernel_buffer = '5x'",
-        "f.toml:2: nflog.kernel_buffer: invalid value: string \"5x\", expected a size in bytes or with its unit, as 131072 or \"16MiB\"",
-    );
-    check(
-        "[nflog]\nreceive_buffer = '9TiB'",
-        "f.toml:2: nflog.receive_buffer: the size is above 4 GiB",
-    );
-    check(
-        "[log]\nlevel = 'loud'",
-        "f.toml:2: log.level: unknown value `loud`, expected one of `error`, `warn`, `info`, `debug`, `trace`",
-    );
-    check(
-        "[family]\nname = 'a'",
-        "f.toml:1: [family]: is one table; write [[family]] for each family",
-    );
-    check("\n[[family]]\nlabels = ['asn']", "f.toml:2: family: each [[family]] needs a name");
-}
-
-#[test]
-fn nflog_rules() {
-    check(
-        "[nflog]\ngroups = []",
-        "f.toml:2: nflog.groups: is empty; name the group of the rules, as in groups = [1]",
-    );
-    check("[nflog]\ngroups = [2, 1, 2]", "f.toml:2: nflog.groups: has 2 twice; name it once");
-    let groups: Vec<_> = (0..65).collect();
-    check(
-        &format!("[nflog]\ngroups = {groups:?}"),
-        "f.toml:2: nflog.groups: has 65 entries; name 64 at most",
-    );
-    for copy_range in [59, 65532] {
-        check(
-            &format!("[nflog]\ncopy_range = {copy_range}"),
-            &format!(
-                "f.toml:2: nflog.copy_range: is {copy_range}; use 60 to 65531 bytes: fewer lose the ports of IPv6 packets, more do not fit a message"
-            ),
-        );
-    }
-    check(
-        "[nflog]\nqueue_threshold = 0",
-        "f.toml:2: nflog.queue_threshold: is 0; use 1 packet or more, 100 is good",
-    );
-    for timeout in ["0s", "15ms", "60s 10ms"] {
-        let told = humantime::format_duration(humantime::parse_duration(timeout).unwrap());
-        check(
-            &format!("[nflog]\nqueue_timeout = '{timeout}'"),
-            &format!(
-                "f.toml:2: nflog.queue_timeout: is {told}; use 10ms to 60s in steps of 10ms, the kernel's unit"
-            ),
-        );
-    }
-    for bytes in [4095, 131_073] {
-        check(
-            &format!("[nflog]\nkernel_buffer = {bytes}"),
-            &format!(
-                "f.toml:2: nflog.kernel_buffer: is {bytes}; use 4096 to 131072 bytes, the kernel refuses more"
-            ),
-        );
-    }
-    check(
-        "[nflog]\nreceive_buffer = '2KiB'",
-        "f.toml:2: nflog.receive_buffer: is 2048; use 4096 to 1073741824 bytes",
-    );
-    check(
-        "[nflog]\ncopy_range = 60\nqueue_timeout = '60s'\nkernel_buffer = 4096\nreceive_buffer = '4KiB'",
-        "",
-    );
-    check("[nflog]\ncopy_range = 65531\nqueue_timeout = '10ms'\nreceive_buffer = '1GiB'", "");
-}
-
-#[test]
-fn geoip_rules() {
-    check(
-        "[geoip]\ndatabases = ['']",
-        "f.toml:2: geoip.databases: has an empty path; leave the list empty for the embedded database",
-    );
-    check(
-        "[geoip]\ndatabases = ['a', 'a']",
-        "f.toml:2: geoip.databases: has a twice; name it once",
-    );
-}
-
-#[test]
-fn interface_rules() {
-    for name in ["", "..", "a b", "a/b", "sixteen-letters-", "a\\\"b"] {
-        let told = name.replace('\\', "");
-        check(
-            &format!("[rules]\ninterfaces = [\"eth0\", \"{name}\"]"),
-            &format!(
-                "f.toml:2: rules.interfaces: has {told:?}, which no interface can be called; use names as `ip link` shows them"
-            ),
-        );
-    }
-    check(
-        "[rules]\ninterfaces = ['a', 'a']",
-        "f.toml:2: rules.interfaces: has a twice; name it once",
-    );
-}
-
-#[test]
-fn web_rules() {
-    check(
-        "[web]\nlisten_addresses = []",
-        "f.toml:2: web.listen_addresses: is empty; name an address, as in listen_addresses = [\"127.0.0.1:10239\"]",
-    );
-    check(
-        "[web]\nlisten_addresses = [':1', ':1']",
-        "f.toml:2: web.listen_addresses: has :1 twice; name it once",
-    );
-    for text in
-        ["10239", "localhost", "1.2.3.4:", ":65536", ":+1", "::1:1", "[::1]", "[x]:1", "a b:1"]
-    {
-        check(
-            &format!("[web]\nlisten_addresses = ['{text}']"),
-            &format!(
-                "f.toml:2: web.listen_addresses: {text:?} is no address to listen on; write HOST:PORT, [IPv6]:PORT, or :PORT for all addresses"
-            ),
-        );
-    }
-    for path in ["metrics", "", "/a b", "/a?b"] {
-        check(
-            &format!("[web]\ntelemetry_path = '{path}'"),
-            &format!(
-                "f.toml:2: web.telemetry_path: is {path:?}; begin with / and use letters, digits and - _ . ~ only"
-            ),
-        );
-    }
-    for path in crate::web::paths::ALL.into_iter().chain(["/-/", "/-/x"]) {
-        check(
-            &format!("[web]\ntelemetry_path = '{path}'"),
-            &format!(
-                "f.toml:2: web.telemetry_path: is {path:?}, which the exporter uses for its page or its state; use another path, such as /metrics"
-            ),
-        );
-    }
-}
-
-#[test]
-fn family_rules() {
-    for name in ["", "Asn", "1a", "a-b", "ä", "_a"] {
-        check_ends(
-            &format!("[[family]]\nname = '{name}'\nlabels = ['asn']"),
-            &format!("f.toml:2: family.{name}.name: is {name:?}; begin with a letter"),
-            "it becomes part of a metric name",
-        );
-    }
-    for name in ["exporter", "exporter_received"] {
-        check_ends(
-            &format!("[[family]]\nname = '{name}'\nlabels = ['asn']"),
-            &format!("f.toml:2: family.{name}.name: would name its metrics nflog_exporter_"),
-            "use another name",
-        );
-    }
-    check("[[family]]\nname = 'exporters'\nlabels = ['asn']", "");
-    check(
-        "[[family]]\nname = 'a'\nlabels = ['asn']\n[[family]]\nname = 'a'\nlabels = ['asn']",
-        "f.toml:1: family.a: has two sections; put their keys into one",
-    );
-    check_ends(
-        "[[family]]\nname = 'a'",
-        "f.toml:1: family.a.labels: is missing; name 1 to 8 of: prefix,",
-        "tcp_flags",
-    );
-    check(
-        "[[family]]\nname = 'a'\nlabels = ['prefix', 'contry']",
-        "f.toml:3: family.a.labels: has \"contry\", which is not known; did you mean country?",
-    );
-    check(
-        "[[family]]\nname = 'a'\nlabels = ['port', 'port']",
-        "f.toml:3: family.a.labels: has port twice; name it once",
-    );
-    let labels = Dimension::ALL.map(Dimension::name);
-    check(
-        &format!("[[family]]\nname = 'a'\nlabels = {:?}", &labels[..9]),
-        "f.toml:3: family.a.labels: has 9 entries; name 8 at most",
-    );
-    check(&format!("[[family]]\nname = 'a'\nlabels = {:?}", &labels[..8]), "");
-    for series in [0, 1_000_001] {
-        check(
-            &format!("[[family]]\nname = 'traffic'\nmax_series = {series}"),
-            &format!("f.toml:3: family.traffic.max_series: is {series}; use 1 to 1000000"),
-        );
-    }
-    check_ends(
-        "[[family]]\nname = 'traffic'\nmax_new_series_per_hour = 0",
-        "f.toml:3: family.traffic.max_new_series_per_hour: is 0",
-        "use 1 or more",
-    );
-    check(
-        "[[family]]\nname = 'traffic'\nnewborn_hold = '2h'",
-        "f.toml:3: family.traffic.newborn_hold: is 2h; use 0s to 1h, a few scrape intervals are enough",
-    );
-    let mut many = String::new();
-    for number in 0..31 {
-        write!(many, "[[family]]\nname = 'f{number}'\nlabels = ['asn']\n").unwrap();
-    }
-    check(&many, "f.toml:1: family: makes 33 families with traffic and network; use 32 at most");
-}
-
-/// The beginnings of all messages, in their order.
+/// Compares the beginnings of all messages, in their order.
 #[track_caller]
-fn check_all(message: &str, begins: &[&str]) {
+pub(super) fn check_all(message: &str, begins: &[&str]) {
     let lines: Vec<_> = message.lines().collect();
     assert_eq!(lines.len(), begins.len(), "{message}");
     for (line, begin) in lines.iter().zip(begins) {
@@ -375,7 +101,7 @@ fn check_all(message: &str, begins: &[&str]) {
 }
 
 #[test]
-fn everything_wrong_is_reported_at_once() {
+fn all_errors_are_reported_at_once() {
     let text = "nope = 1\n[nflog]\ngroup = [1]\ngroups = [1, 70000, 'x', 1]\ncopy_range = 7\n\
         queue_timeout = 5\n[[family]]\nname = 5\nlabels = ['port']\n[[family]]\nlabels = ['port']\n\
         [[family]]\nname = 'x'\nlabels = ['prot', 'cuntry']\nmax_series = 0\n[rules]\n\
@@ -384,7 +110,7 @@ fn everything_wrong_is_reported_at_once() {
     check_all(
         &parse(text, "f").unwrap_err().to_string(),
         &[
-            "f:1: nope: unknown key; known here: ",
+            "f:1: nope: unknown key; valid names: ",
             "f:3: nflog.group: unknown key; did you mean groups?",
             "f:4: nflog.groups: invalid value: integer `70000`",
             "f:4: nflog.groups: invalid type: string \"x\"",
@@ -392,8 +118,8 @@ fn everything_wrong_is_reported_at_once() {
             "f:6: nflog.queue_timeout: invalid type: integer `5`",
             "f:8: family.name: invalid type: integer `5`",
             "f:10: family: each [[family]] needs a name",
-            "f:14: family.x.labels: has \"prot\", which is not known; ",
-            "f:14: family.x.labels: has \"cuntry\", which is not known; ",
+            "f:14: family.x.labels: has \"prot\", which is not a label; ",
+            "f:14: family.x.labels: has \"cuntry\", which is not a label; ",
             "f:15: family.x.max_series: is 0; ",
             "f:17: rules.interfaces: has \"a b\"",
             "f:17: rules.interfaces: has \"c d\"",
@@ -412,84 +138,14 @@ fn everything_wrong_is_reported_at_once() {
     );
 }
 
-#[test]
-fn flags_are_looked_at_when_the_file_cannot_be_used() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), "[nflog\n").unwrap();
-    let mut flags = Flags { config_file: Some(file.path().into()), ..Flags::default() };
-    flags.telemetry_path = Some("m".into());
-    flags.groups = vec![1, 1];
-    let name = file.path().display();
-    let wrong = [
-        "--nflog.group: nflog.groups: has 1 twice",
-        "--web.telemetry-path: web.telemetry_path: is",
-    ];
-    let syntax = format!("{name}:1: not valid TOML: ");
-    check_all(&flags.load().unwrap_err().to_string(), &[&syntax, wrong[0], wrong[1]]);
-    flags.config_file = Some("/no/such".into());
-    let missing = "/no/such: cannot read the configuration file: ";
-    check_all(&flags.load().unwrap_err().to_string(), &[missing, wrong[0], wrong[1]]);
-}
-
-#[test]
-fn an_empty_file_is_found() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let flags = Flags { config_file: Some(file.path().into()), ..Flags::default() };
-    for (text, is_empty) in
-        [("", true), (" \n\t\n", true), ("# nothing\n", false), ("[nflog]", false)]
-    {
-        fs::write(file.path(), text).unwrap();
-        assert_eq!(flags.empty_file(), is_empty.then(|| file.path()), "{text:?}");
-    }
-    assert_eq!(Flags::default().empty_file(), None);
-}
-
-#[test]
-fn flags_win_and_are_named() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(b"[nflog]\ngroups = [3]\n[web]\ntelemetry_path = '/m'\n").unwrap();
-    let mut flags = Flags { config_file: Some(file.path().into()), ..Flags::default() };
-    assert_eq!(flags.load().unwrap().nflog.groups, [3]);
-    flags.groups = vec![4, 5];
-    let config = flags.load().unwrap();
-    assert_eq!((config.nflog.groups, config.web.telemetry_path.as_str()), (vec![4, 5], "/m"));
-    flags.groups = vec![4, 4];
-    let message = flags.load().unwrap_err().to_string();
-    assert_eq!(message, "--nflog.group: nflog.groups: has 4 twice; name it once");
-}
-
-#[test]
-fn loading_again_reads_the_file_again() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    let flags = Flags { config_file: Some(file.path().into()), ..Flags::default() };
-    assert_eq!(flags.load().unwrap().nflog.groups, [1]);
-    file.write_all(b"[nflog]\ngroups = [2]\n").unwrap();
-    assert_eq!(flags.load().unwrap().nflog.groups, [2]);
-}
-
-#[test]
-fn a_file_that_cannot_be_read() {
-    let load = |path: &str| {
-        let flags = Flags { config_file: Some(path.into()), ..Flags::default() };
-        flags.load().unwrap_err().to_string()
-    };
-    assert!(
-        load("/no/such/file").starts_with("/no/such/file: cannot read the configuration file: ")
-    );
-    assert!(load("/dev/zero").contains("it is a character device, not a regular file"));
-    let long = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(long.path(), "#".repeat(1024 * 1024 + 1)).unwrap();
-    assert!(load(long.path().to_str().unwrap()).contains("longer than 1024 KiB"));
-}
-
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(text in ".{0,200}") {
+    fn no_text_causes_a_panic(text in ".{0,200}") {
         let _ = parse(&text, "f.toml");
     }
 
     #[test]
-    fn no_mutation_makes_it_panic(
+    fn no_mutation_causes_a_panic(
         at in any::<prop::sample::Index>(),
         length in 0..40_usize,
         splice in r#"[\[\]{}"'=.,#0-9a-z_\n ü-]{0,12}"#,
@@ -500,6 +156,70 @@ proptest! {
         text.replace_range(start..end, &splice);
         if let Ok(config) = parse(&text, "f.toml") {
             prop_assert_eq!(parse(&config.to_toml().unwrap(), "f.toml").unwrap(), config);
+        }
+    }
+}
+
+mod mirror {
+    //! The section `[mirror]`, whose values can come from files, a flag and the environment.
+
+    use super::*;
+
+    #[test]
+    fn no_output_has_the_password() {
+        let config = parse("mirror.url = 'mysql://ann:secret@db/log'", "f.toml").unwrap();
+        let toml = config.to_toml().unwrap();
+        assert!(toml.contains("url = \"mysql://ann:***@db/log\""), "{toml}");
+        assert!(!toml.contains("secret"), "{toml}");
+        assert!(!format!("{config:?}").contains("secret"));
+        let error = parse("mirror.url = 'mysql://ann:secret@db:x/log'", "f.toml").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn the_flag_overrides_the_url_and_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = directory.path().join("url");
+        fs::write(&url, "mysql://ann:secret@db/log\n").unwrap();
+        let file = directory.path().join("c.toml");
+        fs::write(&file, format!("mirror.url_file = '{}'", url.display())).unwrap();
+        let target = |mirror_url: &str| {
+            let flags = Flags {
+                config_file: Some(file.clone()),
+                mirror_url: Some(mirror_url.into()),
+                ..Flags::default()
+            };
+            flags.load().unwrap().mirror_target().unwrap().unwrap().to_string()
+        };
+        assert_eq!(target("sqlite:rows.db"), "sqlite:rows.db");
+        // An empty environment variable counts as not set.
+        assert_eq!(target(""), "mysql://ann@db:3306/log");
+    }
+
+    #[test]
+    fn errors_have_a_line() {
+        check(
+            "[mirror]\nsample = 0",
+            "f.toml:2: mirror.sample: is 0; use 1 for every packet, N for one in N, 1000000 at most",
+        );
+        check(
+            "[mirror.spool]\n\nmax_size = '1KiB'",
+            "f.toml:3: mirror.spool.max_size: is 1024 bytes; use 1MiB or more, or 0 for no spool on disk",
+        );
+    }
+
+    #[test]
+    fn a_file_that_changed_after_loading_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = directory.path().join("url");
+        fs::write(&url, "sqlite:rows.db").unwrap();
+        let config = parse(&format!("mirror.url_file = '{}'", url.display()), "f.toml").unwrap();
+        assert!(config.resolve_mirror().unwrap().is_some());
+        fs::remove_file(&url).unwrap();
+        let expect =
+            format!("defaults: mirror.url_file: names {}, which cannot be read: ", url.display());
+        for error in [config.mirror_target().unwrap_err(), config.resolve_mirror().unwrap_err()] {
+            assert!(error.to_string().starts_with(&expect), "{error}");
         }
     }
 }

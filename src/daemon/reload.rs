@@ -14,7 +14,7 @@ use crate::{
     exposition::MetricWriter,
     geoip::GeoIp,
     metrics::SharedAggregate,
-    system::logging::LevelHandle,
+    system::logging::{LevelHandle, LogConfig},
 };
 
 /// Loads the same file under the same flags again, and remembers how that went.
@@ -61,7 +61,7 @@ impl Reloader {
         let outcome = self.load(geoip).await;
         match outcome {
             Ok(config) => {
-                aggregate.lock().reconfigure(&config.families(), now);
+                aggregate.lock().reconfigure(&config.family, now);
                 self.apply(config);
                 self.status.set(true);
                 tracing::info!("configuration reloaded");
@@ -141,7 +141,7 @@ impl Reloader {
         self.running = Config {
             geoip: config.geoip,
             family: config.family,
-            log: crate::config::Log { format: old.log.format, ..config.log },
+            log: LogConfig { format: old.log.format, ..config.log },
             ..self.running.clone()
         };
     }

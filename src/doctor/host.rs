@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use super::Finding;
 use crate::{
     config::Config,
-    source::nflog::{Nflog, NflogError, NflogPlan, receive_buffer_for},
+    source::nflog::{Nflog, NflogConfig, NflogError, receive_buffer_for},
     system::privileges::has_net_admin,
 };
 
@@ -29,10 +29,10 @@ pub(super) fn kernel(config: &Config) -> Finding {
     }
 }
 
-/// The exporter's plan with a short queue timeout, so that a short wait sees packets.
-pub(super) fn test_plan(config: &Config) -> NflogPlan {
-    let plan = config.nflog.plan();
-    NflogPlan { queue_timeout: plan.queue_timeout.min(Duration::from_millis(100)), ..plan }
+/// The exporter's configuration with a short queue timeout, so that a short wait sees packets.
+pub(super) fn test_plan(config: &Config) -> NflogConfig {
+    let nflog = config.nflog.clone();
+    NflogConfig { queue_timeout: nflog.queue_timeout.min(Duration::from_millis(100)), ..nflog }
 }
 
 pub(super) fn capability() -> Finding {
@@ -48,7 +48,7 @@ pub(super) fn capability() -> Finding {
 }
 
 pub(super) fn receive_buffer(config: &Config) -> Finding {
-    let requested = config.nflog.plan().receive_buffer;
+    let requested = config.nflog.receive_buffer as usize;
     match receive_buffer_for(requested) {
         Ok(granted) if granted >= requested => {
             Finding::ok("receive_buffer", format!("the kernel grants {requested} bytes"))

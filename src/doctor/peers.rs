@@ -12,9 +12,7 @@ use super::{
     running_exporter::{RunningExporter, is_ours},
 };
 use crate::{
-    config::{Config, ListenAddress},
-    http::WebConfigWatcher,
-    system::socket_owner::listening_on,
+    config::Config, http::WebConfigWatcher, system::socket_owner::listening_on, web::ListenAddress,
 };
 
 /// Maximum age of the last scrape, seconds: after that, Prometheus marks series as stale.

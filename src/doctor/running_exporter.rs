@@ -10,9 +10,10 @@ use super::{
     response::{Metrics, Response},
 };
 use crate::{
-    config::{Config, ListenAddress},
+    config::Config,
     source::nflog::holder,
     system::socket_owner::{listening_on, ports_of},
+    web::ListenAddress,
 };
 
 /// An exporter that serves one of the configuration's addresses.

@@ -6,6 +6,7 @@ mod country_info;
 #[rustfmt::skip] // Generated, one country per line.
 mod country_table;
 mod city_lookup;
+mod config;
 mod database;
 mod embedded;
 mod file;
@@ -18,6 +19,7 @@ mod scope;
 mod watch;
 
 pub use city_lookup::CityLookup;
+pub use config::GeoIpConfig;
 pub use country_info::{Continent, CountryInfo};
 pub use file::GeoIpError;
 pub use location::Location;

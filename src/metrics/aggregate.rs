@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    FamilyPlan,
+    FamilyConfig,
     family::Family,
     port_scans::{self, PortScans},
     snapshot::Snapshot,
@@ -41,11 +41,11 @@ impl Aggregate {
     /// Creates these families, and a counter at zero for each of these NFLOG groups. `seed` must be unpredictable if
     /// the packets can come from an attacker.
     #[must_use]
-    pub fn new(plans: &[FamilyPlan], groups: &[u16], seed: u64, now: Duration) -> Self {
+    pub fn new(families: &[FamilyConfig], groups: &[u16], seed: u64, now: Duration) -> Self {
         let mut received: Vec<_> = groups.iter().map(|&group| (group, 0)).collect();
         received.sort_unstable();
         Self {
-            families: plans.iter().map(|plan| Family::new(plan, seed, 0, 0, now)).collect(),
+            families: families.iter().map(|config| Family::new(config, seed, 0, 0, now)).collect(),
             seed,
             received,
             undecoded: [0; DecodeIssue::ALL.len()],
@@ -170,14 +170,14 @@ impl Aggregate {
 
     /// Replaces the families. A family with the same name and labels keeps its counts under its new budgets; the
     /// others start at zero.
-    pub fn reconfigure(&mut self, plans: &[FamilyPlan], now: Duration) {
+    pub fn reconfigure(&mut self, families: &[FamilyConfig], now: Duration) {
         let mut old = std::mem::take(&mut self.families);
         let missed = self.received_packets();
-        for plan in plans {
-            let kept = old.iter_mut().position(|family| family.adopt(plan, now));
+        for config in families {
+            let kept = old.iter_mut().position(|family| family.adopt(config, now));
             self.families.push(match kept {
                 Some(place) => old.swap_remove(place),
-                None => Family::new(plan, self.seed, missed, self.generation, now),
+                None => Family::new(config, self.seed, missed, self.generation, now),
             });
         }
     }

@@ -4,6 +4,7 @@
 //! to `http`.
 
 pub mod assets;
+mod config;
 mod live;
 mod live_data;
 mod markers;
@@ -12,6 +13,7 @@ pub mod paths;
 mod query;
 
 pub use assets::PageInfo;
+pub use config::{ListenAddress, WebServerConfig};
 pub use live_data::LiveData;
 pub use query::BadQuery;
 

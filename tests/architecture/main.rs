@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod circles;
+mod sections;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -7,7 +7,7 @@ use nflog_exporter::{
     packet::Direction,
     source::{
         ReadOutcome, Record, Source,
-        nflog::{Nflog, NflogPlan},
+        nflog::{Nflog, NflogConfig},
     },
 };
 
@@ -51,8 +51,8 @@ impl From<&Record<'_>> for Logged {
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A plan for these groups that keeps nothing back for long.
-pub fn plan(groups: &[u16]) -> NflogPlan {
-    NflogPlan {
+pub fn plan(groups: &[u16]) -> NflogConfig {
+    NflogConfig {
         groups: groups.into(),
         copy_range: 128,
         queue_threshold: 100,

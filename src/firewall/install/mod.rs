@@ -1,5 +1,6 @@
 //! Installs an nftables table that logs inbound packets, and that the kernel removes with its owner's socket.
 
+mod config;
 mod expression;
 
 use std::{io, iter};
@@ -7,6 +8,7 @@ use std::{io, iter};
 use neli::consts::{nl::NlmF, socket::NlFamily};
 use rustix::io::Errno;
 
+pub use self::config::RulesConfig;
 use crate::netlink::{Attribute, Request, RequestError, Socket};
 
 /// Name of the table, of family inet.

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use admission::Promise;
 
 use super::{
-    Dimension, FamilyPlan, FamilySnapshot, Key,
+    Dimension, FamilyConfig, FamilySnapshot, Key,
     budget::{ByRung, MAX_RUNGS, Places, Turnover},
     candidates::Candidates,
     demand::Demand,
@@ -60,13 +60,19 @@ impl Family {
     /// Creates a family with only its last rung. `missed` packets were received before: they count as retired, so
     /// that all families have the same sum.
     #[must_use]
-    pub fn new(plan: &FamilyPlan, seed: u64, missed: u64, generation: u64, now: Duration) -> Self {
-        let labels: Arc<[_]> = plan.labels.as_slice().into();
+    pub fn new(
+        config: &FamilyConfig,
+        seed: u64,
+        missed: u64,
+        generation: u64,
+        now: Duration,
+    ) -> Self {
+        let labels: Arc<[_]> = config.labels.as_slice().into();
         let mut family = Self {
-            name: plan.name.as_str().into(),
-            newborn_hold: plan.newborn_hold,
-            places: Places::new(plan.max_series, &labels),
-            turnover: Turnover::new(plan.max_new_series_per_hour),
+            name: config.name.as_str().into(),
+            newborn_hold: config.newborn_hold,
+            places: Places::new(config.max_series, &labels),
+            turnover: Turnover::new(config.max_new_series_per_hour),
             table: SeriesTable::new(labels.len(), seed),
             used: [0; MAX_RUNGS],
             full: [false; MAX_RUNGS],
@@ -203,18 +209,18 @@ impl Family {
         }
     }
 
-    /// Applies new budgets. Returns false if the plan has another name or other labels; then a new family is
+    /// Applies new budgets. Returns false if the config has another name or other labels; then a new family is
     /// needed. Series above a smaller budget retire, the coldest first.
-    pub fn adopt(&mut self, plan: &FamilyPlan, now: Duration) -> bool {
-        if *plan.name != *self.name || *plan.labels != *self.labels {
+    pub fn adopt(&mut self, config: &FamilyConfig, now: Duration) -> bool {
+        if *config.name != *self.name || *config.labels != *self.labels {
             return false;
         }
-        self.newborn_hold = plan.newborn_hold;
-        if plan.max_series > self.places.total() {
+        self.newborn_hold = config.newborn_hold;
+        if config.max_series > self.places.total() {
             self.filled.fill(false);
         }
-        self.places = Places::new(plan.max_series, &self.labels);
-        self.turnover.set_limit(plan.max_new_series_per_hour);
+        self.places = Places::new(config.max_series, &self.labels);
+        self.turnover.set_limit(config.max_new_series_per_hour);
         self.full.fill(false);
         self.shrink(now);
         true

@@ -1,6 +1,8 @@
 //! The configuration section `[mirror]`, its defaults, and the files that it names.
 
 mod rules;
+#[cfg(test)]
+mod tests;
 mod url;
 
 use std::{
@@ -28,27 +30,25 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MirrorConfig {
-    /// `mysql://USER:PASSWORD@HOST/DATABASE`, `postgres://…` or `sqlite:PATH`; default empty: no
-    /// rows are written.
+    /// `mysql://USER:PASSWORD@HOST/DATABASE`, `postgres://…` or `sqlite:PATH`; default empty: no rows.
     pub url: MirrorUrl,
     /// File with the URL; default empty.
     pub url_file: PathBuf,
     /// Name of this host in the rows; default empty: the system's host name.
     pub host: String,
-    /// Rows older than this are dropped, by whole days where the database has partitions; `0s` keeps
-    /// them; default 14d.
+    /// Age at which rows are deleted, by whole days if the database has partitions; `0s`: never; default 14d.
     #[serde(with = "units::duration")]
     pub retention: Duration,
-    /// The oldest rows are dropped when all of them take more bytes than this; default 0: no limit.
+    /// Maximum size of all rows with their indexes, bytes; the oldest rows are deleted first; default 0: no limit.
     #[serde(with = "units::size")]
     pub max_size: u64,
-    /// One packet in this many has a row, with this number as its weight; default 1.
+    /// N: one packet in N becomes a row, with the weight N; default 1.
     pub sample: u32,
-    /// Log prefixes whose packets have rows; default empty: all.
+    /// Only packets with these log prefixes become rows; default empty: all.
     pub prefixes: Vec<String>,
-    /// Countries whose packets have rows, as the label `country` shows them; default empty: all.
+    /// Only packets of these countries become rows, as the label `country` shows them; default empty: all.
     pub countries: Vec<String>,
-    /// How addresses in rows change; default `none`.
+    /// Anonymization of addresses in rows; default `none`.
     pub anonymize: Anonymize,
     /// File with the key for `cryptopan`, 32 bytes or 64 hexadecimal digits; default empty.
     pub anonymize_key_file: PathBuf,
@@ -78,12 +78,12 @@ impl Default for MirrorConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SpoolConfig {
-    /// Its directory, created when missing, for one exporter only; default `/var/lib/nflog_exporter`.
+    /// Directory of the spool, created if missing, used by one exporter only; default `/var/lib/nflog_exporter`.
     pub directory: PathBuf,
-    /// Maximum size on disk, bytes; 0 keeps rows in memory only; default 1 GiB.
+    /// Maximum size on disk, bytes; 0: rows are kept in memory only; default 1 GiB.
     #[serde(with = "units::size")]
     pub max_size: u64,
-    /// How to treat rows for another database than `mirror.url`: `keep` leaves them in the spool
+    /// What happens to rows for another database than `mirror.url`: `keep` leaves them in the spool
     /// until it is configured again, `deliver` delivers them to this one, `drop` removes them; default `keep`.
     pub other_target: OtherTarget,
 }
@@ -98,11 +98,11 @@ impl Default for SpoolConfig {
     }
 }
 
-/// How addresses in rows change.
+/// Anonymization of addresses in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Anonymize {
-    /// They do not.
+    /// Addresses stay as they are.
     #[default]
     None,
     /// Truncated to 24 bits of IPv4, 48 bits of IPv6.
@@ -111,7 +111,7 @@ pub enum Anonymize {
     Cryptopan,
 }
 
-/// The section with its files read.
+/// The section with the content of its files.
 #[derive(Debug)]
 pub struct ResolvedConfig {
     /// The database.
@@ -146,17 +146,17 @@ impl ResolvedConfig {
 }
 
 impl MirrorConfig {
-    /// Reads the files that the section names; `None` when no database is given. Called before rights are dropped.
+    /// Reads the files that the section names; `None` if no database is configured. Called before privileges are dropped.
     ///
     /// # Errors
-    /// A file cannot be read, or holds no valid URL or key.
+    /// A file cannot be read, or contains no valid URL or key.
     pub fn resolve(self) -> Result<Option<ResolvedConfig>, InvalidSetting> {
         let Some(target) = self.target()? else { return Ok(None) };
         let anonymizer = self.anonymizer()?;
         Ok(Some(ResolvedConfig { target, anonymizer, config: self }))
     }
 
-    /// The database to write to; `None` when none is given. Reads `url_file`.
+    /// The database to write to; `None` if none is configured. Reads `url_file`.
     ///
     /// # Errors
     /// The file cannot be read, or the URL is invalid.
@@ -166,8 +166,8 @@ impl MirrorConfig {
             (false, true) => ("mirror.url", self.url.clone()),
             (true, false) => ("mirror.url_file", self.read_url()?),
             (false, false) => {
-                let text = "is given together with mirror.url; give one of them";
-                return Err(InvalidSetting::new("mirror.url_file", text));
+                let reason = "is given together with mirror.url; use one of them";
+                return Err(InvalidSetting::new("mirror.url_file", reason));
             }
         };
         let target = url.reveal().parse::<Target>();
@@ -175,17 +175,19 @@ impl MirrorConfig {
     }
 
     fn read_url(&self) -> Result<MirrorUrl, InvalidSetting> {
-        let invalid = |text| InvalidSetting::new("mirror.url_file", text);
+        let invalid = |reason| InvalidSetting::new("mirror.url_file", reason);
         let text = read(&self.url_file).map_err(invalid)?;
         let url = MirrorUrl::from(&*String::from_utf8_lossy(&text));
         if url.is_empty() {
             let path = self.url_file.display();
-            return Err(invalid(format!("names {path}, which is empty; write the URL into it")));
+            return Err(invalid(format!(
+                "names {path}, which is empty; write the URL into the file"
+            )));
         }
         Ok(url)
     }
 
-    /// How addresses change. Reads `anonymize_key_file`.
+    /// The configured anonymization. Reads `anonymize_key_file`.
     fn anonymizer(&self) -> Result<Anonymizer, InvalidSetting> {
         let key = "mirror.anonymize_key_file";
         let path = &self.anonymize_key_file;
@@ -198,7 +200,7 @@ impl MirrorConfig {
                  `openssl rand -hex 32 > FILE`, the same for all hosts whose rows are compared",
             )),
             Anonymize::Cryptopan => {
-                let text = read(path).map_err(|problem| InvalidSetting::new(key, problem))?;
+                let text = read(path).map_err(|reason| InvalidSetting::new(key, reason))?;
                 let secret = anonymize::key_from_text(&text).map_err(|error| {
                     InvalidSetting::new(key, format!("names {}: {error}", path.display()))
                 })?;
@@ -211,6 +213,9 @@ impl MirrorConfig {
 /// The content of a file that the section names: a URL or a key.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     read_small(path, 64 * 1024).map_err(|cause| {
-        format!("names {}, which cannot be read: {cause}; check the path and that this user may read it", path.display())
+        format!(
+            "names {}, which cannot be read: {cause}; check the path and the permissions",
+            path.display()
+        )
     })
 }

@@ -1,11 +1,12 @@
-//! The rules of the section `[mirror]`: one function a rule.
+//! The rules of the section `[mirror]`: one function per rule.
 
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::MirrorConfig;
 use crate::{
+    event::MAX_PREFIXES,
     geoip::Country,
-    settings::{InvalidSetting, RuleResult, broken, check_list, reject},
+    settings::{ConfigSection, InvalidSetting, RuleResult, broken, check_list, reject},
 };
 
 /// Length of the column `host`.
@@ -13,17 +14,13 @@ const MAX_HOST: usize = 255;
 /// Partitions are days, so that a shorter retention would have no effect.
 const MIN_RETENTION: Duration = Duration::from_secs(60 * 60);
 const SAMPLE: RangeInclusive<u32> = 1..=1_000_000;
-/// The maximum number of prefixes (`event::MAX_PREFIXES`).
-const MAX_PREFIXES: usize = 4096;
-/// More than exist.
+/// More than the number of countries.
 const MAX_COUNTRIES: usize = 512;
-/// Less would not hold one second of rows of a busy firewall.
+/// A smaller spool would not hold the rows of one second of a busy firewall.
 const MIN_SPOOL: u64 = 1024 * 1024;
 
-impl MirrorConfig {
-    /// Checks the section against every rule; returns the broken ones.
-    #[must_use]
-    pub fn validate(&self) -> Vec<InvalidSetting> {
+impl ConfigSection for MirrorConfig {
+    fn validate(&self) -> Vec<InvalidSetting> {
         let single = [
             self.target().map(drop),
             self.anonymizer().map(drop),
@@ -33,9 +30,9 @@ impl MirrorConfig {
             check_list("mirror.prefixes", self.prefixes.iter(), MAX_PREFIXES),
             validate_spool(self),
         ];
-        let mut problems = broken(single);
-        problems.extend(validate_countries(&self.countries));
-        problems
+        let mut errors = broken(single);
+        errors.extend(validate_countries(&self.countries));
+        errors
     }
 }
 
@@ -43,7 +40,7 @@ fn validate_host(host: &str) -> RuleResult {
     if host.len() > MAX_HOST || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return reject(
             "mirror.host",
-            format!("is {host:?}; use a name of {MAX_HOST} bytes at most, without blanks"),
+            format!("is {host:?}; use a name of {MAX_HOST} bytes at most, without spaces"),
         );
     }
     Ok(())
@@ -56,7 +53,7 @@ fn validate_retention(retention: Duration) -> RuleResult {
     reject(
         "mirror.retention",
         format!(
-            "is {}; use 1h or more, as \"14d\", or \"0s\" to keep all rows",
+            "is {}; use 1h or more, such as \"14d\", or \"0s\" to keep all rows",
             humantime::format_duration(retention)
         ),
     )
@@ -75,9 +72,9 @@ fn validate_sample(sample: u32) -> RuleResult {
 fn validate_countries(countries: &[String]) -> Vec<InvalidSetting> {
     let key = "mirror.countries";
     let unknown = countries.iter().filter(|code| Country::from_code(code).is_none()).map(|code| {
-        let what = "which is not a country; use two letters (ISO 3166-1 alpha-2), as \"DE\", or \
+        let reason = "which is not a country; use two letters (ISO 3166-1 alpha-2), such as \"DE\", or \
                     \"private\" or \"unknown\"";
-        reject(key, format!("has {code:?}, {what}"))
+        reject(key, format!("has {code:?}, {reason}"))
     });
     broken(unknown.chain([check_list(key, countries.iter(), MAX_COUNTRIES)]))
 }
@@ -94,7 +91,10 @@ fn validate_spool(mirror: &MirrorConfig) -> RuleResult {
         );
     }
     if spool.directory.as_os_str().is_empty() {
-        return reject("mirror.spool.directory", "is empty; name a directory");
+        return reject(
+            "mirror.spool.directory",
+            "is empty; use a directory, such as /var/lib/nflog_exporter",
+        );
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
-//! The database's URL as configured: its password is masked in every output.
+//! The configured URL of the database. Its password is masked in every output.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// The environment variable that holds the URL, to keep its password off the command line.
+/// The environment variable for the URL, so that its password is not on the command line.
 pub const URL_VARIABLE: &str = "NFLOG_EXPORTER_MIRROR_URL";
 
-/// A database's URL. Its password is never shown.
+/// The URL of a database. No output shows its password.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct MirrorUrl(String);
@@ -19,20 +19,20 @@ impl MirrorUrl {
         &self.0
     }
 
-    /// Whether no URL is given.
+    /// Whether no URL is configured.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether it holds a password.
+    /// Whether it contains a password.
     #[must_use]
     pub fn has_password(&self) -> bool {
         self.masked() != self.0
     }
 
-    /// The URL with `***` for the password, and for anything that can be one: all between the colon after
-    /// the user and the last `@`.
+    /// The URL with `***` instead of the password: everything between the colon after the user and the last `@`, because
+    /// a password can contain `@`.
     fn masked(&self) -> String {
         let url = &self.0;
         let (Some((scheme, rest)), false) = (url.split_once(':'), url.starts_with("sqlite:"))

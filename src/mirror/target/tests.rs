@@ -191,7 +191,7 @@ fn an_unencoded_password_is_not_repeated() {
     refused("mysql://u:12#secret@h/d", "a # in it");
     refused("mysql://u:se#secret@h/d", "the port is not a number");
     refused("mysql://u:se?secret@h/d", "the port is not a number");
-    refused("mysql://h/d?password%3Dsecret", "unknown parameter; known here");
+    refused("mysql://h/d?password%3Dsecret", "unknown parameter; valid names");
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn invalid_parameters_are_explained() {
     refused("mysql://u:secret@h/d?sokcet=/x", "did you mean socket?");
     refused("postgres://h/d?sslrotcert=/x", "did you mean sslrootcert?");
     refused("mysql://h/d?host=/x", "unknown parameter host");
-    refused("postgres://h/d?password=secret", "unknown parameter password; known here: sslmode,");
+    refused("postgres://h/d?password=secret", "unknown parameter password; valid names: sslmode,");
     refused("sqlite:x.db?mode=rwc", "unknown parameter mode; there are none for SQLite");
     refused("mysql://h/d?sslmode=on", "sslmode is not one of disable, require, verify-full");
     refused("mysql://h/d?sslmode", "sslmode is not one of");

@@ -13,16 +13,16 @@ use crate::system::privileges::has_net_admin;
 /// An NFLOG group could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum NflogError {
-    /// The plan has no group.
+    /// The configuration has no group.
     #[error("no NFLOG group to read: name at least one in nflog.groups")]
     NoGroup,
-    /// The plan's `kernel_buffer` exceeds the kernel's limit.
+    /// `kernel_buffer` exceeds the kernel's limit.
     #[error(
         "invalid NFLOG kernel buffer of {requested} bytes: the kernel accepts at most {} (nlbufsiz)",
         KERNEL_BUFFER.end()
     )]
     KernelBuffer {
-        /// Bytes in the plan.
+        /// Configured size, bytes.
         requested: u32,
     },
     /// Another socket has the group bound; a group has one reader.

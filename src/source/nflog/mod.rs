@@ -1,5 +1,6 @@
 //! Reads NFLOG groups, the kernel's packet log, over netlink.
 
+mod config;
 mod devices;
 mod error;
 mod holder;
@@ -18,6 +19,7 @@ use rustix::{
     io::Errno,
 };
 
+pub use config::NflogConfig;
 pub use error::NflogError;
 pub use holder::{Holder, holder};
 pub(in crate::source) use message::PAYLOAD;
@@ -29,24 +31,6 @@ use super::{ReadOutcome, Record, Source};
 use crate::netlink::MAX_DATAGRAM;
 use devices::Devices;
 use socket::Group;
-
-/// The groups to bind, and how the kernel delivers their packets.
-#[derive(Clone, Debug)]
-pub struct NflogPlan {
-    /// Groups to bind; each has one reader in a network namespace.
-    pub groups: Vec<u16>,
-    /// Bytes of each packet that the kernel copies, from the IP header on; 0 for the whole packet. A rule's
-    /// `snaplen` can only lower it.
-    pub copy_range: u32,
-    /// Packets that the kernel collects into one datagram; a rule's `queue-threshold` can only lower it.
-    pub queue_threshold: u32,
-    /// Maximum time for which the kernel holds a packet back to collect more, in steps of 10 ms.
-    pub queue_timeout: Duration,
-    /// Bytes of a datagram (`nlbufsiz`), at most 131072.
-    pub kernel_buffer: u32,
-    /// Receive buffer of each group, bytes.
-    pub receive_buffer: usize,
-}
 
 /// A [`Source`] that reads the packets of NFLOG groups.
 ///
@@ -76,30 +60,30 @@ enum GroupState {
 }
 
 impl Nflog {
-    /// Binds every group of the plan; from then on the kernel queues their packets.
+    /// Binds every group; from then on the kernel queues their packets.
     ///
     /// # Errors
     /// The first group that cannot be bound. No group stays bound then.
-    pub fn open(plan: &NflogPlan) -> Result<Self, NflogError> {
-        let &first = plan.groups.first().ok_or(NflogError::NoGroup)?;
+    pub fn open(config: &NflogConfig) -> Result<Self, NflogError> {
+        let &first = config.groups.first().ok_or(NflogError::NoGroup)?;
         let devices = Devices::open().map_err(|cause| NflogError::Io {
             group: first,
             doing: "open a socket for device events",
             cause,
         })?;
         let reader = |group: &u16| {
-            Group::open(*group, plan).map(|group| GroupReader { group, state: GroupState::Open })
+            Group::open(*group, config).map(|group| GroupReader { group, state: GroupState::Open })
         };
         Ok(Self {
-            groups: plan.groups.iter().map(reader).collect::<Result<_, _>>()?,
+            groups: config.groups.iter().map(reader).collect::<Result<_, _>>()?,
             devices,
             buffer: vec![0; MAX_DATAGRAM].into(),
-            queue_timeout: plan.queue_timeout,
+            queue_timeout: config.queue_timeout,
             turn: 0,
         })
     }
 
-    /// The meters of the groups, in the plan's order.
+    /// The meters of the groups, in the order of the configuration.
     #[must_use]
     pub fn meters(&self) -> Vec<Arc<GroupMeter>> {
         self.groups.iter().map(|reader| Arc::clone(reader.group.meter())).collect()
@@ -200,7 +184,7 @@ impl Source for Nflog {
     /// Unbinds the groups. Packets logged before can still be read; then [`Source::fill`] returns the end.
     ///
     /// Unbinding needs `CAP_NET_ADMIN`. Without it, packets keep arriving, and the end is reached once the
-    /// kernel must have delivered the packets it holds back now: after the plan's `queue_timeout`.
+    /// kernel must have delivered the packets it holds back now: after `queue_timeout`.
     fn close(&mut self) {
         for reader in &mut self.groups {
             if matches!(reader.state, GroupState::Open) {

@@ -13,7 +13,7 @@ use std::{
 use neli::consts::{netfilter::LogCmd, nl::NlmF, socket::NlFamily};
 
 use super::{
-    NflogError, NflogPlan, Packet, WalkSummary, error::bind_error, limits::KERNEL_BUFFER, message,
+    NflogConfig, NflogError, Packet, WalkSummary, error::bind_error, limits::KERNEL_BUFFER, message,
 };
 use crate::netlink::{Attribute, Request, Socket};
 
@@ -57,22 +57,22 @@ pub(super) struct Group {
 
 impl Group {
     /// Binds `group` to a socket of its own.
-    pub(super) fn open(group: u16, plan: &NflogPlan) -> Result<Self, NflogError> {
-        if plan.kernel_buffer > *KERNEL_BUFFER.end() {
+    pub(super) fn open(group: u16, config: &NflogConfig) -> Result<Self, NflogError> {
+        if config.kernel_buffer > *KERNEL_BUFFER.end() {
             // The kernel would silently use its maximum.
-            return Err(NflogError::KernelBuffer { requested: plan.kernel_buffer });
+            return Err(NflogError::KernelBuffer { requested: config.kernel_buffer });
         }
         let socket =
             Socket::open(NlFamily::Netfilter, 0).map_err(|cause| bind_error(group, cause))?;
         let failed = |doing| move |cause| NflogError::Io { group, doing, cause };
         socket.disable_overrun_errors().map_err(failed("set NETLINK_NO_ENOBUFS"))?;
-        let granted = socket
-            .set_receive_buffer(plan.receive_buffer)
-            .map_err(failed("set the receive buffer"))?;
-        if granted < plan.receive_buffer {
+        let requested = config.receive_buffer as usize;
+        let granted =
+            socket.set_receive_buffer(requested).map_err(failed("set the receive buffer"))?;
+        if granted < requested {
             tracing::warn!(
                 group,
-                requested = plan.receive_buffer,
+                requested,
                 granted,
                 "the kernel granted a smaller receive buffer: raise the sysctl net.core.rmem_max"
             );
@@ -83,7 +83,7 @@ impl Group {
             ..GroupMeter::default()
         };
         let mut early = VecDeque::new();
-        let bind = bind(group, plan).bytes(BIND).map_err(failed("encode the bind request"))?;
+        let bind = bind(group, config).bytes(BIND).map_err(failed("encode the bind request"))?;
         socket
             .request(&bind, BIND, |datagram| {
                 // A datagram dropped here is counted by the gap in the sequence numbers.
@@ -177,17 +177,17 @@ fn gap(expected: u32, received: u32) -> u64 {
 
 /// The request that binds and configures a group: one message, so that the first packet already has a
 /// sequence number.
-fn bind(group: u16, plan: &NflogPlan) -> Request {
-    let mut mode = plan.copy_range.to_be_bytes().to_vec();
+fn bind(group: u16, config: &NflogConfig) -> Request {
+    let mut mode = config.copy_range.to_be_bytes().to_vec();
     mode.extend([COPY_PACKET, 0]);
     configuration(
         group,
         vec![
             Attribute::Value(CFG_CMD, vec![LogCmd::Bind.into()]),
             Attribute::Value(CFG_MODE, mode),
-            Attribute::u32(CFG_NLBUFSIZ, plan.kernel_buffer),
-            Attribute::u32(CFG_TIMEOUT, ticks(plan.queue_timeout)),
-            Attribute::u32(CFG_QTHRESH, plan.queue_threshold),
+            Attribute::u32(CFG_NLBUFSIZ, config.kernel_buffer),
+            Attribute::u32(CFG_TIMEOUT, ticks(config.queue_timeout)),
+            Attribute::u32(CFG_QTHRESH, config.queue_threshold),
             Attribute::u16(CFG_FLAGS, CFG_F_SEQ),
         ],
     )

@@ -1,5 +1,6 @@
 //! The program's own log: one line an entry on standard error, logfmt or JSON.
 
+mod config;
 mod level;
 mod log_rate_limit;
 mod metrics;
@@ -17,6 +18,7 @@ use std::{
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
+pub use config::LogConfig;
 pub use level::{LogFormat, LogLevel};
 pub use metrics::LogMetrics;
 pub use throttle::{ConditionLog, LogThrottle};

@@ -5,6 +5,7 @@
 
 mod account;
 mod capabilities;
+mod config;
 mod landlock;
 mod metrics;
 mod run_as;
@@ -17,6 +18,7 @@ use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
 pub use account::{Account, hand_over};
 pub use capabilities::has_net_admin;
+pub use config::PrivilegesConfig;
 pub use run_as::with_rights_of;
 
 /// What the program still has to reach when it is confined.
