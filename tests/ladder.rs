@@ -307,7 +307,7 @@ proptest! {
     ) {
         let mut world = World::new(plan(&TRAFFIC, max_series, 100_000), seed);
         for first in 0..scan {
-            world.send(&[packet(3, 1000 + first)]);
+            world.aggregate.record(&[packet(3, 1000 + first)], world.now);
         }
         world.scrape();
         world.scrape();
@@ -486,4 +486,242 @@ fn a_smaller_budget_drops_unexposed_series_at_once() {
     world.aggregate.reconfigure(std::slice::from_ref(&world.plan), world.now);
     let family = &world.look().families[0];
     assert_eq!((family.series.len(), family.retired_packets + family.pending_packets), (6, 15));
+}
+
+/// Sends `packets` packets of old keys, spread evenly over `keys` keys and `time`, with a scrape every 30 seconds.
+fn send_old_keys(world: &mut World, keys: u64, packets: u64, time: Duration) {
+    let end = world.now + time;
+    let step = time.div_f64(packets as f64);
+    let mut next_scrape = world.now;
+    let mut sent = 0;
+    let start = world.now;
+    while world.now < end {
+        if world.now >= next_scrape {
+            world.scrape();
+            next_scrape += Duration::from_secs(30);
+        }
+        let until = (((world.now - start).as_secs_f64() + 1.0) / step.as_secs_f64()) as u64;
+        let batch: Vec<_> =
+            (sent..until.max(sent + 1)).map(|packet| old_key(packet % keys)).collect();
+        sent += batch.len() as u64;
+        world.aggregate.record(&batch, world.now);
+        world.now = start + step.mul_f64(sent as f64);
+    }
+}
+
+fn old_key(number: u64) -> Event {
+    packet(u8::try_from(number % 200).unwrap(), u16::try_from(number / 200).unwrap())
+}
+
+/// A key that makes up 1 % of the packets of the last hour, and at least 20 of them, has its series within its next
+/// 100 packets or five minutes, whichever is later, although old keys with the same number of packets each have all
+/// places.
+#[test]
+fn a_key_with_one_percent_of_the_last_hour_gets_a_series_at_any_rate() {
+    // Packets per hour of the old keys, and the hours before: from one packet a minute to 100,000 a second, of which
+    // one in a thousand is sent, each for a thousand.
+    for (per_hour, hours) in [(60, 96), (600, 48), (6_000, 12), (60_000, 3), (360_000, 2)] {
+        let places = 400;
+        let mut world = World::new(plan(&TRAFFIC, 1000, 500), per_hour);
+        send_old_keys(&mut world, places, per_hour * hours, HOUR * u32::try_from(hours).unwrap());
+        // The new key, among the old ones, until it has 1 % of an hour's packets and at least 20.
+        let share = (per_hour / 100).max(20);
+        let pause = HOUR.div_f64(share as f64);
+        for _ in 0..share {
+            send_old_keys(&mut world, places, (per_hour / share).max(1), pause);
+            world.aggregate.record(&[packet(201, 9999)], world.now);
+        }
+        let (reached, mut packets) = (world.now, 0);
+        loop {
+            world.scrape();
+            let shown = world.look().families[0]
+                .series
+                .iter()
+                .any(|series| series.key.values(4)[2] == country(201) && series.key.rung(4) == 0);
+            if shown {
+                break;
+            }
+            let waited = world.now - reached;
+            assert!(
+                packets <= 100 || waited <= Duration::from_secs(300),
+                "{per_hour} packets an hour: no series after {packets} packets and {waited:?}"
+            );
+            send_old_keys(&mut world, places, (per_hour / share).max(1), pause);
+            world.aggregate.record(&[packet(201, 9999)], world.now);
+            packets += 1;
+        }
+    }
+}
+
+#[test]
+fn the_first_fill_is_not_rationed() {
+    let mut world = World::new(plan(&TRAFFIC, 2000, 500), 1);
+    // 20,000 packets a second from 150 countries to a few hundred ports, for ten seconds.
+    for second in 0..10_u64 {
+        let events: Vec<_> = (0..20_000_u32)
+            .map(|number| {
+                let number = number.wrapping_mul(2_654_435_761) >> 8;
+                packet((number % 150) as u8, (number / 150 % 300) as u16)
+            })
+            .collect();
+        world.now = Duration::from_secs(second);
+        world.aggregate.record(&events, world.now);
+    }
+    world.scrape();
+    let snapshot = world.look();
+    let family = &snapshot.families[0];
+    let full = family.series.iter().filter(|series| series.key.rung(4) == 0).count();
+    assert_eq!(full, 1119, "series of full keys");
+    assert_eq!(family.folded[..3], [0, 0, 0], "no country is folded");
+}
+
+#[test]
+fn a_heavy_network_that_comes_late_replaces_light_ones() {
+    let mut world = World::new(plan(&TRAFFIC, 500, 50), 1);
+    // Each minute new keys, each with three packets; after half an hour a key that keeps sending.
+    for minute in 0..90_u16 {
+        let mut events = Vec::new();
+        for key in 0..60 {
+            events.extend([packet(5, minute * 60 + key); 3]);
+        }
+        if minute >= 30 {
+            events.extend([packet(6, 1); 10]);
+        }
+        world.aggregate.record(&events, world.now);
+        world.wait(Duration::from_secs(60));
+        world.scrape();
+        if minute == 33 {
+            assert!(world.by_label(2).contains_key(&country(6)), "four minutes after its start");
+        }
+    }
+    let family = &world.look().families[0];
+    let shown = family
+        .series
+        .iter()
+        .find(|series| series.key.values(4)[2] == country(6) && series.key.rung(4) == 0);
+    assert!(shown.is_some_and(|series| series.packets > 550));
+}
+
+#[test]
+fn a_series_of_one_packet_makes_room_for_a_busier_key() {
+    let mut world = World::new(plan(&[Dimension::Port], 11, 100), 1);
+    for port in 0..10 {
+        world.send(&vec![packet(0, port); 4]);
+        world.scrape();
+    }
+    // Ten days of silence, then a key with one packet a day.
+    for day in 0..20 {
+        world.wait(Duration::from_secs(86_400));
+        world.scrape();
+        if day >= 10 {
+            world.send(&[packet(0, 99)]);
+            world.scrape();
+        }
+    }
+    world.scrape();
+    assert!(world.by_label(0).contains_key(&99));
+}
+
+#[test]
+fn a_promised_series_counts_the_packets_of_its_key() {
+    let mut world = World::new(plan(&[Dimension::Port], 4, 1000), 1);
+    for port in 1..=3 {
+        world.send(&vec![packet(0, port); 4]);
+    }
+    world.scrape();
+    world.send(&vec![packet(0, 99); 100]);
+    let family = &world.look().families[0];
+    assert_eq!(family.series.len(), 4, "the replaced series is still exposed");
+    let folded = family.folded[0];
+    assert!(
+        folded < 10,
+        "{folded} packets were folded before the key outweighed the lightest series"
+    );
+    assert_eq!(family.pending_packets, 100 - folded);
+    world.scrape();
+    world.scrape();
+    assert_eq!(world.by_label(0)[&99], 100 - folded);
+}
+
+#[test]
+fn the_packets_of_a_promise_that_cannot_be_kept_are_folded() {
+    let mut world = World::new(plan(&[Dimension::Port], 4, 1000), 1);
+    for port in 1..=3 {
+        world.send(&vec![packet(0, port); 4]);
+    }
+    world.scrape();
+    world.send(&vec![packet(0, 99); 100]);
+    world.plan.max_series = 1;
+    world.aggregate.reconfigure(std::slice::from_ref(&world.plan), world.now);
+    world.plan.max_series = 4;
+    for _ in 0..3 {
+        world.wait(Duration::from_secs(301));
+        world.scrape();
+    }
+    let family = &world.look().families[0];
+    assert_eq!((family.series.len(), family.pending_packets), (1, 0));
+    assert_eq!(family.folded, [100]);
+}
+
+/// Keys that each stay just below the weight that they need cost no turnover, and keys just above it never use it up.
+#[test]
+fn slow_churn_at_the_threshold_leaves_turnover_for_heavy_keys() {
+    let mut world = World::new(plan(&TRAFFIC, 500, 100), 1);
+    for minute in 0..180_u16 {
+        let mut events = Vec::new();
+        for key in 0..40 {
+            events.extend([packet(5, minute * 40 + key); 12]);
+        }
+        world.aggregate.record(&events, world.now);
+        world.wait(Duration::from_secs(60));
+        world.scrape();
+    }
+    for _ in 0..5 {
+        world.aggregate.record(&vec![packet(6, 1); 100], world.now);
+        world.wait(Duration::from_secs(60));
+        world.scrape();
+    }
+    let family = &world.look().families[0];
+    assert!(
+        family
+            .series
+            .iter()
+            .any(|series| series.key.values(4)[2] == country(6) && series.key.rung(4) == 0)
+    );
+}
+
+/// A key that sends every other quarter of an hour keeps its series.
+#[test]
+fn a_heavy_key_that_pauses_keeps_its_series() {
+    let mut world = World::new(plan(&TRAFFIC, 500, 500), 1);
+    let mut births = 0;
+    let mut was_shown = false;
+    for minute in 0..240_u16 {
+        let mut events: Vec<_> = (0..60).map(|key| packet(5, minute * 60 + key)).collect();
+        if minute / 15 % 2 == 0 {
+            events.extend([packet(6, 1); 10]);
+        }
+        world.aggregate.record(&events, world.now);
+        world.wait(Duration::from_secs(60));
+        world.scrape();
+        let is_shown = world.look().families[0]
+            .series
+            .iter()
+            .any(|series| series.key.values(4)[2] == country(6) && series.key.rung(4) == 0);
+        births += usize::from(is_shown && !was_shown);
+        was_shown = is_shown;
+    }
+    assert_eq!(births, 1);
+}
+
+#[test]
+fn the_demand_counts_keys_without_a_series() {
+    let mut world = World::new(plan(&TRAFFIC, 50, 50), 1);
+    for port in 0..20_000 {
+        world.aggregate.record(&[packet(3, port)], world.now);
+    }
+    let demand = world.look().families[0].demand;
+    assert!((18_000.0..22_000.0).contains(&demand), "{demand}");
+    world.wait(Duration::from_secs(2 * 3600));
+    assert!(world.look().families[0].demand < 1.0);
 }
