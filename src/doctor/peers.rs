@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, TcpListener},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
 use crate::{
     config::{Config, ListenAddress},
     http::WebConfigWatcher,
-    system::socket_owner::listening_on,
+    system::{clock, socket_owner::listening_on},
 };
 
 /// Maximum age of the last scrape, seconds: after that, Prometheus marks series as stale.
@@ -106,8 +105,7 @@ pub(super) fn prometheus(exporter: Option<&RunningExporter>) -> Finding {
         return Finding::skipped("prometheus", "the running exporter's metrics cannot be read");
     };
     let last = metrics.value("nflog_exporter_last_scrape_timestamp_seconds");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    match last.map(|last| now - last) {
+    match last.map(|last| clock::unix_seconds() - last) {
         Some(age) if age < STALE => {
             Finding::ok("prometheus", format!("the last scrape was {:.0} s ago", age.max(0.0)))
         }

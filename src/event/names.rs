@@ -4,9 +4,11 @@
 //! the same text for as long as its table is kept.
 
 use std::sync::{
-    Arc, PoisonError, RwLock, RwLockReadGuard,
+    Arc, RwLock, RwLockReadGuard,
     atomic::{AtomicU64, Ordering},
 };
+
+use crate::system::lock::{read, write};
 
 /// Maximum number of distinct prefixes kept at once. While all are in use, new ones are [`NameId::OTHER`].
 /// The firewall's rules set the prefixes.
@@ -106,7 +108,7 @@ impl Names {
 
     /// Sets the text of an unused id.
     pub(super) fn put(&self, id: NameId, text: &str) {
-        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+        let mut texts = write(&self.texts);
         let index = usize::from(id.0);
         if index >= texts.len() {
             texts.resize(index + 1, None);
@@ -127,7 +129,7 @@ impl Names {
 
     fn read(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<str>>>> {
         // A poisoned table is still consistent: the store is the last step of a write.
-        self.texts.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.texts)
     }
 }
 
@@ -148,11 +150,11 @@ impl CurrentNames {
     /// The newest table. Only new names are added to it, so it can be kept.
     #[must_use]
     pub fn get(&self) -> Names {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.0).clone()
     }
 
     pub(super) fn set(&self, names: Names) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = names;
+        *write(&self.0) = names;
     }
 }
 

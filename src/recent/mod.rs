@@ -11,7 +11,7 @@ mod slice;
 mod window;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -21,7 +21,10 @@ pub use ring::{Observation, Observations, RING_CAPACITY};
 pub use slice::{Count, Slice};
 pub use window::{SLICES, Span, WindowMode};
 
-use crate::event::{Event, UsedNames};
+use crate::{
+    event::{Event, UsedNames},
+    system::lock::lock,
+};
 use prefixes::KeptPrefixes;
 use ring::Ring;
 use window::Window;
@@ -93,7 +96,7 @@ impl SharedRecent {
     /// Takes the lock.
     pub fn lock(&self) -> MutexGuard<'_, Recent> {
         // A thread that panics under the lock ends the program through the reader's result.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The host below the program: rights, the service manager, files, sockets, memory, the log, and health.
+//! The program's interface to its host: privileges, the service manager, files, sockets, memory, clocks, random
+//! numbers, the log, and health.
 
 pub mod allocator;
 pub mod clock;

@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use arc_swap::ArcSwap;
@@ -20,6 +20,7 @@ use super::{
     scope,
     watch::{DatabaseStatus, Files, Generation},
 };
+use crate::system::lock::lock;
 
 /// The databases in use: a handle, cloned for each thread.
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ impl GeoIp {
 
     fn lock(&self) -> MutexGuard<'_, Files> {
         // After a panic the files are unchanged, or one of them is newer: usable.
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.files)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Daily partitions: created ahead, filled from the default partition, dropped when too old or too large.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio_postgres::{Error, Transaction};
 
@@ -8,7 +8,10 @@ use super::{
     Maintenance, MaintenanceReport, Postgres, StoreError,
     error::{failure, is_in_the_way, lacks_right, value},
 };
-use crate::mirror::{day::Day, row::Row};
+use crate::{
+    mirror::{day::Day, row::Row},
+    system::clock::micros_since_1970,
+};
 
 /// Held by the one exporter that runs maintenance; released at the end or with the connection.
 const LOCK: &str = "SELECT pg_try_advisory_lock(1852206183, 2)";
@@ -87,7 +90,7 @@ async fn keep(
     done: &mut MaintenanceReport,
 ) -> Result<(), StoreError> {
     let Some(table) = table(store, done).await? else { return Ok(()) };
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Duration::from_micros(micros_since_1970(now));
     let today = Day::of_micros(micros(now));
     // The first day that is kept.
     let first = maintenance.retention.map(|kept| Day::of_micros(micros(now.saturating_sub(kept))));
