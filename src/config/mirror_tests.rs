@@ -129,7 +129,7 @@ fn rules() {
     check("mirror.prefixes = ['a', 'a']", "f.toml:1: mirror.prefixes: has a twice; name it once");
     check(
         "mirror.host = 'a b'",
-        "f.toml:1: mirror.host: is \"a b\"; use a name of 255 bytes at most, without blanks",
+        "f.toml:1: mirror.host: is \"a b\"; use a name of 255 bytes at most, without spaces",
     );
     check(
         "mirror.spool.max_size = '1KiB'",

@@ -8,7 +8,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::system::lock::{read, write};
+use crate::system::{
+    lock::{read, write},
+    untrusted_text::one_line,
+};
 
 /// Maximum number of distinct prefixes kept at once. While all are in use, new ones are [`NameId::OTHER`].
 /// The firewall's rules set the prefixes.
@@ -90,7 +93,7 @@ impl Names {
         false
     }
 
-    /// How many times a packet's name became `other` because the table was full.
+    /// Number of names of packets that became `other` because the table was full.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -189,16 +192,7 @@ impl UsedNames {
 #[must_use]
 pub fn clean(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(4 * MAX_LENGTH)];
-    let text = String::from_utf8_lossy(head);
-    let mut name = String::new();
-    for character in text.trim().chars() {
-        let shown = if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
-        if name.len() + shown.len_utf8() > MAX_LENGTH {
-            break;
-        }
-        name.push(shown);
-    }
-    name
+    one_line(&String::from_utf8_lossy(head), MAX_LENGTH).into_string()
 }
 
 #[cfg(test)]

@@ -11,5 +11,6 @@ pub mod privileges;
 pub mod random;
 pub mod service_manager;
 pub mod socket_owner;
+pub(crate) mod untrusted_text;
 
 pub use health::{Health, Heartbeat, Latch};

@@ -176,7 +176,7 @@ fn answers_of_a_large_database_are_cached_until_it_is_replaced() {
     fs::write(&path, large(*b"NO")).unwrap();
     let geoip = GeoIp::open(std::slice::from_ref(&path)).unwrap();
     let mut locator = geoip.locator();
-    assert!(locator.answers.is_some());
+    assert!(locator.databases.answers.is_some());
     check(&mut locator, "89.160.20.112", "NO", 0);
     check(&mut locator, "10.0.0.1", "private", 0);
 
@@ -186,14 +186,14 @@ fn answers_of_a_large_database_are_cached_until_it_is_replaced() {
     geoip.check();
     geoip.check();
     locator.refresh();
-    assert!(locator.answers.is_some());
+    assert!(locator.databases.answers.is_some());
     check(&mut locator, "89.160.20.112", "FI", 0);
 
     install(COUNTRY, &path);
     geoip.check();
     geoip.check();
     locator.refresh();
-    assert!(locator.answers.is_none());
+    assert!(locator.databases.answers.is_none());
     check(&mut locator, "89.160.20.112", "SE", 0);
 }
 

@@ -4,6 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use super::MirrorConfig;
 use crate::{
+    event::MAX_PREFIXES,
     geoip::Country,
     settings::{InvalidSetting, RuleResult, broken, check_list, reject},
 };
@@ -13,11 +14,9 @@ const MAX_HOST: usize = 255;
 /// Partitions are days, so that a shorter retention would have no effect.
 const MIN_RETENTION: Duration = Duration::from_secs(60 * 60);
 const SAMPLE: RangeInclusive<u32> = 1..=1_000_000;
-/// The maximum number of prefixes (`event::MAX_PREFIXES`).
-const MAX_PREFIXES: usize = 4096;
-/// More than exist.
+/// More than the number of countries.
 const MAX_COUNTRIES: usize = 512;
-/// Less would not hold one second of rows of a busy firewall.
+/// A smaller spool would not hold the rows of one second of a busy firewall.
 const MIN_SPOOL: u64 = 1024 * 1024;
 
 impl MirrorConfig {
@@ -43,7 +42,7 @@ fn validate_host(host: &str) -> RuleResult {
     if host.len() > MAX_HOST || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return reject(
             "mirror.host",
-            format!("is {host:?}; use a name of {MAX_HOST} bytes at most, without blanks"),
+            format!("is {host:?}; use a name of {MAX_HOST} bytes at most, without spaces"),
         );
     }
     Ok(())

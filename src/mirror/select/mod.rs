@@ -78,7 +78,7 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// For events with names of this table.
+    /// Creates a selector for events with names of this table.
     ///
     /// # Errors
     /// An unknown country, or a sample of 0.
