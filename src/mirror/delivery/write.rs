@@ -7,7 +7,7 @@ use super::{
     deadline::{ANSWER, within},
 };
 use crate::mirror::{
-    account::Dropped,
+    account::DropReason,
     row::Row,
     spool::Portion,
     store::{Batch, Store, StoreError, Writer},
@@ -127,8 +127,8 @@ impl Delivery {
             let delivered = spool.delivered(writer, to);
             let lost = waiting - spool.waiting() - delivered;
             self.queue.book(|account| {
-                account.lose(lost, Dropped::SpoolCorrupt);
-                account.lose(refused, Dropped::Refused);
+                account.lose(lost, DropReason::SpoolCorrupt);
+                account.lose(refused, DropReason::Refused);
                 account.write(delivered - refused);
             });
             if lost > 0 {
