@@ -251,7 +251,7 @@ fn what_is_wrong_with_a_user_is_said() {
     let daemon = ["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups"];
     let with = [&daemon[..], &["--inh-caps=+net_admin", "--ambient-caps=+net_admin"]].concat();
     let other = run("mail", &with);
-    assert!(other.contains("cannot become another"), "{other}");
+    assert!(other.contains("cannot change users"), "{other}");
 }
 
 /// Containers of the usual kind: root with one capability; a file system without a list of users.

@@ -10,7 +10,7 @@ use crate::{
     http::WebConfigWatcher,
     mirror::target::Tls,
     system::files::read_small,
-    system::privileges::Account,
+    system::privileges::UserAccount,
 };
 
 /// Longest file of certificates that is read, in bytes.
@@ -64,9 +64,9 @@ fn unusable_files(config: &Config) -> Vec<(String, String)> {
     let guard = WebConfigWatcher::open(&config.web.config_file);
     check("web.config_file", guard.map(drop).map_err(Into::into));
     let privileges = &config.privileges;
-    let user = Account::find(&privileges.user, "");
+    let user = UserAccount::find(&privileges.user, "");
     check("privileges.user", user.map(drop).map_err(Into::into));
-    let group = Account::find("", &privileges.group);
+    let group = UserAccount::find("", &privileges.group);
     check("privileges.group", group.map(drop).map_err(Into::into));
     let key = if config.mirror.url.is_empty() { "mirror.url_file" } else { "mirror.url" };
     check(key, certificates(config));

@@ -12,7 +12,6 @@ mod sandbox;
 
 use std::{
     future::Future,
-    hash::{BuildHasher, RandomState},
     io::{ErrorKind, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     time::Duration,
@@ -279,9 +278,4 @@ fn announce(config: &Config, guard: &WebConfigWatcher, addresses: &[SocketAddr])
         let metrics = format!("{scheme}://{address}{}", config.web.telemetry_path);
         tracing::info!(page = %format!("{scheme}://{address}/"), metrics, "serving");
     }
-}
-
-/// A number nobody outside can guess: the standard library seeds its hashes from the kernel.
-fn unpredictable() -> u64 {
-    RandomState::new().hash_one(0)
 }

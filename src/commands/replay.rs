@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -30,8 +30,7 @@ use crate::{
         ReadOutcome, Record, Source,
         pcap::{Capture, CaptureOptions, PcapError, UnreadCapture},
     },
-    system::logging,
-    system::service_manager::Service,
+    system::{lock::lock, logging, service_manager::Service},
 };
 
 /// A replay is the same at every run: nobody outside chooses its keys at leisure, and estimates of
@@ -151,12 +150,12 @@ struct Failures(Arc<Mutex<Vec<String>>>);
 
 impl Failures {
     fn add(&self, error: &anyhow::Error) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("replay: {error:#}"));
+        lock(&self.0).push(format!("replay: {error:#}"));
     }
 
     /// An error with a line for each.
     fn result(&self) -> anyhow::Result<()> {
-        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = lock(&self.0);
         if failures.is_empty() { Ok(()) } else { Err(anyhow!(failures.join("\n"))) }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{announce, block_on, bound, check, listen, sandbox::confine, unpredictable};
+use super::{announce, block_on, bound, check, listen, sandbox::confine};
 use crate::{
     config::{Config, Flags},
     daemon::{self, Parts, Reloader},
@@ -19,9 +19,7 @@ use crate::{
     mirror::{Mirror, config::ResolvedConfig},
     pipeline::{Clock, Route},
     source::nflog::Nflog,
-    system::logging,
-    system::privileges::Confinement,
-    system::service_manager::Service,
+    system::{logging, privileges::Confinement, random, service_manager::Service},
 };
 
 /// The log prefix of our own rules.
@@ -85,7 +83,7 @@ fn join(
         SharedAggregate::new(Aggregate::new(
             &config.family,
             &config.nflog.groups,
-            unpredictable(),
+            random::number(),
             Duration::ZERO,
         )),
         Clock::running(),

@@ -16,7 +16,9 @@ use crate::{
         target::{Endpoint, Tls},
     },
     system::files::open_regular,
-    system::privileges::{self, Account, Confinement, Needs, Plan, PrivilegesError},
+    system::privileges::{
+        self, Confinement, PrivilegesError, RetainedPrivileges, SandboxAccess, UserAccount,
+    },
 };
 
 /// Where systems keep the certificates they trust, and what the links there lead to.
@@ -74,7 +76,7 @@ pub(super) fn confine(
     guard: &WebConfigWatcher,
     target: Option<&Target>,
 ) -> Result<Confined, PrivilegesError> {
-    let account = Account::choose(&config.privileges.user, &config.privileges.group)?;
+    let account = UserAccount::choose(&config.privileges.user, &config.privileges.group)?;
     if let Some(target) = target {
         let made = hand_over(config, target, account.as_ref());
         match made {
@@ -85,8 +87,8 @@ pub(super) fn confine(
     }
     let user = account.as_ref().map(ToString::to_string);
     let read_again = read_again(flags, config, guard);
-    let sandbox = config.privileges.sandbox.then(|| needs(&read_again, config, target));
-    let confinement = privileges::drop_privileges(&Plan { account, sandbox })?;
+    let sandbox = config.privileges.sandbox.then(|| sandbox_access(&read_again, config, target));
+    let confinement = privileges::drop_privileges(&RetainedPrivileges { account, sandbox })?;
     Ok(Confined { confinement, user, read_again })
 }
 
@@ -95,7 +97,7 @@ pub(super) fn confine(
 fn hand_over(
     config: &Config,
     target: &Target,
-    account: Option<&Account>,
+    account: Option<&UserAccount>,
 ) -> Result<(), PrivilegesError> {
     let spool = &config.mirror.spool.directory;
     privileges::hand_over(spool, account)?;
@@ -109,18 +111,22 @@ fn hand_over(
     }
 }
 
-fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Needs {
+fn sandbox_access(
+    read_again: &[PathBuf],
+    config: &Config,
+    target: Option<&Target>,
+) -> SandboxAccess {
     // A file that is replaced is another file: its directory is what stays.
     let mut read: BTreeSet<PathBuf> = read_again.iter().flat_map(directories_of).collect();
-    let mut needs = Needs::default();
+    let mut access = SandboxAccess::default();
     if let Some(target) = target {
-        needs.write.push(config.mirror.spool.directory.clone());
+        access.write.push(config.mirror.spool.directory.clone());
         match &target.endpoint {
-            Endpoint::File(file) => needs.write.push(directory_of(file)),
-            Endpoint::Socket { .. } => needs.socket = true,
+            Endpoint::File(file) => access.write.push(directory_of(file)),
+            Endpoint::Socket { .. } => access.socket = true,
             Endpoint::Tcp { host, port } => {
-                needs.connect.push(*port);
-                needs.names = host.parse::<IpAddr>().is_err();
+                access.connect.push(*port);
+                access.names = host.parse::<IpAddr>().is_err();
             }
         }
         match &target.tls {
@@ -137,8 +143,8 @@ fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Ne
             _ => {}
         }
     }
-    needs.read = read.into_iter().collect();
-    needs
+    access.read = read.into_iter().collect();
+    access
 }
 
 /// The files that are read again while the program runs.
@@ -198,19 +204,19 @@ mod tests {
     use super::*;
     use crate::config;
 
-    fn needs_of(toml: &str) -> Needs {
+    fn access_of(toml: &str) -> SandboxAccess {
         let config = config::parse(toml, "f.toml").unwrap();
         let target = config.mirror_target().unwrap();
         let files = read_again(&Flags::default(), &config, &WebConfigWatcher::default());
-        needs(&files, &config, target.as_ref())
+        sandbox_access(&files, &config, target.as_ref())
     }
 
     #[test]
     fn a_run_without_a_mirror_needs_the_directories_of_its_databases() {
-        let needs = needs_of("[geoip]\ndatabases = ['/var/lib/GeoIP/a.mmdb', 'b.mmdb']");
-        assert_eq!(needs.read, [Path::new("/var/lib/GeoIP"), Path::new(".")]);
-        assert!(needs.write.is_empty() && needs.connect.is_empty() && !needs.names);
-        assert!(needs_of("").read.is_empty());
+        let access = access_of("[geoip]\ndatabases = ['/var/lib/GeoIP/a.mmdb', 'b.mmdb']");
+        assert_eq!(access.read, [Path::new("/var/lib/GeoIP"), Path::new(".")]);
+        assert!(access.write.is_empty() && access.connect.is_empty() && !access.names);
+        assert!(access_of("").read.is_empty());
     }
 
     #[test]
@@ -239,8 +245,9 @@ mod tests {
         let directories = directories_of(root.join("a"));
         assert!(directories.contains(&root) && directories.contains(&root.join("releases/v1")));
         assert!(directories_of(root.join("loop")).len() < 3);
-        let needs = Needs { read: directories.into_iter().collect(), ..Needs::default() };
-        let plan = Plan { account: None, sandbox: Some(needs) };
+        let access =
+            SandboxAccess { read: directories.into_iter().collect(), ..SandboxAccess::default() };
+        let plan = RetainedPrivileges { account: None, sandbox: Some(access) };
         let content = || std::fs::read_to_string(root.join("a"));
         thread::scope(|scope| {
             let (confined, is_confined) = std::sync::mpsc::channel();
@@ -262,21 +269,21 @@ mod tests {
 
     #[test]
     fn a_mirror_needs_its_spool_and_its_way() {
-        let needs = needs_of("[mirror]\nurl = 'mysql://u@192.0.2.1:3307/log?sslmode=disable'");
-        assert_eq!(needs.write, [Path::new("/var/lib/nflog_exporter")]);
-        assert_eq!((&*needs.connect, needs.names), (&[3307][..], false));
-        assert!(needs.read.is_empty());
-        let needs = needs_of("[mirror]\nurl = 'sqlite:/srv/rows.db'\nspool.directory = '/srv/s'");
-        assert_eq!(needs.write, [Path::new("/srv/s"), Path::new("/srv")]);
+        let access = access_of("[mirror]\nurl = 'mysql://u@192.0.2.1:3307/log?sslmode=disable'");
+        assert_eq!(access.write, [Path::new("/var/lib/nflog_exporter")]);
+        assert_eq!((&*access.connect, access.names), (&[3307][..], false));
+        assert!(access.read.is_empty());
+        let access = access_of("[mirror]\nurl = 'sqlite:/srv/rows.db'\nspool.directory = '/srv/s'");
+        assert_eq!(access.write, [Path::new("/srv/s"), Path::new("/srv")]);
     }
 
     /// A database elsewhere takes a look-up of its name and the system's authorities; both work.
     #[test]
     fn names_and_authorities_are_found_when_confined() {
-        let needs = needs_of("[mirror]\nurl = 'postgres://u@db.example.net/log'");
-        assert_eq!((&*needs.connect, needs.names), (&[5432][..], true));
+        let access = access_of("[mirror]\nurl = 'postgres://u@db.example.net/log'");
+        assert_eq!((&*access.connect, access.names), (&[5432][..], true));
         let authorities = rustls_native_certs::load_native_certs().certs.len();
-        let plan = Plan { account: None, sandbox: Some(needs) };
+        let plan = RetainedPrivileges { account: None, sandbox: Some(access) };
         let confined = move || {
             let confinement = privileges::drop_privileges(&plan).unwrap();
             assert!(confinement.missing().is_empty());

@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
@@ -14,7 +14,11 @@ use crate::{
     exposition::MetricWriter,
     geoip::GeoIp,
     metrics::SharedAggregate,
-    system::logging::{LevelHandle, LogConfig},
+    system::{
+        clock::unix_seconds,
+        lock::lock,
+        logging::{LevelHandle, LogConfig},
+    },
 };
 
 /// Loads the same file under the same flags again, and remembers how that went.
@@ -180,26 +184,21 @@ impl SharedStatus {
     fn new() -> Self {
         Self(Arc::new(Mutex::new(ReloadStatus {
             successful: true,
-            timestamp_seconds: wall_clock(),
+            timestamp_seconds: unix_seconds(),
         })))
     }
 
     /// The status now.
     #[must_use]
     pub fn get(&self) -> ReloadStatus {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 
     fn set(&self, successful: bool) {
-        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = lock(&self.0);
         status.successful = successful;
         if successful {
-            status.timestamp_seconds = wall_clock();
+            status.timestamp_seconds = unix_seconds();
         }
     }
-}
-
-/// Seconds since 1970; 0 for a clock set before.
-fn wall_clock() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

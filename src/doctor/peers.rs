@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, TcpListener},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::{
@@ -12,7 +11,10 @@ use super::{
     running_exporter::{RunningExporter, is_ours},
 };
 use crate::{
-    config::Config, http::WebConfigWatcher, system::socket_owner::listening_on, web::ListenAddress,
+    config::Config,
+    http::WebConfigWatcher,
+    system::{clock, socket_owner::listening_on},
+    web::ListenAddress,
 };
 
 /// Maximum age of the last scrape, seconds: after that, Prometheus marks series as stale.
@@ -104,8 +106,7 @@ pub(super) fn prometheus(exporter: Option<&RunningExporter>) -> Finding {
         return Finding::skipped("prometheus", "the running exporter's metrics cannot be read");
     };
     let last = metrics.value("nflog_exporter_last_scrape_timestamp_seconds");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    match last.map(|last| now - last) {
+    match last.map(|last| clock::unix_seconds() - last) {
         Some(age) if age < STALE => {
             Finding::ok("prometheus", format!("the last scrape was {:.0} s ago", age.max(0.0)))
         }

@@ -9,7 +9,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,6 +17,7 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use super::{Client, MetricsPage, write_timeout::WriteTimeout};
+use crate::system::lock::lock;
 
 /// Reports that a page of metrics was delivered. Dropped unreported if the connection breaks.
 pub(super) struct Delivery {
@@ -75,7 +76,7 @@ impl ResponseProgress {
     }
 
     fn last_piece(&self) -> MutexGuard<'_, LastPiece> {
-        self.0.last_piece.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.last_piece)
     }
 }
 

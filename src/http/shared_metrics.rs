@@ -2,7 +2,7 @@
 //!
 //! A scrape thus never waits for more than one other page.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use hyper::body::Bytes;
 use tokio::sync::{Semaphore, watch};
@@ -13,6 +13,7 @@ use super::{
     render_queue::log_panic,
     slot_pool::{Slot, SlotPool},
 };
+use crate::system::lock::lock;
 
 /// A rendered page of metrics.
 #[derive(Clone)]
@@ -88,6 +89,6 @@ impl SharedMetrics {
     }
 
     fn requested(&self) -> MutexGuard<'_, Vec<(Variant, PendingPage)>> {
-        self.requested.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.requested)
     }
 }

@@ -1,7 +1,7 @@
 //! Timeouts for clients that read their response too slowly.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -9,6 +9,8 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
+
+use crate::system::lock::lock;
 
 /// The deadlines of one connection. HTTP/1 has one response at a time.
 #[derive(Debug)]
@@ -81,6 +83,6 @@ impl WriteTimeout {
     }
 
     fn deadlines(&self) -> MutexGuard<'_, Option<Deadlines>> {
-        self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.deadlines)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::{account::Dropped, queue::MirrorStatus, select::Filtered};
+use super::{account::DropReason, select::Filtered, status::MirrorStatus};
 use crate::exposition::MetricWriter;
 
 impl Collector for MirrorStatus {
@@ -30,7 +30,7 @@ impl MirrorStatus {
         writer.counters(
             "nflog_exporter_mirror_dropped_rows",
             "Rows lost, by reason.",
-            Dropped::ALL
+            DropReason::ALL
                 .into_iter()
                 .map(|reason| ([("reason", reason.name())], self.account.dropped[reason as usize])),
         )?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    event::{HardwareAddress, MAX_PREFIXES, NameId, UsedNames},
+    event::{MAX_PREFIXES, NameId, UsedNames},
     geoip::{Country, CountryId, Place},
     metrics::OTHER,
     packet::{Addresses, Direction, Headers, Transport},
@@ -16,28 +16,16 @@ const NETWORK: usize = 4;
 
 /// A TCP packet from a country, a source address and to a port.
 pub(crate) fn sample_event(country: &str, source: u32, port: u16) -> Event {
-    Event {
-        time: 0,
-        group: 1,
-        prefix: NameId::EMPTY,
-        in_device: NameId::EMPTY,
-        out_device: NameId::EMPTY,
-        hook: None,
-        direction: None,
-        mark: 0,
-        uid: None,
-        hardware_address: HardwareAddress::default(),
-        captured_length: 60,
-        headers: Headers {
-            addresses: Some(Addresses::V4 { source: source.into(), destination: 9.into() }),
-            protocol: Some(6),
-            length: 60,
-            ttl: 64,
-            transport: Transport::Tcp { source: 1, destination: port, flags: 2 },
-            issue: None,
-        },
-        place: Place { country: Country::from_code(country).unwrap(), asn: 0 },
-    }
+    let headers = Headers {
+        addresses: Some(Addresses::V4 { source: source.into(), destination: 9.into() }),
+        protocol: Some(6),
+        length: 60,
+        ttl: 64,
+        transport: Transport::Tcp { source: 1, destination: port, flags: 2 },
+        issue: None,
+    };
+    let place = Place { country: Country::from_code(country).unwrap(), asn: 0 };
+    Event { place, ..Event::with_headers(headers) }
 }
 
 /// An event whose packet cannot be decoded.
@@ -229,7 +217,7 @@ fn the_newest_prefixes_are_kept_and_the_others_fold() {
             let expect = if kept(u16::try_from(of_port).unwrap_or(0)) { of_port } else { OTHER };
             assert!(cell.prefix() == expect || of_port == OTHER, "{cell:?}");
         }
-        // What was copied before is as it was.
+        // Earlier copies do not change.
         let oldest = ring.newest_first().last().unwrap();
         assert_eq!((oldest.time, oldest.cell.prefix()), (2, 2));
     }

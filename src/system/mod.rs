@@ -1,4 +1,5 @@
-//! The host below the program: rights, the service manager, files, sockets, memory, the log, and health.
+//! The program's interface to its host: privileges, the service manager, files, sockets, memory, clocks, random
+//! numbers, the log, and health.
 
 pub mod allocator;
 pub mod clock;
@@ -10,5 +11,6 @@ pub mod privileges;
 pub mod random;
 pub mod service_manager;
 pub mod socket_owner;
+pub(crate) mod untrusted_text;
 
 pub use health::{Health, Heartbeat, Latch};

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -12,6 +12,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+
+use crate::system::lock::lock;
 
 /// Maximum checks in the queue, with the running one.
 const MAX_QUEUED: usize = 32;
@@ -67,7 +69,7 @@ impl PasswordQueue {
     }
 
     fn join(&self, network: IpAddr) -> Option<QueueEntry> {
-        let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queued = lock(&self.queued);
         let own = queued.get(&network).copied().unwrap_or_default();
         if own >= MAX_PER_NETWORK || queued.values().sum::<usize>() >= MAX_QUEUED {
             return None;
@@ -79,7 +81,7 @@ impl PasswordQueue {
 
 impl Drop for QueueEntry {
     fn drop(&mut self) {
-        let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queued = lock(&self.queued);
         if let Some(own) = queued.get_mut(&self.network) {
             *own -= 1;
             if *own == 0 {

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use super::{
     InvalidWebConfig, WebConfig, WebConfigError, password_queue::PasswordQueue, read,
     settings::Settings,
 };
-use crate::system::files::Fingerprint;
+use crate::system::{files::Fingerprint, lock::lock};
 
 /// Interval of further attempts after a failure, also if the files look unchanged: a fingerprint does not
 /// show everything that prevents a file from being read.
@@ -125,7 +125,7 @@ impl WebConfigWatcher {
 
     fn watched(&self) -> Option<MutexGuard<'_, WatchedFiles>> {
         let files = self.files.as_ref()?;
-        Some(files.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(lock(files))
     }
 
     fn check_at(&self, now: Instant) {

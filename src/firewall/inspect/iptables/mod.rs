@@ -1,6 +1,11 @@
 //! Parses the output of iptables-save(8).
 
-use super::chains::{Base, Chain, Condition, Log, Matches, Rule, Syntax, Table, Verdict};
+mod words;
+
+pub use words::quoted;
+
+use self::words::{logical_lines, words};
+use super::chains::{Base, Chain, Condition, LogTarget, Matches, Rule, Syntax, Table, Verdict};
 use crate::firewall::{CHAIN, COMMENT};
 
 /// Targets that end the traversal of the table's chains without dropping the packet.
@@ -94,27 +99,6 @@ fn mark_ours(table: &mut Table) {
     }
 }
 
-/// Splits a text into lines. A quoted comment may contain line breaks, so a rule ends at the first line break
-/// outside quotes.
-fn logical_lines(text: &str) -> Vec<&str> {
-    let mut whole = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (mut is_quoted, mut is_escaped) = (false, false);
-        let can_be_quoted = rest.starts_with("-A ");
-        let ends = |letter: char| {
-            let is_end = letter == '\n' && !is_quoted;
-            is_quoted ^= can_be_quoted && letter == '"' && !is_escaped;
-            is_escaped = is_quoted && letter == '\\' && !is_escaped;
-            is_end
-        };
-        let (line, further) = rest.split_once(ends).unwrap_or((rest, ""));
-        whole.push(line);
-        rest = further;
-    }
-    whole
-}
-
 /// Parses a rule from the words after the name of its chain.
 fn rule(line: &str, words: &[&str], chains: &[Chain]) -> Rule {
     let at = words.iter().position(|word| ["-j", "-g"].contains(word)).unwrap_or(words.len());
@@ -124,12 +108,12 @@ fn rule(line: &str, words: &[&str], chains: &[Chain]) -> Rule {
     };
     let target = words.get(at + 1).copied();
     let log = match target {
-        Some("NFLOG") => Some(Log::Group(
+        Some("NFLOG") => Some(LogTarget::Group(
             // The default is 0.
             option("--nflog-group").and_then(|group| group.parse().ok()).unwrap_or(0),
             option("--nflog-prefix").unwrap_or_default().to_owned(),
         )),
-        Some("LOG") => Some(Log::Kernel),
+        Some("LOG") => Some(LogTarget::Kernel),
         _ => None,
     };
     let verdict = match target {
@@ -187,49 +171,9 @@ fn condition(matches: &[&str]) -> Condition {
     }
 }
 
-/// Splits a line into words, with double quotes and backslashes as iptables-save writes them.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quoted = false;
-    let mut letters = line.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '"' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            '\\' if quoted => word.get_or_insert_default().extend(letters.next()),
-            ' ' if !quoted => words.extend(word.take()),
-            letter => word.get_or_insert_default().push(letter),
-        }
-    }
-    words.extend(word);
-    words
-}
-
-/// Quotes a word for iptables-restore(8) and [`tables`].
-#[must_use]
-pub fn quoted(word: &str) -> String {
-    let is_plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\' | '#');
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_and_quotes() {
-        let line = r#"-A INPUT --comment "a \"b\" c" --nflog-prefix "" -j X"#;
-        let expect = ["-A", "INPUT", "--comment", "a \"b\" c", "--nflog-prefix", "", "-j", "X"];
-        assert_eq!(words(line), expect);
-        let written: Vec<String> = expect.iter().map(|word| quoted(word)).collect();
-        assert_eq!(words(&written.join(" ")), expect);
-    }
 
     #[test]
     fn chains_and_their_rules() {
@@ -258,15 +202,15 @@ mod tests {
             rules,
             [
                 (Condition::Some, &[Verdict::Accept][..], &None),
-                (Condition::Always, &[], &Some(Log::Group(0, "5".into()))),
+                (Condition::Always, &[], &Some(LogTarget::Group(0, "5".into()))),
                 (Condition::Always, &[Verdict::Goto("mine".into())], &None),
             ]
         );
         assert_eq!(input.rules[2].text, "-A INPUT -m comment --comment x -g mine");
-        assert_eq!(mine.rules[0].log, Some(Log::Group(3, "late".into())));
+        assert_eq!(mine.rules[0].log, Some(LogTarget::Group(3, "late".into())));
         assert_eq!(mine.rules[2].verdicts, []);
         assert_eq!(mine.rules[3].verdicts, [Verdict::Return]);
-        assert_eq!(tables[1].chains[0].rules[0].log, Some(Log::Kernel));
+        assert_eq!(tables[1].chains[0].rules[0].log, Some(LogTarget::Kernel));
     }
 
     #[track_caller]

@@ -1,7 +1,13 @@
 //! Rules for firewalld: calls of firewall-cmd.
 
+mod calls;
+
 use std::fmt::Write as _;
 
+use self::calls::{
+    Call, call, direct, direct_rules, direct_table, is_own_rich_rule, reload, rich_limit,
+    rich_rules,
+};
 use super::{
     Script, ToolError, head, reached,
     rollback::{Undo, rolled_back},
@@ -14,17 +20,8 @@ use crate::firewall::{
     plan::{RulesPlan, Wanted},
 };
 
-/// The maximum limit, which is the default.
-const HIGHEST: u32 = 10_000;
-
-/// The priority of our rich rules: the lowest one.
-const LAST: &str = "rule priority=\"32767\" ";
-
-/// The arguments of one call.
-type Call = Vec<String>;
-
 pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolError> {
-    let Calls { calls, warnings } = calls(plan)?;
+    let LoadPlan { calls, warnings } = load_plan(plan)?;
     let (words, limit) = match plan.wanted {
         Wanted::Dropped => (
             "# TCP and UDP only: zones answer pings after all rules. Inbound packets only. A policy object with a\n\
@@ -49,7 +46,7 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
 }
 
 pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
-    let Calls { calls, warnings } = calls(plan)?;
+    let LoadPlan { calls, warnings } = load_plan(plan)?;
     run(&calls).map_err(|error| rolled_back(error, &UNDO))?;
     Ok(warnings)
 }
@@ -123,12 +120,12 @@ fn is_expected(plan: &RulesPlan, chain: &str) -> bool {
 }
 
 /// The calls of firewall-cmd, and warnings about zones that log nothing.
-struct Calls {
+struct LoadPlan {
     calls: Vec<Call>,
     warnings: Vec<String>,
 }
 
-fn calls(plan: &RulesPlan) -> Result<Calls, ToolError> {
+fn load_plan(plan: &RulesPlan) -> Result<LoadPlan, ToolError> {
     state()?;
     let mut calls = removal()?;
     let mut warnings = Vec::new();
@@ -156,78 +153,7 @@ fn calls(plan: &RulesPlan) -> Result<Calls, ToolError> {
         calls.extend(direct_rules(plan));
     }
     calls.push(reload());
-    Ok(Calls { calls, warnings })
-}
-
-fn call(words: &[&str]) -> Call {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
-
-fn reload() -> Call {
-    call(&["--reload"])
-}
-
-fn direct(words: &[&str]) -> Call {
-    call(&[&["--quiet", "--permanent", "--direct"], words].concat())
-}
-
-/// The table before conntrack for all packets, after it for new ones.
-fn direct_table(plan: &RulesPlan) -> &'static str {
-    if plan.wanted == Wanted::All { "raw" } else { "mangle" }
-}
-
-/// Direct rules. The rules of a zone would match the packets of that zone only, none of accepted connections,
-/// and have limits without bursts.
-fn direct_rules(plan: &RulesPlan) -> Vec<Call> {
-    let table = direct_table(plan);
-    let mut calls = Vec::new();
-    for family in ["ipv4", "ipv6"] {
-        calls.push(direct(&["--add-chain", family, table, CHAIN]));
-        let spared = plan.xtables_excluded().map(|spared| format!("{spared} -j RETURN"));
-        for (number, rule) in spared.chain([plan.xtables_rule()]).enumerate() {
-            // The comment distinguishes our chain from a user's chain with the same name.
-            let rule = format!("-m comment --comment {COMMENT} {rule}");
-            let number = number.to_string();
-            let mut call = direct(&["--add-rule", family, table, CHAIN, &number]);
-            call.extend(split(&rule));
-            calls.push(call);
-        }
-        calls.push(direct(&["--add-rule", family, table, "PREROUTING", "0", "-j", CHAIN]));
-    }
-    calls
-}
-
-/// The words of one of our rules: only the prefix is quoted.
-fn split(rule: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (at, part) in rule.split('"').enumerate() {
-        if at % 2 == 1 {
-            words.push(part.to_owned());
-        } else {
-            words.extend(part.split_whitespace().map(ToOwned::to_owned));
-        }
-    }
-    words
-}
-
-/// The limit of a rich rule. Its bursts have 5 packets, so even the maximum rate would not log most of a burst;
-/// the maximum therefore means no limit.
-fn rich_limit(plan: &RulesPlan) -> Option<u32> {
-    plan.limit.filter(|limit| *limit < HIGHEST)
-}
-
-/// Rich rules after all other rules of a zone: one for each protocol, because zones accept ICMP after them.
-fn rich_rules(plan: &RulesPlan) -> impl Iterator<Item = String> {
-    let limit = rich_limit(plan);
-    let limit = limit.map(|limit| format!(" limit value=\"{limit}/s\"")).unwrap_or_default();
-    let threshold = plan.queue_threshold.min(u32::from(u16::MAX));
-    let log = format!(
-        "nflog group=\"{}\" prefix=\"{}\" queue-size=\"{threshold}\"{limit}",
-        plan.group, plan.prefix
-    );
-    ["tcp", "udp"]
-        .into_iter()
-        .map(move |protocol| format!("{LAST}protocol value=\"{protocol}\" {log}"))
+    Ok(LoadPlan { calls, warnings })
 }
 
 /// Checks that firewalld is running.
@@ -289,22 +215,13 @@ fn removal() -> Result<Vec<Call>, ToolError> {
             zone = line.split_whitespace().next().unwrap_or_default();
         }
         let rule = line.trim_start();
-        if is_own(rule) {
+        if is_own_rich_rule(rule) {
             let of_zone = format!("--zone={zone}");
             let rule = format!("--remove-rich-rule={rule}");
             calls.push(call(&["--quiet", "--permanent", &of_zone, &rule]));
         }
     }
     Ok(calls)
-}
-
-/// Whether this program created a rich rule, by its priority and parts: rich rules have no comments.
-fn is_own(rule: &str) -> bool {
-    let after = rule.strip_prefix(LAST).and_then(|rule| rule.strip_prefix("protocol value=\""));
-    let log =
-        after.and_then(|rule| rule.strip_prefix("tcp\" ").or_else(|| rule.strip_prefix("udp\" ")));
-    let is_action = |word| ["accept", "drop", "reject", "mark"].contains(&word);
-    log.is_some_and(|log| log.starts_with("nflog ") && !log.split_whitespace().any(is_action))
 }
 
 fn run(calls: &[Call]) -> Result<(), ToolError> {

@@ -1,25 +1,20 @@
 //! Rules for iptables and ip6tables: our own chain, and jumps to it.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt::Write as _,
-    path::Path,
-};
+mod restore;
 
+use std::{collections::HashSet, fmt::Write as _, path::Path};
+
+use self::restore::{Jumps, is_jump, load, load_nothing, own_rules, restore, table_name, words};
 use super::{
-    Script, ToolError, head, one_line, reached,
+    Script, ToolError, head, placement_comment, reached,
     rollback::{Undo, rolled_back},
     unverified,
 };
 use crate::firewall::{
-    CHAIN, COMMENT,
-    command::output_with_input,
-    inspect::{Matches, Rule, Table, Verdict, quoted, saved},
+    CHAIN,
+    inspect::{Table, saved},
     plan::{Placement, Placements, RulesPlan, Wanted, placements},
 };
-
-/// The positions of jumps to our chain, by table.
-type Jumps = BTreeMap<String, Vec<Placement>>;
 
 /// iptables, and ip6tables if the kernel has IPv6.
 fn programs() -> impl Iterator<Item = &'static str> {
@@ -42,12 +37,8 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
         let all = all_dropped()?;
         for (program, _, jumps) in &all.families {
             for (table, placements) in jumps {
-                for it in placements {
-                    let before = it.before.as_ref();
-                    let before =
-                        before.map_or("at the end".into(), |rule| format!("before {}", rule.text));
-                    let place = one_line(&format!("{program} {table} {}: {before}", it.chain));
-                    let _ = writeln!(text, "# {place}");
+                for placement in placements {
+                    text += &placement_comment(&format!("{program} {table}"), placement);
                 }
             }
             let _ = write!(text, "{}", here_document(program, &load(&own_rules(plan), jumps, &[])));
@@ -232,82 +223,4 @@ fn all_dropped() -> Result<Families, ToolError> {
         return Err(ToolError::NothingDropped(all.warnings.join("; ")));
     }
     Ok(all)
-}
-
-fn table_name(table: &Table) -> &str {
-    table.place.split_once(' ').map_or("", |(_, name)| name)
-}
-
-fn is_jump(rule: &Rule) -> bool {
-    rule.is_ours
-        && rule.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Jump(to) if to == CHAIN))
-}
-
-fn words(matches: &Matches) -> String {
-    match matches {
-        Matches::Iptables(words) => {
-            words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-        }
-        Matches::Nft(_) => String::new(),
-    }
-}
-
-/// Input for iptables-restore that replaces the listed jumps by these, each table atomically.
-fn load(own_rules: &[String], jumps: &Jumps, listed: &[Table]) -> String {
-    let mut text = String::new();
-    let names = jumps.keys().map(String::as_str);
-    let mut tables: Vec<&str> = listed.iter().map(table_name).chain(names).collect();
-    tables.sort_unstable();
-    tables.dedup();
-    for name in tables {
-        let table = listed.iter().find(|table| table_name(table) == name);
-        let mut lines = table.map(remove_jumps).unwrap_or_default();
-        let has_chain =
-            table.is_some_and(|table| table.chains.iter().any(|chain| chain.name == CHAIN));
-        if let Some(placements) = jumps.get(name) {
-            // Creates the chain, or flushes it.
-            lines.insert(0, format!(":{CHAIN} - [0:0]"));
-            lines.extend_from_slice(own_rules);
-            // From the end, so that the numbers of earlier rules stay valid.
-            lines.extend(placements.iter().rev().map(|it| {
-                let matches = it.matches.as_ref().map(words).unwrap_or_default();
-                let space = if matches.is_empty() { "" } else { " " };
-                format!("-I {} {}{space}{matches} -j {CHAIN}", it.chain, it.index + 1)
-            }));
-        } else if has_chain {
-            lines.extend([format!("-F {CHAIN}"), format!("-X {CHAIN}")]);
-        }
-        if !lines.is_empty() {
-            // Writing to a string does not fail.
-            let _ = write!(text, "*{name}\n{}\nCOMMIT\n", lines.join("\n"));
-        }
-    }
-    text
-}
-
-/// Input for iptables-restore that removes our rules.
-fn load_nothing(listed: &[Table]) -> String {
-    load(&[], &Jumps::new(), listed)
-}
-
-/// The lines that remove the jumps to our chain.
-fn remove_jumps(table: &Table) -> Vec<String> {
-    let rules = table.chains.iter().flat_map(|chain| &chain.rules);
-    let jumps = rules.filter(|rule| is_jump(rule));
-    jumps.map(|rule| rule.text.replacen("-A", "-D", 1)).collect()
-}
-
-/// The rules of our chain.
-fn own_rules(plan: &RulesPlan) -> Vec<String> {
-    let spared = plan.xtables_excluded().map(|spared| format!("-A {CHAIN} {spared} -j RETURN"));
-    // The comment distinguishes our chain from a user's chain with the same name.
-    let logs = format!("-A {CHAIN} -m comment --comment {COMMENT} {}", plan.xtables_rule());
-    spared.chain([logs]).collect()
-}
-
-fn restore(program: &str, rules: &str) -> Result<(), ToolError> {
-    if !rules.is_empty() {
-        output_with_input(&format!("{program}-restore"), &["-w", "--noflush"], rules)?;
-    }
-    Ok(())
 }
