@@ -1,4 +1,7 @@
-//! The body of a response: whole in memory, and passed to the connection in pieces.
+//! The body of a response: whole in memory until its last byte is in the socket.
+//!
+//! hyper gets it in one piece, which it does not copy, because TCP and TLS streams write several buffers at once
+//! (`is_write_vectored`).
 
 use std::{
     convert::Infallible,
@@ -9,36 +12,33 @@ use std::{
 };
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use tokio::sync::Notify;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Limits,
-    delivery::{Delivery, ResponseProgress},
+    delivery::{CurrentResponse, Delivery},
     shared_metrics::SharedPage,
-    slot_pool::{Holder, Slot, SlotPool},
+    slot_pool::{Slot, SlotPool},
 };
-
-/// Maximum bytes of a piece: small enough that most of the body stays here while the client does not read,
-/// and large enough that system calls cost little.
-const PIECE: usize = 64 * 1024;
 
 /// A body of known length.
 pub(super) struct ResponseBody {
-    rest: Bytes,
-    /// Reported when the last byte is in the socket.
-    delivery: Option<Delivery>,
-    progress: Option<ResponseProgress>,
+    bytes: Bytes,
     /// In the pool of responses in memory, if it has one already.
     slot: Option<Arc<Slot>>,
+    /// Reported when the last byte is in the socket.
+    delivery: Option<Delivery>,
+    /// The response that it belongs to, once it has started.
+    response: Option<CurrentResponse>,
 }
 
-/// Bytes with their slot, which is held as long as any piece of them exists, also in hyper's buffer.
-struct HeldBytes {
+/// Bytes with their slot, which is occupied as long as they exist, also in hyper's buffer.
+struct PooledBytes {
     bytes: Bytes,
-    _holder: Holder,
+    _slot: Arc<Slot>,
 }
 
-impl AsRef<[u8]> for HeldBytes {
+impl AsRef<[u8]> for PooledBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -46,38 +46,39 @@ impl AsRef<[u8]> for HeldBytes {
 
 impl ResponseBody {
     pub(super) fn new(text: impl Into<Bytes>) -> Self {
-        Self { rest: text.into(), delivery: None, progress: None, slot: None }
+        Self { bytes: text.into(), slot: None, delivery: None, response: None }
     }
 
     /// A page of metrics, whose delivery is reported.
     pub(super) fn metrics(page: SharedPage, delivery: Delivery) -> Self {
-        let slot = Some(page.slot);
-        Self { rest: page.body, delivery: Some(delivery), progress: None, slot }
+        let (slot, delivery) = (Some(page.slot), Some(delivery));
+        Self { bytes: page.body, slot, delivery, response: None }
     }
 
-    /// Starts the response. It holds a slot in `responses` until its last byte is written; `eviction` is
-    /// notified when the slot is evicted.
+    /// Starts the response. It has a slot in `pool` until its last byte is written, and ends early if the slot
+    /// is evicted.
     pub(super) fn start(
         &mut self,
-        responses: &Arc<SlotPool>,
-        eviction: Arc<Notify>,
-        progress: ResponseProgress,
+        response: CurrentResponse,
+        permit: Option<OwnedSemaphorePermit>,
+        pool: &Arc<SlotPool>,
         limits: &Limits,
     ) {
-        progress.start(limits.response_timeout(self.rest.len()));
-        if self.rest.is_empty() {
-            progress.take_last_piece(None);
-            return;
-        }
-        self.progress = Some(progress);
-        let slot = self.slot.take();
-        let slot = slot.unwrap_or_else(|| Arc::new(responses.acquire_always(self.rest.len())));
-        let bytes = mem::take(&mut self.rest);
-        self.rest = Bytes::from_owner(HeldBytes { bytes, _holder: slot.hold(eviction) });
+        let length = self.bytes.len();
+        let slot = self.slot.take().unwrap_or_else(|| Arc::new(pool.acquire_always(length)));
+        response.start(permit, limits.response_timeout(length), slot.eviction().clone());
+        self.response = Some(response);
+        let bytes = mem::take(&mut self.bytes);
+        self.bytes = Bytes::from_owner(PooledBytes { bytes, _slot: slot });
     }
+}
 
-    pub(super) fn len(&self) -> usize {
-        self.rest.len()
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // A body that hyper does not send, because it is empty or the request was a HEAD.
+        if let Some(response) = self.response.take() {
+            response.set_buffered(None);
+        }
     }
 }
 
@@ -89,25 +90,17 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
-        }
-        let length = self.rest.len().min(PIECE);
-        let piece = self.rest.split_to(length);
-        if self.rest.is_empty()
-            && let Some(progress) = self.progress.take()
-        {
-            progress.take_last_piece(self.delivery.take());
-        }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let Some(response) = self.response.take() else { return Poll::Ready(None) };
+        response.set_buffered(self.delivery.take());
+        Poll::Ready(Some(Ok(Frame::data(mem::take(&mut self.bytes)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.bytes.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
         // A usize fits into 64 bits.
-        SizeHint::with_exact(self.rest.len() as u64)
+        SizeHint::with_exact(self.bytes.len() as u64)
     }
 }

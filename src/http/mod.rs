@@ -21,8 +21,8 @@ mod shared_metrics;
 mod slot_pool;
 #[cfg(test)]
 mod tests;
+mod tracked_stream;
 mod web_config;
-mod write_timeout;
 
 use std::{sync::Arc, time::Duration};
 

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a request or a connection was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rejected: {}", self.name())]
 pub enum Rejection {
     /// A request that is not valid HTTP, or whose head is too large.
     BadRequest,

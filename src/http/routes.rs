@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hyper::{
     Method, Request, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, VARY},
+    header::{CACHE_CONTROL, HeaderMap, VARY},
 };
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
@@ -14,7 +14,7 @@ use super::{
     compression::encode,
     delivery::Delivery,
     negotiate,
-    render_queue::{RenderError, log_panic},
+    render_queue::RenderError,
     response::{HttpResponse, content, not_allowed, set, text},
     server::Server,
 };
@@ -23,22 +23,12 @@ use crate::web::{LiveResource, paths};
 const RELOAD_IS_OFF: &str = "Reloading over HTTP is off. \
      Set enable_reload = true in section [web] of the configuration, or send SIGHUP.";
 
-/// Responds to a request, whose body is not read. The response to a HEAD has the headers of that to a GET.
-pub(super) async fn respond<B>(server: &Server, peer: IpAddr, request: Request<B>) -> HttpResponse {
-    let method = request.method();
-    let mut response = route(server, peer, &request).await;
-    if *method == Method::HEAD {
-        // A 304 has no Content-Length, which would be that of the file.
-        if response.status() != StatusCode::NOT_MODIFIED {
-            let length = response.body().len();
-            response.headers_mut().insert(CONTENT_LENGTH, length.into());
-        }
-        *response.body_mut() = ResponseBody::new("");
-    }
-    response
-}
-
-async fn route<B>(server: &Server, peer: IpAddr, request: &Request<B>) -> HttpResponse {
+/// Responds to a request, whose body is not read. hyper sends only the head of the response to a HEAD.
+pub(super) async fn respond<B>(
+    server: &Server,
+    peer: IpAddr,
+    request: &Request<B>,
+) -> HttpResponse {
     let site = &*server.site;
     let headers = request.headers();
     let path = request.uri().path();
@@ -89,10 +79,7 @@ async fn live(
             server.site.rejections.count(Rejection::Busy);
             return text(StatusCode::SERVICE_UNAVAILABLE, "too many requests; try again later");
         }
-        Err(RenderError::Panicked(error)) => {
-            log_panic(&error);
-            return failed();
-        }
+        Err(RenderError::Panicked) => return failed(),
     };
     let mut response = content(ResponseBody::new(body), resource.content_type(), compress);
     set(&mut response, VARY, "Accept-Encoding");

@@ -8,7 +8,6 @@ use std::{
 };
 
 use hyper_util::server::graceful::GracefulShutdown;
-use rustix::io::Errno;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, watch},
@@ -17,10 +16,7 @@ use tokio::{
 
 use super::{Site, connection::serve_connection, server::Server};
 
-/// Pause after the system has no memory for another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
-
-/// Pause until an evicted connection has freed its descriptor.
+/// Pause until an evicted connection has freed its descriptor and memory.
 const EVICTION_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves the site on all listeners until `shutdown` is true or its sender is dropped. Then finishes the
@@ -94,20 +90,12 @@ async fn accept(
             Ok((stream, peer)) => return (stream, peer.ip(), permit),
             // The client disconnected before: accept(2), "Error handling".
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) if is_out_of_descriptors(&error) => {
+            // The system has no descriptor or no memory for another connection.
+            Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed; closing an idle one");
                 server.connections.evict_one();
                 tokio::time::sleep(EVICTION_PAUSE).await;
             }
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed; retrying");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
         }
     }
-}
-
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| code == Some(errno.raw_os_error()))
 }

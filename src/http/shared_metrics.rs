@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use super::{
     Format, MetricsPage,
     compression::encode,
-    render_queue::log_panic,
+    render_queue::run_blocking,
     slot_pool::{Slot, SlotPool},
 };
 
@@ -72,17 +72,14 @@ impl SharedMetrics {
         let permit = self.running.acquire().await;
         self.requested().retain(|(other, _)| *other != variant);
         let metrics = self.metrics.clone();
-        let rendered = tokio::task::spawn_blocking(move || {
+        let rendered = run_blocking(move || {
             let (format, compress) = variant;
             let page = metrics.render(format);
             (metrics, Bytes::from(encode(page.body, compress)), page.generation)
         });
-        match rendered.await {
-            Ok((metrics, body, generation)) => {
-                let slot = Arc::new(self.responses.acquire_always(body.len()));
-                sender.send_replace(Some(SharedPage { metrics, body, slot, generation }));
-            }
-            Err(error) => log_panic(&error),
+        if let Some((metrics, body, generation)) = rendered.await {
+            let slot = Arc::new(self.responses.acquire_always(body.len()));
+            sender.send_replace(Some(SharedPage { metrics, body, slot, generation }));
         }
         drop(permit);
     }

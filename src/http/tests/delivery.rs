@@ -24,6 +24,26 @@ fn every_full_get_is_delivered_once() {
     }
 }
 
+/// A client may send its next request before it reads a response.
+#[test]
+fn every_pipelined_scrape_is_delivered() {
+    let served = Served::new(Options { text: "x".repeat(BIG), ..Options::default() });
+    let mut stream = served.connect();
+    for path in ["/metrics", "/-/healthy", "/metrics", "/metrics"] {
+        send(&mut stream, "GET", path, "");
+    }
+    until("the page is rendered", || served.content.started.load(Ordering::SeqCst) == 1);
+    for length in [BIG + "Plain ".len(), "healthy\n".len(), BIG + 6, BIG + 6] {
+        // Nothing is rendered before the previous response is in the socket.
+        let started = served.content.started.load(Ordering::SeqCst);
+        let delivered = served.content.delivered().len() as u64;
+        assert!(started <= delivered + 1, "{started} rendered, {delivered} delivered");
+        assert_eq!(receive(&mut stream, true).body.len(), length);
+    }
+    served.settle();
+    assert_eq!(served.content.delivered(), [1, 2, 3]);
+}
+
 #[test]
 fn a_slow_client_that_reads_everything_counts() {
     let served = Served::new(Options { text: "x".repeat(BIG), ..Options::default() });

@@ -20,8 +20,8 @@ use std::{
 
 use crate::system::files::read_small;
 
+pub(super) use config::WebConfig;
 pub use watcher::WebConfigWatcher;
-pub(super) use {config::WebConfig, users::AuthOutcome};
 
 /// Maximum bytes of a file: four times the size of the largest bundle of certificate authorities.
 const MAX_FILE: u64 = 1024 * 1024;
