@@ -11,13 +11,13 @@ use super::{
     Rejection,
     response::{HttpResponse, text},
     routes,
-    server::Server,
+    server::ServerState,
     web_config::WebConfig,
 };
 
 /// Responds to a request, or rejects it without an explanation. Also returns whether it was accepted.
 pub(super) async fn respond<B>(
-    server: &Server,
+    server: &ServerState,
     peer: IpAddr,
     request: Request<B>,
 ) -> (HttpResponse, bool) {

@@ -11,12 +11,8 @@ use std::{
     },
 };
 
-use hyper::{
-    Request,
-    rt::{Read, Write},
-    server::conn::http1,
-    service::service_fn,
-};
+use http_body_util::Full;
+use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::Watcher,
@@ -28,10 +24,11 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+use tokio_util::either::Either;
 
 use super::{
-    Rejection, auth, delivery::CurrentResponse, response::HttpResponse, server::Server,
-    slot_pool::Slot, tracked_stream::TrackedStream,
+    Rejection, auth, delivery::CurrentResponse, server::ServerState, slot_pool::Slot,
+    tracked_stream::TrackedStream,
 };
 
 /// Maximum bytes of a request's head, and of hyper's write buffer besides the body.
@@ -42,7 +39,7 @@ const MAX_HEADERS: usize = 64;
 
 /// The state of a connection that its requests share.
 struct Connection {
-    server: Arc<Server>,
+    server: Arc<ServerState>,
     peer: IpAddr,
     slot: Slot,
     response: CurrentResponse,
@@ -50,15 +47,14 @@ struct Connection {
 }
 
 impl Connection {
-    async fn respond<B>(&self, request: Request<B>) -> HttpResponse {
+    async fn respond<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
         self.has_requested.store(true, Relaxed);
         let permit = self.response.permit().await;
         self.slot.set_busy();
-        let (mut response, was_accepted) = auth::respond(&self.server, self.peer, request).await;
+        let (response, was_accepted) = auth::respond(&self.server, self.peer, request).await;
         self.slot.set_idle(was_accepted);
-        let Server { responses, site, .. } = &*self.server;
-        response.body_mut().start(self.response.clone(), permit, responses, &site.limits);
-        response
+        let ServerState { responses, site, .. } = &*self.server;
+        response.map(|body| self.response.start(permit, body, responses, &site.limits))
     }
 }
 
@@ -66,7 +62,7 @@ impl Connection {
 pub(super) async fn serve_connection(
     stream: TcpStream,
     peer: IpAddr,
-    server: Arc<Server>,
+    server: Arc<ServerState>,
     watcher: Watcher,
     shutdown: watch::Receiver<bool>,
 ) {
@@ -95,7 +91,7 @@ async fn connect(
 ) -> Result<(), Rejection> {
     let site = &connection.server.site;
     let Some(config) = site.web_config.current().tls() else {
-        return serve_requests(connection, TokioIo::new(stream), watcher).await;
+        return serve_requests(connection, Either::Left(stream), watcher).await;
     };
     let handshake = handshake(stream, config, &connection.server.signing);
     let outcome = tokio::select! {
@@ -103,7 +99,7 @@ async fn connect(
         _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
     };
     match outcome {
-        Ok(Ok(stream)) => serve_requests(connection, TokioIo::new(stream), watcher).await,
+        Ok(Ok(stream)) => serve_requests(connection, Either::Right(stream), watcher).await,
         Ok(Err(error)) => {
             tracing::debug!(%error, "TLS handshake failed");
             Err(handshake_rejection(&error))
@@ -112,7 +108,7 @@ async fn connect(
     }
 }
 
-/// Accepts a TLS connection. The server's signature is most of the work. It is made on a blocking thread,
+/// Accepts a TLS connection. Its most expensive part, the server's signature, is made on a blocking thread,
 /// one at a time, so that a flood of handshakes does not delay open connections.
 async fn handshake(
     stream: TcpStream,
@@ -126,21 +122,19 @@ async fn handshake(
         start.into_stream(config)
     });
     let mut stream = signed.await?.await?;
-    // One record: data that the client does not read stays in the response, whose bytes are counted.
+    // One record. Data that the client does not read stays in the response, whose bytes are counted.
     stream.get_mut().1.set_buffer_limit(Some(BUFFER));
     Ok(stream)
 }
 
-async fn serve_requests<S>(
+async fn serve_requests(
     connection: &Arc<Connection>,
-    stream: S,
+    stream: Either<TcpStream, TlsStream<TcpStream>>,
     watcher: Watcher,
-) -> Result<(), Rejection>
-where
-    S: Read + Write + Unpin + Send + 'static,
-{
+) -> Result<(), Rejection> {
     let limits = connection.server.site.limits;
-    let stream = TrackedStream::new(stream, connection.response.clone(), limits.stall_timeout);
+    let stream =
+        TrackedStream::new(TokioIo::new(stream), connection.response.clone(), limits.stall_timeout);
     let service = service_fn(|request| {
         let connection = connection.clone();
         async move { Ok::<_, Infallible>(connection.respond(request).await) }

@@ -1,51 +1,69 @@
 //! The response that a connection sends: its time limit, and whether it was delivered.
 //!
-//! hyper buffers a body before it writes it, so the end of the body is too early for a delivery: a client that has
-//! closed the connection would count. hyper flushes the stream only while its own buffer is empty, so the first flush
-//! after it has buffered the body is the moment when the last byte is in the socket. What the kernel buffers for a
-//! slow client counts as delivered.
+//! A response is delivered when its last byte is in the socket. hyper takes the body before it writes it, so the end
+//! of the body is too early: a client that has closed the connection would count. hyper drops the bytes when the
+//! stream has accepted all of them, and then flushes the stream, which empties the buffer of TLS. So the first flush
+//! without the bytes is the moment. What the kernel buffers for a slow client counts as delivered.
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll},
-    time::Duration,
 };
 
+use http_body_util::Full;
+use hyper::body::Bytes;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Sleep, sleep},
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{Client, MetricsPage, Rejection};
+use super::{
+    Client, Limits, MetricsPage, Rejection,
+    response::ResponseBody,
+    slot_pool::{Slot, SlotPool},
+};
 
 /// Reports that a page of metrics was delivered. Dropped unreported if the connection breaks.
-pub(super) struct Delivery {
+pub(super) struct DeliveryReport {
     pub(super) metrics: Arc<dyn MetricsPage>,
     pub(super) generation: u64,
     pub(super) client: Client,
 }
 
-/// The response that a connection sends, if any; shared by its body and its stream.
+/// The response that a connection sends, if any; shared by its requests and its stream.
 #[derive(Clone)]
 pub(super) struct CurrentResponse {
-    response: Arc<Mutex<Option<Response>>>,
+    pending: Arc<Mutex<Option<PendingResponse>>>,
     turn: Arc<Semaphore>,
 }
 
-struct Response {
+struct PendingResponse {
     deadline: Pin<Box<Sleep>>,
     eviction: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Whether hyper needs nothing more of the body.
-    is_buffered: bool,
-    delivery: Option<Delivery>,
+    /// Exists until hyper has written the body, or does not need it.
+    body: Weak<()>,
+    report: Option<DeliveryReport>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// The bytes of a response, which occupy their slot as long as they exist, also in hyper's buffer.
+struct PooledBytes {
+    bytes: Bytes,
+    _slot: Arc<Slot>,
+    _pending: Arc<()>,
+}
+
+impl AsRef<[u8]> for PooledBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Default for CurrentResponse {
     fn default() -> Self {
-        Self { response: Arc::default(), turn: Arc::new(Semaphore::new(1)) }
+        Self { pending: Arc::default(), turn: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -56,51 +74,47 @@ impl CurrentResponse {
         self.turn.clone().acquire_owned().await.ok()
     }
 
-    /// A response begins, which must be in the socket in this time and before an eviction.
+    /// Starts a response, and returns the body for hyper. It has a slot in `pool` until its last byte is written, and
+    /// ends early at its deadline or if the slot is evicted.
     pub(super) fn start(
         &self,
         permit: Option<OwnedSemaphorePermit>,
-        time: Duration,
-        eviction: CancellationToken,
-    ) {
-        *self.response() = Some(Response {
-            deadline: Box::pin(sleep(time)),
-            eviction: Box::pin(eviction.cancelled_owned()),
-            is_buffered: false,
-            delivery: None,
+        body: ResponseBody,
+        pool: &Arc<SlotPool>,
+        limits: &Limits,
+    ) -> Full<Bytes> {
+        let ResponseBody { bytes, slot, report } = body;
+        let slot = slot.unwrap_or_else(|| Arc::new(pool.acquire_always(bytes.len())));
+        let pending = Arc::new(());
+        *self.pending() = Some(PendingResponse {
+            deadline: Box::pin(sleep(limits.response_timeout(bytes.len()))),
+            eviction: Box::pin(slot.eviction().clone().cancelled_owned()),
+            body: Arc::downgrade(&pending),
+            report,
             _permit: permit,
         });
-    }
-
-    /// hyper has buffered the body, so the next flush means that the whole response is in the socket.
-    pub(super) fn set_buffered(&self, delivery: Option<Delivery>) {
-        if let Some(response) = &mut *self.response() {
-            response.is_buffered = true;
-            response.delivery = delivery;
-        }
+        Full::new(Bytes::from_owner(PooledBytes { bytes, _slot: slot, _pending: pending }))
     }
 
     /// Nothing is left in the buffers of hyper and TLS.
     pub(super) fn set_flushed(&self) {
-        let flushed = self.response().take_if(|response| response.is_buffered);
-        if let Some(Delivery { metrics, generation, client }) =
-            flushed.and_then(|response| response.delivery)
-        {
-            metrics.delivered(generation, client);
+        let done = self.pending().take_if(|response| response.body.strong_count() == 0);
+        if let Some(report) = done.and_then(|response| response.report) {
+            report.metrics.delivered(report.generation, report.client);
         }
     }
 
     /// Ready when the response must end early.
     pub(super) fn poll_limit(&self, context: &mut Context<'_>) -> Poll<Rejection> {
-        let mut response = self.response();
-        let Some(response) = &mut *response else { return Poll::Pending };
+        let mut pending = self.pending();
+        let Some(response) = &mut *pending else { return Poll::Pending };
         if response.deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(Rejection::TooSlow);
         }
         response.eviction.as_mut().poll(context).map(|()| Rejection::Crowded)
     }
 
-    fn response(&self) -> MutexGuard<'_, Option<Response>> {
-        self.response.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, Option<PendingResponse>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,13 +10,12 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use super::{
     Rejection, Site, assets,
-    body::ResponseBody,
     compression::encode,
-    delivery::Delivery,
+    delivery::DeliveryReport,
     negotiate,
     render_queue::RenderError,
-    response::{HttpResponse, content, not_allowed, set, text},
-    server::Server,
+    response::{HttpResponse, ResponseBody, content, not_allowed, set, text},
+    server::ServerState,
 };
 use crate::web::{LiveResource, paths};
 
@@ -25,7 +24,7 @@ const RELOAD_IS_OFF: &str = "Reloading over HTTP is off. \
 
 /// Responds to a request, whose body is not read. hyper sends only the head of the response to a HEAD.
 pub(super) async fn respond<B>(
-    server: &Server,
+    server: &ServerState,
     peer: IpAddr,
     request: &Request<B>,
 ) -> HttpResponse {
@@ -38,7 +37,7 @@ pub(super) async fn respond<B>(
         paths::RELOAD => not_allowed("POST"),
         path if !is_metrics && !paths::ALL.contains(&path) => not_found(),
         _ if !matches!(*request.method(), Method::GET | Method::HEAD) => not_allowed("GET, HEAD"),
-        _ if is_metrics => metrics(server, peer, headers).await,
+        _ if is_metrics => metrics(server, peer, request).await,
         paths::HEALTHY => state(site.health.healthy(), "healthy"),
         paths::READY => state(site.health.ready(), "ready"),
         path => match LiveResource::at(path) {
@@ -48,13 +47,15 @@ pub(super) async fn respond<B>(
     }
 }
 
-async fn metrics(server: &Server, peer: IpAddr, headers: &HeaderMap) -> HttpResponse {
+async fn metrics<B>(server: &ServerState, peer: IpAddr, request: &Request<B>) -> HttpResponse {
+    let headers = request.headers();
     let format = negotiate::format(headers);
     let compress = negotiate::gzip(headers);
     let client = negotiate::client(headers, peer);
     let Some(page) = server.metrics.page((format, compress)).await else { return failed() };
-    let delivery = Delivery { metrics: page.metrics.clone(), generation: page.generation, client };
-    let body = ResponseBody::metrics(page, delivery);
+    let report =
+        DeliveryReport { metrics: page.metrics.clone(), generation: page.generation, client };
+    let body = ResponseBody::metrics(page, (request.method() == Method::GET).then_some(report));
     let mut response = content(body, format.content_type(), compress);
     set(&mut response, VARY, "Accept, Accept-Encoding");
     response
@@ -62,7 +63,7 @@ async fn metrics(server: &Server, peer: IpAddr, headers: &HeaderMap) -> HttpResp
 
 /// A resource that changes with each packet, so that no cache keeps it.
 async fn live(
-    server: &Server,
+    server: &ServerState,
     resource: LiveResource,
     query: Option<&str>,
     headers: &HeaderMap,

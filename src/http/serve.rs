@@ -14,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Site, connection::serve_connection, server::Server};
+use super::{Site, connection::serve_connection, server::ServerState};
 
 /// Pause until an evicted connection has freed its descriptor and memory.
 const EVICTION_PAUSE: Duration = Duration::from_millis(10);
@@ -29,7 +29,7 @@ pub async fn serve(
     site: Arc<Site>,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let server = Server::new(site);
+    let server = ServerState::new(site);
     // If this future is dropped, so are the tasks.
     let mut tasks = JoinSet::new();
     for listener in listeners {
@@ -44,7 +44,11 @@ pub async fn serve(
 }
 
 /// Serves the connections of one listener.
-async fn listen(listener: TcpListener, server: Arc<Server>, mut shutdown: watch::Receiver<bool>) {
+async fn listen(
+    listener: TcpListener,
+    server: Arc<ServerState>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let graceful = GracefulShutdown::new();
     let connection_shutdown = shutdown.clone();
     let mut connections = JoinSet::new();
@@ -79,7 +83,7 @@ async fn listen(listener: TcpListener, server: Arc<Server>, mut shutdown: watch:
 /// Accepts the next connection, with a permit for its socket.
 async fn accept(
     listener: &TcpListener,
-    server: &Server,
+    server: &ServerState,
 ) -> (TcpStream, IpAddr, OwnedSemaphorePermit) {
     loop {
         let Ok(permit) = server.sockets.clone().acquire_owned().await else {

@@ -1,6 +1,5 @@
-//! Pages of metrics, which all clients that wait for the same page share.
-//!
-//! A scrape thus never waits for more than one other page.
+//! Pages of metrics. Clients that wait for the same page share it, so a scrape waits for at most one other page of
+//! each variant.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,8 +34,8 @@ pub(super) struct SharedMetrics {
     metrics: Arc<dyn MetricsPage>,
     responses: Arc<SlotPool>,
     running: Semaphore,
-    /// Requested pages whose rendering has not begun. A new request shares one of these, because they
-    /// will show the state after the request.
+    /// Requested pages whose rendering has not begun. New requests share them, because they will show the state
+    /// after the request.
     requested: Mutex<Vec<(Variant, PendingPage)>>,
 }
 

@@ -1,8 +1,8 @@
 //! A bounded pool of slots. If it is full, the slot that has been idle for longest is evicted.
 //!
 //! The server has one pool for connections, where each slot has size 1, and one for responses in memory,
-//! where the size is in bytes. Clients that open connections, or request responses, and leave them idle
-//! keep no other client out. A busy slot is never evicted: its client waits for the server.
+//! where the size is in bytes. So clients that leave connections or responses idle do not exclude other clients.
+//! A busy slot is never evicted: its client waits for the server.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -53,7 +53,7 @@ impl SlotPool {
         slots.make_room(size, self.capacity).then(|| self.add(&mut slots, size))
     }
 
-    /// Acquires a slot as [`SlotPool::acquire`] does, but also if there is not enough room.
+    /// Acquires a slot as [`SlotPool::acquire`] does. If there is not enough room, exceeds the capacity.
     pub(super) fn acquire_always(self: &Arc<Self>, size: usize) -> Slot {
         let mut slots = self.slots();
         slots.make_room(size, self.capacity);
@@ -116,8 +116,7 @@ impl Slot {
         }
     }
 
-    /// Ends the protection. A slot whose use was valid counts as just used; otherwise its last use stays
-    /// the earlier one.
+    /// Ends the protection. Only a valid use makes the slot the most recently used.
     pub(super) fn set_idle(&self, was_valid: bool) {
         let mut slots = self.pool.slots();
         if let Some(entry) = slots.by_id.peek_mut(&self.id) {

@@ -1,4 +1,5 @@
-//! The stream of a connection: reports what is in the socket, and fails if the client is too slow or evicted.
+//! The stream of a connection. It reports when everything is in the socket, and fails if the client is too slow
+//! or is evicted.
 
 use std::{
     io,
@@ -12,12 +13,12 @@ use tokio::time::{Sleep, sleep};
 
 use super::{Rejection, delivery::CurrentResponse};
 
-/// A stream that sends responses. It is above TLS, whose buffer a flush empties.
+/// A stream that sends responses. It is above TLS, so that a flush empties the buffer of TLS.
 pub(super) struct TrackedStream<S> {
     stream: S,
     response: CurrentResponse,
     stall_timeout: Duration,
-    /// Runs while the client reads nothing, also if the server sends something else than a response.
+    /// Runs while a write waits for the client.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
@@ -26,7 +27,7 @@ impl<S> TrackedStream<S> {
         Self { stream, response, stall_timeout, stall: None }
     }
 
-    /// Fails an operation that waits for the client for too long, with a [`Rejection`].
+    /// Fails an operation that waits for the client for too long. The error contains a [`Rejection`].
     fn limit<T>(
         &mut self,
         context: &mut Context<'_>,

@@ -7,7 +7,7 @@ const BIG: usize = 64 << 20;
 
 #[test]
 fn every_full_get_is_delivered_once() {
-    // Lengths around the size of a piece, and of several pieces.
+    // Lengths of one and several writes.
     for length in [1, 65_535, 65_536, 65_537, 1_000_000] {
         let served = Served::new(Options { text: "x".repeat(length), ..Options::default() });
         let mut stream = served.connect();
@@ -165,7 +165,7 @@ fn a_client_that_disconnects_before_the_page_is_ready_does_not_count() {
 
 #[test]
 fn bytes_in_the_servers_buffer_are_not_delivered() {
-    // For some of these lengths, hyper takes the last piece of the body and cannot write it.
+    // For some of these lengths, hyper has a part of the body that it cannot write.
     const LENGTHS: usize = 24;
     let delivered = std::thread::scope(|scope| {
         let check = |steps| scope.spawn(move || full_exactly_when_delivered(steps * 32 * 1024));

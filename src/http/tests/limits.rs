@@ -24,12 +24,12 @@ fn a_client_that_sends_its_request_slowly_is_disconnected() {
         stream.write_all(start.as_bytes()).unwrap();
         closed(&mut stream);
     }
-    // The same for a client that sends a byte now and then.
+    // A client that sends single bytes is disconnected, too.
     let mut stream = served.connect();
     until("it is disconnected", || stream.write_all(b"G").is_err());
     served.counts(Rejection::TooSlow, 4);
-    // An idle connection after a request is closed as well, and is not counted as rejected: a client may
-    // request something now and then.
+    // An idle connection after a request is closed as well. It is not counted as rejected, because clients send
+    // further requests at intervals.
     let mut stream = served.connect();
     assert_eq!(exchange(&mut stream, "GET", "/", "").status, 200);
     closed(&mut stream);

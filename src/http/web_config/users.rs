@@ -30,7 +30,7 @@ const MAX_COST: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Users {
     known: HashMap<String, Arc<User>>,
-    /// Checked instead of an unknown user, so that the response takes as long as for the highest cost.
+    /// Checked for unknown names, so that the response takes as long as for the highest cost.
     unknown: Arc<User>,
     key: hmac::Key,
     queue: PasswordQueue,
