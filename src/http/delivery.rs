@@ -20,17 +20,10 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
-    Client, Limits, MetricsPage, Rejection,
-    response::ResponseBody,
+    Limits, Rejection,
+    response::{DeliveryReport, ResponseBody},
     slot_pool::{Slot, SlotPool},
 };
-
-/// Reports that a page of metrics was delivered. Dropped unreported if the connection breaks.
-pub(super) struct DeliveryReport {
-    pub(super) metrics: Arc<dyn MetricsPage>,
-    pub(super) generation: u64,
-    pub(super) client: Client,
-}
 
 /// The response that a connection sends, if any; shared by its requests and its stream.
 #[derive(Clone)]

@@ -10,9 +10,16 @@ use hyper::{
     },
 };
 
-use super::{delivery::DeliveryReport, shared_metrics::SharedPage, slot_pool::Slot};
+use super::{Client, MetricsPage, shared_metrics::SharedPage, slot_pool::Slot};
 
 pub(super) type HttpResponse = Response<ResponseBody>;
+
+/// Reports that a page of metrics was delivered. Dropped unreported if the connection breaks.
+pub(super) struct DeliveryReport {
+    pub(super) metrics: Arc<dyn MetricsPage>,
+    pub(super) generation: u64,
+    pub(super) client: Client,
+}
 
 /// A body, whole in memory.
 pub(super) struct ResponseBody {

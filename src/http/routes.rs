@@ -11,10 +11,9 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use super::{
     Rejection, Site, assets,
     compression::encode,
-    delivery::DeliveryReport,
     negotiate,
     render_queue::RenderError,
-    response::{HttpResponse, ResponseBody, content, not_allowed, set, text},
+    response::{DeliveryReport, HttpResponse, ResponseBody, content, not_allowed, set, text},
     server::ServerState,
 };
 use crate::web::{LiveResource, paths};

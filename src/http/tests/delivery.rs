@@ -208,6 +208,36 @@ fn full_exactly_when_delivered(length: usize) -> bool {
     full
 }
 
+/// A client requests two pages and reads none. For some lengths, the last bytes of the first page do not fit into the
+/// kernel's buffers, and a second response would fit into hyper's buffer with them.
+#[test]
+fn a_response_starts_when_the_previous_one_is_in_the_socket() {
+    let run = |length| {
+        let limits =
+            Limits { stall_timeout: Duration::from_millis(500), ..Options::default().limits };
+        let (text, send_buffer) = ("x".repeat(length), Some(16 * 1024));
+        let served = Served::new(Options { text, limits, send_buffer, ..Options::default() });
+        let mut stream = served.connect();
+        stream.write_all(&b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n".repeat(2)).unwrap();
+        served.counts(Rejection::TooSlow, 1);
+        let mut received = Vec::new();
+        // The connection may end with a reset.
+        let _ = stream.read_to_end(&mut received);
+        served.settle();
+        let started = served.content.started.load(Ordering::SeqCst);
+        (received.len(), started, served.content.delivered().len())
+    };
+    let (buffers, ..) = run(BIG);
+    let outcomes = std::thread::scope(|scope| {
+        let runs = [1, 2, 4, 6, 8, 10].map(|over| scope.spawn(move || run(buffers + over * 1024)));
+        runs.map(|run| run.join().unwrap())
+    });
+    for (_, started, delivered) in outcomes {
+        assert!(started <= delivered as u64 + 1, "{outcomes:?}");
+    }
+    assert!(outcomes.iter().any(|(_, _, delivered)| *delivered == 0), "{outcomes:?}");
+}
+
 #[test]
 fn scrapes_of_prometheus_are_distinguished_from_other_clients() {
     let served = Served::new(Options::default());

@@ -57,6 +57,9 @@ pub(super) fn server(
     Ok(server)
 }
 
+/// The keys of the authorities of client certificates.
+const CLIENT_CA: &str = "client_ca and client_ca_file";
+
 /// How to make a supported key.
 const SUPPORTED_KEYS: &str = "make one on P-256 (openssl ecparam -name prime256v1 -genkey -noout), P-384 or \
                     Ed25519, or of RSA with 2048 bits or more, and a certificate for it";
@@ -126,52 +129,22 @@ fn key(tls: &TlsServer) -> Result<PrivateKeyDer<'static>, InvalidWebConfig> {
     })
 }
 
-/// The requirements for client certificates; `None` if clients are not asked for one.
+/// The requirements for client certificates; `None` if the server does not request one.
 fn policy(
     tls: &TlsServer,
     provider: Arc<CryptoProvider>,
 ) -> Result<Option<ClientCertPolicy>, InvalidWebConfig> {
-    let keys = "client_ca and client_ca_file";
-    let authorities = pem(&tls.client_ca, &tls.client_ca_file, keys)?;
-    let (mandatory, verified) = match tls.client_auth_type.as_str() {
-        "" | "NoClientCert" if authorities.is_some() => {
-            return Err(InvalidWebConfig::tls(
-                "client_auth_type",
-                "missing, but a CA is set; use RequireAndVerifyClientCert",
-            ));
-        }
-        "" | "NoClientCert" if tls.client_allowed_sans.is_some() => {
-            return Err(InvalidWebConfig::tls(
-                "client_allowed_sans",
-                "clients are not asked for a certificate; set client_auth_type to RequireAndVerifyClientCert",
-            ));
-        }
-        "" | "NoClientCert" => return Ok(None),
-        "RequestClientCert" => (false, false),
-        "RequireAnyClientCert" | "RequireClientCert" => (true, false),
-        "VerifyClientCertIfGiven" => (false, true),
-        "RequireAndVerifyClientCert" => (true, true),
-        other => {
-            let known = "NoClientCert, RequestClientCert, RequireAnyClientCert, \
-                         VerifyClientCertIfGiven and RequireAndVerifyClientCert";
-            return Err(InvalidWebConfig::value(
-                "tls_server_config.client_auth_type",
-                other,
-                known,
-            ));
-        }
-    };
-    let (authorities, authority_certificates) = match (verified, authorities) {
+    let pem = pem(&tls.client_ca, &tls.client_ca_file, CLIENT_CA)?;
+    let Some((mandatory, is_verified)) = client_auth(tls, pem.is_some())? else { return Ok(None) };
+    let (authorities, authority_certificates) = match (is_verified, pem) {
         (false, _) => (None, Vec::new()),
         (true, Some(pem)) => {
-            let own = certificates(&pem, keys)?;
-            (Some(verifier(&own, provider.clone())?), own)
+            let certificates = certificates(&pem, CLIENT_CA)?;
+            (Some(verifier(&certificates, provider.clone())?), certificates)
         }
         (true, None) => {
-            return Err(InvalidWebConfig::tls(
-                keys,
-                "missing, but client_auth_type verifies certificates; set the CA",
-            ));
+            let reason = "missing, but client_auth_type verifies certificates; set the CA";
+            return Err(InvalidWebConfig::tls(CLIENT_CA, reason));
         }
     };
     let allowed_names = tls.client_allowed_sans.clone();
@@ -184,6 +157,31 @@ fn policy(
     }))
 }
 
+/// Whether a client must present a certificate, and whether its certificate is verified; `None` if the server does
+/// not request one.
+fn client_auth(tls: &TlsServer, has_ca: bool) -> Result<Option<(bool, bool)>, InvalidWebConfig> {
+    match tls.client_auth_type.as_str() {
+        "" | "NoClientCert" if has_ca => Err(InvalidWebConfig::tls(
+            "client_auth_type",
+            "missing, but a CA is set; use RequireAndVerifyClientCert",
+        )),
+        "" | "NoClientCert" if tls.client_allowed_sans.is_some() => Err(InvalidWebConfig::tls(
+            "client_allowed_sans",
+            "the server requests no certificate; set client_auth_type to RequireAndVerifyClientCert",
+        )),
+        "" | "NoClientCert" => Ok(None),
+        "RequestClientCert" => Ok(Some((false, false))),
+        "RequireAnyClientCert" | "RequireClientCert" => Ok(Some((true, false))),
+        "VerifyClientCertIfGiven" => Ok(Some((false, true))),
+        "RequireAndVerifyClientCert" => Ok(Some((true, true))),
+        other => {
+            let known = "NoClientCert, RequestClientCert, RequireAnyClientCert, \
+                         VerifyClientCertIfGiven and RequireAndVerifyClientCert";
+            Err(InvalidWebConfig::value("tls_server_config.client_auth_type", other, known))
+        }
+    }
+}
+
 fn verifier(
     authorities: &[CertificateDer<'static>],
     provider: Arc<CryptoProvider>,
@@ -193,16 +191,13 @@ fn verifier(
         if has_p521(authority) {
             // Otherwise the handshake of the first client fails without an explanation.
             let what = "the key of an authority uses the curve P-521, which is not supported";
-            return Err(InvalidWebConfig::tls(
-                "client_ca and client_ca_file",
-                format!("{what}; {SUPPORTED_KEYS}"),
-            ));
+            return Err(InvalidWebConfig::tls(CLIENT_CA, format!("{what}; {SUPPORTED_KEYS}")));
         }
-        roots.add(authority.clone()).map_err(|error| {
-            InvalidWebConfig::tls("client_ca and client_ca_file", explain(&error))
-        })?;
+        roots
+            .add(authority.clone())
+            .map_err(|error| InvalidWebConfig::tls(CLIENT_CA, explain(&error)))?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
-        .map_err(|error| InvalidWebConfig::tls("client_ca and client_ca_file", error))
+        .map_err(|error| InvalidWebConfig::tls(CLIENT_CA, error))
 }
