@@ -23,7 +23,7 @@ impl TokenBucket {
         Self { interval, depth, full_at: Mutex::new(now) }
     }
 
-    /// Takes a token; `false` if there is none.
+    /// Removes a token; `false` if the bucket is empty.
     pub(super) fn take(&self, now: Instant) -> bool {
         let mut full_at = lock(&self.full_at);
         let Some(next) = (*full_at).max(now).checked_add(self.interval) else { return false };

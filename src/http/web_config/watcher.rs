@@ -17,8 +17,8 @@ use super::{
 };
 use crate::system::{files::Fingerprint, lock::lock};
 
-/// Interval of further attempts after a failure, also if the files look unchanged: a fingerprint does not
-/// show everything that prevents a file from being read.
+/// Interval of further attempts after a failure, even if the files are unchanged: a fingerprint does not show
+/// everything that prevents a file from being read.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The web configuration in use, and the state of its files.

@@ -5,7 +5,7 @@ mod lists;
 mod query;
 mod services;
 
-use self::json::{CurrentRate, DatabaseInfo, GroupState, MirrorState, Overview, WindowInfo};
+use self::json::{CurrentRate, DatabaseInfo, GroupFigures, MirrorState, Overview, WindowInfo};
 use super::LiveData;
 use crate::{
     metrics::Dimension,
@@ -33,7 +33,7 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
     let (source_addresses, sources) = aggregate.source_addresses(now);
     let sources = lists::sources(sources, &data.names.get());
     drop(aggregate);
-    let groups: Vec<GroupState> = data.meters.iter().map(|meter| (&**meter).into()).collect();
+    let groups: Vec<GroupFigures> = data.meters.iter().map(|meter| (&**meter).into()).collect();
     let (packets_per_second, bytes_per_second) = span.rate();
     let [countries, protocols, prefixes, ports, networks] = &lists;
     let overview = Overview {
