@@ -1,26 +1,22 @@
-//! The command line: sub-commands, flags, help. What a command does is not here.
+//! The command line: sub-commands, flags and help.
 
-use std::{os::fd::AsFd as _, path::PathBuf, sync::LazyLock, time::Duration};
+mod arguments;
 
-use clap::{
-    Args, Parser, Subcommand,
-    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
-};
+use std::{os::fd::AsFd as _, sync::LazyLock, time::Duration};
+
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{
-    config::Flags,
-    firewall::{Tool, Wanted},
-    mirror::store::Kind,
-};
+pub use self::arguments::{Migrate, Replay, Rules, Schema};
+use crate::config::Flags;
 
-/// The revision this was built from, where the build told.
+/// The revision of the sources; `None` if it was not set at build time.
 pub const REVISION: Option<&str> = option_env!("NFLOG_EXPORTER_REVISION");
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What `--version` prints behind the name.
+/// The output of `--version` after the name.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| match REVISION {
     Some(revision) => format!("{VERSION} (revision {revision})"),
     None => VERSION.to_owned(),
@@ -36,7 +32,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| match REVISION {
         Exit codes: 0 success, 1 failure at run time, 2 invalid usage or configuration."
 )]
 pub struct Cli {
-    /// The configuration file and the flags over it.
+    /// The configuration file, and the flags that override it.
     #[command(flatten)]
     pub flags: Flags,
     #[command(subcommand)]
@@ -96,92 +92,7 @@ pub enum Command {
     Man,
 }
 
-/// `replay`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub struct Replay {
-    /// Capture files, read one after another; - for stdin
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Keep serving the metrics over HTTP instead of printing them
-    #[arg(long)]
-    pub serve: bool,
-    /// Log prefix for packets from captures without log prefixes
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub prefix: String,
-}
-
-/// `migrate`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub struct Migrate {
-    /// The file
-    #[arg(value_name = "ULOGD.CONF")]
-    pub file: PathBuf,
-    /// Write the configuration to this file, and print the settings without an equivalent. A new file has
-    /// mode 0600; an existing one keeps its owner, and its mode unless others can read it
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-}
-
-/// `rules`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(group(clap::ArgGroup::new("action").args(["apply", "verify", "remove"])))]
-pub struct Rules {
-    /// The tool that loads the rules
-    #[arg(long = "for", value_name = "TOOL", value_enum)]
-    pub tool: Tool,
-    /// The packets to log
-    #[arg(long, value_enum, default_value_t = Wanted::New)]
-    pub log: Wanted,
-    /// Maximum packets logged per second, 1 to 10000; 0 for no limit
-    #[arg(long, value_name = "PACKETS", default_value_t = 10_000,
-          value_parser = clap::value_parser!(u32).range(0..=10_000))]
-    pub limit: u32,
-    /// Log prefix: letters, digits, spaces and - _ . : [default: what is logged]
-    #[arg(long, value_name = "TEXT", value_parser = prefix)]
-    pub prefix: Option<String>,
-    /// Load the rules, replacing those loaded before, then verify them
-    #[arg(long)]
-    pub apply: bool,
-    /// Verify that the rules are loaded as planned and that packets reach them; exit 1 otherwise
-    #[arg(long)]
-    pub verify: bool,
-    /// Remove the rules that this command loaded with the tool, and no others
-    #[arg(long)]
-    pub remove: bool,
-}
-
-/// Accepts a prefix that needs no quoting in any tool or shell: at most 63 bytes, the limit of iptables.
-fn prefix(text: &str) -> Result<String, &'static str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | ':');
-    if text.is_empty() || text.len() > 63 || !text.chars().all(plain) {
-        return Err("use 1 to 63 letters, digits, spaces and - _ . :");
-    }
-    Ok(text.to_owned())
-}
-
-/// `schema`.
-#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schema {
-    /// The database: mysql (MariaDB too), postgres or sqlite
-    #[arg(long = "for", value_name = "DATABASE", value_parser = database())]
-    pub database: Kind,
-}
-
-/// Parses the name of a database.
-fn database() -> impl TypedValueParser<Value = Kind> {
-    let names = PossibleValuesParser::new(Kind::ALL.map(|kind| {
-        PossibleValue::new(kind.name()).help(match kind {
-            Kind::MySql => "MySQL and MariaDB",
-            Kind::Postgres => "PostgreSQL",
-            Kind::Sqlite => "SQLite",
-        })
-    }));
-    names.try_map(|name| {
-        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("unknown database")
-    })
-}
-
-/// `config …`.
+/// The sub-commands of `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum ConfigCommand {
     /// Validate the configuration file, the flags and the files they name, and print every error
@@ -193,11 +104,11 @@ pub enum ConfigCommand {
 }
 
 impl Cli {
-    /// Reads the process's arguments; prints help, version or a usage error and exits itself.
+    /// Parses the process's arguments. Help, version and usage errors are printed, and end the process.
     #[must_use]
     pub fn parse() -> Self {
         <Self as Parser>::try_parse().unwrap_or_else(|error| {
-            // `rules … | sh` has to fail too, and so has `| nft -f -`.
+            // `rules … | sh` and `rules … | nft -f -` must fail, too.
             if error.use_stderr() && std::env::args().any(|word| word == "rules") && !writes_file()
             {
                 println!("exit 2");
@@ -213,8 +124,7 @@ impl Cli {
     }
 }
 
-/// Whether standard output is a regular file. What is written there may be part of a firewall that is
-/// loaded at the next start, and must not break it.
+/// Whether standard output is a regular file, which may be part of a firewall that is loaded at the next boot.
 #[must_use]
 pub fn writes_file() -> bool {
     let output = std::io::stdout().as_fd().try_clone_to_owned();
@@ -223,135 +133,4 @@ pub fn writes_file() -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-    use crate::config::Config;
-
-    /// Parses arguments behind the program's name.
-    fn cli(line: &str) -> Result<Cli, clap::Error> {
-        let words = std::iter::once("nflog_exporter").chain(line.split_whitespace());
-        <Cli as Parser>::try_parse_from(words)
-    }
-
-    #[track_caller]
-    fn check(line: &str, expect: &Command) -> Cli {
-        let cli = cli(line).unwrap();
-        assert_eq!(cli.chosen(), *expect);
-        cli
-    }
-
-    #[test]
-    fn definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn commands() {
-        check("", &Command::Run);
-        check("run", &Command::Run);
-        check("config check", &Command::Config(ConfigCommand::Check));
-        check("config show", &Command::Config(ConfigCommand::Show));
-        let files = vec!["a.pcap".into(), "-".into()];
-        let replay = Replay { files, serve: true, prefix: "web".into() };
-        check("replay a.pcap - --serve --prefix web", &Command::Replay(replay));
-    }
-
-    #[test]
-    fn rules_take_only_what_every_tool_takes() {
-        let expect = Rules {
-            tool: Tool::Ufw,
-            log: Wanted::New,
-            limit: 10_000,
-            prefix: None,
-            apply: false,
-            verify: false,
-            remove: false,
-        };
-        check("rules --for ufw", &Command::Rules(expect.clone()));
-        let prefix = Some("a:b".into());
-        let expect =
-            Rules { tool: Tool::Nft, log: Wanted::All, limit: 0, prefix, apply: true, ..expect };
-        check("rules --for nft --log all --limit 0 --prefix a:b --apply", &Command::Rules(expect));
-        let long = format!("rules --for nft --prefix {}", "x".repeat(64));
-        let two = "rules --for nft --apply --remove";
-        for line in
-            ["rules", two, "rules --for nft --limit 10001", "rules --for nft --prefix '", &long]
-        {
-            assert_eq!(cli(line).unwrap_err().exit_code(), 2, "{line}");
-        }
-    }
-
-    #[test]
-    fn flags_stand_on_either_side() {
-        for line in ["--nflog.group 5 run", "run --nflog.group 5", "--nflog.group=5"] {
-            assert_eq!(check(line, &Command::Run).flags.groups, [5], "{line}");
-        }
-        // Clap gives a repeatable flag no way to add up over both sides: the help says so.
-        assert_eq!(check("--nflog.group 1 run --nflog.group 2", &Command::Run).flags.groups, [2]);
-        let line =
-            "--log.level debug config show --web.listen-address :1 --web.listen-address [::1]:2";
-        let config = cli(line).unwrap().flags.load().unwrap();
-        assert_eq!(config.log.level.name(), "debug");
-        let addresses: Vec<_> =
-            config.web.listen_addresses.iter().map(ToString::to_string).collect();
-        assert_eq!(addresses, [":1", "[::1]:2"]);
-    }
-
-    #[test]
-    fn switches_can_be_turned_off() {
-        for (line, expect) in [
-            ("--rules.install", Some(true)),
-            ("--rules.install=false", Some(false)),
-            ("--rules.install run", Some(true)),
-            ("run", None),
-        ] {
-            assert_eq!(cli(line).unwrap().flags.rules_install, expect, "{line}");
-        }
-    }
-
-    #[test]
-    fn usage_errors_exit_with_2() {
-        for line in [
-            "replay",
-            "config",
-            "--nflog.group 65536",
-            "--nflog.group x",
-            "--log.level loud",
-            "--web.listen-address 10239",
-            "--no.such.flag",
-            "no-such-command",
-        ] {
-            assert_eq!(cli(line).unwrap_err().exit_code(), 2, "{line}");
-        }
-        assert_eq!(cli("--help").unwrap_err().exit_code(), 0);
-        assert_eq!(cli("--version").unwrap_err().exit_code(), 0);
-    }
-
-    #[test]
-    fn version_names_the_program() {
-        let text = cli("--version").unwrap_err().to_string();
-        assert!(text.starts_with(&format!("nflog_exporter {VERSION}")), "{text}");
-    }
-
-    /// The defaults in the help are text; this holds them against the real ones.
-    #[test]
-    fn help_shows_the_defaults() {
-        let Config { nflog, web, log, rules, .. } = Config::default();
-        let command = Cli::command();
-        for (flag, default) in [
-            ("nflog.group", nflog.groups[0].to_string()),
-            ("rules.install", rules.install.to_string()),
-            ("web.listen-address", web.listen_addresses[0].to_string()),
-            ("web.telemetry-path", web.telemetry_path),
-            ("web.enable-reload", web.enable_reload.to_string()),
-            ("log.level", log.level.name().to_owned()),
-            ("log.format", "logfmt".to_owned()),
-        ] {
-            let argument = command.get_arguments().find(|it| it.get_long() == Some(flag)).unwrap();
-            let help = argument.get_help().unwrap().to_string();
-            assert!(help.contains(&format!("[default: {default}]")), "{flag}: {help}");
-        }
-    }
-}
+mod tests;
