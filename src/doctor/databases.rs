@@ -20,6 +20,7 @@ use crate::{
     system::clock,
 };
 
+/// Seconds of a day.
 const DAY: u64 = 24 * 3600;
 
 /// Age from which a configured database is outdated: providers publish weekly or monthly, so about two updates

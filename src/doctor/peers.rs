@@ -1,10 +1,6 @@
 //! Checks the HTTP server's ports and web configuration, and whether a Prometheus scrapes it.
 
-use std::{
-    fs,
-    io::{self, ErrorKind},
-    net::{Ipv4Addr, Ipv6Addr, TcpListener},
-};
+use std::{fs, io::ErrorKind};
 
 use super::{
     Finding,
@@ -13,7 +9,7 @@ use super::{
 use crate::{
     config::Config,
     http::WebConfigWatcher,
-    system::{clock, socket_owner::listening_on},
+    system::{clock, listen::bind, socket_owner::listening_on},
     web::ListenAddress,
 };
 
@@ -44,7 +40,7 @@ pub(super) fn ports(config: &Config, exporter: Option<&RunningExporter>) -> Vec<
 }
 
 fn port(address: &ListenAddress, exporter: Option<&RunningExporter>) -> Finding {
-    let Err(error) = bind(address) else {
+    let Err(error) = bind(&address.host, address.port) else {
         let free = format!("{address} is free");
         return Finding::ok("port", free + privileged_remark(address.port));
     };
@@ -75,16 +71,6 @@ fn port(address: &ListenAddress, exporter: Option<&RunningExporter>) -> Finding 
             failed(String::new(), "check the host name and that this host supports its IP version")
         }
     }
-}
-
-/// Listens briefly, as the exporter does: with one socket for both IP versions, or IPv4 only on a host
-/// without IPv6.
-fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
-    if address.host.is_empty() {
-        return TcpListener::bind((Ipv6Addr::UNSPECIFIED, address.port))
-            .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port)));
-    }
-    TcpListener::bind((address.host.as_str(), address.port))
 }
 
 /// A remark for a port that needs a capability, which the service's user does not have.

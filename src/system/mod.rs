@@ -3,13 +3,17 @@
 
 pub mod allocator;
 pub mod clock;
+pub mod descriptors;
+pub(crate) mod file_watch;
 pub mod files;
 mod health;
+pub mod listen;
 pub mod lock;
 pub mod logging;
 pub mod privileges;
 pub mod random;
 pub mod service_manager;
+pub mod signals;
 pub mod socket_owner;
 pub(crate) mod untrusted_text;
 

@@ -1,4 +1,4 @@
-//! Whose fetches of the metrics count as scrapes, and what every Prometheus server has seen.
+//! Which clients' requests count as scrapes, and which snapshot each Prometheus server has received.
 
 use std::{
     fmt,

@@ -15,7 +15,11 @@ use super::{
     InvalidWebConfig, WebConfig, WebConfigError, password_queue::PasswordQueue, read,
     settings::Settings,
 };
-use crate::system::{files::Fingerprint, lock::lock};
+use crate::system::{
+    file_watch::{FileChange, FileDebounce},
+    files::Fingerprint,
+    lock::lock,
+};
 
 /// Interval of further attempts after a failure, even if the files are unchanged: a fingerprint does not show
 /// everything that prevents a file from being read.
@@ -38,10 +42,7 @@ struct WatchedFiles {
     settings: Settings,
     /// The files of the settings in use and of the latest attempt; the web configuration itself first.
     paths: Vec<PathBuf>,
-    /// Their state when they were last read.
-    read: Fingerprints,
-    /// Their state at the last check, if that was not `read`.
-    seen: Option<Fingerprints>,
+    changes: FileDebounce<Fingerprints>,
     failure: Option<Failure>,
 }
 
@@ -81,8 +82,7 @@ impl WebConfigWatcher {
             path: path.into(),
             settings,
             paths,
-            read: fingerprints,
-            seen: None,
+            changes: FileDebounce::new(fingerprints),
             failure: None,
         };
         Ok(Self {
@@ -131,12 +131,11 @@ impl WebConfigWatcher {
     fn check_at(&self, now: Instant) {
         let Some(mut files) = self.watched() else { return };
         let state = fingerprints(&files.paths);
-        let has_changed = state != files.read;
-        if has_changed && files.seen.as_ref() != Some(&state) {
-            files.seen = Some(state);
-            return;
-        }
-        files.seen = None;
+        let has_changed = match files.changes.check(state) {
+            FileChange::Changing => return,
+            FileChange::Changed => true,
+            FileChange::Unchanged => false,
+        };
         let since_failure =
             files.failure.as_ref().map(|failure| now.saturating_duration_since(failure.at));
         if has_changed || since_failure.is_some_and(|time| time >= RETRY_INTERVAL) {
@@ -149,7 +148,7 @@ impl WebConfigWatcher {
         let previous = self.current.load();
         // A full disk leaves an empty file, which must not disable authentication.
         let attempt = load(&files.path, &self.queue, &previous, false);
-        (files.paths, files.read) = (attempt.paths, attempt.fingerprints);
+        let (mut paths, mut state) = (attempt.paths, attempt.fingerprints);
         match attempt.outcome {
             Ok((settings, config)) => {
                 config.log_warnings();
@@ -168,9 +167,9 @@ impl WebConfigWatcher {
                 files.failure = Some(Failure { message, at: now });
                 // New certificates of the settings in use are still loaded.
                 let others = files.settings.files().into_iter();
-                let others: Vec<_> = others.filter(|file| !files.paths.contains(file)).collect();
-                files.read.extend(fingerprints(&others));
-                files.paths.extend(others);
+                let others: Vec<_> = others.filter(|file| !paths.contains(file)).collect();
+                state.extend(fingerprints(&others));
+                paths.extend(others);
                 if has_changed
                     && let Ok(config) = WebConfig::new(&files.settings, &self.queue, &previous)
                 {
@@ -178,6 +177,8 @@ impl WebConfigWatcher {
                 }
             }
         }
+        files.paths = paths;
+        files.changes.set_read(state);
     }
 }
 

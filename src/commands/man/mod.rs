@@ -1,24 +1,17 @@
-//! What packages take from the program: completions for shells, and the page of the manual.
+//! `man`: the manual page, in roff.
+
+mod text;
 
 use clap::{Arg, Command, CommandFactory as _};
-use clap_complete::Shell;
 use clap_mangen::{
     Man,
     roff::{Roff, bold, roman},
 };
 
+use self::text::{DESCRIPTION, EXAMPLES, SECTIONS, SEE_ALSO};
 use crate::cli::Cli;
 
-/// A script that completes commands and flags in a shell.
-pub(super) fn completions(shell: Shell) -> String {
-    let mut command = Cli::command();
-    let name = command.get_name().to_owned();
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, name, &mut script);
-    String::from_utf8_lossy(&script).into_owned()
-}
-
-/// The page `nflog_exporter(8)`, in roff.
+/// The page `nflog_exporter(8)`.
 pub(super) fn manual() -> std::io::Result<String> {
     let mut command = Cli::command();
     command.build();
@@ -38,82 +31,6 @@ pub(super) fn manual() -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-const DESCRIPTION: [&str; 3] = [
-    "Reads the packets that iptables or nftables log to an NFLOG group, and exports a bounded number of counters \
-     by log prefix, protocol, country, port and network for Prometheus. Serves a page \
-     with a world map, and optionally writes each packet as a row to MySQL, PostgreSQL or SQLite.",
-    "Packets come from rules such as \"nft add rule inet filter input tcp dport 22 ct state new log \
-     prefix ssh group 1\", or from a table of the program's own, --rules.install. A group has one reader.",
-    "It needs the capability CAP_NET_ADMIN to start. After it has opened its sockets it drops its privileges: it \
-     changes the user, drops all capabilities, and restricts files, ports and system calls by Landlock and seccomp.",
-];
-
-const SECTIONS: [(&str, &[&str]); 4] = [
-    (
-        "FILES",
-        &[
-            "/etc/nflog_exporter/config.toml: the configuration of the packaged service, TOML; the program itself \
-             reads the file of --config.file and no other. \"nflog_exporter config show\" prints every key with its \
-             value. An empty file means all defaults, which is warned about.",
-            "/var/lib/nflog_exporter: the spool, where rows wait for the database; mirror.spool.directory names \
-             another directory. It belongs to one exporter alone, and is all that the packaged service can \
-             write to.",
-            "The configuration names further files: databases of addresses (geoip.databases, .mmdb), TLS and basic \
-             auth (web.config_file), the database's URL (mirror.url_file) and the key that encrypts addresses \
-             (mirror.anonymize_key_file). Databases of addresses and the web configuration are read again when \
-             they are replaced.",
-            "/proc/net/netfilter/nfnetlink_log: the groups that the kernel logs to, each with the port of its \
-             reader.",
-        ],
-    ),
-    (
-        "ENVIRONMENT",
-        &[
-            "NFLOG_EXPORTER_MIRROR_URL: the URL of the database, instead of --mirror.url, so that no password \
-             stands on a command line.",
-            "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS: set by systemd; see sd_notify(3) and sd_listen_fds(3).",
-        ],
-    ),
-    (
-        "SIGNALS",
-        &[
-            "SIGHUP reads the configuration and the databases again. A configuration that cannot be used leaves the \
-             running one in use and sets nflog_exporter_config_last_reload_successful to 0.",
-            "SIGTERM and SIGINT end the program: what the kernel still holds is read, requests are finished, \
-             and rows that the database does not take stay in the spool.",
-        ],
-    ),
-    (
-        "EXIT STATUS",
-        &[
-            "0: success. 1: a failure at run time; a check of doctor that failed; a file of replay that could not be \
-             read. 2: wrong usage or configuration.",
-        ],
-    ),
-];
-
-/// What it is good for, and how.
-const EXAMPLES: [(&str, &str); 6] = [
-    (
-        "Log all inbound packets and serve a map at http://127.0.0.1:10239/:",
-        "nflog_exporter --rules.install",
-    ),
-    (
-        "Read the group of your own rules, and keep each packet in a file:",
-        "nflog_exporter --nflog.group 5 --mirror.url sqlite:/var/lib/nflog_exporter/packets.db",
-    ),
-    ("Count what a capture holds:", "tcpdump -i eth0 -w - -c 10000 | nflog_exporter replay -"),
-    (
-        "Use what ulogd was configured to do:",
-        "nflog_exporter migrate /etc/ulogd.conf --output /etc/nflog_exporter/config.toml",
-    ),
-    ("Find out why no packet is counted:", "nflog_exporter --config.file FILE doctor"),
-    ("Check a configuration before it is used:", "nflog_exporter --config.file FILE config check"),
-];
-
-const SEE_ALSO: &str = "nft(8), iptables-extensions(8), tcpdump(8), prometheus(1), ulogd(8), landlock(7), \
-                        seccomp(2), capabilities(7)";
-
 fn section(name: &str, paragraphs: &[&str]) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", [name]);
@@ -124,7 +41,7 @@ fn section(name: &str, paragraphs: &[&str]) -> Roff {
     roff
 }
 
-/// Each command with what it does, and its own arguments.
+/// The section of the commands, with their descriptions and own arguments.
 fn commands(program: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["COMMANDS"]);
@@ -141,7 +58,7 @@ fn commands(program: &Command) -> Roff {
     roff
 }
 
-/// One command.
+/// Adds the description and the arguments of a command.
 fn describe(roff: &mut Roff, name: &str, command: &Command) {
     let arguments: Vec<_> = own_arguments(command).collect();
     let words = arguments.iter().map(|argument| {
@@ -159,24 +76,24 @@ fn describe(roff: &mut Roff, name: &str, command: &Command) {
         roff.control("TP", []);
         let short = argument.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
         roff.text([bold(format!("{short}{argument}"))]);
-        roff.text([roman(explained(argument))]);
-        values(roff, argument);
+        roff.text([roman(help_with_default(argument))]);
+        possible_values(roff, argument);
     }
 }
 
-/// The arguments that a command has beside the flags of all.
+/// The arguments of a command, without the global flags.
 fn own_arguments(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|argument| {
         !argument.is_global_set() && !matches!(argument.get_id().as_str(), "help" | "version")
     })
 }
 
-/// What an argument means, and its default.
-fn explained(argument: &Arg) -> String {
+/// The help of an argument, with its default.
+fn help_with_default(argument: &Arg) -> String {
     let help = argument.get_long_help().or(argument.get_help());
     let help = help.map(ToString::to_string).unwrap_or_default().replace('\n', " ");
     let defaults = argument.get_default_values();
-    // A switch is false without being written so.
+    // The default of a switch, false, is not shown.
     let takes_value = argument.get_action().takes_values();
     if !takes_value || defaults.is_empty() || argument.is_hide_default_value_set() {
         return help;
@@ -185,8 +102,8 @@ fn explained(argument: &Arg) -> String {
     format!("{help} [default: {}]", defaults.join(" "))
 }
 
-/// The values that an argument takes, where they are few, each with what it means.
-fn values(roff: &mut Roff, argument: &Arg) {
+/// Adds the possible values of an argument, with their help.
+fn possible_values(roff: &mut Roff, argument: &Arg) {
     if !argument.get_action().takes_values() {
         return;
     }
@@ -213,9 +130,9 @@ fn values(roff: &mut Roff, argument: &Arg) {
 fn examples() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["EXAMPLES"]);
-    for (what, line) in EXAMPLES {
+    for (purpose, line) in EXAMPLES {
         roff.control("PP", []);
-        roff.text([roman(what)]);
+        roff.text([roman(purpose)]);
         roff.control("PP", []);
         roff.control("RS", ["4"]);
         roff.text([bold(line)]);
@@ -231,38 +148,16 @@ mod tests {
         process::{Command, Stdio},
     };
 
-    use clap::ValueEnum as _;
-
     use super::*;
 
-    #[test]
-    fn every_shell_has_a_script_that_names_commands_and_flags() {
-        for shell in Shell::value_variants() {
-            let script = completions(*shell);
-            for word in ["replay", "schema", "rules.install", "nflog.group"] {
-                assert!(script.contains(word), "{shell}: {word}");
-            }
-        }
-    }
-
-    /// Bash itself reads the script, and completes by it.
-    #[test]
-    fn bash_completes_by_it() {
-        let script = completions(Shell::Bash);
-        let ask = "\nCOMP_WORDS=(nflog_exporter rep); COMP_CWORD=1\n\
-                   _nflog_exporter nflog_exporter rep nflog_exporter; echo \"${COMPREPLY[@]}\"";
-        let output = Command::new("bash").arg("-c").arg(script + ask).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "replay", "{output:?}");
-    }
-
-    /// Each command, with its own options, their values, and what these mean.
+    /// Checks that the page has every command, its own options, their values and help.
     fn check_arguments(command: &clap::Command, name: &str, page: &str) {
         let mut command = command.clone();
         command.build();
         for argument in own_arguments(&command) {
             let shown = argument.to_string();
             assert!(page.contains(&shown), "{name}: {shown}");
-            let help = explained(argument).replace('\'', "\\*(Aq");
+            let help = help_with_default(argument).replace('\'', "\\*(Aq");
             assert!(!help.is_empty() && page.contains(&help), "{name} {shown}: {help}");
             if !argument.get_action().takes_values() {
                 continue;
@@ -293,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_has_every_flag_and_command_and_no_fault() {
+    fn the_manual_has_every_flag_and_command_and_groff_accepts_it() {
         let page = manual().unwrap();
         let plain = page.replace("\\-", "-");
         for argument in Cli::command().get_arguments() {

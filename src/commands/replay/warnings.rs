@@ -1,19 +1,18 @@
-//! What `replay` says on standard error when its metrics leave out much of a capture.
+//! Warnings about a replay whose metrics leave out more than half of the packets.
 
 use crate::{
     metrics::{Dimension, FamilySnapshot, Snapshot},
     packet::DecodeIssue,
 };
 
-/// Warns of what most packets have in common: that they could not be read, or that their ports have no
-/// series of their own.
-pub(super) fn warn_of_gaps(snapshot: &Snapshot) {
-    for warning in gaps(snapshot) {
+/// Warns if most packets could not be decoded, or if most ports have no series of their own.
+pub(super) fn log_warnings(snapshot: &Snapshot) {
+    for warning in warnings(snapshot) {
         tracing::warn!("{warning}");
     }
 }
 
-fn gaps(snapshot: &Snapshot) -> Vec<String> {
+fn warnings(snapshot: &Snapshot) -> Vec<String> {
     let received: u64 = snapshot.received.iter().map(|(_, packets)| packets).sum();
     let unread = unread(snapshot, received);
     let folded = snapshot.families.iter().filter_map(|family| folded_ports(family, received));
