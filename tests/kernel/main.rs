@@ -15,5 +15,4 @@ mod spool_disk;
 mod sqlite_disk;
 #[path = "../support/mod.rs"]
 mod support;
-mod web_attacks;
 mod web_config;

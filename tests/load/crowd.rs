@@ -3,22 +3,22 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::support::{
-    Wire, frame,
-    program::{EXPORTER, Exporter, Program, get_from, samples, sum, wait_for},
+use crate::{
+    exclusive,
+    flood::{Client, Flood, SERVER, memory, paced},
+    response_times::{MinimalServer, ResponseTimes},
+    support::{
+        Wire, frame,
+        program::{EXPORTER, Exporter, Program, get_from, samples, sum, wait_for},
+    },
 };
-
-const SERVER: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 10239);
 
 const RULES: &str = "table inet t {
     counter logged {}
@@ -35,230 +35,130 @@ const SECONDS: u32 = 6;
 /// server allows.
 const MEMORY: u64 = 128 * 1024 * 1024;
 
-/// Maximum duration of a scrape.
-const SCRAPE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum of `ResponseTimes::ratio`.
+const MAX_RATIO: f64 = 10.0;
 
-/// The attack during the scrapes.
-#[derive(Default)]
-struct Attack {
-    over: AtomicBool,
-    /// Opened connections, and complete scrapes.
-    connections: AtomicU64,
-    scrapes: AtomicU64,
-}
-
-impl Attack {
-    /// Repeats an action until the attack is over.
-    fn repeat(&self, mut action: impl FnMut()) {
-        while !self.over.load(SeqCst) {
-            action();
-        }
-    }
-
-    fn connect(&self) -> Option<TcpStream> {
-        let stream = TcpStream::connect_timeout(&SERVER, Duration::from_secs(10)).ok()?;
-        stream.set_write_timeout(Some(Duration::from_millis(200))).ok()?;
-        self.connections.fetch_add(1, SeqCst);
-        Some(stream)
-    }
-
-    /// Keeps connections open that send nothing, or a few bytes now and then, and reopens closed ones.
-    fn hold(&self, count: usize, bytes: &[u8]) {
-        let mut streams: Vec<Option<TcpStream>> = (0..count).map(|_| self.connect()).collect();
-        self.repeat(|| {
-            for stream in &mut streams {
-                if !stream.as_mut().is_some_and(|stream| is_open(stream, bytes)) {
-                    *stream = self.connect();
-                }
-            }
-            thread::sleep(Duration::from_millis(200));
-        });
-    }
-
-    /// Sends many bytes, repeatedly.
-    fn send(&self, bytes: &[u8]) {
-        self.repeat(|| {
-            if let Some(mut stream) = self.connect() {
-                // The server usually closes the connection before the end.
-                let _ = stream.write_all(bytes);
-            }
-            thread::sleep(Duration::from_millis(10));
-        });
-    }
-
-    /// Requests a long response, and reads it very slowly.
-    fn read_slowly(&self, path: &str) {
-        self.repeat(|| {
-            let Some(mut stream) = self.connect() else { return };
-            // With a small receive buffer, most of the response stays in the server.
-            rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
-            let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
-            if stream.write_all(request.as_bytes()).is_err() {
-                return;
-            }
-            stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-            while !self.over.load(SeqCst) {
-                match stream.read(&mut [0; 64]) {
-                    Ok(1..) => thread::sleep(Duration::from_millis(100)),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    _ => return,
-                }
-            }
-        });
-    }
-
-    fn scrape(&self) {
-        self.repeat(|| {
-            if get_from(SERVER, "/metrics").is_some_and(|(status, _)| status == 200) {
-                self.scrapes.fetch_add(1, SeqCst);
-            }
-            thread::sleep(Duration::from_secs(1));
-        });
-    }
-}
-
-/// Ends the attack, also if an assertion fails.
-struct End<'a>(&'a Attack);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.over.store(true, SeqCst);
-    }
-}
-
-/// Whether a connection is still open; sends some bytes on it.
-fn is_open(stream: &mut TcpStream, bytes: &[u8]) -> bool {
-    stream.set_nonblocking(true).unwrap();
-    let unread = stream.read(&mut [0; 64]);
-    let quiet = matches!(unread, Err(error) if error.kind() == ErrorKind::WouldBlock);
-    quiet && (bytes.is_empty() || stream.write(bytes).is_ok())
-}
-
-/// Packets to thousands of ports at a constant rate, so that the page of metrics is long.
-fn paced() -> impl Iterator<Item = Vec<u8>> + Send {
-    let start = Instant::now();
-    (0..RATE * SECONDS).map(move |count| {
-        let [.., high, low] = (count % 5000).to_be_bytes();
+/// Packets to thousands of ports, so that the page of metrics is long.
+fn packets(count: u32) -> impl Iterator<Item = Vec<u8>> + Send {
+    let packet = |number: u32| {
+        let [.., high, low] = (number % 5000).to_be_bytes();
         // The source has a country, so that each packet is a marker.
-        let packet = frame::udp([193, 0, 6, low], 40_000, u16::from_be_bytes([high, low]), b"x");
-        let due = start + Duration::from_secs(1) * count / RATE;
-        // A sleep is longer than the interval between packets, so they are sent in small groups.
-        if count.is_multiple_of(50) {
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-        }
-        packet
+        frame::udp([193, 0, 6, low], 40_000, u16::from_be_bytes([high, low]), b"x")
+    };
+    paced(RATE, packet).take(count as usize)
+}
+
+/// Response times of scrapes while `more` is true. Every scrape has to succeed.
+fn scrapes(wire: &Wire, minimal: &MinimalServer<'_>, more: impl FnMut() -> bool) -> ResponseTimes {
+    ResponseTimes::measure(minimal, more, || {
+        let status = wire.host.run(|| get_from(SERVER, "/metrics").map(|(status, _)| status));
+        assert_eq!(status, Some(200));
     })
 }
 
-/// Peak memory of a process, bytes: `VmHWM` in proc(5).
-fn peak_memory(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+/// Response times of 20 scrapes.
+fn scrapes_without_load(wire: &Wire, minimal: &MinimalServer<'_>) -> ResponseTimes {
+    let mut left = 20;
+    scrapes(wire, minimal, || {
+        left -= 1;
+        left >= 0
+    })
 }
 
 #[test]
 fn scrapes_are_in_time_and_no_packet_is_lost() {
+    let _exclusive = exclusive();
     let (_, maximum) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, maximum.min(8192), maximum).unwrap();
     let wire = Wire::new();
     wire.host.nft(RULES);
     let exporter = Exporter::start(&wire.host, "", &[]);
-    let attack = Attack::default();
+    let minimal = MinimalServer::start(&wire.host);
+    let flood = &Flood::default();
     let noise: Vec<u8> =
         (0..65_536_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
     let line = format!("GET /{} HTTP/1.1\r\n", "x".repeat(10_000_000));
-    let (attack, noise, line, wire) = (&attack, &noise, &line, &wire);
+    let (noise, line) = (&noise, &line);
 
-    let mut works: Vec<Box<dyn FnOnce() + Send + '_>> =
-        vec![Box::new(|| attack.hold(1000, b"")), Box::new(|| attack.hold(200, b"G"))];
+    let mut clients: Vec<Client<'_>> =
+        vec![Box::new(|| flood.hold(1000, b"", b"")), Box::new(|| flood.hold(200, b"", b"G"))];
     for _ in 0..2 {
-        works.push(Box::new(|| attack.send(line.as_bytes())));
-        works.push(Box::new(|| attack.send(noise)));
+        clients.push(Box::new(|| flood.send(line.as_bytes())));
+        clients.push(Box::new(|| flood.send(noise)));
     }
     for _ in 0..100 {
-        works.push(Box::new(|| attack.scrape()));
+        clients.push(Box::new(|| flood.request("/metrics", Duration::from_secs(1))));
     }
-    let times: Vec<Duration> = thread::scope(|scope| {
-        let _end = End(attack);
-        for work in works {
-            scope.spawn(move || wire.host.run(work));
-        }
-        wait_for("the attack", || (attack.connections.load(SeqCst) > 1500).then_some(()));
-        let sender = scope.spawn(|| wire.send(paced()));
-        let mut times = Vec::new();
-        while !sender.is_finished() {
-            let start = Instant::now();
-            let (status, _) = exporter.get("/metrics").expect("a response");
-            assert_eq!(status, 200);
-            times.push(start.elapsed());
-            thread::sleep(Duration::from_millis(100));
-        }
-        times
+    let times = flood.during(&wire.host, clients, || {
+        wait_for("the flood", || (flood.connections() > 1500).then_some(()));
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| wire.send(packets(RATE * SECONDS)));
+            scrapes(&wire, &minimal, || !sender.is_finished())
+        })
     });
 
-    let slowest = times.iter().max().unwrap();
-    let memory = peak_memory(exporter.program.pid());
-    let scrapes = attack.scrapes.load(SeqCst);
-    let connections = attack.connections.load(SeqCst);
+    let memory = memory(exporter.program.pid(), "VmHWM");
     let logged = wire.host.counter("logged");
     let received = || sum(&exporter.scrape(), "nflog_exporter_received_packets_total");
     wait_for("all packets", || (received() == logged).then_some(()));
+    let without_load = scrapes_without_load(&wire, &minimal);
     let metrics = exporter.scrape();
     let refused = samples(&metrics, "nflog_exporter_http_refused_total");
+    let ratio = times.ratio(&without_load);
     println!(
-        "{} scrapes, the slowest in {slowest:?}, among {connections} connections and {scrapes} other \
-         scrapes; {} MiB peak; {logged} packets; {refused:?}",
-        times.len(),
+        "{times}; without load {without_load}; ratio {ratio:.1}, among {} connections and {} other scrapes; \
+         {} MiB peak; {logged} packets; {refused:?}",
+        flood.connections(),
+        flood.responses(),
         memory >> 20,
     );
     assert_eq!(sum(&metrics, "nflog_exporter_lost_packets_total"), 0);
     assert!(logged >= u64::from(RATE * SECONDS), "{logged}");
-    assert!(times.len() > 10 && *slowest < SCRAPE_TIMEOUT, "{times:?}");
-    assert!(scrapes > 100, "{scrapes}");
+    assert!(ratio < MAX_RATIO, "{ratio}: {times}; without load {without_load}");
+    assert!(flood.responses() > 100, "{}", flood.responses());
     assert!(memory < MEMORY, "{memory}");
 }
 
 /// Many clients request the longest responses and read them very slowly.
 #[test]
 fn slow_clients_of_long_responses_use_little_memory() {
+    let _exclusive = exclusive();
     let wire = Wire::new();
     wire.host.nft(RULES);
     let exporter = Exporter::start(&wire.host, "", &[]);
-    let count = wire.send(paced().take(80_000));
+    let minimal = MinimalServer::start(&wire.host);
+    let count = wire.send(packets(80_000));
     let received = || sum(&exporter.scrape(), "nflog_exporter_received_packets_total");
     wait_for("all packets", || (received() == count).then_some(()));
-    let attack = &Attack::default();
-    let times: Vec<Duration> = thread::scope(|scope| {
-        let _end = End(attack);
-        let wire = &wire;
-        for path in ["/markers.geojson?last=70000", "/markers.xml?last=70000", "/overview.json"] {
-            for _ in 0..70 {
-                scope.spawn(move || wire.host.run(|| attack.read_slowly(path)));
-            }
+    let without_load = scrapes_without_load(&wire, &minimal);
+    let flood = &Flood::default();
+    let mut clients: Vec<Client<'_>> = Vec::new();
+    for path in ["/markers.geojson?last=70000", "/markers.xml?last=70000", "/overview.json"] {
+        for _ in 0..70 {
+            clients.push(Box::new(|| flood.read_slowly(path)));
         }
-        let start = Instant::now();
-        let scrape = || {
-            let asked = Instant::now();
-            exporter.scrape();
-            thread::sleep(Duration::from_millis(100));
-            asked.elapsed()
-        };
-        std::iter::from_fn(|| (start.elapsed() < Duration::from_secs(8)).then(scrape)).collect()
+    }
+    let start = Instant::now();
+    let times = flood.during(&wire.host, clients, || {
+        scrapes(&wire, &minimal, || start.elapsed() < Duration::from_secs(8))
     });
-    let memory = peak_memory(exporter.program.pid());
+    let memory = memory(exporter.program.pid(), "VmHWM");
     let refused = samples(&exporter.scrape(), "nflog_exporter_http_refused_total");
     let crowded = refused.iter().find(|(labels, _)| labels["reason"] == "crowded").unwrap().1;
-    let slowest = times.iter().max().unwrap();
-    println!("{} MiB peak, {crowded} evicted; slowest scrape {slowest:?}", memory >> 20);
+    let ratio = times.ratio(&without_load);
+    println!(
+        "{times}; without load {without_load}; ratio {ratio:.1}; {} MiB peak, {crowded} evicted",
+        memory >> 20
+    );
     assert!(crowded > 5.0, "{crowded}");
-    assert!(times.len() > 10 && *slowest < SCRAPE_TIMEOUT, "{times:?}");
+    assert!(ratio < MAX_RATIO, "{ratio}: {times}; without load {without_load}");
     assert!(memory < MEMORY, "{memory}");
 }
 
 /// With a low limit on open files, idle connections do not use up all descriptors.
 #[test]
 fn scrapes_work_with_few_descriptors() {
+    let _exclusive = exclusive();
     let wire = Wire::new();
     let directory = tempfile::tempdir().unwrap();
     let start = |limit: &str, name: &str| {
@@ -267,16 +167,19 @@ fn scrapes_work_with_few_descriptors() {
         Program::start(&mut command, directory.path().join(name))
     };
     let scrape = || wire.host.run(|| get_from(SERVER, "/metrics").map(|(status, _)| status));
+    let minimal = MinimalServer::start(&wire.host);
     for limit in ["100:100", "72:72"] {
         let _exporter = start(limit, limit);
         wait_for("the server", || scrape().filter(|status| *status == 200));
+        let without_load = scrapes_without_load(&wire, &minimal);
         let mut idle = Vec::new();
-        for _ in 0..20 {
+        let times = scrapes(&wire, &minimal, || {
             idle.extend((0..20).map(|_| wire.host.run(|| TcpStream::connect(SERVER).unwrap())));
-            let asked = Instant::now();
-            assert_eq!(scrape(), Some(200), "{limit}");
-            assert!(asked.elapsed() < SCRAPE_TIMEOUT, "{limit}: {:?}", asked.elapsed());
-        }
+            idle.len() <= 400
+        });
+        let ratio = times.ratio(&without_load);
+        println!("{limit}: {times}; without load {without_load}; ratio {ratio:.1}");
+        assert!(ratio < MAX_RATIO, "{limit}: {ratio}: {times}; without load {without_load}");
     }
     let exporter = start("64:4096", "raised");
     wait_for("the server", || scrape().filter(|status| *status == 200));

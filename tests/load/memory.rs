@@ -1,21 +1,16 @@
 //! The memory bound of the exporter: with a mirror, under a flood of packets that have little in
 //! common, and a flood of requests. Requires root.
 
-use std::{
-    fs,
-    io::{ErrorKind, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use crate::support::{
-    Wire, frame,
-    program::{Exporter, get_from, open_to_all, samples, sum, wait_for},
+use crate::{
+    exclusive,
+    flood::{Client, Flood, memory, paced},
+    support::{
+        Wire, frame,
+        program::{Exporter, open_to_all, samples, sum, wait_for},
+    },
 };
-
-const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10239);
 
 const RULES: &str = "table inet t {
     chain c { type filter hook input priority 0; policy accept;
@@ -46,113 +41,21 @@ const FAST_CLIENTS: usize = 12;
 const LONG: [&str; 4] =
     ["/markers.geojson?last=70000", "/markers.xml?last=70000", "/overview.json", "/metrics"];
 
-/// A figure of `/proc/PID/status` in kB, in bytes: `proc_pid_status(5)`.
-fn memory(pid: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim_matches([':', '\t', ' ']).trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
-/// Packets from ever new networks to ever new ports, at a steady rate until the end.
+/// Packets from new networks to new ports, at a constant rate.
 fn churn(time: Duration) -> impl Iterator<Item = Vec<u8>> + Send {
     let start = Instant::now();
-    (0..).map_while(move |count: u32| {
-        // Every value once, far from its neighbours.
+    let packet = |count: u32| {
+        // Each value occurs once, far from its neighbours.
         let [first, second, third, fourth] = count.wrapping_mul(2_654_435_761).to_be_bytes();
         let source = [1 + first % 126, second, third, fourth];
-        let due = start + Duration::from_secs(1) * count / RATE;
-        if count.is_multiple_of(50) {
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-        }
-        let port = u16::from_be_bytes([third, second]);
-        (start.elapsed() < time).then(|| frame::syn(source, 40_000, port))
-    })
-}
-
-/// A flood of requests.
-#[derive(Default)]
-struct Flood {
-    over: AtomicBool,
-    connections: AtomicU64,
-    answers: AtomicU64,
-}
-
-impl Flood {
-    fn repeat(&self, mut action: impl FnMut()) {
-        while !self.over.load(SeqCst) {
-            action();
-        }
-    }
-
-    fn connect(&self) -> Option<TcpStream> {
-        let stream = TcpStream::connect_timeout(&SERVER, Duration::from_secs(10)).ok()?;
-        stream.set_write_timeout(Some(Duration::from_secs(1))).ok()?;
-        self.connections.fetch_add(1, SeqCst);
-        Some(stream)
-    }
-
-    /// Keeps connections open with the longest start of a request, which never ends.
-    fn hold(&self, count: usize) {
-        let head = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(16_000));
-        let begin =
-            || self.connect().filter(|mut stream| stream.write_all(head.as_bytes()).is_ok());
-        let mut streams: Vec<Option<TcpStream>> = (0..count).map(|_| begin()).collect();
-        self.repeat(|| {
-            for stream in &mut streams {
-                let is_open = stream.as_mut().is_some_and(|stream| {
-                    stream.set_nonblocking(true).unwrap();
-                    let read = stream.read(&mut [0]);
-                    matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
-                });
-                if !is_open {
-                    *stream = begin();
-                }
-            }
-            thread::sleep(Duration::from_millis(200));
-        });
-    }
-
-    /// Asks for an answer and reads a little of it now and then.
-    fn sip(&self, path: &str) {
-        self.repeat(|| {
-            let Some(mut stream) = self.connect() else { return };
-            // A small window: the rest stays with the server.
-            rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
-            if write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").is_err() {
-                return;
-            }
-            stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-            while !self.over.load(SeqCst) {
-                match stream.read(&mut [0; 64]) {
-                    Ok(1..) => thread::sleep(Duration::from_millis(100)),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    _ => return,
-                }
-            }
-        });
-    }
-
-    /// Asks for answers and reads them.
-    fn gulp(&self, path: &str) {
-        self.repeat(|| {
-            if get_from(SERVER, path).is_some_and(|(status, _)| status == 200) {
-                self.answers.fetch_add(1, SeqCst);
-            }
-        });
-    }
-}
-
-/// Ends the flood, also when a check fails.
-struct End<'a>(&'a Flood);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.over.store(true, SeqCst);
-    }
+        frame::syn(source, 40_000, u16::from_be_bytes([third, second]))
+    };
+    paced(RATE, packet).take_while(move |_| start.elapsed() < time)
 }
 
 #[test]
 fn memory_stays_below_the_stated_bound() {
+    let _exclusive = exclusive();
     let wire = &Wire::new();
     wire.host.nft(RULES);
     let directory = tempfile::tempdir().unwrap();
@@ -168,25 +71,20 @@ fn memory_stays_below_the_stated_bound() {
     let start = memory(pid, "VmRSS");
     let flood = &Flood::default();
 
-    let mut works: Vec<Box<dyn FnOnce() + Send + '_>> =
-        vec![Box::new(|| flood.hold(IDLE_CONNECTIONS))];
+    let start_of_head = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(16_000));
+    let mut clients: Vec<Client<'_>> =
+        vec![Box::new(|| flood.hold(IDLE_CONNECTIONS, start_of_head.as_bytes(), b""))];
     for path in LONG {
         for _ in 0..SLOW_CLIENTS {
-            works.push(Box::new(|| flood.sip(path)));
+            clients.push(Box::new(|| flood.read_slowly(path)));
         }
     }
     for client in 0..FAST_CLIENTS {
-        works.push(Box::new(move || flood.gulp(LONG[client % LONG.len()])));
+        clients.push(Box::new(move || flood.request(LONG[client % LONG.len()], Duration::ZERO)));
     }
-    let sent = thread::scope(|scope| {
-        let _end = End(flood);
-        for work in works {
-            scope.spawn(move || wire.host.run(work));
-        }
-        wire.send(churn(TIME))
-    });
+    let sent = flood.during(&wire.host, clients, || wire.send(churn(TIME)));
     let peak = memory(pid, "VmHWM");
-    let (connections, answers) = (flood.connections.load(SeqCst), flood.answers.load(SeqCst));
+    let (connections, answers) = (flood.connections(), flood.responses());
     let received = || sum(&exporter.scrape(), "nflog_exporter_received_packets_total");
     wait_for("most packets", || (received() >= sent / 2).then_some(()));
     let metrics = exporter.scrape();
