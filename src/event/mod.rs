@@ -1,5 +1,7 @@
 //! The event: one logged packet as a plain value of fixed size, the input of every consumer.
 
+#[doc(hidden)]
+pub mod fixture;
 mod interner;
 mod names;
 

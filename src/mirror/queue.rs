@@ -244,29 +244,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        event::{HardwareAddress, NameId},
-        geoip::{Country, Place},
-        mirror::account::Dropped,
-        packet::decode,
-    };
+    use crate::{event::fixture, mirror::account::Dropped};
 
     fn events(times: std::ops::Range<usize>) -> Vec<Event> {
-        let event = |time| Event {
-            time,
-            group: 1,
-            prefix: NameId::EMPTY,
-            in_device: NameId::EMPTY,
-            out_device: NameId::EMPTY,
-            hook: None,
-            direction: None,
-            mark: 0,
-            uid: None,
-            hardware_address: HardwareAddress::default(),
-            captured_length: 0,
-            headers: decode(&[], None, 0),
-            place: Place { country: Country::Unknown, asn: 0 },
-        };
+        let event = |time| Event { time, ..fixture::unreadable() };
         times.map(|time| event(time as u64)).collect()
     }
 

@@ -1,11 +1,10 @@
 //! The invariants of a family, checked after every step of adversarial packet streams.
-use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use nflog_exporter::{
-    event::{Event, HardwareAddress, NameId},
+    event::{Event, fixture},
     geoip::{Country, CountryId, Place},
     metrics::{Aggregate, Dimension, FamilyPlan, FamilySnapshot, Key, OTHER, Snapshot},
-    packet::{Addresses, Headers, Transport, protocol},
 };
 use proptest::prelude::*;
 
@@ -23,35 +22,10 @@ fn plan(labels: &[Dimension], max_series: usize, max_new: usize) -> FamilyPlan {
     }
 }
 
-fn packet(country: u8, port: u16) -> Event {
-    Event {
-        time: 0,
-        group: 1,
-        prefix: NameId::EMPTY,
-        in_device: NameId::EMPTY,
-        out_device: NameId::EMPTY,
-        hook: None,
-        direction: None,
-        mark: 0,
-        uid: None,
-        hardware_address: HardwareAddress::default(),
-        captured_length: 60,
-        headers: Headers {
-            addresses: Some(Addresses::V4 {
-                source: Ipv4Addr::new(198, 51, country, 1),
-                destination: Ipv4Addr::new(192, 0, 2, 1),
-            }),
-            protocol: Some(protocol::TCP),
-            length: 60,
-            ttl: 64,
-            transport: Transport::Tcp { source: 40_000, destination: port, flags: 2 },
-            issue: None,
-        },
-        place: Place {
-            country: Country::Known(CountryId::from_index(country.into()).unwrap()),
-            asn: 0,
-        },
-    }
+fn packet(number: u8, port: u16) -> Event {
+    let country = Country::Known(CountryId::from_index(number.into()).unwrap());
+    let place = Place { country, asn: 0 };
+    Event { place, ..fixture::tcp("unknown", [198, 51, number, 1], port) }
 }
 
 /// The value of the label `country` for a packet of this country.
