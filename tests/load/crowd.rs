@@ -13,7 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::{
     exclusive,
     flood::{Client, Flood, SERVER, memory, paced},
-    response_times::{MinimalServer, ResponseTimes},
+    response_times::{MAX_RATIO, MinimalServer, ResponseTimes},
     support::{
         Wire, frame,
         program::{EXPORTER, Exporter, Program, get_from, samples, sum, wait_for},
@@ -35,9 +35,6 @@ const SECONDS: u32 = 6;
 /// server allows.
 const MEMORY: u64 = 128 * 1024 * 1024;
 
-/// Maximum of `ResponseTimes::ratio`.
-const MAX_RATIO: f64 = 10.0;
-
 /// Packets to thousands of ports, so that the page of metrics is long.
 fn packets(count: u32) -> impl Iterator<Item = Vec<u8>> + Send {
     let packet = |number: u32| {
@@ -48,21 +45,14 @@ fn packets(count: u32) -> impl Iterator<Item = Vec<u8>> + Send {
     paced(RATE, packet).take(count as usize)
 }
 
-/// Response times of scrapes while `more` is true. Every scrape has to succeed.
-fn scrapes(wire: &Wire, minimal: &MinimalServer<'_>, more: impl FnMut() -> bool) -> ResponseTimes {
-    ResponseTimes::measure(minimal, more, || {
-        let status = wire.host.run(|| get_from(SERVER, "/metrics").map(|(status, _)| status));
-        assert_eq!(status, Some(200));
-    })
+/// The status of a scrape; `None` without a response.
+fn scrape_status(wire: &Wire) -> Option<u16> {
+    wire.host.run(|| get_from(SERVER, "/metrics").map(|(status, _)| status))
 }
 
-/// Response times of 20 scrapes.
-fn scrapes_without_load(wire: &Wire, minimal: &MinimalServer<'_>) -> ResponseTimes {
-    let mut left = 20;
-    scrapes(wire, minimal, || {
-        left -= 1;
-        left >= 0
-    })
+/// A scrape, which has to succeed.
+fn scrape(wire: &Wire) {
+    assert_eq!(scrape_status(wire), Some(200));
 }
 
 #[test]
@@ -93,7 +83,7 @@ fn scrapes_are_in_time_and_no_packet_is_lost() {
         wait_for("the flood", || (flood.connections() > 1500).then_some(()));
         thread::scope(|scope| {
             let sender = scope.spawn(|| wire.send(packets(RATE * SECONDS)));
-            scrapes(&wire, &minimal, || !sender.is_finished())
+            ResponseTimes::measure(&minimal, || !sender.is_finished(), || scrape(&wire))
         })
     });
 
@@ -101,7 +91,7 @@ fn scrapes_are_in_time_and_no_packet_is_lost() {
     let logged = wire.host.counter("logged");
     let received = || sum(&exporter.scrape(), "nflog_exporter_received_packets_total");
     wait_for("all packets", || (received() == logged).then_some(()));
-    let without_load = scrapes_without_load(&wire, &minimal);
+    let without_load = ResponseTimes::of(20, &minimal, || scrape(&wire));
     let metrics = exporter.scrape();
     let refused = samples(&metrics, "nflog_exporter_http_refused_total");
     let ratio = times.ratio(&without_load);
@@ -130,7 +120,7 @@ fn slow_clients_of_long_responses_use_little_memory() {
     let count = wire.send(packets(80_000));
     let received = || sum(&exporter.scrape(), "nflog_exporter_received_packets_total");
     wait_for("all packets", || (received() == count).then_some(()));
-    let without_load = scrapes_without_load(&wire, &minimal);
+    let without_load = ResponseTimes::of(20, &minimal, || scrape(&wire));
     let flood = &Flood::default();
     let mut clients: Vec<Client<'_>> = Vec::new();
     for path in ["/markers.geojson?last=70000", "/markers.xml?last=70000", "/overview.json"] {
@@ -140,7 +130,8 @@ fn slow_clients_of_long_responses_use_little_memory() {
     }
     let start = Instant::now();
     let times = flood.during(&wire.host, clients, || {
-        scrapes(&wire, &minimal, || start.elapsed() < Duration::from_secs(8))
+        let more = || start.elapsed() < Duration::from_secs(8);
+        ResponseTimes::measure(&minimal, more, || scrape(&wire))
     });
     let memory = memory(exporter.program.pid(), "VmHWM");
     let refused = samples(&exporter.scrape(), "nflog_exporter_http_refused_total");
@@ -166,23 +157,23 @@ fn scrapes_work_with_few_descriptors() {
         command.arg(format!("--nofile={limit}")).arg(EXPORTER);
         Program::start(&mut command, directory.path().join(name))
     };
-    let scrape = || wire.host.run(|| get_from(SERVER, "/metrics").map(|(status, _)| status));
     let minimal = MinimalServer::start(&wire.host);
     for limit in ["100:100", "72:72"] {
         let _exporter = start(limit, limit);
-        wait_for("the server", || scrape().filter(|status| *status == 200));
-        let without_load = scrapes_without_load(&wire, &minimal);
+        wait_for("the server", || (scrape_status(&wire) == Some(200)).then_some(()));
+        let without_load = ResponseTimes::of(20, &minimal, || scrape(&wire));
         let mut idle = Vec::new();
-        let times = scrapes(&wire, &minimal, || {
+        let more = || {
             idle.extend((0..20).map(|_| wire.host.run(|| TcpStream::connect(SERVER).unwrap())));
             idle.len() <= 400
-        });
+        };
+        let times = ResponseTimes::measure(&minimal, more, || scrape(&wire));
         let ratio = times.ratio(&without_load);
         println!("{limit}: {times}; without load {without_load}; ratio {ratio:.1}");
         assert!(ratio < MAX_RATIO, "{limit}: {ratio}: {times}; without load {without_load}");
     }
     let exporter = start("64:4096", "raised");
-    wait_for("the server", || scrape().filter(|status| *status == 200));
+    wait_for("the server", || (scrape_status(&wire) == Some(200)).then_some(()));
     let limits = fs::read_to_string(format!("/proc/{}/limits", exporter.pid())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(line.split_whitespace().nth(3), Some("1024"), "{line}");

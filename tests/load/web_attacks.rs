@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use crate::{
     exclusive,
     flood::{Client, Flood, SERVER},
-    response_times::{MinimalServer, ResponseTimes},
+    response_times::{MAX_RATIO, MinimalServer, ResponseTimes},
     support::{
         Wire,
         netns::HOST,
@@ -32,9 +32,6 @@ use crate::{
         server::run,
     },
 };
-
-/// Maximum of `ResponseTimes::ratio`.
-const MAX_RATIO: f64 = 10.0;
 
 /// A web configuration and its files, readable by all users.
 struct Files(TempDir);
@@ -114,15 +111,7 @@ fn a_flood_of_wrong_passwords_does_not_delay_scrapes() {
     };
     // The password is cached from here on, also for later configurations.
     scrape();
-    let mut left = 20;
-    let without_load = ResponseTimes::measure(
-        &minimal,
-        || {
-            left -= 1;
-            left >= 0
-        },
-        scrape,
-    );
+    let without_load = ResponseTimes::of(20, &minimal, scrape);
     let (flood, rejected) = (&Flood::default(), AtomicU64::new(0));
     let client = || {
         flood.repeat(|| {
@@ -138,12 +127,12 @@ fn a_flood_of_wrong_passwords_does_not_delay_scrapes() {
         let mut written = 0;
         let more = || {
             let seconds = start.elapsed().as_secs();
-            // A new configuration every three seconds.
-            if seconds / 3 >= written {
+            // A new configuration every two seconds.
+            if seconds / 2 >= written {
                 files.write("web.yml", &format!("{users}# {written}\n"));
                 written += 1;
             }
-            seconds < 9
+            seconds < 12
         };
         ResponseTimes::measure(&minimal, more, scrape)
     });
@@ -177,17 +166,7 @@ fn a_flood_of_handshakes_does_not_delay_scrapes() {
         assert!(response[..length].starts_with(b"HTTP/1.1 200"));
     };
     let minimal = MinimalServer::start(&wire.host);
-    let mut times = || {
-        let mut left = 50;
-        ResponseTimes::measure(
-            &minimal,
-            || {
-                left -= 1;
-                left >= 0
-            },
-            || request(&mut scraper),
-        )
-    };
+    let mut times = || ResponseTimes::of(50, &minimal, || request(&mut scraper));
     let without_load = times();
 
     let (flood, sent) = (&Flood::default(), AtomicU64::new(0));

@@ -372,14 +372,18 @@ fn interrupt_on_fifo(with_writer: bool, signal: nix::sys::signal::Signal) -> Out
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    let status = format!("/proc/{}/status", child.id());
-    // Without a writer the program waits for one before it does anything else.
+    let process = format!("/proc/{}", child.id());
+    let comm = |path: &Path| fs::read_to_string(path.join("comm")).unwrap_or_default();
     let is_ready = || {
-        let status = fs::read_to_string(&status).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
-        let is_caught = caught & (1 << (signal as i32 - 1)) != 0;
-        is_caught == with_writer && status.starts_with("Name:\tnflog_exporter")
+        if with_writer {
+            // This thread starts after all signals have listeners. A caught signal is not enough: tokio installs the
+            // handler before the listener.
+            let mut threads = fs::read_dir(format!("{process}/task")).unwrap();
+            threads.any(|thread| comm(&thread.unwrap().path()) == "pipe\n")
+        } else {
+            // The program waits for a writer before it does anything else.
+            comm(Path::new(&process)) == "nflog_exporter\n"
+        }
     };
     while !is_ready() {
         assert!(Instant::now() < deadline, "the program does not come to wait");
