@@ -1,4 +1,4 @@
-//! What kernel tests stand on: namespaces with a wire between them, frames to send, packets as read.
+//! Shared by all test binaries: network namespaces, programs, servers, packets and rows.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
 pub mod dashboards;
