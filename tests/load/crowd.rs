@@ -35,6 +35,10 @@ const SECONDS: u32 = 6;
 /// server allows.
 const MEMORY: u64 = 128 * 1024 * 1024;
 
+/// Maximum of [`ResponseTimes::ratio`] while 50,000 packets per second arrive, too: the exporter then needs a core for
+/// itself, so its responses are delayed more than those of the minimal server. Measured: 6 to 13.
+const MAX_RATIO_WITH_PACKETS: f64 = 60.0;
+
 /// Packets to thousands of ports, so that the page of metrics is long.
 fn packets(count: u32) -> impl Iterator<Item = Vec<u8>> + Send {
     let packet = |number: u32| {
@@ -104,7 +108,7 @@ fn scrapes_are_in_time_and_no_packet_is_lost() {
     );
     assert_eq!(sum(&metrics, "nflog_exporter_lost_packets_total"), 0);
     assert!(logged >= u64::from(RATE * SECONDS), "{logged}");
-    assert!(ratio < MAX_RATIO, "{ratio}: {times}; without load {without_load}");
+    assert!(ratio < MAX_RATIO_WITH_PACKETS, "{ratio}: {times}; without load {without_load}");
     assert!(flood.responses() > 100, "{}", flood.responses());
     assert!(memory < MEMORY, "{memory}");
 }

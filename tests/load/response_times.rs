@@ -13,8 +13,8 @@ use std::{
 
 use crate::support::Namespace;
 
-/// Maximum of [`ResponseTimes::ratio`]. The floods reach 6 on two cores. A scrape that waits for the timeout of
-/// another client or for the hashes of other passwords gives more than 50.
+/// Maximum of [`ResponseTimes::ratio`]. Floods of requests reach 3 on two cores; a scrape that waits for the
+/// hash of another password or the timeout of another client gives more than 50.
 pub const MAX_RATIO: f64 = 20.0;
 
 /// Measured times; each list is sorted.

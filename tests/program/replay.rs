@@ -364,7 +364,9 @@ fn interrupt_on_fifo(with_writer: bool, signal: nix::sys::signal::Signal) -> Out
     // One who could write, and never does.
     let writer =
         with_writer.then(|| fs::File::options().read(true).write(true).open(&fifo).unwrap());
-    let child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
+    // A shell's background job ignores SIGINT, and its children inherit that.
+    let child = Command::new("env")
+        .args(["--default-signal=INT,TERM", env!("CARGO_BIN_EXE_nflog_exporter")])
         .args(["replay", MIXED, fifo.to_str().unwrap()])
         .current_dir(root())
         .stdout(Stdio::piped())
