@@ -1,5 +1,7 @@
 //! The event: one logged packet as a plain value of fixed size, the input of every consumer.
 
+#[doc(hidden)]
+pub mod fixture;
 mod interner;
 mod names;
 
@@ -12,8 +14,6 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-#[cfg(test)]
-use crate::geoip::Country;
 use crate::{
     geoip::Place,
     packet::{Direction, Headers, remote_end},
@@ -55,28 +55,6 @@ impl Event {
     #[must_use]
     pub fn remote(&self) -> Option<IpAddr> {
         self.headers.addresses.map(|addresses| remote_end(addresses, self.direction))
-    }
-}
-
-#[cfg(test)]
-impl Event {
-    /// An event for tests: a packet of group 1 at time 0 without metadata of the kernel, from an unknown place.
-    pub(crate) fn with_headers(headers: Headers) -> Self {
-        Self {
-            time: 0,
-            group: 1,
-            prefix: NameId::EMPTY,
-            in_device: NameId::EMPTY,
-            out_device: NameId::EMPTY,
-            hook: None,
-            direction: None,
-            mark: 0,
-            uid: None,
-            hardware_address: HardwareAddress::default(),
-            captured_length: headers.length,
-            headers,
-            place: Place { country: Country::Unknown, asn: 0 },
-        }
     }
 }
 

@@ -221,11 +221,11 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{mirror::account::DropReason, packet::decode};
+    use crate::{event::fixture, mirror::account::DropReason};
 
     fn events(times: std::ops::Range<usize>) -> Vec<Event> {
-        let event = Event::with_headers(decode(&[], None, 0));
-        times.map(|time| Event { time: time as u64, ..event }).collect()
+        let event = |time| Event { time, ..fixture::unreadable() };
+        times.map(|time| event(time as u64)).collect()
     }
 
     #[test]

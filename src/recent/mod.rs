@@ -102,5 +102,3 @@ impl SharedRecent {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(crate) use tests::{sample_event, unreadable_event};

@@ -1,5 +1,4 @@
 //! The documents of the repository, and the blocks in them.
-#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::{
     fs,

@@ -4,21 +4,23 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    event::{HardwareAddress, Hook, Interner, NameField},
-    geoip::GeoIp,
+    event::{HardwareAddress, Hook, Interner, NameField, fixture},
+    geoip::{GeoIp, Place},
     packet::{self, DecodeIssue, Direction},
 };
 
 /// A packet without metadata of the kernel, located by its source.
 pub(in crate::mirror) fn event(payload: &[u8], geoip: &GeoIp) -> Event {
     let headers = packet::decode(payload, None, 1500);
-    let mut event = Event::with_headers(headers);
-    (event.time, event.group) = (1_700_000_000_123_456, 7);
-    event.captured_length = u32::try_from(payload.len()).unwrap();
-    if let Some(addresses) = headers.addresses {
-        event.place = geoip.locator().locate(addresses.source());
+    let unknown = Place { country: Country::Unknown, asn: 0 };
+    let source = headers.addresses.map(Addresses::source);
+    Event {
+        time: 1_700_000_000_123_456,
+        group: 7,
+        captured_length: u32::try_from(payload.len()).unwrap(),
+        place: source.map_or(unknown, |address| geoip.locator().locate(address)),
+        ..fixture::event(headers)
     }
-    event
 }
 
 /// An IP packet with 20 bytes of payload, which starts with `head`.

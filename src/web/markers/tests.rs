@@ -9,9 +9,12 @@ use super::{
     *,
 };
 use crate::{
-    event::{Event, Interner, NameField, NameId, Names},
+    event::{
+        Event, Interner, NameField, NameId, Names,
+        fixture::{tcp as event, unreadable},
+    },
     geoip::{Country, CountryId, Location},
-    recent::{RING_CAPACITY, Recent, WindowMode, sample_event as event, unreadable_event},
+    recent::{RING_CAPACITY, Recent, WindowMode},
 };
 
 const SECOND: u64 = 1_000_000;
@@ -35,7 +38,7 @@ impl SixPackets {
             event("private", 3, 22),
             event("unknown", 4, 22),
             Event { prefix: drop, ..event("CN", 5, 22) },
-            unreadable_event(),
+            unreadable(),
         ];
         let mut second = 99;
         let events = events.map(|event| {
