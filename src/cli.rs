@@ -14,13 +14,13 @@ use crate::{
     mirror::store::Kind,
 };
 
-/// The revision this was built from, where the build told.
+/// The revision that this program was built from, if the build set it.
 pub const REVISION: Option<&str> = option_env!("NFLOG_EXPORTER_REVISION");
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What `--version` prints behind the name.
+/// The version that `--version` prints after the name.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| match REVISION {
     Some(revision) => format!("{VERSION} (revision {revision})"),
     None => VERSION.to_owned(),

@@ -65,7 +65,7 @@ impl Attack {
         Some(stream)
     }
 
-    /// Keeps connections open that send nothing, or a few bytes now and then, and reopens closed ones.
+    /// Keeps connections open that send nothing or a few bytes from time to time, and reopens closed ones.
     fn hold(&self, count: usize, bytes: &[u8]) {
         let mut streams: Vec<Option<TcpStream>> = (0..count).map(|_| self.connect()).collect();
         self.repeat(|| {

@@ -300,7 +300,7 @@ fn a_spool_without_disk_space() {
 const MIRROR: [&str; 5] =
     ["mirror", "mirror_schema", "mirror_rights", "mirror_days", "mirror_clock"];
 
-/// In the host's namespace, where the database servers run, with an unused group.
+/// Runs the doctor in the namespace of this machine, where the database servers run, with an unused group.
 fn look_at_mirror(command: Command, url: &str) -> Report {
     let url = format!("{url}?sslmode=disable");
     Report::of(&asked(command, &["--nflog.group", "41000", "--mirror.url", &url]))

@@ -101,7 +101,7 @@ fn an_exporter_with_another_configuration() {
     report.failed("mirror", "writes no rows");
     drop(exporter);
 
-    // Another instance has the group.
+    // Another instance holds the group.
     let arguments = ["--web.listen-address", "127.0.0.1:10240"];
     let other = Exporter::spawn(&wire.host, "", &arguments);
     wait_for("the other instance", || get(&wire.host, 10240, "/-/ready"));

@@ -1,4 +1,4 @@
-//! The SQL in the README and in `docs`, each block run in the database that it is for. Needs MariaDB, PostgreSQL and
+//! Runs each SQL block of the README and `docs` in its database. Requires MariaDB, PostgreSQL and
 //! SQLite's shell from Debian's packages.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -49,7 +49,7 @@ async fn filled<S: Store>(target: &Target) {
     store.write(&writer, Batch { from: 0, to: 1, rows: &rows }).await.unwrap();
 }
 
-/// Each has an answer, with the source as people write it.
+/// Each statement has a result, with the source as text.
 fn check(database: &str, ask: impl Fn(&str) -> String) {
     for statement in statements(database) {
         let answer = ask(&statement);
@@ -79,7 +79,7 @@ async fn sqlite_while_the_exporter_writes() {
     let path: PathBuf = directory.path().join("packets.db");
     let target: Target = format!("sqlite:{}", path.display()).parse().unwrap();
     filled::<Sqlite>(&target).await;
-    // Open, as the exporter has it.
+    // Keep the file open, as the exporter does.
     let mut store = Sqlite::connect(&target).await.unwrap();
     store.ping().await.unwrap();
     let ask = |sql: &str| {

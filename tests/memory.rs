@@ -1,4 +1,4 @@
-//! The memory bound of the exporter: with a mirror, under a flood of packets that have little in
+//! The memory limit of the exporter: with a mirror, under a flood of packets that have little in
 //! common, and a flood of requests. Requires root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
@@ -27,7 +27,7 @@ const RULES: &str = "table inet t {
     }
 }";
 
-/// The stated bound, bytes: docs/many-hosts.md.
+/// The documented limit in bytes: docs/many-hosts.md.
 const BOUND: u64 = 160 << 20;
 
 /// The counts of the last ten minutes grow by up to this much after a test of seconds: ARCHITECTURE.md, "Memory".
@@ -57,11 +57,11 @@ fn memory(pid: u32, name: &str) -> u64 {
     line.trim_matches([':', '\t', ' ']).trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// Packets from ever new networks to ever new ports, at a steady rate until the end.
+/// Packets from new networks to new ports, at a constant rate until the end.
 fn churn(time: Duration) -> impl Iterator<Item = Vec<u8>> + Send {
     let start = Instant::now();
     (0..).map_while(move |count: u32| {
-        // Every value once, far from its neighbours.
+        // Each value once, far from the previous one.
         let [first, second, third, fourth] = count.wrapping_mul(2_654_435_761).to_be_bytes();
         let source = [1 + first % 126, second, third, fourth];
         let due = start + Duration::from_secs(1) * count / RATE;
@@ -95,7 +95,7 @@ impl Flood {
         Some(stream)
     }
 
-    /// Keeps connections open with the longest start of a request, which never ends.
+    /// Keeps connections open with the longest possible request head, which never ends.
     fn hold(&self, count: usize) {
         let head = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(16_000));
         let begin =
@@ -116,11 +116,11 @@ impl Flood {
         });
     }
 
-    /// Asks for an answer and reads a little of it now and then.
+    /// Requests a response and reads a little of it from time to time.
     fn sip(&self, path: &str) {
         self.repeat(|| {
             let Some(mut stream) = self.connect() else { return };
-            // A small window: the rest stays with the server.
+            // With a small receive window, the rest stays in the server.
             rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
             if write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").is_err() {
                 return;
@@ -136,7 +136,7 @@ impl Flood {
         });
     }
 
-    /// Asks for answers and reads them.
+    /// Requests responses and reads them.
     fn gulp(&self, path: &str) {
         self.repeat(|| {
             if get_from(SERVER, path).is_some_and(|(status, _)| status == 200) {
@@ -146,7 +146,7 @@ impl Flood {
     }
 }
 
-/// Ends the flood, also when a check fails.
+/// Ends the flood, also if an assertion fails.
 struct End<'a>(&'a Flood);
 
 impl Drop for End<'_> {
@@ -156,7 +156,7 @@ impl Drop for End<'_> {
 }
 
 #[test]
-fn memory_stays_below_the_stated_bound() {
+fn memory_stays_below_the_documented_limit() {
     let wire = &Wire::new();
     wire.host.nft(RULES);
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Packets on a wire, and the rows that a running exporter writes of them to each database, field by field. Requires
+//! The rows that a running exporter writes to each database for packets on a wire, field by field. Requires
 //! root, and MariaDB and PostgreSQL of Debian's packages.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -62,7 +62,7 @@ struct Row {
     host: String,
 }
 
-/// The columns in this order: of the table `p` and the view `u`, in SQL that all three understand. Texts are in
+/// The columns in this order: of the table `p` and the view `u`, in SQL that all three databases accept. Texts are in
 /// hexadecimal, so that the clients' escapes do not matter.
 fn columns(hex: impl Fn(&str) -> String, address: impl Fn(&str) -> String) -> String {
     [
@@ -307,7 +307,7 @@ fn check(database: &Database) {
     for (row, expected) in rows.iter().zip(&expected) {
         assert_eq!(row, expected);
     }
-    // A regular end leaves no rows in the spool, and no writer in the database.
+    // A normal shutdown leaves no rows in the spool, and no writer in the database.
     exporter.program.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(exporter.program.wait().success());
     assert_eq!(database.query("SELECT COUNT(*) FROM nflog_writers").0, "0");
@@ -345,7 +345,7 @@ fn sqlite() {
     check(&Database::Sqlite(directory.path().join("rows.db")));
 }
 
-/// Data that must not be stored is not, and filtered packets are counted.
+/// Data that must not be stored is not stored, and filtered packets are counted.
 #[test]
 fn anonymised_and_filtered_rows() {
     let wire = Wire::new();
@@ -497,7 +497,7 @@ fn check_wrong_clock(database: &Database) {
     assert_eq!(count(), "500");
 
     let exporter = Exporter::spawn_with_clock(&wire.host, "+3y", &config);
-    wait_for("the clock to be noticed", || {
+    wait_for("the detection of the wrong clock", || {
         let (_, text) = exporter.get("/metrics")?;
         (sum(&text, "nflog_exporter_mirror_retention_held") == 1).then_some(())
     });

@@ -45,8 +45,8 @@ pub(super) fn report(flags: &Flags) -> anyhow::Result<String> {
 pub(super) fn empty(flags: &Flags) -> Option<String> {
     let file = flags.empty_file()?.display();
     Some(format!(
-        "{file}: warning: the configuration file is empty, so every key has its default; write it again if \
-         it should not be"
+        "{file}: warning: the configuration file is empty, so every key has its default; restore the file \
+         if this is wrong"
     ))
 }
 

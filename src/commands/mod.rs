@@ -59,7 +59,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             replay::replay(&replay, cli.flags.clone(), check::load(&cli.flags)?)
         }
         Command::Completions { shell } => print(&man::completions(shell)),
-        Command::Man => print(&man::manual().context("write the manual page")?),
+        Command::Man => print(&man::manual().context("cannot write the manual page")?),
         Command::Doctor { json, wait } => {
             hide_password::hide_password(&cli.flags)?;
             diagnose(&doctor::examine(&cli.flags, wait), json)
@@ -115,7 +115,7 @@ fn print(text: &str) -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("write to standard output"),
+        result => result.context("cannot write to standard output"),
     }
 }
 
@@ -131,7 +131,7 @@ fn listen(web: &Web) -> anyhow::Result<Vec<TcpListener>> {
     allow_descriptors();
     let listeners = if web.systemd_socket { inherited()? } else { bind(&web.listen_addresses)? };
     for listener in &listeners {
-        rustix::net::listen(listener, BACKLOG).context("listen on a socket")?;
+        rustix::net::listen(listener, BACKLOG).context("cannot listen on a socket")?;
     }
     Ok(listeners)
 }
@@ -158,7 +158,7 @@ fn inherited() -> anyhow::Result<Vec<TcpListener>> {
     let mut sockets = ListenFd::from_env();
     let found = (0..sockets.len()).filter_map(|index| sockets.take_tcp_listener(index).transpose());
     let found: Vec<_> = found.collect::<Result<_, _>>().context(
-        "--web.systemd-socket: a socket that was passed is no TCP socket; give the socket unit \
+        "--web.systemd-socket: a socket that was passed is not a TCP socket; give the socket unit \
          ListenStream= with a port",
     )?;
     if found.is_empty() {
@@ -168,7 +168,7 @@ fn inherited() -> anyhow::Result<Vec<TcpListener>> {
     }
     for socket in &found {
         // SO_ACCEPTCONN, socket(7).
-        if !socket_acceptconn(socket).context("ask whether a socket listens")? {
+        if !socket_acceptconn(socket).context("cannot check whether a socket listens")? {
             return Err(anyhow!(
                 "--web.systemd-socket: a socket that was passed does not listen, but is one \
                  connection; give the socket unit Accept=no"
@@ -206,7 +206,7 @@ fn bind(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener>> {
 /// The addresses that listeners have, also where the system chose the port.
 fn bound(listeners: &[TcpListener]) -> anyhow::Result<Vec<SocketAddr>> {
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
-    addresses.context("ask for the address of a listening socket")
+    addresses.context("cannot read the address of a listening socket")
 }
 
 /// Runs `main` on a new runtime, with the signals caught before it begins, and the log written by a
@@ -216,12 +216,12 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     allocator::bound();
-    logging::start_thread().context("start the thread that writes the log")?;
+    logging::start_thread().context("cannot start the thread that writes the log")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("start the runtime")?;
+        .context("cannot start the runtime")?;
     let result = runtime.block_on(async { main(Signals::new()?).await });
     // A thread may still wait for a file that never comes.
     runtime.shutdown_background();
@@ -237,7 +237,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("listen for signals");
+        let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
             hangups: listen(SignalKind::hangup())?,
             terminate: listen(SignalKind::terminate())?,

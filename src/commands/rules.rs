@@ -50,7 +50,7 @@ fn act(rules: &Rules, config: &Config) -> anyhow::Result<()> {
         return print(&script.text);
     };
     let mut text = format!(
-        "verified: packets get to the rules that log to group {} with the prefix {:?}, in\n",
+        "verified: packets reach the rules that log to group {} with the prefix {:?}, in\n",
         plan.group, plan.prefix
     );
     for place in places {
@@ -69,7 +69,7 @@ fn warn(warnings: &[String]) {
 /// This command line, quoted for a shell, with the path of this program. Scripts are kept in files and logs,
 /// so the mirror's URL, which can hold a password and changes no rule, is left out.
 fn command() -> anyhow::Result<String> {
-    let program = env::current_exe().context("ask for the path of this program")?;
+    let program = env::current_exe().context("cannot find the path of this program")?;
     let arguments: Vec<_> = env::args_os().skip(1).collect();
     let arguments = without_url(&arguments).unwrap_or(arguments);
     let words = arguments.iter().map(|word| word.to_string_lossy().into_owned());

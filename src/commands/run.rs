@@ -153,6 +153,6 @@ fn say_what_runs(config: &Config, geoip: &GeoIp) {
             "installed our own nftables table; it goes when this process ends"
         );
     } else if !config.rules.interfaces.is_empty() {
-        tracing::warn!("rules.interfaces says where to log, but rules.install is off");
+        tracing::warn!("rules.interfaces has no effect, because rules.install is off");
     }
 }

@@ -184,8 +184,8 @@ fn warn_of_hidden_files(files: &[PathBuf]) {
         if open_regular(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
             tracing::warn!(
                 file = %file.display(),
-                "the user that the program runs with cannot read this file: a reload will fail; \
-                 let its group read it, and the directories above be entered"
+                "the exporter's user cannot read this file, so a reload will fail; give its group read \
+                 access to the file and search access to its directories"
             );
         }
     }

@@ -47,7 +47,7 @@ impl Reader {
                 // The receiver is gone only when the shutdown did not wait any longer.
                 let _ = end.send(pipeline::read(&mut *source, &mut route, &stopping));
             })
-            .context("start the reader thread")?;
+            .context("cannot start the reader thread")?;
         let ended = Box::pin(async {
             ended.await.unwrap_or_else(|_| Err(anyhow!("the reader thread panicked")))
         });

@@ -69,7 +69,7 @@ impl Reloader {
             }
             Err(error) => {
                 self.status.set(false);
-                tracing::error!(%error, "reload failed; the old configuration goes on");
+                tracing::error!(%error, "reload failed; the previous configuration stays active");
                 Err(error)
             }
         }
@@ -82,7 +82,7 @@ impl Reloader {
             .in_time("the configuration", READING, move || {
                 let config = flags.load().map_err(|error: ConfigErrors| error.to_string())?;
                 if let Some(file) = flags.empty_file() {
-                    tracing::warn!(file = %file.display(), "the configuration file is empty: defaults hold");
+                    tracing::warn!(file = %file.display(), "the configuration file is empty: all keys have their defaults");
                 }
                 Ok(config)
             })
@@ -161,12 +161,12 @@ impl Collector for ReloadStatus {
         let mut writer = MetricWriter::new(encoder);
         writer.gauge(
             "nflog_exporter_config_last_reload_successful",
-            "Whether the configuration was last loaded without an error: 1 or 0.",
+            "Whether the last load of the configuration succeeded: 1 or 0.",
             Some(u32::from(self.successful)),
         )?;
         writer.gauge(
             "nflog_exporter_config_last_reload_success_timestamp_seconds",
-            "When the configuration was last loaded without an error.",
+            "Time of the last successful load of the configuration, as a Unix timestamp.",
             Some(self.timestamp_seconds),
         )
     }

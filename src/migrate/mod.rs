@@ -230,7 +230,7 @@ impl Migration<'_> {
     ) -> Result<Option<u32>, MigrateError> {
         let Some((number, text)) = section.number(key, most)? else { return Ok(None) };
         if let Some(text) = text {
-            self.note(format!("[{name}] {key}={text}: parsed as {number}, as by ulogd"));
+            self.note(format!("[{name}] {key}={text}: parsed as {number}, as in ulogd"));
         }
         Ok(Some(number))
     }

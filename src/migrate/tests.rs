@@ -274,8 +274,8 @@ fn an_invalid_value_is_an_error() {
 fn misleading_numbers_are_reported() {
     for (line, group, note) in [
         ("group=5", 5, None),
-        ("group=010", 8, Some("# Note: [l] group=010: parsed as 8, as by ulogd\n")),
-        ("group=5# x", 5, Some("# Note: [l] group=5#: parsed as 5, as by ulogd\n")),
+        ("group=010", 8, Some("# Note: [l] group=010: parsed as 8, as in ulogd\n")),
+        ("group=5# x", 5, Some("# Note: [l] group=5#: parsed as 5, as in ulogd\n")),
         ("group=5\ngroup=6", 5, Some("# Note: [l] group (line 6): it is duplicated, and")),
     ] {
         let text = with_output("GPRINT", "").replace("group=3", line);

@@ -1,5 +1,5 @@
 //! Rows and a directory for the tests of the spool.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::{fs, net::IpAddr, ops::Range, path::Path};
 

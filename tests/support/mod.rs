@@ -1,6 +1,6 @@
-//! What kernel tests stand on: namespaces with a wire between them, frames to send, packets as read.
-#![allow(dead_code, unused_imports, reason = "no test uses all of it")]
-#![allow(unreachable_pub, missing_docs, reason = "shared by tests, published to nobody")]
+//! Shared code of the tests: namespaces, frames, received packets, servers and documents.
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
+#![allow(unreachable_pub, missing_docs, reason = "shared by tests, not published")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

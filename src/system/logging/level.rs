@@ -1,4 +1,4 @@
-//! How much is logged, and how a line is written.
+//! The level and the format of the log.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// Something failed.
+    /// Failures.
     Error,
-    /// Something is wrong, and we go on.
+    /// Problems that the exporter continues after.
     Warn,
-    /// What an operator wants to know.
+    /// Events for operators, such as start, reload and stop.
     #[default]
     Info,
-    /// What a developer wants to know.
+    /// Details for developers.
     Debug,
-    /// Everything.
+    /// All messages.
     Trace,
 }
 
 impl LogLevel {
-    /// The name it has in the configuration.
+    /// Its name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,13 +34,13 @@ impl LogLevel {
     }
 }
 
-/// How a log line is written.
+/// Format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// `key=value` pairs.
     #[default]
     Logfmt,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
