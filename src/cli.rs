@@ -36,7 +36,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| match REVISION {
         Exit codes: 0 success, 1 failure at run time, 2 invalid usage or configuration."
 )]
 pub struct Cli {
-    /// The configuration file and the flags over it.
+    /// The configuration file and the flags that override it.
     #[command(flatten)]
     pub flags: Flags,
     #[command(subcommand)]
@@ -46,7 +46,7 @@ pub struct Cli {
 /// The sub-command.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Run the exporter: the default without a command
+    /// Run the exporter; the default command
     Run,
     /// Count the packets of capture files as if they had been logged, and print the metrics
     ///
@@ -56,19 +56,19 @@ pub enum Command {
     Replay(Replay),
     /// Print the SQL that creates the mirror's tables
     ///
-    /// The exporter creates them itself if its database user is allowed to. Otherwise an administrator creates them:
+    /// The exporter creates them if its database user has the privileges. Otherwise an administrator creates them:
     /// `nflog_exporter schema --for mysql | mysql DATABASE`.
     Schema(Schema),
     /// Diagnose why packets are not counted, and suggest fixes
     ///
     /// Waits a few seconds for a packet. The exit code is 1 if a check failed. Run it as root, with the
-    /// configuration of the exporter, which may be running or not.
+    /// configuration of the exporter. The exporter can be running or stopped.
     Doctor {
-        /// Print JSON, for programs
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
 
-        /// How long to wait for a packet
+        /// Maximum time to wait for a packet
         #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = humantime::parse_duration)]
         wait: Duration,
     },
@@ -81,14 +81,14 @@ pub enum Command {
     Rules(Rules),
     /// Convert a ulogd.conf to a configuration, and list the settings without an equivalent
     ///
-    /// Reads the file as ulogd does. A value that cannot be read is an error, and nothing is written.
+    /// Reads the file as ulogd does. An invalid value is an error, and then nothing is written.
     Migrate(Migrate),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print a script that completes commands and flags in a shell
     Completions {
-        /// The shell
+        /// Name of the shell
         #[arg(value_name = "SHELL", value_enum)]
         shell: Shell,
     },
@@ -102,7 +102,7 @@ pub struct Replay {
     /// Capture files, read one after another; - for stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Keep serving the metrics over HTTP instead of printing them
+    /// Serve the metrics over HTTP instead of printing them
     #[arg(long)]
     pub serve: bool,
     /// Log prefix for packets from captures without log prefixes
@@ -113,7 +113,7 @@ pub struct Replay {
 /// `migrate`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Migrate {
-    /// The file
+    /// Path of the ulogd.conf
     #[arg(value_name = "ULOGD.CONF")]
     pub file: PathBuf,
     /// Write the configuration to this file, and print the settings without an equivalent. A new file has
@@ -136,7 +136,7 @@ pub struct Rules {
     #[arg(long, value_name = "PACKETS", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub limit: u32,
-    /// Log prefix: letters, digits, spaces and - _ . : [default: what is logged]
+    /// Log prefix: letters, digits, spaces and - _ . : [default: the value of --log]
     #[arg(long, value_name = "TEXT", value_parser = prefix)]
     pub prefix: Option<String>,
     /// Load the rules, replacing those loaded before, then verify them
@@ -213,8 +213,8 @@ impl Cli {
     }
 }
 
-/// Whether standard output is a regular file. What is written there may be part of a firewall that is
-/// loaded at the next start, and must not break it.
+/// Whether standard output is a regular file. Such a file can be part of a firewall that is loaded at the next boot,
+/// and must stay valid.
 #[must_use]
 pub fn writes_file() -> bool {
     let output = std::io::stdout().as_fd().try_clone_to_owned();
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// Parses arguments behind the program's name.
+    /// Parses arguments after the program's name.
     fn cli(line: &str) -> Result<Cli, clap::Error> {
         let words = std::iter::once("nflog_exporter").chain(line.split_whitespace());
         <Cli as Parser>::try_parse_from(words)
@@ -288,7 +288,7 @@ mod tests {
         for line in ["--nflog.group 5 run", "run --nflog.group 5", "--nflog.group=5"] {
             assert_eq!(check(line, &Command::Run).flags.groups, [5], "{line}");
         }
-        // Clap gives a repeatable flag no way to add up over both sides: the help says so.
+        // Clap cannot merge the values of a repeatable flag before and after the command. The help documents this.
         assert_eq!(check("--nflog.group 1 run --nflog.group 2", &Command::Run).flags.groups, [2]);
         let line =
             "--log.level debug config show --web.listen-address :1 --web.listen-address [::1]:2";

@@ -71,7 +71,7 @@ fn files_are_valid_for_file_provisioning() {
 }
 
 #[test]
-fn the_data_source_is_a_variable_with_the_name_of_the_convention() {
+fn the_data_source_is_a_variable_with_the_conventional_name() {
     hold(|dashboard, wrong| {
         let sources: Vec<_> =
             dashboard.variables().iter().filter(|each| each["type"] == "datasource").collect();

@@ -58,7 +58,7 @@ fn check(database: &str, ask: impl Fn(&str) -> String) {
 }
 
 #[tokio::test]
-async fn mariadb() {
+async fn the_statements_run_in_mariadb() {
     let server = MariaDb::shared();
     let database = server.database();
     filled::<MySql>(&server.target(&database)).await;
@@ -66,7 +66,7 @@ async fn mariadb() {
 }
 
 #[tokio::test]
-async fn postgres() {
+async fn the_statements_run_in_postgres() {
     let server = PostgresServer::shared();
     let database = server.database();
     filled::<Postgres>(&server.target(&database)).await;
@@ -74,7 +74,7 @@ async fn postgres() {
 }
 
 #[tokio::test]
-async fn sqlite_while_the_exporter_writes() {
+async fn the_statements_run_in_sqlite_while_the_exporter_writes() {
     let directory = tempfile::tempdir().unwrap();
     let path: PathBuf = directory.path().join("packets.db");
     let target: Target = format!("sqlite:{}", path.display()).parse().unwrap();

@@ -42,7 +42,7 @@ fn circl() -> Vec<u8> {
 }
 
 #[test]
-fn the_layout_of_ipinfo() {
+fn databases_of_ipinfo_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ipinfo.mmdb");
     fs::write(&path, ipinfo()).unwrap();
@@ -59,7 +59,7 @@ fn the_layout_of_ipinfo() {
 }
 
 #[test]
-fn the_layout_of_circl() {
+fn databases_of_circl_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("circl.mmdb");
     fs::write(&path, circl()).unwrap();

@@ -42,7 +42,7 @@ fn now() -> u64 {
 }
 
 #[test]
-fn every_field_of_an_incoming_packet() {
+fn every_field_of_an_incoming_packet_is_read() {
     let wire = Wire::new();
     let long = "p".repeat(127);
     wire.host.nft(&format!(
@@ -190,7 +190,7 @@ fn check_encapsulated(logged: &[Logged], prefix: &str) {
 /// At ingress and egress of a device, the kernel copies all headers before the IP header, except
 /// the Ethernet header at ingress and a VLAN tag that it stores separately.
 #[test]
-fn headers_before_ip_in_the_family_netdev() {
+fn headers_before_ip_are_decoded_in_the_family_netdev() {
     let wire = Wire::new();
     let rule = |prefix| format!("ether saddr 02:00:00:00:00:0a log prefix \"{prefix}\" group 7");
     wire.host.nft(&format!(
@@ -210,7 +210,7 @@ fn headers_before_ip_in_the_family_netdev() {
 
 /// The device of a tunnel has no Ethernet header; this source address equals an EtherType.
 #[test]
-fn no_header_before_ip_at_the_egress_of_a_tunnel() {
+fn packets_at_the_egress_of_a_tunnel_have_no_header_before_ip() {
     let host = Namespace::new("host");
     host.ip("tuntap add tun0 mode tun");
     host.ip("addr add 8.0.69.1/24 dev tun0");
@@ -227,7 +227,7 @@ fn no_header_before_ip_at_the_egress_of_a_tunnel() {
 }
 
 #[test]
-fn headers_before_ip_in_the_family_bridge() {
+fn headers_before_ip_are_decoded_in_the_family_bridge() {
     let wire = Wire::new();
     wire.host.ip("link add br0 type bridge mcast_snooping 0");
     wire.host.ip("link add port1 type veth peer name end1");
@@ -282,7 +282,7 @@ fn the_copy_range_truncates_and_0_copies_all() {
 }
 
 #[test]
-fn prefixes_of_iptables() {
+fn prefixes_of_iptables_are_read_unchanged() {
     let wire = Wire::new();
     let long = "x".repeat(63);
     for prefix in ["say \"hi\" \\ ", &long] {
@@ -372,7 +372,7 @@ fn no_packet_is_lost_with_a_large_buffer() {
 }
 
 #[test]
-fn datagrams_of_the_maximum_length() {
+fn datagrams_of_the_maximum_length_are_read() {
     let wire = Wire::new();
     wire.host.nft(COUNTED);
     let slow =
@@ -435,7 +435,7 @@ fn the_error_names_the_missing_capability() {
 }
 
 #[test]
-fn plans_that_the_kernel_rejects() {
+fn plans_that_the_kernel_rejects_are_errors() {
     let host = Namespace::new("host");
     let error = host.run(|| Nflog::open(&plan(&[]))).err().unwrap();
     assert!(matches!(error, NflogError::NoGroup), "{error}");

@@ -61,7 +61,7 @@ fn nft_lists_the_planned_rules() {
 }
 
 #[test]
-fn with_interfaces_and_without_ports() {
+fn nft_lists_the_planned_rules_with_interfaces_and_without_ports() {
     let interfaces = vec!["wan0".into(), "fifteen-letters".into()];
     check(
         &InstallPlan { interfaces, spare_tcp_ports: vec![], ..rules() },

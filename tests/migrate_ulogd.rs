@@ -206,7 +206,7 @@ fn stacks_are_those_that_ulogd_starts() {
 
 /// Each stack of the example that Debian installs gives a configuration, or a reason.
 #[test]
-fn every_stack_of_debians_example() {
+fn every_stack_of_debians_example_is_converted_or_rejected() {
     let example = fs::read_to_string("/etc/ulogd.conf").expect("install ulogd2");
     let stacks: Vec<_> = example
         .lines()

@@ -221,7 +221,7 @@ fn check(database: &Database, removals: impl FnOnce() -> Vec<Removal>, kept: &st
 const REGISTERED: &str = "it was registered again";
 
 #[test]
-fn mariadb() {
+fn mariadb_keeps_the_rows_that_were_not_removed() {
     let database = Database::mariadb();
     let numbers = |table: &str| database.numbers_of(table);
     // The lock ensures that the selected rows are the removed rows.
@@ -264,7 +264,7 @@ fn mariadb() {
 }
 
 #[test]
-fn postgres() {
+fn postgres_keeps_the_rows_that_were_not_removed() {
     let database = Database::postgres();
     let numbers = |table: &str| database.numbers_of(table);
     let locked = |select: &str, statement: &str| {

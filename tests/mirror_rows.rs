@@ -329,17 +329,17 @@ fn wait_until_written(exporter: &Exporter<'_>, rows: u64) {
 }
 
 #[test]
-fn mariadb() {
+fn mariadb_has_every_field_of_the_packets() {
     check(&Database::Maria(MariaDb::start()));
 }
 
 #[test]
-fn postgres() {
+fn postgres_has_every_field_of_the_packets() {
     check(&Database::Postgres(PostgresServer::start()));
 }
 
 #[test]
-fn sqlite() {
+fn sqlite_has_every_field_of_the_packets() {
     let directory = tempfile::tempdir().unwrap();
     open_to_all(directory.path());
     check(&Database::Sqlite(directory.path().join("rows.db")));
@@ -347,7 +347,7 @@ fn sqlite() {
 
 /// Data that must not be stored is not stored, and filtered packets are counted.
 #[test]
-fn anonymised_and_filtered_rows() {
+fn anonymised_and_filtered_data_is_not_stored() {
     let wire = Wire::new();
     load_rules(&wire);
     let directory = tempfile::tempdir().unwrap();
@@ -459,7 +459,7 @@ fn rows_wait_for_their_own_database() {
 
 /// A password is not in any command line, log or page.
 #[test]
-fn secrets_stay_secret() {
+fn passwords_are_not_in_command_lines_logs_or_pages() {
     let wire = Wire::new();
     let spool = tempfile::tempdir().unwrap();
     let config = format!("[mirror.spool]\ndirectory = '{}'\n", spool.path().display());

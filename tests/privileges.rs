@@ -184,7 +184,7 @@ fn everything_works_without_privileges() {
 }
 
 #[test]
-fn a_named_user_and_group_and_no_sandbox() {
+fn the_configured_user_and_group_are_used_without_a_sandbox() {
     let wire = Wire::new();
     let config = "[privileges]\nuser = 'daemon'\ngroup = 'mail'\nsandbox = false\n";
     let exporter = Exporter::start(&wire.host, config, &[]);
@@ -200,7 +200,7 @@ fn a_named_user_and_group_and_no_sandbox() {
 
 /// As under systemd with `AmbientCapabilities=`: never root, and the capability is dropped.
 #[test]
-fn started_by_another_user_with_one_capability() {
+fn an_exporter_started_with_one_capability_drops_it() {
     let wire = Wire::new();
     let directory = tempfile::tempdir().unwrap();
     open_to_all(directory.path());
@@ -321,7 +321,7 @@ fn answer_names(socket: &UdpSocket) {
 }
 
 #[test]
-fn a_database_is_found_by_its_name() {
+fn a_database_is_found_by_its_host_name() {
     let wire = Wire::new();
     let etc = wire.host.copy_etc("hosts");
     fs::write(etc.path("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
@@ -378,7 +378,7 @@ fn nested_directories_are_created() {
 
 /// The owner of a directory does not change if other users can write to it or if it has other content.
 #[test]
-fn only_a_directory_of_its_own_changes_its_owner() {
+fn only_the_programs_own_directories_change_their_owner() {
     let wire = Wire::new();
     let directory = tempfile::tempdir().unwrap();
     let (shared, full) = (directory.path().join("shared"), directory.path().join("full"));

@@ -82,7 +82,7 @@ fn check_conservation(text: &str, family: &str, metric: &str) {
 }
 
 #[test]
-fn the_whole_scrape() {
+fn the_scrape_matches_the_golden_file() {
     let text = metrics(&[MIXED], &[]);
     check_conservation(&text, "traffic", "nflog_packets_total");
     check_conservation(&text, "network", "nflog_network_packets_total");
@@ -91,7 +91,7 @@ fn the_whole_scrape() {
 
 /// One family for every dimension, with such small budgets that most of them fold.
 #[test]
-fn every_dimension() {
+fn the_scrape_of_every_dimension_matches_the_golden_file() {
     let config = "tests/data/captures/dimensions.toml";
     let text = metrics(&["--config.file", config, MIXED], &[]);
     let families = fs::read_to_string(root().join(config)).unwrap();
@@ -227,7 +227,7 @@ fn an_interrupted_replay_prints_the_metrics_so_far() {
 
 /// The metrics of every link layer: packets to tcp/22, tcp/443 and udp/53, and others.
 #[test]
-fn every_link_layer() {
+fn every_link_layer_is_decoded() {
     for (file, tcp22, tcp443, udp53, other) in [
         ("e_mpls1.pcap", 1, 0, 0, 0),
         ("e_pppoe_ip4.pcap", 1, 0, 0, 0),
@@ -303,7 +303,7 @@ fn the_error_for_an_unsupported_link_type_has_its_name() {
 
 /// Files of the compression tools, decompressed by the program, also from a pipe.
 #[test]
-fn compressed_captures() {
+fn compressed_captures_are_read() {
     let directory = tempfile::tempdir().unwrap();
     for (tool, ending) in [("gzip", "gz"), ("xz", "xz"), ("bzip2", "bz2"), ("zstd", "zst")] {
         let file = directory.path().join(format!("mixed.{ending}"));
@@ -322,7 +322,7 @@ fn compressed_captures() {
 }
 
 #[test]
-fn a_warning_if_most_frames_or_ports_are_not_counted_separately() {
+fn a_warning_is_printed_if_most_frames_or_ports_are_not_counted_separately() {
     let said = |capture: &[u8]| {
         let output = program(&["replay", "-"], capture);
         assert!(output.status.success());

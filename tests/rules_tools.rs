@@ -95,7 +95,7 @@ fn nft_firewall(policy: &str, end: &str) -> String {
 }
 
 #[test]
-fn nft() {
+fn nft_loads_verifies_and_removes_the_rules() {
     for (log, prefix) in [("all", "inbound"), ("new", "new")] {
         let wire = Wire::new();
         wire.host.nft(&nft_firewall("drop", ""));
@@ -121,7 +121,7 @@ fn nft() {
 }
 
 #[test]
-fn nft_dropped() {
+fn nft_logs_each_dropped_packet_once() {
     for (policy, end) in [
         ("drop", ""),
         ("accept", "counter reject with icmpx admin-prohibited comment \"the rest\""),
@@ -216,7 +216,7 @@ fn saved(namespace: &Namespace) -> String {
 }
 
 #[test]
-fn iptables() {
+fn iptables_loads_verifies_and_removes_the_rules() {
     for (log, prefix, policy, end) in [
         ("all", "inbound", "DROP", ""),
         ("new", "new", "DROP", ""),
@@ -304,7 +304,7 @@ fn ufw_host() -> (Wire, [Etc; 2]) {
 }
 
 #[test]
-fn ufw() {
+fn ufw_loads_verifies_and_removes_the_rules() {
     for (log, prefix) in [("all", "inbound"), ("new", "new"), ("dropped", "dropped")] {
         let (wire, [etc, _defaults]) = ufw_host();
         let file = etc.path(if log == "dropped" { "ufw/after.rules" } else { "ufw/before.rules" });
@@ -559,7 +559,7 @@ fn users_without_the_right_to_list_rules_load_none() {
 }
 
 #[test]
-fn firewalld() {
+fn firewalld_loads_verifies_and_removes_the_rules() {
     for (log, prefix) in [("all", "inbound"), ("new", "new"), ("dropped", "dropped")] {
         let wire = Wire::new();
         let _etc = wire.host.copy_etc("firewalld");

@@ -43,7 +43,7 @@ const DESCRIPTION: [&str; 3] = [
      by log prefix, protocol, country, port and network for Prometheus. Serves a page \
      with a world map, and optionally writes each packet as a row to MySQL, PostgreSQL or SQLite.",
     "Packets come from rules such as \"nft add rule inet filter input tcp dport 22 ct state new log \
-     prefix ssh group 1\", or from a table of the program's own, --rules.install. A group has one reader.",
+     prefix ssh group 1\", or from the program's own table, --rules.install. A group has one reader.",
     "It needs the capability CAP_NET_ADMIN to start. After it has opened its sockets it drops its privileges: it \
      changes the user, drops all capabilities, and restricts files, ports and system calls by Landlock and seccomp.",
 ];
@@ -52,15 +52,15 @@ const SECTIONS: [(&str, &[&str]); 4] = [
     (
         "FILES",
         &[
-            "/etc/nflog_exporter/config.toml: the configuration of the packaged service, TOML; the program itself \
-             reads the file of --config.file and no other. \"nflog_exporter config show\" prints every key with its \
-             value. An empty file means all defaults, which is warned about.",
+            "/etc/nflog_exporter/config.toml: the configuration of the packaged service, TOML; the program reads \
+             only the file of --config.file. \"nflog_exporter config show\" prints every key with its \
+             value. An empty file selects all defaults and causes a warning.",
             "/var/lib/nflog_exporter: the spool, where rows wait for the database; mirror.spool.directory names \
-             another directory. It belongs to one exporter alone, and is all that the packaged service can \
-             write to.",
-            "The configuration names further files: databases of addresses (geoip.databases, .mmdb), TLS and basic \
-             auth (web.config_file), the database's URL (mirror.url_file) and the key that encrypts addresses \
-             (mirror.anonymize_key_file). Databases of addresses and the web configuration are read again when \
+             another directory. Only one exporter can use it. The packaged service cannot write to other \
+             directories.",
+            "The configuration names other files: GeoIP databases (geoip.databases, .mmdb), TLS and basic \
+             authentication (web.config_file), the URL of the database (mirror.url_file) and the key that encrypts \
+             addresses (mirror.anonymize_key_file). GeoIP databases and the web configuration are re-read when \
              they are replaced.",
             "/proc/net/netfilter/nfnetlink_log: the groups that the kernel logs to, each with the port of its \
              reader.",
@@ -70,41 +70,41 @@ const SECTIONS: [(&str, &[&str]); 4] = [
         "ENVIRONMENT",
         &[
             "NFLOG_EXPORTER_MIRROR_URL: the URL of the database, instead of --mirror.url, so that no password \
-             stands on a command line.",
+             is on a command line.",
             "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS: set by systemd; see sd_notify(3) and sd_listen_fds(3).",
         ],
     ),
     (
         "SIGNALS",
         &[
-            "SIGHUP reads the configuration and the databases again. A configuration that cannot be used leaves the \
-             running one in use and sets nflog_exporter_config_last_reload_successful to 0.",
-            "SIGTERM and SIGINT end the program: what the kernel still holds is read, requests are finished, \
-             and rows that the database does not take stay in the spool.",
+            "SIGHUP re-reads the configuration and the GeoIP databases. If the configuration is invalid, the previous \
+             one stays active and nflog_exporter_config_last_reload_successful is 0.",
+            "SIGTERM and SIGINT end the program. It reads the packets that the kernel holds back and completes \
+             requests; rows that are not in the database stay in the spool.",
         ],
     ),
     (
         "EXIT STATUS",
         &[
-            "0: success. 1: a failure at run time; a check of doctor that failed; a file of replay that could not be \
-             read. 2: wrong usage or configuration.",
+            "0: success. 1: a failure at run time, a failed check of doctor, or a file of replay that could not be \
+             read. 2: invalid usage or configuration.",
         ],
     ),
 ];
 
-/// What it is good for, and how.
+/// Tasks, each with its command.
 const EXAMPLES: [(&str, &str); 6] = [
     (
         "Log all inbound packets and serve a map at http://127.0.0.1:10239/:",
         "nflog_exporter --rules.install",
     ),
     (
-        "Read the group of your own rules, and keep each packet in a file:",
+        "Read the group of your own rules, and write each packet to a SQLite file:",
         "nflog_exporter --nflog.group 5 --mirror.url sqlite:/var/lib/nflog_exporter/packets.db",
     ),
-    ("Count what a capture holds:", "tcpdump -i eth0 -w - -c 10000 | nflog_exporter replay -"),
+    ("Count the packets of a capture:", "tcpdump -i eth0 -w - -c 10000 | nflog_exporter replay -"),
     (
-        "Use what ulogd was configured to do:",
+        "Convert the configuration of ulogd:",
         "nflog_exporter migrate /etc/ulogd.conf --output /etc/nflog_exporter/config.toml",
     ),
     ("Find out why no packet is counted:", "nflog_exporter --config.file FILE doctor"),
