@@ -251,7 +251,7 @@ fn errors_about_the_user_name_the_reason() {
     let daemon = ["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups"];
     let with = [&daemon[..], &["--inh-caps=+net_admin", "--ambient-caps=+net_admin"]].concat();
     let other = run("mail", &with);
-    assert!(other.contains("cannot switch to another user"), "{other}");
+    assert!(other.contains("cannot become another"), "{other}");
 }
 
 /// Typical containers: root with one capability; a file system without a list of users.

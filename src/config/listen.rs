@@ -13,10 +13,10 @@ pub struct ListenAddress {
     pub port: u16,
 }
 
-/// Text that is not a listen address.
+/// Text that is no address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not a listen address; write HOST:PORT, [IPv6]:PORT, or :PORT for all addresses"
+    "{text:?} is no address to listen on; write HOST:PORT, [IPv6]:PORT, or :PORT for all addresses"
 )]
 pub struct ListenAddressError {
     text: String,

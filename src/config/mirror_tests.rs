@@ -126,10 +126,7 @@ fn rules() {
          alpha-2), as \"DE\", or \"private\" or \"unknown\"",
     );
     check("mirror.countries = ['DE', 'private', 'unknown']", "");
-    check(
-        "mirror.prefixes = ['a', 'a']",
-        "f.toml:1: mirror.prefixes: has a twice; remove the duplicate",
-    );
+    check("mirror.prefixes = ['a', 'a']", "f.toml:1: mirror.prefixes: has a twice; name it once");
     check(
         "mirror.host = 'a b'",
         "f.toml:1: mirror.host: is \"a b\"; use a name of 255 bytes at most, without blanks",

@@ -189,10 +189,7 @@ fn nflog_rules() {
         "[nflog]\ngroups = []",
         "f.toml:2: nflog.groups: is empty; name the group of the rules, as in groups = [1]",
     );
-    check(
-        "[nflog]\ngroups = [2, 1, 2]",
-        "f.toml:2: nflog.groups: has 2 twice; remove the duplicate",
-    );
+    check("[nflog]\ngroups = [2, 1, 2]", "f.toml:2: nflog.groups: has 2 twice; name it once");
     let groups: Vec<_> = (0..65).collect();
     check(
         &format!("[nflog]\ngroups = {groups:?}"),
@@ -223,7 +220,7 @@ fn nflog_rules() {
         check(
             &format!("[nflog]\nkernel_buffer = {bytes}"),
             &format!(
-                "f.toml:2: nflog.kernel_buffer: is {bytes}; use 4096 to 131072 bytes, the kernel rejects more"
+                "f.toml:2: nflog.kernel_buffer: is {bytes}; use 4096 to 131072 bytes, the kernel refuses more"
             ),
         );
     }
@@ -246,7 +243,7 @@ fn geoip_rules() {
     );
     check(
         "[geoip]\ndatabases = ['a', 'a']",
-        "f.toml:2: geoip.databases: has a twice; remove the duplicate",
+        "f.toml:2: geoip.databases: has a twice; name it once",
     );
 }
 
@@ -263,7 +260,7 @@ fn interface_rules() {
     }
     check(
         "[rules]\ninterfaces = ['a', 'a']",
-        "f.toml:2: rules.interfaces: has a twice; remove the duplicate",
+        "f.toml:2: rules.interfaces: has a twice; name it once",
     );
 }
 
@@ -275,7 +272,7 @@ fn web_rules() {
     );
     check(
         "[web]\nlisten_addresses = [':1', ':1']",
-        "f.toml:2: web.listen_addresses: has :1 twice; remove the duplicate",
+        "f.toml:2: web.listen_addresses: has :1 twice; name it once",
     );
     for text in
         ["10239", "localhost", "1.2.3.4:", ":65536", ":+1", "::1:1", "[::1]", "[x]:1", "a b:1"]
@@ -283,7 +280,7 @@ fn web_rules() {
         check(
             &format!("[web]\nlisten_addresses = ['{text}']"),
             &format!(
-                "f.toml:2: web.listen_addresses: {text:?} is not a listen address; write HOST:PORT, [IPv6]:PORT, or :PORT for all addresses"
+                "f.toml:2: web.listen_addresses: {text:?} is no address to listen on; write HOST:PORT, [IPv6]:PORT, or :PORT for all addresses"
             ),
         );
     }
@@ -337,7 +334,7 @@ fn family_rules() {
     );
     check(
         "[[family]]\nname = 'a'\nlabels = ['port', 'port']",
-        "f.toml:3: family.a.labels: has port twice; remove the duplicate",
+        "f.toml:3: family.a.labels: has port twice; name it once",
     );
     let labels = Dimension::ALL.map(Dimension::name);
     check(
@@ -458,7 +455,7 @@ fn flags_win_and_are_named() {
     assert_eq!((config.nflog.groups, config.web.telemetry_path.as_str()), (vec![4, 5], "/m"));
     flags.groups = vec![4, 4];
     let message = flags.load().unwrap_err().to_string();
-    assert_eq!(message, "--nflog.group: nflog.groups: has 4 twice; remove the duplicate");
+    assert_eq!(message, "--nflog.group: nflog.groups: has 4 twice; name it once");
 }
 
 #[test]

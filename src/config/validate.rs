@@ -97,7 +97,7 @@ fn validate_kernel_buffer(bytes: u32) -> RuleResult {
     reject(
         "nflog.kernel_buffer",
         format!(
-            "is {bytes}; use {} to {} bytes, the kernel rejects more",
+            "is {bytes}; use {} to {} bytes, the kernel refuses more",
             KERNEL_BUFFER.start(),
             KERNEL_BUFFER.end()
         ),

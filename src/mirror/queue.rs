@@ -70,7 +70,7 @@ pub struct MirrorStatus {
     pub account: Account,
     /// Whether the database accepted the last rows, or answered the last ping.
     pub up: bool,
-    /// Age of the oldest packet that is not in the database yet; 0 if there is none.
+    /// Age of the oldest packet that the database does not hold yet; 0 for none.
     pub lag: Duration,
     /// Bytes of the spool on disk.
     pub spool_size: u64,
@@ -82,7 +82,7 @@ pub struct MirrorStatus {
     pub retention_held: bool,
     /// Panics in the mirror's threads.
     pub panics: u64,
-    /// Time of the last successful maintenance, seconds since 1970; 0 if there was none.
+    /// Time of the last successful maintenance, seconds since 1970; 0 for never.
     pub maintenance_timestamp: u64,
 }
 

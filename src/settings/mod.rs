@@ -52,7 +52,7 @@ pub fn check_list<T: Eq + Hash + Display>(
         return reject(key, format!("has {} entries; name {max} at most", values.len()));
     }
     match duplicate(values) {
-        Some(value) => reject(key, format!("has {value} twice; remove the duplicate")),
+        Some(value) => reject(key, format!("has {value} twice; name it once")),
         None => Ok(()),
     }
 }

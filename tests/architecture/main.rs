@@ -25,7 +25,7 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 fn names_or_all(column: &str) -> BTreeSet<String> {
-    if matches!(column, "everything" | "the library's interface") {
+    if matches!(column, "everything" | "the library's face") {
         return ["*".to_owned()].into();
     }
     names(column)

@@ -1,4 +1,4 @@
-//! The level and the format of the log.
+//! How much is logged, and how a line is written.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// Failures.
+    /// Something failed.
     Error,
-    /// Problems that the exporter continues after.
+    /// Something is wrong, and we go on.
     Warn,
-    /// Events for operators, such as start, reload and stop.
+    /// What an operator wants to know.
     #[default]
     Info,
-    /// Details for developers.
+    /// What a developer wants to know.
     Debug,
-    /// All messages.
+    /// Everything.
     Trace,
 }
 
 impl LogLevel {
-    /// Its name in the configuration.
+    /// The name it has in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,13 +34,13 @@ impl LogLevel {
     }
 }
 
-/// Format of a log line.
+/// How a log line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// `key=value` pairs.
     #[default]
     Logfmt,
-    /// One JSON object per line.
+    /// One JSON object a line.
     Json,
 }

@@ -128,7 +128,7 @@ impl fmt::Display for Confinement {
 pub enum PrivilegesError {
     /// There is no such user or group.
     #[error(
-        "privileges.{key} = {name:?}: there is no such {key} on this host: create it, or use another"
+        "privileges.{key} = {name:?}: there is no such {key} on this host: make it, or name another"
     )]
     Unknown {
         /// `user` or `group`.
@@ -137,7 +137,7 @@ pub enum PrivilegesError {
         name: String,
     },
     /// The list of users could not be read.
-    #[error("cannot look up privileges.{key} = {name:?}: {error}")]
+    #[error("look up privileges.{key} = {name:?}: {error}")]
     Lookup {
         /// `user` or `group`.
         key: &'static str,
@@ -148,8 +148,8 @@ pub enum PrivilegesError {
     },
     /// Another user is asked for than the one that started the program, who is not root.
     #[error(
-        "privileges.user is {wanted}, but the program was started as user {present}, which cannot \
-         switch to another user: start it as root, or as {wanted} with the capability CAP_NET_ADMIN"
+        "privileges.user asks for {wanted}, but the program was started by user {present}, who cannot \
+         become another: start it as root, or as {wanted} with the capability CAP_NET_ADMIN"
     )]
     NotRoot {
         /// The account asked for.
@@ -159,7 +159,7 @@ pub enum PrivilegesError {
     },
     /// The kernel refused to change the user.
     #[error(
-        "cannot switch to {account}: {error}; a container needs CAP_SETUID and CAP_SETGID for this, or set \
+        "become {account}: {error}; a container needs CAP_SETUID and CAP_SETGID for this, or set \
          privileges.user = \"root\""
     )]
     Become {
@@ -172,7 +172,7 @@ pub enum PrivilegesError {
     #[error("drop capabilities: {0}")]
     Capabilities(io::Error),
     /// A directory could not be given to the account.
-    #[error("cannot change the owner of {} to {account}: {error}", directory.display())]
+    #[error("hand {} over to {account}: {error}", directory.display())]
     HandOver {
         /// The directory.
         directory: PathBuf,
