@@ -50,7 +50,7 @@ impl From<&Record<'_>> for Logged {
 /// Maximum time to wait for a state.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A plan for these groups with a short queue timeout.
+/// A plan for these groups that keeps nothing back for long.
 pub fn plan(groups: &[u16]) -> NflogPlan {
     NflogPlan {
         groups: groups.into(),

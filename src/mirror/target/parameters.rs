@@ -72,7 +72,7 @@ impl Parameters {
                     (None | Some((_, TlsMode::Off)), None) => Ok(Tls::Off),
                     (Some((name, _)), None) | (_, Some((name, _))) => Err(TargetError::Parameter {
                         name,
-                        problem: "requests TLS, which Unix sockets do not support",
+                        problem: "asks for TLS, which a socket in the file system does not have",
                     }),
                 };
             }
