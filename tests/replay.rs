@@ -400,7 +400,7 @@ fn interrupt_on_fifo(with_writer: bool, signal: nix::sys::signal::Signal) -> Out
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     }
     drop(writer);
-    output.expect("the program continues after the signal")
+    output.expect("the program did not end after the signal")
 }
 
 #[test]
