@@ -128,7 +128,7 @@ fn route(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(PACKETS as u64));
     group.bench_function("datagram to series, 100,000 sources", |bencher| {
         bencher.iter_batched_ref(
-            // The datagram was just written when the reader gets it, as in the kernel.
+            // The datagram is in the CPU cache when the reader gets it, as after a copy from the kernel.
             || next.next().unwrap().clone(),
             |datagram| {
                 nflog::walk(datagram, |packet| route.take(&packet.record("eth0", "")));

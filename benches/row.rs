@@ -1,6 +1,6 @@
 //! From an event to its row, step by step: time per packet on one thread.
 //!
-//! With `NFLOG_EXPORTER_CITY_DATABASE`, a path to a city database, also rows with cities.
+//! If `NFLOG_EXPORTER_CITY_DATABASE` is the path of a city database, rows with cities are measured too.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a failure here fails the benchmark")]
 
 use std::{hint::black_box, net::Ipv4Addr, path::PathBuf};

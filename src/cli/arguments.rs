@@ -18,7 +18,7 @@ pub struct Replay {
     /// Capture files, read one after another; - for stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Keep serving the metrics over HTTP instead of printing them
+    /// Serve the metrics over HTTP instead of printing them
     #[arg(long)]
     pub serve: bool,
     /// Log prefix for packets from captures without log prefixes
@@ -29,7 +29,7 @@ pub struct Replay {
 /// Arguments of `migrate`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Migrate {
-    /// The file
+    /// Path of the ulogd.conf
     #[arg(value_name = "ULOGD.CONF")]
     pub file: PathBuf,
     /// Write the configuration to this file, and print the settings without an equivalent. A new file has
@@ -52,7 +52,7 @@ pub struct Rules {
     #[arg(long, value_name = "PACKETS", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub limit: u32,
-    /// Log prefix: letters, digits, spaces and - _ . : [default: what is logged]
+    /// Log prefix: letters, digits, spaces and - _ . : [default: the value of --log]
     #[arg(long, value_name = "TEXT", value_parser = prefix)]
     pub prefix: Option<String>,
     /// Load the rules, replacing those loaded before, then verify them

@@ -42,7 +42,7 @@ pub struct Cli {
 /// The sub-command.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Run the exporter: the default without a command
+    /// Run the exporter; the default command
     Run,
     /// Count the packets of capture files as if they had been logged, and print the metrics
     ///
@@ -52,19 +52,19 @@ pub enum Command {
     Replay(Replay),
     /// Print the SQL that creates the mirror's tables
     ///
-    /// The exporter creates them itself if its database user is allowed to. Otherwise an administrator creates them:
+    /// The exporter creates them if its database user has the privileges. Otherwise an administrator creates them:
     /// `nflog_exporter schema --for mysql | mysql DATABASE`.
     Schema(Schema),
     /// Diagnose why packets are not counted, and suggest fixes
     ///
     /// Waits a few seconds for a packet. The exit code is 1 if a check failed. Run it as root, with the
-    /// configuration of the exporter, which may be running or not.
+    /// configuration of the exporter. The exporter can be running or stopped.
     Doctor {
-        /// Print JSON, for programs
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
 
-        /// How long to wait for a packet
+        /// Maximum time to wait for a packet
         #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = humantime::parse_duration)]
         wait: Duration,
     },
@@ -77,14 +77,14 @@ pub enum Command {
     Rules(Rules),
     /// Convert a ulogd.conf to a configuration, and list the settings without an equivalent
     ///
-    /// Reads the file as ulogd does. A value that cannot be read is an error, and nothing is written.
+    /// Reads the file as ulogd does. An invalid value is an error, and then nothing is written.
     Migrate(Migrate),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print a script that completes commands and flags in a shell
     Completions {
-        /// The shell
+        /// Name of the shell
         #[arg(value_name = "SHELL", value_enum)]
         shell: Shell,
     },

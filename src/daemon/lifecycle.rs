@@ -199,7 +199,7 @@ fn warn_without_packets(config: &Config, aggregate: &SharedAggregate) {
     if aggregate.lock().received_packets() == 0 {
         tracing::warn!(
             groups = ?config.nflog.groups,
-            "no packet came in the first minute: does a rule log to one of these groups? \
+            "received no packet in the first minute: check that a rule logs to one of these groups \
              (nft: log group N; iptables: -j NFLOG --nflog-group N)"
         );
     }

@@ -164,7 +164,7 @@ impl WatchedFile {
                 warn!(
                     database = self.name,
                     %error,
-                    "the GeoIP database was replaced by one that cannot be used; the previous one stays"
+                    "the GeoIP database was replaced by one that cannot be used; the previous one stays in use"
                 );
             }
         }

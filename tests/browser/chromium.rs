@@ -1,4 +1,4 @@
-//! A real Chromium in a namespace, driven over `WebDriver`, with its console and network watched.
+//! A real Chromium in a namespace, controlled by `WebDriver`, with its console and network events.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -29,7 +29,7 @@ impl<'n> Browser<'n> {
     pub fn start(namespace: &'n Namespace) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut command = namespace.command("unshare");
-        // The browser's processes are their own sessions: they all end with their namespace.
+        // The browser's processes have their own sessions: they all end with their namespace.
         command
             .args(["--pid", "--fork", "--kill-child", "--mount-proc", "chromedriver"])
             .arg(format!("--port={PORT}"))
@@ -63,7 +63,7 @@ impl<'n> Browser<'n> {
         Self { namespace, client, runtime, _driver: driver, _directory: directory }
     }
 
-    /// Waits for what the client does, on a thread in the namespace.
+    /// Runs a future of the client to its end, on a thread in the namespace.
     fn wait<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
         self.namespace.run(|| self.runtime.block_on(work))
     }
@@ -83,12 +83,12 @@ impl<'n> Browser<'n> {
         self.eval(expression).as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits for an expression to be true.
+    /// Waits until an expression is true.
     pub fn until(&self, what: &str) {
         wait_for(what, || self.eval(what).as_bool()?.then_some(()));
     }
 
-    /// Clicks where an element is; `selector` in CSS.
+    /// Clicks at the position of an element; `selector` is CSS.
     pub fn click(&self, selector: &str) {
         self.wait(async {
             let element = self.client.find(Locator::Css(selector)).await.unwrap();
@@ -96,7 +96,7 @@ impl<'n> Browser<'n> {
         });
     }
 
-    /// Moves the mouse to the middle of an element; `selector` in CSS.
+    /// Moves the mouse to the centre of an element; `selector` is CSS.
     pub fn hover(&self, selector: &str) {
         let middle = self.eval(&format!(
             "(({{ x, y, width, height }}) => [x + width / 2, y + height / 2])\
@@ -140,19 +140,19 @@ impl<'n> Browser<'n> {
         );
     }
 
-    /// Writes what the window shows as a PNG.
+    /// Writes a screenshot of the window as a PNG.
     pub fn screenshot(&self, file: &Path) {
         let image = self.wait(self.client.screenshot()).unwrap();
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, image).unwrap();
     }
 
-    /// What the console said since it was asked last: errors of scripts, of requests, of the policy.
+    /// The messages of the console since the last call: errors of scripts, of requests and of the policy.
     pub fn console(&self) -> Vec<String> {
         self.log("browser").iter().map(ToString::to_string).collect()
     }
 
-    /// The addresses of all requests since it was asked last, but those of the browser's own first page.
+    /// The URLs of all requests since the last call, except those of the browser's start page.
     pub fn requests(&self) -> Vec<String> {
         let events = self.log("performance");
         let sent = events.iter().filter_map(|entry| {
@@ -165,7 +165,7 @@ impl<'n> Browser<'n> {
         sent.collect()
     }
 
-    /// Why requests never left the browser, since the requests were asked for last.
+    /// The reasons for requests that the browser blocked, since the last call of `requests`.
     pub fn refusals(&self) -> Vec<String> {
         let events = self.log("performance");
         let refused = events.iter().filter_map(|entry| {
@@ -194,13 +194,13 @@ impl<'n> Browser<'n> {
 impl Drop for Browser<'_> {
     fn drop(&mut self) {
         let client = self.client.clone();
-        // What does not close is killed with the driver.
+        // A browser that does not close is killed with the driver.
         let close = async { tokio::time::timeout(Duration::from_secs(5), client.close()).await };
         let _ = self.wait(close);
     }
 }
 
-/// A command of Chromium's own.
+/// A command that only Chromium has.
 #[derive(Debug)]
 struct Extension {
     path: &'static str,

@@ -1,6 +1,6 @@
-//! The dashboards hold to what Grafana's own libraries define: colour modes, units, reducers,
-//! transformations, matchers, and the options that its schema declares for each panel. Takes Node, and
-//! the libraries where `tests/run` installs them: those of the oldest Grafana that the dashboards
+//! The dashboards use only what Grafana's own libraries define: colour modes, units, reducers,
+//! transformations, matchers, and the options that its schema declares for each panel. Requires Node, and
+//! the libraries that `tests/run` installs: those of the oldest Grafana that the dashboards
 //! support and of the newest one.
 use std::{
     fs,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Releases by the names of their lock files, each with how the version begins.
+/// Releases by the names of their lock files, each with the start of its version.
 const RELEASES: [(&str, &str); 2] = [("oldest", "11."), ("newest", "13.")];
 
 /// Checks dashboards against the libraries of a release.
@@ -38,7 +38,7 @@ fn dashboards() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_name_and_option_is_one_of_grafana() {
+fn every_name_and_option_exists_in_grafana() {
     let dashboards = dashboards();
     assert_eq!(dashboards.len(), 4, "{dashboards:?}");
     for (release, version) in RELEASES {
@@ -53,7 +53,7 @@ fn every_name_and_option_is_one_of_grafana() {
     }
 }
 
-/// The first of the health dashboard's or the overview's parts that satisfies a condition.
+/// The first part of the health dashboard or the overview that satisfies a condition.
 fn find<'v>(value: &'v mut Value, wanted: &dyn Fn(&Value) -> bool) -> Option<&'v mut Value> {
     if wanted(value) {
         return Some(value);
@@ -65,11 +65,11 @@ fn find<'v>(value: &'v mut Value, wanted: &dyn Fn(&Value) -> bool) -> Option<&'v
     }
 }
 
-/// A fault: where it is put, what is put there, and what the check says of it.
+/// A fault: its place, its key and value, and the message that the check must print.
 type Fault = (fn(&Value) -> bool, &'static str, Value, &'static str);
 
 #[test]
-fn every_kind_of_fault_is_found() {
+fn every_kind_of_fault_is_reported() {
     let faults: [Fault; 12] = [
         (|v| v["mode"] == "continuous-YlRd", "mode", json!("continuous-YlOrRd"), "no colour mode"),
         (|v| v["mode"] == "fixed", "fixedColor", json!("bleu"), "no colour bleu"),
@@ -102,7 +102,7 @@ fn every_kind_of_fault_is_found() {
         for (number, (_, _, value, message)) in faults.iter().enumerate() {
             let name = format!("{number}.json");
             let found = text.lines().any(|line| line.starts_with(&name) && line.contains(message));
-            assert!(found, "{release}: {value} is not found:\n{text}");
+            assert!(found, "{release}: {value} is not reported:\n{text}");
         }
     }
 }

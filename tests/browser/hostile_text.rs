@@ -1,5 +1,5 @@
-//! Text that means harm, from rules and from a database, on its whole way: to the page in a real
-//! Chromium, the markers, the metrics and the rows. Takes root.
+//! Hostile text from rules and from a database in all outputs: the page in a real
+//! Chromium, the markers, the metrics and the rows. Requires root.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Ten bytes, as many as the name that it takes the place of.
+/// Ten bytes, like the name that it replaces.
 const CITY: &str = "<img src=>";
 const LINKOEPING: [u8; 4] = [89, 160, 20, 112];
 
@@ -23,7 +23,7 @@ const MARKUP: &[u8] = b"<script>alert(1)</script>\n<img src=x onerror=alert(1)>'
 const INVALID: &[u8] = &[0xff; 64];
 const QUOTES: &[u8] = b"\"><b a=\"\\\",x=\"";
 
-/// As everybody is shown them: what is no text, or would start a new line, is U+FFFD; 128 bytes.
+/// The prefixes in the outputs: invalid UTF-8 and line breaks are U+FFFD; at most 128 bytes.
 fn shown(prefix: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(prefix).replace('\n', "\u{fffd}");
     while text.len() > 128 {
@@ -32,7 +32,7 @@ fn shown(prefix: &[u8]) -> String {
     text
 }
 
-/// nft takes every byte but a quote, and iptables the quotes.
+/// Loads the rules: nft accepts every byte except a quote, iptables accepts quotes.
 fn load_rules(host: &Namespace) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("rules");
@@ -51,7 +51,7 @@ fn load_rules(host: &Namespace) {
     host.exec("iptables", &[&to_port[..], &["-j", "DROP"]].concat());
 }
 
-/// The city database of the tests, with markup in the place of a name.
+/// The city database of the tests, with markup instead of a name.
 fn hostile_cities(directory: &Path) -> String {
     let original =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/geoip/GeoIP2-City-Test.mmdb");
@@ -69,7 +69,7 @@ fn hostile_cities(directory: &Path) -> String {
 }
 
 #[test]
-fn hostile_text_stays_text_everywhere() {
+fn hostile_text_is_text_in_all_outputs() {
     let wire = Wire::new();
     load_rules(&wire.host);
     let directory = tempfile::tempdir().unwrap();
@@ -85,7 +85,7 @@ fn hostile_text_stays_text_everywhere() {
     wire.send([22, 23, 24, 22, 23, 24].map(|port| frame::syn(LINKOEPING, 40_000, port)));
     let prefixes: BTreeSet<String> = [MARKUP, INVALID, QUOTES].map(shown).into();
 
-    // The metrics, as Prometheus understands them: six packets, twice each prefix.
+    // The metrics in Prometheus: six packets, two per prefix.
     let prometheus = Prometheus::start(&wire.host);
     let counted = wait_for("all packets in Prometheus", || {
         let counted = prometheus.query("sum by (prefix) (nflog_packets_total) > 0")?;
@@ -121,7 +121,7 @@ fn hostile_text_stays_text_everywhere() {
     let page: Value = serde_json::from_str(&geojson).unwrap();
     assert_eq!(page["features"][0]["properties"]["city"], CITY);
 
-    // The page: no element came of it, and nothing ran.
+    // The page: the text created no element and ran no script.
     let browser = Browser::start(&wire.host);
     browser.view(1280, 800, "dark");
     browser.open("http://127.0.0.1:10239/");
@@ -139,7 +139,7 @@ fn hostile_text_stays_text_everywhere() {
     browser.screenshot(
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots/hostile-text.png"),
     );
-    // A filter by each, which goes through the address and the query.
+    // A filter by each prefix, which is in the URL and in the query.
     for prefix in &prefixes {
         let value = serde_json::to_string(prefix).unwrap();
         let row = format!(

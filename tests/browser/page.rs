@@ -52,7 +52,7 @@ const RULES: &str = "
 const TCP_PORTS: [u16; 12] = [22, 23, 22, 445, 3389, 80, 22, 443, 8080, 23, 5900, 6379];
 const UDP_PORTS: [u16; 5] = [53, 5060, 123, 1900, 161];
 
-/// Packets from all countries, always the same; some networks send many.
+/// The same packets from all countries on each call; some networks send many.
 fn world(from: u32, count: u32) -> Vec<Vec<u8>> {
     let mix = |number: u32| {
         let mixed = (number ^ (number >> 16)).wrapping_mul(0x45d9_f3b5);
@@ -107,7 +107,7 @@ fn open(browser: &Browser, hash: &str) {
     browser.until("document.querySelectorAll('#map path[data-code]').length > 100");
 }
 
-/// Packets by a label, of the series that `keep` keeps.
+/// Packets by a label, of the series that `keep` selects.
 fn by(
     text: &str,
     label: &str,
@@ -115,7 +115,7 @@ fn by(
 ) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for (labels, value) in samples(text, "nflog_packets_total") {
-        // A series may be born without a packet.
+        // A new series can have no packets.
         if value > 0.0 && keep(&labels) {
             let name = labels.get(label).cloned().unwrap_or_else(|| "none".into());
             *sums.entry(name).or_default() += whole(value);
@@ -136,7 +136,7 @@ fn rows(browser: &Browser, dimension: &str) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// Every row has the count of the metrics, and no heavier value is missing.
+/// Checks that every row has the count of the metrics, and that no value with more packets is missing.
 fn assert_rows(shown: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) {
     assert!(!shown.is_empty());
     for (value, packets) in shown {
@@ -283,7 +283,7 @@ fn every_size_and_scheme_is_readable() {
 }
 
 #[test]
-fn a_click_and_a_key_filter_the_rest() {
+fn a_click_and_a_key_set_a_filter() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let exporter = Exporter::start(&wire.host, WIDE, &[]);
@@ -385,7 +385,7 @@ fn picture() {
     let start = Instant::now();
     let mut sent = 0;
     for second in 0..seconds {
-        // A steady rate with a wave, and a surge now and then.
+        // A constant rate with a wave, and surges from time to time.
         let wave = 40 + second / 12 % 17 + if second % 240 > 200 { 45 } else { 0 };
         wire.send(world(sent, wave));
         sent += wave;

@@ -1,5 +1,5 @@
-//! Every statement of every dashboard, asked of a real Prometheus and of real databases that hold what
-//! a running exporter made of packets on a wire. Takes root, Prometheus, MariaDB and PostgreSQL.
+//! Every query of every dashboard, run on a real Prometheus and on real databases with the metrics and rows that
+//! a running exporter made of packets on a wire. Requires root, Prometheus, MariaDB and PostgreSQL.
 
 use std::{
     collections::BTreeSet,
@@ -17,14 +17,14 @@ use crate::support::{
     program::{Exporter, Prometheus, sum, wait_for},
 };
 
-/// Panels that may have nothing to show, each with the reason.
+/// Panels that can be empty, each with the reason.
 const MAY_BE_EMPTY: [(&str, &str); 1] =
     [("Firing alerts (unfiltered)", "an alert waits for minutes before it fires")];
 
-/// Panels that are empty where one country, port, prefix and network is chosen.
+/// Panels that are empty if one country, port, prefix and network is selected.
 const EMPTY_OF_ONE: [(&str, &str); 2] = [
     ("Not on the map", "the selected country has coordinates"),
-    ("Scans", "the chosen port is one port"),
+    ("Scans", "only one port is selected"),
 ];
 
 const RULES: &str = "
@@ -40,11 +40,11 @@ const RULES: &str = "
     }
 ";
 
-/// A source of the network that is chosen, and one that scans.
+/// A source in the selected network, and one that scans.
 const CHOSEN: [u8; 4] = [133, 11, 0, 7];
 const SCANNER: [u8; 4] = [130, 75, 1, 1];
 
-/// Several countries, places without one, ports, protocols and prefixes.
+/// Several countries, addresses without one, ports, protocols and prefixes.
 fn packets() -> Vec<Vec<u8>> {
     let sources =
         [CHOSEN, [200, 160, 2, 3], [193, 0, 6, 139], SCANNER, [18, 7, 22, 1], [10, 1, 2, 3]];
@@ -65,7 +65,7 @@ fn packets() -> Vec<Vec<u8>> {
     frames
 }
 
-/// What somebody may have chosen, from all there is to what nobody should have typed.
+/// Selections of a user, from all values to hostile input.
 fn choices() -> Vec<(&'static str, Choice<'static>)> {
     let chosen = |pairs: &[(&'static str, &[&str])]| -> Choice<'static> {
         pairs.iter().map(|(n, v)| (*n, v.iter().map(|&v| v.to_owned()).collect())).collect()
@@ -87,7 +87,7 @@ fn choices() -> Vec<(&'static str, Choice<'static>)> {
     ]
 }
 
-/// Where statements go.
+/// The data sources that run the statements.
 struct Sources<'s> {
     prometheus: &'s Prometheus<'s>,
     maria: &'s MariaDb,
@@ -95,7 +95,7 @@ struct Sources<'s> {
 }
 
 impl Sources<'_> {
-    /// How many series or lines the answer has. Fails on an error.
+    /// The number of series or rows in the result. Panics on an error.
     fn answers(&self, query: &Query, text: &str) -> usize {
         if query.source == "prometheus" {
             let answer = self.prometheus.query(text).expect("Prometheus answers");
@@ -106,7 +106,7 @@ impl Sources<'_> {
 
     fn lines(&self, source: &str, sql: &str) -> String {
         match source {
-            // Grafana's session, with the mode that MySQL 8 has from the start.
+            // Grafana's session, with the default mode of MySQL 8.
             "mysql" => self.maria.query("log", &format!(
                 "SET time_zone = '+00:00', sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES'; {sql}"
             )),
@@ -114,7 +114,7 @@ impl Sources<'_> {
         }
     }
 
-    /// The values of a label, as Grafana asks for them.
+    /// The values of a label, as Grafana queries them.
     fn values(
         &self,
         dashboard: &Dashboard,
@@ -133,8 +133,8 @@ impl Sources<'_> {
         answer.into_iter().map(|(labels, _)| labels[label].clone()).collect()
     }
 
-    /// The choice with the hidden variables that follow from it, and all values where nothing is
-    /// chosen and the dashboard has no pattern for all.
+    /// The selection with the hidden variables that follow from it, and all values if nothing is
+    /// selected and the dashboard has no pattern for all.
     fn derived<'c>(&self, dashboard: &Dashboard, choice: &Choice<'c>, now: u64) -> Choice<'c> {
         let mut choice = choice.clone();
         for query in dashboard.variable_queries() {
@@ -176,7 +176,7 @@ fn config(url: &str, spool: &Path) -> String {
     )
 }
 
-/// Waits until all is counted and written.
+/// Waits until all packets are counted and written.
 fn settle(exporter: &Exporter<'_>, sent: u64) {
     wait_for("every packet to be counted and written", || {
         let text = exporter.scrape();
@@ -191,7 +191,7 @@ fn settle(exporter: &Exporter<'_>, sent: u64) {
     });
 }
 
-/// Runs `work` on a host whose packets are in both databases and in Prometheus.
+/// Runs `work` after packets of a host are in both databases and in Prometheus.
 fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
     let maria = MariaDb::start();
     maria.query("mysql", "CREATE DATABASE log");
@@ -210,7 +210,7 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
     for wire in &wires {
         wire.host.nft(RULES);
     }
-    // One that asks for nothing, so that what is said of such files is there.
+    // A database file that is never looked up, so that the metrics of such files exist.
     let directory = tempfile::tempdir().unwrap();
     crate::support::program::open_to_all(directory.path());
     let web = directory.path().join("web.yml").display().to_string();
@@ -227,7 +227,7 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
         assert_eq!(wire.send(packets()), sent);
     }
     settle(&exporters[1], sent);
-    wait_for("Prometheus to have it all", || {
+    wait_for("all packets in Prometheus", || {
         let growth = prometheus.growth("nflog_packets_total[5m]");
         let total: f64 = growth.iter().map(|(_, value)| value).sum();
         let whole = u32::try_from(sent).unwrap().into();
@@ -239,7 +239,7 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
 }
 
 #[test]
-fn every_statement_has_an_answer() {
+fn every_statement_has_a_result() {
     on_a_busy_host(|sources, scrape| {
         let mut wrong = names_that_do_not_exist(sources, scrape);
         let mut asked = 0;
@@ -255,7 +255,7 @@ fn every_statement_has_an_answer() {
                     let text = fill(&dashboard, &query, &choice, now);
                     asked += 1;
                     if sources.answers(&query, &text) == 0 && !may_be_empty {
-                        wrong.push(format!("{}, {label}: no answer to\n{text}", query.place));
+                        wrong.push(format!("{}, {label}: no result of\n{text}", query.place));
                     }
                 }
                 for query in dashboard.variable_queries() {
@@ -281,14 +281,14 @@ fn every_statement_has_an_answer() {
         let rules = sources.prometheus.rules();
         for (name, expression, error) in &rules {
             assert_eq!(error, "", "{name}");
-            // Some are evaluated every few minutes only.
+            // Some rules are evaluated only every few minutes.
             sources.prometheus.query(expression).unwrap();
         }
         assert!(rules.len() > 40, "{} rules", rules.len());
     });
 }
 
-/// That the number of exporters is one text, and that without an exporter it is another.
+/// Checks the text of the number of exporters, with and without an exporter.
 fn check_exporters(sources: &Sources<'_>) {
     let all = Dashboard::all();
     let health = all.iter().find(|each| each.uid() == "nflog-health").unwrap();
@@ -306,7 +306,7 @@ fn check_exporters(sources: &Sources<'_>) {
     }
 }
 
-/// Metrics that no scrape and no recording rule gives.
+/// Checks that each metric is in a scrape or in a recording rule.
 fn names_that_do_not_exist(sources: &Sources<'_>, scrape: &str) -> Vec<String> {
     let recorded =
         sources.prometheus.query(r#"count by (__name__) ({__name__=~".+:.+"})"#).unwrap();
@@ -321,13 +321,15 @@ fn names_that_do_not_exist(sources: &Sources<'_>, scrape: &str) -> Vec<String> {
         for query in queries.iter().filter(|query| query.source == "prometheus") {
             let names = metrics(&query.text).into_iter();
             let unknown = names.filter(|name| !known.contains(*name));
-            missing.extend(unknown.map(|name| format!("{}: there is no {name}", query.place)));
+            missing.extend(
+                unknown.map(|name| format!("{}: the metric {name} does not exist", query.place)),
+            );
         }
     }
     missing
 }
 
-/// Asks what the runbooks say to ask.
+/// Runs the queries of the runbooks.
 fn check_runbooks(sources: &Sources<'_>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/README.md");
     let (mut expressions, mut statements) = (0, 0);
@@ -347,11 +349,11 @@ fn check_runbooks(sources: &Sources<'_>) {
     assert!(expressions > 15 && statements > 2, "{expressions} and {statements}");
 }
 
-/// That choosing filters: the packets of a drill-down, by what is chosen.
+/// Checks that selections filter the packets of a drill-down.
 fn check_figures(sources: &Sources<'_>) {
     let all = packets().len().to_string();
     let none = "'; DROP TABLE packets; -- ";
-    // A country that the budget folded stands for any; so does what is no port and no network.
+    // The country `other` selects any country; an invalid port or network selects all.
     let expected: [(&str, &str, &str); 17] = [
         ("country", "JP", "140"),
         ("country", "private", "100"),

@@ -1,5 +1,5 @@
-//! How databases answer the drill-down dashboards: out of an index, without reading the rows.
-//! Takes MariaDB and PostgreSQL of Debian's packages.
+//! Query plans of the drill-down dashboards: they use an index and do not read rows.
+//! Requires MariaDB and PostgreSQL of Debian's packages.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,10 +12,10 @@ use crate::support::{
     sample_rows::{NOON, crowd},
 };
 
-/// Rows of the last minutes before noon, which the dashboards' time covers.
+/// Rows of the last minutes before noon, which are in the time range of the dashboards.
 const ROWS: u32 = 60_000;
 
-/// Panels that read rows: the newest ones, by their time.
+/// Panels that read rows: the newest ones by time.
 const READS_ROWS: [&str; 1] = ["Packets"];
 
 async fn filled<S: Store>(target: &nflog_exporter::mirror::Target) {
@@ -31,7 +31,7 @@ async fn filled<S: Store>(target: &nflog_exporter::mirror::Target) {
     }
 }
 
-/// Each panel's title, and what `explain` says of its statement.
+/// The title of each panel, and the plan of its statement.
 fn plans(file: &str, explain: impl Fn(&str) -> String) -> Vec<(String, String)> {
     let dashboard = Dashboard::all().into_iter().find(|dashboard| dashboard.file == file).unwrap();
     let nothing = vec!["-".to_owned()];
@@ -50,7 +50,7 @@ fn plans(file: &str, explain: impl Fn(&str) -> String) -> Vec<(String, String)> 
 }
 
 #[tokio::test]
-async fn mariadb_reads_the_index_alone() {
+async fn mariadb_reads_only_the_index() {
     let server = MariaDb::shared();
     let database = server.database();
     filled::<MySql>(&server.target(&database)).await;
@@ -67,7 +67,7 @@ async fn mariadb_reads_the_index_alone() {
             assert_eq!(scan[5], "by_source", "{title}\n{plan}");
             assert!(scan[9].contains("Using index"), "{title}\n{plan}");
         }
-        // The city of a place or source: a few rows of one moment.
+        // The city of a place or a source: a few rows with the same time.
         for lookup in lookups {
             assert_eq!((lookup[3], lookup[5]), ("ref", "PRIMARY"), "{title}\n{plan}");
         }
@@ -80,7 +80,7 @@ async fn postgres_groups_sources_in_the_order_of_the_index() {
     let database = server.database();
     filled::<Postgres>(&server.target(&database)).await;
     server.psql(&database, "VACUUM ANALYZE packets");
-    // Whether reading rows is cheaper depends on their number and the disk's pages; what is held here is that
+    // Whether reading rows is cheaper depends on their number and the pages on disk; this test checks that
     // the index can answer alone.
     let only = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_indexscan = off";
     let explain = |sql: &str| server.psql(&database, &format!("{only}; EXPLAIN {sql}"));

@@ -39,7 +39,7 @@ const RULES: &str = "table inet filter {
 }";
 
 #[test]
-fn a_healthy_host() {
+fn a_healthy_host_passes_all_checks() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let report = in_traffic(&wire, || doctor(&wire.host, &[]));
@@ -91,14 +91,14 @@ fn packets_are_not_parsed_as_root() {
 }
 
 #[test]
-fn an_invalid_configuration() {
+fn an_invalid_configuration_is_reported() {
     let host = Namespace::new("host");
     doctor_with(&host, "[nflog]\ngroup = 1\n").failed("config", "group");
     doctor_with(&host, "").ok("config", "config.toml is valid");
 }
 
 #[test]
-fn an_invalid_web_configuration() {
+fn an_invalid_web_configuration_is_reported() {
     let host = Namespace::new("host");
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
@@ -109,7 +109,7 @@ fn an_invalid_web_configuration() {
 }
 
 #[test]
-fn a_kernel_without_nflog() {
+fn a_kernel_without_nflog_is_reported() {
     let host = Namespace::new("host");
     let script = format!("mount -t tmpfs none /proc && exec {EXPORTER} doctor --json");
     let look = || {
@@ -143,7 +143,7 @@ fn a_kernel_without_nflog() {
 }
 
 #[test]
-fn a_process_without_capabilities() {
+fn missing_capabilities_are_reported() {
     let host = Namespace::new("host");
     let mut command = host.command("setpriv");
     command.args(["--bounding-set", "-net_admin", EXPORTER]);
@@ -164,7 +164,7 @@ fn a_process_without_capabilities() {
 }
 
 #[test]
-fn a_group_held_by_another_program() {
+fn the_holder_of_the_group_is_named() {
     let wire = Wire::new();
     let other = wire.host.run(|| Nflog::open(&plan(&[1])).unwrap());
     let report = doctor(&wire.host, &[]);
@@ -174,7 +174,7 @@ fn a_group_held_by_another_program() {
 }
 
 #[test]
-fn missing_interfaces() {
+fn missing_interfaces_are_reported() {
     let alone = Namespace::new("alone");
     doctor(&alone, &[]).failed("interfaces", "no interface except lo:");
     let wire = Wire::new();
@@ -187,7 +187,7 @@ fn missing_interfaces() {
 }
 
 #[test]
-fn missing_or_outdated_geoip_databases() {
+fn missing_and_outdated_geoip_databases_are_reported() {
     let host = Namespace::new("host");
     let of = |file: &Path| doctor(&host, &["--geoip.database", file.to_str().unwrap()]);
     of(Path::new("/nowhere/x.mmdb")).failed("geoip", "/nowhere/x.mmdb");
@@ -199,7 +199,7 @@ fn missing_or_outdated_geoip_databases() {
 }
 
 #[test]
-fn a_port_in_use() {
+fn a_port_in_use_is_reported() {
     let host = Namespace::new("host");
     let listener =
         host.run(|| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 10239))).unwrap());
@@ -215,7 +215,7 @@ fn a_port_in_use() {
 }
 
 #[test]
-fn files_that_the_exporters_user_cannot_access() {
+fn files_that_the_exporters_user_cannot_access_are_reported() {
     let host = Namespace::new("host");
     let directory = tempfile::tempdir().unwrap();
     let mode =
@@ -263,7 +263,7 @@ fn files_that_the_exporters_user_cannot_access() {
 }
 
 #[test]
-fn a_spool_without_disk_space() {
+fn a_full_disk_of_the_spool_is_reported() {
     let host = Namespace::new("host");
     let disk = Tmpfs::mount(16 << 20);
     open_to_all(disk.directory.path());
@@ -297,14 +297,14 @@ fn a_spool_without_disk_space() {
 const MIRROR: [&str; 5] =
     ["mirror", "mirror_schema", "mirror_rights", "mirror_days", "mirror_clock"];
 
-/// In the host's namespace, where the database servers run, with an unused group.
+/// Runs the doctor in the namespace of this machine, where the database servers run, with an unused group.
 fn look_at_mirror(command: Command, url: &str) -> Report {
     let url = format!("{url}?sslmode=disable");
     Report::of(&asked(command, &["--nflog.group", "41000", "--mirror.url", &url]))
 }
 
 #[test]
-fn a_mirror_without_write_access() {
+fn missing_privileges_in_the_database_are_reported() {
     let server = MariaDb::start();
     let database = server.database();
     let look_by = |command: Command, user: &str, password: &str| {
@@ -370,7 +370,7 @@ fn a_mirror_without_write_access() {
 }
 
 #[test]
-fn a_mirror_in_postgresql() {
+fn a_mirror_in_postgresql_is_checked() {
     let server = PostgresServer::shared();
     let database = server.database();
     server.psql("postgres", "ALTER USER postgres PASSWORD 'secret'");

@@ -35,7 +35,7 @@ fn scrape_as_prometheus(host: &Namespace) {
 }
 
 #[test]
-fn a_healthy_exporter() {
+fn a_healthy_exporter_passes_all_checks() {
     let wire = with_rules();
     let exporter = Exporter::start(&wire.host, "", &[]);
     let report = doctor(&wire.host, &[]);
@@ -87,7 +87,7 @@ fn each_group_is_checked() {
 }
 
 #[test]
-fn an_exporter_with_another_configuration() {
+fn an_exporter_with_another_configuration_is_reported() {
     let wire = with_rules();
     let exporter = Exporter::start(&wire.host, "[nflog]\ngroups = [5]\n", &[]);
     let report = doctor(&wire.host, &[]);
@@ -98,7 +98,7 @@ fn an_exporter_with_another_configuration() {
     report.failed("mirror", "writes no rows");
     drop(exporter);
 
-    // Another instance has the group.
+    // Another instance holds the group.
     let arguments = ["--web.listen-address", "127.0.0.1:10240"];
     let other = Exporter::spawn(&wire.host, "", &arguments);
     wait_for("the other instance", || get(&wire.host, 10240, "/-/ready"));
@@ -111,7 +111,7 @@ fn an_exporter_with_another_configuration() {
 }
 
 #[test]
-fn an_exporter_in_another_network_namespace() {
+fn an_exporter_in_another_network_namespace_is_reported() {
     let wire = with_rules();
     let arguments = ["--web.listen-address", "198.51.100.2:10239"];
     let _other = Exporter::spawn(&wire.peer, "", &arguments);
@@ -125,7 +125,7 @@ fn an_exporter_in_another_network_namespace() {
 }
 
 #[test]
-fn an_exporter_that_installed_its_rules() {
+fn rules_of_a_running_exporter_are_found() {
     let wire = Wire::new();
     let _exporter = Exporter::start(&wire.host, "", &["--rules.install"]);
     doctor(&wire.host, &["--rules.install"]).ok("rules", "in inet nflog_exporter inbound");
@@ -144,7 +144,7 @@ fn web_config(text: &str) -> tempfile::TempDir {
 }
 
 #[test]
-fn an_exporter_whose_metrics_cannot_be_read() {
+fn unreadable_metrics_skip_the_checks_that_need_them() {
     let wire = with_rules();
     let users = "basic_auth_users:\n  alice: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG\n";
     let tls = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
@@ -175,7 +175,7 @@ fn an_exporter_whose_metrics_cannot_be_read() {
 }
 
 #[test]
-fn an_exporter_with_a_socket_of_systemd() {
+fn an_exporter_with_a_socket_of_systemd_is_found() {
     let wire = with_rules();
     let directory = tempfile::tempdir().unwrap();
     let mut command = wire.host.command("systemd-socket-activate");
@@ -188,7 +188,7 @@ fn an_exporter_with_a_socket_of_systemd() {
 }
 
 #[test]
-fn an_exporter_with_a_port_chosen_by_the_kernel() {
+fn an_exporter_with_a_port_chosen_by_the_kernel_is_found() {
     let wire = with_rules();
     let arguments = ["--web.listen-address", "127.0.0.1:0"];
     let _exporter = Exporter::spawn(&wire.host, "", &arguments);
@@ -201,7 +201,7 @@ fn an_exporter_with_a_port_chosen_by_the_kernel() {
 }
 
 #[test]
-fn an_exporter_whose_reload_failed() {
+fn a_failed_reload_is_reported() {
     let wire = with_rules();
     let exporter = Exporter::start(&wire.host, "", &[]);
     exporter.configure("nonsense");
@@ -215,7 +215,7 @@ fn an_exporter_whose_reload_failed() {
 
 /// The doctor, as root, can write to a directory to which the exporter cannot.
 #[test]
-fn an_exporter_that_cannot_write_rows() {
+fn a_mirror_that_cannot_write_is_reported() {
     let wire = with_rules();
     let directory = tempfile::tempdir().unwrap();
     open_to_all(directory.path());
@@ -240,7 +240,7 @@ fn an_exporter_that_cannot_write_rows() {
 }
 
 #[test]
-fn an_exporter_that_loses_packets() {
+fn lost_packets_are_reported() {
     let wire = with_rules();
     let exporter = Exporter::start(&wire.host, "[nflog]\nreceive_buffer = 4096\n", &[]);
     let report = thread::scope(|scope| {

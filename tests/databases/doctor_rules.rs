@@ -42,7 +42,7 @@ fn with_iptables(program: &str, rules: &[&str]) -> Report {
 const LOG: &str = "log group 1 prefix \"x\"";
 
 #[test]
-fn rules_that_log_elsewhere() {
+fn rules_that_log_elsewhere_are_reported() {
     let report = with_chain("counter");
     report.failed("rules", "no rule that packets reach logs to group 1");
     report.hints("packets", "no packet arrived");
@@ -61,7 +61,7 @@ fn rules_that_log_elsewhere() {
 }
 
 #[test]
-fn a_number_as_prefix() {
+fn a_number_as_prefix_is_reported() {
     let report = with_iptables("iptables", &["-A INPUT -p tcp -j NFLOG --nflog-prefix 1"]);
     let place = "iptables filter INPUT, a rule logs to group 0 with the prefix \"1\"";
     report.failed("rules_prefix", place);
@@ -74,7 +74,7 @@ fn a_number_as_prefix() {
 }
 
 #[test]
-fn rules_after_one_that_matches_every_packet() {
+fn rules_after_one_that_matches_every_packet_are_reported() {
     let report = with_chain(&format!("accept\n{LOG}"));
     report.failed("rules_order", "in inet f c, the rule with prefix \"x\" logs nothing");
     report.failed("rules_order", "an earlier rule in inet f c, `accept` (handle ");
@@ -96,7 +96,7 @@ fn rules_after_one_that_matches_every_packet() {
 }
 
 #[test]
-fn rules_in_a_chain_without_a_jump() {
+fn a_chain_without_a_jump_is_reported() {
     let report = with_two_chains("tcp dport 1 accept", LOG);
     report.failed("rules_chain", "no rule jumps to the chain b");
     report.failed("rules_chain", "nft insert rule inet f c jump b");
@@ -123,7 +123,7 @@ fn with_two_tables(one: (&str, &str), other: (&str, &str)) -> Report {
 }
 
 #[test]
-fn rules_of_two_tables_that_log_one_packet() {
+fn packets_logged_by_two_tables_are_reported() {
     let log = |matches: &str, group: u16| format!("{matches} log group {group} prefix \"x\"");
     let any = log("", 1);
     let twice = "a packet can be counted twice: both inet a c and inet b c log to group 1";
@@ -165,7 +165,7 @@ fn rules_of_two_tables_that_log_one_packet() {
 }
 
 #[test]
-fn rules_of_this_program_are_no_duplicates() {
+fn rules_of_this_program_are_not_duplicates() {
     let wire = Wire::new();
     wire.host
         .nft("table inet a {\n chain c {\n type filter hook input priority 0; policy drop;\n}\n}");
@@ -181,7 +181,7 @@ fn rules_of_this_program_are_no_duplicates() {
 }
 
 #[test]
-fn a_dormant_table() {
+fn a_dormant_table_is_reported() {
     let wire = Wire::new();
     wire.host.nft(&format!(
         "table inet f {{\n flags dormant\n chain c {{\n type filter hook input priority 0\n{LOG}\n}}\n}}"
@@ -239,7 +239,7 @@ fn with_path(host: &Namespace, tools: &Path) -> std::process::Command {
 }
 
 #[test]
-fn rules_that_cannot_be_listed() {
+fn rules_that_cannot_be_listed_skip_the_check() {
     let wire = Wire::new();
     wire.host.nft(&format!(
         "table inet f {{\n chain c {{\n type filter hook input priority 0\n{LOG}\n}}\n}}"
@@ -259,7 +259,7 @@ fn rules_that_cannot_be_listed() {
 }
 
 #[test]
-fn rules_installed_by_the_exporter() {
+fn rules_installed_by_the_exporter_are_found() {
     let wire = Wire::new();
     let report = doctor(&wire.host, &["--rules.install"]);
     report.ok("rules", "installs its own");
@@ -268,7 +268,7 @@ fn rules_installed_by_the_exporter() {
 }
 
 #[test]
-fn saved_rules_with_ulog() {
+fn saved_rules_with_ulog_are_reported() {
     let host = Namespace::new("host");
     let etc = host.copy_etc("ufw");
     let ulog = "*filter\n# -j ULOG\n-A ufw-before-input -j ULOG --ulog-nlgroup 1\nCOMMIT\n";

@@ -1,4 +1,4 @@
-//! The SQL in the README and in `docs`, each block run in the database that it is for. Needs MariaDB, PostgreSQL and
+//! Runs each SQL block of the README and `docs` in its database. Requires MariaDB, PostgreSQL and
 //! SQLite's shell from Debian's packages.
 
 use std::{
@@ -47,7 +47,7 @@ async fn filled<S: Store>(target: &Target) {
     store.write(&writer, Batch { from: 0, to: 1, rows: &rows }).await.unwrap();
 }
 
-/// Each has an answer, with the source as people write it.
+/// Each statement has a result, with the source as text.
 fn check(database: &str, ask: impl Fn(&str) -> String) {
     for statement in statements(database) {
         let answer = ask(&statement);
@@ -56,7 +56,7 @@ fn check(database: &str, ask: impl Fn(&str) -> String) {
 }
 
 #[tokio::test]
-async fn mariadb() {
+async fn the_statements_run_in_mariadb() {
     let server = MariaDb::shared();
     let database = server.database();
     filled::<MySql>(&server.target(&database)).await;
@@ -64,7 +64,7 @@ async fn mariadb() {
 }
 
 #[tokio::test]
-async fn postgres() {
+async fn the_statements_run_in_postgres() {
     let server = PostgresServer::shared();
     let database = server.database();
     filled::<Postgres>(&server.target(&database)).await;
@@ -72,12 +72,12 @@ async fn postgres() {
 }
 
 #[tokio::test]
-async fn sqlite_while_the_exporter_writes() {
+async fn the_statements_run_in_sqlite_while_the_exporter_writes() {
     let directory = tempfile::tempdir().unwrap();
     let path: PathBuf = directory.path().join("packets.db");
     let target: Target = format!("sqlite:{}", path.display()).parse().unwrap();
     filled::<Sqlite>(&target).await;
-    // Open, as the exporter has it.
+    // Keep the file open, as the exporter does.
     let mut store = Sqlite::connect(&target).await.unwrap();
     store.ping().await.unwrap();
     let ask = |sql: &str| {

@@ -162,8 +162,8 @@ fn under_load(wire: &Wire, work: impl FnOnce(&Load<'_>)) -> u32 {
 }
 
 /// The database is killed ten times, hangs, and loses connections in the middle of commits; the exporter is killed
-/// twice. No row is a duplicate; missing are at most those of the second before a kill of the exporter, and those that
-/// arrived without one.
+/// twice. No row is a duplicate. The rows of the second before a kill of the exporter can be missing, and those of
+/// packets that arrived while it did not run.
 #[test]
 fn rows_survive_all_faults() {
     let wire = Wire::new();
@@ -294,7 +294,7 @@ fn a_full_spool_drops_the_newest() {
     let config =
         format!("{}max_size = '1MiB'\n", config(&url(&database.socket()), spool.path(), ""));
     database.kill_9();
-    // The database may be unreachable at the start, too.
+    // The database can be unreachable at start, too.
     let exporter = Exporter::start(&wire.host, &config, &[]);
     let mut sent = 0;
     while dropped(&exporter, "spool_full") == 0 {
@@ -422,10 +422,10 @@ fn rows_wait_while_the_database_refuses_all() {
         (is_waiting && !mirror.up && mirror.spooled == 1_000).then_some(())
     });
     database.query(DATABASE, "ALTER TABLE packets DROP CONSTRAINT wrong");
-    // One port of all that came is refused.
+    // Rows with one of the ports are rejected.
     database.query(DATABASE, "ALTER TABLE packets ADD CONSTRAINT one CHECK (source_port <> 20000)");
     wire.send((65_536..65_636).map(numbered));
-    wait_for("the rows that are good", || {
+    wait_for("the valid rows", || {
         let mirror = scrape(&exporter);
         (mirror.up && mirror.spooled + mirror.queued == 0).then_some(())
     });

@@ -235,7 +235,7 @@ async fn rows_arrive_field_by_field() {
 
 /// Without MariaDB's bulk statement: the server reports that it is a MySQL.
 #[tokio::test]
-async fn rows_arrive_field_by_field_where_the_server_is_a_mysql() {
+async fn rows_arrive_field_by_field_on_mysql() {
     check_rows(&MariaDb::start_with(&["--version=8.0.36"])).await;
 }
 
@@ -305,7 +305,7 @@ async fn values_that_the_table_rejects_are_refused() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_create_tables_gets_the_commands() {
+async fn a_user_without_the_privilege_to_create_tables_gets_the_commands() {
     let server = MariaDb::shared();
     let database = server.database();
     server.query(
@@ -434,7 +434,7 @@ async fn a_newer_schema_is_not_written_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_hosts_prepare_at_once() {
+async fn many_hosts_prepare_the_schema_at_the_same_time() {
     let server = MariaDb::shared();
     let database = server.database();
     let hosts: Vec<_> = (0..8)
@@ -691,7 +691,7 @@ async fn queries_of_ulogd_users_work() {
 /// MariaDB scanned the index of a virtual column in the wrong order, in a table with partitions: the newest rows of
 /// a port were those of the last partition only.
 #[tokio::test]
-async fn the_newest_rows_of_a_port_are_of_all_days() {
+async fn the_newest_rows_of_a_port_include_all_days() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
     store.maintain(&Maintenance::default(), noon()).await.unwrap();

@@ -360,7 +360,7 @@ async fn run_maintenance(store: &mut Postgres, maintenance: Maintenance, now: u6
             return dropped;
         }
     }
-    panic!("keeping house does not end");
+    panic!("maintenance does not end");
 }
 
 const KEEP_ALL: Maintenance = Maintenance { retention: None, max_size: None };

@@ -1,4 +1,4 @@
-//! Partitions, tables and positions that somebody removes by hand while rows are delivered. Takes root, and
+//! Partitions, tables and positions that are removed by hand while rows are delivered. Requires root, and
 //! MariaDB and PostgreSQL of Debian's packages.
 
 use std::{
@@ -27,7 +27,7 @@ const RULES: &str = "
     }
 ";
 
-/// Packets a second of the load.
+/// Packets per second of the load.
 const RATE: u32 = 2_000;
 
 /// Rows that are written after each removal.
@@ -71,7 +71,7 @@ impl Database {
         }
     }
 
-    /// Statement that selects the number of each row of a table, or of a part of it.
+    /// A statement that selects the number of each row of a table or partition.
     fn numbers_of(&self, table: &str) -> String {
         let source = match self {
             Self::Maria(_) => "CONV(RIGHT(HEX(source), 4), 16, 10)",
@@ -80,7 +80,7 @@ impl Database {
         format!("SELECT {source} + 65536 * (source_port - 20000) FROM {table};")
     }
 
-    /// Transactions that ended, and connections that were made.
+    /// Number of completed transactions, and of connections.
     fn work(&self) -> (u64, u64) {
         let text = self.query(match self {
             Self::Maria(_) => {
@@ -99,7 +99,7 @@ impl Database {
     }
 }
 
-/// The frame of this number; each has another source.
+/// The frame with this number; each has a different source.
 fn numbered(number: u32) -> Vec<u8> {
     let [_, high, middle, low] = number.to_be_bytes();
     frame::udp([133, 11, middle, low], 20_000 + u16::from(high), 53, b"x")
@@ -110,7 +110,7 @@ fn config(url: &str, spool: &Path) -> String {
     format!("[mirror]\nurl = '{url}'\nhost = 'test'\n[mirror.spool]\ndirectory = '{spool}'\n")
 }
 
-/// Rows written, whether the mirror is up, and rows that wait; the account is held against the packets.
+/// Rows written, whether the mirror is up, and waiting rows; checks the account against the packets.
 #[track_caller]
 fn scrape(exporter: &Exporter<'_>) -> (u64, bool, u64) {
     let text = exporter.scrape();
@@ -124,7 +124,7 @@ fn scrape(exporter: &Exporter<'_>) -> (u64, bool, u64) {
     (written, rows("up") == 1, waiting)
 }
 
-/// Sends numbered packets at [`RATE`] while `work` goes on, and returns how many.
+/// Sends numbered packets at [`RATE`] while `work` runs, and returns their number.
 fn under_load(wire: &Wire, work: impl FnOnce()) -> u64 {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -143,7 +143,7 @@ fn under_load(wire: &Wire, work: impl FnOnce()) -> u64 {
     })
 }
 
-/// Ends the load also when the test fails.
+/// Ends the load, also if an assertion fails.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -152,9 +152,9 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// A removal, and what the log has to say afterwards.
+/// A removal, and a text that the log must contain afterwards.
 struct Removal {
-    /// Statements; what they print are the numbers of the rows that they remove.
+    /// Statements that print the numbers of the rows that they remove.
     sql: String,
     logged: &'static str,
 }
@@ -163,8 +163,8 @@ fn removal(sql: impl Into<String>, logged: &'static str) -> Removal {
     Removal { sql: sql.into(), logged }
 }
 
-/// Removes one thing after another while rows are delivered: afterwards the table has each row once that
-/// was not removed with it.
+/// Removes one object after another while rows are delivered. Afterwards the table has each row once that
+/// was not removed with an object.
 fn check(database: &Database, removals: impl FnOnce() -> Vec<Removal>, kept: &str) {
     let wire = Wire::new();
     wire.host.nft(RULES);
@@ -188,14 +188,14 @@ fn check(database: &Database, removals: impl FnOnce() -> Vec<Removal>, kept: &st
             removed += &database.query(&sql);
             removed.push('\n');
             eprintln!("{:?} {sql}", goes_on(&sql));
-            // Without the escapes of quotes.
+            // Without escaped quotes.
             let log = exporter.program.log().replace('\\', "");
             let new: Vec<_> = log.lines().skip(lines).collect();
             eprintln!("{}", new.join("\n"));
             assert!(new.len() < 20, "{new:?}");
             assert!(new.iter().any(|line| line.contains(logged)) || logged.is_empty(), "{logged}");
         }
-        // A delivery of 2,000 rows a second takes some five transactions a second.
+        // At 2,000 rows per second, the delivery commits about five transactions per second.
         let (ended, connections) = database.work();
         let (ended, connections) = (ended - work.0, connections - work.1);
         eprintln!("{ended} transactions, {connections} connections");
@@ -209,7 +209,7 @@ fn check(database: &Database, removals: impl FnOnce() -> Vec<Removal>, kept: &st
     removed += &database.query(kept);
     let numbers: Vec<u64> = removed.lines().filter_map(|line| line.trim().parse().ok()).collect();
     let distinct: BTreeSet<_> = numbers.iter().copied().collect();
-    assert_eq!(distinct.len(), numbers.len(), "rows stand twice");
+    assert_eq!(distinct.len(), numbers.len(), "there are duplicate rows");
     let missing: Vec<_> = (0..sent).filter(|number| !distinct.contains(number)).collect();
     assert!(missing.is_empty(), "{} rows are missing: {:?}…", missing.len(), missing.first());
     assert_eq!(numbers.len() as u64, sent);
@@ -218,10 +218,10 @@ fn check(database: &Database, removals: impl FnOnce() -> Vec<Removal>, kept: &st
 const REGISTERED: &str = "it was registered again";
 
 #[test]
-fn mariadb() {
+fn mariadb_keeps_the_rows_that_were_not_removed() {
     let database = Database::mariadb();
     let numbers = |table: &str| database.numbers_of(table);
-    // What is selected is what is removed.
+    // The lock ensures that the selected rows are the removed rows.
     let locked = |select: &str, statement: &str| {
         format!("LOCK TABLES packets WRITE; {select} {statement}; UNLOCK TABLES")
     };
@@ -248,7 +248,7 @@ fn mariadb() {
                 "",
             ),
             removal(drop_parts(&today), ""),
-            // Yesterday's stays: no partition takes the rows.
+            // Only yesterday's partition stays: no partition accepts the rows.
             removal(drop_parts(&format!("{}, pmax", later[1..].join(", "))), "no partition"),
             removal(drop_parts(&today), ""),
             removal(locked(&numbers("packets"), "DROP TABLE packets"), "packets' doesn't exist"),
@@ -261,7 +261,7 @@ fn mariadb() {
 }
 
 #[test]
-fn postgres() {
+fn postgres_keeps_the_rows_that_were_not_removed() {
     let database = Database::postgres();
     let numbers = |table: &str| database.numbers_of(table);
     let locked = |select: &str, statement: &str| {
@@ -277,13 +277,13 @@ fn postgres() {
             removal(locked(&numbers("packets"), "TRUNCATE TABLE packets"), ""),
             removal(locked(&numbers(&day), &format!("TRUNCATE TABLE {day}")), ""),
             removal(format!("ALTER TABLE packets DETACH PARTITION {day}"), ""),
-            // The detached table is in the way of a new day.
+            // The detached table has the name of the new day's partition.
             removal(
                 locked(&numbers("packets_default"), "DROP TABLE packets_default"),
                 "is not a partition of packets (was it detached?): rename it",
             ),
             removal(format!("ALTER TABLE {day} RENAME TO kept"), ""),
-            // Now the day is made again, and takes the rows of the default partition.
+            // Now the day's partition is created again, and receives the rows of the default partition.
             removal(
                 locked(&numbers("packets_default"), "DROP TABLE packets_default"),
                 "no partition",

@@ -1,4 +1,4 @@
-//! Packets on a wire, and the rows that a running exporter writes of them to each database, field by field. Requires
+//! The rows that a running exporter writes to each database for packets on a wire, field by field. Requires
 //! root, and MariaDB and PostgreSQL of Debian's packages.
 
 use std::{
@@ -59,7 +59,7 @@ struct Row {
     host: String,
 }
 
-/// The columns in this order: of the table `p` and the view `u`, in SQL that all three understand. Texts are in
+/// The columns in this order: of the table `p` and the view `u`, in SQL that all three databases accept. Texts are in
 /// hexadecimal, so that the clients' escapes do not matter.
 fn columns(hex: impl Fn(&str) -> String, address: impl Fn(&str) -> String) -> String {
     [
@@ -304,7 +304,7 @@ fn check(database: &Database) {
     for (row, expected) in rows.iter().zip(&expected) {
         assert_eq!(row, expected);
     }
-    // A regular end leaves no rows in the spool, and no writer in the database.
+    // A normal shutdown leaves no rows in the spool, and no writer in the database.
     exporter.program.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(exporter.program.wait().success());
     assert_eq!(database.query("SELECT COUNT(*) FROM nflog_writers").0, "0");
@@ -326,25 +326,25 @@ fn wait_until_written(exporter: &Exporter<'_>, rows: u64) {
 }
 
 #[test]
-fn mariadb() {
+fn mariadb_has_every_field_of_the_packets() {
     check(&Database::Maria(MariaDb::start()));
 }
 
 #[test]
-fn postgres() {
+fn postgres_has_every_field_of_the_packets() {
     check(&Database::Postgres(PostgresServer::start()));
 }
 
 #[test]
-fn sqlite() {
+fn sqlite_has_every_field_of_the_packets() {
     let directory = tempfile::tempdir().unwrap();
     open_to_all(directory.path());
     check(&Database::Sqlite(directory.path().join("rows.db")));
 }
 
-/// Data that must not be stored is not, and filtered packets are counted.
+/// Data that must not be stored is not stored, and filtered packets are counted.
 #[test]
-fn anonymised_and_filtered_rows() {
+fn anonymised_and_filtered_data_is_not_stored() {
     let wire = Wire::new();
     load_rules(&wire);
     let directory = tempfile::tempdir().unwrap();
@@ -456,7 +456,7 @@ fn rows_wait_for_their_own_database() {
 
 /// A password is not in any command line, log or page.
 #[test]
-fn secrets_stay_secret() {
+fn passwords_are_not_in_command_lines_logs_or_pages() {
     let wire = Wire::new();
     let spool = tempfile::tempdir().unwrap();
     let config = format!("[mirror.spool]\ndirectory = '{}'\n", spool.path().display());
@@ -494,7 +494,7 @@ fn check_wrong_clock(database: &Database) {
     assert_eq!(count(), "500");
 
     let exporter = Exporter::spawn_with_clock(&wire.host, "+3y", &config);
-    wait_for("the clock to be noticed", || {
+    wait_for("the detection of the wrong clock", || {
         let (_, text) = exporter.get("/metrics")?;
         (sum(&text, "nflog_exporter_mirror_retention_held") == 1).then_some(())
     });

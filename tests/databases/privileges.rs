@@ -1,4 +1,4 @@
-//! The running exporter without its rights, in a namespace with real packets and a real database.
+//! The running exporter without privileges, in a namespace with real packets and a real database.
 
 use std::{
     cell::Cell,
@@ -33,7 +33,7 @@ const RULES: &str = "
 fn of_each_thread(pid: u32, field: &str) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let values = tasks.filter_map(|task| {
-        // A thread may end while we look.
+        // A thread can end meanwhile.
         let status = fs::read_to_string(task.ok()?.path().join("status")).ok()?;
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
         Some(line.split_once(':').unwrap().1.trim().to_owned())
@@ -41,7 +41,7 @@ fn of_each_thread(pid: u32, field: &str) -> Vec<String> {
     values.collect()
 }
 
-/// Every thread is held: as this user, without a capability, under filters.
+/// Checks that every thread has this user, no capability, and the filters.
 fn assert_confined(pid: u32, user: u32, group: u32) {
     let four = |number: u32| [number; 4].map(|number| number.to_string()).join("\t");
     let none = "0000000000000000";
@@ -64,7 +64,7 @@ fn assert_confined(pid: u32, user: u32, group: u32) {
     }
 }
 
-/// A process of the program itself, behind `ip netns exec` and whatever else starts it.
+/// The process of the program itself, a descendant of `ip netns exec` and other programs.
 fn pid_of(program: &Program) -> u32 {
     let own = |pid: u32| {
         fs::read_to_string(format!("/proc/{pid}/comm"))
@@ -95,7 +95,7 @@ fn reloads(exporter: &Exporter, result: &str) -> u64 {
 }
 
 #[test]
-fn without_its_rights_everything_goes_on() {
+fn everything_works_without_privileges() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let database = MariaDb::start();
@@ -123,7 +123,7 @@ fn without_its_rights_everything_goes_on() {
     assert_eq!(layers(&exporter), all.map(|layer| (layer.to_owned(), 1)).into());
     assert_eq!(fs::metadata(&spool).unwrap().uid(), user);
 
-    // Packets flow, and are rows.
+    // Packets become rows.
     let sent = Cell::new(0);
     let go_out = |first: u16| {
         let frames = (first..first + 100).map(|port| frame::syn([133, 11, 0, 7], port, 22));
@@ -133,7 +133,7 @@ fn without_its_rights_everything_goes_on() {
         go_out(1000);
         wait_for("packets as rows", || {
             let text = exporter.scrape();
-            // The rule and the table of the exporter's own both log them.
+            // The rule and the exporter's own table both log them.
             let received = sum(&text, "nflog_exporter_received_packets_total");
             let written = sum(&text, "nflog_exporter_mirror_written_rows_total");
             (received >= 2 * sent.get() && written == received).then_some(())
@@ -147,7 +147,7 @@ fn without_its_rights_everything_goes_on() {
     fs::rename(&newer, &geoip).unwrap();
     wait_for("the newer database", || (reloads(&exporter, "success") == 1).then_some(()));
 
-    // The database dies and comes back; rows wait on the disk.
+    // The database is killed and started again; rows wait on disk.
     database.kill_9();
     go_out(2000);
     wait_for("rows in the spool", || {
@@ -156,7 +156,7 @@ fn without_its_rights_everything_goes_on() {
     database.restart();
     flow();
 
-    // SIGHUP takes the new configuration, which was replaced as editors do.
+    // SIGHUP loads the new configuration; the file was replaced, as editors do.
     let file = exporter.directory.path().join("config.toml");
     fs::write(exporter.directory.path().join("new"), config(500)).unwrap();
     fs::rename(exporter.directory.path().join("new"), &file).unwrap();
@@ -177,12 +177,12 @@ fn without_its_rights_everything_goes_on() {
     assert!(!wire.host.exec("nft", &["list", "tables"]).contains("nflog_exporter"));
     let log = exporter.program.log();
     assert!(!log.contains("level=error"), "{log}");
-    // What is said at info level names nobody who sent a packet.
+    // The log at level info contains no source address.
     assert!(!log.contains("133.11.0."), "{log}");
 }
 
 #[test]
-fn a_named_user_and_group_and_no_sandbox() {
+fn the_configured_user_and_group_are_used_without_a_sandbox() {
     let wire = Wire::new();
     let config = "[privileges]\nuser = 'daemon'\ngroup = 'mail'\nsandbox = false\n";
     let exporter = Exporter::start(&wire.host, config, &[]);
@@ -196,9 +196,9 @@ fn a_named_user_and_group_and_no_sandbox() {
     assert_eq!(layers["capabilities"], 1);
 }
 
-/// As under systemd with `AmbientCapabilities=`: never root, and nothing is left of what was given.
+/// As under systemd with `AmbientCapabilities=`: never root, and the capability is dropped.
 #[test]
-fn started_by_another_user_with_one_capability() {
+fn an_exporter_started_with_one_capability_drops_it() {
     let wire = Wire::new();
     let directory = tempfile::tempdir().unwrap();
     open_to_all(directory.path());
@@ -226,7 +226,7 @@ fn started_by_another_user_with_one_capability() {
 }
 
 #[test]
-fn what_is_wrong_with_a_user_is_said() {
+fn errors_about_the_user_name_the_reason() {
     let wire = Wire::new();
     let run = |user: &str, become_user: &[&str]| {
         let mut command = match become_user {
@@ -252,9 +252,9 @@ fn what_is_wrong_with_a_user_is_said() {
     assert!(other.contains("cannot change users"), "{other}");
 }
 
-/// Containers of the usual kind: root with one capability; a file system without a list of users.
+/// Typical containers: root with one capability; a file system without a list of users.
 #[test]
-fn it_starts_where_there_is_no_other_user() {
+fn it_starts_in_containers_without_other_users() {
     let wire = Wire::new();
     let started = |command: &mut Command, user: u32| {
         let directory = tempfile::tempdir().unwrap();
@@ -280,9 +280,9 @@ fn it_starts_where_there_is_no_other_user() {
     }
 }
 
-/// Whoever made the capture, it is not read by root.
+/// A capture is not read as root.
 #[test]
-fn a_capture_is_read_without_rights() {
+fn a_capture_is_read_without_privileges() {
     let wire = Wire::new();
     let directory = tempfile::tempdir().unwrap();
     let capture = directory.path().join("own.pcap");
@@ -300,7 +300,7 @@ fn a_capture_is_read_without_rights() {
     assert_confined(pid_of(&program), nobody.uid.as_raw(), nobody.gid.as_raw());
 }
 
-/// A name server that knows one address for every name.
+/// A name server that returns the same address for every name.
 fn answer_names(socket: &UdpSocket) {
     let mut query = [0; 512];
     while let Ok((length, client)) = socket.recv_from(&mut query) {
@@ -319,7 +319,7 @@ fn answer_names(socket: &UdpSocket) {
 }
 
 #[test]
-fn a_database_is_found_by_its_name() {
+fn a_database_is_found_by_its_host_name() {
     let wire = Wire::new();
     let etc = wire.host.copy_etc("hosts");
     fs::write(etc.path("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
@@ -337,10 +337,10 @@ fn a_database_is_found_by_its_name() {
     let exporter = Exporter::start(&wire.host, &config, &[]);
     assert_eq!(layers(&exporter)["seccomp"], 1);
     database.set_nonblocking(true).unwrap();
-    wait_for("the exporter to come", || database.accept().ok());
+    wait_for("a connection of the exporter", || database.accept().ok());
 }
 
-/// Directories that are made for it, it can reach: all that had to be made are its own.
+/// The exporter owns all directories that it creates, so that it can access them.
 #[test]
 fn nested_directories_are_created() {
     let wire = Wire::new();
@@ -360,7 +360,7 @@ fn nested_directories_are_created() {
     wait_for("the mirror", || up(&exporter.scrape()).then_some(()));
     drop(exporter);
 
-    // So it is for one that was never root, as under a service manager.
+    // The same for an exporter that was never root, as under a service manager.
     let file = directory.path().join("config.toml");
     fs::write(&file, config(&open)).unwrap();
     let mut command = wire.host.command("setpriv");
@@ -374,9 +374,9 @@ fn nested_directories_are_created() {
     });
 }
 
-/// A directory that others may write to, or that has other things in it, is not given away.
+/// The owner of a directory does not change if other users can write to it or if it has other content.
 #[test]
-fn only_a_directory_of_its_own_changes_its_owner() {
+fn only_the_programs_own_directories_change_their_owner() {
     let wire = Wire::new();
     let directory = tempfile::tempdir().unwrap();
     let (shared, full) = (directory.path().join("shared"), directory.path().join("full"));
@@ -394,11 +394,11 @@ fn only_a_directory_of_its_own_changes_its_owner() {
         assert_eq!(fs::metadata(spool).unwrap().uid(), 0);
     }
     assert_eq!(fs::metadata(shared.join("secret")).unwrap().uid(), 0);
-    // One that it made is its own.
+    // It owns a directory that it created.
     assert_ne!(fs::metadata(directory.path().join("new")).unwrap().uid(), 0);
 }
 
-/// Takes a list of users away from a program, which has a mount namespace of its own.
+/// Hides the list of users from a program in a separate mount namespace.
 #[test]
 fn root_needs_no_list_of_users() {
     let host = Namespace::new("host");

@@ -1,4 +1,4 @@
-//! Our view `ulog`, and the others of ulogd2's schema, compared with the schemas that Debian ships with ulogd2: names,
+//! Compares our view `ulog`, and the others of ulogd2's schema, with the schemas that Debian ships with ulogd2: names,
 //! types, and the statements of the shipped views, run on our rows. Requires MariaDB, PostgreSQL, SQLite's shell and
 //! ulogd2 of Debian's packages.
 
@@ -16,7 +16,7 @@ use crate::support::{
     sample_rows::{NOON, every_kind},
 };
 
-/// The part of ulogd2's schema that ours has.
+/// The part of ulogd2's schema that our schema contains.
 const OFFERED: [&str; 15] = [
     "ulog",
     "ulog2",
@@ -89,7 +89,7 @@ fn columns(lines: &str, separator: char) -> BTreeMap<String, Vec<(String, String
     tables
 }
 
-/// Every column of theirs is in ours, in the same order, with none in between.
+/// Checks that ours has every column of theirs, in the same order, with none in between.
 fn compare(theirs: &str, ours: &str, separator: char, same: impl Fn(&str, &str) -> bool) {
     let (theirs, ours) = (columns(theirs, separator), columns(ours, separator));
     for table in OFFERED {
@@ -100,7 +100,7 @@ fn compare(theirs: &str, ours: &str, separator: char, same: impl Fn(&str, &str) 
         assert!(names(ours).starts_with(&names(theirs)), "{table}: {theirs:?}\n{ours:?}");
         for ((name, their), (_, our)) in theirs.iter().zip(ours) {
             let wide = WIDER.contains(&name.as_str()) && our.contains("int");
-            assert!(same(their, our) || wide, "{table}.{name}: {their} is {our} here");
+            assert!(same(their, our) || wide, "{table}.{name}: expected {their}, found {our}");
         }
     }
 }
@@ -125,7 +125,7 @@ async fn mysql_has_the_names_types_and_views() {
     compare(&types(&theirs), &types(&ours), '\t', |their, our| their == our);
 
     for (name, select) in shipped_views(&schema) {
-        // One function is theirs; the other tables and views are ours.
+        // The function comes from ulogd2's schema; the tables and views are ours.
         let select = select.replace("BIN_TO_IPV6", "INET6_NTOA");
         let count = |from: &str| server.query(&ours, &format!("SELECT COUNT(*) FROM {from}"));
         let rows = count(&format!("({select}) asked"));
@@ -154,7 +154,7 @@ async fn postgres_has_the_names_types_and_views() {
             FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position";
         server.psql(database, query)
     };
-    // An integer may be wider.
+    // An integer can be wider.
     let width =
         |kind: &str| ["smallint", "integer", "bigint"].iter().position(|name| *name == kind);
     compare(&types(&theirs), &types(&ours), '|', |their, our| {

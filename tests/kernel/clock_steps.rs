@@ -1,4 +1,4 @@
-//! Steps of the clock while the exporter runs: counts, ages, rows and health stay true. Takes root.
+//! Steps of the clock while the exporter runs: counts, ages, rows and health stay correct. Requires root.
 
 use std::{
     fs,
@@ -23,10 +23,10 @@ const RULES: &str = "
     }
 ";
 
-/// Steps of the clock, seconds from the true time.
+/// Steps of the clock: offsets from the real time in seconds.
 const STEPS: [i64; 5] = [3_600, -3_600, 3 * 365 * 86_400, -86_400, 0];
 
-/// Sets the exporter's clock, at once for whoever reads it.
+/// Sets the exporter's clock.
 fn set(clock: &Path, offset: i64) {
     let next = clock.with_extension("next");
     fs::write(&next, format!("{offset:+}\n")).unwrap();
@@ -59,13 +59,13 @@ fn a_step_of_the_clock_changes_no_count_and_no_age() {
     wire.host.nft(RULES);
     let directory = tempfile::tempdir().unwrap();
     open_to_all(directory.path());
-    // The exporter may read where its database is.
+    // The exporter can read the directory of its database.
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
     open_to_all(&data);
     let (clock, database) = (data.join("clock"), data.join("rows.db"));
     set(&clock, 0);
-    // A directory in its place: the database cannot be opened, rows wait.
+    // A directory in place of the file: the database cannot be opened, and rows wait.
     fs::create_dir(&database).unwrap();
     let config = format!(
         "[mirror]\nurl = 'sqlite:{}'\nhost = 'test'\nretention = '14d'\n\
@@ -95,7 +95,7 @@ fn a_step_of_the_clock_changes_no_count_and_no_age() {
         let page = overview(&exporter);
         let off = page["time"].as_f64().unwrap() - true_time() - seconds(offset);
         assert!(off.abs() < 60.0, "{offset}: {off}");
-        // What came lately, by the clock that nobody sets.
+        // The recent packets, by the monotonic clock.
         assert_eq!(page["total"]["packets"].as_u64(), Some(sent), "{offset}: {page}");
         assert!(page["window"]["running"].as_f64().unwrap() <= began.elapsed().as_secs_f64());
         lag
@@ -110,7 +110,7 @@ fn a_step_of_the_clock_changes_no_count_and_no_age() {
     }
     // Rows are written.
     fs::remove_dir(&database).unwrap();
-    // Its first look at the database: from now on a step is known to be one.
+    // The mirror has compared the clocks: from now on it detects steps.
     wait_for("the mirror to be up", || {
         let text = exporter.scrape();
         let looked = value(&text, "mirror_last_maintenance_timestamp_seconds") > 0.0;
@@ -119,7 +119,7 @@ fn a_step_of_the_clock_changes_no_count_and_no_age() {
     for offset in STEPS {
         set(&clock, offset);
         let sent = sum(&more(100), "nflog_packets_total");
-        let text = wait_for("the rows, and the clock to be noticed", || {
+        let text = wait_for("the rows, and the detection of the clock step", || {
             let text = exporter.scrape();
             let written = sum(&text, "nflog_exporter_mirror_written_rows_total") == sent;
             let held = value(&text, "mirror_retention_held") > 0.0;

@@ -1,4 +1,4 @@
-//! Files that cannot be read as they should: pipes, devices, and file systems that do not answer. Takes root.
+//! Configuration files that are pipes or devices, or on file systems that do not respond. Requires root.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use crate::support::{
     program::{EXPORTER, Exporter, Program, samples, sum, wait_for},
 };
 
-/// Replaces whatever is at the path by a named pipe.
+/// Replaces the file at the path with a named pipe.
 fn put_pipe(path: &Path) {
     let _ = fs::remove_file(path);
     mkfifo(path, Mode::S_IRWXU | Mode::S_IROTH).unwrap();
@@ -33,7 +33,7 @@ fn put(path: &Path, text: &str) {
     fs::rename(new, path).unwrap();
 }
 
-/// Checks a configuration of which one file is a named pipe; `config` makes it of the pipe's path.
+/// Checks a configuration in which one file is a named pipe; `config` builds it from the path of the pipe.
 fn check_start(config: impl Fn(&Path) -> String, expect: &str) {
     let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join("pipe");
@@ -50,7 +50,7 @@ fn check_start(config: impl Fn(&Path) -> String, expect: &str) {
 }
 
 #[test]
-fn no_start_waits_for_a_pipe() {
+fn a_pipe_does_not_block_the_start() {
     let show = |path: &Path| path.display().to_string();
     check_start(|pipe| format!("[mirror]\nurl_file = '{}'", show(pipe)), "mirror.url_file");
     let anonymize = |pipe: &Path| {
@@ -91,7 +91,7 @@ fn reload(exporter: &Exporter, expect: u64) {
 }
 
 #[test]
-fn no_reload_waits_for_a_pipe() {
+fn a_pipe_does_not_block_a_reload() {
     let host = Namespace::new("host");
     let directory = tempfile::tempdir().unwrap();
     crate::support::program::open_to_all(directory.path());
@@ -128,7 +128,7 @@ fn no_reload_waits_for_a_pipe() {
     assert!(log.matches("it is a named pipe, not a regular file").count() >= 3, "{log}");
 }
 
-/// Keeps whoever opens the file waiting until it is dropped, as a file system does that does not answer.
+/// Blocks processes that open the file until it is dropped, like a file system that does not respond.
 fn hang(path: &Path) -> Fanotify {
     let group = Fanotify::init(InitFlags::FAN_CLASS_CONTENT, EventFFlags::O_RDONLY).unwrap();
     let open = MaskFlags::FAN_OPEN_PERM;
@@ -137,14 +137,14 @@ fn hang(path: &Path) -> Fanotify {
 }
 
 #[test]
-fn a_file_system_that_does_not_answer_is_given_a_limit() {
+fn a_reload_fails_if_a_file_system_does_not_respond() {
     let host = Namespace::new("host");
     let mut exporter = Exporter::start(&host, "", &[]);
     let file = exporter.directory.path().join("config.toml");
     let hanging = hang(&file);
     reload(&exporter, 0);
     assert!(exporter.program.log().contains("took longer than 10 s"), "{}", exporter.program.log());
-    // At most one thread waits.
+    // At most one thread is blocked.
     exporter.program.signal(Signal::SIGHUP);
     wait_for("the next reload to fail", || {
         exporter.program.log().contains("an earlier reload is still being read").then_some(())

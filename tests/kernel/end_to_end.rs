@@ -1,4 +1,4 @@
-//! From packets on a wire to series in a real Prometheus, in network namespaces. Takes root.
+//! From packets on a wire to series in a real Prometheus, in network namespaces. Requires root.
 
 use std::{collections::BTreeMap, fs};
 
@@ -23,7 +23,7 @@ const WIDE: &str = "
     max_new_series_per_hour = 20000
 ";
 
-/// Three kinds of packets, three rules of two tools, two groups, and the rules' own counters.
+/// Three kinds of packets, rules of two tools, two groups, and counters of the rules.
 const RULES: &str = "
     table inet t {
         counter c_tcp {}
@@ -58,8 +58,8 @@ const UDP_BY_IPTABLES: [&str; 13] = [
     "-w",
 ];
 
-/// Public networks and the country of each in the embedded database, of which the first five send
-/// most and the others a single packet.
+/// Public networks, each with its country in the embedded database. The first five send
+/// most of the packets, the others a single packet each.
 const SOURCES_V4: [([u8; 2], &str); 12] = [
     ([133, 11], "JP"),
     ([200, 160], "BR"),
@@ -79,7 +79,7 @@ const BUSY: usize = 5;
 /// Label values of a series: prefix, proto, country, port.
 type Series = (String, String, String, String);
 
-/// Everything that is sent, by the series it must be counted on.
+/// Number of packets sent, by the series that must count them.
 #[derive(Default)]
 struct Sent {
     frames: Vec<Vec<u8>>,
@@ -124,7 +124,7 @@ impl Sent {
     }
 }
 
-/// 210,000 packets of 6,000 and more sources.
+/// 210,000 packets of more than 6,000 sources.
 fn traffic() -> Sent {
     let mut sent = Sent::default();
     for number in 0..180_000_usize {
@@ -168,7 +168,7 @@ fn counted(host: &Namespace) -> u64 {
     ["c_tcp", "c_udp", "c_icmp", "c_late"].iter().map(|name| host.counter(name)).sum()
 }
 
-/// Samples as series of the family `traffic`, those at zero left out.
+/// Samples as series of the family `traffic`, without those at zero.
 fn by_series(samples: Samples) -> BTreeMap<Series, u64> {
     samples
         .into_iter()
@@ -197,13 +197,13 @@ fn check_conservation(text: &str) {
 }
 
 #[test]
-fn what_was_sent_is_what_prometheus_adds_up() {
+fn prometheus_has_exactly_the_packets_sent() {
     let wire = Wire::new();
     rules(&wire.host);
     let exporter = Exporter::start(&wire.host, WIDE, &[]);
     let prometheus = Prometheus::start(&wire.host);
     let sent = traffic();
-    // In parts that the receive buffer holds, so that nothing need be lost on a busy machine.
+    // In parts that fit the receive buffer, so that no packet is lost on a busy machine.
     let mut total = 0;
     for part in sent.frames.chunks(15_000) {
         total += wire.send(part.iter().cloned());
@@ -238,13 +238,13 @@ fn what_was_sent_is_what_prometheus_adds_up() {
     assert_eq!(networks, sent.networks);
     assert_eq!(sum(&text, "nflog_exporter_folded_packets_total"), 0);
     assert_eq!(sum(&text, "nflog_exporter_undecoded_packets_total"), 0);
-    // Every IPv4 source sends every kind of packet; 2.3 % is one standard error.
+    // Every IPv4 source sends every kind of packet; 2.3 % is the standard error.
     for (labels, estimate) in samples(&text, "nflog_source_addresses") {
         assert!((4500.0..6500.0).contains(&estimate), "{labels:?}: {estimate}");
     }
 
-    // Rare countries, with their one packet each, included.
-    let growth = wait_for("Prometheus to have it all", || {
+    // Including the countries with a single packet.
+    let growth = wait_for("all packets in Prometheus", || {
         let growth = prometheus.growth("nflog_packets_total[30m]");
         let total: f64 = growth.iter().map(|(_, value)| value).sum();
         (whole(total) >= sent.total()).then_some(growth)
@@ -252,9 +252,9 @@ fn what_was_sent_is_what_prometheus_adds_up() {
     assert_eq!(by_series(growth), sent.series);
 }
 
-/// A new series stays at zero until both servers have seen it there, so that each adds up its first packets.
+/// A new series stays at zero until both servers have scraped the zero, so that both count its first packets.
 #[test]
-fn each_of_two_prometheus_servers_adds_up_every_packet() {
+fn each_of_two_prometheus_servers_counts_every_packet() {
     let wire = Wire::new();
     rules(&wire.host);
     let exporter = Exporter::start(&wire.host, WIDE, &["--web.listen-address=:10239"]);
@@ -280,7 +280,7 @@ fn each_of_two_prometheus_servers_adds_up_every_packet() {
 }
 
 #[test]
-fn with_a_buffer_far_too_small_every_lost_packet_is_counted() {
+fn every_lost_packet_is_counted_if_the_buffer_is_too_small() {
     let wire = Wire::new();
     rules(&wire.host);
     let config = "
@@ -294,7 +294,7 @@ fn with_a_buffer_far_too_small_every_lost_packet_is_counted() {
     exporter.program.signal(Signal::SIGSTOP);
     wire.send(sent.frames[..100_000].iter().cloned());
     exporter.program.signal(Signal::SIGCONT);
-    // A loss shows with the next packet of its group.
+    // A loss is visible at the next packet of its group.
     let text = wait_for("received + lost to be what the rules logged", || {
         wire.send([frame::syn([133, 11, 0, 1], 1, 9), frame::ping([133, 11, 0, 1])]);
         let logged = counted(&wire.host);
@@ -308,7 +308,7 @@ fn with_a_buffer_far_too_small_every_lost_packet_is_counted() {
 }
 
 #[test]
-fn its_own_rules_need_no_others_and_go_with_it_however_it_ends() {
+fn installed_rules_log_packets_and_end_with_the_process() {
     let wire = Wire::new();
     let mut exporter = Exporter::start(&wire.host, "", &["--rules.install"]);
     let tables = || wire.host.exec("nft", &["list", "tables"]);
@@ -320,14 +320,17 @@ fn its_own_rules_need_no_others_and_go_with_it_however_it_ends() {
         let series = ["inbound", "tcp", "JP", "22"].map(str::to_owned).into();
         (samples.get(&series) == Some(&500)).then_some(())
     });
-    assert!(!exporter.scrape().contains("port=\"10239\""), "our own port is left out");
+    assert!(
+        !exporter.scrape().contains("port=\"10239\""),
+        "packets to the exporter's port are not logged"
+    );
     exporter.program.signal(Signal::SIGKILL);
     exporter.program.wait();
-    wait_for("the table to go", || tables().is_empty().then_some(()));
+    wait_for("the removal of the table", || tables().is_empty().then_some(()));
 }
 
 #[test]
-fn a_second_instance_says_who_holds_the_group() {
+fn the_error_of_a_second_instance_names_the_holder_of_the_group() {
     let host = Namespace::new("host");
     let first = Exporter::start(&host, "", &[]);
     let mut second = Exporter::spawn(&host, "", &["--web.listen-address=127.0.0.1:10240"]);
@@ -341,7 +344,7 @@ fn a_second_instance_says_who_holds_the_group() {
 }
 
 #[test]
-fn a_reload_takes_what_is_good_and_leaves_what_is_bad() {
+fn a_valid_reload_is_applied_and_an_invalid_one_rejected() {
     let host = Namespace::new("host");
     let mut exporter = Exporter::start(&host, "", &[]);
     let successful = |exporter: &Exporter<'_>| {
@@ -359,8 +362,11 @@ fn a_reload_takes_what_is_good_and_leaves_what_is_bad() {
     exporter.program.signal(Signal::SIGHUP);
     wait_for("the reload to fail", || (successful(&exporter) == 0).then_some(()));
     let text = exporter.scrape();
-    assert!(text.contains("nflog_exporter_series_limit{family=\"asn\"} 7"), "the old one runs on");
-    assert!(exporter.program.log().contains("asn"), "the log names what is wrong");
+    assert!(
+        text.contains("nflog_exporter_series_limit{family=\"asn\"} 7"),
+        "the previous configuration stays active"
+    );
+    assert!(exporter.program.log().contains("asn"), "the log names the invalid key");
 
     exporter.configure("");
     exporter.program.signal(Signal::SIGHUP);
@@ -371,7 +377,7 @@ fn a_reload_takes_what_is_good_and_leaves_what_is_bad() {
 }
 
 #[test]
-fn packets_of_the_last_moment_are_read_before_the_end() {
+fn packets_held_by_the_kernel_are_read_before_the_end() {
     let wire = Wire::new();
     wire.host.nft(
         "table inet t {
@@ -382,7 +388,7 @@ fn packets_of_the_last_moment_are_read_before_the_end() {
             }
         }",
     );
-    // Three seconds' timeout: the kernel still holds the packets back when the end is asked for.
+    // With a timeout of three seconds, the kernel still holds the packets at SIGTERM.
     let config = "[nflog]\nqueue_timeout = '3s'\n[log]\nlevel = 'debug'";
     let mut exporter = Exporter::start(&wire.host, config, &[]);
     wire.send((0..7).map(|number| frame::syn([133, 11, 0, 1], 1000 + number, 22)));
@@ -402,8 +408,8 @@ fn a_replaced_database_is_used_while_running() {
     fs::copy(data("GeoLite2-ASN-Test.mmdb"), &file).unwrap();
     let arguments = ["--rules.install", "--geoip.database", file.to_str().unwrap()];
     let exporter = Exporter::start(&wire.host, "", &arguments);
-    // 89.160.20.112 is in no country of an ASN database, so the embedded one answers; the
-    // replacement knows it too, and 81.2.69.142 as well.
+    // An ASN database has no country for 89.160.20.112, so the embedded one is used; the
+    // replacement contains it, and 81.2.69.142 too.
     let replacement = directory.path().join("new.mmdb");
     fs::copy(data("GeoIP2-City-Test.mmdb"), &replacement).unwrap();
     fs::rename(&replacement, &file).unwrap();
@@ -421,9 +427,9 @@ fn a_replaced_database_is_used_while_running() {
 
     fs::write(directory.path().join("broken.mmdb"), b"no database").unwrap();
     fs::rename(directory.path().join("broken.mmdb"), &file).unwrap();
-    wait_for("the broken one to be refused", || (reloads("failure") == 1).then_some(()));
+    wait_for("the invalid file to be rejected", || (reloads("failure") == 1).then_some(()));
     wire.send([frame::syn([2, 125, 160, 216], 1, 22)]);
-    wait_for("the old one to go on", || {
+    wait_for("the previous database to stay in use", || {
         let text = exporter.scrape();
         let from_gb = samples(&text, "nflog_packets_total")
             .into_iter()
@@ -435,7 +441,7 @@ fn a_replaced_database_is_used_while_running() {
 }
 
 #[test]
-fn without_its_capability_it_says_so() {
+fn the_error_names_a_missing_capability() {
     let host = Namespace::new("host");
     let output = host
         .command("setpriv")

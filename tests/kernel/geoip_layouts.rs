@@ -1,4 +1,4 @@
-//! Databases of makers whose records have layouts of their own, and files as they are downloaded. Takes root.
+//! Databases of providers with different record layouts, and files as downloaded. Requires root.
 
 use std::{fs, path::Path, process::Command};
 
@@ -14,7 +14,7 @@ use crate::support::{
 /// 2024-05-06 00:00:00 UTC.
 const BUILT: u64 = 1_714_953_600;
 
-/// `IPinfo`'s location database: everything is text.
+/// `IPinfo`'s location database: all values are text.
 fn ipinfo() -> Vec<u8> {
     let texts = [
         ("city", "Mountain View"),
@@ -29,7 +29,7 @@ fn ipinfo() -> Vec<u8> {
     mmdb::file("ipinfo standard_location.mmdb", BUILT, &record)
 }
 
-/// CIRCL's Geo Open with AS numbers, which are text inside the country.
+/// CIRCL's Geo Open with AS numbers, which are texts in the map of the country.
 fn circl() -> Vec<u8> {
     let country = Value::Map(vec![
         ("iso_code", Value::Text("BE")),
@@ -40,7 +40,7 @@ fn circl() -> Vec<u8> {
 }
 
 #[test]
-fn the_layout_of_ipinfo() {
+fn databases_of_ipinfo_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ipinfo.mmdb");
     fs::write(&path, ipinfo()).unwrap();
@@ -57,7 +57,7 @@ fn the_layout_of_ipinfo() {
 }
 
 #[test]
-fn the_layout_of_circl() {
+fn databases_of_circl_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("circl.mmdb");
     fs::write(&path, circl()).unwrap();
@@ -66,7 +66,7 @@ fn the_layout_of_circl() {
 }
 
 #[test]
-fn the_start_says_what_each_database_provides() {
+fn the_log_describes_each_database_at_start() {
     let host = Namespace::new("host");
     let directory = tempfile::tempdir().unwrap();
     crate::support::program::open_to_all(directory.path());
@@ -88,7 +88,7 @@ fn the_start_says_what_each_database_provides() {
     }
 }
 
-/// Does what the error says, after which the database at `unpacked` can be used.
+/// Runs the command in the error. Afterwards the database at `unpacked` can be used.
 fn check_advice(directory: &Path, file: &Path, unpacked: &Path) {
     let database = |path: &Path| {
         let mut command = Command::new(EXPORTER);
@@ -104,7 +104,7 @@ fn check_advice(directory: &Path, file: &Path, unpacked: &Path) {
 }
 
 #[test]
-fn a_compressed_file_is_named_with_the_command_that_unpacks_it() {
+fn the_error_for_a_compressed_file_has_the_unpack_command() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     fs::create_dir(path("it's GeoLite_20240506")).unwrap();
@@ -117,7 +117,7 @@ fn a_compressed_file_is_named_with_the_command_that_unpacks_it() {
     run(Command::new("gzip").arg(path("it's.mmdb")));
     check_advice(directory.path(), &path("it's.mmdb.gz"), &path("it's.mmdb"));
 
-    // Downloaded under the name of what is in it.
+    // Saved under the name of the file that it contains.
     run(Command::new("gzip").arg(path("it's.mmdb")));
     fs::rename(path("it's.mmdb.gz"), path("it's.mmdb")).unwrap();
     check_advice(directory.path(), &path("it's.mmdb"), &path("it's.mmdb"));

@@ -1,4 +1,4 @@
-//! A log that nobody reads: a full pipe, a full socket, a stopped terminal. Takes root.
+//! A log whose reader is blocked: a full pipe, a full socket, a stopped terminal. Requires root.
 
 use std::{
     fs::{self, File},
@@ -35,7 +35,7 @@ const RULES: &str = "
     }
 ";
 
-/// An unknown key of 30 KiB, which the error quotes: 9 such lines are more than wait.
+/// An unknown key of 30 KiB, which the error quotes: 9 such lines exceed the buffer.
 fn wrong_config() -> String {
     format!("{} = 1\n", "x".repeat(30 << 10))
 }
@@ -56,7 +56,7 @@ impl Drop for Running {
     }
 }
 
-/// Writes to it until it takes no more, then lets writes block again.
+/// Writes until the descriptor accepts no more, then makes writes block again.
 fn fill(end: &OwnedFd) {
     let flags = OFlag::from_bits_retain(fcntl(end, FcntlArg::F_GETFL).unwrap());
     fcntl(end, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).unwrap();
@@ -74,15 +74,15 @@ fn fill(end: &OwnedFd) {
 }
 
 fn scrape(host: &Namespace) -> String {
-    get(host, 10239, "/metrics").filter(|(status, _)| *status == 200).expect("an answer").1
+    get(host, 10239, "/metrics").filter(|(status, _)| *status == 200).expect("a response").1
 }
 
 fn reloaded(host: &Namespace) -> u64 {
     sum(&scrape(host), "nflog_exporter_config_last_reload_successful")
 }
 
-/// Runs the exporter with this as its standard error, which takes nothing until `read` is called; that
-/// gives what can be read from then on.
+/// Runs the exporter with this as its standard error, which accepts nothing until `read` is called. `read`
+/// returns what can be read from then on.
 fn check<R: Read + Send>(stderr: OwnedFd, read: impl FnOnce() -> R) {
     let wire = Wire::new();
     wire.host.nft(RULES);
@@ -93,7 +93,7 @@ fn check<R: Read + Send>(stderr: OwnedFd, read: impl FnOnce() -> R) {
     command.args(["--privileges.user=root", "--config.file"]).arg(&config);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     let mut exporter = Running(command.spawn().unwrap());
-    // Its copy of the descriptor would keep the end of the log from being seen.
+    // Its copy of the descriptor would hide the end of the log.
     drop(command);
     let host = &wire.host;
     wait_for("the exporter to be ready", || {
@@ -106,8 +106,8 @@ fn check<R: Read + Send>(stderr: OwnedFd, read: impl FnOnce() -> R) {
     });
     fs::write(&config, wrong_config()).unwrap();
     exporter.signal(Signal::SIGHUP);
-    wait_for("the wrong configuration to be rejected", || (reloaded(host) == 0).then_some(()));
-    wait_for("lines to be left out", || {
+    wait_for("the invalid configuration to be rejected", || (reloaded(host) == 0).then_some(()));
+    wait_for("lines to be dropped", || {
         exporter.signal(Signal::SIGHUP);
         let left_out = sum(&scrape(host), "nflog_exporter_log_lines_left_out_total");
         (left_out > 0).then_some(())
@@ -125,10 +125,10 @@ fn check<R: Read + Send>(stderr: OwnedFd, read: impl FnOnce() -> R) {
             assert_ne!(length, 0, "the end of the log: {log}");
             log.push_str(&String::from_utf8_lossy(&pieces[..length]));
         }
-        // Read on, so that the last line finds room.
+        // Continue to read, so that there is space for the last line.
         let rest = scope.spawn(move || {
             let mut rest = Vec::new();
-            // The end of a terminal is an error.
+            // A closed terminal is an error.
             let _ = reader.read_to_end(&mut rest);
             String::from_utf8_lossy(&rest).into_owned()
         });
@@ -143,14 +143,14 @@ fn check<R: Read + Send>(stderr: OwnedFd, read: impl FnOnce() -> R) {
 }
 
 #[test]
-fn nothing_waits_for_a_full_pipe() {
+fn a_full_pipe_blocks_nothing() {
     let (read, write) = pipe().unwrap();
     fill(&write);
     check(write, || File::from(read));
 }
 
 #[test]
-fn nothing_waits_for_a_full_socket() {
+fn a_full_socket_blocks_nothing() {
     let pair = |flags| socketpair(AddressFamily::Unix, SockType::Stream, None, flags).unwrap();
     let (read, write) = pair(SockFlag::empty());
     fill(&write);
@@ -158,7 +158,7 @@ fn nothing_waits_for_a_full_socket() {
 }
 
 #[test]
-fn nothing_waits_for_a_stopped_terminal() {
+fn a_stopped_terminal_blocks_nothing() {
     let pty = openpty(None, None).unwrap();
     tcflow(&pty.slave, FlowArg::TCOOFF).unwrap();
     let resumed = pty.slave.try_clone().unwrap();
@@ -170,7 +170,7 @@ fn nothing_waits_for_a_stopped_terminal() {
 }
 
 #[test]
-fn a_signal_ends_it_though_nobody_ever_reads() {
+fn a_signal_ends_the_exporter_without_a_log_reader() {
     let host = Namespace::new("unread");
     host.ip("link set lo up");
     let (_read, write) = pipe().unwrap();
@@ -188,7 +188,7 @@ fn a_signal_ends_it_though_nobody_ever_reads() {
 }
 
 #[test]
-fn a_failed_start_says_why_and_ends_in_time() {
+fn a_failed_start_logs_the_reason_and_ends_in_time() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let command = || {

@@ -1,4 +1,4 @@
-//! `migrate` held against the real ulogd: hostile files, and which group the kernel says that it reads.
+//! `migrate` compared with the real ulogd: hostile files, and the groups that ulogd reads according to the kernel.
 
 use std::{
     fs,
@@ -11,14 +11,14 @@ use crate::support::netns::Namespace;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A `ulogd.conf` with this section of its plugin NFLOG.
+/// A `ulogd.conf` with this section of the plugin NFLOG.
 fn with_section(section: &[u8]) -> Vec<u8> {
     let before =
         b"[global]\nlogfile=\"stdout\"\nstack=l:NFLOG,g:GPRINT\n[g]\nfile=\"/dev/null\"\n[l]\n";
     [&before[..], section, b"\n"].concat()
 }
 
-/// Ends it, also when a check fails.
+/// Ends ulogd, also if an assertion fails.
 struct Ulogd(Child);
 
 impl Drop for Ulogd {
@@ -28,7 +28,7 @@ impl Drop for Ulogd {
     }
 }
 
-/// The groups that the real ulogd reads with this configuration; none where it ends.
+/// The groups that the real ulogd reads with this configuration; none if it exits.
 fn groups_of_ulogd(namespace: &Namespace, text: &[u8]) -> Vec<u16> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ulogd.conf");
@@ -44,12 +44,12 @@ fn groups_of_ulogd(namespace: &Namespace, text: &[u8]) -> Vec<u16> {
     let mut ulogd = Ulogd(command.spawn().expect("install ulogd2"));
     let said = || fs::read_to_string(directory.path().join("log")).unwrap_or_default();
     let start = Instant::now();
-    // It says so once all of its stacks stand.
+    // It logs this line after it has created all stacks.
     while !said().contains("entering main loop") {
         if ulogd.0.try_wait().unwrap().is_some() {
             return Vec::new();
         }
-        assert!(start.elapsed() < DEADLINE, "ulogd does not start: {}", said());
+        assert!(start.elapsed() < DEADLINE, "timeout: ulogd does not start: {}", said());
         std::thread::sleep(Duration::from_millis(5));
     }
     let groups = bound(namespace);
@@ -57,14 +57,14 @@ fn groups_of_ulogd(namespace: &Namespace, text: &[u8]) -> Vec<u16> {
     groups
 }
 
-/// The groups that the kernel says somebody reads.
+/// The groups that have a reader according to the kernel.
 fn bound(namespace: &Namespace) -> Vec<u16> {
     let lines = namespace
         .run(|| fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_log").unwrap());
     lines.lines().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
 }
 
-/// The groups of the configuration that `migrate` prints, or why there is none.
+/// The groups of the configuration that `migrate` prints, or its error.
 fn groups_of_migrate(text: &[u8]) -> Result<Vec<u16>, String> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ulogd.conf");
@@ -81,7 +81,7 @@ fn groups_of_migrate(text: &[u8]) -> Result<Vec<u16>, String> {
     Ok(groups)
 }
 
-/// Whatever ulogd reads, `migrate` reads; and it refuses what ulogd guesses.
+/// `migrate` reads what ulogd reads, and rejects values that ulogd guesses.
 #[test]
 fn groups_are_those_that_ulogd_reads() {
     let namespace = Namespace::new("ulogd");
@@ -164,7 +164,7 @@ fn groups_are_those_that_ulogd_reads() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// The stacks that ulogd starts are those that are carried.
+/// `migrate` converts the stacks that ulogd starts.
 #[test]
 fn stacks_are_those_that_ulogd_starts() {
     let namespace = Namespace::new("stacks");
@@ -203,7 +203,7 @@ fn stacks_are_those_that_ulogd_starts() {
 
 /// Each stack of the example that Debian installs gives a configuration, or a reason.
 #[test]
-fn every_stack_of_debians_example() {
+fn every_stack_of_debians_example_is_converted_or_rejected() {
     let example = fs::read_to_string("/etc/ulogd.conf").expect("install ulogd2");
     let stacks: Vec<_> = example
         .lines()

@@ -1,4 +1,4 @@
-//! The NFLOG source against a real kernel, in network namespaces. Takes root.
+//! The NFLOG source with a real kernel, in network namespaces. Requires root.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ fn open(namespace: &Namespace, plan: &NflogConfig) -> Nflog {
     namespace.run(|| Nflog::open(plan)).unwrap()
 }
 
-/// The one packet, of several, that has this prefix.
+/// The only packet with this prefix.
 fn the<'a>(logged: &'a [Logged], prefix: &str) -> &'a Logged {
     let mut found = logged.iter().filter(|packet| packet.prefix == prefix);
     let packet = found.next().unwrap_or_else(|| panic!("no {prefix:?} in {logged:#?}"));
@@ -39,7 +39,7 @@ fn now() -> u64 {
 }
 
 #[test]
-fn every_fact_of_an_incoming_packet() {
+fn every_field_of_an_incoming_packet_is_read() {
     let wire = Wire::new();
     let long = "p".repeat(127);
     wire.host.nft(&format!(
@@ -89,7 +89,7 @@ fn every_fact_of_an_incoming_packet() {
 }
 
 #[test]
-fn every_hook_tells_the_direction() {
+fn every_hook_has_a_direction() {
     let wire = Wire::new();
     wire.host.sysctl("ipv4/ip_forward", "1");
     wire.host.ip("neigh add 198.51.100.77 lladdr 02:00:00:00:00:77 dev wan0");
@@ -138,7 +138,7 @@ fn every_hook_tells_the_direction() {
     assert_eq!(the(&sent, "output").payload[12..20], [HOST, PEER].concat());
 }
 
-/// What can stand between Ethernet and IP, each with a name for messages.
+/// Headers between Ethernet and IP, each with a name for messages.
 const HEADERS: [(&str, &[u8]); 13] = [
     ("none", &[8, 0]),
     ("802.1Q", &[0x81, 0, 0, 7, 8, 0]),
@@ -161,14 +161,14 @@ const HEADERS: [(&str, &[u8]); 13] = [
     ("SNAP", &[0, 37, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0]),
 ];
 
-/// One frame for each of [`HEADERS`], told apart by their source ports.
+/// One frame for each of [`HEADERS`], identified by its source port.
 fn encapsulated() -> Vec<Vec<u8>> {
     let frame =
         |(number, (_, headers)): (u16, &(&str, &[u8]))| frame::encapsulated(headers, number);
     (0..).zip(&HEADERS).map(frame).collect()
 }
 
-/// Checks that a rule with this prefix logged each of [`HEADERS`], and that each is read down to its
+/// Checks that a rule with this prefix logged each of [`HEADERS`], and that each is decoded up to its
 /// ports.
 fn check_encapsulated(logged: &[Logged], prefix: &str) {
     let of_rule: Vec<_> = logged.iter().filter(|packet| packet.prefix == prefix).collect();
@@ -184,10 +184,10 @@ fn check_encapsulated(logged: &[Logged], prefix: &str) {
     }
 }
 
-/// On a device's way in and out the kernel hands over whatever stands before the IP header, but for
-/// the Ethernet header on the way in and a tag that it keeps elsewhere.
+/// At ingress and egress of a device, the kernel copies all headers before the IP header, except
+/// the Ethernet header at ingress and a VLAN tag that it stores separately.
 #[test]
-fn headers_before_ip_in_the_family_netdev() {
+fn headers_before_ip_are_decoded_in_the_family_netdev() {
     let wire = Wire::new();
     let rule = |prefix| format!("ether saddr 02:00:00:00:00:0a log prefix \"{prefix}\" group 7");
     wire.host.nft(&format!(
@@ -205,9 +205,9 @@ fn headers_before_ip_in_the_family_netdev() {
     check_encapsulated(&read_packets(&mut source, HEADERS.len()), "egress");
 }
 
-/// A tunnel's device has no Ethernet header; the source address here looks like the type in one.
+/// The device of a tunnel has no Ethernet header; this source address equals an EtherType.
 #[test]
-fn no_header_before_ip_on_the_way_out_of_a_tunnel() {
+fn packets_at_the_egress_of_a_tunnel_have_no_header_before_ip() {
     let host = Namespace::new("host");
     host.ip("tuntap add tun0 mode tun");
     host.ip("addr add 8.0.69.1/24 dev tun0");
@@ -224,7 +224,7 @@ fn no_header_before_ip_on_the_way_out_of_a_tunnel() {
 }
 
 #[test]
-fn headers_before_ip_in_the_family_bridge() {
+fn headers_before_ip_are_decoded_in_the_family_bridge() {
     let wire = Wire::new();
     wire.host.ip("link add br0 type bridge mcast_snooping 0");
     wire.host.ip("link add port1 type veth peer name end1");
@@ -255,13 +255,13 @@ fn headers_before_ip_in_the_family_bridge() {
 fn wait_until_forwarding(wire: &Wire) {
     let deadline = Instant::now() + DEADLINE;
     while wire.host.ip("-d link show master br0").matches("state forwarding").count() < 2 {
-        assert!(Instant::now() < deadline, "the ports of the bridge do not forward");
+        assert!(Instant::now() < deadline, "timeout: the ports of the bridge do not forward");
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn the_copy_range_cuts_and_0_copies_all() {
+fn the_copy_range_truncates_and_0_copies_all() {
     let wire = Wire::new();
     wire.host.nft(
         "table inet t { chain pre { type filter hook prerouting priority 0
@@ -279,7 +279,7 @@ fn the_copy_range_cuts_and_0_copies_all() {
 }
 
 #[test]
-fn prefixes_of_iptables() {
+fn prefixes_of_iptables_are_read_unchanged() {
     let wire = Wire::new();
     let long = "x".repeat(63);
     for prefix in ["say \"hi\" \\ ", &long] {
@@ -337,7 +337,7 @@ fn every_lost_packet_is_counted() {
     let meter = source.meters().remove(0);
     assert_eq!(meter.receive_buffer_bytes.load(Relaxed), 4096);
     wire.send(frame::spoofed(100_000, 9));
-    // Of a queue that overran nobody tells until a packet comes through again.
+    // A loss is visible only when another packet of the group arrives.
     let mut received = 0;
     while source.fill(Duration::from_millis(200), &mut |_| received += 1).unwrap()
         == ReadOutcome::Batch
@@ -355,7 +355,7 @@ fn every_lost_packet_is_counted() {
 }
 
 #[test]
-fn no_packet_is_lost_with_room_enough() {
+fn no_packet_is_lost_with_a_large_buffer() {
     let wire = Wire::new();
     wire.host.nft(COUNTED);
     let mut source = open(&wire.host, &plan(&[7]));
@@ -364,12 +364,12 @@ fn no_packet_is_lost_with_room_enough() {
     assert_eq!(read_to_end(&mut source), 20_000);
     assert_eq!(source.fill(Duration::ZERO, &mut |_| {}).unwrap(), ReadOutcome::End);
     assert_eq!(source.meters()[0].lost_packets.load(Relaxed), 0);
-    // The group is free again, before its reader is gone.
+    // The group is free before its reader is dropped.
     open(&wire.host, &plan(&[7]));
 }
 
 #[test]
-fn datagrams_as_long_as_the_kernel_makes_them() {
+fn datagrams_of_the_maximum_length_are_read() {
     let wire = Wire::new();
     wire.host.nft(COUNTED);
     let slow = NflogConfig {
@@ -385,7 +385,7 @@ fn datagrams_as_long_as_the_kernel_makes_them() {
 }
 
 #[test]
-fn closing_without_privilege_waits_for_what_the_kernel_holds_back() {
+fn closing_without_privileges_reads_the_packets_held_by_the_kernel() {
     let wire = Wire::new();
     wire.host.nft(COUNTED);
     let slow = NflogConfig { queue_timeout: Duration::from_millis(500), ..plan(&[7]) };
@@ -415,14 +415,14 @@ fn the_error_of_a_second_reader_names_the_holder_of_the_group() {
 }
 
 #[test]
-fn the_same_group_twice_is_held_by_ourselves() {
+fn a_group_can_be_bound_only_once_by_one_process() {
     let host = Namespace::new("host");
     let error = host.run(|| Nflog::open(&plan(&[7, 7]))).err().unwrap();
     assert!(matches!(error, NflogError::Held { group: 7, .. }), "{error}");
 }
 
 #[test]
-fn without_the_capability_the_message_names_it() {
+fn the_error_names_the_missing_capability() {
     let host = Namespace::new("host");
     let held = open(&host, &plan(&[8]));
     for group in [7, 8] {
@@ -437,7 +437,7 @@ fn without_the_capability_the_message_names_it() {
 }
 
 #[test]
-fn plans_the_kernel_would_not_take() {
+fn plans_that_the_kernel_rejects_are_errors() {
     let host = Namespace::new("host");
     let error = host.run(|| Nflog::open(&plan(&[]))).err().unwrap();
     assert!(matches!(error, NflogError::NoGroup), "{error}");
@@ -447,7 +447,7 @@ fn plans_the_kernel_would_not_take() {
 }
 
 #[test]
-fn a_renamed_device_is_called_by_its_new_name() {
+fn a_renamed_device_has_its_new_name() {
     let wire = Wire::new();
     wire.host.nft(COUNTED);
     let mut source = open(&wire.host, &plan(&[7]));

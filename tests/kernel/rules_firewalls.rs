@@ -9,7 +9,7 @@ fn listed(wire: &Wire) -> String {
     wire.host.exec("nft", &["-s", "list", "ruleset"])
 }
 
-/// Runs a line of shell, in which `$0` is the program; returns its exit code and what it prints.
+/// Runs a shell command in which `$0` is the program; returns its exit code and its output.
 fn shell(wire: &Wire, line: &str) -> (Option<i32>, String) {
     let mut command = wire.host.command("sh");
     let output = command.args(["-c", line, EXPORTER]).output().unwrap();
@@ -48,7 +48,7 @@ fn check(name: &str, tool: &str, forwards: bool, denies: bool) {
     }
 }
 
-/// What iptables lists without having been asked for: chains that only accept.
+/// Lines that iptables lists by default: chains that only accept.
 fn without_empty_tables(listed: &str) -> String {
     let mut kept = String::new();
     for table in listed.split_inclusive("\n}\n") {
@@ -62,7 +62,7 @@ fn without_empty_tables(listed: &str) -> String {
     kept
 }
 
-/// An nft chain of any name, as JSON makes it, that drops.
+/// An nft chain with any name, created by JSON, that drops.
 fn chain_named(name: &str) -> String {
     let chain = serde_json::json!({
         "family": "ip", "table": "mine", "name": name,
@@ -77,7 +77,7 @@ fn chain_named(name: &str) -> String {
 }
 
 #[test]
-fn a_chain_whose_name_has_line_breaks_runs_no_command() {
+fn a_chain_name_with_line_breaks_runs_no_command() {
     let wire = Wire::new();
     let directory = tempfile::tempdir().unwrap();
     let made = directory.path().join("made");
@@ -91,7 +91,7 @@ fn a_chain_whose_name_has_line_breaks_runs_no_command() {
 }
 
 #[test]
-fn a_comment_with_line_breaks_is_no_rule() {
+fn a_comment_with_line_breaks_adds_no_rule() {
     let wire = Wire::new();
     let comment = "x\n-A INPUT -j ACCEPT\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\n";
     for arguments in [
@@ -106,7 +106,7 @@ fn a_comment_with_line_breaks_is_no_rule() {
     assert!(saved.contains("-A INPUT -j NFLOG_EXPORTER"), "{saved}");
 }
 
-/// The rules of a user who calls the rule for the exporter's port by its name.
+/// The rules of a user who labels the rule for the exporter's port with the exporter's name.
 const NAMED: [(&str, &str); 2] = [
     (
         "nft",

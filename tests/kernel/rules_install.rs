@@ -1,4 +1,4 @@
-//! The table of our own against a real kernel, in network namespaces. Takes root.
+//! The table of `--rules.install` in a real kernel, in network namespaces. Requires root.
 
 use nflog_exporter::{
     firewall::{InstallPlan, RulesError, install},
@@ -26,7 +26,7 @@ fn ruleset(namespace: &Namespace) -> String {
     namespace.exec("nft", &["-n", "list", "ruleset"])
 }
 
-/// Installs the plan and compares what nft reads, without the remark on the owner's name.
+/// Installs the plan and compares the listing of nft, without the comment about the owner.
 fn check(plan: &InstallPlan, expect: &str) {
     let host = Namespace::new("host");
     let installed = host.run(|| install(plan)).unwrap();
@@ -41,7 +41,7 @@ fn check(plan: &InstallPlan, expect: &str) {
 }
 
 #[test]
-fn nft_reads_it_as_meant() {
+fn nft_lists_the_planned_rules() {
     check(
         &rules(),
         "table inet nflog_exporter {
@@ -58,7 +58,7 @@ fn nft_reads_it_as_meant() {
 }
 
 #[test]
-fn with_interfaces_and_without_ports() {
+fn nft_lists_the_planned_rules_with_interfaces_and_without_ports() {
     let interfaces = vec!["wan0".into(), "fifteen-letters".into()];
     check(
         &InstallPlan { interfaces, spare_tcp_ports: vec![], ..rules() },
@@ -74,9 +74,9 @@ fn with_interfaces_and_without_ports() {
 }
 
 #[test]
-fn packets_arrive_but_those_left_out() {
+fn all_packets_arrive_except_excluded_ones() {
     let wire = Wire::new();
-    // What is dropped in raw is seen all the same.
+    // Packets that are dropped in raw are logged too.
     wire.host
         .nft("table inet t { chain pre { type filter hook prerouting priority raw; drop; }; }");
     let mut source = wire.host.run(|| Nflog::open(&plan(&[7]))).unwrap();
@@ -92,7 +92,7 @@ fn packets_arrive_but_those_left_out() {
         frame::syn([203, 0, 113, 3], 4000, 22),
         frame::syn_v6(PEER_V6, 4000, 22),
     ]);
-    // The kernels' own ICMPv6, behind a hop-by-hop header or not, comes when it likes.
+    // The kernels send their own ICMPv6 at any time, with or without a hop-by-hop header.
     let chatter = [libc::IPPROTO_ICMPV6, libc::IPPROTO_HOPOPTS];
     let mut facts = Vec::new();
     while facts.len() < 3 {
@@ -130,7 +130,7 @@ fn only_named_interfaces_are_logged() {
 }
 
 #[test]
-fn a_table_of_the_name_is_left_alone() {
+fn an_existing_table_with_that_name_is_unchanged() {
     let host = Namespace::new("host");
     let first = host.run(|| install(&rules())).unwrap();
     let before = ruleset(&host);
@@ -145,7 +145,7 @@ fn a_table_of_the_name_is_left_alone() {
 }
 
 #[test]
-fn without_the_capability_the_message_names_it() {
+fn the_error_names_the_missing_capability() {
     let host = Namespace::new("host");
     let error = host.run(|| lacking_net_admin(|| install(&rules()))).err().unwrap();
     assert!(matches!(error, RulesError::NotPermitted), "{error}");

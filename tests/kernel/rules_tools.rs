@@ -24,7 +24,7 @@ fn run(namespace: &Namespace, arguments: &[&str], bus: &str) -> Output {
     command.args(arguments).env("DBUS_SYSTEM_BUS_ADDRESS", bus).output().unwrap()
 }
 
-/// Runs the program in the namespace, which must succeed; returns what it prints.
+/// Runs the program in the namespace; returns its output. Panics if it fails.
 #[track_caller]
 fn rules(namespace: &Namespace, arguments: &[&str], bus: &str) -> String {
     let output = run(namespace, &[&["rules", "--for"], arguments].concat(), bus);
@@ -32,7 +32,7 @@ fn rules(namespace: &Namespace, arguments: &[&str], bus: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs the program, which must fail; returns why. A pipe of what it prints into a shell fails too.
+/// Runs the program, which must fail; returns the error. A pipe of its output into a shell must fail too.
 #[track_caller]
 fn refused(namespace: &Namespace, arguments: &[&str], bus: &str) -> String {
     let output = run(namespace, &[&["rules", "--for"], arguments].concat(), bus);
@@ -48,7 +48,7 @@ fn refused(namespace: &Namespace, arguments: &[&str], bus: &str) -> String {
     why
 }
 
-/// Runs a program in the namespace with a text as its input; returns what it said.
+/// Runs a program in the namespace with a text as its input; returns its output.
 fn feed(namespace: &Namespace, program: &str, arguments: &[&str], bus: &str, text: &str) -> String {
     let mut command = namespace.command(program);
     let pipes = command.args(arguments).env("DBUS_SYSTEM_BUS_ADDRESS", bus);
@@ -65,7 +65,7 @@ fn feed(namespace: &Namespace, program: &str, arguments: &[&str], bus: &str, tex
     said
 }
 
-/// Prints a script and runs it as `| sh` does.
+/// Prints a script and runs it like `| sh`.
 #[track_caller]
 fn script(namespace: &Namespace, arguments: &[&str], bus: &str) {
     let text = rules(namespace, arguments, bus);
@@ -73,8 +73,8 @@ fn script(namespace: &Namespace, arguments: &[&str], bus: &str) {
     assert!(said.contains("verified: "), "{said}");
 }
 
-/// A firewall of nft that lets ssh, pings, neighbours and, of loopback, scrapes in, and drops the rest
-/// by what stands behind them, or by the policy.
+/// An nft firewall that accepts ssh, pings, neighbour discovery and scrapes on loopback, and drops other packets
+/// by its last rules or by the policy.
 fn nft_firewall(policy: &str, end: &str) -> String {
     let chain = |hook: &str| {
         format!(
@@ -92,7 +92,7 @@ fn nft_firewall(policy: &str, end: &str) -> String {
 }
 
 #[test]
-fn nft() {
+fn nft_loads_verifies_and_removes_the_rules() {
     for (log, prefix) in [("all", "inbound"), ("new", "new")] {
         let wire = Wire::new();
         wire.host.nft(&nft_firewall("drop", ""));
@@ -118,7 +118,7 @@ fn nft() {
 }
 
 #[test]
-fn nft_dropped() {
+fn nft_logs_each_dropped_packet_once() {
     for (policy, end) in [
         ("drop", ""),
         ("accept", "counter reject with icmpx admin-prohibited comment \"the rest\""),
@@ -132,7 +132,7 @@ fn nft_dropped() {
         rules(&wire.host, &["nft", "--remove"], "");
         assert_eq!(wire.host.exec("nft", &["list", "ruleset"]), before);
         script(&wire.host, &arguments, "");
-        // Rules that came later are before ours when it is done again.
+        // Applying again moves our rules after rules that were added meanwhile.
         if end.is_empty() {
             wire.host.nft("add rule inet filter input tcp dport 22 counter accept");
             let why = refused(&wire.host, &["nft", "--log", "dropped", "--verify"], "");
@@ -153,7 +153,7 @@ fn nft_dropped() {
 fn nft_logs_no_accepted_packets_as_dropped() {
     let arguments = ["nft", "--log", "dropped"];
     let wire = Wire::new();
-    // As Debian ships it; a last rule for one IP version alone; and chains of iptables.
+    // Debian's default; a last rule for only one IP version; and chains of iptables.
     for end in ["", "reject with icmp port-unreachable", "tcp dport 80 drop"] {
         wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("accept", end)));
         wire.host.exec("iptables", &["-P", "INPUT", "DROP"]);
@@ -166,7 +166,7 @@ fn nft_logs_no_accepted_packets_as_dropped() {
     wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("drop", "counter accept")));
     let why = refused(&wire.host, &arguments, "");
     assert!(why.contains("inet filter input: `accept` (handle "), "{why}");
-    // What is opened later is not verified.
+    // The verification fails after the firewall is opened.
     wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("drop", "")));
     script(&wire.host, &arguments, "");
     wire.host.nft(
@@ -175,7 +175,7 @@ fn nft_logs_no_accepted_packets_as_dropped() {
     refused(&wire.host, &["nft", "--log", "dropped", "--verify"], "");
 }
 
-/// What iptables filters by, with the policy and the end of each chain.
+/// A firewall of iptables with this policy and this end of each chain.
 fn iptables_firewall(policy: &str, end: &str) -> String {
     let rules = |hook: &str| {
         format!(
@@ -195,7 +195,7 @@ fn iptables_firewall(policy: &str, end: &str) -> String {
     )
 }
 
-/// The same without counters and comments.
+/// A listing without counters and comments.
 fn uncounted(namespace: &Namespace) -> Vec<String> {
     let text = saved(namespace);
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -207,13 +207,13 @@ fn uncounted(namespace: &Namespace) -> Vec<String> {
     lines
 }
 
-/// All that iptables and ip6tables have.
+/// All rules of iptables and ip6tables.
 fn saved(namespace: &Namespace) -> String {
     namespace.exec("iptables-save", &[]) + &namespace.exec("ip6tables-save", &[])
 }
 
 #[test]
-fn iptables() {
+fn iptables_loads_verifies_and_removes_the_rules() {
     for (log, prefix, policy, end) in [
         ("all", "inbound", "DROP", ""),
         ("new", "new", "DROP", ""),
@@ -232,14 +232,14 @@ fn iptables() {
         assert_eq!(uncounted(&wire.host), before);
         script(&wire.host, &arguments, "");
         if log == "dropped" && end.is_empty() {
-            // Rules that came later are before ours when it is done again.
+            // Applying again moves our rules after rules that were added meanwhile.
             wire.host
                 .exec("iptables", &["-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"]);
         }
         rules(&wire.host, &[&arguments[..], &["--apply"]].concat(), "");
         script(&wire.host, &arguments, "");
         check(&wire, log, prefix, true);
-        // However many jumps there are.
+        // For any number of jumps.
         let hook = if log == "dropped" { ["filter", "INPUT"] } else { ["mangle", "PREROUTING"] };
         if log != "all" {
             wire.host.exec("iptables", &["-t", hook[0], "-I", hook[1], "-j", "NFLOG_EXPORTER"]);
@@ -267,7 +267,7 @@ fn iptables_logs_no_accepted_packets_as_dropped() {
     wire.host.exec("iptables", &["-A", "INPUT", "-j", "ACCEPT"]);
     let why = refused(&wire.host, &arguments, "");
     assert!(why.contains("iptables filter INPUT: -A INPUT -j ACCEPT accepts every"), "{why}");
-    // Where one IP version is closed, there is a warning about the other.
+    // If one IP version drops packets, there is a warning about the other.
     wire.host.exec("ip6tables", &["-P", "INPUT", "DROP"]);
     let output =
         run(&wire.host, &["rules", "--for", "iptables", "--log", "dropped", "--apply"], "");
@@ -276,14 +276,14 @@ fn iptables_logs_no_accepted_packets_as_dropped() {
     assert!(warned.contains("nothing is logged in iptables filter INPUT"), "{warned}");
     assert!(!wire.host.exec("iptables-save", &[]).contains("NFLOG"));
     assert!(wire.host.exec("ip6tables-save", &[]).contains("-A INPUT -j NFLOG_EXPORTER"));
-    // What is opened later is refused, and not verified.
+    // After the firewall is opened, applying and verifying fail.
     wire.host.exec("ip6tables", &["-P", "INPUT", "ACCEPT"]);
     refused(&wire.host, &arguments, "");
     refused(&wire.host, &["iptables", "--log", "dropped", "--verify"], "");
 }
 
 #[test]
-fn limits_of_iptables_are_those_that_are_printed() {
+fn iptables_has_the_printed_limits() {
     let wire = Wire::new();
     let text = rules(&wire.host, &["iptables", "--limit", "3000"], "");
     assert!(text.contains("at most 2500 per second\n# (requested: 3000"), "{text}");
@@ -291,7 +291,7 @@ fn limits_of_iptables_are_those_that_are_printed() {
     assert_eq!(saved(&wire.host).matches("--limit 2500/sec --limit-burst 2500").count(), 2);
 }
 
-/// An active ufw that lets ssh in, with files and defaults of its own.
+/// An active ufw that accepts ssh, with its own files and defaults.
 fn ufw_host() -> (Wire, [Etc; 2]) {
     let wire = Wire::new();
     let etc = [wire.host.copy_etc("ufw"), wire.host.copy_etc("default")];
@@ -301,15 +301,15 @@ fn ufw_host() -> (Wire, [Etc; 2]) {
 }
 
 #[test]
-fn ufw() {
+fn ufw_loads_verifies_and_removes_the_rules() {
     for (log, prefix) in [("all", "inbound"), ("new", "new"), ("dropped", "dropped")] {
         let (wire, [etc, _defaults]) = ufw_host();
         let file = etc.path(if log == "dropped" { "ufw/after.rules" } else { "ufw/before.rules" });
-        // The comment that older files have is nothing to look for.
+        // The program must not depend on the comment in older files.
         let shipped = fs::read_to_string(&file).unwrap();
         let shipped = shipped.replace("# End required lines\n", "");
         fs::write(&file, &shipped).unwrap();
-        // Where a reload goes by without it, the next one comes.
+        // If a reload does not load the lines, the next one does.
         script(&wire.host, &["ufw", "--log", log], "");
         rules(&wire.host, &["ufw", "--log", log, "--apply"], "");
         let written = fs::read_to_string(&file).unwrap();
@@ -399,7 +399,7 @@ fn ufw_files_with_comments_in_other_encodings_keep_them() {
     let file = etc.path("ufw/after.rules");
     let mut shipped = b"# caf\xe9, \xff\xfe\n".to_vec();
     shipped.extend(fs::read(&file).unwrap());
-    // ufw itself takes such a file.
+    // ufw itself accepts such a file.
     fs::write(&file, &shipped).unwrap();
     feed(&wire.host, "ufw", &["reload"], "", "");
     script(&wire.host, &["ufw", "--log", "dropped"], "");
@@ -435,7 +435,7 @@ fn a_users_table_or_chain_with_our_name_is_unchanged() {
     }
 }
 
-/// Applies rules with a program in place of one of the tools; returns why that failed.
+/// Applies rules with a program instead of one of the tools; returns the error.
 fn apply_with(host: &Namespace, tool: &str, program: &str, instead: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(program);
@@ -449,7 +449,7 @@ fn apply_with(host: &Namespace, tool: &str, program: &str, instead: &str) -> Str
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// A program that changes the firewall right after our rules were loaded.
+/// A program that changes the firewall immediately after our rules are loaded.
 const CHANGES: &str = "#!/bin/sh\n/usr/sbin/nft \"$@\" || exit\ncase \"$*\" in *-f*)\n\
     /usr/sbin/nft add rule inet filter input tcp dport 23 accept;; esac\n";
 
@@ -460,7 +460,7 @@ fn rules_of_a_failed_load_are_removed_or_named() {
     let why = apply_with(&wire.host, "nft", "nft", CHANGES);
     assert!(why.contains("not loaded as planned") && why.contains("were removed again"), "{why}");
     assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("group 1"));
-    // One that takes the first load, and no removal.
+    // A program that performs the first load, and fails the removal.
     wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("drop", "")));
     let once = CHANGES.replacen(
         "/usr/sbin/nft",
@@ -476,7 +476,7 @@ fn rules_of_a_failed_load_are_removed_or_named() {
 }
 
 #[test]
-fn rules_of_one_ip_version_do_not_stay_without_the_other() {
+fn rules_of_one_ip_version_are_removed_if_the_other_fails() {
     let wire = Wire::new();
     for program in ["iptables-restore", "ip6tables-restore"] {
         feed(&wire.host, program, &["--noflush"], "", &iptables_firewall("DROP", ""));
@@ -515,14 +515,14 @@ fn a_missing_tool_is_named_with_its_package() {
             assert!(code == Some(1) || !action.is_empty(), "{tool} {action}: {why}");
         }
     }
-    // A script that was printed elsewhere.
+    // A script that was printed on another host.
     let text = rules(&host, &["iptables"], "");
     let (code, why) = without_tools("echo \"$1\" | /bin/sh", &text);
     assert!(code == Some(1) && why.contains("install the Debian package iptables"), "{why}");
 }
 
 #[test]
-fn a_failed_print_is_neither_a_script_nor_a_ruleset() {
+fn a_failed_print_fails_in_sh_and_nft() {
     let host = Namespace::new("host");
     let pipe = |what: &str| {
         let mut command = host.command("sh");
@@ -534,7 +534,7 @@ fn a_failed_print_is_neither_a_script_nor_a_ruleset() {
         assert_ne!(pipe(&format!("\"$0\" rules --for nft {wrong} | nft -f -")), Some(0), "{wrong}");
     }
     assert_ne!(pipe("\"$0\" rules --for nft --log dropped | nft -f -"), Some(0));
-    // A file that the next start may load is not broken.
+    // A file that the next boot may load stays valid.
     let file = tempfile::NamedTempFile::new().unwrap();
     let name = file.path().display();
     assert_ne!(pipe(&format!("\"$0\" rules --for nft --config.file /none > {name}")), Some(0));
@@ -542,7 +542,7 @@ fn a_failed_print_is_neither_a_script_nor_a_ruleset() {
 }
 
 #[test]
-fn users_who_may_not_list_rules_load_none() {
+fn users_without_the_right_to_list_rules_load_none() {
     let host = Namespace::new("host");
     for tool in ["nft", "iptables"] {
         let mut command = host.command("setpriv");
@@ -556,7 +556,7 @@ fn users_who_may_not_list_rules_load_none() {
 }
 
 #[test]
-fn firewalld() {
+fn firewalld_loads_verifies_and_removes_the_rules() {
     for (log, prefix) in [("all", "inbound"), ("new", "new"), ("dropped", "dropped")] {
         let wire = Wire::new();
         let _etc = wire.host.copy_etc("firewalld");
@@ -585,9 +585,9 @@ fn firewalld() {
     assert!(why.contains("firewall-cmd --state"), "{why}");
 }
 
-/// The examples of rules by hand in `docs`, which a person copies into a shell.
+/// The examples of handwritten rules in `docs`, run in a shell.
 #[test]
-fn the_documents_rules_by_hand_log() {
+fn handwritten_rules_of_the_documents_log_packets() {
     let page = include_str!("../../docs/firewall-rules.md");
     let section = page.split("## Write rules by hand\n").nth(1).unwrap();
     let blocks: Vec<&str> = section.split("```sh\n").skip(1).take(2).collect();
@@ -608,7 +608,7 @@ fn the_documents_rules_by_hand_log() {
     }
 }
 
-/// Starts firewalld on a bus of its own; both end when dropped.
+/// firewalld on a separate bus; both end when it is dropped.
 fn start_firewalld(namespace: &Namespace, directory: &TempDir) -> (String, [Program; 2]) {
     let bus = format!("unix:path={}", directory.path().join("bus").display());
     let mut command = namespace.command("dbus-daemon");

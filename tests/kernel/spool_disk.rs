@@ -65,7 +65,7 @@ fn a_full_disk_loses_nothing_until_memory_is_full() {
 }
 
 #[test]
-fn rows_in_memory_are_written_when_there_is_room_again() {
+fn rows_in_memory_are_written_when_there_is_space_again() {
     let disk = Tmpfs::mount(256 * 1024);
     let mut spool = open(&disk.path(), 100 * MIB);
     spool.append(&rows(0..10), 1).unwrap();

@@ -101,7 +101,7 @@ impl Disk {
         self.mounted.push(point);
     }
 
-    /// Mounts what the disk holds now, without the page cache.
+    /// Mounts the current content of the disk, without the page cache.
     fn after_power_loss(&mut self) -> PathBuf {
         fs::copy(self.path("image"), self.path("copy")).unwrap();
         self.mount("copy", "restored");
@@ -124,7 +124,7 @@ fn a_power_loss_loses_no_written_row() {
     wire.host.nft(RULES);
     let mut disk = Disk::format();
     let exporter = Exporter::start(&wire.host, &config(&disk.path("disk"), ""), &[]);
-    // Slowly, so that nothing is written back for lack of memory.
+    // Slowly, so that memory pressure causes no write-back.
     let start = Instant::now();
     let mut sent = 0;
     while start.elapsed() < Duration::from_secs(4) {

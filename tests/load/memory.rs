@@ -1,4 +1,4 @@
-//! The memory bound of the exporter: with a mirror, under a flood of packets that have little in
+//! The memory limit of the exporter: with a mirror, under a flood of packets that have little in
 //! common, and a flood of requests. Requires root.
 
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const RULES: &str = "table inet t {
     }
 }";
 
-/// The stated bound, bytes: docs/many-hosts.md.
+/// The documented limit in bytes: docs/many-hosts.md.
 const BOUND: u64 = 160 << 20;
 
 /// The counts of the last ten minutes grow by up to this much after a test of seconds: ARCHITECTURE.md, "Memory".
@@ -54,7 +54,7 @@ fn churn(time: Duration) -> impl Iterator<Item = Vec<u8>> + Send {
 }
 
 #[test]
-fn memory_stays_below_the_stated_bound() {
+fn memory_stays_below_the_documented_limit() {
     let _exclusive = exclusive();
     let wire = &Wire::new();
     wire.host.nft(RULES);

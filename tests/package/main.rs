@@ -1,5 +1,5 @@
-//! The packages: built of the program under test, installed by the commands in `docs` on a fresh system too, started
-//! by a real service manager, upgraded and purged; the unit's hardening; the configuration it comes with. Takes root.
+//! The packages: built from the program under test, installed with the commands in `docs` on a fresh system, started
+//! by a real service manager, upgraded and purged; hardening of the unit; the installed configuration. Requires root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
@@ -26,7 +26,7 @@ use crate::support::{
 
 const UNIT: &str = "nflog_exporter.service";
 
-/// What makes the kernel log what `send` sends.
+/// Rules that log the packets of `send`.
 const RULES: &str = "table inet t { chain c { type filter hook input priority 0; \
                      udp dport 9 log prefix \"x\" group 1; }; }";
 
@@ -34,7 +34,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The packages around the program under test: two versions for Debian, one for RPM systems.
+/// Packages of the program under test: two versions for Debian, one for RPM systems.
 fn packages() -> &'static [PathBuf; 3] {
     static PACKAGES: OnceLock<[PathBuf; 3]> = OnceLock::new();
     PACKAGES.get_or_init(|| {
@@ -54,13 +54,13 @@ fn packages() -> &'static [PathBuf; 3] {
     })
 }
 
-/// The metrics that the service serves.
+/// The metrics of the service.
 fn scrape(booted: &Booted) -> Option<String> {
     let (good, text) = booted.try_run("curl", &["-fsS", "http://127.0.0.1:10239/metrics"]);
     good.then_some(text)
 }
 
-/// Sends so many packets that are logged, and waits until that many more were received.
+/// Sends packets that are logged, and waits until the service has received them.
 fn flow(booted: &Booted, packets: u64) {
     let received = |text: &String| sum(text, "nflog_exporter_received_packets_total");
     let before = wait_for("an answer", || scrape(booted).as_ref().map(received));
@@ -71,7 +71,7 @@ fn flow(booted: &Booted, packets: u64) {
     });
 }
 
-/// Every layer that holds the program is in force.
+/// Checks that every layer of the sandbox is active.
 fn assert_confined(booted: &Booted) {
     let metrics = scrape(booted).unwrap();
     let layers = samples(&metrics, "nflog_exporter_confinement");
@@ -85,12 +85,12 @@ fn main_pid(booted: &Booted) -> String {
 
 const CONFIG: &str = "etc/nflog_exporter/config.toml";
 
-/// What an administrator sets: where it reads and writes.
+/// Sets options as an administrator does.
 const SETTINGS: &str = "[geoip]\ndatabases = ['/var/lib/GeoIP/asn.mmdb']\n\
                         [mirror]\nurl = 'sqlite:/var/lib/nflog_exporter/packets.db'\n\
                         [web]\nconfig_file = '/etc/nflog_exporter/web.yml'\n";
 
-/// Replaces the configuration's content, and nothing else of it.
+/// Replaces the content of the configuration file, but not its owner and mode.
 fn configure(booted: &Booted, content: &str) {
     fs::write(booted.system.path(CONFIG), content).unwrap();
 }
@@ -100,7 +100,7 @@ fn install(booted: &Booted, package: &Path) {
     booted.run("dpkg", &["--install", "--force-confold", "/root/package.deb"]);
 }
 
-/// Waits until so many packets are rows.
+/// Waits until this many packets are rows.
 fn wait_for_rows(booted: &Booted, count: u64) {
     let query = ["/var/lib/nflog_exporter/packets.db", "SELECT count(*) FROM packets"];
     let rows = || booted.try_run("sqlite3", &query).1.trim().parse::<u64>().ok();
@@ -108,17 +108,17 @@ fn wait_for_rows(booted: &Booted, count: u64) {
 }
 
 #[test]
-fn the_debian_package_comes_runs_and_goes() {
+fn the_debian_package_is_installed_upgraded_and_purged() {
     let [first, second, _] = packages();
     let system = System::new();
     let booted = system.boot();
     booted.run("nft", &[RULES]);
-    // Somebody has tried the program by hand before, as root.
+    // The program was started by hand before, as root.
     let tried = "/var/lib/nflog_exporter/tried";
     booted.run("install", &["-D", "-o", "nobody", "-m", "600", "/dev/null", tried]);
     install(&booted, first);
     assert_eq!(booted.run("stat", &["-c", "%U", tried]), "nflog_exporter\n");
-    // It runs at once, and after the next boot.
+    // The service runs at once, and after the next boot.
     booted.wait_until(UNIT, "active");
     assert_eq!(booted.property(UNIT, "UnitFileState"), "enabled");
     assert_eq!(system.mode("etc/nflog_exporter"), 0o750);
@@ -133,7 +133,7 @@ fn the_debian_package_comes_runs_and_goes() {
     wait_for_rows(&booted, 40);
     the_doctor_knows_the_sandbox(&booted);
 
-    // An upgrade keeps what an administrator wrote and what was written, and runs.
+    // An upgrade keeps the configuration and the rows, and the service runs.
     let pid = main_pid(&booted);
     install(&booted, second);
     assert!(system.read(CONFIG).starts_with(SETTINGS));
@@ -141,7 +141,7 @@ fn the_debian_package_comes_runs_and_goes() {
     assert_ne!(main_pid(&booted), pid);
     flow(&booted, 10);
     wait_for_rows(&booted, 50);
-    // So it does where the configuration was removed, and rights are the administrator's.
+    // The same if the configuration was removed and the administrator changed permissions.
     booted.run("chmod", &["700", "/etc/nflog_exporter"]);
     fs::rename(system.path(CONFIG), system.path("root/config.toml")).unwrap();
     install(&booted, second);
@@ -151,7 +151,7 @@ fn the_debian_package_comes_runs_and_goes() {
     booted.run("dpkg", &["--remove", "nflog-exporter"]);
     assert!(!system.has("usr/bin/nflog_exporter") && scrape(&booted).is_none());
     assert!(system.has(CONFIG) && system.has("var/lib/nflog_exporter/packets.db"));
-    // A disk of its own, which purging cannot take away.
+    // A mount point, which a purge cannot remove.
     booted.run("mount", &["-t", "tmpfs", "spool", "/var/lib/nflog_exporter"]);
     booted.run("dpkg", &["--purge", "nflog-exporter"]);
     for path in [
@@ -163,7 +163,7 @@ fn the_debian_package_comes_runs_and_goes() {
     }
 }
 
-/// Databases, rows and the web configuration, under all that holds the unit.
+/// Databases, rows and the web configuration work within the sandbox of the unit.
 fn uses_the_configured_paths(booted: &Booted) {
     let data = root().join("tests/data/geoip");
     fs::create_dir_all(booted.system.path("var/lib/GeoIP")).unwrap();
@@ -187,7 +187,7 @@ fn uses_the_configured_paths(booted: &Booted) {
     });
 }
 
-/// Where the unit may not write, chown is no advice.
+/// If the unit denies writing, the error does not suggest chown.
 fn the_doctor_knows_the_sandbox(booted: &Booted) {
     let unit = || {
         let config = format!("/{CONFIG}");
@@ -215,7 +215,7 @@ fn the_doctor_knows_the_sandbox(booted: &Booted) {
     configure(booted, SETTINGS);
 }
 
-/// What cannot be followed is said where it was asked for, and is not tried again and again.
+/// An invalid configuration is reported by the command, and the start is not repeated.
 fn is_reloaded(booted: &Booted) {
     let good = format!("{SETTINGS}[log]\nlevel = 'debug'\n");
     configure(booted, &good);
@@ -236,7 +236,7 @@ fn is_reloaded(booted: &Booted) {
     booted.run("systemctl", &["start", UNIT]);
 }
 
-/// Killed, or dead to the manager's questions.
+/// The service is restarted after a kill, and if it does not respond.
 fn is_started_again(booted: &Booted) {
     let goes_down = |how: &str| {
         let before = booted.property(UNIT, "NRestarts");
@@ -253,7 +253,7 @@ fn is_started_again(booted: &Booted) {
     goes_down("STOP");
 }
 
-/// The block of shell commands in the page about the installation that has this text.
+/// The block of shell commands with this text in the page about the installation.
 fn documented(text: &str) -> String {
     let page = fs::read_to_string(root().join("docs/install.md")).unwrap();
     let mut blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -271,7 +271,7 @@ fn the_documents_install_on_a_fresh_system_and_a_purge_leaves_its_firewall() {
     system.write("etc/nftables.conf", &format!("{config}{own}\n"));
     let booted = system.boot();
     let shell = |script: &str| booted.run("bash", &["-ec", &format!("cd /root\n{script}")]);
-    // Whether our rules are loaded after the next start; those of the administrator always are.
+    // Checks whether our rules are loaded after the next boot; those of the administrator always are.
     let is_logged_after_a_start = || {
         booted.run("systemctl", &["restart", "nftables"]);
         let rules = booted.run("nft", &["list", "ruleset"]);
@@ -310,7 +310,7 @@ fn the_documents_install_on_a_fresh_system_and_a_purge_leaves_its_firewall() {
     assert!(!is_logged_after_a_start());
 }
 
-/// What the tests install starts nothing, now or at the next boot, and the host's policy is put back.
+/// Packages that the tests install start no service, now or at the next boot, and the policy of the host is restored.
 #[test]
 fn packages_of_the_tests_enable_no_service() {
     let system = System::over(fresh_root());
@@ -325,7 +325,7 @@ fn packages_of_the_tests_enable_no_service() {
     assert_eq!(booted.property(UNIT, "ActiveState"), "inactive");
     assert_eq!(system.read(policy), "the host's own");
 
-    // So it is where an installation fails, and where there was no policy.
+    // The same if an installation fails, and if there was no policy.
     booted.run("dpkg", &["--purge", "nflog-exporter"]);
     fs::remove_file(system.path(policy)).unwrap();
     let arguments = ["/root/package.deb", "/root/install"];
@@ -334,14 +334,14 @@ fn packages_of_the_tests_enable_no_service() {
 }
 
 #[test]
-fn the_rpm_comes_runs_and_goes() {
+fn the_rpm_is_installed_upgraded_and_removed() {
     let [_, _, package] = packages();
     let system = System::new();
     let booted = system.boot();
     booted.run("nft", &[RULES]);
     booted.take(package, "root/package.rpm");
     let rpm = |arguments: &[&str]| booted.run("rpm", arguments);
-    // This system's packages are in no database of rpm's.
+    // The database of rpm does not contain the packages of this system.
     rpm(&["--install", "--nodeps", "/root/package.rpm"]);
     assert_eq!(system.mode(CONFIG), 0o640);
     assert_eq!(system.mode("var/lib/nflog_exporter"), 0o750);
@@ -360,7 +360,7 @@ fn the_rpm_comes_runs_and_goes() {
     });
     flow(&booted, 10);
 
-    // The manager's own socket: the first who asks starts it.
+    // A socket unit: the first request starts the service.
     configure(&booted, "[web]\nsystemd_socket = true\n");
     let socket = "[Socket]\nListenStream=127.0.0.1:10239\n";
     system.write("etc/systemd/system/nflog_exporter.socket", socket);
@@ -377,9 +377,9 @@ fn the_rpm_comes_runs_and_goes() {
     assert!(!system.has("usr/share/nflog_exporter"));
 }
 
-/// Both packages bring the same, in the places of their systems.
+/// Both packages contain the same files, in the directories of their systems.
 #[test]
-fn the_packages_bring_the_same_files() {
+fn both_packages_contain_the_same_files() {
     let [debian, _, rpm] = packages();
     let listed = |command: &mut Command| {
         let output = run(command);
@@ -389,7 +389,7 @@ fn the_packages_bring_the_same_files() {
             .map(|line| line.split(" -> ").next().unwrap())
             .map(|line| line.split_whitespace().last().unwrap().trim_start_matches('.'))
             .filter(|path| !path.ends_with('/') && !path.contains("/licenses/"))
-            // Debian's own.
+            // Files that only Debian needs.
             .filter(|path| !path.ends_with("/copyright") && !path.ends_with("/changelog.gz"))
             .map(|path| path.replace("/site-functions/", "/vendor-completions/"))
             .collect();
@@ -397,7 +397,7 @@ fn the_packages_bring_the_same_files() {
     };
     let ours = listed(Command::new("dpkg-deb").arg("--contents").arg(debian));
     let mut theirs = listed(Command::new("rpm").args(["--query", "--list", "--package"]).arg(rpm));
-    // It lists directories of its own too.
+    // The list contains directories too.
     theirs.retain(|path| !ours.iter().any(|file| file.starts_with(&format!("{path}/"))));
     assert_eq!(theirs.difference(&ours).collect::<Vec<_>>(), ["/var/lib/nflog_exporter"]);
     assert_eq!(ours.difference(&theirs).collect::<Vec<_>>(), [""; 0]);
@@ -413,7 +413,7 @@ fn the_packages_bring_the_same_files() {
     }
 }
 
-/// The documents for users are installed, and their links lead to installed files.
+/// The documents for users are installed, and the targets of their links too.
 #[test]
 fn the_package_contains_the_documents() {
     let unpacked = tempfile::tempdir().unwrap();
@@ -443,7 +443,7 @@ fn the_unit_is_hardened() {
     assert!(score < 2.0, "{score}");
 }
 
-/// A word of `SystemCallFilter=` as the calls that it means.
+/// The calls that an entry of `SystemCallFilter=` selects.
 fn system_calls(word: &str) -> BTreeSet<String> {
     if !word.starts_with('@') {
         return [word.to_owned()].into();
@@ -455,10 +455,10 @@ fn system_calls(word: &str) -> BTreeSet<String> {
     words.flat_map(system_calls).collect()
 }
 
-/// The unit's filter goes before the program's own: what the one lets through, the other may not keep
-/// back. There is no service manager here to run it under.
+/// The filter of the unit applies in addition to the program's own filter: it must allow every call that the program
+/// allows itself. This test runs without a service manager.
 #[test]
-fn the_unit_lets_through_what_the_program_lets_itself() {
+fn the_unit_allows_every_call_that_the_program_allows() {
     let unit = root().join("packaging/systemd/nflog_exporter.service");
     let unit = fs::read_to_string(unit).unwrap();
     let mut allowed = system_calls("@default");
@@ -481,7 +481,7 @@ fn the_unit_lets_through_what_the_program_lets_itself() {
     assert_eq!(kept_back, [""; 0]);
 }
 
-/// The text with its keys in force: a comment is prose behind a space, and a key without one.
+/// The text with its keys enabled: a comment has a space after `#`, and a commented key has none.
 fn uncommented(text: &str) -> String {
     let line = |line: &str| {
         let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
@@ -494,7 +494,7 @@ fn uncommented(text: &str) -> String {
 }
 
 #[test]
-fn the_default_configuration_names_every_key_with_its_default() {
+fn the_installed_configuration_lists_every_key_with_its_default() {
     let text = fs::read_to_string(root().join("packaging/config.toml")).unwrap();
     assert_eq!(config::parse(&text, "config.toml").unwrap(), Config::default());
     let uncommented = uncommented(&text);
@@ -511,7 +511,7 @@ fn the_default_configuration_names_every_key_with_its_default() {
 }
 
 #[test]
-fn the_example_of_a_web_configuration_is_one() {
+fn the_example_web_configuration_is_valid() {
     let directory = tempfile::tempdir().unwrap();
     let text = fs::read_to_string(root().join("packaging/web.yml")).unwrap();
     let file = directory.path().join("web.yml");

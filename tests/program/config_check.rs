@@ -1,4 +1,4 @@
-//! `config check`, and the start: everything that is wrong, in one line each.
+//! `config check` and the program at start print every error on one line.
 use std::{
     fs,
     process::{Command, Output},
@@ -27,7 +27,7 @@ group = "nosuchgroup"
 "#;
 
 #[test]
-fn everything_wrong_is_on_a_line_of_its_own() {
+fn every_error_is_on_its_own_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config.toml");
     fs::write(&file, WRONG).unwrap();
@@ -97,7 +97,7 @@ fn a_file_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
-fn a_valid_file_is_named_and_an_empty_one_is_warned_about() {
+fn a_valid_file_is_named_and_an_empty_one_causes_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config.toml");
     let name = file.to_str().unwrap();
@@ -119,16 +119,16 @@ fn a_valid_file_is_named_and_an_empty_one_is_warned_about() {
     assert_eq!(said, "configuration is valid: no --config.file, only defaults and flags\n");
 }
 
-/// The start says so too, before anything else can fail.
+/// The program warns at start too, before anything else can fail.
 #[test]
-fn an_empty_file_is_warned_about_at_the_start() {
+fn an_empty_file_causes_a_warning_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config.toml");
     fs::write(&file, "").unwrap();
     let output = program(&[
         "--config.file",
         file.to_str().unwrap(),
-        // An address that no host has (RFC 5737), so that the start ends here.
+        // An address that no host has (RFC 5737), so that the start fails here.
         "--web.listen-address",
         "192.0.2.1:1",
     ]);

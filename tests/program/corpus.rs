@@ -17,26 +17,26 @@ fn replay(target: &str, body: impl Fn(&[u8])) {
 }
 
 #[test]
-fn walk() {
+fn walk_handles_its_corpus() {
     replay("walk", bodies::walk);
 }
 
 #[test]
-fn decode() {
+fn decode_handles_its_corpus() {
     replay("decode", bodies::decode);
 }
 
 #[test]
-fn capture() {
+fn capture_handles_its_corpus() {
     replay("capture", bodies::capture);
 }
 
 #[test]
-fn link() {
+fn link_handles_its_corpus() {
     replay("link", bodies::link);
 }
 
 #[test]
-fn config() {
+fn config_handles_its_corpus() {
     replay("config", bodies::config);
 }

@@ -367,7 +367,7 @@ fn a_scrape_rendered_before_a_series_existed_does_not_release_its_count() {
 }
 
 #[test]
-fn retiring_series_are_dropped_without_scrapes_too() {
+fn retiring_series_are_also_dropped_without_scrapes() {
     let mut world = World::new(plan(&[Dimension::Port], 4, 1000), 1);
     world.send(&[packet(0, 1), packet(0, 2), packet(0, 3)]);
     world.scrape();

@@ -16,7 +16,7 @@ const PRIVATE: [u8; 4] = [10, 0, 0, 1];
 
 /// A prefix with characters that XML, JSON and queries escape.
 const PREFIX: &str = "<script>\"&'\n=+%";
-/// The same prefix as it is shown, escaped for a query.
+/// The displayed prefix, escaped for a query.
 const SHOWN_PREFIX: &str = "%3Cscript%3E%22%26%27%EF%BF%BD%3D%2B%25";
 
 /// An exporter that serves a capture.
@@ -156,7 +156,7 @@ fn a_capture_has_markers() {
     replay.check("?port=80&last=1", &["London"], 0);
     replay.check("?country=se", &["Linköping"], 0);
     replay.check("?country=private", &[], 1);
-    // Back from the newest packet, years ago.
+    // Relative to the newest packet, which is years old.
     replay.check("?since=1m", &["London", "Linköping"], 0);
     replay.check("?since=2m&country=GB", &["London"], 0);
     replay.check(&format!("?prefix={SHOWN_PREFIX}"), &["London", "Linköping", "London"], 1);
@@ -169,7 +169,7 @@ fn a_capture_has_markers() {
 }
 
 #[test]
-fn without_a_city_database_markers_are_in_their_country() {
+fn without_a_city_database_markers_are_at_the_centre_of_the_country() {
     let (markers, left_out) = Replay::start(PACKETS, None).markers("");
     assert_eq!(left_out, 1);
     let codes: Vec<_> = markers.iter().map(|(code, ..)| &**code).collect();

@@ -91,7 +91,7 @@ fn an_existing_file_keeps_its_owner_and_mode() {
         let before = fs::metadata(&file).unwrap().ino();
         assert!(migrate(&input, output).status.success());
         let after = fs::metadata(&file).unwrap();
-        // The file was replaced: a process with the previous one open reads it to its end.
+        // The file was replaced: a process that opened the previous file can still read it.
         assert_ne!(after.ino(), before);
         assert_eq!((after.uid(), after.gid(), mode(&file)), (0, 65534, 0o640));
         assert!(fs::read_to_string(&file).unwrap().contains("groups = [5]"));

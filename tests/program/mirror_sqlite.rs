@@ -159,7 +159,7 @@ async fn the_directory_and_the_file_are_created() {
     let path = directory.path().join("a/b/packets.db");
     let _store = prepared(&path).await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    // As far as the umask of this process allows.
+    // The umask of this process can remove permissions.
     assert_eq!(mode(&path) & 0o137, 0);
     assert_eq!(mode(path.parent().unwrap()) & 0o027, 0);
     let again = prepared(&path).await;
@@ -323,7 +323,7 @@ async fn run_maintenance(store: &mut Sqlite, maintenance: Maintenance, now: u64)
             return steps;
         }
     }
-    panic!("keeping house does not end");
+    panic!("maintenance does not end");
 }
 
 fn size(directory: &TempDir) -> u64 {

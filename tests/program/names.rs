@@ -1,4 +1,4 @@
-//! A host that makes and removes devices all day, and rules that come late.
+//! Many device names and log prefixes: names that are no longer used make room for new ones.
 use std::{
     borrow::Cow,
     collections::HashSet,
@@ -34,12 +34,12 @@ fn route_of(labels: &[Dimension], max_series: usize) -> Route {
     )
 }
 
-/// A packet of a rule, in by this device.
+/// A packet of a rule, received on this device.
 fn send(route: &mut Route, prefix: &str, device: &str) {
     send_to(route, (prefix, device), 53, Duration::from_secs(1_700_000_000));
 }
 
-/// A packet of a rule, in by this device, to this port, at this time.
+/// A packet of a rule, received on this device, to this port, at this time.
 fn send_to(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: Duration) {
     // UDP from 8.8.8.8 to 192.0.2.1, without data.
     let [high, low] = port.to_be_bytes();
@@ -66,7 +66,7 @@ fn send_to(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: D
     route.hand_over();
 }
 
-/// The label sets of all series, which are distinct, after every packet was found in one of them.
+/// The label sets of all series. Checks that they are distinct and that they contain every packet.
 fn label_sets(route: &Route, packets: usize) -> HashSet<Vec<Option<String>>> {
     let (aggregate, names) = (route.aggregate(), route.names());
     let mut aggregate = aggregate.lock();
@@ -86,7 +86,7 @@ fn label_sets(route: &Route, packets: usize) -> HashSet<Vec<Option<String>>> {
 }
 
 #[test]
-fn devices_that_nothing_shows_take_no_place() {
+fn unused_device_names_use_no_slot() {
     let mut route = route(&[Dimension::Prefix, Dimension::Port]);
     for number in 0..50_000 {
         send(&mut route, "old rule", &format!("veth{number:x}"));
@@ -102,7 +102,7 @@ fn devices_that_nothing_shows_take_no_place() {
 }
 
 #[test]
-fn devices_take_no_place_of_prefixes() {
+fn device_names_use_no_slot_of_prefixes() {
     let mut route = route(&[Dimension::Prefix, Dimension::InInterface]);
     let more = 100;
     for number in 0..MAX_DEVICES + more {
@@ -122,7 +122,7 @@ fn devices_take_no_place_of_prefixes() {
 }
 
 #[test]
-fn a_reload_that_shows_devices_names_them() {
+fn a_reload_that_adds_a_device_label_shows_the_names() {
     let mut route = route(&[Dimension::Prefix]);
     send(&mut route, "rule", "eth0");
     let plan = FamilyConfig {
@@ -134,7 +134,7 @@ fn a_reload_that_shows_devices_names_them() {
     };
     let now = route.clock().now();
     route.aggregate().lock().reconfigure(&[plan], now);
-    // The reader sees it when it hands over its next batch, which may be empty.
+    // The change takes effect with the next batch of the reader, which can be empty.
     route.hand_over();
     send(&mut route, "rule", "eth0");
     send(&mut route, "rule", "");
@@ -151,7 +151,7 @@ fn a_reload_that_shows_devices_names_them() {
     assert!(texts.contains(&Some("eth0".into())) && texts.contains(&None), "{texts:?}");
 }
 
-/// A rule set that is renamed all the time, at ten renames a minute: 4,296 rules, a packet each, then one that stays.
+/// Rules that are renamed ten times per minute: 4,296 rules with one packet each, then one that stays.
 #[test]
 fn a_new_rule_has_its_own_label_after_thousands_of_renames() {
     let mut route = route_of(&[Dimension::Prefix], 100);
@@ -162,7 +162,7 @@ fn a_new_rule_has_its_own_label_after_thousands_of_renames() {
         time += Duration::from_secs(6);
         send_to(&mut route, (&format!("rule {number}"), ""), 53, time);
     }
-    // Heavy enough to take the place of a series that gets no packets, which a scrape has to show first.
+    // Enough packets to replace a series without packets, after a scrape has shown that series.
     let packets = 500;
     for _ in 0..packets {
         time += Duration::from_secs(1);
@@ -194,10 +194,10 @@ fn devices_that_come_and_go_leave_room_for_new_ones() {
     label_sets(&route, devices);
 }
 
-/// A prefix, a device and a port that belong together, in whatever holds them, while names are evicted: nobody ever
-/// sees a name with a port that is not its own.
+/// Packets have a prefix, a device and a port that belong together. While names are evicted, no output shows
+/// a name with a port of another name.
 #[test]
-fn whatever_holds_an_id_shows_the_name_that_it_was_given_for() {
+fn every_owner_of_an_id_shows_the_name_of_its_packets() {
     let labels = [Dimension::Port, Dimension::Prefix, Dimension::InInterface];
     let mut route = route_of(&labels, 300);
     let mut time = Duration::from_secs(1_700_000_000);
@@ -206,7 +206,7 @@ fn whatever_holds_an_id_shows_the_name_that_it_was_given_for() {
     for step in 0..60_000_u32 {
         random =
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // A third of the packets is of 50 rules, the others of any.
+        // A third of the packets have one of 50 rules, the others any rule.
         let port = u16::try_from(random >> 48).unwrap();
         let port = if random >> 40 & 0xff < 85 { port % 50 + 1 } else { port.max(1) };
         time += Duration::from_millis(random >> 32 & 0xfff);
@@ -214,7 +214,7 @@ fn whatever_holds_an_id_shows_the_name_that_it_was_given_for() {
         if step % 5_000 != 0 {
             continue;
         }
-        // What a scrape and a page copy, to be read much later.
+        // Copies of a scrape and a page, which are read much later.
         let aggregate = route.aggregate();
         let (snapshot, names) = (aggregate.lock().snapshot(time), route.current_names().get());
         aggregate.lock().delivered(snapshot.generation, time);
@@ -244,7 +244,7 @@ fn whatever_holds_an_id_shows_the_name_that_it_was_given_for() {
     assert!(copies.iter().any(|(.., names)| !names.is(&route.names())), "no name was evicted");
 }
 
-/// Names are evicted while the mirror's thread makes rows of earlier events: each row has its own rule, or `other`.
+/// Names are evicted while the mirror builds rows of earlier events: each row has its own rule, or `other`.
 #[test]
 fn rows_have_the_names_of_their_packets_while_names_are_evicted() {
     let directory = tempfile::tempdir().unwrap();
@@ -269,7 +269,7 @@ fn rows_have_the_names_of_their_packets_while_names_are_evicted() {
             time += Duration::from_millis(100);
             send_to(&mut route, (&format!("rule {port}"), &format!("veth{port}")), port, time);
         }
-        // A part is rows by now, and the rest is in the queue or under way when the next names are evicted.
+        // Some events are rows now; the others are in the queue or being processed when the next names are evicted.
         while queue.status().account.queued > 1_000 {
             assert!(Instant::now() < deadline, "round {round}: {:?}", queue.status());
             std::thread::yield_now();

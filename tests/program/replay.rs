@@ -1,4 +1,4 @@
-//! The real program on capture files: the whole scrape as a golden file, and what a user meets.
+//! The program on capture files: the whole scrape as a golden file, errors, warnings and signals.
 use std::{
     fs,
     io::Write,
@@ -31,7 +31,7 @@ fn program(arguments: &[&str], input: &[u8]) -> Output {
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     let writer = std::thread::spawn(move || {
-        // A program that does not read is no failure of the test.
+        // A program that does not read its input does not fail the test.
         let _ = stdin.write_all(&input);
     });
     let output = child.wait_with_output().unwrap();
@@ -46,7 +46,7 @@ fn metrics(arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Leaves out what differs from run to run.
+/// Removes values that differ between runs.
 fn stable(text: &str) -> String {
     let varies = |line: &&str| {
         let name = line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ");
@@ -77,16 +77,16 @@ fn check_conservation(text: &str, family: &str, metric: &str) {
 }
 
 #[test]
-fn the_whole_scrape() {
+fn the_scrape_matches_the_golden_file() {
     let text = metrics(&[MIXED], &[]);
     check_conservation(&text, "traffic", "nflog_packets_total");
     check_conservation(&text, "network", "nflog_network_packets_total");
     check_golden("tests/data/captures/mixed.metrics", &stable(&text));
 }
 
-/// One family for every dimension, with budgets so small that most of them fold.
+/// One family for every dimension, with such small budgets that most of them fold.
 #[test]
-fn every_dimension() {
+fn the_scrape_of_every_dimension_matches_the_golden_file() {
     let config = "tests/data/captures/dimensions.toml";
     let text = metrics(&["--config.file", config, MIXED], &[]);
     let families = fs::read_to_string(root().join(config)).unwrap();
@@ -99,7 +99,7 @@ fn every_dimension() {
 }
 
 #[test]
-fn promtool_has_no_complaint() {
+fn promtool_accepts_the_metrics() {
     let text = metrics(&[MIXED], &[]);
     let mut child = Command::new("promtool")
         .args(["check", "metrics"])
@@ -124,7 +124,7 @@ fn standard_input_and_several_files_add_up() {
 }
 
 #[test]
-fn a_file_that_breaks_off_is_counted_up_to_there_and_the_others_whole() {
+fn a_truncated_file_is_counted_up_to_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let cut: PathBuf = directory.path().join("cut.pcap");
     let capture = fs::read(root().join(MIXED)).unwrap();
@@ -137,9 +137,9 @@ fn a_file_that_breaks_off_is_counted_up_to_there_and_the_others_whole() {
     assert!(said.contains("cut.pcap") && said.contains("missing.pcap"), "{said}");
 }
 
-/// Nothing to count is an error and no page of zeros; among captures it is named, and they are counted.
+/// A file that is not a capture is an error and prints no metrics. With captures, the file is named and they are counted.
 #[test]
-fn what_is_no_capture_prints_no_metrics() {
+fn a_file_that_is_not_a_capture_prints_no_metrics() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &str| {
         let path = directory.path().join(name);
@@ -189,13 +189,13 @@ fn what_is_no_capture_prints_no_metrics() {
 }
 
 #[test]
-fn a_replay_says_the_same_every_time() {
+fn a_replay_is_deterministic() {
     assert_eq!(stable(&metrics(&[MIXED], &[])), stable(&metrics(&[MIXED], &[])));
 }
 
 /// As under `tcpdump -w - | nflog_exporter replay -`, ended with Ctrl-C.
 #[test]
-fn an_interrupted_replay_prints_what_it_has() {
+fn an_interrupted_replay_prints_the_metrics_so_far() {
     let capture = fs::read(root().join(MIXED)).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
         .args(["replay", "-"])
@@ -219,9 +219,9 @@ fn an_interrupted_replay_prints_what_it_has() {
     assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), MIXED_PACKETS);
 }
 
-/// Every link layer by the metrics: packets to tcp/22, tcp/443 and udp/53, and others.
+/// The metrics of every link layer: packets to tcp/22, tcp/443 and udp/53, and others.
 #[test]
-fn every_link_layer() {
+fn every_link_layer_is_decoded() {
     for (file, tcp22, tcp443, udp53, other) in [
         ("e_mpls1.pcap", 1, 0, 0, 0),
         ("e_pppoe_ip4.pcap", 1, 0, 0, 0),
@@ -272,7 +272,7 @@ fn mixed_interfaces() -> Vec<u8> {
 }
 
 #[test]
-fn a_frame_of_another_link_type_ends_nothing() {
+fn a_frame_of_an_unsupported_link_type_does_not_end_a_replay() {
     let output = program(&["replay", "-"], &mixed_interfaces());
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
@@ -285,7 +285,7 @@ fn a_frame_of_another_link_type_ends_nothing() {
 }
 
 #[test]
-fn a_file_of_another_link_type_fails_with_its_name() {
+fn the_error_for_an_unsupported_link_type_has_its_name() {
     let mut bytes = fs::read(root().join("tests/data/captures/links/e_vlan_x5.pcap")).unwrap();
     bytes[20..24].copy_from_slice(&189_u32.to_le_bytes());
     let output = program(&["replay", "-"], &bytes);
@@ -295,9 +295,9 @@ fn a_file_of_another_link_type_fails_with_its_name() {
     assert!(said.contains("tcpdump -y"), "{said}");
 }
 
-/// As the tools write them; decompressed by the program, also from a pipe.
+/// Files of the compression tools, decompressed by the program, also from a pipe.
 #[test]
-fn compressed_captures() {
+fn compressed_captures_are_read() {
     let directory = tempfile::tempdir().unwrap();
     for (tool, ending) in [("gzip", "gz"), ("xz", "xz"), ("bzip2", "bz2"), ("zstd", "zst")] {
         let file = directory.path().join(format!("mixed.{ending}"));
@@ -316,20 +316,20 @@ fn compressed_captures() {
 }
 
 #[test]
-fn a_word_when_most_is_left_out() {
+fn a_warning_is_printed_if_most_frames_or_ports_are_not_counted_separately() {
     let said = |capture: &[u8]| {
         let output = program(&["replay", "-"], capture);
         assert!(output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    // Encrypted and other frames that hold no packet in clear.
+    // Encrypted frames and others without a readable packet.
     let mut wireless = fs::read(root().join("tests/data/captures/links/lt105_wlan.pcap")).unwrap();
     let data = [8, 2, 0, 0, 2, 0, 0, 0, 0, 1];
     let at = wireless.windows(data.len()).position(|window| window == data).unwrap();
     wireless[at + 1] |= 0x40;
     let expect = "2 of 3 frames could not be read as IP packets: not_ip 2;";
     assert!(said(&wireless).contains(expect), "{}", said(&wireless));
-    // As many ports as packets: at first the births of an hour run out, over hours the series do.
+    // As many ports as packets: first the hourly limit is reached, after hours the limit on series.
     let scan = |seconds_apart: u32| flood_with(5_000, seconds_apart);
     let folded = "packets are counted under port=other in the family traffic: raise ";
     let short = said(&scan(0));
@@ -340,7 +340,7 @@ fn a_word_when_most_is_left_out() {
     assert_eq!(quiet, "");
 }
 
-/// TCP packets to as many ports from as many addresses, so many seconds apart.
+/// TCP packets, each to a different port from a different address, with this interval in seconds.
 fn flood_with(packets: u32, seconds_apart: u32) -> Vec<u8> {
     let mut capture: Vec<u8> = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
     // Time zone and accuracy, snapshot length 65535, link type raw IP.
@@ -356,12 +356,12 @@ fn flood_with(packets: u32, seconds_apart: u32) -> Vec<u8> {
     capture
 }
 
-/// Starts a replay of a FIFO, and sends it a signal once it is ready for that.
+/// Starts a replay of a FIFO, and sends it a signal when it is ready.
 fn interrupt_on_fifo(with_writer: bool, signal: nix::sys::signal::Signal) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let fifo = directory.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-    // One who could write, and never does.
+    // A writer that never writes.
     let writer =
         with_writer.then(|| fs::File::options().read(true).write(true).open(&fifo).unwrap());
     // A shell's background job ignores SIGINT, and its children inherit that.
@@ -388,7 +388,7 @@ fn interrupt_on_fifo(with_writer: bool, signal: nix::sys::signal::Signal) -> Out
         }
     };
     while !is_ready() {
-        assert!(Instant::now() < deadline, "the program does not come to wait");
+        assert!(Instant::now() < deadline, "timeout: the program does not wait for the pipe");
         std::thread::sleep(Duration::from_millis(5));
     }
     let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
@@ -400,7 +400,7 @@ fn interrupt_on_fifo(with_writer: bool, signal: nix::sys::signal::Signal) -> Out
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     }
     drop(writer);
-    output.expect("the program goes on after the signal")
+    output.expect("the program did not end after the signal")
 }
 
 #[test]
@@ -416,15 +416,15 @@ fn a_signal_ends_a_replay_of_a_pipe_that_delivers_nothing() {
     }
 }
 
-/// As many sources and ports as packets; what the program keeps must not grow with them.
+/// Each packet has a different source and port; memory must not grow with their number.
 #[test]
-fn memory_stays_flat_under_a_flood() {
+fn memory_does_not_grow_in_a_flood() {
     let flood = |packets: u32| {
         let mut capture: Vec<u8> = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
         // Time zone and accuracy, snapshot length 65535, link type raw IP.
         capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0]);
         for number in 0..packets {
-            // Every packet from another address, most of them public, to another port.
+            // Every packet from a different address, most of them public, to a different port.
             let address = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
             let [_, _, high, low] = number.to_be_bytes();
             let seconds = (number / 1_000).to_le_bytes();
@@ -443,15 +443,15 @@ fn memory_stays_flat_under_a_flood() {
         assert!(value(&text, "nflog_exporter_series{family=\"network\"}") <= 2000);
         value(&text, "process_resident_memory_bytes")
     };
-    // What is kept fills up, and the allocator keeps some of what it gave: both are bounded. A
-    // source kept would take more than the 17 bytes each that are left here.
+    // The tables fill up, and the allocator retains freed memory: both are bounded. A
+    // stored source would take more than the 17 bytes per packet that are allowed here.
     let (some, many) = (flood(200_000), flood(1_600_000));
     assert!(many < some + (24 << 20), "{some} bytes grew to {many}");
     assert!(many < 96 << 20, "{many} bytes");
 }
 
 #[test]
-fn a_wrong_configuration_is_refused_with_code_2() {
+fn an_invalid_configuration_exits_with_code_2() {
     let check = |toml: &str, expect: &str| {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config.toml");
@@ -473,7 +473,7 @@ fn a_wrong_configuration_is_refused_with_code_2() {
 }
 
 #[test]
-fn what_config_show_prints_is_a_configuration() {
+fn the_output_of_config_show_is_a_valid_configuration() {
     let shown = program(&["config", "show", "--nflog.group", "5"], &[]);
     assert!(shown.status.success());
     let directory = tempfile::tempdir().unwrap();

@@ -127,7 +127,10 @@ fn sessions_are_delivered_in_order_under_their_own_writers() {
         assert_eq!(spool.oldest(), Some(0));
         writers.extend(spool.position().0.id);
     }
-    assert!(writers.chunks(16).all(|id| id == &writers[..16]), "the first session stays in front");
+    assert!(
+        writers.chunks(16).all(|id| id == &writers[..16]),
+        "the rows of the first session come first"
+    );
     let mut spool = open(directory.path(), MIB);
     spool.append(&rows(36..39), 1).unwrap();
     let mut ids = Vec::new();
@@ -280,7 +283,7 @@ fn a_file_in_place_of_the_directory_is_retried_and_earlier_rows_come_first() {
 }
 
 #[test]
-fn rows_in_memory_are_written_when_the_disk_works_again() {
+fn rows_in_memory_are_written_after_the_disk_recovers() {
     let parent = new_directory();
     let directory = parent.path().join("spool");
     fs::write(&directory, "a file").unwrap();
@@ -508,7 +511,7 @@ fn foreign_files_stay() {
 fn a_later_version_is_renamed_and_kept() {
     let directory = finished_session(10);
     let path = &segments(directory.path())[0];
-    // All else as today, including the checksum.
+    // The rest as in the current version, including the checksum.
     let mut bytes = fs::read(path).unwrap();
     bytes[8] = 7;
     let header = usize::try_from(FRAME).unwrap() - 4;

@@ -22,7 +22,7 @@ enum Step {
     Look(usize),
     /// Delivers about this many rows, with or without an acknowledgement.
     Deliver(usize, Answer),
-    /// The database holds this many rows more than the spool knows.
+    /// The database has this many more rows than the spool knows.
     KnowsMore(u64),
     /// kill -9 and a restart.
     Kill,
@@ -146,7 +146,7 @@ impl Model {
         self.spool = open(self.directory.path(), self.max_size);
         self.begin();
         if !self.damaged {
-            assert_eq!(self.account[0], waiting, "all that waited is found");
+            assert_eq!(self.account[0], waiting, "all waiting rows are found");
         }
     }
 

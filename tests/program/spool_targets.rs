@@ -94,7 +94,7 @@ fn partly_delivered_rows_continue_where_they_were() {
 }
 
 #[test]
-fn they_are_delivered_or_dropped_on_request() {
+fn rows_of_another_database_are_delivered_or_dropped_if_configured() {
     let directory = tempfile::tempdir().unwrap();
     left(directory.path(), OLD, 0..1_000);
     let mut spool = open(directory.path(), NEW, OtherTarget::Deliver);
@@ -110,7 +110,7 @@ fn they_are_delivered_or_dropped_on_request() {
 }
 
 #[test]
-fn the_size_limits_all_rows() {
+fn the_size_limit_includes_all_rows() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = open(directory.path(), OLD, OtherTarget::Keep);
     while spool.append(&rows(0..1_000), 1).is_ok() {}

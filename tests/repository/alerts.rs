@@ -104,7 +104,7 @@ fn all_rule_tests_pass() {
 }
 
 #[test]
-fn every_alert_is_tested_firing_and_not_firing() {
+fn every_alert_has_a_firing_and_a_silent_test() {
     let (mut fires, mut silent) = (BTreeSet::new(), BTreeSet::new());
     for file in test_files() {
         let tests: RuleTests = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! The dashboards hold to what Grafana's own linter asks for, and to what they promise each other:
-//! a function a rule. Takes promtool.
+//! The dashboards follow the rules of Grafana's linter, and are consistent with each other:
+//! one function per rule. Requires promtool.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,7 +14,7 @@ use crate::support::dashboards::{
     Dashboard, expression, hold, label_values, metrics, selectors, title, walk,
 };
 
-/// Whether a dashboard asks Prometheus.
+/// Whether a dashboard queries Prometheus.
 fn of_prometheus(dashboard: &Dashboard) -> bool {
     source_variable(dashboard)["query"] == "prometheus"
 }
@@ -24,7 +24,7 @@ fn source_variable(dashboard: &Dashboard) -> &Value {
 }
 
 #[test]
-fn there_are_four_with_names_that_last() {
+fn there_are_four_dashboards_with_stable_names() {
     let uids: Vec<_> = Dashboard::all().iter().map(|each| each.uid().to_owned()).collect();
     let expected =
         ["nflog-drilldown-mysql", "nflog-drilldown-postgres", "nflog-health", "nflog-overview"];
@@ -37,7 +37,7 @@ fn there_are_four_with_names_that_last() {
 }
 
 #[test]
-fn files_are_as_a_provider_reads_them() {
+fn files_are_valid_for_file_provisioning() {
     hold(|dashboard, wrong| {
         let json = &dashboard.json;
         for (key, expected) in [
@@ -69,7 +69,7 @@ fn files_are_as_a_provider_reads_them() {
 }
 
 #[test]
-fn the_data_source_is_a_variable_with_the_usual_name() {
+fn the_data_source_is_a_variable_with_the_conventional_name() {
     hold(|dashboard, wrong| {
         let sources: Vec<_> =
             dashboard.variables().iter().filter(|each| each["type"] == "datasource").collect();
@@ -91,7 +91,7 @@ fn the_data_source_is_a_variable_with_the_usual_name() {
 }
 
 #[test]
-fn everything_asks_the_chosen_data_source() {
+fn every_query_uses_the_selected_data_source() {
     hold(|dashboard, wrong| {
         let source = source_variable(dashboard);
         let uid = format!("${{{}}}", source["name"].as_str().unwrap());
@@ -113,7 +113,7 @@ fn everything_asks_the_chosen_data_source() {
 }
 
 #[test]
-fn job_and_instance_can_be_chosen() {
+fn job_and_instance_can_be_selected() {
     hold(|dashboard, wrong| {
         if !of_prometheus(dashboard) {
             return;
@@ -127,7 +127,7 @@ fn job_and_instance_can_be_chosen() {
                 && variable["label"] == label
                 && variable["multi"] == true
                 && variable["includeAll"] == true
-                // With a pattern for all, `up` and `process_*` would be those of other programs too.
+                // With a pattern for all, `up` and `process_*` would include other programs.
                 && variable["allValue"].is_null();
             if !as_it_should {
                 wrong.push(format!("variable {name}: {variable}"));
@@ -137,7 +137,7 @@ fn job_and_instance_can_be_chosen() {
 }
 
 #[test]
-fn variables_that_are_asked_for_follow_the_time() {
+fn query_variables_are_refreshed_with_the_time_range() {
     hold(|dashboard, wrong| {
         for variable in dashboard.variables().iter().filter(|each| each["type"] == "query") {
             if variable["refresh"] != 2 {
@@ -147,21 +147,21 @@ fn variables_that_are_asked_for_follow_the_time() {
                 && of_prometheus(dashboard);
             if variable["includeAll"] == true && !by_name && variable["allValue"].as_str().is_none()
             {
-                wrong.push(format!("{} spells out all it has", variable["name"]));
+                wrong.push(format!("{} expands All to a list of its values", variable["name"]));
             }
-            // What is derived from others must not come from an address.
+            // The URL must not set a variable that is derived from others.
             if variable["hide"] == 2 && variable["skipUrlSync"] != true {
-                wrong.push(format!("{} is hidden and in the address", variable["name"]));
+                wrong.push(format!("{} is hidden and can be set in the URL", variable["name"]));
             }
         }
     });
 }
 
 #[test]
-fn variables_of_prometheus_are_label_values() {
+fn variables_of_prometheus_use_label_values() {
     hold(|dashboard, wrong| {
         for query in dashboard.variable_queries() {
-            // Over more than one line, Grafana takes it for the name of a metric.
+            // Grafana interprets text with line breaks as the name of a metric.
             let result = query.text.starts_with("query_result(") && !query.text.contains('\n');
             if query.source == "prometheus" && !result && label_values(&query.text).is_none() {
                 wrong.push(format!("{}: {}", query.place, query.text));
@@ -171,7 +171,7 @@ fn variables_of_prometheus_are_label_values() {
 }
 
 #[test]
-fn every_selector_asks_for_job_and_instance() {
+fn every_selector_filters_by_job_and_instance() {
     hold(|dashboard, wrong| {
         for query in dashboard.targets().iter().filter(|each| each.source == "prometheus") {
             let found = selectors(&query.text);
@@ -213,7 +213,7 @@ fn counters_are_rates_or_increases() {
 }
 
 #[test]
-fn rates_are_taken_over_the_rate_interval() {
+fn rates_use_the_rate_interval() {
     hold(|dashboard, wrong| {
         for query in dashboard.targets().iter().filter(|each| each.source == "prometheus") {
             for selector in selectors(&query.text).iter().filter(|each| !each.range.is_empty()) {
@@ -227,12 +227,12 @@ fn rates_are_taken_over_the_rate_interval() {
 }
 
 #[test]
-fn every_panel_says_what_it_shows() {
+fn every_panel_has_a_title_and_a_description() {
     hold(|dashboard, wrong| {
         let mut titles = BTreeSet::new();
         for panel in dashboard.grid() {
             if title(panel).is_empty() || !titles.insert(title(panel)) {
-                wrong.push(format!("panel {} has no title of its own", panel["id"]));
+                wrong.push(format!("panel {} has no unique title", panel["id"]));
             }
         }
         for panel in dashboard.panels() {
@@ -256,7 +256,7 @@ fn every_panel_has_a_unit() {
 }
 
 #[test]
-fn every_panel_has_queries_with_letters_of_their_own() {
+fn every_panel_has_queries_with_unique_letters() {
     hold(|dashboard, wrong| {
         for panel in dashboard.panels() {
             let targets = panel["targets"].as_array().unwrap();
@@ -269,7 +269,7 @@ fn every_panel_has_queries_with_letters_of_their_own() {
 }
 
 #[test]
-fn panels_lie_side_by_side_in_the_grid() {
+fn panels_fill_the_grid_without_overlap() {
     hold(|dashboard, wrong| {
         let mut ids = BTreeSet::new();
         let mut taken = HashMap::new();
@@ -280,11 +280,11 @@ fn panels_lie_side_by_side_in_the_grid() {
             let [x, y, w, h] =
                 ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
             if w == 0 || h == 0 || x + w > 24 {
-                wrong.push(format!("{} is beside the grid", title(panel)));
+                wrong.push(format!("{} is outside the grid", title(panel)));
             }
             for cell in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
                 if let Some(other) = taken.insert(cell, title(panel)) {
-                    wrong.push(format!("{} lies on {other}", title(panel)));
+                    wrong.push(format!("{} overlaps {other}", title(panel)));
                 }
             }
         }
@@ -298,7 +298,7 @@ fn panels_lie_side_by_side_in_the_grid() {
 }
 
 #[test]
-fn maps_need_no_server_elsewhere() {
+fn maps_need_no_other_server() {
     hold(|dashboard, wrong| {
         for panel in dashboard.panels().filter(|panel| panel["type"] == "geomap") {
             let base = &panel["options"]["basemap"];
@@ -306,13 +306,13 @@ fn maps_need_no_server_elsewhere() {
             {
                 wrong.push(format!("{}: {base}", title(panel)));
             }
-            // Time series have no place on a map.
+            // A map cannot show time series.
             if panel["targets"].as_array().unwrap().iter().any(|target| target["format"] != "table")
             {
-                wrong.push(format!("{} asks for no table", title(panel)));
+                wrong.push(format!("{} does not request a table", title(panel)));
             }
             if panel["options"]["layers"].as_array().unwrap().last().unwrap()["type"] != "markers" {
-                wrong.push(format!("{} has no markers on top", title(panel)));
+                wrong.push(format!("the markers of {} are not the top layer", title(panel)));
             }
         }
         for elsewhere in ["http://", "https://"] {
@@ -324,7 +324,7 @@ fn maps_need_no_server_elsewhere() {
 }
 
 #[test]
-fn each_links_to_the_others_that_are_installed() {
+fn each_dashboard_links_to_the_others() {
     hold(|dashboard, wrong| {
         let links = dashboard.json["links"].as_array().unwrap();
         let by_tag = links.iter().filter(|link| {
@@ -341,7 +341,7 @@ fn each_links_to_the_others_that_are_installed() {
 }
 
 #[test]
-fn data_links_lead_to_what_exists_and_keep_the_time() {
+fn data_links_have_existing_targets_and_keep_the_time_range() {
     let all = Dashboard::all();
     let to: HashMap<_, _> = all.iter().map(|each| (format!("/d/{}", each.uid()), each)).collect();
     hold(|dashboard, wrong| {
@@ -357,7 +357,7 @@ fn data_links_lead_to_what_exists_and_keep_the_time() {
             for url in urls {
                 let mut say = |what: &str| wrong.push(format!("{}: {what} in {url}", title(panel)));
                 let (path, query) = url.split_once('?').unwrap();
-                // The drill-down that is chosen at the top.
+                // The drill-down that is selected at the top.
                 let chosen = path.strip_prefix("/d/${").and_then(|path| path.strip_suffix('}'));
                 let options = chosen.and_then(|name| dashboard.variable(name)).map(options_of);
                 let paths = options.map_or_else(
@@ -371,16 +371,16 @@ fn data_links_lead_to_what_exists_and_keep_the_time() {
                 }
                 let there = |name: &str| targets.iter().all(|each| each.variable(name).is_some());
                 if !query.split('&').any(|part| part == "${__url_time_range}") {
-                    say("the time is lost");
+                    say("the time range is lost");
                 }
                 for part in query.split('&') {
                     if let Some((name, value)) =
                         part.strip_prefix("var-").and_then(|p| p.split_once('='))
                     {
                         if !there(name) {
-                            say(&format!("no variable {name} there"));
+                            say(&format!("the target has no variable {name}"));
                         }
-                        // The one instance that is chosen, without its port.
+                        // The one selected instance, without its port.
                         if part == "var-host=${host:percentencode}" {
                             if dashboard.variable("host").is_none() {
                                 say("no variable host");
@@ -392,13 +392,13 @@ fn data_links_lead_to_what_exists_and_keep_the_time() {
                             .or_else(|| value.strip_prefix("${__field.labels."))
                             .and_then(|value| value.strip_suffix(":percentencode}"));
                         if !field.is_some_and(|field| has_word(&statements, field)) {
-                            say(&format!("{value} is not in the answer"));
+                            say(&format!("{value} is not in the result"));
                         }
                     } else if let Some(name) =
                         part.strip_prefix("${").and_then(|part| part.strip_suffix(":queryparam}"))
                     {
                         if dashboard.variable(name).is_none() || !there(name) {
-                            say(&format!("no variable {name} on both sides"));
+                            say(&format!("no variable {name} in both dashboards"));
                         }
                     } else if part != "${__url_time_range}" {
                         say("something unknown");
@@ -409,14 +409,14 @@ fn data_links_lead_to_what_exists_and_keep_the_time() {
     });
 }
 
-/// The values that a variable of fixed choices offers.
+/// The values of a custom variable.
 fn options_of(variable: &Value) -> Vec<&str> {
     let options = variable["options"].as_array().unwrap();
     options.iter().map(|option| option["value"].as_str().unwrap()).collect()
 }
 
 #[test]
-fn links_carry_what_is_chosen() {
+fn links_keep_the_selected_values() {
     hold(|dashboard, wrong| {
         let mut urls = Vec::new();
         walk(&dashboard.json["panels"], "", &mut |key, value| {
@@ -447,7 +447,7 @@ fn has_word(text: &str, word: &str) -> bool {
 }
 
 #[test]
-fn the_overview_leads_to_the_packets_of_everything_it_shows() {
+fn the_overview_links_to_the_packets_of_every_value() {
     let all = Dashboard::all();
     let overview = all.iter().find(|each| each.uid() == "nflog-overview").unwrap();
     let offered = options_of(overview.variable("drilldown").unwrap());
@@ -461,7 +461,7 @@ fn the_overview_leads_to_the_packets_of_everything_it_shows() {
 }
 
 #[test]
-fn sql_takes_variables_only_as_quoted_strings() {
+fn variables_in_sql_are_quoted_strings() {
     hold(|dashboard, wrong| {
         let mut queries = dashboard.targets();
         queries.extend(dashboard.variable_queries());
@@ -473,15 +473,15 @@ fn sql_takes_variables_only_as_quoted_strings() {
                     wrong.push(format!("{}: ${{{inside}}}", query.place));
                 }
             }
-            // `$name` without braces: only Grafana's own, which are numbers and columns.
+            // `$name` without braces: only Grafana's own variables, which are numbers and columns.
             for part in query.text.split('$').skip(1) {
                 if part.starts_with(|c: char| c.is_ascii_alphanumeric()) {
                     wrong.push(format!("{}: ${part}", query.place));
                 }
             }
-            // And none without a time, but what only computes.
+            // Every statement filters by time, unless it reads no table.
             if query.text.contains("FROM packets") && !query.text.contains("$__timeFilter(time)") {
-                wrong.push(format!("{} asks for all times", query.place));
+                wrong.push(format!("{} has no time filter", query.place));
             }
         }
         for variable in dashboard.variables().iter().filter(|each| each["includeAll"] == true) {
@@ -517,7 +517,7 @@ fn every_expression_is_promql() {
 }
 
 #[test]
-fn provisioning_files_name_every_kind_of_data_source_and_no_secret() {
+fn provisioning_files_contain_every_data_source_and_no_secret() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/provisioning");
     let sources = fs::read_to_string(format!("{directory}/datasources/nflog.yaml")).unwrap();
     hold(|dashboard, wrong| {

@@ -1,5 +1,5 @@
-//! What panels of the dashboards look like in Grafana, as far as their files decide it: a function a
-//! rule, each for a fault that was seen there.
+//! The appearance of panels in Grafana, as far as the files determine it: one function per
+//! rule, each for a fault that was seen in Grafana.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::support::dashboards::{Dashboard, hold, selectors, title, walk};
 
-/// The colour of a background that says nothing.
+/// The colour of a background without a meaning.
 const GREY: &str = "#6e7687";
 
-/// The properties that a panel overrides, each with the name or pattern that selects the fields.
+/// The properties that a panel overrides, each with the name or pattern of the fields.
 fn overrides(panel: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let overrides = panel["fieldConfig"]["overrides"].as_array().into_iter().flatten();
     overrides.flat_map(|each| {
@@ -26,7 +26,7 @@ fn overridden<'p>(panel: &'p Value, field: &str, id: &str) -> Option<&'p Value> 
         .map(|(_, property)| &property["value"])
 }
 
-/// The columns of a table: those that it arranges, else those that its SQL names.
+/// The columns of a table: those that it arranges, otherwise those that its SQL names.
 fn columns(panel: &Value) -> Vec<String> {
     let mut transformations = panel["transformations"].as_array().into_iter().flatten();
     let organized = transformations.rfind(|each| each["id"] == "organize");
@@ -50,7 +50,7 @@ fn columns(panel: &Value) -> Vec<String> {
 }
 
 #[test]
-fn no_data_does_not_look_good() {
+fn missing_data_is_not_green() {
     hold(|dashboard, wrong| {
         for panel in dashboard.panels().filter(|p| p["type"] == "stat" || p["type"] == "bargauge") {
             let defaults = &panel["fieldConfig"]["defaults"];
@@ -60,21 +60,21 @@ fn no_data_does_not_look_good() {
             }
             let text = defaults["noValue"].as_str().unwrap_or_default();
             if text.starts_with(|c: char| c.is_ascii_digit()) {
-                wrong.push(format!("{} says {text} without data", title(panel)));
+                wrong.push(format!("{} shows {text} without data", title(panel)));
             }
         }
     });
 }
 
 #[test]
-fn numbers_are_written_in_full() {
+fn numbers_are_not_abbreviated() {
     hold(|dashboard, wrong| {
         for panel in dashboard.panels() {
             let defaults = &panel["fieldConfig"]["defaults"];
-            // With decimals, 9,400 and 8,600 are both 9 K; ticks of an axis have decimals of their own.
+            // Without decimals, 9,400 and 8,600 are both 9 K; the ticks of an axis have their own decimals.
             let short = defaults["unit"] == "short";
             if short && (panel["type"] != "timeseries" || !defaults["decimals"].is_null()) {
-                wrong.push(format!("{} shortens its numbers", title(panel)));
+                wrong.push(format!("{} abbreviates its numbers", title(panel)));
             }
         }
         walk(&dashboard.json, "", &mut |key, value| {
@@ -110,14 +110,14 @@ fn numbers_that_are_names_are_text() {
 }
 
 #[test]
-fn tables_fit_their_panel() {
+fn columns_of_tables_fit_their_panel() {
     hold(|dashboard, wrong| {
         for panel in dashboard.panels().filter(|panel| panel["type"] == "table") {
             let mut free = 0;
             for column in columns(panel) {
                 let cell = overridden(panel, &column, "custom.cellOptions");
                 if cell.is_some_and(|cell| cell["type"] == "gauge") {
-                    // Else the range is that of all numeric columns.
+                    // Otherwise the range is that of all numeric columns.
                     if overridden(panel, &column, "fieldMinMax") != Some(&json!(true)) {
                         wrong.push(format!("{}: {column} has no range of its own", title(panel)));
                     }
@@ -126,7 +126,7 @@ fn tables_fit_their_panel() {
                     free += 1;
                 }
             }
-            // Columns without a width are 150 pixels at least, and push others out.
+            // Columns without a width have at least 150 pixels, and displace others.
             if free > 1 {
                 wrong.push(format!("{}: {free} columns without a width", title(panel)));
             }
@@ -135,7 +135,7 @@ fn tables_fit_their_panel() {
 }
 
 #[test]
-fn heatmaps_are_dark_to_light_and_never_empty() {
+fn heatmaps_have_a_color_scale_and_are_never_empty() {
     hold(|dashboard, wrong| {
         for panel in dashboard.panels().filter(|panel| panel["type"] == "heatmap") {
             let options = &panel["options"];
@@ -143,9 +143,9 @@ fn heatmaps_are_dark_to_light_and_never_empty() {
                 wrong.push(format!("{} has the colours {}", title(panel), options["color"]));
             }
             if options["yAxis"]["axisWidth"] != 90 {
-                wrong.push(format!("{} cuts its names", title(panel)));
+                wrong.push(format!("{} truncates its names", title(panel)));
             }
-            // Without a series, Grafana writes a TypeError.
+            // Without a series, Grafana shows a TypeError.
             for query in dashboard.targets_of(panel) {
                 let fallback = query.text.split_once("\nor (label_replace(vector(0), ");
                 if !fallback.is_some_and(|(_, rest)| rest.contains("unless on () sum(")) {
@@ -157,13 +157,13 @@ fn heatmaps_are_dark_to_light_and_never_empty() {
 }
 
 #[test]
-fn maps_show_the_time_that_is_shown() {
+fn maps_show_the_selected_time_range() {
     hold(|dashboard, wrong| {
         for panel in dashboard.panels().filter(|panel| panel["type"] == "geomap") {
             for query in dashboard.targets_of(panel) {
                 let whole = query.text.contains("[$__range]") || query.source != "prometheus";
                 if !whole || query.text.contains("$__rate_interval") {
-                    wrong.push(format!("{} shows another time", title(panel)));
+                    wrong.push(format!("{} shows another time range", title(panel)));
                 }
             }
             let base = &panel["options"]["basemap"];
@@ -204,7 +204,7 @@ fn legends_leave_room_for_the_graph() {
 fn bars_have_names() {
     hold(|dashboard, wrong| {
         for panel in dashboard.panels().filter(|panel| panel["type"] == "bargauge") {
-            // A bar that is alone has no name but this.
+            // A single bar has no other name.
             let name = panel["fieldConfig"]["defaults"]["displayName"].as_str();
             if !name.is_some_and(|name| name.starts_with("${__field.labels.")) {
                 wrong.push(format!("{}: {name:?}", title(panel)));
@@ -214,7 +214,7 @@ fn bars_have_names() {
 }
 
 #[test]
-fn what_was_folded_stands_apart_and_is_no_link() {
+fn folded_packets_are_separate_and_have_no_links() {
     hold(|dashboard, wrong| {
         for panel in dashboard.panels() {
             let text: String =
@@ -245,7 +245,7 @@ fn what_was_folded_stands_apart_and_is_no_link() {
 }
 
 #[test]
-fn titles_say_which_filters_do_not_reach_a_panel() {
+fn titles_name_the_filters_that_do_not_apply() {
     hold(|dashboard, wrong| {
         let filters = ["prefix", "country"].map(|name| (name, dashboard.variable(name).is_some()));
         if filters.contains(&("country", false)) {
@@ -274,8 +274,8 @@ fn titles_say_which_filters_do_not_reach_a_panel() {
 }
 
 #[test]
-fn every_metric_of_the_exporter_is_shown() {
-    // Families that an operator adds, and what Prometheus knows better.
+fn every_metric_of_the_exporter_is_in_a_panel() {
+    // Families that an operator adds, and metrics that Prometheus has itself.
     let absent = [
         "nflog_asn_packets_total",
         "nflog_asn_bytes_total",

@@ -6,7 +6,7 @@ use nflog_exporter::config;
 
 use crate::support::documents::{blocks, links, outside_of_blocks, pages, read, root};
 
-/// What a reader of the README takes in at once (STYLE: 12 KB).
+/// Maximum size of the README in bytes.
 const MAX_README: usize = 12 * 1024;
 
 #[test]
@@ -34,7 +34,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_link_leads_to_a_file_and_a_heading() {
+fn every_link_has_an_existing_target() {
     let mut checked = 0;
     for page in pages() {
         let text = read(&page);
@@ -57,13 +57,13 @@ fn every_link_leads_to_a_file_and_a_heading() {
 }
 
 #[test]
-fn every_configuration_can_be_used() {
+fn every_configuration_is_valid() {
     let blocks = blocks("toml");
     assert!(blocks.len() >= 2);
     let url = tempfile::NamedTempFile::new().unwrap();
     fs::write(url.path(), "sqlite:/tmp/rows.db\n").unwrap();
     for (page, block) in blocks {
-        // The file exists where somebody follows the example.
+        // The example expects that the file exists.
         let block = block.replace("/etc/nflog_exporter/mirror.url", url.path().to_str().unwrap());
         config::parse(&block, &page).unwrap_or_else(|error| panic!("{error}\n{block}"));
     }
@@ -87,7 +87,7 @@ fn prometheus_accepts_the_examples() {
     for (page, block) in &scrapes {
         check(&["config", "--syntax-only"], page, block);
     }
-    // The files that it names must exist; the last key is that of the last certificate.
+    // The files that it names must exist; the last key belongs to the last certificate.
     for certificate in ["ca.pem", "server.pem"] {
         let mut openssl = Command::new("openssl");
         openssl.current_dir(directory.path()).args(["req", "-x509", "-newkey", "ec", "-nodes"]);
@@ -100,9 +100,9 @@ fn prometheus_accepts_the_examples() {
     }
 }
 
-/// The commands in the README that the packages' tests run are those of the page they run.
+/// The README has the commands of the page about the installation, which the package tests run.
 #[test]
-fn the_readme_installs_as_the_page_does() {
+fn the_readme_has_the_install_commands_of_the_page() {
     let of = |file: &str| {
         let all = blocks("sh").into_iter().filter(|(page, _)| page == file);
         all.map(|(_, block)| block).find(|block| block.contains("dpkg -i")).unwrap()
@@ -110,7 +110,7 @@ fn the_readme_installs_as_the_page_does() {
     assert_eq!(of("README.md"), of("docs/install.md"));
 }
 
-/// Options in a document are options of the program, and so are its sub-commands.
+/// The options and sub-commands in the documents exist in the program.
 #[test]
 fn every_command_line_can_be_parsed() {
     let mut checked = 0;

@@ -1,4 +1,4 @@
-//! The tables in `docs` held against the program: metrics with their types and labels, configuration keys with their
+//! Compares the tables in `docs` with the program: metrics with their types and labels, configuration keys with their
 //! defaults and flags, labels of families.
 
 use std::{
@@ -19,7 +19,7 @@ use crate::support::documents::{self, code, read, rows};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_nflog_exporter");
 
-/// Scrapes that together hold every metric: one with a mirror and a family of its own, one of the default families.
+/// Scrapes that together contain every metric: one with a mirror and an added family, one of the default families.
 const SCRAPES: [&str; 2] = ["src/daemon/testdata/scrape.txt", "tests/data/captures/mixed.metrics"];
 
 /// Families that exist without configuration.
@@ -28,7 +28,7 @@ const BUILT_IN: [&str; 2] = ["traffic", "network"];
 /// A metric's type, and the labels of its samples.
 type Metric = (String, BTreeSet<String>);
 
-/// The name of a metric, where a configured family's is the document's `NAME`.
+/// The name of a metric; for an added family with `NAME`, as in the document.
 fn documented_name(name: &str, families: &BTreeSet<String>) -> String {
     for family in families {
         for unit in ["packets", "bytes"] {
@@ -40,7 +40,7 @@ fn documented_name(name: &str, families: &BTreeSet<String>) -> String {
     name.to_owned()
 }
 
-/// The names of a sample's labels. Values may hold anything but an unescaped quote.
+/// The names of a sample's labels. Values can contain anything except an unescaped quote.
 fn label_names(labels: &str) -> BTreeSet<String> {
     let text = labels.replace("\\\\", "").replace("\\\"", "");
     let names = text.split('"').step_by(2).map(|part| part.trim_matches([',', '=', '{', '}', ' ']));
@@ -88,7 +88,7 @@ fn every_metric_has_a_row_with_its_type_and_labels() {
             documented.insert(name.clone(), (kind.clone(), code(labels).into_iter().collect()));
         assert!(twice.is_none(), "{name} has two rows");
     }
-    // Its labels are what the configuration says.
+    // The configuration determines its labels.
     for metrics in [&mut found, &mut documented] {
         for (_, metric) in metrics.iter_mut().filter(|(name, _)| name.starts_with("nflog_NAME_")) {
             metric.1.clear();
@@ -97,7 +97,7 @@ fn every_metric_has_a_row_with_its_type_and_labels() {
     assert_eq!(documented, found);
 }
 
-/// A row of a configuration key: its default as TOML where it has one, and its flag.
+/// A row of a configuration key: its default as TOML if it has one, and its flag.
 struct Row {
     key: String,
     default: Option<String>,
@@ -132,7 +132,7 @@ fn leaves(table: &toml::Table, path: &str, into: &mut BTreeMap<String, toml::Val
     }
 }
 
-/// What `config show` prints under these arguments.
+/// The output of `config show` with these arguments.
 fn shown(arguments: &[String]) -> BTreeMap<String, toml::Value> {
     let output = Command::new(PROGRAM)
         .args(["config", "show"])
@@ -156,7 +156,7 @@ fn every_key_has_a_row_with_its_default() {
     assert_eq!(documented, shown);
     assert_eq!(documented.len(), rows.len(), "a key has two rows");
 
-    // A file of all documented defaults is the default configuration.
+    // A file with all documented defaults is the default configuration.
     let mut file = String::new();
     let mut family = String::from("[[family]]\nname = \"x\"\nlabels = [\"port\"]\n");
     for row in &rows {
@@ -177,7 +177,7 @@ fn every_key_has_a_row_with_its_default() {
     );
 }
 
-/// A value for each flag that is not the default; `web_config` is a file of that kind.
+/// A value for each flag that differs from its default; `web_config` is a web configuration file.
 fn sample<'s>(flag: &str, web_config: &'s str) -> &'s str {
     match flag {
         "--nflog.group" => "7",

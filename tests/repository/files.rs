@@ -19,14 +19,14 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The output's lines of a program that has to succeed.
+/// The lines that a program prints. Panics if it fails.
 fn lines(program: &str, arguments: &[&str]) -> BTreeSet<String> {
     let output = Command::new(program).args(arguments).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(ToOwned::to_owned).collect()
 }
 
-/// Everything below these directories, without tests.
+/// All files in these directories, without tests.
 fn files(directories: &[&str]) -> BTreeSet<String> {
     let mut arguments = directories.to_vec();
     arguments.extend(["-type", "f", "!", "-path", "alerts/tests/*"]);
@@ -34,7 +34,7 @@ fn files(directories: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_published_crate_has_what_builds_and_packages_the_program() {
+fn the_published_crate_has_the_files_that_build_and_package_the_program() {
     let arguments = ["package", "--list", "--allow-dirty", "--locked", "--offline"];
     let published = lines(env!("CARGO"), &arguments);
     let mut needed = files(&["src", "packaging", "dashboards", "alerts"]);
@@ -45,7 +45,7 @@ fn the_published_crate_has_what_builds_and_packages_the_program() {
     let missing: Vec<_> = needed.difference(&published).collect();
     assert!(missing.is_empty(), "not published: {missing:?}");
 
-    // Cargo's own, and the documents.
+    // Files that Cargo adds, and the documents.
     let own = [".cargo_vcs_info.json", "Cargo.lock", "Cargo.toml", "Cargo.toml.orig"];
     let is_document = |file: &str| {
         file.starts_with("docs/")

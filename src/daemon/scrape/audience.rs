@@ -64,7 +64,7 @@ impl Server {
 }
 
 impl Audience {
-    /// When a Prometheus last scraped, seconds since 1970-01-01 UTC.
+    /// Time of the last scrape by a Prometheus server, seconds since 1970-01-01 UTC.
     pub(super) fn last_scrape(&self) -> Option<f64> {
         self.lock().last_scrape
     }
@@ -111,7 +111,7 @@ impl State {
     }
 }
 
-/// When a Prometheus last scraped, as a metric.
+/// Metric of the last scrape by a Prometheus server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LastScrape(pub(super) Option<f64>);
 
@@ -119,7 +119,7 @@ impl Collector for LastScrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         MetricWriter::new(encoder).gauge(
             "nflog_exporter_last_scrape_timestamp_seconds",
-            "When a Prometheus last scraped this exporter.",
+            "Time of the last scrape by a Prometheus server, as a Unix timestamp.",
             self.0,
         )
     }

@@ -78,7 +78,7 @@ impl GeoIp {
         if files.check()
             && let Err(error) = self.publish(&files)
         {
-            error!(%error, "cannot use the replaced GeoIP databases; the previous ones stay");
+            error!(%error, "cannot use the replaced GeoIP databases; the previous ones stay in use");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The databases that the suite runs against: what a test needs of each.
+//! The databases of the test suite.
 
 use std::{process::Command, sync::Arc};
 
@@ -21,20 +21,20 @@ pub trait Database {
     /// Drops the table `packets`.
     const DROP_PACKETS: &str = "DROP TABLE packets";
 
-    /// Whether a store may report that another one holds a lock.
+    /// Whether a store can report that another one holds a lock.
     const MAY_BE_LOCKED: bool = false;
 
     /// Starts a server where needed, and creates the database.
     fn create() -> Self;
 
-    /// How to reach it.
+    /// The connection parameters.
     fn target(&self) -> Target;
 
     /// Runs SQL with the database's own client; returns its output without headings.
     fn query(&self, sql: &str) -> String;
 }
 
-/// On a MariaDB.
+/// A MariaDB database.
 pub struct Maria(Arc<MariaDb>, String);
 
 impl Database for Maria {
@@ -57,7 +57,7 @@ impl Database for Maria {
     }
 }
 
-/// On a MariaDB that reports to be a MySQL, and so gets no bulk statement.
+/// A MariaDB that reports to be a MySQL, so that the bulk statement is not used.
 pub struct MySqlServer(MariaDb, String);
 
 impl Database for MySqlServer {
@@ -80,7 +80,7 @@ impl Database for MySqlServer {
     }
 }
 
-/// On a PostgreSQL.
+/// A PostgreSQL database.
 pub struct PostgreSql(Arc<PostgresServer>, String);
 
 impl Database for PostgreSql {
@@ -104,7 +104,7 @@ impl Database for PostgreSql {
     }
 }
 
-/// In a file.
+/// A SQLite file.
 pub struct File(TempDir);
 
 impl Database for File {

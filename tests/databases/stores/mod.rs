@@ -1,4 +1,4 @@
-//! What every store guarantees: one suite, run against each database. What only one of them has is in
+//! The guarantees of every store: one suite for each database. Tests for a single database are in
 //! `mirror_mysql`, `mirror_postgres` and `mirror_sqlite`. Requires MariaDB, PostgreSQL and SQLite's shell of
 //! Debian's packages.
 mod databases;

@@ -1,4 +1,4 @@
-//! No circle between files: an arrow goes from a file to the file that defines what it uses.
+//! Files must not depend on each other in a circle. A file depends on each file that defines an item that it uses.
 //!
 //! Re-exports are followed to the definition, so a `mod.rs` that only names its parts depends on none of them.
 //! A file may use what the `mod.rs` above it defines, and unit tests do not count.
@@ -84,7 +84,7 @@ impl Crate {
         Some(base)
     }
 
-    /// The file that defines what a path leads to.
+    /// The file that defines the item of a path.
     fn definition(&self, path: &Path, depth: usize) -> Option<&str> {
         let (module, length) = (0..=path.len())
             .rev()
@@ -105,7 +105,7 @@ impl Crate {
             let reexports = reexported(&module.text);
             for statement in statements(&module.text) {
                 for (used, name) in flatten(&statement, &[]) {
-                    // An import that is only passed on is no use.
+                    // An import that is only re-exported is not a use.
                     if !reexports.contains(&name) || mentions(&module.text, &name) > 1 {
                         paths.push(used);
                     }
@@ -125,7 +125,7 @@ impl Crate {
     }
 }
 
-/// Whether a file is the `mod.rs` of a directory around the other.
+/// Whether a file is the `mod.rs` of a directory that contains the other.
 fn is_above(file: &str, other: &str) -> bool {
     file.strip_suffix("mod.rs").is_some_and(|directory| other.starts_with(directory))
 }
@@ -145,7 +145,7 @@ fn declared(text: &str) -> BTreeSet<String> {
     names.collect()
 }
 
-/// The `use` items, without visibility and `use`, as they stand.
+/// The `use` items, without visibility and `use`, unchanged.
 fn raw_statements(text: &str) -> Vec<&str> {
     let items = text.match_indices("use ").filter_map(|(at, _)| {
         let line = text[..at].rsplit('\n').next()?.trim_start();
@@ -155,7 +155,7 @@ fn raw_statements(text: &str) -> Vec<&str> {
     items.collect()
 }
 
-/// The `use` items on one line each.
+/// The `use` items, each on one line.
 fn statements(text: &str) -> Vec<String> {
     let one_line = |item: &str| item.split_whitespace().collect::<Vec<_>>().join(" ");
     raw_statements(text).into_iter().map(one_line).collect()
@@ -197,7 +197,7 @@ fn flatten(tree: &str, before: &[String]) -> Vec<(Path, String)> {
     vec![(path, name)]
 }
 
-/// A list at its commas outside of braces.
+/// Splits a list at its commas outside of braces.
 fn split(list: &str) -> Vec<&str> {
     let (mut items, mut depth, mut start) = (Vec::new(), 0, 0);
     for (at, character) in list.char_indices() {
@@ -219,7 +219,7 @@ fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || character == '_'
 }
 
-/// The paths written out in code. One that begins with a child module is among them.
+/// The paths in code outside of `use`, including paths that begin with a child module.
 fn inline(text: &str) -> Vec<Path> {
     let mut paths = Vec::new();
     let mut text = text.to_owned();
@@ -235,12 +235,12 @@ fn inline(text: &str) -> Vec<Path> {
     paths
 }
 
-/// How often a text has a word.
+/// Number of occurrences of a word in a text.
 fn mentions(text: &str, word: &str) -> usize {
     text.split(|character: char| !is_word(character)).filter(|it| *it == word).count()
 }
 
-/// The arrows between files that lead to each other.
+/// The dependencies between files that depend on each other.
 fn circles<'a>(
     arrows: &BTreeMap<&'a str, BTreeSet<&'a str>>,
 ) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
@@ -271,7 +271,7 @@ fn no_circle_between_files() {
 }
 
 #[test]
-fn re_exports_are_followed_and_are_no_use() {
+fn re_exports_are_followed_and_are_not_uses() {
     let module = |file: &str, text: &str| Module {
         file: file.into(),
         text: text.into(),

@@ -1,4 +1,4 @@
-//! Holds the table of ARCHITECTURE.md against the `crate::` paths in the code.
+//! Compares the table in ARCHITECTURE.md with the `crate::` paths in the code.
 mod circles;
 mod sections;
 
@@ -24,7 +24,7 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 fn names_or_all(column: &str) -> BTreeSet<String> {
-    if matches!(column, "everything" | "the library's face") {
+    if matches!(column, "everything" | "the library's interface") {
         return ["*".to_owned()].into();
     }
     names(column)
@@ -99,7 +99,7 @@ fn first_name(text: &str) -> Option<String> {
 }
 
 #[test]
-fn dependencies_point_the_way_the_table_says() {
+fn dependencies_are_those_of_the_table() {
     let allowed = allowed();
     let mut wrong = Vec::new();
     for file in rust_files(&root().join("src")) {
@@ -122,7 +122,7 @@ fn dependencies_point_the_way_the_table_says() {
 }
 
 #[test]
-fn the_table_has_no_module_that_is_gone() {
+fn every_module_of_the_table_exists() {
     for module in allowed().keys() {
         let source = root().join("src");
         let exists = source.join(format!("{module}.rs")).exists()
@@ -132,7 +132,7 @@ fn the_table_has_no_module_that_is_gone() {
 }
 
 #[test]
-fn the_check_sees_uses_in_every_form() {
+fn uses_are_found_in_every_form() {
     let text = "use crate::event::Event;\nuse crate::{\n    geoip::{Country, Place},\n    \
                 packet,\n};\n// crate::http\nfn f() { crate::source::x() }";
     let expect = ["event", "geoip", "packet", "source"].map(str::to_owned).into();
