@@ -74,7 +74,7 @@ use super::country_info::{
     CountryInfo, row,
 };
 
-/// Sorted by code: a row's place is its [\`CountryId\`](super::CountryId).
+/// Sorted by code: the index of a row is its [\`CountryId\`](super::CountryId).
 pub(super) static COUNTRIES: [CountryInfo; ${rows.length}] = [
 ${rows.join("\n")}
 ];

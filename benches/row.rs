@@ -1,6 +1,6 @@
 //! From an event to its row, step by step: time per packet on one thread.
 //!
-//! With `NFLOG_EXPORTER_CITY_DATABASE`, a path to a city database, also rows with cities.
+//! If `NFLOG_EXPORTER_CITY_DATABASE` is the path of a city database, rows with cities are measured too.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a failure here fails the benchmark")]
 
 use std::{hint::black_box, net::Ipv4Addr, path::PathBuf};
@@ -9,7 +9,7 @@ use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 use nflog_exporter::{
-    event::{Event, HardwareAddress, Interner, NameField, Names},
+    event::{Event, HardwareAddress, Interner, NameField, Names, fixture},
     geoip::GeoIp,
     mirror::{
         anonymize::{Anonymizer, CryptoPan},
@@ -41,18 +41,12 @@ fn events(geoip: &GeoIp, interner: &mut Interner, sources: u32) -> Vec<Event> {
             payload[12..16].copy_from_slice(&source.octets());
             Event {
                 time: u64::from(number),
-                group: 1,
                 prefix: names[0],
                 in_device: names[1],
                 out_device: names[2],
-                hook: None,
-                direction: None,
-                mark: 0,
-                uid: None,
                 hardware_address: HardwareAddress::new(&[2, 0, 0, 0, 0, 1]),
-                captured_length: 60,
-                headers: packet::decode(payload, None, 60),
                 place: locator.locate(source.into()),
+                ..fixture::event(packet::decode(payload, None, 60))
             }
         })
         .collect()

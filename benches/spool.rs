@@ -1,7 +1,8 @@
 //! The spool: time per row to write to disk and to read back.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a failure here fails the benchmark")]
 
-#[path = "../tests/spool_support/mod.rs"]
+#[allow(dead_code, reason = "the benchmark uses a part")]
+#[path = "../tests/support/spool.rs"]
 mod spool_support;
 
 use std::{

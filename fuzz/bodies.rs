@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets, shared by the fuzzer and `tests/corpus.rs`.
+//! The bodies of the fuzz targets, shared by the fuzzer and `tests/program/corpus.rs`.
 
 use std::{io::Cursor, time::Duration};
 

@@ -1,7 +1,13 @@
 //! Counts the packets a Linux firewall logs, by country, port, protocol and prefix, for Prometheus.
 //!
-//! This library is the interior of the program `nflog_exporter`, public for its tests and benches. It may change in
-//! any release; only the program's own interface is stable.
+//! This library is the interior of the program `nflog_exporter`. Its interface may change in any release; only the
+//! program's own interface (flags, configuration, metrics, schema) is stable.
+//!
+//! # What is public
+//!
+//! - [`cli`] and [`commands`] are all that the program's `main` uses, with [`system::logging`] for its last lines.
+//! - The other modules are public for the integration tests, benches and fuzz targets. Start with [`pipeline`], which
+//!   reads packets, and [`daemon`], which serves their counts.
 //!
 //! # The route of a packet
 //!
@@ -20,8 +26,8 @@
 //!              exposition ─▶ http           web ─▶ http   spooler ─▶ spool ─▶ delivery ─▶ database
 //! ```
 //!
-//! [`pipeline`] joins the upper part and runs on one thread of its own; [`daemon`] joins all of
-//! it, and is handed everything it needs; [`commands`] makes those things from a command line.
+//! [`pipeline`] has the upper part, which runs on one thread. [`daemon`] runs all parts, which [`commands`] opens
+//! according to the command line.
 //! `ARCHITECTURE.md` has the code map and the decisions.
 //!
 //! # Invariants

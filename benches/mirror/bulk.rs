@@ -22,10 +22,10 @@ use crate::{
 /// Rows of a transaction, as the delivery writes them.
 const BATCH: usize = 10_000;
 
-/// A host name of usual length.
+/// A host name of typical length.
 const HOST: &str = "gateway.example.net";
 
-/// Rows of the last hour: spoofed sources, twenty prefixes, usual ports.
+/// Rows of the last hour: spoofed sources, twenty prefixes, common ports.
 pub fn rows(count: u64) -> Vec<Row> {
     const CHAINS: [&str; 5] = ["input", "forward", "scan", "bogon", "limit"];
     const ACTIONS: [&str; 4] = ["drop-", "reject-", "accept-", "log-"];
@@ -162,7 +162,7 @@ fn text(value: Option<impl ToString>) -> String {
     value.map_or("\\N".to_owned(), |value| value.to_string())
 }
 
-/// A tab, and bytes with special ones escaped.
+/// Writes a tab, then the bytes with special characters escaped.
 fn bytes(output: &mut impl Write, bytes: Option<&[u8]>) {
     let mut escaped = vec![b'\t'];
     for byte in bytes.unwrap_or_default() {
@@ -178,7 +178,7 @@ fn bytes(output: &mut impl Write, bytes: Option<&[u8]>) {
     output.write_all(&escaped).unwrap();
 }
 
-/// As a DATETIME.
+/// Formats a time as a DATETIME.
 fn time(micros: u64) -> String {
     let time = UNIX_EPOCH + Duration::from_micros(micros);
     humantime::format_rfc3339_micros(time).to_string().replace('T', " ").replace('Z', "")

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Packets a second.
+/// Packets per second.
 const RATE: u64 = 50_000;
 
 /// Number of packets: 20 s of load.
@@ -75,7 +75,7 @@ pub fn packet(number: u64) -> Vec<u8> {
     }
 }
 
-/// Sends the load, and waits until the database has all of it.
+/// Sends the load, and waits until the database has all rows.
 pub fn run(server: &MariaDb) -> Live {
     let database = server.database();
     let wire = Wire::new();

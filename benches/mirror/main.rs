@@ -1,8 +1,8 @@
-//! Rows into a MariaDB: the mirror's writer compared with LOAD DATA and with ulogd2, and the whole
-//! exporter under load. On the real table with its indexes, durable commits, 1 GiB of buffer.
+//! Inserts into MariaDB: the mirror's writer compared with LOAD DATA and with ulogd2, and the whole
+//! exporter under load. Uses the real table with its indexes, durable commits and a buffer pool of 1 GiB.
 //!
 //! `cargo bench --bench mirror`, as root, with Debian's `mariadb-server` and `ulogd2-mysql`. It uses
-//! both cores: on a busy machine the ranges show how reliable the medians are. The rate of ulogd2 depends
+//! both cores; on a busy machine the ranges show how reliable the medians are. The rate of ulogd2 depends
 //! on the time of a commit on the disk, so it is measured without commits to disk as well.
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ use support::mariadb::MariaDb;
 /// Rows of one run.
 const ROWS: u64 = 1_000_000;
 
-/// Number of alternating runs of what is compared.
+/// Number of runs of each method; the methods alternate.
 const RUNS: usize = 3;
 
 fn main() {

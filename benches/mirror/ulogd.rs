@@ -1,4 +1,4 @@
-//! ulogd2 with its own schema and its usual stack, as in Debian.
+//! ulogd2 with its own schema and the stack of Debian's example.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// Packets sent at a time, four times a second: more than it can process.
 const BURST: usize = 1_250;
 
-/// Time without a row after which none follows.
+/// Time without a new row after which the run ends.
 const QUIET: Duration = Duration::from_secs(2);
 
 const PLUGINS: &str = "/usr/lib/x86_64-linux-gnu/ulogd";
@@ -81,7 +81,7 @@ pub fn run(server: &MariaDb, durable: bool) -> Figures {
     // Packets that overflowed its socket never become rows: stop when no more rows appear.
     while last < PACKETS && began.elapsed() < LONGEST && began.elapsed() < time + QUIET {
         send();
-        // Rarely: each query is work for the server.
+        // Rarely, because each query is work for the server.
         sleep(Duration::from_millis(250));
         let now = rows();
         if now > last {
@@ -100,7 +100,7 @@ pub fn run(server: &MariaDb, durable: bool) -> Figures {
     figures
 }
 
-/// Ends when dropped.
+/// A process that ends when it is dropped.
 struct Ended(Child);
 
 impl Drop for Ended {

@@ -1,4 +1,4 @@
-//! Checks the configuration and the files that it names for all that keeps the exporter from starting.
+//! `config check`: validates the configuration and the files that it names.
 
 use std::path::PathBuf;
 
@@ -10,24 +10,24 @@ use crate::{
     http::WebConfigWatcher,
     mirror::target::Tls,
     system::files::read_small,
-    system::privileges::Account,
+    system::privileges::UserAccount,
 };
 
-/// Longest file of certificates that is read, in bytes.
+/// Maximum size of a file of certificates, bytes.
 const MAX_ROOTS: u64 = 4 * 1024 * 1024;
 
-/// The configuration, once everything in it and in the files that it names can be used.
+/// Loads the configuration and validates the files that it names.
 ///
 /// # Errors
-/// All that is wrong.
+/// Every error, not only the first.
 pub(super) fn load(flags: &Flags) -> Result<Config, ConfigErrors> {
-    flags.load_checked(unusable_files)
+    flags.load_checked(invalid_files)
 }
 
-/// What `config check` prints for a configuration that can be used.
+/// The output for a valid configuration.
 ///
 /// # Errors
-/// All that is wrong.
+/// Every error, not only the first.
 pub(super) fn report(flags: &Flags) -> anyhow::Result<String> {
     load(flags)?;
     let mut text = match &flags.config_file {
@@ -41,36 +41,36 @@ pub(super) fn report(flags: &Flags) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// A warning about a configuration file with nothing in it, which is what a failed write leaves.
+/// A warning about an empty configuration file, which a failed write leaves.
 pub(super) fn empty(flags: &Flags) -> Option<String> {
     let file = flags.empty_file()?.display();
     Some(format!(
-        "{file}: warning: the configuration file is empty, so every key has its default; write it again if \
-         it should not be"
+        "{file}: warning: the configuration file is empty, so every key has its default; if that is not \
+         intended, write it again"
     ))
 }
 
-/// The keys whose files or users cannot be used, and why.
-fn unusable_files(config: &Config) -> Vec<(String, String)> {
-    let mut problems = Vec::new();
+/// The keys that name invalid files, users or groups, and the reasons.
+fn invalid_files(config: &Config) -> Vec<(String, String)> {
+    let mut invalid = Vec::new();
     let mut check = |key: &str, outcome: anyhow::Result<()>| {
         if let Err(error) = outcome {
-            problems.push((key.to_owned(), format!("{error:#}")));
+            invalid.push((key.to_owned(), format!("{error:#}")));
         }
     };
     for file in config.geoip.databases.iter().filter(|file| !file.as_os_str().is_empty()) {
         check("geoip.databases", geoip(file.clone()));
     }
-    let guard = WebConfigWatcher::open(&config.web.config_file);
-    check("web.config_file", guard.map(drop).map_err(Into::into));
+    let web_config = WebConfigWatcher::open(&config.web.config_file);
+    check("web.config_file", web_config.map(drop).map_err(Into::into));
     let privileges = &config.privileges;
-    let user = Account::find(&privileges.user, "");
+    let user = UserAccount::find(&privileges.user, "");
     check("privileges.user", user.map(drop).map_err(Into::into));
-    let group = Account::find("", &privileges.group);
+    let group = UserAccount::find("", &privileges.group);
     check("privileges.group", group.map(drop).map_err(Into::into));
     let key = if config.mirror.url.is_empty() { "mirror.url_file" } else { "mirror.url" };
     check(key, certificates(config));
-    problems
+    invalid
 }
 
 fn geoip(file: PathBuf) -> anyhow::Result<()> {
@@ -78,9 +78,9 @@ fn geoip(file: PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The file of authorities that the database's URL names.
+/// Reads the file of root certificates in the database's URL.
 fn certificates(config: &Config) -> anyhow::Result<()> {
-    // A URL that cannot be used is reported by its own rule.
+    // An invalid URL is reported with its own key.
     let Ok(Some(target)) = config.mirror_target() else { return Ok(()) };
     let Tls::Verified { roots: Some(file) } = target.tls else { return Ok(()) };
     read_small(&file, MAX_ROOTS)

@@ -1,4 +1,4 @@
-//! Takes a password off the command line, where `ps` shows it to everybody.
+//! Removes a password from the command line, where every user can read it with `ps`.
 
 use std::{
     env,
@@ -11,14 +11,14 @@ use anyhow::anyhow;
 
 use crate::{config::Flags, mirror::config::URL_VARIABLE};
 
-/// The flag that may carry a password.
+/// The flag whose value can contain a password.
 const FLAG: &str = "--mirror.url";
 
-/// If the mirror's URL was given as a flag and holds a password, executes this program again in the
-/// same process, with the URL in its environment, which only its own user and root can read.
+/// If the flag has a URL with a password, executes this program again in the same process, with the URL in its
+/// environment, which only its user and root can read.
 ///
 /// # Errors
-/// The program cannot be executed again: failing is better than showing the password for days.
+/// The program cannot be executed again. It must not go on, because the password would stay visible.
 pub(super) fn hide_password(flags: &Flags) -> anyhow::Result<()> {
     let arguments: Vec<_> = env::args_os().collect();
     let Some(url) = flags.mirror_url.as_ref().filter(|url| url.has_password()) else {
@@ -34,25 +34,25 @@ pub(super) fn hide_password(flags: &Flags) -> anyhow::Result<()> {
 }
 
 fn advice() -> String {
-    format!("give the URL by {URL_VARIABLE} or mirror.url_file instead of {FLAG}")
+    format!("set the URL by {URL_VARIABLE} or mirror.url_file instead of {FLAG}")
 }
 
-/// The arguments without the flag and its value; `None` when it is not among them.
+/// The arguments without the flag and its value; `None` if they do not have the flag.
 pub(super) fn without_url(arguments: &[OsString]) -> Option<Vec<OsString>> {
     let mut others = Vec::with_capacity(arguments.len());
     let mut given = arguments.iter();
     while let Some(argument) = given.next() {
         if argument == FLAG {
             given.next();
-        } else if !joined(argument) {
+        } else if !is_flag_with_value(argument) {
             others.push(argument.clone());
         }
     }
     (others.len() < arguments.len()).then_some(others)
 }
 
-/// Whether this is the flag with its value behind an equals sign.
-fn joined(argument: &OsStr) -> bool {
+/// Whether this argument is the flag with its value after an equals sign.
+fn is_flag_with_value(argument: &OsStr) -> bool {
     argument.as_bytes().strip_prefix(FLAG.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
 }
 
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_url_goes() {
+    fn only_the_url_is_removed() {
         let check = |line: &str, expect: Option<&str>| {
             let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
             assert_eq!(without_url(&words(line)), expect.map(words));

@@ -1,4 +1,4 @@
-//! `migrate`: a configuration from a `ulogd.conf`, printed or written to a file as a whole.
+//! `migrate`: converts a `ulogd.conf` to a configuration, which is printed or written to a file.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use super::print;
 use crate::{cli::Migrate, migrate, system::files::read_small};
 
-/// Longest `ulogd.conf` that is read, in bytes.
+/// Maximum size of a `ulogd.conf`, bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// Prints the configuration, or writes it and prints the settings without an equivalent.
@@ -22,7 +22,7 @@ pub(super) fn migrate(Migrate { file, output }: &Migrate) -> anyhow::Result<()> 
     let migrated = migrate::ulogd(&text).with_context(|| file.display().to_string())?;
     let Some(output) = output else { return print(&migrated.toml) };
     if is_same(file, output) {
-        return Err(anyhow!("{} is the ulogd.conf itself; name another file", output.display()));
+        return Err(anyhow!("{} is the ulogd.conf itself; use another file", output.display()));
     }
     replace(output, migrated.toml.as_bytes())
         .with_context(|| format!("cannot write {}", output.display()))?;
@@ -36,39 +36,39 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// Replaces a file atomically: a reader finds the previous or the new content. The owner stays. The mode is
-/// [`private`], because the content may hold a password.
+/// [`private_mode`], because the content may hold a password.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     // A symbolic link stays, and its target is replaced.
     let path = match fs::canonicalize(path) {
         Ok(path) => path,
-        Err(_) => not_a_link(path)?,
+        Err(_) => new_file(path)?,
     };
     let before = fs::metadata(&path).ok();
     if before.as_ref().is_some_and(|before| !before.is_file()) {
-        return Err(io::Error::other("it is not a regular file; name one"));
+        return Err(io::Error::other("it is not a regular file; use the path of one"));
     }
     let Some(name) = path.file_name() else {
-        return Err(io::Error::other("it names no file; write DIRECTORY/FILE"));
+        return Err(io::Error::other("the path has no file name; use DIRECTORY/FILE"));
     };
     let temporary = path.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
     let written = Temporary::create(temporary)?.fill(content, before.as_ref());
     written.and_then(|temporary| temporary.rename(&path))
 }
 
-/// A path that leads to no file. One that is a symbolic link would be replaced by a file.
-fn not_a_link(path: &Path) -> io::Result<PathBuf> {
+/// The path of a file that does not exist yet. A rename would replace a dangling symbolic link.
+fn new_file(path: &Path) -> io::Result<PathBuf> {
     match fs::read_link(path) {
         Err(_) => Ok(path.to_owned()),
         Ok(target) => Err(io::Error::other(format!(
-            "it is a symbolic link to {}, which cannot be opened; name that file, or remove the link",
+            "it is a symbolic link to {}, which cannot be opened; use the path of that file, or remove the link",
             target.display()
         ))),
     }
 }
 
-/// The mode of a file that replaces one with this mode: 0600, or what is stricter. Where users outside of the
-/// group have no access, the group still reads, as of the package's own configuration.
-fn private(mode: u32) -> u32 {
+/// The mode for the new content of a file with this mode: at most 0600 if others had access, else at most 0640, as
+/// the packages' own configuration has.
+fn private_mode(mode: u32) -> u32 {
     let is_open = mode & 0o007 != 0;
     mode & if is_open { 0o600 } else { 0o640 }
 }
@@ -85,13 +85,13 @@ impl Temporary {
         Ok(Self { path, file })
     }
 
-    fn fill(mut self, content: &[u8], like: Option<&Metadata>) -> io::Result<Self> {
-        if let Some(like) = like {
+    fn fill(mut self, content: &[u8], previous: Option<&Metadata>) -> io::Result<Self> {
+        if let Some(previous) = previous {
             let own = self.file.metadata()?;
-            if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
-                fchown(&self.file, Some(like.uid()), Some(like.gid()))?;
+            if (own.uid(), own.gid()) != (previous.uid(), previous.gid()) {
+                fchown(&self.file, Some(previous.uid()), Some(previous.gid()))?;
             }
-            let mode = private(like.permissions().mode());
+            let mode = private_mode(previous.permissions().mode());
             self.file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
         self.file.write_all(content)?;
@@ -106,7 +106,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // After the rename there is none.
+        // After the rename, the file does not exist.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -11,13 +11,13 @@ use crate::{
     firewall::{self, RulesPlan, Tool, Wanted},
 };
 
-/// What is printed where no rules are: `sh` exits with 1, and `nft -f` rejects it.
+/// The output if there are no rules: `sh` exits with 1, and `nft -f` rejects it.
 const FAILS: &str = "exit 1\n";
 
-/// Does what the command line asks for.
+/// Prints, loads, verifies or removes the rules.
 ///
 /// # Errors
-/// Why no rules can do what is asked, or why they are not loaded.
+/// No rules can log the requested packets, or they are not loaded.
 pub(super) fn rules(rules: &Rules, flags: &Flags) -> anyhow::Result<()> {
     if rules.remove {
         return Ok(firewall::remove(rules.tool)?);
@@ -30,8 +30,8 @@ pub(super) fn rules(rules: &Rules, flags: &Flags) -> anyhow::Result<()> {
     result
 }
 
-/// Whether what is printed may become part of a firewall that is loaded at the next start: it must not
-/// break that.
+/// Whether the output may become part of a firewall that is loaded at the next boot. An invalid file would break all
+/// of it.
 fn is_included(rules: &Rules) -> bool {
     rules.tool == Tool::Nft && rules.log != Wanted::Dropped && writes_file()
 }
@@ -50,7 +50,7 @@ fn act(rules: &Rules, config: &Config) -> anyhow::Result<()> {
         return print(&script.text);
     };
     let mut text = format!(
-        "verified: packets get to the rules that log to group {} with the prefix {:?}, in\n",
+        "verified: packets reach the rules that log to group {} with the prefix {:?}, in\n",
         plan.group, plan.prefix
     );
     for place in places {
@@ -69,7 +69,7 @@ fn warn(warnings: &[String]) {
 /// This command line, quoted for a shell, with the path of this program. Scripts are kept in files and logs,
 /// so the mirror's URL, which can hold a password and changes no rule, is left out.
 fn command() -> anyhow::Result<String> {
-    let program = env::current_exe().context("ask for the path of this program")?;
+    let program = env::current_exe().context("cannot find this program")?;
     let arguments: Vec<_> = env::args_os().skip(1).collect();
     let arguments = without_url(&arguments).unwrap_or(arguments);
     let words = arguments.iter().map(|word| word.to_string_lossy().into_owned());
@@ -77,7 +77,7 @@ fn command() -> anyhow::Result<String> {
     Ok(words.map(|word| firewall::shell_word(&word)).collect::<Vec<_>>().join(" "))
 }
 
-/// What the rules are to do.
+/// The plan of the rules.
 fn plan(rules: &Rules, config: &Config) -> RulesPlan {
     let ports = config.web.listen_addresses.iter().map(|address| address.port);
     RulesPlan {
@@ -87,7 +87,7 @@ fn plan(rules: &Rules, config: &Config) -> RulesPlan {
         limit: Some(rules.limit).filter(|limit| *limit != 0),
         copy_range: config.nflog.copy_range,
         queue_threshold: config.nflog.queue_threshold,
-        // Scrapes from elsewhere are not to be counted with the rest. 0 is another port each time.
+        // Scrapes from other hosts are not counted. Port 0 is another one at each start.
         spare_tcp_ports: ports
             .filter(|port| *port != 0)
             .collect::<BTreeSet<_>>()

@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::Context as _;
 
-use super::{announce, block_on, bound, check, listen, sandbox::confine, unpredictable};
+use super::{check, listeners, runtime::block_on, sandbox::confine};
 use crate::{
     config::{Config, Flags},
     daemon::{self, Parts, Reloader},
@@ -19,80 +19,79 @@ use crate::{
     mirror::{Mirror, config::ResolvedConfig},
     pipeline::{Clock, Route},
     source::nflog::Nflog,
-    system::logging,
-    system::privileges::Confinement,
-    system::service_manager::Service,
+    system::{logging, privileges::Confinement, random, service_manager::Service},
 };
 
 /// The log prefix of our own rules.
 const INSTALLED_PREFIX: &str = "inbound";
 
-/// Runs until told to stop.
+/// Runs until a signal or a failure ends the program.
 pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     let level = logging::start(config.log.level, config.log.format);
     if let Some(warning) = check::empty(&flags) {
         tracing::warn!("{warning}");
     }
-    let holds = Holds::take(&config)?;
-    // Before any other thread is there, and before the first packet is looked at.
-    let target = holds.mirror.as_ref().map(|resolved| &resolved.target);
-    let confined = confine(&flags, &config, &holds.guard, target)?;
-    confined.tell();
+    let resources = PrivilegedResources::open(&config)?;
+    // Before other threads start, because privileges belong to a thread, and before the first packet is parsed.
+    let target = resources.mirror.as_ref().map(|resolved| &resolved.target);
+    let confined = confine(&flags, &config, &resources.web_config, target)?;
+    confined.log();
     block_on(|signals| async {
         let reloader = Reloader::new(flags, config.clone(), Some(level));
-        let parts = join(config, reloader, holds, confined.confinement)?;
+        let parts = assemble(config, reloader, resources, confined.confinement)?;
         daemon::run(parts, signals.split()).await.context("the packet log failed")
     })
 }
 
-/// The parts that need privileges to open. Dropping them leaves nothing on the host.
-struct Holds {
+/// The parts that need privileges to open. Dropping it removes them from the host.
+struct PrivilegedResources {
     service: Service,
     listeners: Vec<TcpListener>,
-    guard: WebConfigWatcher,
+    web_config: WebConfigWatcher,
     addresses: Vec<SocketAddr>,
     mirror: Option<ResolvedConfig>,
     nflog: Nflog,
     rules: Option<Installed>,
 }
 
-impl Holds {
-    fn take(config: &Config) -> anyhow::Result<Self> {
+impl PrivilegedResources {
+    fn open(config: &Config) -> anyhow::Result<Self> {
         let service = Service::from_environment();
-        // Its files may be for root alone.
-        let guard = WebConfigWatcher::open(&config.web.config_file)?;
-        let listeners = listen(&config.web)?;
-        let addresses = bound(&listeners)?;
+        // Its files may be readable only by root.
+        let web_config = WebConfigWatcher::open(&config.web.config_file)?;
+        let listeners = listeners::open(&config.web)?;
+        let addresses = listeners::addresses(&listeners)?;
         let mirror = config.resolve_mirror()?;
         let nflog = Nflog::open(&config.nflog)?;
         let plan = install_plan(config, &addresses);
         let rules = config.rules.install.then(|| firewall::install(&plan)).transpose()?;
-        Ok(Self { service, listeners, guard, addresses, mirror, nflog, rules })
+        Ok(Self { service, listeners, web_config, addresses, mirror, nflog, rules })
     }
 }
 
-/// Joins the parts of a run.
-fn join(
+/// Assembles the parts of the exporter.
+fn assemble(
     config: Config,
     reloader: Reloader,
-    holds: Holds,
+    resources: PrivilegedResources,
     confinement: Confinement,
 ) -> anyhow::Result<Parts> {
-    let Holds { service, listeners, guard, addresses, mirror, nflog, rules } = holds;
+    let PrivilegedResources { service, listeners, web_config, addresses, mirror, nflog, rules } =
+        resources;
     let geoip = GeoIp::open(&config.geoip.databases)?;
     let mut route = Route::new(
         geoip.locator(),
         SharedAggregate::new(Aggregate::new(
             &config.family,
             &config.nflog.groups,
-            unpredictable(),
+            random::number(),
             Duration::ZERO,
         )),
         Clock::running(),
     );
-    say_what_runs(&config, &geoip);
+    log_start(&config, &geoip);
     let mirror = mirror.map(|resolved| start_mirror(resolved, &mut route, &geoip)).transpose()?;
-    announce(&config, &guard, &addresses);
+    listeners::log_urls(&config, &web_config, &addresses);
     Ok(Parts {
         meters: nflog.meters(),
         source: Box::new(nflog),
@@ -100,11 +99,11 @@ fn join(
         mirror,
         geoip,
         listeners,
-        guard,
+        web_config,
         service,
         reloader,
         confinement: Some(confinement),
-        logging: Box::new(rules),
+        rules: Box::new(rules),
         config,
     })
 }
@@ -133,13 +132,13 @@ fn install_plan(config: &Config, addresses: &[SocketAddr]) -> InstallPlan {
             .into_iter()
             .collect(),
         copy_range: config.nflog.copy_range,
-        // A rule can say no more than this; the group's own threshold still holds.
+        // The maximum of a rule. The group's own threshold still applies.
         queue_threshold: u16::try_from(config.nflog.queue_threshold).unwrap_or(u16::MAX),
     }
 }
 
-/// Says in a few lines what runs.
-fn say_what_runs(config: &Config, geoip: &GeoIp) {
+/// Logs the groups, the databases and the installed rules.
+fn log_start(config: &Config, geoip: &GeoIp) {
     let version = crate::cli::VERSION;
     tracing::info!(version, groups = ?config.nflog.groups, "reading the packet log");
     for database in geoip.status() {
@@ -150,9 +149,9 @@ fn say_what_runs(config: &Config, geoip: &GeoIp) {
             table = "inet nflog_exporter",
             group = config.nflog.groups[0],
             prefix = INSTALLED_PREFIX,
-            "installed our own nftables table; it goes when this process ends"
+            "installed an nftables table; the kernel removes it when this process ends"
         );
     } else if !config.rules.interfaces.is_empty() {
-        tracing::warn!("rules.interfaces says where to log, but rules.install is off");
+        tracing::warn!("rules.interfaces has no effect: rules.install is off");
     }
 }

@@ -1,4 +1,4 @@
-//! What a run keeps of its rights, worked out from the configuration.
+//! The rights that a running exporter keeps, according to the configuration.
 
 use std::{
     collections::BTreeSet,
@@ -15,12 +15,16 @@ use crate::{
         Target,
         target::{Endpoint, Tls},
     },
-    system::files::open_regular,
-    system::privileges::{self, Account, Confinement, Needs, Plan, PrivilegesError},
+    system::{
+        files::open_regular,
+        privileges::{
+            self, Confinement, PrivilegesError, RetainedPrivileges, SandboxAccess, UserAccount,
+        },
+    },
 };
 
-/// Where systems keep the certificates they trust, and what the links there lead to.
-const AUTHORITIES: [&str; 6] = [
+/// The directories of trusted root certificates, and of the targets of symbolic links there.
+const ROOT_DIRECTORIES: [&str; 6] = [
     "/etc/ssl",
     "/etc/pki",
     "/etc/ca-certificates",
@@ -29,8 +33,8 @@ const AUTHORITIES: [&str; 6] = [
     "/var/lib/ca-certificates",
 ];
 
-/// Of these, the links may lead elsewhere.
-const BUNDLES: [&str; 5] = [
+/// Files of root certificates that can be symbolic links to other directories.
+const ROOT_BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
@@ -38,97 +42,97 @@ const BUNDLES: [&str; 5] = [
     "/etc/pki/tls/cert.pem",
 ];
 
-/// Variables that name others.
-const AUTHORITY_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// Environment variables with further paths of root certificates.
+const ROOT_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// Most links on the way to a file: `MAXSYMLINKS` of `linux/namei.h`.
+/// Maximum number of symbolic links in a path: `MAXSYMLINKS` of `linux/namei.h`.
 const MAX_LINKS: usize = 40;
 
-/// What a run is held by.
+/// The confinement in force, and the facts that its log lines need.
 pub(super) struct Confined {
     pub(super) confinement: Confinement,
     user: Option<String>,
-    read_again: Vec<PathBuf>,
+    /// Files that are read again while the program runs.
+    reread: Vec<PathBuf>,
 }
 
 impl Confined {
-    /// Says what is in force, and what is not or will not work.
-    pub(super) fn tell(&self) {
-        let Self { confinement, user, read_again } = self;
+    /// Logs the layers that are in force, those that are missing, and files that cannot be read any more.
+    pub(super) fn log(&self) {
+        let Self { confinement, user, reread } = self;
         tracing::info!(user, in_force = %confinement, "dropped privileges");
         for (layer, why) in confinement.missing() {
             let layer = layer.name();
             tracing::warn!(layer, why, "this host does not support this layer of confinement");
         }
-        warn_of_hidden_files(read_again);
+        warn_of_unreadable_files(reread);
     }
 }
 
-/// Drops the privileges that this run does not need any more. Open files and sockets stay open.
+/// Drops the privileges that the program does not need any more. Open files and sockets stay open.
 ///
 /// # Errors
-/// The user cannot be changed, or a directory not given to it.
+/// The user cannot be changed, or the owner of a directory.
 pub(super) fn confine(
     flags: &Flags,
     config: &Config,
-    guard: &WebConfigWatcher,
+    web_config: &WebConfigWatcher,
     target: Option<&Target>,
 ) -> Result<Confined, PrivilegesError> {
-    let account = Account::choose(&config.privileges.user, &config.privileges.group)?;
+    let account = UserAccount::choose(&config.privileges.user, &config.privileges.group)?;
     if let Some(target) = target {
-        let made = hand_over(config, target, account.as_ref());
-        match made {
-            // Who has no more rights than before can go on without the directory: the mirror tells.
+        match hand_over(config, target, account.as_ref()) {
+            // Without a change of user, the mirror reports the error when it uses the directory.
             Err(error) if account.is_none() => tracing::warn!("{error}"),
-            made => made?,
+            result => result?,
         }
     }
     let user = account.as_ref().map(ToString::to_string);
-    let read_again = read_again(flags, config, guard);
-    let sandbox = config.privileges.sandbox.then(|| needs(&read_again, config, target));
-    let confinement = privileges::drop_privileges(&Plan { account, sandbox })?;
-    Ok(Confined { confinement, user, read_again })
+    let reread = reread_files(flags, config, web_config);
+    let sandbox = config.privileges.sandbox.then(|| sandbox_access(&reread, config, target));
+    let confinement = privileges::drop_privileges(&RetainedPrivileges { account, sandbox })?;
+    Ok(Confined { confinement, user, reread })
 }
 
-/// Makes the directories that are the exporter's own, now that they can be let through, and gives them to the
-/// account. Another's stays as it is.
+/// Creates the exporter's own directories and changes their owner to the account. Does not change a directory that
+/// another user owns.
 fn hand_over(
     config: &Config,
     target: &Target,
-    account: Option<&Account>,
+    account: Option<&UserAccount>,
 ) -> Result<(), PrivilegesError> {
     let spool = &config.mirror.spool.directory;
     privileges::hand_over(spool, account)?;
     match &target.endpoint {
         Endpoint::File(file) => {
             let directory = directory_of(file);
-            // One that somebody made may be for others, too.
+            // An existing directory may have other users.
             if directory.exists() { Ok(()) } else { privileges::hand_over(&directory, account) }
         }
         Endpoint::Tcp { .. } | Endpoint::Socket { .. } => Ok(()),
     }
 }
 
-fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Needs {
-    // A file that is replaced is another file: its directory is what stays.
-    let mut read: BTreeSet<PathBuf> = read_again.iter().flat_map(directories_of).collect();
-    let mut needs = Needs::default();
+fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) -> SandboxAccess {
+    // Landlock identifies files by inode, and a replaced file has another one: so directories are allowed.
+    let mut read: BTreeSet<PathBuf> = reread.iter().flat_map(directories_of).collect();
+    let mut access = SandboxAccess::default();
     if let Some(target) = target {
-        needs.write.push(config.mirror.spool.directory.clone());
+        access.write.push(config.mirror.spool.directory.clone());
         match &target.endpoint {
-            Endpoint::File(file) => needs.write.push(directory_of(file)),
-            Endpoint::Socket { .. } => needs.socket = true,
+            Endpoint::File(file) => access.write.push(directory_of(file)),
+            Endpoint::Socket { .. } => access.socket = true,
             Endpoint::Tcp { host, port } => {
-                needs.connect.push(*port);
-                needs.names = host.parse::<IpAddr>().is_err();
+                access.connect.push(*port);
+                access.names = host.parse::<IpAddr>().is_err();
             }
         }
         match &target.tls {
             Tls::Verified { roots: Some(file) } => read.extend(directories_of(file)),
             Tls::Verified { roots: None } => {
-                read.extend(AUTHORITIES.map(PathBuf::from));
-                read.extend(BUNDLES.iter().flat_map(directories_of));
-                let named = AUTHORITY_VARIABLES.iter().filter_map(env::var_os);
+                read.extend(ROOT_DIRECTORIES.map(PathBuf::from));
+                read.extend(ROOT_BUNDLES.iter().flat_map(directories_of));
+                let named = ROOT_VARIABLES.iter().filter_map(env::var_os);
                 read.extend(named.flat_map(|path| {
                     let path = PathBuf::from(path);
                     directories_of(&path).into_iter().chain([path])
@@ -137,17 +141,17 @@ fn needs(read_again: &[PathBuf], config: &Config, target: Option<&Target>) -> Ne
             _ => {}
         }
     }
-    needs.read = read.into_iter().collect();
-    needs
+    access.read = read.into_iter().collect();
+    access
 }
 
 /// The files that are read again while the program runs.
-fn read_again(flags: &Flags, config: &Config, guard: &WebConfigWatcher) -> Vec<PathBuf> {
-    config.files(flags).chain(guard.files()).collect()
+fn reread_files(flags: &Flags, config: &Config, web_config: &WebConfigWatcher) -> Vec<PathBuf> {
+    config.files(flags).chain(web_config.files()).collect()
 }
 
-/// The directory that a file stands in, those in which there are links on the way to it, and the one to which
-/// they lead: a link that is switched leads to another directory next to the old one, as a rule.
+/// The directory of a file, the directories of all symbolic links in its path, and the directories of their targets. A
+/// link that is switched usually leads to a sibling of the previous target.
 fn directories_of(file: impl AsRef<Path>) -> BTreeSet<PathBuf> {
     let mut directories = BTreeSet::from([directory_of(file.as_ref())]);
     let mut path = file.as_ref().to_owned();
@@ -160,13 +164,13 @@ fn directories_of(file: impl AsRef<Path>) -> BTreeSet<PathBuf> {
             break;
         };
         let directory = directory_of(link);
-        // It begins with the link, which is one of those above it.
+        // The link is an ancestor, so this does not fail.
         let rest = path.strip_prefix(link).unwrap_or(Path::new(""));
         let next = directory.join(target);
         path = if rest.as_os_str().is_empty() { next } else { next.join(rest) };
         directories.extend([directory, directory_of(&path)]);
     }
-    // Everything lies beneath that one.
+    // It would allow every file.
     directories.remove(Path::new("/"));
     directories
 }
@@ -178,14 +182,14 @@ fn directory_of(file: &Path) -> PathBuf {
     }
 }
 
-/// Says now which files the next reload will not be able to read.
-fn warn_of_hidden_files(files: &[PathBuf]) {
+/// Warns about files that the next reload cannot read.
+fn warn_of_unreadable_files(files: &[PathBuf]) {
     for file in files {
         if open_regular(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
             tracing::warn!(
                 file = %file.display(),
-                "the user that the program runs with cannot read this file: a reload will fail; \
-                 let its group read it, and the directories above be entered"
+                "the program's user cannot read this file: a reload will fail; make it readable by its \
+                 group, and its parent directories accessible"
             );
         }
     }
@@ -198,23 +202,23 @@ mod tests {
     use super::*;
     use crate::config;
 
-    fn needs_of(toml: &str) -> Needs {
+    fn access_of(toml: &str) -> SandboxAccess {
         let config = config::parse(toml, "f.toml").unwrap();
         let target = config.mirror_target().unwrap();
-        let files = read_again(&Flags::default(), &config, &WebConfigWatcher::default());
-        needs(&files, &config, target.as_ref())
+        let files = reread_files(&Flags::default(), &config, &WebConfigWatcher::default());
+        sandbox_access(&files, &config, target.as_ref())
     }
 
     #[test]
-    fn a_run_without_a_mirror_needs_the_directories_of_its_databases() {
-        let needs = needs_of("[geoip]\ndatabases = ['/var/lib/GeoIP/a.mmdb', 'b.mmdb']");
-        assert_eq!(needs.read, [Path::new("/var/lib/GeoIP"), Path::new(".")]);
-        assert!(needs.write.is_empty() && needs.connect.is_empty() && !needs.names);
-        assert!(needs_of("").read.is_empty());
+    fn without_a_mirror_only_the_directories_of_databases_are_needed() {
+        let access = access_of("[geoip]\ndatabases = ['/var/lib/GeoIP/a.mmdb', 'b.mmdb']");
+        assert_eq!(access.read, [Path::new("/var/lib/GeoIP"), Path::new(".")]);
+        assert!(access.write.is_empty() && access.connect.is_empty() && !access.names);
+        assert!(access_of("").read.is_empty());
     }
 
     #[test]
-    fn a_link_leads_to_two_directories() {
+    fn a_link_needs_its_own_and_its_targets_directory() {
         let directory = tempfile::tempdir().unwrap();
         let real = directory.path().canonicalize().unwrap();
         std::fs::create_dir(real.join("v1")).unwrap();
@@ -223,7 +227,7 @@ mod tests {
         assert_eq!(directories_of(real.join("a.mmdb")), [real.clone(), real.join("v1")].into());
     }
 
-    /// As orchestrators do: the file is the same, and a link above it is switched.
+    /// Orchestrators switch a link above a file.
     #[test]
     fn a_link_above_a_file_can_be_switched() {
         let directory = tempfile::tempdir().unwrap();
@@ -239,8 +243,9 @@ mod tests {
         let directories = directories_of(root.join("a"));
         assert!(directories.contains(&root) && directories.contains(&root.join("releases/v1")));
         assert!(directories_of(root.join("loop")).len() < 3);
-        let needs = Needs { read: directories.into_iter().collect(), ..Needs::default() };
-        let plan = Plan { account: None, sandbox: Some(needs) };
+        let access =
+            SandboxAccess { read: directories.into_iter().collect(), ..SandboxAccess::default() };
+        let plan = RetainedPrivileges { account: None, sandbox: Some(access) };
         let content = || std::fs::read_to_string(root.join("a"));
         thread::scope(|scope| {
             let (confined, is_confined) = std::sync::mpsc::channel();
@@ -261,22 +266,22 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_needs_its_spool_and_its_way() {
-        let needs = needs_of("[mirror]\nurl = 'mysql://u@192.0.2.1:3307/log?sslmode=disable'");
-        assert_eq!(needs.write, [Path::new("/var/lib/nflog_exporter")]);
-        assert_eq!((&*needs.connect, needs.names), (&[3307][..], false));
-        assert!(needs.read.is_empty());
-        let needs = needs_of("[mirror]\nurl = 'sqlite:/srv/rows.db'\nspool.directory = '/srv/s'");
-        assert_eq!(needs.write, [Path::new("/srv/s"), Path::new("/srv")]);
+    fn a_mirror_needs_its_spool_and_its_database() {
+        let access = access_of("[mirror]\nurl = 'mysql://u@192.0.2.1:3307/log?sslmode=disable'");
+        assert_eq!(access.write, [Path::new("/var/lib/nflog_exporter")]);
+        assert_eq!((&*access.connect, access.names), (&[3307][..], false));
+        assert!(access.read.is_empty());
+        let access = access_of("[mirror]\nurl = 'sqlite:/srv/rows.db'\nspool.directory = '/srv/s'");
+        assert_eq!(access.write, [Path::new("/srv/s"), Path::new("/srv")]);
     }
 
-    /// A database elsewhere takes a look-up of its name and the system's authorities; both work.
+    /// A remote database needs name resolution and the system's root certificates.
     #[test]
-    fn names_and_authorities_are_found_when_confined() {
-        let needs = needs_of("[mirror]\nurl = 'postgres://u@db.example.net/log'");
-        assert_eq!((&*needs.connect, needs.names), (&[5432][..], true));
-        let authorities = rustls_native_certs::load_native_certs().certs.len();
-        let plan = Plan { account: None, sandbox: Some(needs) };
+    fn names_and_root_certificates_are_found_when_confined() {
+        let access = access_of("[mirror]\nurl = 'postgres://u@db.example.net/log'");
+        assert_eq!((&*access.connect, access.names), (&[5432][..], true));
+        let roots = rustls_native_certs::load_native_certs().certs.len();
+        let plan = RetainedPrivileges { account: None, sandbox: Some(access) };
         let confined = move || {
             let confinement = privileges::drop_privileges(&plan).unwrap();
             assert!(confinement.missing().is_empty());
@@ -284,7 +289,7 @@ mod tests {
             (found, ("localhost", 1).to_socket_addrs().unwrap().count())
         };
         let (found, addresses) = thread::spawn(confined).join().unwrap();
-        assert_eq!(found, authorities);
+        assert_eq!(found, roots);
         assert!(addresses > 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Periodic checks whether files have changed.
+//! Periodic checks for changed files: GeoIP databases and the web configuration.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,22 +7,52 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
+use crate::{geoip::GeoIp, http::WebConfigWatcher};
+
+/// Interval of checks for replaced GeoIP files.
+const GEOIP_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Interval of checks for changed files of the web configuration.
+const WEB_CONFIG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The checks of all polled files.
+pub(super) struct FileChecks {
+    geoip: FileCheck,
+    web_config: FileCheck,
+}
+
+impl FileChecks {
+    pub(super) fn new(geoip: GeoIp, web_config: Arc<WebConfigWatcher>) -> Self {
+        Self {
+            geoip: FileCheck::new(GEOIP_INTERVAL, move || geoip.check()),
+            web_config: FileCheck::new(WEB_CONFIG_INTERVAL, move || web_config.check()),
+        }
+    }
+
+    /// Waits for the next tick of a check, and starts the check unless it is running. Safe to cancel.
+    pub(super) async fn tick(&mut self) {
+        tokio::select! {
+            () = self.geoip.tick() => {}
+            () = self.web_config.tick() => {}
+        }
+    }
+}
+
 /// Runs a check on a blocking thread at an interval. Checks do not overlap, however slow the file system is.
-pub(super) struct FileCheck {
+struct FileCheck {
     ticks: Interval,
     check: Arc<dyn Fn() + Send + Sync>,
     running: Option<JoinHandle<()>>,
 }
 
 impl FileCheck {
-    pub(super) fn new(period: Duration, check: impl Fn() + Send + Sync + 'static) -> Self {
+    fn new(period: Duration, check: impl Fn() + Send + Sync + 'static) -> Self {
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { ticks, check: Arc::new(check), running: None }
     }
 
-    /// Waits for the next tick, and starts a check unless one is running. Safe to cancel.
-    pub(super) async fn tick(&mut self) {
+    async fn tick(&mut self) {
         self.ticks.tick().await;
         if self.running.as_ref().is_none_or(JoinHandle::is_finished) {
             let check = self.check.clone();
@@ -38,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn checks_do_not_overlap_and_go_on_after_a_panic() {
+    async fn checks_do_not_overlap_and_continue_after_a_panic() {
         let (started, starts) = mpsc::channel();
         let (end, ended) = mpsc::channel::<bool>();
         let ended = std::sync::Mutex::new(ended);

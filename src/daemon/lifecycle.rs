@@ -1,58 +1,51 @@
 //! The phases of the running exporter: start, serve, stop.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tokio::{
     signal::unix::Signal,
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
     time::sleep,
 };
 
 use super::{
-    Parts, ScrapePage,
-    file_check::FileCheck,
+    Parts,
+    file_check::FileChecks,
     reader::Reader,
     reload::Reloader,
+    site,
     watchdog::{HeartbeatSource, Watchdog},
 };
 use crate::{
-    cli,
     config::Config,
     geoip::GeoIp,
-    http::{self, Limits, Rejections, ReloadRequest, Site, WebConfigWatcher},
+    http::{self, ReloadRequest, WebConfigWatcher},
     metrics::SharedAggregate,
     mirror::Mirror,
     pipeline::Clock,
     source::Source,
     system::{Health, service_manager::Service},
-    web::{LiveData, PageInfo},
 };
 
-/// Interval of checks for replaced `GeoIP` files.
-const GEOIP_CHECK: Duration = Duration::from_secs(2);
-
-/// Interval of checks for changed files of the web configuration.
-const WEB_CONFIG_CHECK: Duration = Duration::from_secs(1);
-
-/// Maximum waiting requests to reload; more are rejected.
+/// Maximum number of waiting requests to reload; further ones are rejected.
 const RELOADS: usize = 4;
 
 /// Time after which a packet log without packets causes a warning.
 const FIRST_MINUTE: Duration = Duration::from_secs(60);
 
-/// How long the reader may read packets that the kernel still holds, in addition to the time for which
-/// the kernel holds packets back.
+/// Time limit for reading the packets that the kernel still holds, in addition to its queue timeout.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// How long the database may take for the last rows; other rows stay in the spool.
+/// Time limit for writing the last rows to the database; other rows stay in the spool.
 const LAST_ROWS: Duration = Duration::from_secs(5);
 
 /// A started exporter.
 pub(super) struct Daemon {
     config: Config,
     reader: Reader,
+    /// Whether the source is a capture, and not the kernel's log.
     is_capture: bool,
     aggregate: SharedAggregate,
     clock: Clock,
@@ -65,63 +58,44 @@ pub(super) struct Daemon {
     service: Service,
     server: JoinHandle<std::io::Result<()>>,
     close_server: watch::Sender<bool>,
-    logging: Box<dyn Send>,
+    rules: Box<dyn Send>,
 }
 
 impl Daemon {
     /// Starts the reader thread and the HTTP server.
-    pub(super) fn start(parts: Parts) -> anyhow::Result<Self> {
-        let Parts {
-            config, source, meters, route, mirror, geoip, reloader, service, logging, ..
-        } = parts;
-        let is_capture = meters.is_empty();
+    pub(super) fn start(mut parts: Parts) -> anyhow::Result<Self> {
         let health = Health::new();
-        let page =
-            PageInfo { telemetry_path: config.web.telemetry_path.clone(), version: cli::VERSION };
-        let live =
-            LiveData::new(&route, meters.clone(), geoip.clone(), health.clone(), page.clone());
-        let (rejections, web_config) = (Arc::<Rejections>::default(), Arc::new(parts.guard));
-        let scrape = ScrapePage::new(&route, meters, geoip.clone(), reloader.status())
-            .confined(parts.confinement)
-            .served(Arc::clone(&rejections), Arc::clone(&web_config));
-        let (aggregate, clock) = (route.aggregate(), route.clock());
-        // A capture may come from a slow pipe: its reader has no heartbeat.
-        let source: Box<dyn Source> = if is_capture {
-            source
-        } else {
-            Box::new(HeartbeatSource { source, heartbeat: health.heartbeat("the reader thread") })
-        };
-        let reader = Reader::start(source, route, &health)?;
+        let web_config = Arc::new(std::mem::take(&mut parts.web_config));
         let (reload, reload_requests) = mpsc::channel(RELOADS);
-        let site = Site {
-            page,
-            web_config: Arc::clone(&web_config),
-            rejections,
-            limits: Limits::default(),
-            enable_reload: config.web.enable_reload,
-            metrics: Arc::new(scrape),
-            live: Arc::new(move |resource, query| live.render(resource, query)),
-            health: health.clone(),
-            reload,
+        let site = site::create(&parts, &web_config, &health, reload);
+        let is_capture = parts.meters.is_empty();
+        let (aggregate, clock) = (parts.route.aggregate(), parts.route.clock());
+        // A capture can be a slow pipe, so its reader has no heartbeat.
+        let source: Box<dyn Source> = if is_capture {
+            parts.source
+        } else {
+            let heartbeat = health.heartbeat("the reader thread");
+            Box::new(HeartbeatSource { source: parts.source, heartbeat })
         };
+        let reader = Reader::start(source, parts.route, &health)?;
         let (close_server, server_closing) = watch::channel(false);
         let server = tokio::spawn(http::serve(parts.listeners, Arc::new(site), server_closing));
         Ok(Self {
-            config,
+            config: parts.config,
             reader,
             is_capture,
             aggregate,
             clock,
-            mirror,
-            geoip,
-            reloader,
+            mirror: parts.mirror,
+            geoip: parts.geoip,
+            reloader: parts.reloader,
             reload_requests,
             web_config,
             health,
-            service,
+            service: parts.service,
             server,
             close_server,
-            logging,
+            rules: parts.rules,
         })
     }
 
@@ -135,70 +109,59 @@ impl Daemon {
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         let Self { reader, geoip, reloader, aggregate, clock, service, health, .. } = self;
-        let mut shutdown = std::pin::pin!(shutdown);
-        let mut ready = std::pin::pin!(until_ready(health.clone()));
+        let mut shutdown = pin!(shutdown);
+        let mut ready = pin!(until_ready(health.clone()));
         let mut is_ready = false;
         let mut watchdog = Watchdog::new(service, health.clone());
-        let mut geoip_check = FileCheck::new(GEOIP_CHECK, {
-            let geoip = geoip.clone();
-            move || geoip.check()
-        });
-        let mut web_config_check = FileCheck::new(WEB_CONFIG_CHECK, {
-            let web_config = Arc::clone(&self.web_config);
-            move || web_config.check()
-        });
-        let mut first_minute = std::pin::pin!(sleep(FIRST_MINUTE));
+        let mut file_checks = FileChecks::new(geoip.clone(), Arc::clone(&self.web_config));
+        let mut first_minute = pin!(sleep(FIRST_MINUTE));
         let mut is_first_minute = !self.is_capture;
         loop {
-            tokio::select! {
+            let request = tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                failed = reader.end() => if failed { return Ok(()) },
+                failed = reader.end() => if failed { return Ok(()) } else { continue },
                 () = &mut ready, if !is_ready => {
                     is_ready = true;
                     service.ready();
+                    continue;
                 }
                 // In this loop, so that it also shows that the loop runs.
-                () = watchdog.tick() => {}
+                () = watchdog.tick() => continue,
                 () = &mut first_minute, if is_first_minute => {
                     is_first_minute = false;
                     warn_without_packets(&self.config, aggregate);
+                    continue;
                 }
-                // A file system that hangs must not delay the shutdown.
-                Some(()) = hangups.recv() => {
-                    service.reloading();
-                    tokio::select! {
-                        // The outcome is in the log and in a metric.
-                        _ = watchdog.during(reloader.reload(geoip, aggregate, clock.now())) => {
-                            service.ready();
-                        }
-                        () = &mut shutdown => return Ok(()),
-                    }
-                }
-                Some(request) = self.reload_requests.recv() => tokio::select! {
-                    outcome = watchdog.during(reloader.reload(geoip, aggregate, clock.now())) => {
-                        // The client may have closed its connection.
-                        let _ = request.send(outcome);
-                    }
-                    () = &mut shutdown => return Ok(()),
-                },
-                () = geoip_check.tick() => {}
-                () = web_config_check.tick() => {}
-                ended = &mut self.server => {
-                    ended.context("the HTTP server panicked")?.context("the HTTP server failed")?;
-                    return Err(anyhow!("the HTTP server ended unexpectedly"));
-                }
+                () = file_checks.tick() => continue,
+                ended = &mut self.server => return Err(unexpected_end(ended)),
+                Some(()) = hangups.recv() => None,
+                Some(request) = self.reload_requests.recv() => Some(request),
+            };
+            if request.is_none() {
+                service.reloading();
+            }
+            let reload = reloader.reload(geoip, aggregate, clock.now());
+            // A file system that hangs must not delay the shutdown.
+            let outcome = tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                outcome = watchdog.during(reload) => outcome,
+            };
+            match request {
+                None => service.ready(),
+                // There is no receiver if the client has closed its connection.
+                Some(request) => drop(request.send(outcome)),
             }
         }
     }
 
-    /// Removes the firewall rules, reads the remaining packets, and lets rows and requests finish.
+    /// Removes the firewall rules, reads the remaining packets, writes the last rows, and finishes requests.
     ///
     /// # Errors
     /// The source or the HTTP server failed.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         tracing::info!("shutting down");
         self.service.stopping();
-        drop(self.logging);
+        drop(self.rules);
         let outcome = self.reader.stop(self.config.nflog.queue_timeout + DRAIN).await;
         if let Err(error) = &outcome {
             self.health.fail(format!("{error:#}"));
@@ -207,11 +170,21 @@ impl Daemon {
             mirror.end(LAST_ROWS).await;
         }
         self.close_server.send_replace(true);
-        self.server.await.context("the HTTP server panicked")?.context("the HTTP server failed")?;
+        server_outcome(self.server.await)?;
         let received = self.aggregate.lock().received_packets();
         tracing::info!(received, "stopped");
         outcome
     }
+}
+
+/// The outcome of the HTTP server's task.
+fn server_outcome(ended: Result<std::io::Result<()>, JoinError>) -> anyhow::Result<()> {
+    ended.context("the HTTP server panicked")?.context("the HTTP server failed")
+}
+
+/// The error for a server that ended before the shutdown.
+fn unexpected_end(ended: Result<std::io::Result<()>, JoinError>) -> anyhow::Error {
+    server_outcome(ended).err().unwrap_or_else(|| anyhow!("the HTTP server ended unexpectedly"))
 }
 
 /// Completes when every part has started.
@@ -226,7 +199,7 @@ fn warn_without_packets(config: &Config, aggregate: &SharedAggregate) {
     if aggregate.lock().received_packets() == 0 {
         tracing::warn!(
             groups = ?config.nflog.groups,
-            "no packet came in the first minute: does a rule log to one of these groups? \
+            "received no packet in the first minute: check that a rule logs to one of these groups \
              (nft: log group N; iptables: -j NFLOG --nflog-group N)"
         );
     }

@@ -1,10 +1,11 @@
-//! The running exporter: its parts joined, reload, watchdog, and an orderly shutdown. Everything is injected.
+//! The running exporter: start, main loop, reload, watchdog and shutdown. The caller opens all parts.
 
 mod file_check;
 mod lifecycle;
 mod reader;
 mod reload;
 mod scrape;
+mod site;
 mod watchdog;
 
 use std::{future::Future, net::TcpListener, sync::Arc};
@@ -42,19 +43,19 @@ pub struct Parts {
     /// The listening sockets, already bound.
     pub listeners: Vec<TcpListener>,
     /// The web configuration: TLS and users.
-    pub guard: WebConfigWatcher,
-    /// Loads the configuration again.
+    pub web_config: WebConfigWatcher,
+    /// Reloads the configuration.
     pub reloader: Reloader,
-    /// How the process is confined; `None` if it was not asked for.
+    /// How the process is confined; `None` without a sandbox.
     pub confinement: Option<Confinement>,
     /// The service manager.
     pub service: Service,
-    /// Dropped at shutdown, before the remaining packets are read: the firewall rules.
-    pub logging: Box<dyn Send>,
+    /// The installed firewall rules. Dropped at shutdown, before the remaining packets are read.
+    pub rules: Box<dyn Send>,
 }
 
-/// Runs until `shutdown` completes or the source fails; then reads the packets that the kernel still holds and
-/// lets requests finish. Each of the `hangups` reloads the configuration. After the end of a capture the counts
+/// Runs until `shutdown` completes or the source fails, then reads the packets that the kernel still holds and
+/// finishes requests. Each of the `hangups` reloads the configuration. After the end of a capture, the counts
 /// are still served.
 ///
 /// # Errors

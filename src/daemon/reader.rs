@@ -22,7 +22,7 @@ use crate::{
 
 type Ended = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
-/// The reader thread. Its outcome is kept.
+/// The reader thread, and its outcome after its end.
 pub(super) struct Reader {
     stop: Arc<AtomicBool>,
     ended: Ended,
@@ -30,7 +30,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Starts the one thread that reads packets.
+    /// Starts the thread.
     pub(super) fn start(
         mut source: Box<dyn Source>,
         mut route: Route,
@@ -44,17 +44,17 @@ impl Reader {
             .name("reader".into())
             .spawn(move || {
                 starting.release();
-                // The receiver is gone only when the shutdown did not wait any longer.
+                // There is no receiver after the time limit of the shutdown.
                 let _ = end.send(pipeline::read(&mut *source, &mut route, &stopping));
             })
-            .context("start the reader thread")?;
+            .context("cannot start the reader thread")?;
         let ended = Box::pin(async {
             ended.await.unwrap_or_else(|_| Err(anyhow!("the reader thread panicked")))
         });
         Ok(Self { stop, ended, outcome: None })
     }
 
-    /// Waits for the end of the thread, once; returns whether it failed. Pending after that.
+    /// Waits for the end of the thread, and returns whether it failed. A second call never completes.
     pub(super) async fn end(&mut self) -> bool {
         if self.outcome.is_some() {
             std::future::pending::<()>().await;

@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
@@ -14,44 +14,48 @@ use crate::{
     exposition::MetricWriter,
     geoip::GeoIp,
     metrics::SharedAggregate,
-    system::logging::{LevelHandle, LogConfig},
+    system::{
+        clock::unix_seconds,
+        lock::lock,
+        logging::{LevelHandle, LogConfig},
+    },
 };
 
-/// Loads the same file under the same flags again, and remembers how that went.
+/// Reloads the configuration from the same file and flags, and keeps the outcome.
 #[derive(Debug)]
 pub struct Reloader {
     flags: Flags,
     running: Config,
     level: Option<LevelHandle>,
     status: SharedStatus,
-    /// A reload whose files could not be read in time, which goes on in its thread.
+    /// The thread of a reload that exceeded its time limit.
     unfinished: Option<JoinHandle<()>>,
 }
 
-/// How long the configuration's files may take to be read: a network file system may hang.
-const READING: Duration = Duration::from_secs(10);
+/// Time limit for reading the configuration's files: a network file system may hang.
+const CONFIG_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long the GeoIP databases, of up to 2 GiB each, may take to be read.
-const READING_DATABASES: Duration = Duration::from_secs(120);
+/// Time limit for reading the GeoIP databases, of up to 2 GiB each.
+const DATABASES_LIMIT: Duration = Duration::from_secs(120);
 
 impl Reloader {
-    /// Starts with the configuration that runs. `level` is the log's, where it can be changed.
+    /// Starts with the configuration in use. `level` changes the log's level.
     #[must_use]
     pub fn new(flags: Flags, running: Config, level: Option<LevelHandle>) -> Self {
         Self { flags, running, level, status: SharedStatus::new(), unfinished: None }
     }
 
-    /// How the last load went; stays current.
+    /// A handle to the status of the latest load.
     #[must_use]
     pub fn status(&self) -> SharedStatus {
         self.status.clone()
     }
 
-    /// Loads and applies families, databases and the log's level; what needs a restart is named in
-    /// the log. On any error everything stays as it was.
+    /// Loads the configuration, and applies its families, databases and log level. Changes that need a restart are
+    /// logged. After an error, nothing has changed.
     ///
     /// # Errors
-    /// What is wrong, in words for whoever asked.
+    /// A message for the client that requested the reload.
     pub async fn reload(
         &mut self,
         geoip: &GeoIp,
@@ -69,26 +73,26 @@ impl Reloader {
             }
             Err(error) => {
                 self.status.set(false);
-                tracing::error!(%error, "reload failed; the old configuration goes on");
+                tracing::error!(%error, "reload failed; the previous configuration stays in use");
                 Err(error)
             }
         }
     }
 
-    /// Everything that can fail, off the async threads: it reads files.
+    /// Reads the files on a blocking thread. Everything that can fail is here.
     async fn load(&mut self, geoip: &GeoIp) -> Result<Config, String> {
         let flags = self.flags.clone();
         let config = self
-            .in_time("the configuration", READING, move || {
+            .with_limit("the configuration", CONFIG_LIMIT, move || {
                 let config = flags.load().map_err(|error: ConfigErrors| error.to_string())?;
                 if let Some(file) = flags.empty_file() {
-                    tracing::warn!(file = %file.display(), "the configuration file is empty: defaults hold");
+                    tracing::warn!(file = %file.display(), "the configuration file is empty: every key has its default");
                 }
                 Ok(config)
             })
             .await?;
         let (geoip, databases) = (geoip.clone(), config.geoip.databases.clone());
-        self.in_time("the GeoIP databases", READING_DATABASES, move || {
+        self.with_limit("the GeoIP databases", DATABASES_LIMIT, move || {
             geoip.reload(&databases).map_err(|error| error.to_string())
         })
         .await?;
@@ -97,7 +101,7 @@ impl Reloader {
 
     /// Reads files in a thread, for at most `limit`. A read that takes longer keeps its thread, so at most one
     /// may be unfinished.
-    async fn in_time<T: Send + 'static>(
+    async fn with_limit<T: Send + 'static>(
         &mut self,
         what: &str,
         limit: Duration,
@@ -110,11 +114,12 @@ impl Reloader {
         }
         let (done, outcome) = oneshot::channel();
         let reading = tokio::task::spawn_blocking(move || {
-            // After the limit there is no receiver.
+            // There is no receiver after the time limit.
             let _ = done.send(read());
         });
         if let Ok(outcome) = timeout(limit, outcome).await {
-            return outcome.unwrap_or_else(|_| Err("loading panicked".into()));
+            return outcome
+                .unwrap_or_else(|_| Err("the thread that reads the files panicked".into()));
         }
         self.unfinished = Some(reading);
         let limit = limit.as_secs();
@@ -125,34 +130,37 @@ impl Reloader {
         if let Some(level) = &self.level {
             level.set(config.log.level);
         }
-        let old = &self.running;
+        let previous = &self.running;
         let restart = [
-            ("nflog", old.nflog != config.nflog),
-            ("rules", old.rules != config.rules),
-            ("mirror", old.mirror != config.mirror),
-            ("web", old.web != config.web),
-            ("privileges", old.privileges != config.privileges),
-            ("log.format", old.log.format != config.log.format),
+            ("nflog", previous.nflog != config.nflog),
+            ("rules", previous.rules != config.rules),
+            ("mirror", previous.mirror != config.mirror),
+            ("web", previous.web != config.web),
+            ("privileges", previous.privileges != config.privileges),
+            ("log.format", previous.log.format != config.log.format),
         ];
         for (key, _) in restart.into_iter().filter(|(_, changed)| *changed) {
-            tracing::warn!(key, "changed in the configuration: takes effect after a restart");
+            tracing::warn!(
+                key,
+                "has changed in the configuration: restart the program to apply it"
+            );
         }
-        // What was not applied stays on record, so that the next reload names it again.
+        // Sections that were not applied keep their previous values, so that the next reload logs them again.
         self.running = Config {
             geoip: config.geoip,
             family: config.family,
-            log: LogConfig { format: old.log.format, ..config.log },
+            log: LogConfig { format: previous.log.format, ..config.log },
             ..self.running.clone()
         };
     }
 }
 
-/// How the configuration was last loaded.
+/// The outcome of the latest load of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReloadStatus {
-    /// Whether the last attempt worked.
+    /// Whether the latest attempt succeeded.
     pub successful: bool,
-    /// When one last worked, seconds since 1970-01-01 UTC.
+    /// Time of the latest success, seconds since 1970-01-01 UTC.
     pub timestamp_seconds: f64,
 }
 
@@ -172,7 +180,7 @@ impl Collector for ReloadStatus {
     }
 }
 
-/// How the configuration was last loaded, shared with the scrapes.
+/// The reload status, shared with the scrapes.
 #[derive(Clone, Debug)]
 pub struct SharedStatus(Arc<Mutex<ReloadStatus>>);
 
@@ -180,26 +188,21 @@ impl SharedStatus {
     fn new() -> Self {
         Self(Arc::new(Mutex::new(ReloadStatus {
             successful: true,
-            timestamp_seconds: wall_clock(),
+            timestamp_seconds: unix_seconds(),
         })))
     }
 
-    /// The status now.
+    /// The current status.
     #[must_use]
     pub fn get(&self) -> ReloadStatus {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 
     fn set(&self, successful: bool) {
-        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = lock(&self.0);
         status.successful = successful;
         if successful {
-            status.timestamp_seconds = wall_clock();
+            status.timestamp_seconds = unix_seconds();
         }
     }
-}
-
-/// Seconds since 1970; 0 for a clock set before.
-fn wall_clock() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

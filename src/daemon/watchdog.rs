@@ -9,7 +9,7 @@ use crate::{
     system::{Health, Heartbeat, service_manager::Service},
 };
 
-/// A source that records a heartbeat whenever its reader asks for packets.
+/// A source that records a heartbeat at each read.
 pub(super) struct HeartbeatSource {
     pub(super) source: Box<dyn Source>,
     pub(super) heartbeat: Heartbeat,
@@ -44,7 +44,7 @@ impl<'a> Watchdog<'a> {
         Self { service, health, interval }
     }
 
-    /// Waits for the next interval, and sends a message.
+    /// Waits for the next tick, and sends a message.
     pub(super) async fn tick(&mut self) {
         self.interval.tick().await;
         if self.health.healthy().is_ok() {
@@ -52,8 +52,7 @@ impl<'a> Watchdog<'a> {
         }
     }
 
-    /// Waits for `work`, and goes on with the messages: a file system that hangs must not make the manager
-    /// restart the program, which would lose the counts.
+    /// Waits for `work`, and continues to send messages: a restart by the service manager would lose the counts.
     pub(super) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {
@@ -85,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_records_a_heartbeat_whenever_it_asks_for_packets() {
+    fn each_read_records_a_heartbeat() {
         let health = Health::new();
         let mut source =
             HeartbeatSource { source: Box::new(Quiet), heartbeat: health.heartbeat("the reader") };

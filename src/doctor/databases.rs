@@ -17,8 +17,10 @@ use crate::{
         spool::{OtherTarget, rows_of_others},
         target::Endpoint,
     },
+    system::clock,
 };
 
+/// Seconds of a day.
 const DAY: u64 = 24 * 3600;
 
 /// Age from which a configured database is outdated: providers publish weekly or monthly, so about two updates
@@ -43,7 +45,7 @@ pub(super) fn geoip(config: &Config) -> Vec<Finding> {
     let embedded = config.geoip.databases.is_empty();
     let old = if embedded { EMBEDDED_OLD } else { OLD };
     let check = |database: crate::geoip::DatabaseStatus| {
-        let built = SystemTime::UNIX_EPOCH + Duration::from_secs(database.build_timestamp);
+        let built = clock::time_since_1970(Duration::from_secs(database.build_timestamp));
         let age = now.duration_since(built).unwrap_or_default();
         let days = age.as_secs() / DAY;
         let what = format!("{} ({}) is {days} days old", database.name, database.edition);

@@ -14,7 +14,7 @@ use crate::{
     http::WebConfigWatcher,
     mirror::target::{Endpoint, Tls},
     system::files::open_regular,
-    system::privileges::{Account, PrivilegesError, with_rights_of},
+    system::privileges::{PrivilegesError, UserAccount, with_rights_of},
 };
 
 /// The files that the exporter must be able to access.
@@ -61,8 +61,8 @@ pub(super) fn check(flags: &Flags, config: &Config, exporter: Option<&RunningExp
 fn account(
     config: &Config,
     exporter: Option<&RunningExporter>,
-) -> Result<Option<Account>, Finding> {
-    let chosen = match Account::choose(&config.privileges.user, &config.privileges.group) {
+) -> Result<Option<UserAccount>, Finding> {
+    let chosen = match UserAccount::choose(&config.privileges.user, &config.privileges.group) {
         Err(why @ PrivilegesError::NotRoot { .. }) => {
             return Err(Finding::unknown("rights", why.to_string()));
         }
@@ -72,9 +72,9 @@ fn account(
             Finding::failed("rights", why.to_string(), fix)
         })?,
     };
-    let running = exporter.and_then(|exporter| Account::of_process(*exporter.pids.first()?));
+    let running = exporter.and_then(|exporter| UserAccount::of_process(*exporter.pids.first()?));
     match running {
-        Some(running) if running.is_present() && !running.is_root() => Ok(None),
+        Some(running) if running.is_current() && !running.is_root() => Ok(None),
         Some(running) if rustix::process::geteuid().is_root() => Ok(Some(running)),
         Some(running) => Err(Finding::unknown(
             "rights",

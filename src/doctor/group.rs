@@ -5,7 +5,7 @@ use super::{
     running_exporter::{RunningExporter, is_ours},
 };
 use crate::{
-    source::nflog::{Holder, holder},
+    source::nflog::{GroupHolder, holder},
     system::socket_owner::ports_of,
 };
 
@@ -33,7 +33,7 @@ pub(super) fn check(group: u16, exporter: Option<&RunningExporter>) -> Finding {
 
 fn held(
     group: u16,
-    holder: &Holder,
+    holder: &GroupHolder,
     exporter: Option<&RunningExporter>,
     reader: Option<&RunningExporter>,
 ) -> Finding {
@@ -72,7 +72,7 @@ fn read_by_answer(group: u16, exporter: &RunningExporter) -> Finding {
     Finding::ok("group", what)
 }
 
-fn taken(group: u16, holder: &Holder) -> Finding {
+fn taken(group: u16, holder: &GroupHolder) -> Finding {
     Finding::failed(
         "group",
         format!("group {group} is held by {holder}; a group has one reader"),

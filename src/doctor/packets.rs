@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::Config,
     source::{Source as _, nflog::Nflog},
-    system::privileges::{self, Account, Needs, Plan},
+    system::privileges::{self, RetainedPrivileges, SandboxAccess, UserAccount},
 };
 
 /// How much longer to count after the first packet.
@@ -95,10 +95,10 @@ pub(super) fn of_groups(config: &Config, wait: Duration) -> Finding {
     let plan = test_plan(config);
     let read = || {
         let source = Nflog::open(&plan).map_err(|why| why.to_string())?;
-        let account = Account::choose(&config.privileges.user, &config.privileges.group);
+        let account = UserAccount::choose(&config.privileges.user, &config.privileges.group);
         let account = account.map_err(|why| why.to_string())?;
-        let sandbox = config.privileges.sandbox.then(Needs::default);
-        let confinement = privileges::drop_privileges(&Plan { account, sandbox });
+        let sandbox = config.privileges.sandbox.then(SandboxAccess::default);
+        let confinement = privileges::drop_privileges(&RetainedPrivileges { account, sandbox });
         let _confinement = confinement.map_err(|why| why.to_string())?;
         count(source, wait)
     };

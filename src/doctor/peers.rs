@@ -1,18 +1,16 @@
 //! Checks the HTTP server's ports and web configuration, and whether a Prometheus scrapes it.
 
-use std::{
-    fs,
-    io::{self, ErrorKind},
-    net::{Ipv4Addr, Ipv6Addr, TcpListener},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fs, io::ErrorKind};
 
 use super::{
     Finding,
     running_exporter::{RunningExporter, is_ours},
 };
 use crate::{
-    config::Config, http::WebConfigWatcher, system::socket_owner::listening_on, web::ListenAddress,
+    config::Config,
+    http::WebConfigWatcher,
+    system::{clock, listen::bind, socket_owner::listening_on},
+    web::ListenAddress,
 };
 
 /// Maximum age of the last scrape, seconds: after that, Prometheus marks series as stale.
@@ -42,7 +40,7 @@ pub(super) fn ports(config: &Config, exporter: Option<&RunningExporter>) -> Vec<
 }
 
 fn port(address: &ListenAddress, exporter: Option<&RunningExporter>) -> Finding {
-    let Err(error) = bind(address) else {
+    let Err(error) = bind(&address.host, address.port) else {
         let free = format!("{address} is free");
         return Finding::ok("port", free + privileged_remark(address.port));
     };
@@ -75,16 +73,6 @@ fn port(address: &ListenAddress, exporter: Option<&RunningExporter>) -> Finding 
     }
 }
 
-/// Listens briefly, as the exporter does: with one socket for both IP versions, or IPv4 only on a host
-/// without IPv6.
-fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
-    if address.host.is_empty() {
-        return TcpListener::bind((Ipv6Addr::UNSPECIFIED, address.port))
-            .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port)));
-    }
-    TcpListener::bind((address.host.as_str(), address.port))
-}
-
 /// A remark for a port that needs a capability, which the service's user does not have.
 fn privileged_remark(port: u16) -> &'static str {
     let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
@@ -104,8 +92,7 @@ pub(super) fn prometheus(exporter: Option<&RunningExporter>) -> Finding {
         return Finding::skipped("prometheus", "the running exporter's metrics cannot be read");
     };
     let last = metrics.value("nflog_exporter_last_scrape_timestamp_seconds");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    match last.map(|last| now - last) {
+    match last.map(|last| clock::unix_seconds() - last) {
         Some(age) if age < STALE => {
             Finding::ok("prometheus", format!("the last scrape was {:.0} s ago", age.max(0.0)))
         }

@@ -6,7 +6,7 @@ use super::names::{
     CurrentNames, MAX_DEVICES, MAX_LENGTH, MAX_NAMES, MAX_PREFIXES, NameId, Names, UsedNames, clean,
 };
 
-/// Which field of a packet a name comes from. The last spelling of each field is cached, because most packets
+/// The field of a packet that has a name. The last spelling of each field is cached, because most packets
 /// of a batch share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameField {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_has_room_again_after_unused_names_went() {
+    fn a_full_table_has_room_again_after_an_eviction() {
         let mut interner = Interner::new(Names::default());
         let current = interner.current_names();
         fill(&mut interner, NameField::Prefix, MAX_PREFIXES);
@@ -248,7 +248,7 @@ mod tests {
             assert_eq!(*current.get().text(id), *name);
         }
         assert!(interner.is_full() && interner.names.refused() == 1);
-        // Whoever took the table before goes on seeing the names that were.
+        // A copy of the previous table keeps its names.
         assert_eq!(&*before.text(gone), "Prefix8");
         assert_eq!((&*before.text(kept), &*current.get().text(kept)), ("Prefix7", "Prefix7"));
         assert_eq!(interner.intern(NameField::Prefix, b"Prefix7"), kept);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_spelling_goes_with_its_name() {
+    fn the_last_spelling_is_removed_with_its_name() {
         let mut interner = Interner::new(Names::default());
         let id = interner.intern(NameField::Prefix, b"drop ");
         assert_eq!(interner.evict_unused(&used(&[])), 1);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_evicted_is_no_new_table() {
+    fn without_an_eviction_the_table_stays_the_same() {
         let mut interner = Interner::new(Names::default());
         let id = interner.intern(NameField::Prefix, b"drop");
         let before = interner.names();
@@ -276,9 +276,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever comes in whatever order: an id keeps its text, and no two ids have the same one.
+        /// For any sequence of names: an id keeps its text, and no two ids have the same text.
         #[test]
-        fn an_id_is_a_text(sequence in proptest::collection::vec((0..3_u8, "[a-c ]{0,3}"), 0..200)) {
+        fn each_id_has_one_text(sequence in proptest::collection::vec((0..3_u8, "[a-c ]{0,3}"), 0..200)) {
             let names = Names::default();
             let mut interner = Interner::new(names.clone());
             let mut known = HashMap::<String, NameId>::new();

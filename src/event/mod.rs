@@ -1,5 +1,7 @@
 //! The event: one logged packet as a plain value of fixed size, the input of every consumer.
 
+#[doc(hidden)]
+pub mod fixture;
 mod interner;
 mod names;
 
@@ -32,7 +34,7 @@ pub struct Event {
     pub out_device: NameId,
     /// The hook at which the packet was logged.
     pub hook: Option<Hook>,
-    /// Which way the packet went.
+    /// Direction of the packet.
     pub direction: Option<Direction>,
     /// The firewall mark, 0 for none.
     pub mark: u32,

@@ -4,8 +4,13 @@
 //! the same text for as long as its table is kept.
 
 use std::sync::{
-    Arc, PoisonError, RwLock, RwLockReadGuard,
+    Arc, RwLock, RwLockReadGuard,
     atomic::{AtomicU64, Ordering},
+};
+
+use crate::system::{
+    lock::{read, write},
+    untrusted_text::one_line,
 };
 
 /// Maximum number of distinct prefixes kept at once. While all are in use, new ones are [`NameId::OTHER`].
@@ -88,7 +93,7 @@ impl Names {
         false
     }
 
-    /// How many times a packet's name became `other` because the table was full.
+    /// Number of names of packets that became `other` because the table was full.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -106,7 +111,7 @@ impl Names {
 
     /// Sets the text of an unused id.
     pub(super) fn put(&self, id: NameId, text: &str) {
-        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+        let mut texts = write(&self.texts);
         let index = usize::from(id.0);
         if index >= texts.len() {
             texts.resize(index + 1, None);
@@ -127,7 +132,7 @@ impl Names {
 
     fn read(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<str>>>> {
         // A poisoned table is still consistent: the store is the last step of a write.
-        self.texts.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.texts)
     }
 }
 
@@ -148,11 +153,11 @@ impl CurrentNames {
     /// The newest table. Only new names are added to it, so it can be kept.
     #[must_use]
     pub fn get(&self) -> Names {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.0).clone()
     }
 
     pub(super) fn set(&self, names: Names) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = names;
+        *write(&self.0) = names;
     }
 }
 
@@ -187,16 +192,7 @@ impl UsedNames {
 #[must_use]
 pub fn clean(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(4 * MAX_LENGTH)];
-    let text = String::from_utf8_lossy(head);
-    let mut name = String::new();
-    for character in text.trim().chars() {
-        let shown = if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
-        if name.len() + shown.len_utf8() > MAX_LENGTH {
-            break;
-        }
-        name.push(shown);
-    }
-    name
+    one_line(&String::from_utf8_lossy(head), MAX_LENGTH).into_string()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod plan;
 mod tool;
 
 pub use command::CommandError;
-pub use inspect::{Listing, Log, Logging, Matches, Reach, Syntax, Table, listing, logging};
+pub use inspect::{Listing, LogTarget, Logging, Matches, Reach, Syntax, Table, listing, logging};
 pub use install::{InstallPlan, Installed, RulesConfig, RulesError, TABLE, install};
 pub use plan::{RulesPlan, Tool, Wanted};
 pub use tool::{AppliedRules, Script, ToolError, apply, remove, script, shell_word, verify};

@@ -1,4 +1,4 @@
-//! The row of a two-letter code.
+//! Finds the row of a country by its two-letter code.
 
 use super::country_table::COUNTRIES;
 

@@ -56,7 +56,7 @@ impl Continent {
     }
 }
 
-/// A row, as the generated table writes it.
+/// Creates a row of the generated table.
 pub(super) const fn row(
     code: &'static str,
     iso3: &'static str,

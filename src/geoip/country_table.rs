@@ -5,7 +5,7 @@ use super::country_info::{
     CountryInfo, row,
 };
 
-/// Sorted by code: a row's place is its [`CountryId`](super::CountryId).
+/// Sorted by code: the index of a row is its [`CountryId`](super::CountryId).
 pub(super) static COUNTRIES: [CountryInfo; 250] = [
     row("AD", "AND", "Andorra", EU, 42.54, 1.56),
     row("AE", "ARE", "United Arab Emirates", AS, 23.90, 54.30),

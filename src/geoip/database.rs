@@ -1,4 +1,4 @@
-//! One open database: from an address to the facts of its record.
+//! One open database: finds the record of an address and decodes its facts.
 
 use std::{net::IpAddr, num::NonZeroUsize};
 
@@ -66,7 +66,7 @@ impl Database {
         self.layout.has_locations()
     }
 
-    /// The facts it has, as text.
+    /// Names of the facts in its records.
     pub(super) fn provides(&self) -> String {
         let facts = [
             ("country", self.has_countries()),
@@ -83,7 +83,7 @@ impl Database {
         self.reader.metadata().build_epoch
     }
 
-    /// Its type as the file names it, shortened.
+    /// The type in its metadata, shortened to [`MAX_EDITION`] characters.
     pub(super) fn edition(&self) -> String {
         self.reader.metadata().database_type.chars().take(MAX_EDITION).collect()
     }

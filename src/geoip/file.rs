@@ -1,4 +1,4 @@
-//! Reads a database file, and gives the fingerprint by which a replacement is noticed.
+//! Reads a database file, and its fingerprint, by which a replacement is detected.
 
 use std::{
     io::{self, Read},
@@ -25,7 +25,7 @@ pub enum GeoIpError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         cause: io::Error,
     },
     /// The file is larger than 2 GiB.
@@ -40,7 +40,7 @@ pub enum GeoIpError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is compressed, as publishers offer it for download.
+    /// The file is compressed, like the downloads of publishers.
     #[error("the GeoIP database {path} is compressed with {format}; unpack it: {command}")]
     Compressed {
         /// The file.
@@ -55,7 +55,7 @@ pub enum GeoIpError {
     Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the reader.
         cause: MaxMindDbError,
     },
     /// The records have no fact that is used.

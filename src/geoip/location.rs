@@ -9,6 +9,8 @@ use maxminddb::{
 };
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use crate::system::untrusted_text::one_line;
+
 /// The path of a fact in a record.
 pub(super) type Path = &'static [PathElement<'static>];
 
@@ -66,7 +68,8 @@ impl LocationLayout {
     pub(super) fn location(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Location> {
         let (latitude, longitude) = self.coordinates(record)?;
         // An error is a value of another type or an invalid record: neither has a city.
-        let city = record.decode_path::<&str>(self.city).ok().flatten().map(clean);
+        let city = record.decode_path::<&str>(self.city).ok().flatten();
+        let city = city.map(|name| one_line(name, MAX_CITY));
         Some(Location { city: city.unwrap_or_default(), latitude, longitude })
     }
 
@@ -83,20 +86,6 @@ fn is_valid(latitude: f64, longitude: f64) -> bool {
     (-90.0..=90.0).contains(&latitude)
         && (-180.0..=180.0).contains(&longitude)
         && (latitude, longitude) != (0.0, 0.0)
-}
-
-/// A city name as one line of bounded length.
-fn clean(name: &str) -> CompactString {
-    let mut city = CompactString::default();
-    for character in name.trim().chars() {
-        let shown = if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
-        if city.len() + shown.len_utf8() > MAX_CITY {
-            break;
-        }
-        city.push(shown);
-    }
-    city.truncate(city.trim_end().len());
-    city
 }
 
 /// Degrees, written as a number of any type or as text.
@@ -189,23 +178,5 @@ mod tests {
         place(1.0, f64::NAN, false);
         place(f64::INFINITY, 1.0, false);
         place(1.0, f64::NEG_INFINITY, false);
-    }
-
-    fn city(name: &str, expect: &str) {
-        assert_eq!(clean(name), expect, "{name:?}");
-    }
-
-    #[test]
-    fn city_names_are_cleaned_and_truncated() {
-        city("Linköping", "Linköping");
-        city("  London\r\n", "London");
-        city("", "");
-        city("a\nb\0c\u{1b}[2J", "a\u{fffd}b\u{fffd}c\u{fffd}[2J");
-        city("<script>alert('1')</script>", "<script>alert('1')</script>");
-        city(&"x".repeat(500), &"x".repeat(128));
-        // 43 of three bytes would be one byte too many.
-        city(&"東".repeat(50), &"東".repeat(42));
-        city(&format!("{} y", "x".repeat(127)), &"x".repeat(127));
-        city(&"\u{1}".repeat(1_000), &"\u{fffd}".repeat(42));
     }
 }

@@ -1,6 +1,5 @@
-//! From an address to its place: databases, replaced while running, and the country table.
+//! Looks up the place of an address in databases, which are replaced while the program runs, and the country table.
 
-mod answers;
 mod country_codes;
 mod country_info;
 #[rustfmt::skip] // Generated, one country per line.
@@ -14,8 +13,8 @@ mod location;
 mod locator;
 mod metrics;
 mod record;
-mod remembered;
 mod scope;
+mod thread_databases;
 mod watch;
 
 pub use city_lookup::CityLookup;
@@ -136,7 +135,7 @@ impl Country {
 pub struct CountryId(u8);
 
 impl CountryId {
-    /// How many countries the table has.
+    /// Number of countries in the table.
     pub const COUNT: usize = COUNTRIES.len();
 
     /// Every country, in the order of their codes.

@@ -1,4 +1,4 @@
-//! Layouts of database records: where each publisher stores country and AS number, and how the layout is found.
+//! Layouts of database records: the paths of country and AS number of each publisher, and their detection.
 
 use std::{collections::HashSet, fmt};
 

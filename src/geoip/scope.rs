@@ -1,21 +1,21 @@
-//! Which addresses are globally routable, and the IPv4 address an IPv6 address stands for.
+//! Decides which addresses are globally routable, and extracts IPv4 addresses from IPv6 addresses.
 //!
-//! The ranges are those of IANA's special-purpose address registries (RFC 6890 and its successors)
-//! which the registries do not call globally reachable, and those for multicast and the reserved
-//! ones, which never are a remote end's own address.
+//! Not globally routable are the ranges that IANA's special-purpose address registries (RFC 6890 and its
+//! successors) do not list as globally reachable, and the ranges for multicast and reserved ones, which are never
+//! the address of a remote end.
 
-#![expect(clippy::unnested_or_patterns, reason = "one range a line, beside its RFC")]
+#![expect(clippy::unnested_or_patterns, reason = "one range on each line, with its RFC")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether the address is globally routable. An IPv4-mapped, NAT64 or 6to4 address is judged as
-/// the IPv4 address in it.
+/// Whether the address is globally routable. For an IPv4-mapped, NAT64 or 6to4 address, the embedded IPv4 address
+/// decides.
 #[must_use]
 pub fn is_global(address: IpAddr) -> bool {
     global(address).is_some()
 }
 
-/// The address to look up in a database: the address itself, or the IPv4 address in it; `None` if
+/// The address to look up in a database: the address itself, or the embedded IPv4 address; `None` if
 /// it is not globally routable.
 #[inline]
 pub(super) fn global(address: IpAddr) -> Option<IpAddr> {
@@ -29,7 +29,7 @@ pub(super) fn global(address: IpAddr) -> Option<IpAddr> {
     is_global_v4(v4).then_some(IpAddr::V4(v4))
 }
 
-/// The IPv4 address that this address stands for.
+/// The embedded IPv4 address of an IPv6 address.
 #[inline]
 fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {

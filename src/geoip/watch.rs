@@ -13,7 +13,10 @@ use super::{
     embedded,
     file::{self, GeoIpError},
 };
-use crate::system::files::Fingerprint;
+use crate::system::{
+    file_watch::{FileChange, FileDebounce},
+    files::Fingerprint,
+};
 
 /// Value of the label `database` for the database inside the binary.
 const EMBEDDED: &str = "embedded";
@@ -57,18 +60,11 @@ struct WatchedFile {
     path: PathBuf,
     name: String,
     database: Arc<Database>,
-    /// The fingerprint of the file that was read.
-    loaded: Fingerprint,
-    /// The fingerprint at the last check, if it differed from `loaded`.
-    seen: Option<State>,
-    /// The fingerprint of a rejected file, which is neither read nor logged again.
-    rejected: Option<State>,
+    /// The fingerprint of the file; `None` without a file. A rejected file is neither read nor logged again.
+    changes: FileDebounce<Option<Fingerprint>>,
     reloads_ok: u64,
     reloads_failed: u64,
 }
-
-/// The fingerprint of the file at a path; `None` when there is no file.
-type State = Option<Fingerprint>;
 
 impl DatabaseStatus {
     /// Logs which database is used, and what it provides.
@@ -91,14 +87,12 @@ impl Files {
             if files.iter().any(|file| file.path == *path) {
                 continue;
             }
-            let (database, loaded) = file::open(path)?;
+            let (database, fingerprint) = file::open(path)?;
             files.push(WatchedFile {
                 path: path.clone(),
                 name,
                 database: Arc::new(database),
-                loaded,
-                seen: None,
-                rejected: None,
+                changes: FileDebounce::new(Some(fingerprint)),
                 reloads_ok: 0,
                 reloads_failed: 0,
             });
@@ -148,40 +142,29 @@ impl Files {
 }
 
 impl WatchedFile {
-    /// Says whether its status changed.
+    /// Reads the file if it was replaced; returns whether the status changed.
     fn check(&mut self) -> bool {
         let state = Fingerprint::of(&self.path);
-        if state == Some(self.loaded) {
-            self.seen = None;
-            self.rejected = None;
-            return false;
-        }
-        if self.rejected == Some(state) {
-            return false;
-        }
-        // A file that is still being written has another fingerprint at each check.
-        if self.seen.replace(state) != Some(state) {
+        if self.changes.check(state) != FileChange::Changed {
             return false;
         }
         match file::open(&self.path) {
             Err(GeoIpError::Changing { .. }) => return false,
             // Replaced again since the check: wait until it is unchanged.
             Ok((_, fingerprint)) if Some(fingerprint) != state => return false,
-            Ok((database, fingerprint)) => {
+            Ok((database, _)) => {
                 self.database = Arc::new(database);
-                self.loaded = fingerprint;
-                self.seen = None;
-                self.rejected = None;
+                self.changes.set_read(state);
                 self.reloads_ok += 1;
                 self.status().log("the GeoIP database was replaced");
             }
             Err(error) => {
-                self.rejected = Some(state);
+                self.changes.set_read(state);
                 self.reloads_failed += 1;
                 warn!(
                     database = self.name,
                     %error,
-                    "the GeoIP database was replaced by one that cannot be used; the previous one stays"
+                    "the GeoIP database was replaced by one that cannot be used; the previous one stays in use"
                 );
             }
         }

@@ -12,10 +12,9 @@ use hyper::{
 };
 
 use super::{
-    body::ResponseBody,
     compression::{encode, gzip},
     negotiate,
-    response::{HttpResponse, content, set},
+    response::{HttpResponse, ResponseBody, content, set},
 };
 use crate::web::{
     PageInfo,

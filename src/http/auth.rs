@@ -11,47 +11,46 @@ use super::{
     Rejection,
     response::{HttpResponse, text},
     routes,
-    server::Server,
-    web_config::{AuthOutcome, WebConfig},
+    server::ServerState,
+    web_config::WebConfig,
 };
 
 /// Responds to a request, or rejects it without an explanation. Also returns whether it was accepted.
 pub(super) async fn respond<B>(
-    server: &Server,
+    server: &ServerState,
     peer: IpAddr,
     request: Request<B>,
 ) -> (HttpResponse, bool) {
     let web_config = server.site.web_config.current();
-    let path = request.uri().path().to_owned();
-    let rejection = check(&web_config, &request, peer).await;
-    let mut response = match rejection {
-        None => routes::respond(server, peer, request).await,
-        Some(rejection) => {
+    let checked = check(&web_config, &request, peer).await;
+    let mut response = match checked {
+        Ok(()) => routes::respond(server, peer, &request).await,
+        Err(rejection) => {
             server.site.rejections.count(rejection);
             reject(rejection)
         }
     };
-    for (name, value) in web_config.headers(&path) {
+    for (name, value) in web_config.headers(request.uri().path()) {
         // Headers that a resource sets itself, as the built-in page does, have precedence.
         response.headers_mut().entry(name).or_insert(value);
     }
-    (response, rejection.is_none())
+    (response, checked.is_ok())
 }
 
-async fn check<B>(web_config: &WebConfig, request: &Request<B>, peer: IpAddr) -> Option<Rejection> {
+async fn check<B>(
+    web_config: &WebConfig,
+    request: &Request<B>,
+    peer: IpAddr,
+) -> Result<(), Rejection> {
     if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1
     {
         // RFC 9112, 3.2.
-        return Some(Rejection::BadRequest);
+        return Err(Rejection::BadRequest);
     }
     if !web_config.is_within_rate_limit() {
-        return Some(Rejection::RateLimit);
+        return Err(Rejection::RateLimit);
     }
-    match web_config.authenticate(request.headers(), peer).await {
-        AuthOutcome::Accepted => None,
-        AuthOutcome::Rejected => Some(Rejection::Password),
-        AuthOutcome::Busy => Some(Rejection::Busy),
-    }
+    web_config.authenticate(request.headers(), peer).await
 }
 
 fn reject(rejection: Rejection) -> HttpResponse {

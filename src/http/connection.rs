@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error as _,
     io,
     net::IpAddr,
     sync::{
@@ -10,12 +11,8 @@ use std::{
     },
 };
 
-use hyper::{
-    Request,
-    rt::{Read, Write},
-    server::conn::http1,
-    service::service_fn,
-};
+use http_body_util::Full;
+use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::Watcher,
@@ -23,20 +20,18 @@ use hyper_util::{
 use rustls::{ServerConfig, server::Acceptor};
 use tokio::{
     net::TcpStream,
-    sync::{Notify, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::timeout,
 };
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+use tokio_util::either::Either;
 
 use super::{
-    Rejection, auth,
-    delivery::{ResponseProgress, TrackedStream},
-    response::HttpResponse,
-    server::Server,
-    slot_pool::Slot,
+    Rejection, auth, delivery::CurrentResponse, server::ServerState, slot_pool::Slot,
+    tracked_stream::TrackedStream,
 };
 
-/// Maximum bytes of a request's head, and of hyper's write buffer besides one piece of the body.
+/// Maximum bytes of a request's head, and of hyper's write buffer besides the body.
 const BUFFER: usize = 16 * 1024;
 
 /// Maximum header lines of a request.
@@ -44,25 +39,22 @@ const MAX_HEADERS: usize = 64;
 
 /// The state of a connection that its requests share.
 struct Connection {
-    server: Arc<Server>,
+    server: Arc<ServerState>,
     peer: IpAddr,
-    slot: Arc<Slot>,
-    /// Notified when the connection, or the memory of its response, is needed by another.
-    eviction: Arc<Notify>,
-    progress: ResponseProgress,
+    slot: Slot,
+    response: CurrentResponse,
     has_requested: AtomicBool,
 }
 
 impl Connection {
-    async fn respond<B>(&self, request: Request<B>) -> HttpResponse {
+    async fn respond<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
         self.has_requested.store(true, Relaxed);
+        let permit = self.response.permit().await;
         self.slot.set_busy();
-        let (mut response, was_accepted) = auth::respond(&self.server, self.peer, request).await;
+        let (response, was_accepted) = auth::respond(&self.server, self.peer, request).await;
         self.slot.set_idle(was_accepted);
-        let (eviction, progress) = (self.eviction.clone(), self.progress.clone());
-        let limits = &self.server.site.limits;
-        response.body_mut().start(&self.server.responses, eviction, progress, limits);
-        response
+        let ServerState { responses, site, .. } = &*self.server;
+        response.map(|body| self.response.start(permit, body, responses, &site.limits))
     }
 }
 
@@ -70,31 +62,22 @@ impl Connection {
 pub(super) async fn serve_connection(
     stream: TcpStream,
     peer: IpAddr,
-    server: Arc<Server>,
+    server: Arc<ServerState>,
     watcher: Watcher,
     shutdown: watch::Receiver<bool>,
 ) {
     // Otherwise the last segment of a response waits for an acknowledgement. A failure costs only speed.
     let _ = stream.set_nodelay(true);
-    let Some(slot) = server.connections.acquire(1).map(Arc::new) else {
+    let Some(slot) = server.connections.acquire(1) else {
         // All connections are busy.
         return server.site.rejections.count(Rejection::Crowded);
     };
-    let connection = Arc::new(Connection {
-        peer,
-        slot,
-        eviction: Arc::default(),
-        progress: ResponseProgress::new(server.site.limits.stall_timeout),
-        has_requested: AtomicBool::new(false),
-        server,
-    });
-    let _holder = connection.slot.hold(connection.eviction.clone());
-    let ended = tokio::select! {
-        ended = connect(&connection, stream, watcher, shutdown) => ended,
-        () = connection.eviction.notified() => Err(Rejection::Crowded),
-        () = connection.progress.timed_out() => Err(Rejection::TooSlow),
-    };
-    if let Err(rejection) = ended {
+    let eviction = slot.eviction().clone();
+    let (response, has_requested) = (CurrentResponse::default(), AtomicBool::new(false));
+    let connection = Arc::new(Connection { server, peer, slot, response, has_requested });
+    let requests = connect(&connection, stream, watcher, shutdown);
+    let ended = eviction.run_until_cancelled(requests).await;
+    if let Err(rejection) = ended.unwrap_or(Err(Rejection::Crowded)) {
         connection.server.site.rejections.count(rejection);
     }
 }
@@ -108,7 +91,7 @@ async fn connect(
 ) -> Result<(), Rejection> {
     let site = &connection.server.site;
     let Some(config) = site.web_config.current().tls() else {
-        return serve_requests(connection, TokioIo::new(stream), watcher).await;
+        return serve_requests(connection, Either::Left(stream), watcher).await;
     };
     let handshake = handshake(stream, config, &connection.server.signing);
     let outcome = tokio::select! {
@@ -116,7 +99,7 @@ async fn connect(
         _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
     };
     match outcome {
-        Ok(Ok(stream)) => serve_requests(connection, TokioIo::new(stream), watcher).await,
+        Ok(Ok(stream)) => serve_requests(connection, Either::Right(stream), watcher).await,
         Ok(Err(error)) => {
             tracing::debug!(%error, "TLS handshake failed");
             Err(handshake_rejection(&error))
@@ -125,7 +108,7 @@ async fn connect(
     }
 }
 
-/// Accepts a TLS connection. The server's signature is most of the work. It is made on a blocking thread,
+/// Accepts a TLS connection. Its most expensive part, the server's signature, is made on a blocking thread,
 /// one at a time, so that a flood of handshakes does not delay open connections.
 async fn handshake(
     stream: TcpStream,
@@ -139,21 +122,19 @@ async fn handshake(
         start.into_stream(config)
     });
     let mut stream = signed.await?.await?;
-    // One record: data that the client does not read stays in the response, whose bytes are counted.
+    // One record. Data that the client does not read stays in the response, whose bytes are counted.
     stream.get_mut().1.set_buffer_limit(Some(BUFFER));
     Ok(stream)
 }
 
-async fn serve_requests<S>(
+async fn serve_requests(
     connection: &Arc<Connection>,
-    stream: S,
+    stream: Either<TcpStream, TlsStream<TcpStream>>,
     watcher: Watcher,
-) -> Result<(), Rejection>
-where
-    S: Read + Write + Unpin + Send + 'static,
-{
+) -> Result<(), Rejection> {
     let limits = connection.server.site.limits;
-    let stream = TrackedStream::new(stream, connection.progress.clone());
+    let stream =
+        TrackedStream::new(TokioIo::new(stream), connection.response.clone(), limits.stall_timeout);
     let service = service_fn(|request| {
         let connection = connection.clone();
         async move { Ok::<_, Infallible>(connection.respond(request).await) }
@@ -166,9 +147,13 @@ where
         .serve_connection(stream, service);
     let Err(error) = watcher.watch(served).await else { return Ok(()) };
     tracing::debug!(%error, "connection failed");
-    match connection_rejection(&error) {
+    match rejection(&error) {
         // An idle connection after a request is normal.
-        Some(Rejection::TooSlow) if connection.has_requested.load(Relaxed) => Ok(()),
+        Some(Rejection::TooSlow)
+            if error.is_timeout() && connection.has_requested.load(Relaxed) =>
+        {
+            Ok(())
+        }
         Some(rejection) => Err(rejection),
         None => Ok(()),
     }
@@ -184,13 +169,15 @@ fn handshake_rejection(error: &io::Error) -> Rejection {
     }
 }
 
-/// Why hyper ended a connection; `None` if the client disconnected.
-fn connection_rejection(error: &hyper::Error) -> Option<Rejection> {
+/// Why a connection ended; `None` if the client disconnected.
+fn rejection(error: &hyper::Error) -> Option<Rejection> {
     if error.is_timeout() {
-        Some(Rejection::TooSlow)
-    } else if error.is_parse() {
-        Some(Rejection::BadRequest)
-    } else {
-        None
+        return Some(Rejection::TooSlow);
     }
+    if error.is_parse() {
+        return Some(Rejection::BadRequest);
+    }
+    // An error of the stream.
+    let error = error.source()?.downcast_ref::<io::Error>()?;
+    error.get_ref()?.downcast_ref().copied()
 }

@@ -1,153 +1,114 @@
-//! Tracks a response down to the socket: metrics count as delivered, and the write timeout ends, when the
-//! last byte is in the socket.
+//! The response that a connection sends: its time limit, and whether it was delivered.
 //!
-//! hyper buffers the last piece of a body before it writes it, so the end of the body is too early: a client
-//! that has closed the connection would count. hyper flushes the stream only while its own buffer is empty,
-//! so the first flush after the last piece is the moment. What the kernel buffers for a slow client
-//! counts as delivered.
+//! A response is delivered when its last byte is in the socket. hyper takes the body before it writes it, so the end
+//! of the body is too early: a client that has closed the connection would count. hyper drops the bytes when the
+//! stream has accepted all of them, and then flushes the stream, which empties the buffer of TLS. So the first flush
+//! without the bytes is the moment. What the kernel buffers for a slow client counts as delivered.
 
 use std::{
-    io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     task::{Context, Poll},
-    time::Duration,
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{Client, MetricsPage, write_timeout::WriteTimeout};
+use super::{
+    Limits, Rejection,
+    response::{DeliveryReport, ResponseBody},
+    slot_pool::{Slot, SlotPool},
+};
+use crate::system::lock::lock;
 
-/// Reports that a page of metrics was delivered. Dropped unreported if the connection breaks.
-pub(super) struct Delivery {
-    pub(super) metrics: Arc<dyn MetricsPage>,
-    pub(super) generation: u64,
-    pub(super) client: Client,
-}
-
-/// The progress of the current response of a connection, shared by its body and its stream.
+/// The response that a connection sends, if any; shared by its requests and its stream.
 #[derive(Clone)]
-pub(super) struct ResponseProgress(Arc<Shared>);
-
-struct Shared {
-    write_timeout: WriteTimeout,
-    last_piece: Mutex<LastPiece>,
+pub(super) struct CurrentResponse {
+    pending: Arc<Mutex<Option<PendingResponse>>>,
+    turn: Arc<Semaphore>,
 }
 
-/// Whether hyper has the last piece of the body.
-enum LastPiece {
-    NotYet,
-    Taken(Option<Delivery>),
+struct PendingResponse {
+    deadline: Pin<Box<Sleep>>,
+    eviction: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Exists until hyper has written the body, or does not need it.
+    body: Weak<()>,
+    report: Option<DeliveryReport>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl ResponseProgress {
-    pub(super) fn new(stall_timeout: Duration) -> Self {
-        Self(Arc::new(Shared {
-            write_timeout: WriteTimeout::new(stall_timeout),
-            // Between responses, a flush ends every timeout.
-            last_piece: Mutex::new(LastPiece::Taken(None)),
-        }))
+/// The bytes of a response, which occupy their slot as long as they exist, also in hyper's buffer.
+struct PooledBytes {
+    bytes: Bytes,
+    _slot: Arc<Slot>,
+    _pending: Arc<()>,
+}
+
+impl AsRef<[u8]> for PooledBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Default for CurrentResponse {
+    fn default() -> Self {
+        Self { pending: Arc::default(), turn: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl CurrentResponse {
+    /// Waits until the previous response is in the socket. A client can send its next request before that.
+    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        self.turn.clone().acquire_owned().await.ok()
     }
 
-    /// A response begins, which must be written in this time.
-    pub(super) fn start(&self, time: Duration) {
-        *self.last_piece() = LastPiece::NotYet;
-        self.0.write_timeout.start(time);
+    /// Starts a response, and returns the body for hyper. It has a slot in `pool` until its last byte is written, and
+    /// ends early at its deadline or if the slot is evicted.
+    pub(super) fn start(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        body: ResponseBody,
+        pool: &Arc<SlotPool>,
+        limits: &Limits,
+    ) -> Full<Bytes> {
+        let ResponseBody { bytes, slot, report } = body;
+        let slot = slot.unwrap_or_else(|| Arc::new(pool.acquire_always(bytes.len())));
+        let pending = Arc::new(());
+        *self.pending() = Some(PendingResponse {
+            deadline: Box::pin(sleep(limits.response_timeout(bytes.len()))),
+            eviction: Box::pin(slot.eviction().clone().cancelled_owned()),
+            body: Arc::downgrade(&pending),
+            report,
+            _permit: permit,
+        });
+        Full::new(Bytes::from_owner(PooledBytes { bytes, _slot: slot, _pending: pending }))
     }
 
-    /// The next flush means that the whole response is in the socket.
-    pub(super) fn take_last_piece(&self, delivery: Option<Delivery>) {
-        *self.last_piece() = LastPiece::Taken(delivery);
-    }
-
-    /// Completes when the client reads too slowly.
-    pub(super) async fn timed_out(&self) {
-        self.0.write_timeout.expired().await;
-    }
-
-    fn flushed(&self) {
-        let LastPiece::Taken(delivery) = &mut *self.last_piece() else { return };
-        let delivery = delivery.take();
-        self.0.write_timeout.finish();
-        if let Some(Delivery { metrics, generation, client }) = delivery {
-            metrics.delivered(generation, client);
+    /// Nothing is left in the buffers of hyper and TLS.
+    pub(super) fn set_flushed(&self) {
+        let done = self.pending().take_if(|response| response.body.strong_count() == 0);
+        if let Some(report) = done.and_then(|response| response.report) {
+            report.metrics.delivered(report.generation, report.client);
         }
     }
 
-    fn last_piece(&self) -> MutexGuard<'_, LastPiece> {
-        self.0.last_piece.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A stream that reports what it writes.
-pub(super) struct TrackedStream<S> {
-    stream: S,
-    progress: ResponseProgress,
-}
-
-impl<S> TrackedStream<S> {
-    pub(super) fn new(stream: S, progress: ResponseProgress) -> Self {
-        Self { stream, progress }
-    }
-
-    fn track<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match outcome {
-            Poll::Pending => self.progress.0.write_timeout.blocked(),
-            Poll::Ready(_) => self.progress.0.write_timeout.progress(),
+    /// Ready when the response must end early.
+    pub(super) fn poll_limit(&self, context: &mut Context<'_>) -> Poll<Rejection> {
+        let mut pending = self.pending();
+        let Some(response) = &mut *pending else { return Poll::Pending };
+        if response.deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Rejection::TooSlow);
         }
-        outcome
-    }
-}
-
-impl<S: Read + Unpin> Read for TrackedStream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: Write + Unpin> Write for TrackedStream<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.track(outcome)
+        response.eviction.as_mut().poll(context).map(|()| Rejection::Crowded)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.track(outcome)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_flush(context);
-        match outcome {
-            // TLS has a buffer of its own, which a flush empties.
-            Poll::Pending => self.progress.0.write_timeout.blocked(),
-            Poll::Ready(Ok(())) => self.progress.flushed(),
-            Poll::Ready(Err(_)) => {}
-        }
-        outcome
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_shutdown(context);
-        if outcome.is_pending() {
-            self.progress.0.write_timeout.blocked();
-        }
-        outcome
+    fn pending(&self) -> MutexGuard<'_, Option<PendingResponse>> {
+        lock(&self.pending)
     }
 }

@@ -1,11 +1,10 @@
 //! The HTTP server: routing, content negotiation, TLS, authentication, and limits for clients.
 //!
-//! It reports which pages of metrics were delivered, because a new series shows zero until a scrape has
-//! seen the zero; see the module `delivery`.
+//! It reports which pages of metrics were delivered, because a new series shows zero until a page with the zero
+//! was delivered; see the module `delivery`. ARCHITECTURE.md lists the attacks that the limits answer.
 
 mod assets;
 mod auth;
-mod body;
 mod compression;
 mod connection;
 mod delivery;
@@ -21,8 +20,8 @@ mod shared_metrics;
 mod slot_pool;
 #[cfg(test)]
 mod tests;
+mod tracked_stream;
 mod web_config;
-mod write_timeout;
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,7 +53,7 @@ pub type RenderLive = dyn Fn(LiveResource, &str) -> Result<String, BadQuery> + S
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// A client that sends the header `X-Prometheus-Scrape-Timeout-Seconds`, as Prometheus and software
-    /// built from its code do; with a number for its address and `User-Agent`, which tells several servers apart.
+    /// built from its code do. The number is a hash of its address and `User-Agent`, and distinguishes servers.
     Prometheus(u64),
     /// Any other client, such as a browser.
     Other,

@@ -15,8 +15,8 @@ const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 const OPENMETRICS: &str = "application/openmetrics-text";
 const PLAIN: &str = "text/plain";
 
-/// The format of the metrics: `OpenMetrics` for a client that names it with at least the quality of the
-/// older text format, and the older text format otherwise, so that a browser can show it.
+/// The format of the metrics. It is `OpenMetrics` if the client names it with at least the quality of the older
+/// text format. Otherwise it is the older text format, which browsers show.
 pub(super) fn format(headers: &HeaderMap) -> Format {
     // The highest quality of the ranges that name a format. Versions that are not served are ignored.
     let mut openmetrics = None::<f32>;

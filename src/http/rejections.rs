@@ -3,15 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a request or a connection was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rejected: {}", self.name())]
 pub enum Rejection {
     /// A request that is not valid HTTP, or whose head is too large.
     BadRequest,
-    /// A request that found its queue full.
+    /// A request whose queue was full.
     Busy,
     /// A TLS client without a required certificate, or with an invalid one.
     Certificate,
-    /// A connection that was closed to make room for another, or found none.
+    /// A connection that was closed to make room for another, or for which there was no room.
     Crowded,
     /// A request without valid credentials.
     Password,

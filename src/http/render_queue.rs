@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::Semaphore, task::JoinError};
+use tokio::sync::Semaphore;
 
 /// Why there is no response.
 #[derive(Debug)]
 pub(super) enum RenderError {
     /// The queue is full.
     Busy,
-    /// Rendering panicked.
-    Panicked(JoinError),
+    /// Rendering panicked, which is logged.
+    Panicked,
 }
 
 /// A bounded queue.
@@ -36,16 +36,23 @@ impl RenderQueue {
         // The semaphores are never closed.
         let _queued = self.queued.try_acquire().map_err(|_| RenderError::Busy)?;
         let permit = self.running.clone().acquire_owned().await.map_err(|_| RenderError::Busy)?;
-        let rendered = tokio::task::spawn_blocking(move || {
+        let render = move || {
             // Held by the work itself, which continues if the client disconnects.
             let _permit = permit;
             work()
-        });
-        rendered.await.map_err(RenderError::Panicked)
+        };
+        run_blocking(render).await.ok_or(RenderError::Panicked)
     }
 }
 
-/// Logs that rendering panicked.
-pub(super) fn log_panic(error: &JoinError) {
-    tracing::error!(%error, "rendering a response panicked; this is a bug");
+/// Runs work on a blocking thread; `None` if it panicked, which is logged.
+pub(super) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let outcome = tokio::task::spawn_blocking(work).await;
+    outcome
+        .inspect_err(
+            |error| tracing::error!(%error, "rendering a response panicked; this is a bug"),
+        )
+        .ok()
 }

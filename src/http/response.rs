@@ -1,15 +1,45 @@
 //! Responses and their headers.
 
+use std::sync::Arc;
+
 use hyper::{
     Response, StatusCode,
+    body::Bytes,
     header::{
         ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
-use super::body::ResponseBody;
+use super::{Client, MetricsPage, shared_metrics::SharedPage, slot_pool::Slot};
 
 pub(super) type HttpResponse = Response<ResponseBody>;
+
+/// Reports that a page of metrics was delivered. Dropped unreported if the connection breaks.
+pub(super) struct DeliveryReport {
+    pub(super) metrics: Arc<dyn MetricsPage>,
+    pub(super) generation: u64,
+    pub(super) client: Client,
+}
+
+/// A body, whole in memory.
+pub(super) struct ResponseBody {
+    pub(super) bytes: Bytes,
+    /// In the pool of responses in memory, if it has one already.
+    pub(super) slot: Option<Arc<Slot>>,
+    /// Sent when the last byte is in the socket.
+    pub(super) report: Option<DeliveryReport>,
+}
+
+impl ResponseBody {
+    pub(super) fn new(text: impl Into<Bytes>) -> Self {
+        Self { bytes: text.into(), slot: None, report: None }
+    }
+
+    /// A page of metrics.
+    pub(super) fn metrics(page: SharedPage, report: Option<DeliveryReport>) -> Self {
+        Self { bytes: page.body, slot: Some(page.slot), report }
+    }
+}
 
 /// A response of one line.
 pub(super) fn text(status: StatusCode, line: &str) -> HttpResponse {

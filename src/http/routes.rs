@@ -4,41 +4,29 @@ use std::net::IpAddr;
 
 use hyper::{
     Method, Request, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, VARY},
+    header::{CACHE_CONTROL, HeaderMap, VARY},
 };
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use super::{
     Rejection, Site, assets,
-    body::ResponseBody,
     compression::encode,
-    delivery::Delivery,
     negotiate,
-    render_queue::{RenderError, log_panic},
-    response::{HttpResponse, content, not_allowed, set, text},
-    server::Server,
+    render_queue::RenderError,
+    response::{DeliveryReport, HttpResponse, ResponseBody, content, not_allowed, set, text},
+    server::ServerState,
 };
 use crate::web::{LiveResource, paths};
 
 const RELOAD_IS_OFF: &str = "Reloading over HTTP is off. \
      Set enable_reload = true in section [web] of the configuration, or send SIGHUP.";
 
-/// Responds to a request, whose body is not read. The response to a HEAD has the headers of that to a GET.
-pub(super) async fn respond<B>(server: &Server, peer: IpAddr, request: Request<B>) -> HttpResponse {
-    let method = request.method();
-    let mut response = route(server, peer, &request).await;
-    if *method == Method::HEAD {
-        // A 304 has no Content-Length, which would be that of the file.
-        if response.status() != StatusCode::NOT_MODIFIED {
-            let length = response.body().len();
-            response.headers_mut().insert(CONTENT_LENGTH, length.into());
-        }
-        *response.body_mut() = ResponseBody::new("");
-    }
-    response
-}
-
-async fn route<B>(server: &Server, peer: IpAddr, request: &Request<B>) -> HttpResponse {
+/// Responds to a request, whose body is not read. hyper sends only the head of the response to a HEAD.
+pub(super) async fn respond<B>(
+    server: &ServerState,
+    peer: IpAddr,
+    request: &Request<B>,
+) -> HttpResponse {
     let site = &*server.site;
     let headers = request.headers();
     let path = request.uri().path();
@@ -48,7 +36,7 @@ async fn route<B>(server: &Server, peer: IpAddr, request: &Request<B>) -> HttpRe
         paths::RELOAD => not_allowed("POST"),
         path if !is_metrics && !paths::ALL.contains(&path) => not_found(),
         _ if !matches!(*request.method(), Method::GET | Method::HEAD) => not_allowed("GET, HEAD"),
-        _ if is_metrics => metrics(server, peer, headers).await,
+        _ if is_metrics => metrics(server, peer, request).await,
         paths::HEALTHY => state(site.health.healthy(), "healthy"),
         paths::READY => state(site.health.ready(), "ready"),
         path => match LiveResource::at(path) {
@@ -58,13 +46,15 @@ async fn route<B>(server: &Server, peer: IpAddr, request: &Request<B>) -> HttpRe
     }
 }
 
-async fn metrics(server: &Server, peer: IpAddr, headers: &HeaderMap) -> HttpResponse {
+async fn metrics<B>(server: &ServerState, peer: IpAddr, request: &Request<B>) -> HttpResponse {
+    let headers = request.headers();
     let format = negotiate::format(headers);
     let compress = negotiate::gzip(headers);
     let client = negotiate::client(headers, peer);
     let Some(page) = server.metrics.page((format, compress)).await else { return failed() };
-    let delivery = Delivery { metrics: page.metrics.clone(), generation: page.generation, client };
-    let body = ResponseBody::metrics(page, delivery);
+    let report =
+        DeliveryReport { metrics: page.metrics.clone(), generation: page.generation, client };
+    let body = ResponseBody::metrics(page, (request.method() == Method::GET).then_some(report));
     let mut response = content(body, format.content_type(), compress);
     set(&mut response, VARY, "Accept, Accept-Encoding");
     response
@@ -72,7 +62,7 @@ async fn metrics(server: &Server, peer: IpAddr, headers: &HeaderMap) -> HttpResp
 
 /// A resource that changes with each packet, so that no cache keeps it.
 async fn live(
-    server: &Server,
+    server: &ServerState,
     resource: LiveResource,
     query: Option<&str>,
     headers: &HeaderMap,
@@ -89,10 +79,7 @@ async fn live(
             server.site.rejections.count(Rejection::Busy);
             return text(StatusCode::SERVICE_UNAVAILABLE, "too many requests; try again later");
         }
-        Err(RenderError::Panicked(error)) => {
-            log_panic(&error);
-            return failed();
-        }
+        Err(RenderError::Panicked) => return failed(),
     };
     let mut response = content(ResponseBody::new(body), resource.content_type(), compress);
     set(&mut response, VARY, "Accept-Encoding");

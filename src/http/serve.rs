@@ -8,19 +8,15 @@ use std::{
 };
 
 use hyper_util::server::graceful::GracefulShutdown;
-use rustix::io::Errno;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, watch},
     task::JoinSet,
 };
 
-use super::{Site, connection::serve_connection, server::Server};
+use super::{Site, connection::serve_connection, server::ServerState};
 
-/// Pause after the system has no memory for another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
-
-/// Pause until an evicted connection has freed its descriptor.
+/// Pause until an evicted connection has freed its descriptor and memory.
 const EVICTION_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves the site on all listeners until `shutdown` is true or its sender is dropped. Then finishes the
@@ -33,7 +29,7 @@ pub async fn serve(
     site: Arc<Site>,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let server = Server::new(site);
+    let server = ServerState::new(site);
     // If this future is dropped, so are the tasks.
     let mut tasks = JoinSet::new();
     for listener in listeners {
@@ -48,7 +44,11 @@ pub async fn serve(
 }
 
 /// Serves the connections of one listener.
-async fn listen(listener: TcpListener, server: Arc<Server>, mut shutdown: watch::Receiver<bool>) {
+async fn listen(
+    listener: TcpListener,
+    server: Arc<ServerState>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let graceful = GracefulShutdown::new();
     let connection_shutdown = shutdown.clone();
     let mut connections = JoinSet::new();
@@ -83,7 +83,7 @@ async fn listen(listener: TcpListener, server: Arc<Server>, mut shutdown: watch:
 /// Accepts the next connection, with a permit for its socket.
 async fn accept(
     listener: &TcpListener,
-    server: &Server,
+    server: &ServerState,
 ) -> (TcpStream, IpAddr, OwnedSemaphorePermit) {
     loop {
         let Ok(permit) = server.sockets.clone().acquire_owned().await else {
@@ -94,20 +94,12 @@ async fn accept(
             Ok((stream, peer)) => return (stream, peer.ip(), permit),
             // The client disconnected before: accept(2), "Error handling".
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) if is_out_of_descriptors(&error) => {
+            // The system has no descriptor or no memory for another connection.
+            Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed; closing an idle one");
                 server.connections.evict_one();
                 tokio::time::sleep(EVICTION_PAUSE).await;
             }
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed; retrying");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
         }
     }
-}
-
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| code == Some(errno.raw_os_error()))
 }

@@ -13,14 +13,14 @@ const CLOSING_SOCKETS: usize = 16;
 /// Signatures of TLS handshakes at a time.
 const CONCURRENT_SIGNATURES: usize = 1;
 
-/// Descriptors reserved for everything but connections.
+/// Descriptors reserved for everything except connections.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
-/// Minimum connections, also if the limit on descriptors is low.
+/// Minimum connections under a low limit on descriptors.
 const MIN_CONNECTIONS: usize = 8;
 
 /// The state that all connections share.
-pub(super) struct Server {
+pub(super) struct ServerState {
     pub(super) site: Arc<Site>,
     /// Renders live resources.
     pub(super) renders: RenderQueue,
@@ -34,7 +34,7 @@ pub(super) struct Server {
     pub(super) sockets: Arc<Semaphore>,
 }
 
-impl Server {
+impl ServerState {
     pub(super) fn new(site: Arc<Site>) -> Arc<Self> {
         let limits = site.limits;
         let connections = limits.connections.min(max_connections());

@@ -1,8 +1,7 @@
-//! Pages of metrics, which all clients that wait for the same page share.
-//!
-//! A scrape thus never waits for more than one other page.
+//! Pages of metrics. Clients that wait for the same page share it, so a scrape waits for at most one other page of
+//! each variant.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use hyper::body::Bytes;
 use tokio::sync::{Semaphore, watch};
@@ -10,9 +9,10 @@ use tokio::sync::{Semaphore, watch};
 use super::{
     Format, MetricsPage,
     compression::encode,
-    render_queue::log_panic,
+    render_queue::run_blocking,
     slot_pool::{Slot, SlotPool},
 };
+use crate::system::lock::lock;
 
 /// A rendered page of metrics.
 #[derive(Clone)]
@@ -35,8 +35,8 @@ pub(super) struct SharedMetrics {
     metrics: Arc<dyn MetricsPage>,
     responses: Arc<SlotPool>,
     running: Semaphore,
-    /// Requested pages whose rendering has not begun. A new request shares one of these, because they
-    /// will show the state after the request.
+    /// Requested pages whose rendering has not begun. New requests share them, because they will show the state
+    /// after the request.
     requested: Mutex<Vec<(Variant, PendingPage)>>,
 }
 
@@ -72,22 +72,19 @@ impl SharedMetrics {
         let permit = self.running.acquire().await;
         self.requested().retain(|(other, _)| *other != variant);
         let metrics = self.metrics.clone();
-        let rendered = tokio::task::spawn_blocking(move || {
+        let rendered = run_blocking(move || {
             let (format, compress) = variant;
             let page = metrics.render(format);
             (metrics, Bytes::from(encode(page.body, compress)), page.generation)
         });
-        match rendered.await {
-            Ok((metrics, body, generation)) => {
-                let slot = Arc::new(self.responses.acquire_always(body.len()));
-                sender.send_replace(Some(SharedPage { metrics, body, slot, generation }));
-            }
-            Err(error) => log_panic(&error),
+        if let Some((metrics, body, generation)) = rendered.await {
+            let slot = Arc::new(self.responses.acquire_always(body.len()));
+            sender.send_replace(Some(SharedPage { metrics, body, slot, generation }));
         }
         drop(permit);
     }
 
     fn requested(&self) -> MutexGuard<'_, Vec<(Variant, PendingPage)>> {
-        self.requested.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.requested)
     }
 }

@@ -110,7 +110,7 @@ impl Server {
         {
             if has_port {
                 notes.extend(
-                    text.map(|text| format!("port={text}: parsed as {number}, as by ulogd")),
+                    text.map(|text| format!("port={text}: parsed as {number}, as in ulogd")),
                 );
                 port = number.to_string();
             } else {

@@ -2,7 +2,7 @@
 
 /// Why a row was not kept: the values of the label `reason` of the dropped rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dropped {
+pub enum DropReason {
     /// Packets arrived faster than rows were built.
     QueueFull,
     /// The spool is full, and the database accepts no rows.
@@ -19,7 +19,7 @@ pub enum Dropped {
     Panicked,
 }
 
-impl Dropped {
+impl DropReason {
     /// Every reason, in the order of discriminants.
     pub const ALL: [Self; 7] = [
         Self::QueueFull,
@@ -61,8 +61,8 @@ pub struct Account {
     pub spooled: u64,
     /// Rows in the database.
     pub written: u64,
-    /// Lost rows, by [`Dropped`].
-    pub dropped: [u64; Dropped::ALL.len()],
+    /// Lost rows, by [`DropReason`].
+    pub dropped: [u64; DropReason::ALL.len()],
     /// Packets that need no row, by [`Filtered`](super::select::Filtered).
     pub filtered: [u64; 3],
 }
@@ -71,7 +71,7 @@ impl Account {
     pub(super) fn offer(&mut self, packets: usize, taken: usize) {
         self.offered += packets as u64;
         self.queued += taken as u64;
-        self.dropped[Dropped::QueueFull as usize] += (packets - taken) as u64;
+        self.dropped[DropReason::QueueFull as usize] += (packets - taken) as u64;
     }
 
     /// Books queued packets: some are filtered, the rows of the others were appended.
@@ -82,7 +82,7 @@ impl Account {
     }
 
     /// Books queued packets: some are filtered, the rows of the others are lost.
-    pub(super) fn refuse(&mut self, rows: usize, filtered: [u64; 3], reason: Dropped) {
+    pub(super) fn refuse(&mut self, rows: usize, filtered: [u64; 3], reason: DropReason) {
         self.filter(filtered);
         self.queued -= rows as u64;
         self.dropped[reason as usize] += rows as u64;
@@ -105,7 +105,7 @@ impl Account {
         self.written += rows;
     }
 
-    pub(super) fn lose(&mut self, rows: u64, reason: Dropped) {
+    pub(super) fn lose(&mut self, rows: u64, reason: DropReason) {
         self.spooled -= rows;
         self.dropped[reason as usize] += rows;
     }

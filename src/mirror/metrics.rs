@@ -4,7 +4,7 @@ use std::fmt;
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::{account::Dropped, queue::MirrorStatus, select::Filtered};
+use super::{account::DropReason, select::Filtered, status::MirrorStatus};
 use crate::exposition::MetricWriter;
 
 impl Collector for MirrorStatus {
@@ -24,19 +24,19 @@ impl MirrorStatus {
         )?;
         writer.counter(
             "nflog_exporter_mirror_written_rows",
-            "Rows in the mirror's database.",
+            "Rows written to the mirror's database.",
             Some(self.account.written),
         )?;
         writer.counters(
             "nflog_exporter_mirror_dropped_rows",
             "Rows lost, by reason.",
-            Dropped::ALL
+            DropReason::ALL
                 .into_iter()
                 .map(|reason| ([("reason", reason.name())], self.account.dropped[reason as usize])),
         )?;
         writer.counters(
             "nflog_exporter_mirror_filtered_rows",
-            "Packets that need no row by the configuration, by reason.",
+            "Packets without a row because of the configuration, by reason.",
             Filtered::ALL.into_iter().map(|reason| {
                 ([("reason", reason.name())], self.account.filtered[reason as usize])
             }),
@@ -53,7 +53,7 @@ impl MirrorStatus {
         )?;
         writer.gauge(
             "nflog_exporter_mirror_spooled_rows",
-            "Rows in the spool that the database does not hold yet.",
+            "Rows in the spool that are not in the database yet.",
             Some(self.account.spooled),
         )?;
         writer.gauge(
@@ -66,7 +66,7 @@ impl MirrorStatus {
     fn encode_state(&self, writer: &mut MetricWriter<'_>) -> fmt::Result {
         writer.gauge(
             "nflog_exporter_mirror_lag_seconds",
-            "Age of the oldest packet that the database does not hold yet; 0 for none.",
+            "Age of the oldest packet that is not in the database yet; 0 if there is none.",
             Some(self.lag.as_secs_f64()),
         )?;
         writer.gauge(
@@ -91,7 +91,7 @@ impl MirrorStatus {
         )?;
         writer.gauge(
             "nflog_exporter_mirror_last_maintenance_timestamp_seconds",
-            "Time of the last successful maintenance of the database: retention and partitions; 0 for never.",
+            "Time of the last successful maintenance of the database: retention and partitions; 0 if there was none.",
             Some(self.maintenance_timestamp),
         )
     }

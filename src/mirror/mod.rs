@@ -25,6 +25,7 @@ pub mod select;
 mod shared_spool;
 pub mod spool;
 mod spooler;
+mod status;
 pub mod store;
 mod supervise;
 pub mod target;
@@ -41,7 +42,8 @@ use tokio::{
     time::sleep,
 };
 
-pub use queue::{MirrorStatus, Queue};
+pub use queue::Queue;
+pub use status::MirrorStatus;
 pub use target::Target;
 
 use self::{

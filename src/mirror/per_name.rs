@@ -16,14 +16,14 @@ impl<T> PerName<T> {
         Self { names, values: Vec::new() }
     }
 
-    /// Turns to the table of the ids to come. Values of another one are forgotten.
+    /// Switches to the table of the names of the next ids. Values of another table are removed.
     pub(super) fn turn_to(&mut self, names: &Names) {
         if !self.names.is(names) {
             *self = Self::new(names.clone());
         }
     }
 
-    /// The value of a name, as `make` says of its text.
+    /// The value of a name, which `make` computes from its text at the first call.
     #[inline]
     pub(super) fn get(&mut self, id: NameId, make: impl Fn(&str) -> T) -> &T {
         let place = usize::from(id.index());

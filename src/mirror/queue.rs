@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::account::Account;
+use super::{account::Account, status::MirrorStatus};
 use crate::{
     event::{CurrentNames, Event, Names, UsedNames},
     system::{
@@ -34,13 +34,13 @@ pub struct Queue(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
+    contents: Mutex<Contents>,
     names: CurrentNames,
     filled: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Contents {
     /// In the order of their events; all except the last are full.
     chunks: VecDeque<Chunk>,
     /// Events in all chunks.
@@ -52,7 +52,7 @@ struct State {
     /// When the oldest row in the spool was appended, microseconds since 1970.
     spooled_since: Option<u64>,
     closed: bool,
-    figures: MirrorStatus,
+    status: MirrorStatus,
 }
 
 /// Events that are taken at once.
@@ -61,29 +61,6 @@ struct Chunk {
     events: Vec<Event>,
     /// When the first of them was offered: also in microseconds since 1970.
     since: (Instant, u64),
-}
-
-/// The state of the mirror at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MirrorStatus {
-    /// Where every row is.
-    pub account: Account,
-    /// Whether the database accepted the last rows, or answered the last ping.
-    pub up: bool,
-    /// Age of the oldest packet that the database does not hold yet; 0 for none.
-    pub lag: Duration,
-    /// Bytes of the spool on disk.
-    pub spool_size: u64,
-    /// Rows in it for another database.
-    pub other_target_rows: u64,
-    /// Maximum size of the spool, bytes.
-    pub spool_limit: u64,
-    /// Whether expired rows are kept because a clock looks wrong.
-    pub retention_held: bool,
-    /// Panics in the mirror's threads.
-    pub panics: u64,
-    /// Time of the last successful maintenance, seconds since 1970; 0 for never.
-    pub maintenance_timestamp: u64,
 }
 
 /// The result of [`Queue::take`].
@@ -100,9 +77,9 @@ pub(super) enum QueueState {
 impl Queue {
     /// An empty queue for a spool of at most this many bytes and events of these names.
     pub(super) fn new(spool_limit: u64, names: CurrentNames) -> Self {
-        let figures = MirrorStatus { spool_limit, ..MirrorStatus::default() };
-        let state = Mutex::new(State { figures, ..State::default() });
-        Self(Arc::new(Shared { state, names, filled: Condvar::new() }))
+        let status = MirrorStatus { spool_limit, ..MirrorStatus::default() };
+        let contents = Mutex::new(Contents { status, ..Contents::default() });
+        Self(Arc::new(Shared { contents, names, filled: Condvar::new() }))
     }
 
     /// Offers a batch to the mirror. Never waits: events that do not fit are dropped and counted.
@@ -114,7 +91,7 @@ impl Queue {
         let taken = batch.len().min(CAPACITY - state.length);
         let first = state.length == 0;
         state.append(&batch[..taken]);
-        state.figures.account.offer(batch.len(), taken);
+        state.status.account.offer(batch.len(), taken);
         if first || state.length >= CHUNK {
             drop(state);
             self.0.filled.notify_one();
@@ -137,7 +114,7 @@ impl Queue {
         let queued = state.chunks.front().map(|chunk| chunk.since.1);
         let oldest = [queued, state.taken_since, state.spooled_since].into_iter().flatten().min();
         let lag = oldest.map_or(0, |since| steady_micros().saturating_sub(since));
-        MirrorStatus { lag: Duration::from_micros(lag), ..state.figures }
+        MirrorStatus { lag: Duration::from_micros(lag), ..state.status }
     }
 
     /// Closes the queue: the spooler takes the remaining events, then ends.
@@ -183,44 +160,44 @@ impl Queue {
 
     /// Changes the account.
     pub(super) fn book(&self, change: impl FnOnce(&mut Account)) {
-        change(&mut self.lock().figures.account);
+        change(&mut self.lock().status.account);
     }
 
     /// Sets whether expired rows are kept because a clock looks wrong.
     pub(super) fn set_retention_held(&self, held: bool) {
-        self.lock().figures.retention_held = held;
+        self.lock().status.retention_held = held;
     }
 
     /// Counts a panic.
     pub(super) fn count_panic(&self) {
-        self.lock().figures.panics += 1;
+        self.lock().status.panics += 1;
     }
 
     /// Sets the state of the spool.
     pub(super) fn set_spool(&self, size: u64, since: Option<u64>, other_target_rows: u64) {
         let mut state = self.lock();
-        state.figures.spool_size = size;
-        state.figures.other_target_rows = other_target_rows;
+        state.status.spool_size = size;
+        state.status.other_target_rows = other_target_rows;
         state.spooled_since = since;
     }
 
     /// Sets whether the database accepts rows.
     pub(super) fn set_up(&self, up: bool) {
-        self.lock().figures.up = up;
+        self.lock().status.up = up;
     }
 
     /// Records a successful maintenance.
     pub(super) fn record_maintenance(&self) {
-        self.lock().figures.maintenance_timestamp = unix_micros() / 1_000_000;
+        self.lock().status.maintenance_timestamp = unix_micros() / 1_000_000;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Contents> {
         // After a panic the account may be off by one batch; the reader continues.
-        lock(&self.0.state)
+        lock(&self.0.contents)
     }
 }
 
-impl State {
+impl Contents {
     /// Appends events.
     fn append(&mut self, mut events: &[Event]) {
         self.length += events.len();
@@ -244,29 +221,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        event::{HardwareAddress, NameId},
-        geoip::{Country, Place},
-        mirror::account::Dropped,
-        packet::decode,
-    };
+    use crate::{event::fixture, mirror::account::DropReason};
 
     fn events(times: std::ops::Range<usize>) -> Vec<Event> {
-        let event = |time| Event {
-            time,
-            group: 1,
-            prefix: NameId::EMPTY,
-            in_device: NameId::EMPTY,
-            out_device: NameId::EMPTY,
-            hook: None,
-            direction: None,
-            mark: 0,
-            uid: None,
-            hardware_address: HardwareAddress::default(),
-            captured_length: 0,
-            headers: decode(&[], None, 0),
-            place: Place { country: Country::Unknown, asn: 0 },
-        };
+        let event = |time| Event { time, ..fixture::unreadable() };
         times.map(|time| event(time as u64)).collect()
     }
 
@@ -276,7 +234,7 @@ mod tests {
         for start in (0..CAPACITY + 1_000).step_by(1_000) {
             queue.offer(&events(start..start + 1_000));
         }
-        let dropped = queue.status().account.dropped[Dropped::QueueFull as usize];
+        let dropped = queue.status().account.dropped[DropReason::QueueFull as usize];
         assert_eq!(queue.status().account.queued, CAPACITY as u64);
         assert!(dropped >= 1_000, "{dropped}");
 
@@ -284,7 +242,7 @@ mod tests {
         let mut taken = Vec::new();
         assert!(matches!(queue.take(&mut taken), QueueState::Events(_)));
         queue.offer(&events(CAPACITY..CAPACITY + CHUNK + 1));
-        assert_eq!(queue.status().account.dropped[Dropped::QueueFull as usize], dropped + 1);
+        assert_eq!(queue.status().account.dropped[DropReason::QueueFull as usize], dropped + 1);
         let mut times: Vec<_> = taken.iter().map(|event| event.time).collect();
         assert_eq!(times.len(), CHUNK);
         queue.close();

@@ -78,3 +78,12 @@ pub struct Row {
 
 /// Maximum length of a text, bytes.
 pub const MAX_TEXT: usize = 128;
+
+/// The 16 bytes of an address in a column without a type for addresses: IPv4 as `::ffff:a.b.c.d`.
+pub(super) fn sixteen_bytes(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+    .octets()
+}

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{account::Dropped, queue::Queue, spool::Spool};
+use super::{account::DropReason, queue::Queue, spool::Spool};
 use crate::system::lock::lock;
 
 /// The spool and its lock. A scrape never takes this lock, which may be held during disk I/O.
@@ -35,7 +35,7 @@ impl SharedSpool {
         if discarded > 0 {
             self.queue.book(|account| {
                 account.recover(discarded);
-                account.lose(discarded, Dropped::OtherTarget);
+                account.lose(discarded, DropReason::OtherTarget);
             });
         }
         let others = spool.others().iter().map(|other| other.rows).sum();

@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    account::Dropped,
+    account::DropReason,
     anonymize::Anonymizer,
     queue::{CHUNK, Queue, QueueState},
     row::Row,
@@ -94,7 +94,7 @@ impl Spooler {
             });
             if spooled.is_none() && !booked {
                 let none = [0; Filtered::ALL.len()];
-                queue.book(|account| account.refuse(1, none, Dropped::Panicked));
+                queue.book(|account| account.refuse(1, none, DropReason::Panicked));
             }
         }
     }
@@ -161,9 +161,9 @@ impl Spooler {
     }
 }
 
-fn reason(error: &AppendError) -> Dropped {
+fn reason(error: &AppendError) -> DropReason {
     match error {
-        AppendError::Full => Dropped::SpoolFull,
-        AppendError::Failed(_) => Dropped::SpoolFailed,
+        AppendError::Full => DropReason::SpoolFull,
+        AppendError::Failed(_) => DropReason::SpoolFailed,
     }
 }

@@ -1,4 +1,4 @@
-//! Which way a packet went, and which of its two addresses is the remote end.
+//! The direction of a packet, and the remote one of its two addresses.
 
 use std::net::IpAddr;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Addresses;
 
-/// Which way a packet went, seen from this host.
+/// The direction of a packet, relative to this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Direction {
-    /// Received from elsewhere: for this host, or not routed yet.
+    /// Received: for this host, or not routed yet.
     In,
     /// Sent by this host.
     Out,
@@ -33,7 +33,7 @@ impl Direction {
     }
 }
 
-/// The remote end of a packet: the destination of a packet that this host sent, else the source.
+/// The remote end of a packet: the destination of a packet that this host sent, otherwise the source.
 #[must_use]
 #[inline]
 pub fn remote_end(addresses: Addresses, direction: Option<Direction>) -> IpAddr {

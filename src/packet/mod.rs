@@ -1,4 +1,4 @@
-//! Facts read from a packet's bytes: addresses, direction, protocol, ports, flags, length. Uses no other module of the crate.
+//! Decodes the bytes of a packet: addresses, protocol, ports, flags, length. Uses no other module of the crate.
 
 mod decode;
 mod direction;

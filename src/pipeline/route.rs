@@ -1,6 +1,6 @@
 //! The route of one reading thread: each record becomes an event, and each batch goes to every consumer.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::Clock;
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     packet::{self, Headers, remote_end},
     recent::{SharedRecent, WindowMode},
     source::Record,
+    system::clock::unix_micros,
 };
 
 /// Minimum time between two searches of a full name table for unused names. A search takes some milliseconds.
@@ -73,7 +74,7 @@ impl Route {
             Some(addresses) => self.locator.locate(remote_end(addresses, record.direction)),
             None => Place { country: Country::Unknown, asn: 0 },
         };
-        let time = record.time.unwrap_or_else(|| *self.arrival.get_or_insert_with(wall_clock));
+        let time = record.time.unwrap_or_else(|| *self.arrival.get_or_insert_with(unix_micros));
         self.clock.observe(time);
         let in_device = self.device(NameField::InDevice, record.in_device.as_bytes());
         let out_device = self.device(NameField::OutDevice, record.out_device.as_bytes());
@@ -181,10 +182,4 @@ impl Route {
     pub fn current_names(&self) -> CurrentNames {
         self.interner.current_names()
     }
-}
-
-/// Microseconds since 1970; 0 if the clock is set to an earlier time.
-fn wall_clock() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

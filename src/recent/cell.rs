@@ -49,7 +49,7 @@ impl Cell {
         position.map_or(ABSENT, |position| self.0[position])
     }
 
-    /// The prefix alone becomes `other`.
+    /// Folds only the prefix to `other`.
     pub(super) fn fold_prefix(&mut self) {
         self.0[Self::PREFIX] = OTHER;
     }

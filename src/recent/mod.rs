@@ -11,7 +11,7 @@ mod slice;
 mod window;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -21,7 +21,10 @@ pub use ring::{Observation, Observations, RING_CAPACITY};
 pub use slice::{Count, Slice};
 pub use window::{SLICES, Span, WindowMode};
 
-use crate::event::{Event, UsedNames};
+use crate::{
+    event::{Event, UsedNames},
+    system::lock::lock,
+};
 use prefixes::KeptPrefixes;
 use ring::Ring;
 use window::Window;
@@ -34,7 +37,7 @@ pub struct Recent {
 }
 
 impl Recent {
-    /// Starts empty.
+    /// Creates an empty window and ring.
     #[must_use]
     pub fn new(mode: WindowMode) -> Self {
         Self { ring: Ring::default(), window: Window::new(mode) }
@@ -49,15 +52,15 @@ impl Recent {
         }
     }
 
-    /// Marks every prefix that something here refers to. Of those that nothing else refers to, only the newest are
-    /// kept, a quarter of the table; the others become `other` here. Only [`Self::push`] adds one.
+    /// Marks every prefix that is used here. Of those that no other part uses, only the newest are kept, at most a
+    /// quarter of the table; the others become `other` here. Only [`Self::push`] adds a prefix.
     pub fn keep_names(&mut self, used: &mut UsedNames) {
         let mut kept = KeptPrefixes::new(used);
         self.window.keep(&mut kept);
         self.ring.keep(&mut kept);
     }
 
-    /// Which time the window covers.
+    /// The time that the window covers.
     #[must_use]
     pub fn mode(&self) -> WindowMode {
         self.window.mode()
@@ -84,20 +87,18 @@ impl Recent {
 pub struct SharedRecent(Arc<Mutex<Recent>>);
 
 impl SharedRecent {
-    /// Starts empty.
+    /// Creates an empty window and ring.
     #[must_use]
     pub fn new(mode: WindowMode) -> Self {
         Self(Arc::new(Mutex::new(Recent::new(mode))))
     }
 
-    /// Takes the lock.
+    /// Locks the data.
     pub fn lock(&self) -> MutexGuard<'_, Recent> {
         // A thread that panics under the lock ends the program through the reader's result.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(crate) use tests::{sample_event, unreadable_event};

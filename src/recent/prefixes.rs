@@ -1,38 +1,38 @@
-//! Which prefixes the latest minutes go on referring to when the table of names is full.
+//! Limits the prefixes that the latest minutes keep when the table of names is full.
 
 use crate::{
     event::{MAX_PREFIXES, UsedNames},
     metrics::Dimension,
 };
 
-/// Most prefixes that the latest minutes keep from being evicted: else those of the newest 65,536 packets, which
-/// on a quiet host are of many days, could fill the table.
-pub(super) const MOST: usize = MAX_PREFIXES / 4;
+/// Maximum number of prefixes that the latest minutes keep from eviction. Without a limit, the prefixes of the
+/// newest 65,536 packets, which a quiet host receives in many days, could fill the table.
+pub(super) const MAX_KEPT: usize = MAX_PREFIXES / 4;
 
-/// The prefixes that are kept: those of others, and the first [`MOST`] that were asked for.
+/// The kept prefixes: those that other parts use, and the first [`MAX_KEPT`] of the latest minutes.
 #[derive(Debug)]
 pub(super) struct KeptPrefixes<'a> {
-    /// Those that something refers to.
+    /// All names in use.
     used: &'a mut UsedNames,
-    /// Those that were asked for.
+    /// The prefixes of the latest minutes that are kept.
     own: UsedNames,
-    left: usize,
+    remaining: usize,
 }
 
 impl<'a> KeptPrefixes<'a> {
     pub(super) fn new(used: &'a mut UsedNames) -> Self {
-        Self { used, own: UsedNames::default(), left: MOST }
+        Self { used, own: UsedNames::default(), remaining: MAX_KEPT }
     }
 
-    /// Whether a value of the prefix is kept; it is then in use.
+    /// Whether a value of the prefix is kept. Marks it as used if it is.
     pub(super) fn keep(&mut self, value: u64) -> bool {
         let Some(id) = Dimension::Prefix.name_id(value) else { return true };
-        if self.own.contains(id) || self.left == 0 {
+        if self.own.contains(id) || self.remaining == 0 {
             return self.used.contains(id);
         }
         self.own.mark(id);
         self.used.mark(id);
-        self.left -= 1;
+        self.remaining -= 1;
         true
     }
 }

@@ -44,7 +44,7 @@ impl Ring {
         self.sealed.push_back(Arc::new(full));
     }
 
-    /// Folds prefixes that are not kept; the newest packets are asked for first.
+    /// Folds prefixes that are not kept. The newest packets have priority.
     pub(super) fn keep(&mut self, kept: &mut KeptPrefixes<'_>) {
         fold(&mut self.open, kept);
         for piece in self.sealed.iter_mut().rev() {

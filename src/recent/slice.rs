@@ -1,4 +1,4 @@
-//! One slice of the window: counts by cell, bounded also in a flood.
+//! One slice of the window: counts by cell, bounded in a flood too.
 
 use hashbrown::HashMap;
 
@@ -58,7 +58,7 @@ impl Slice {
         }
     }
 
-    /// Whether all its prefixes are kept. They are asked for in the order of their values, not in that of the map.
+    /// Whether all its prefixes are kept. Checks them in the order of their values, because that of the map varies.
     pub(super) fn is_kept(&self, kept: &mut KeptPrefixes<'_>) -> bool {
         let mut prefixes: Vec<_> = self.cells.keys().map(Cell::prefix).collect();
         prefixes.sort_unstable();

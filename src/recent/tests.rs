@@ -4,49 +4,15 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    event::{HardwareAddress, MAX_PREFIXES, NameId, UsedNames},
-    geoip::{Country, CountryId, Place},
+    event::{MAX_PREFIXES, NameId, UsedNames, fixture::tcp},
+    geoip::{Country, CountryId},
     metrics::OTHER,
-    packet::{Addresses, Direction, Headers, Transport},
+    packet::Direction,
 };
 
 const COUNTRY: usize = 0;
 const PORT: usize = 3;
 const NETWORK: usize = 4;
-
-/// A TCP packet from a country, a source address and to a port.
-pub(crate) fn sample_event(country: &str, source: u32, port: u16) -> Event {
-    Event {
-        time: 0,
-        group: 1,
-        prefix: NameId::EMPTY,
-        in_device: NameId::EMPTY,
-        out_device: NameId::EMPTY,
-        hook: None,
-        direction: None,
-        mark: 0,
-        uid: None,
-        hardware_address: HardwareAddress::default(),
-        captured_length: 60,
-        headers: Headers {
-            addresses: Some(Addresses::V4 { source: source.into(), destination: 9.into() }),
-            protocol: Some(6),
-            length: 60,
-            ttl: 64,
-            transport: Transport::Tcp { source: 1, destination: port, flags: 2 },
-            issue: None,
-        },
-        place: Place { country: Country::from_code(country).unwrap(), asn: 0 },
-    }
-}
-
-/// An event whose packet cannot be decoded.
-pub(crate) fn unreadable_event() -> Event {
-    let mut event = sample_event("unknown", 6, 22);
-    event.headers.addresses = None;
-    event.headers.transport = Transport::None;
-    event
-}
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -61,7 +27,7 @@ fn the_ring_keeps_the_newest() {
     let mut recent = Recent::new(WindowMode::Live);
     let packets = RING_CAPACITY as u64 + 3000;
     for time in 0..packets {
-        recent.push(&[Event { time, ..sample_event("DE", 1, 22) }], seconds(1));
+        recent.push(&[Event { time, ..tcp("DE", 1, 22) }], seconds(1));
     }
     let observations = recent.observations();
     assert!((RING_CAPACITY..RING_CAPACITY + 1024).contains(&observations.len()));
@@ -72,7 +38,7 @@ fn the_ring_keeps_the_newest() {
 
 #[test]
 fn the_remote_end_is_the_destination_of_what_this_host_sent() {
-    let mut sent = sample_event("DE", 1, 22);
+    let mut sent = tcp("DE", 1, 22);
     assert_eq!(sent.remote(), Some([0, 0, 0, 1].into()));
     sent.direction = Some(Direction::Out);
     assert_eq!(sent.remote(), Some([0, 0, 0, 9].into()));
@@ -83,8 +49,8 @@ fn the_remote_end_is_the_destination_of_what_this_host_sent() {
 #[test]
 fn the_live_window_moves_and_forgets() {
     let mut recent = Recent::new(WindowMode::Live);
-    recent.push(&[sample_event("DE", 1, 22), sample_event("DE", 1, 22)], seconds(5));
-    recent.push(&[sample_event("CN", 2 << 8, 80)], seconds(604));
+    recent.push(&[tcp("DE", 1, 22), tcp("DE", 1, 22)], seconds(5));
+    recent.push(&[tcp("CN", 2 << 8, 80)], seconds(604));
     let seen = all(&recent, 605);
     assert_eq!(seen.total, Count { packets: 1, bytes: 60 });
     assert_eq!(seen.timeline[59], 1);
@@ -95,8 +61,8 @@ fn the_live_window_moves_and_forgets() {
     assert_eq!(all(&recent, 604 + 600).total.packets, 0);
 
     let mut recent = Recent::new(WindowMode::Live);
-    recent.push(&[sample_event("DE", 1, 22)], seconds(5));
-    recent.push(&[sample_event("CN", 2 << 8, 80)], seconds(591));
+    recent.push(&[tcp("DE", 1, 22)], seconds(5));
+    recent.push(&[tcp("CN", 2 << 8, 80)], seconds(591));
     assert_eq!(all(&recent, 599).timeline[0], 1);
     assert_eq!(all(&recent, 600).total.packets, 1);
 }
@@ -107,7 +73,7 @@ fn a_capture_is_shown_whole() {
     let start = 1_700_000_000;
     let mut pushed = 0;
     for second in [0, 1, 59, 60, 61, 500, 86_400, 86_401, 7 * 86_400] {
-        recent.push(&[sample_event("DE", 1, 22)], seconds(start + second));
+        recent.push(&[tcp("DE", 1, 22)], seconds(start + second));
         pushed += 1;
         let seen = all(&recent, start + second);
         assert_eq!(seen.total.packets, pushed);
@@ -131,7 +97,7 @@ fn a_flood_folds_networks_and_ports_but_no_country() {
         let country = countries[number as usize % countries.len()];
         let port = u16::try_from(number.wrapping_mul(2_654_435_761) >> 16).unwrap();
         *by_country.entry(country).or_default() += 1;
-        recent.push(&[sample_event(country, number << 8, port)], seconds(1));
+        recent.push(&[tcp(country, number << 8, port)], seconds(1));
     }
     let span = recent.span(seconds(1));
     assert!(span.slices.iter().all(|(_, slice)| slice.cells().count() <= 3584));
@@ -150,10 +116,10 @@ fn a_flood_folds_networks_and_ports_but_no_country() {
 fn a_filter_does_not_apply_to_its_own_list() {
     let mut recent = Recent::new(WindowMode::Live);
     let events = [
-        sample_event("DE", 1 << 8, 22),
-        sample_event("DE", 1 << 8, 80),
-        sample_event("CN", 2 << 8, 22),
-        sample_event("CN", 2 << 8, 22),
+        tcp("DE", 1 << 8, 22),
+        tcp("DE", 1 << 8, 80),
+        tcp("CN", 2 << 8, 22),
+        tcp("CN", 2 << 8, 22),
     ];
     recent.push(&events, seconds(1));
     let span = recent.span(seconds(1));
@@ -184,7 +150,7 @@ fn a_filter_does_not_apply_to_its_own_list() {
 fn the_rate_covers_the_last_whole_seconds() {
     let mut recent = Recent::new(WindowMode::Live);
     for second in 0..20 {
-        recent.push(&[sample_event("DE", 1, 22); 10], seconds(second));
+        recent.push(&[tcp("DE", 1, 22); 10], seconds(second));
     }
     let rate = |now| recent.span(seconds(now)).rate().0;
     assert!((rate(20) - 10.0).abs() < 1e-9);
@@ -197,7 +163,7 @@ fn of_many_prefixes(mode: WindowMode, prefixes: u16) -> Recent {
     let mut recent = Recent::new(mode);
     for number in 2..prefixes + 2 {
         let prefix = NameId::from_index(number);
-        let event = Event { prefix, time: number.into(), ..sample_event("DE", 1, number) };
+        let event = Event { prefix, time: number.into(), ..tcp("DE", 1, number) };
         recent.push(&[event], seconds(number.into()));
     }
     recent
@@ -229,7 +195,7 @@ fn the_newest_prefixes_are_kept_and_the_others_fold() {
             let expect = if kept(u16::try_from(of_port).unwrap_or(0)) { of_port } else { OTHER };
             assert!(cell.prefix() == expect || of_port == OTHER, "{cell:?}");
         }
-        // What was copied before is as it was.
+        // Earlier copies do not change.
         let oldest = ring.newest_first().last().unwrap();
         assert_eq!((oldest.time, oldest.cell.prefix()), (2, 2));
     }

@@ -8,7 +8,7 @@ use super::{
     slice::{Count, Slice},
 };
 
-/// Slices of the window, with the running one.
+/// Number of slices in the window, including the running one.
 pub const SLICES: usize = 60;
 
 /// Length of a slice of live traffic; the window is ten minutes long.
@@ -20,7 +20,7 @@ const SHORTEST_SLICE: Duration = Duration::from_secs(1);
 /// Whole seconds over which the current rate is measured.
 const RATE_SECONDS: usize = 5;
 
-/// Which time the window covers.
+/// The time that the window covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowMode {
     /// The last ten minutes.
@@ -76,7 +76,7 @@ impl Window {
         counted.add(count);
     }
 
-    /// Folds prefixes that are not kept; the newest slices are asked for first.
+    /// Folds prefixes that are not kept. The newest slices have priority.
     pub(super) fn keep(&mut self, kept: &mut KeptPrefixes<'_>) {
         if !self.open.1.is_kept(kept) {
             self.open.1.fold(kept);
@@ -214,7 +214,7 @@ fn second_index(second: u64) -> usize {
 /// The window at one moment, shared with the writer where it is sealed.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// Which time it covers.
+    /// The time that it covers.
     pub mode: WindowMode,
     /// Length of a slice.
     pub width: Duration,

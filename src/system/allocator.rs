@@ -3,7 +3,7 @@
 /// Blocks of at least this many bytes have their own pages, which return to the kernel when they are freed.
 ///
 /// The default starts at the same value, but grows up to 32 MiB with the blocks that are freed: after one
-/// long answer, all later ones are placed in the heap and fragment it. A value that was set does not grow.
+/// long response, all later ones are placed in the heap and fragment it. A value that was set does not grow.
 #[cfg(target_env = "gnu")]
 const OWN_PAGES: libc::c_int = 128 * 1024;
 
@@ -28,6 +28,6 @@ pub fn bound() {
     }
 }
 
-/// Other C libraries have one heap and no such settings.
+/// Does nothing: other C libraries have one heap and no such settings.
 #[cfg(not(target_env = "gnu"))]
 pub fn bound() {}

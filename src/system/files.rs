@@ -1,4 +1,4 @@
-//! Files that somebody else writes: which are opened, how much is read, whether they changed.
+//! Reads files that other programs write: only regular files, up to a limit, and whether they changed.
 
 use std::{
     fs::{self, File, FileType, Metadata, OpenOptions},
@@ -7,26 +7,26 @@ use std::{
     path::Path,
 };
 
-/// Tells one state of a file from another.
+/// Identifies one state of a file, to detect a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     device: u64,
     inode: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub(crate) size: u64,
-    /// Seconds and nanoseconds of the last write.
+    /// Time of the last write: seconds and nanoseconds.
     modified: (i64, i64),
-    /// And of the last change of anything: a writer can set the other back, and rights may have come.
+    /// Time of the last change of the inode: a writer can set `modified` back, and permissions can change.
     changed: (i64, i64),
 }
 
 impl Fingerprint {
-    /// The file at this path, after its links; `None` if there is none.
+    /// The state of the file at this path, which may be a link; `None` if there is no file.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().as_ref().map(Self::from_metadata)
     }
 
-    /// The file that this was asked of.
+    /// The state of the file with this metadata.
     pub(crate) fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -40,14 +40,13 @@ impl Fingerprint {
 
 /// Opens a regular file for reading.
 ///
-/// Opening a named pipe waits for its writer, and opening a device can have effects, so only regular files
-/// are opened.
+/// Opening a named pipe waits for its writer, and opening a device can have side effects.
 ///
 /// # Errors
-/// It cannot be opened, or is a directory, a named pipe, a socket or a device.
+/// The file cannot be opened, or is a directory, a named pipe, a socket or a device.
 pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     only_regular(fs::metadata(path)?.file_type())?;
-    // It may have been replaced since: opened without waiting, and checked again.
+    // The file may have been replaced since, so it is opened without blocking and checked again.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
@@ -63,21 +62,21 @@ fn only_regular(kind: FileType) -> io::Result<()> {
         kind if kind.is_socket() => "a socket",
         kind if kind.is_char_device() => "a character device",
         kind if kind.is_block_device() => "a block device",
-        _ => "something else",
+        _ => "of an unknown type",
     };
     Err(io::Error::other(format!("it is {kind}, not a regular file")))
 }
 
-/// The content of a regular file of at most `most` bytes.
+/// The content of a regular file of at most `max` bytes.
 ///
 /// # Errors
-/// It cannot be read, is not a regular file, or is longer: nobody wrote it by hand.
-pub(crate) fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// The file cannot be read, is not a regular file, or is longer.
+pub(crate) fn read_small(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let (file, _) = open_regular(path)?;
     let mut content = Vec::new();
-    file.take(most + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > most {
-        return Err(io::Error::other(format!("it is longer than {} KiB", most / 1024)));
+    file.take(max + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > max {
+        return Err(io::Error::other(format!("it is longer than {} KiB", max / 1024)));
     }
     Ok(content)
 }
@@ -89,20 +88,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_rights_are_another_state() {
+    fn a_change_of_permissions_changes_the_fingerprint() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let before = Fingerprint::of(file.path());
         assert_eq!(Fingerprint::of(file.path()), before);
-        // The kernel's clock for files moves a few hundred times a second.
+        // The kernel's clock for files advances a few hundred times a second.
         let start = std::time::Instant::now();
         while Fingerprint::of(file.path()) == before {
-            assert!(start.elapsed() < std::time::Duration::from_secs(10), "still the same");
+            assert!(start.elapsed() < std::time::Duration::from_secs(10), "no change detected");
             fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
         }
     }
 
     #[test]
-    fn what_is_too_long_is_refused() {
+    fn a_file_that_is_too_long_is_rejected() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), [1; 2048]).unwrap();
         assert_eq!(read_small(file.path(), 2048).unwrap().len(), 2048);

@@ -1,12 +1,14 @@
-//! Readiness and health of the program: the parts it waits for, and what failed.
+//! Readiness and health of the program: the parts that have not started, and the parts that failed.
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
+
+use super::lock::lock;
 
 /// Maximum time without a heartbeat.
 const MAX_SILENCE: Duration = Duration::from_secs(10);
@@ -36,7 +38,7 @@ struct WatchedPart {
     latest: Weak<AtomicU64>,
 }
 
-/// The heartbeat of a part. Dropped, the part has ended, and is not watched any more.
+/// The heartbeat of a part. The part is watched until this is dropped.
 #[derive(Debug)]
 pub struct Heartbeat {
     start: Instant,
@@ -60,7 +62,7 @@ impl Health {
         Self::default()
     }
 
-    /// Makes the program wait for `what`, a name that is shown: `NFLOG group 1`.
+    /// Makes the program unready until the latch is released. `what` names the part in messages: `NFLOG group 1`.
     pub fn latch(&self, what: impl Into<String>) -> Latch {
         let mut state = self.lock();
         let number = state.latches;
@@ -82,10 +84,10 @@ impl Health {
         self.lock().failure.get_or_insert(reason.into());
     }
 
-    /// Whether nothing failed and every heartbeat is recent.
+    /// Checks that nothing failed and every heartbeat is recent.
     ///
     /// # Errors
-    /// The part that failed or makes no progress.
+    /// The failure, or the part that makes no progress.
     pub fn healthy(&self) -> Result<(), String> {
         self.healthy_at(Instant::now())
     }
@@ -107,10 +109,10 @@ impl Health {
         })
     }
 
-    /// Whether the program is healthy and every part has started.
+    /// Checks that the program is healthy and every part has started.
     ///
     /// # Errors
-    /// What failed, or what has not started yet.
+    /// The failure, or the parts that have not started yet.
     pub fn ready(&self) -> Result<(), String> {
         self.healthy()?;
         let state = self.lock();
@@ -123,7 +125,7 @@ impl Health {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Each change is one step, so the state is consistent after a panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -143,7 +145,7 @@ impl Heartbeat {
 }
 
 impl Latch {
-    /// The part has started.
+    /// Reports that the part has started.
     pub fn release(self) {
         self.health.lock().waiting.retain(|(number, _)| *number != self.number);
     }

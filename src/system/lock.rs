@@ -1,11 +1,40 @@
-//! Locks a mutex even after a panic of the thread that held it.
+//! Locks and waits that also work after a panic of a thread that held the lock.
+//!
+//! After such a panic the value is used as it is: callers keep it consistent at every moment, or can use a value
+//! that is not.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
 
-/// Locks the mutex. After a panic of its holder the value is used as it is: the caller keeps it consistent at every
-/// moment, or can do with a value that is not.
+/// Locks the mutex.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks for reading.
+pub fn read<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks for writing.
+pub fn write<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a notification.
+pub fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condition.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a notification, for at most `limit`.
+pub fn wait_timeout<'a, T>(
+    condition: &Condvar,
+    guard: MutexGuard<'a, T>,
+    limit: Duration,
+) -> MutexGuard<'a, T> {
+    condition.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0
 }
 
 #[cfg(test)]
@@ -16,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_holder_does_not_block_others() {
-        let mutex = Mutex::new(1);
+        let (mutex, condition) = (Mutex::new(1), Condvar::new());
         let holder = catch_unwind(AssertUnwindSafe(|| {
             let mut value = mutex.lock().unwrap();
             *value = 2;
@@ -24,5 +53,20 @@ mod tests {
         }));
         assert!(holder.is_err() && mutex.is_poisoned());
         assert_eq!(*lock(&mutex), 2);
+        assert_eq!(*wait_timeout(&condition, lock(&mutex), Duration::ZERO), 2);
+    }
+
+    #[test]
+    fn a_panic_of_the_writer_does_not_block_others() {
+        let value = RwLock::new(1);
+        let writer = catch_unwind(AssertUnwindSafe(|| {
+            *value.write().unwrap() = 2;
+            let _guard = value.write().unwrap();
+            panic!("while the lock is held");
+        }));
+        assert!(writer.is_err() && value.is_poisoned());
+        assert_eq!(*read(&value), 2);
+        *write(&value) = 3;
+        assert_eq!(*read(&value), 3);
     }
 }

@@ -1,14 +1,20 @@
-//! The host below the program: rights, the service manager, files, sockets, memory, the log, and health.
+//! The program's interface to its host: privileges, the service manager, files, sockets, memory, clocks, random
+//! numbers, the log, and health.
 
 pub mod allocator;
 pub mod clock;
+pub mod descriptors;
+pub(crate) mod file_watch;
 pub mod files;
 mod health;
+pub mod listen;
 pub mod lock;
 pub mod logging;
 pub mod privileges;
 pub mod random;
 pub mod service_manager;
+pub mod signals;
 pub mod socket_owner;
+pub(crate) mod untrusted_text;
 
 pub use health::{Health, Heartbeat, Latch};

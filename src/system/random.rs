@@ -1,8 +1,8 @@
-//! Random numbers without an error: the keys of the standard library's hash maps come from the operating system.
+//! Random numbers that cannot fail: the standard library seeds its hash maps from the operating system.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A random number, unpredictable from outside.
+/// A random number that other programs cannot predict.
 #[must_use]
 pub fn number() -> u64 {
     RandomState::new().hash_one((std::process::id(), std::time::Instant::now()))

@@ -13,20 +13,20 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Interval of watchdog messages when the manager does not ask for them.
-const UNWATCHED: Duration = Duration::from_secs(24 * 3600);
+/// Interval of watchdog messages if the manager has no watchdog.
+const WITHOUT_WATCHDOG: Duration = Duration::from_secs(24 * 3600);
 
-/// The service manager; without one, notifications do nothing.
+/// The connection to the service manager. Without a service manager, notifications do nothing.
 #[derive(Debug, Default)]
 pub struct Service {
     socket: Option<UnixDatagram>,
-    /// The manager's limit between two watchdog messages.
+    /// Maximum time between two watchdog messages.
     watchdog: Option<Duration>,
 }
 
 impl Service {
-    /// The manager that `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` name. An invalid value is logged
-    /// and ignored.
+    /// Connects to the manager that `NOTIFY_SOCKET` names, with the limits of `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    /// An invalid value is logged and ignored.
     #[must_use]
     pub fn from_environment() -> Self {
         let Ok(name) = env::var("NOTIFY_SOCKET") else { return Self::default() };
@@ -38,8 +38,8 @@ impl Service {
             }
         };
         let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
-        let watchdog = number("WATCHDOG_USEC").filter(|usec| ours && *usec > 0);
+        let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+        let watchdog = number("WATCHDOG_USEC").filter(|usec| is_ours && *usec > 0);
         Self { socket, watchdog: watchdog.map(Duration::from_micros) }
     }
 
@@ -49,31 +49,31 @@ impl Service {
         Self { socket: Some(socket), watchdog: Some(watchdog) }
     }
 
-    /// The interval at which to call [`Service::alive`]: half the manager's limit, or a day without one.
+    /// The interval at which to call [`Service::alive`]: half the manager's limit, or a day without a limit.
     #[must_use]
     pub fn watchdog_interval(&self) -> Duration {
-        self.watchdog.map_or(UNWATCHED, |watchdog| watchdog / 2)
+        self.watchdog.map_or(WITHOUT_WATCHDOG, |watchdog| watchdog / 2)
     }
 
-    /// The program is ready; also after a reload.
+    /// Reports that the program is ready, at the start and after a reload.
     pub fn ready(&self) {
         self.notify("READY=1");
     }
 
-    /// The configuration is being loaded again.
+    /// Reports that the configuration is being reloaded.
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
-        // Both are positive and far from their ends.
+        // Both are positive, and too small to overflow.
         let usec = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
         self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"));
     }
 
-    /// The program ends in good order.
+    /// Reports that the program shuts down.
     pub fn stopping(&self) {
         self.notify("STOPPING=1");
     }
 
-    /// The program is alive.
+    /// Reports that the program is alive.
     pub fn alive(&self) {
         self.notify("WATCHDOG=1");
     }
@@ -86,14 +86,14 @@ impl Service {
     }
 }
 
-/// A path, or behind `@` a name in the kernel's own list.
+/// Connects to a path or, after `@`, to an abstract name (unix(7)).
 fn connect(name: &str) -> io::Result<UnixDatagram> {
     let address = match name.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name)?,
         None => SocketAddr::from_pathname(name)?,
     };
     let socket = UnixDatagram::unbound()?;
-    // A manager that does not read must not hold us up.
+    // A manager that does not read must not block the program.
     socket.set_nonblocking(true)?;
     socket.connect_addr(&address)?;
     Ok(socket)
@@ -103,14 +103,14 @@ fn connect(name: &str) -> io::Result<UnixDatagram> {
 mod tests {
     use super::*;
 
-    fn heard(socket: &UnixDatagram) -> String {
+    fn received(socket: &UnixDatagram) -> String {
         let mut buffer = [0; 100];
         let length = socket.recv(&mut buffer).unwrap();
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 
     #[test]
-    fn a_manager_hears_it_at_a_path_and_at_a_name() {
+    fn notifications_arrive_at_a_path_and_at_an_abstract_name() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
         let name = format!("nflog-test-{}", std::process::id());
@@ -121,9 +121,9 @@ mod tests {
         ] {
             let service = Service { socket: Some(connect(&name).unwrap()), watchdog: None };
             service.ready();
-            assert_eq!(heard(&manager), "READY=1");
+            assert_eq!(received(&manager), "READY=1");
             service.reloading();
-            let text = heard(&manager);
+            let text = received(&manager);
             let usec = text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
             assert!(usec.parse::<u64>().unwrap() > 0, "{text}");
         }
@@ -134,6 +134,6 @@ mod tests {
     fn without_a_manager_nothing_is_sent() {
         let service = Service::default();
         service.ready();
-        assert_eq!(service.watchdog_interval(), UNWATCHED);
+        assert_eq!(service.watchdog_interval(), WITHOUT_WATCHDOG);
     }
 }

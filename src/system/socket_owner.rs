@@ -1,4 +1,4 @@
-//! Which process has a socket, out of `/proc`.
+//! Finds the process that owns a socket, in `/proc`.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -12,8 +12,8 @@ pub fn with_socket(inode: u64) -> Option<(u32, String)> {
     Some((pid, name(pid)?))
 }
 
-/// Process id and name of all who listen on a TCP port, of either IP version: several have one socket
-/// where a service manager opened it.
+/// Ids and names of the processes that listen on a TCP port, by IPv4 or IPv6. Several share one socket
+/// if a service manager opened it.
 #[must_use]
 pub fn listening_on(port: u16) -> Vec<(u32, String)> {
     let listening: HashSet<u64> =
@@ -38,7 +38,7 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The inodes of a process's sockets; none where it may not be looked into.
+/// The inodes of a process's sockets; none without permission to read them.
 fn sockets(pid: u32) -> impl Iterator<Item = u64> {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     files.filter_map(|file| {
@@ -51,7 +51,7 @@ fn name(pid: u32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
-/// Port and inode of every TCP socket that listens.
+/// Port and inode of every listening TCP socket.
 fn listeners() -> Vec<(u16, u64)> {
     let tables = ["tcp", "tcp6"].map(|table| format!("/proc/thread-self/net/{table}"));
     let tables = tables.map(|table| fs::read_to_string(table).unwrap_or_default());

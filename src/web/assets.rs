@@ -23,7 +23,7 @@ pub struct Asset {
     pub text: &'static str,
 }
 
-/// All files but the page itself.
+/// All files except the page itself.
 pub const ASSETS: [Asset; 3] = [
     Asset {
         path: paths::STYLE,

@@ -1,4 +1,4 @@
-//! From resource and query to body.
+//! The bodies of live resources: from resource and query to text.
 
 use super::{
     BadQuery, LiveResource,
@@ -9,8 +9,8 @@ use super::{
 use crate::{recent::WindowMode, system::clock::unix_micros};
 
 impl LiveData {
-    /// The body of a resource for a query, which is the part of the URL after its `?`. Takes some
-    /// milliseconds of processor time.
+    /// The body of a resource for a query, which is the part of the URL after its `?`. Needs some milliseconds of
+    /// processor time.
     ///
     /// # Errors
     /// The query is invalid.

@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use super::PageInfo;
@@ -14,7 +14,7 @@ use crate::{
     pipeline::{Clock, Route},
     recent::SharedRecent,
     source::nflog::GroupMeter,
-    system::Health,
+    system::{Health, lock::lock},
 };
 
 /// The state of a running exporter, as its page shows it.
@@ -60,7 +60,7 @@ impl LiveData {
         &self,
         work: impl FnOnce(&mut dyn FnMut(IpAddr) -> Option<Location>) -> T,
     ) -> T {
-        let mut city_lookup = self.city_lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut city_lookup = lock(&self.city_lookup);
         city_lookup.refresh();
         work(&mut |address| city_lookup.location(address).cloned())
     }

@@ -1,4 +1,4 @@
-//! Every path of the HTTP server besides that of the metrics.
+//! Every path of the HTTP server except that of the metrics.
 //!
 //! The server routes by these constants, and the configuration rejects them as `web.telemetry_path`.
 
@@ -27,7 +27,7 @@ pub const RELOAD: &str = "/-/reload";
 pub const ALL: [&str; 10] =
     [INDEX, STYLE, SCRIPT, MAP, OVERVIEW, MARKERS_XML, MARKERS_GEOJSON, HEALTHY, READY, RELOAD];
 
-/// Prefix of the paths for operation. All of it is reserved, also what is not in use yet.
+/// Prefix of the paths for operation. All paths under it are reserved, for later versions.
 const OPERATION: &str = "/-/";
 
 /// Whether the server uses a path itself, so that the metrics cannot be served there.

@@ -1,4 +1,4 @@
-//! Errors of a query that all live resources share.
+//! The errors of queries, which all live resources share.
 
 /// A query that is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,14 +14,14 @@ pub enum BadQuery {
     /// A parameter given twice.
     #[error("duplicate parameter {0:?}: give it once")]
     Duplicate(String),
-    /// A value outside of the parameter's range.
+    /// A value that the parameter does not allow.
     #[error("invalid value {value:?} for {name}: expected {expected}")]
     Value {
         /// The parameter.
         name: &'static str,
         /// The value.
         value: String,
-        /// The values that the parameter takes.
+        /// The values that are valid.
         expected: &'static str,
     },
 }

@@ -1,5 +1,5 @@
-//! The Grafana dashboards of `dashboards/`, as their tests read them: panels, variables, statements,
-//! and these with variables and macros filled in as Grafana does it.
+//! The Grafana dashboards of `dashboards/`: panels, variables, statements,
+//! and statements with variables and macros expanded as Grafana does.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -16,7 +16,7 @@ pub struct Dashboard {
 pub struct Query {
     /// File, and panel or variable.
     pub place: String,
-    /// In the language that the data source's type tells.
+    /// The query, in the language of the data source.
     pub text: String,
     /// Type of the data source.
     pub source: String,
@@ -32,7 +32,7 @@ pub struct Selector {
 }
 
 impl Dashboard {
-    /// All there are.
+    /// All dashboards.
     pub fn all() -> Vec<Self> {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards");
         let mut all: Vec<_> = fs::read_dir(directory)
@@ -51,12 +51,12 @@ impl Dashboard {
         all
     }
 
-    /// The name in its address.
+    /// The `uid`, which is in its URL.
     pub fn uid(&self) -> &str {
         self.json["uid"].as_str().unwrap()
     }
 
-    /// Everything in the grid, headings of rows included.
+    /// All items in the grid, including the headings of rows.
     pub fn grid(&self) -> &[Value] {
         self.json["panels"].as_array().unwrap()
     }
@@ -104,7 +104,7 @@ impl Dashboard {
     }
 }
 
-/// Runs a rule over all dashboards and fails with all that is wrong.
+/// Runs a rule for all dashboards, and panics with all faults.
 pub fn hold(rule: impl Fn(&Dashboard, &mut Vec<String>)) {
     let mut wrong = Vec::new();
     for dashboard in Dashboard::all() {
@@ -120,7 +120,7 @@ pub fn title(panel: &Value) -> &str {
     panel["title"].as_str().unwrap_or_default()
 }
 
-/// Every value in a document with the key that leads to it.
+/// Every value in a document with its key.
 pub fn walk<'v>(value: &'v Value, key: &'v str, visit: &mut dyn FnMut(&'v str, &'v Value)) {
     visit(key, value);
     match value {
@@ -137,8 +137,8 @@ pub fn label_values(query: &str) -> Option<(&str, &str)> {
     Some((metric.trim(), label.trim()))
 }
 
-/// The expression that a variable of Prometheus asks: the metric of `label_values`, or what stands in
-/// `query_result`. Other text is an expression as it is.
+/// The expression that a variable queries in Prometheus: the metric of `label_values`, or the argument of
+/// `query_result`. Other text is an expression itself.
 pub fn expression(query: &str) -> &str {
     let result = query.strip_prefix("query_result(").and_then(|rest| rest.strip_suffix(')'));
     result.or_else(|| label_values(query).map(|(metric, _)| metric)).unwrap_or(query)
@@ -151,7 +151,7 @@ pub fn selectors(expression: &str) -> Vec<Selector> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(open) = expression[at..].find('{').map(|open| at + open) {
-        // `${variable}` is none.
+        // `${variable}` is not a selector.
         if expression[..open].ends_with('$') {
             at = open + 1;
             continue;
@@ -174,7 +174,7 @@ pub fn selectors(expression: &str) -> Vec<Selector> {
     found
 }
 
-/// Where the brace closes that the text begins with.
+/// The position of the brace that closes the first brace of the text.
 fn closing(text: &str) -> usize {
     let mut quoted = false;
     for (at, c) in text.char_indices() {
@@ -187,7 +187,7 @@ fn closing(text: &str) -> usize {
     panic!("no end of {text}");
 }
 
-/// Words in a statement that are metrics of ours, with or without braces.
+/// The metrics of the exporter in a statement, with or without braces.
 pub fn metrics(expression: &str) -> Vec<&str> {
     let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
     words
@@ -195,10 +195,10 @@ pub fn metrics(expression: &str) -> Vec<&str> {
         .collect()
 }
 
-/// What is chosen of each variable; nothing means all.
+/// The selected values of each variable; none means all.
 pub type Choice<'c> = BTreeMap<&'c str, Vec<String>>;
 
-/// Seconds of the time shown, of `$__rate_interval` and of `$__interval`.
+/// The time range, `$__rate_interval` and `$__interval` in seconds.
 pub const RANGE: u64 = 300;
 const RATE_INTERVAL: u64 = 60;
 const INTERVAL: u64 = 10;
@@ -229,7 +229,7 @@ pub fn fill(dashboard: &Dashboard, query: &Query, choice: &Choice<'_>, now: u64)
     filled + rest
 }
 
-/// The value of a variable, written for the data source.
+/// The value of a variable, formatted for the data source.
 fn value(
     dashboard: &Dashboard,
     query: &Query,
@@ -246,7 +246,7 @@ fn value(
     }
     match format {
         "sqlstring" => {
-            // Quotes are doubled and double quotes get a backslash: that is all Grafana does.
+            // Grafana doubles quotes, puts a backslash before double quotes, and escapes nothing else.
             let quoted =
                 |value: &String| format!("'{}'", value.replace('\'', "''").replace('"', "\\\""));
             if chosen.is_empty() {
@@ -272,7 +272,7 @@ fn value(
     }
 }
 
-/// Fills in what Grafana itself and its data sources give.
+/// Expands the macros and variables of Grafana and its data sources.
 fn globals(text: &str, source: &str, now: u64) -> String {
     let (from, to) = (now - RANGE, now + 60);
     let mut text = text

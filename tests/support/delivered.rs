@@ -1,4 +1,4 @@
-//! Packets of each kind sent to a host with a firewall, and which of them its rules delivered.
+//! Sends packets of each kind to a host with a firewall, and counts those that its rules logged.
 
 use std::{
     io::Write as _,
@@ -14,19 +14,19 @@ use super::{
     program::{Exporter, samples, wait_for, whole},
 };
 
-/// What was logged under a prefix.
+/// Number of packets logged with a prefix.
 struct Delivered {
     /// Packets to the open port.
     open: u64,
-    /// Packets to the closed one, of which one went to each of the host's addresses.
+    /// Packets to the closed port; one was sent to each address of the host.
     closed: u64,
-    /// Pings, of which there is one.
+    /// Pings; one was sent.
     pings: u64,
     /// Packets from the host to itself.
     loopback: u64,
-    /// Packets that the host was to pass on.
+    /// Packets to be forwarded by the host.
     forwarded: u64,
-    /// Packets to the port that some firewalls deny by a rule of the user's own.
+    /// Packets to the port that some firewalls deny with a rule of the user.
     denied: u64,
 }
 
@@ -37,13 +37,13 @@ const FORWARDED: u16 = 25;
 const LAST: u16 = 26;
 const DENIED: u16 = 80;
 
-/// The addresses that packets go to.
+/// The destination addresses.
 fn addresses(has_ipv6: bool) -> Vec<IpAddr> {
     if has_ipv6 { vec![HOST.into(), HOST_V6.into()] } else { vec![HOST.into()] }
 }
 
-/// Sends something of each kind, and returns what was logged of it. Where the firewall is one of IPv4, so
-/// is all of it, and pings have no answer.
+/// Sends a packet of each kind, and returns the logged ones. For a firewall of IPv4, the packets
+/// are IPv4 too, and pings have no reply.
 fn deliver(wire: &Wire, exporter: &Exporter<'_>, prefix: &str, has_ipv6: bool) -> Delivered {
     wire.host.sysctl("ipv4/ip_forward", "1");
     wire.host.ip("link add lan0 type veth peer name lan1");
@@ -53,7 +53,7 @@ fn deliver(wire: &Wire, exporter: &Exporter<'_>, prefix: &str, has_ipv6: bool) -
     wire.peer.ip("route add 192.0.2.0/24 via 198.51.100.1");
     let addresses = addresses(has_ipv6);
     let at = |port| addresses.iter().map(move |address| SocketAddr::new(*address, port));
-    // Dropped or rejected: no matter.
+    // The packet is dropped or rejected.
     let knock = |address| {
         let refused = TcpStream::connect_timeout(&address, Duration::from_millis(300));
         assert!(refused.is_err(), "{address}");
@@ -87,7 +87,7 @@ fn deliver(wire: &Wire, exporter: &Exporter<'_>, prefix: &str, has_ipv6: bool) -
     let to = |metrics: &str, port: u16| {
         logged(metrics, &[("proto", "tcp"), ("port", &port.to_string())])
     };
-    // Behind these come no others.
+    // These packets are the last ones.
     wait_for("the packets", || {
         let metrics = exporter.scrape();
         (to(&metrics, LAST) >= addresses.len() as u64).then(|| Delivered {
@@ -101,7 +101,7 @@ fn deliver(wire: &Wire, exporter: &Exporter<'_>, prefix: &str, has_ipv6: bool) -
     })
 }
 
-/// Answers to pings that a namespace has had.
+/// Number of replies to pings that a namespace received.
 fn answered_pings(namespace: &Namespace) -> u64 {
     let counters = namespace.exec("cat", &["/proc/net/snmp"]);
     let mut lines = counters.lines().filter_map(|line| line.strip_prefix("Icmp: "));
@@ -110,7 +110,7 @@ fn answered_pings(namespace: &Namespace) -> u64 {
     values.split(' ').nth(place).unwrap().parse().unwrap()
 }
 
-/// Holds what was delivered against what was wanted, each packet once. The doctor foresees it.
+/// Checks that the requested packets were logged once each, and that the doctor reports the rules.
 pub fn check(wire: &Wire, log: &str, prefix: &str, forwards: bool) {
     let exporter = Exporter::start(&wire.host, "", &[]);
     let said = doctor(&wire.host, &[]);
@@ -123,14 +123,14 @@ pub fn check(wire: &Wire, log: &str, prefix: &str, forwards: bool) {
     match log {
         "all" => assert!(open > 4, "{open}"),
         "new" => assert_eq!(open, 2),
-        // What is accepted was not dropped.
+        // Accepted packets were not logged as dropped.
         _ => assert_eq!((open, pings), (0, 0)),
     }
     assert_eq!((closed, loopback, forwarded), (2, 0, u64::from(forwards)), "{log}");
 }
 
-/// Holds what a firewall of IPv4 alone was made to log as dropped against what it drops: each packet once.
-/// What it denies by a rule of the user's own is not among it.
+/// Checks that a firewall of IPv4 logs each packet that it drops once,
+/// except those that a rule of the user denies.
 pub fn check_dropped_ipv4(wire: &Wire, forwards: bool, denies: bool) {
     let exporter = Exporter::start(&wire.host, "", &[]);
     let said = doctor(&wire.host, &[]);

@@ -1,5 +1,4 @@
 //! The documents of the repository, and the blocks in them.
-#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::{
     fs,
@@ -33,7 +32,7 @@ pub fn pages() -> Vec<String> {
     pages
 }
 
-/// The documents for users: the README and those in directories. The others beside it are for developers.
+/// The documents for users: the README and those in directories. The others are for developers.
 pub fn for_users() -> Vec<String> {
     let for_users = |page: &String| page == "README.md" || page.contains('/');
     pages().into_iter().filter(for_users).collect()
@@ -70,7 +69,7 @@ pub fn links(text: &str) -> Vec<String> {
     targets.map(str::to_owned).collect()
 }
 
-/// The rows of every table whose header begins with this, as cells without the spaces around them. A `\|` in a
+/// The rows of every table whose header begins with this, as cells without surrounding spaces. A `\|` in a
 /// cell is a `|`.
 pub fn rows(page: &str, header: &str) -> Vec<Vec<String>> {
     let text = read(page);

@@ -11,7 +11,7 @@ pub fn udp(source: [u8; 4], source_port: u16, port: u16, payload: &[u8]) -> Vec<
     udp_to(HOST, source, source_port, port, payload)
 }
 
-/// UDP over IPv4 from any address to any address, by way of the host.
+/// UDP over IPv4 from any address to any address, routed by the host.
 pub fn udp_to(to: [u8; 4], from: [u8; 4], source_port: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     let builder =
         PacketBuilder::ethernet2(PEER_MAC, HOST_MAC).ipv4(from, to, TTL).udp(source_port, port);
@@ -20,7 +20,7 @@ pub fn udp_to(to: [u8; 4], from: [u8; 4], source_port: u16, port: u16, payload: 
     frame
 }
 
-/// A frame of a station beyond the peer, to everybody: any headers, whose last names the packet after
+/// A broadcast frame of a station that is not the peer: any headers, the last of which identifies the packet after
 /// them, and UDP over IPv4 from any port.
 pub fn encapsulated(headers: &[u8], source_port: u16) -> Vec<u8> {
     let packet = udp([203, 0, 113, 5], source_port, 9, b"x").split_off(14);
@@ -62,7 +62,7 @@ pub fn syn_v6(source: [u8; 16], source_port: u16, port: u16) -> Vec<u8> {
     frame
 }
 
-/// `count` UDP packets to a port, each from another address of 203.0.113.0/24.
+/// `count` UDP packets to a port, each from a different address of 203.0.113.0/24.
 pub fn spoofed(count: u32, port: u16) -> impl Iterator<Item = Vec<u8>> + Send {
     (0..count).map(move |number| udp([203, 0, 113, number.to_be_bytes()[3]], 40_000, port, b"x"))
 }

@@ -1,4 +1,4 @@
-//! A minimal root of this host's Debian release, as a new machine has it, made by debootstrap. Takes root.
+//! A minimal root of this host's Debian release, created by debootstrap, like a new machine. Requires root.
 
 use std::{
     fs,
@@ -9,10 +9,10 @@ use std::{
 
 use super::server::run;
 
-/// Programs that every Debian server has, or that the documents ask for.
+/// Programs that every Debian server has, or that the documents require.
 const INCLUDED: &str = "dbus,libgcc-s1,nftables,systemd,systemd-sysv";
 
-/// The root's directory, kept in the target directory for the next run. Nothing may be written to it.
+/// The directory of the root, kept in the target directory for the next run. It must not be changed.
 ///
 /// It has this host's release, because the program under test is linked with this host's C library.
 pub fn fresh_root() -> &'static Path {
@@ -32,7 +32,7 @@ pub fn fresh_root() -> &'static Path {
         }
         debootstrap.args(["--variant=minbase", "--include", INCLUDED, &release]);
         run(debootstrap.arg(&unfinished).arg(mirror(&release)));
-        // Packages that nobody installs again.
+        // Downloaded packages that are not needed again.
         run(Command::new("rm").arg("-rf").arg(unfinished.join("var/cache/apt/archives")));
         fs::create_dir_all(unfinished.join("var/cache/apt/archives/partial")).unwrap();
         fs::rename(&unfinished, &root).unwrap();
@@ -47,7 +47,7 @@ fn value(path: &str, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name} in {path}")).trim_matches('"').to_owned()
 }
 
-/// The site of this host's apt configuration that has a release.
+/// The site of a release in this host's apt configuration.
 fn mirror(release: &str) -> String {
     let format = "$(CODENAME) $(COMPONENT) $(SITE)";
     let output = run(Command::new("apt-get").args(["indextargets", "--format", format]));

@@ -1,12 +1,12 @@
-//! Golden files: what a text is expected to be, reviewed by eye.
+//! Golden files: expected texts that are reviewed by hand.
 
 use std::{env, fs, path::Path};
 
-/// Set to 1, this variable makes the tests rewrite their golden files. Read the difference before
+/// If this variable is 1, the tests rewrite their golden files. Review the difference before
 /// you commit it.
 const REWRITE: &str = "NFLOG_EXPORTER_REWRITE_GOLDEN";
 
-/// Compares a text with a file, given relative to the crate's root.
+/// Compares a text with a file; the path is relative to the crate's root.
 #[track_caller]
 pub fn check_golden(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

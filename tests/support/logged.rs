@@ -1,4 +1,4 @@
-//! Packets as the NFLOG source hands them over, owned, and ways to read until a state is reached.
+//! Owned copies of the packets of the NFLOG source, and functions that read until a state is reached.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use nflog_exporter::{
     },
 };
 
-/// One packet as it was read.
+/// One packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
     pub group: u16,
@@ -47,10 +47,10 @@ impl From<&Record<'_>> for Logged {
     }
 }
 
-/// No state takes longer than this to come about.
+/// Maximum time to wait for a state.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A plan for these groups that keeps nothing back for long.
+/// A plan for these groups with a short queue timeout.
 pub fn plan(groups: &[u16]) -> NflogConfig {
     NflogConfig {
         groups: groups.into(),
@@ -62,7 +62,7 @@ pub fn plan(groups: &[u16]) -> NflogConfig {
     }
 }
 
-/// Reads until `count` packets are there.
+/// Reads until there are `count` packets.
 pub fn read_packets(source: &mut Nflog, count: usize) -> Vec<Logged> {
     let deadline = Instant::now() + DEADLINE;
     let mut logged = Vec::new();
@@ -76,7 +76,7 @@ pub fn read_packets(source: &mut Nflog, count: usize) -> Vec<Logged> {
     logged
 }
 
-/// Reads until the source ends, and counts.
+/// Reads until the source ends; returns the number of packets.
 pub fn read_to_end(source: &mut dyn Source) -> u64 {
     let deadline = Instant::now() + DEADLINE;
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! A MariaDB server of the tests' own: private directory, free loopback port, TLS by a throw-away CA.
+//! A MariaDB server for tests: private directory, free loopback port, TLS with a temporary CA.
 
 use std::{
     fs,
@@ -37,7 +37,7 @@ pub struct MariaDb {
 static SHARED: Mutex<Weak<MariaDb>> = Mutex::new(Weak::new());
 
 impl MariaDb {
-    /// One server for the tests that run at the same time, each with a database of its own.
+    /// One server for the tests that run at the same time; each uses a separate database.
     pub fn shared() -> Arc<Self> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -52,13 +52,13 @@ impl MariaDb {
         Self::start_with(&[])
     }
 
-    /// A server with further options of `mariadbd`.
+    /// A server with additional options of `mariadbd`.
     pub fn start_with(options: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("nflog-mariadb-").tempdir().unwrap();
         run(Command::new("mariadb-install-db")
             .args(["--no-defaults", "--user=root", "--skip-test-db"])
             .arg("--auth-root-authentication-method=normal")
-            // Servers that are made at the same time must not share it.
+            // Servers that start at the same time must not share it.
             .arg(format!("--tmpdir={}", directory.path().display()))
             .arg(format!("--datadir={}", directory.path().join("data").display())));
         certificates(directory.path(), "");
@@ -80,12 +80,12 @@ impl MariaDb {
         self.directory.path().join("socket")
     }
 
-    /// Where its log, `ca.pem` and `other-ca.pem` are.
+    /// The directory of its log, `ca.pem` and `other-ca.pem`.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The administrator's way to a database, through the socket.
+    /// Connects to a database as administrator, through the socket.
     pub fn target(&self, database: &str) -> Target {
         Target {
             kind: Kind::MySql,
@@ -97,7 +97,7 @@ impl MariaDb {
         }
     }
 
-    /// A user's way to a database over TCP; the certificate is valid for localhost.
+    /// Connects a user to a database over TCP; the certificate is valid for localhost.
     pub fn tcp_target(&self, host: &str, user: &str, password: &str, database: &str) -> Target {
         Target {
             endpoint: Endpoint::Tcp { host: host.to_owned(), port: self.port },
@@ -107,7 +107,7 @@ impl MariaDb {
         }
     }
 
-    /// The URL of a database, for a program that is started with one.
+    /// The URL of a database.
     pub fn url(&self, user: &str, password: &str, database: &str) -> String {
         format!("mysql://{user}:{password}@127.0.0.1:{}/{database}", self.port)
     }
@@ -120,7 +120,7 @@ impl MariaDb {
         name
     }
 
-    /// What the client prints: a line a row, columns divided by tabs, no headings.
+    /// Runs SQL; returns the output of the client: one line per row, columns separated by tabs, no headings.
     pub fn query(&self, database: &str, sql: &str) -> String {
         let output = run(self.client().args(["--batch", "--skip-column-names", "--raw"]).args([
             database,
@@ -131,37 +131,37 @@ impl MariaDb {
         text.trim_end_matches('\n').to_owned()
     }
 
-    /// Reads a file of SQL as `mysql DATABASE < FILE` does.
+    /// Runs the SQL in a file, like `mysql DATABASE < FILE`.
     pub fn load(&self, database: &str, sql: &str) {
         self.try_load(database, sql).unwrap();
     }
 
-    /// The same, but it may fail; returns what it says then.
+    /// The same, but it can fail; then it returns the error.
     pub fn try_load(&self, database: &str, sql: &str) -> Result<(), String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), sql).unwrap();
         attempt(self.client().arg(database).stdin(file.reopen().unwrap())).map(drop)
     }
 
-    /// Ends it as a crash would.
+    /// Kills the server, like a crash.
     pub fn kill_9(&self) {
         let mut child = self.child();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    /// Starts it again after it ended.
+    /// Starts it again after it has ended.
     pub fn restart(&self) {
         *self.child() = spawn(self.directory.path(), self.port, &self.options);
         self.wait_until_ready();
     }
 
-    /// Lets it hang: connections stay, nothing answers.
+    /// Stops it with SIGSTOP: connections stay open and get no response.
     pub fn stop(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// Lets it go on.
+    /// Continues it with SIGCONT.
     pub fn cont(&self) {
         self.signal(Signal::SIGCONT);
     }

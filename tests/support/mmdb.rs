@@ -10,7 +10,7 @@ pub enum Value {
     EmptyList,
 }
 
-/// A database that has this record for the first half of the addresses (0.0.0.0/1).
+/// A database with this record for the first half of the addresses (0.0.0.0/1).
 pub fn file(edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
     // One node of two records of 24 bits: the first value of the data section, and nothing. A pointer to data
@@ -36,8 +36,8 @@ pub fn file(edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> 
     bytes
 }
 
-/// The kind of a value is in the first three bits of its first byte, its size in the others; an unsigned number
-/// of 64 bits and a list are of an extended kind, whose number less 7 follows.
+/// The first three bits of the first byte of a value contain its type, the others its size. An unsigned number
+/// of 64 bits and a list have an extended type, whose number minus 7 follows.
 fn write(bytes: &mut Vec<u8>, value: &Value) {
     let head = |kind: u8, size: usize| match u8::try_from(size).unwrap() {
         size @ 0..29 => vec![(kind << 5) | size],

@@ -1,20 +1,14 @@
-//! What kernel tests stand on: namespaces with a wire between them, frames to send, packets as read.
-#![allow(dead_code, unused_imports, reason = "no test uses all of it")]
-#![allow(unreachable_pub, missing_docs, reason = "shared by tests, published to nobody")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    reason = "a failure here fails the test"
-)]
+//! Shared by all test binaries: network namespaces, programs, servers, packets and rows.
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
-#[cfg(feature = "browser-tests")]
-pub mod browser;
+pub mod background_noise;
 pub mod dashboards;
 pub mod delivered;
 pub mod doctor;
+pub mod documents;
 pub mod frame;
 pub mod fresh_root;
+pub mod golden;
 pub mod logged;
 pub mod mariadb;
 pub mod mmdb;
@@ -24,6 +18,7 @@ pub mod program;
 pub mod proxy;
 pub mod sample_rows;
 pub mod server;
+pub mod spool;
 pub mod system;
 pub mod tmpfs;
 

@@ -1,6 +1,6 @@
-//! Network namespaces that go when they are dropped, and a pair of them with a wire between.
+//! Network namespaces that are deleted when they are dropped, and a pair of them connected by a wire.
 //!
-//! Everything here takes root, and panics without it: a kernel test cannot pass by not running.
+//! Everything here requires root and panics without it, so that a kernel test cannot pass without running.
 
 use std::{
     fs::{self, File},
@@ -29,10 +29,10 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes one; `label` tells it from the others in `ip netns list`.
+    /// Creates a namespace; `label` identifies it in `ip netns list`.
     pub fn new(label: &str) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        assert!(rustix::process::geteuid().is_root(), "kernel tests take root");
+        assert!(rustix::process::geteuid().is_root(), "kernel tests require root");
         let name = format!("nfl-{}-{}-{label}", std::process::id(), COUNTER.fetch_add(1, Relaxed));
         succeed(Command::new("ip").args(["netns", "add", &name]), "");
         let namespace = Self { name };
@@ -40,12 +40,12 @@ impl Namespace {
         namespace
     }
 
-    /// Its name, as `ip netns` knows it.
+    /// Its name in `ip netns`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Runs `work` on a thread inside. Sockets opened there stay there, wherever they are moved.
+    /// Runs `work` on a thread inside. Sockets that it opens stay in the namespace, also in other threads.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
@@ -57,31 +57,31 @@ impl Namespace {
         })
     }
 
-    /// A command that runs inside. What it starts, the caller ends.
+    /// A command that runs inside. The caller ends the process.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]);
         command
     }
 
-    /// Runs `ip` inside with arguments separated by spaces; returns what it prints.
+    /// Runs `ip` inside with arguments separated by spaces; returns its output.
     pub fn ip(&self, arguments: &str) -> String {
         let mut command = Command::new("ip");
         command.args(["-n", &self.name]).args(arguments.split(' '));
         succeed(&mut command, "")
     }
 
-    /// Runs a program inside, which must succeed; returns what it prints.
+    /// Runs a program inside; returns its output. Panics if it fails.
     pub fn exec(&self, program: &str, arguments: &[&str]) -> String {
         succeed(self.command(program).args(arguments), "")
     }
 
-    /// Loads rules in the language of nft.
+    /// Loads rules in the syntax of nft.
     pub fn nft(&self, rules: &str) {
         succeed(self.command("nft").args(["-f", "-"]), rules);
     }
 
-    /// Packets a named counter of table `inet t` has counted: the truth to hold a count against.
+    /// The packets of a named counter of table `inet t`: the expected value of a count.
     pub fn counter(&self, name: &str) -> u64 {
         let json = self.exec("nft", &["-j", "list", "counter", "inet", "t", name]);
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -89,10 +89,10 @@ impl Namespace {
         counters.iter().find_map(|entry| entry["counter"]["packets"].as_u64()).unwrap()
     }
 
-    /// Drops what owns sockets in here, and waits until the kernel let go of them all.
+    /// Drops the owner of sockets in this namespace, and waits until the kernel has released all of them.
     ///
-    /// A socket outlives its owner while someone else refers to it, for a moment: a child between
-    /// fork and exec has a copy, and whoever looks through `/proc/PID/fd` holds a reference.
+    /// A socket can exist longer than its owner while another process refers to it: a child between
+    /// fork and exec has a copy, and a process that reads `/proc/PID/fd` holds a reference.
     pub fn release<T>(&self, owner: T) {
         drop(owner);
         let deadline = Instant::now() + DEADLINE;
@@ -113,7 +113,7 @@ impl Namespace {
         self.run(|| fs::write(format!("/proc/sys/net/{path}"), value).unwrap());
     }
 
-    /// Gives it a copy of a directory below `/etc`, until what this returns is dropped.
+    /// Gives it a copy of a directory below `/etc`, until the returned value is dropped.
     pub fn copy_etc(&self, name: &str) -> Etc {
         let directory = PathBuf::from("/etc/netns").join(&self.name);
         fs::create_dir_all(&directory).unwrap();
@@ -124,7 +124,7 @@ impl Namespace {
         etc
     }
 
-    /// Sends raw frames out of a device. Returns how many.
+    /// Sends raw frames on a device. Returns their number.
     pub fn send(&self, device: &str, frames: impl IntoIterator<Item = Vec<u8>> + Send) -> u64 {
         self.run(|| {
             let link = getifaddrs()
@@ -145,11 +145,11 @@ impl Namespace {
     }
 }
 
-/// Directories that programs in a namespace see in place of those below `/etc`: ip-netns(8).
+/// Directories that programs in a namespace see instead of those below `/etc`: ip-netns(8).
 pub struct Etc(PathBuf);
 
 impl Etc {
-    /// Where a path below `/etc` is in truth.
+    /// The real path of a path below `/etc`.
     pub fn path(&self, path: &str) -> PathBuf {
         self.0.join(path)
     }
@@ -167,11 +167,11 @@ impl Drop for Namespace {
     }
 }
 
-/// Two namespaces with a wire between them: `host`, which logs, and `peer`, which sends.
+/// Two namespaces connected by a wire: `host`, which logs, and `peer`, which sends.
 ///
 /// The host's end is the device `wan0` with [`HOST`] and [`HOST_V6`], the peer's `wire0` with
-/// [`PEER`] and [`PEER_V6`]. The host takes any source address. Besides what a test sends, the kernels'
-/// own ARP and ICMPv6 (neighbours, multicast reports) go over the wire.
+/// [`PEER`] and [`PEER_V6`]. The host accepts any source address. Besides the packets of a test, the kernels'
+/// own ARP and ICMPv6 (neighbours, multicast reports) use the wire.
 pub struct Wire {
     pub host: Namespace,
     pub peer: Namespace,
@@ -213,8 +213,8 @@ impl Wire {
         wire
     }
 
-    /// Sends raw frames from the peer to the host, 200,000 in a second or so. Returns how many.
-    /// A busy kernel may take a moment more to put the last ones through the rules: wait for a counter.
+    /// Sends raw frames from the peer to the host, about 200,000 per second. Returns their number.
+    /// A busy kernel can process the last ones later: wait for a counter.
     pub fn send(&self, frames: impl IntoIterator<Item = Vec<u8>> + Send) -> u64 {
         self.peer.send("wire0", frames)
     }

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of the tests' own: private directory, free loopback port, TLS by a throw-away CA.
+//! A PostgreSQL server for tests: private directory, free loopback port, TLS with a temporary CA.
 
 use std::{
     fs,
@@ -28,7 +28,7 @@ use super::{
 };
 
 /// A running server; ends with its last owner. The user `postgres` needs no password on the socket;
-/// over TCP everybody does.
+/// over TCP every user does.
 pub struct PostgresServer {
     directory: TempDir,
     port: u16,
@@ -39,7 +39,7 @@ pub struct PostgresServer {
 static SHARED: Mutex<Weak<PostgresServer>> = Mutex::new(Weak::new());
 
 impl PostgresServer {
-    /// One server for the tests that run at the same time, each with a database of its own.
+    /// One server for the tests that run at the same time; each uses a separate database.
     pub fn shared() -> Arc<Self> {
         let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -82,12 +82,12 @@ impl PostgresServer {
         self.port
     }
 
-    /// Where its socket, its log, `ca.pem` and `other-ca.pem` are.
+    /// The directory of its socket, its log, `ca.pem` and `other-ca.pem`.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The superuser's way to a database, through the socket.
+    /// Connects to a database as superuser, through the socket.
     pub fn target(&self, database: &str) -> Target {
         Target {
             kind: Kind::Postgres,
@@ -99,7 +99,7 @@ impl PostgresServer {
         }
     }
 
-    /// A user's way to a database over TCP; the certificate is valid for 127.0.0.1 and localhost.
+    /// Connects a user to a database over TCP; the certificate is valid for 127.0.0.1 and localhost.
     pub fn tcp_target(&self, host: &str, user: &str, password: &str, database: &str) -> Target {
         let (host, port) = (host.to_owned(), self.port);
         Target {
@@ -110,7 +110,7 @@ impl PostgresServer {
         }
     }
 
-    /// The URL of a database, for a program that is started with one.
+    /// The URL of a database.
     pub fn url(&self, user: &str, password: &str, database: &str) -> String {
         format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
     }
@@ -123,12 +123,12 @@ impl PostgresServer {
         name
     }
 
-    /// What psql prints, without headings and trailing line end, columns divided by `|`.
+    /// Runs SQL; returns the output of psql without headings and trailing line end, columns separated by `|`.
     pub fn psql(&self, database: &str, sql: &str) -> String {
         self.try_psql(database, sql).unwrap()
     }
 
-    /// The same, but it may fail; returns what it says then.
+    /// The same, but it can fail; then it returns the error.
     pub fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
         let output = attempt(
             Command::new("psql")
@@ -139,7 +139,7 @@ impl PostgresServer {
         Ok(String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
     }
 
-    /// Ends it as a crash of the machine would, for this process.
+    /// Kills it, like a crash of the machine.
     pub fn kill_9(&self) {
         self.signal(Signal::SIGKILL);
         self.child.lock().unwrap().wait().unwrap();
@@ -149,8 +149,8 @@ impl PostgresServer {
     pub fn restart(&self) {
         wait_for("PostgreSQL to start again", || {
             *self.child.lock().unwrap() = spawn(self.directory(), self.port, self.account);
-            // It refuses while processes of its former life are about.
-            wait_for("PostgreSQL to start or refuse", || {
+            // It does not start while processes of the previous run exist.
+            wait_for("PostgreSQL to start or fail", || {
                 if self.child.lock().unwrap().try_wait().unwrap().is_some() {
                     return Some(None);
                 }
@@ -159,18 +159,18 @@ impl PostgresServer {
         });
     }
 
-    /// Sends a signal to all of its processes: SIGSTOP hangs it, SIGCONT lets it go on.
+    /// Sends a signal to all of its processes: SIGSTOP stops it, SIGCONT continues it.
     pub fn signal(&self, signal: Signal) {
         let main = self.child.lock().unwrap().id();
         let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
         let children = children.unwrap_or_default();
         for id in [main.to_string().as_str()].into_iter().chain(children.split_whitespace()) {
-            // A child may have ended meanwhile.
+            // A child can have ended meanwhile.
             let _ = kill(Pid::from_raw(id.parse().unwrap()), signal);
         }
     }
 
-    /// What it logged.
+    /// Its log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory().join("log")).unwrap_or_default()
     }
@@ -199,7 +199,7 @@ impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.signal(Signal::SIGCONT);
         let child = self.child.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Immediate shutdown: unlike a kill, it gives back its shared memory.
+        // Immediate shutdown: unlike a kill, it releases its shared memory.
         let _ = kill(Pid::from_raw(i32::try_from(child.id()).unwrap_or(0)), Signal::SIGQUIT);
         let _ = child.wait();
         if std::thread::panicking() {
@@ -208,7 +208,7 @@ impl Drop for PostgresServer {
     }
 }
 
-/// PostgreSQL refuses to run as root; the package's own user is there for it.
+/// PostgreSQL does not run as root, so it runs as the user of its package.
 fn account() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;

@@ -1,4 +1,4 @@
-//! The real programs, started in a namespace and ended with the test: the exporter, Prometheus.
+//! Programs that run in a namespace and end with the test: the exporter, Prometheus.
 
 use std::{
     collections::BTreeMap,
@@ -21,22 +21,22 @@ use tempfile::TempDir;
 
 use super::Namespace;
 
-/// The longest a test waits for something that must happen.
+/// Maximum time that a test waits for a state.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks until the answer is there.
+/// Polls until there is a result; panics after the deadline.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timeout while waiting for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// One sample: its labels and value. Labels sorted by name, the metric's name apart.
+/// One sample: its labels, sorted by name, and its value.
 pub type Samples = Vec<(BTreeMap<String, String>, f64)>;
 
 /// A process that a test started and that ends with it.
@@ -46,7 +46,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it; what it says goes to the file `log`.
+    /// Starts a program with its output in a log file.
     pub fn start(command: &mut Command, log: PathBuf) -> Self {
         let output = fs::File::create(&log).unwrap();
         let child = command
@@ -68,12 +68,12 @@ impl Program {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     pub fn wait(&mut self) -> ExitStatus {
         wait_for("the end of a program", || self.child.try_wait().unwrap())
     }
 
-    /// What it wrote to its standard output and error so far.
+    /// Its standard output and error so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -81,7 +81,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Stopped processes take no other signal.
+        // A stopped process does not handle other signals.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -90,7 +90,7 @@ impl Drop for Program {
     }
 }
 
-/// The exporter's binary, as built for this test.
+/// The exporter's binary.
 pub const EXPORTER: &str = env!("CARGO_BIN_EXE_nflog_exporter");
 
 /// A running exporter in a namespace.
@@ -101,7 +101,7 @@ pub struct Exporter<'n> {
 }
 
 impl<'n> Exporter<'n> {
-    /// Starts it with a configuration file and further arguments; returns when it is ready.
+    /// Starts it with a configuration file and additional arguments; returns when it is ready.
     pub fn start(namespace: &'n Namespace, config: &str, arguments: &[&str]) -> Self {
         let exporter = Self::spawn(namespace, config, arguments);
         wait_for("the exporter to be ready", || {
@@ -110,8 +110,8 @@ impl<'n> Exporter<'n> {
         exporter
     }
 
-    /// Starts it where the clock is off by so much, in the words of faketime(1); does not wait. Without
-    /// that program, which starts another one that nobody ends.
+    /// Starts it with an offset of the clock in the format of faketime(1); does not wait. Does not use
+    /// that program, which starts a process that would not end.
     pub fn spawn_with_clock(namespace: &'n Namespace, offset: &str, config: &str) -> Self {
         let mut command = namespace.command(EXPORTER);
         command.env("LD_PRELOAD", faketime_library()).env("FAKETIME", offset);
@@ -120,8 +120,8 @@ impl<'n> Exporter<'n> {
         Self::spawn_by(namespace, command, config, &[])
     }
 
-    /// Starts it where the clock is off by what a file says, in the words of faketime(1), whenever it is
-    /// asked. The exporter must be allowed to read the file; returns when it is ready.
+    /// Starts it with an offset of the clock that it reads from a file at each call, in the format of faketime(1).
+    /// The exporter must be able to read the file. Returns when it is ready.
     pub fn start_with_clock_in(namespace: &'n Namespace, file: &Path, config: &str) -> Self {
         let mut command = namespace.command(EXPORTER);
         command.env("LD_PRELOAD", faketime_library()).env("FAKETIME_TIMESTAMP_FILE", file);
@@ -134,7 +134,7 @@ impl<'n> Exporter<'n> {
         exporter
     }
 
-    /// Starts it and does not wait.
+    /// Starts it without waiting.
     pub fn spawn(namespace: &'n Namespace, config: &str, arguments: &[&str]) -> Self {
         Self::spawn_by(namespace, namespace.command(EXPORTER), config, arguments)
     }
@@ -158,14 +158,14 @@ impl<'n> Exporter<'n> {
         fs::write(self.directory.path().join("config.toml"), config).unwrap();
     }
 
-    /// Status and body of a GET; `None` while nobody answers.
+    /// Status and body of a GET; `None` without a response.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
         get(self.namespace, 10239, path)
     }
 
-    /// The metrics text. Counts as a scrape.
+    /// The metrics as text. This counts as a scrape.
     pub fn scrape(&self) -> String {
-        let (status, body) = self.get("/metrics").expect("the exporter answers");
+        let (status, body) = self.get("/metrics").expect("a response of the exporter");
         assert_eq!(status, 200);
         body
     }
@@ -178,7 +178,7 @@ fn faketime_library() -> PathBuf {
     found.find(|path| path.exists()).expect("libfaketime is needed: install faketime")
 }
 
-/// Makes a directory one in which the exporter can write, too, once it is no longer root.
+/// Makes a directory writable for the exporter after it has dropped its privileges.
 pub fn open_to_all(directory: &Path) {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
 }
@@ -196,11 +196,11 @@ pub fn sum(text: &str, metric: &str) -> u64 {
 /// A count as a whole number.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "asserted")]
 pub fn whole(value: f64) -> u64 {
-    assert!(value >= 0.0 && value.fract() == 0.0, "{value} is no count");
+    assert!(value >= 0.0 && value.fract() == 0.0, "{value} is not a count");
     value as u64
 }
 
-/// Labels and value behind a metric's name. Test labels hold neither quotes nor commas.
+/// Labels and value after the name of a metric. Labels in tests contain neither quotes nor commas.
 fn sample(rest: &str) -> Option<(BTreeMap<String, String>, f64)> {
     let (labels, value) = match rest.strip_prefix('{') {
         Some(rest) => rest.rsplit_once("} ")?,
@@ -214,12 +214,12 @@ fn sample(rest: &str) -> Option<(BTreeMap<String, String>, f64)> {
     Some((labels, value.parse().ok()?))
 }
 
-/// A GET inside a namespace, over its loopback.
+/// A GET inside a namespace, on its loopback.
 pub fn get(namespace: &Namespace, port: u16, path: &str) -> Option<(u16, String)> {
     namespace.run(|| get_from(SocketAddr::from(([127, 0, 0, 1], port)), path))
 }
 
-/// Status and body of a GET; `None` while nobody answers.
+/// Status and body of a GET; `None` without a response.
 pub fn get_from(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -256,22 +256,22 @@ pub struct Prometheus<'n> {
 const PROMETHEUS_PORT: u16 = 9090;
 
 impl<'n> Prometheus<'n> {
-    /// Starts it; returns when it has scraped once.
+    /// Starts it; returns after the first scrape.
     pub fn start(namespace: &'n Namespace) -> Self {
         Self::start_with_rules(namespace, &[])
     }
 
-    /// Starts it with files of rules, evaluated every second.
+    /// Starts it with rule files, evaluated every second.
     pub fn start_with_rules(namespace: &'n Namespace, rules: &[PathBuf]) -> Self {
         Self::start_with(namespace, rules, "")
     }
 
-    /// Starts it with files of rules and further settings of how it scrapes, in YAML and braces.
+    /// Starts it with rule files and additional scrape settings, in YAML flow style.
     pub fn start_with(namespace: &'n Namespace, rules: &[PathBuf], scrape: &str) -> Self {
         Self::start_at(namespace, PROMETHEUS_PORT, rules, scrape, "127.0.0.1:10239")
     }
 
-    /// Starts a second server, which scrapes every five seconds and comes from another address, `::1`.
+    /// Starts a second server, which scrapes every five seconds from another address, `::1`.
     pub fn start_slower(namespace: &'n Namespace) -> Self {
         let scrape = "scrape_interval: 5s";
         Self::start_at(namespace, PROMETHEUS_PORT + 1, &[], scrape, "[::1]:10239")
@@ -313,8 +313,8 @@ impl<'n> Prometheus<'n> {
         result.iter().map(|series| Some((labels(series), value(series)?))).collect()
     }
 
-    /// Last minus first of every series of a selector such as `x[10m]`: what anybody who adds up
-    /// can get out of it.
+    /// The sum of last minus first of every series of a selector such as `x[10m]`: the sum that a user
+    /// of Prometheus can compute.
     pub fn growth(&self, range: &str) -> Samples {
         let result = self.ask(range).expect("Prometheus answers");
         let growth = |series: &Value| {
@@ -324,13 +324,13 @@ impl<'n> Prometheus<'n> {
                 .iter()
                 .map(|value| value[1].as_str().unwrap().parse().unwrap())
                 .collect();
-            assert!(values.is_sorted(), "a counter went down: {series}");
+            assert!(values.is_sorted(), "a counter decreased: {series}");
             values.last().unwrap() - values.first().unwrap()
         };
         result.iter().map(|series| (labels(series), growth(series))).collect()
     }
 
-    /// Name and expression of every rule, and what went wrong when it was evaluated last.
+    /// Name and expression of every rule, and the error of its last evaluation.
     pub fn rules(&self) -> Vec<(String, String, String)> {
         let (_, body) = get(self.namespace, self.port, "/api/v1/rules").unwrap();
         let answer: Value = serde_json::from_str(&body).unwrap();

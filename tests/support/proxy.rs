@@ -30,7 +30,7 @@ struct State {
     closing: AtomicBool,
 }
 
-/// One commit in so many is cut.
+/// One in this many commits is cut.
 const EVERY: u32 = 3;
 
 impl Proxy {

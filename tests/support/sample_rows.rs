@@ -168,7 +168,7 @@ pub fn every_kind(start: u64) -> Vec<Row> {
     rows
 }
 
-/// Texts with special characters for a careless writer.
+/// Texts with characters that need escaping.
 pub const HOSTILE: &[&str] = &[
     "it's \"quoted\" `thrice`",
     r"back\slash\\ \n \t \x41",

@@ -1,11 +1,11 @@
-//! What servers of the tests' own share: programs that must succeed, and throw-away certificates.
+//! Shared code of the database servers: programs that must succeed, and temporary certificates.
 
 use std::{
     path::Path,
     process::{Command, Output},
 };
 
-/// Runs a program to its end, which must be good.
+/// Runs a program to its end. Panics if it fails.
 pub fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|cause| panic!("{command:?}: {cause}"));
     assert!(
@@ -18,7 +18,7 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// Runs it; what it complained of where it failed.
+/// Runs a program; returns its error output if it fails.
 pub fn attempt(command: &mut Command) -> Result<Output, String> {
     let output = command.output().unwrap_or_else(|cause| panic!("{command:?}: {cause}"));
     if output.status.success() {
@@ -28,8 +28,8 @@ pub fn attempt(command: &mut Command) -> Result<Output, String> {
     }
 }
 
-/// Writes `ca.pem`, a certificate by it for localhost and `addresses` (`server.pem` and its key), and
-/// `other-ca.pem`, which has nothing to do with it.
+/// Writes `ca.pem`, a certificate of it for localhost and `addresses` (`server.pem` and its key), and
+/// `other-ca.pem`, which is unrelated.
 pub fn certificates(directory: &Path, addresses: &str) {
     for name in ["ca", "other-ca"] {
         let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));

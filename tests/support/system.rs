@@ -1,4 +1,4 @@
-//! A system under another root, this host's or a fresh one, and booted there by its own service manager. Takes
+//! A system in a container, with the files of this host or a new root, booted by its own service manager. Requires
 //! root, overlayfs and systemd-nspawn.
 
 use std::{
@@ -19,16 +19,16 @@ use super::{
     tmpfs::Tmpfs,
 };
 
-/// A system's files, with changes of its own that are deleted with it.
+/// The files of a system, with changes that are deleted when it is dropped.
 pub struct System(Tmpfs);
 
 impl System {
-    /// This host's files.
+    /// The files of this host.
     pub fn new() -> Self {
         Self::over(Path::new("/"))
     }
 
-    /// The files below a directory, which stays as it is.
+    /// The files in a directory, which does not change.
     pub fn over(lower: &Path) -> Self {
         let disk = Tmpfs::mount(2 << 30);
         let directory = disk.directory.path();
@@ -45,12 +45,12 @@ impl System {
             .args(["-t", "overlay", "-o", &layers, "system"])
             .arg(directory.join("root")));
         let system = Self(disk);
-        // What keeps packages from starting services while an image of a container is built.
+        // A policy that keeps packages from starting services while a container image is built.
         let _ = fs::remove_file(system.path("usr/sbin/policy-rc.d"));
         system
     }
 
-    /// Where a path is, seen from outside.
+    /// The path of a file outside of the system.
     pub fn path(&self, path: &str) -> PathBuf {
         self.0.directory.path().join("root").join(path.trim_start_matches('/'))
     }
@@ -67,15 +67,15 @@ impl System {
         fs::read_to_string(self.path(path)).unwrap()
     }
 
-    /// Writes a file that everybody may read.
+    /// Writes a file that all users can read.
     pub fn write(&self, path: &str, content: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    /// Boots it, with nothing but what a system needs to start services; in namespaces of its own, of
-    /// which the network has a loopback only.
+    /// Boots it with only what a system needs to start services, in separate namespaces;
+    /// the network has only loopback.
     pub fn boot(&self) -> Booted<'_> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let machine = format!("nfl-{}-{}", std::process::id(), COUNTER.fetch_add(1, Relaxed));
@@ -84,7 +84,7 @@ impl System {
             .args(["--boot", "--private-network", "--register=no", "--keep-unit"])
             .args(["--link-journal=no", "--console=pipe", "--machine", &machine, "--directory"])
             .arg(self.path(""))
-            // Which it would keep from every program in it.
+            // Otherwise it denies this to every program in it.
             .arg("--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self")
             .arg("systemd.unit=basic.target");
         let log = self.0.directory.path().join("boot.log");
@@ -93,7 +93,7 @@ impl System {
             let pid = program.pid();
             let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
             let is_manager = |child: &&str| {
-                // Others prepare its namespaces before.
+                // Other processes prepare its namespaces first.
                 fs::read_to_string(format!("/proc/{child}/comm"))
                     .is_ok_and(|name| name == "systemd\n")
             };
@@ -102,7 +102,7 @@ impl System {
         let booted = Booted { system: self, program, manager, machine };
         wait_for("the system to be up", || {
             let state = booted.try_run("systemctl", &["is-system-running"]);
-            // Something of this host that has no place there may have failed.
+            // A unit of this host that does not work in a container can have failed.
             ["running", "degraded"].contains(&state.1.trim()).then_some(())
         });
         booted
@@ -115,7 +115,7 @@ impl Drop for System {
     }
 }
 
-/// A system that runs.
+/// A running system.
 pub struct Booted<'s> {
     pub system: &'s System,
     program: Program,
@@ -124,28 +124,28 @@ pub struct Booted<'s> {
 }
 
 impl Booted<'_> {
-    /// A program in it, for root.
+    /// A program in it, run as root.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--all", "--target", &self.manager.to_string(), program]);
-        // Of this process's own, what could mislead it.
+        // Variables of this process that could affect it.
         command.env_remove("RUNLEVEL").env("DEBIAN_FRONTEND", "noninteractive");
         command
     }
 
-    /// Runs a program to its end, which must be good; returns what it printed.
+    /// Runs a program to its end; returns its output. Panics if it fails.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
         let output = run(self.command(program).args(arguments));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Runs a program to its end; whether it was good, and what it printed.
+    /// Runs a program to its end; returns whether it succeeded, and its output.
     pub fn try_run(&self, program: &str, arguments: &[&str]) -> (bool, String) {
         let output = self.command(program).args(arguments).output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Takes a file of this host into it.
+    /// Copies a file of this host into it.
     pub fn take(&self, file: &Path, path: &str) {
         fs::copy(file, self.system.path(path)).unwrap();
     }
@@ -155,7 +155,7 @@ impl Booted<'_> {
         self.run("systemctl", &["show", "--value", "--property", name, unit]).trim().to_owned()
     }
 
-    /// Waits until a unit is in this state; tells what it said if it never is.
+    /// Waits until a unit is in this state; panics with its journal after the deadline.
     pub fn wait_until(&self, unit: &str, state: &str) {
         let deadline = Instant::now() + PATIENCE;
         while self.property(unit, "ActiveState") != state {
@@ -164,7 +164,7 @@ impl Booted<'_> {
         }
     }
 
-    /// What a unit has written.
+    /// The journal of a unit.
     pub fn journal(&self, unit: &str) -> String {
         self.run("journalctl", &["--no-pager", "--output=cat", "--unit", unit])
     }
@@ -172,7 +172,7 @@ impl Booted<'_> {
 
 impl Drop for Booted<'_> {
     fn drop(&mut self) {
-        // It shuts the system down in good order, and takes what it made with it.
+        // It shuts the system down cleanly, and removes its namespaces.
         self.program.signal(Signal::SIGTERM);
         if !thread::panicking() {
             self.program.wait();

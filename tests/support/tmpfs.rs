@@ -1,4 +1,4 @@
-//! Small file systems that a test fills or takes away. Takes root.
+//! Small file systems that a test fills or unmounts. Requires root.
 
 use std::{fs, path::PathBuf, process::Command, thread};
 
@@ -8,7 +8,7 @@ pub struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// One of so many bytes.
+    /// Mounts a file system of this size in bytes.
     pub fn mount(size: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         run(Command::new("mount")
@@ -17,7 +17,7 @@ impl Tmpfs {
         Self { directory }
     }
 
-    /// A directory in it, which is not made yet.
+    /// A directory in it, which is not created yet.
     pub fn path(&self) -> PathBuf {
         self.directory.path().join("spool")
     }
@@ -30,13 +30,13 @@ impl Tmpfs {
             .arg(self.directory.path()));
     }
 
-    /// Takes all the space there is.
+    /// Fills the file system.
     pub fn fill(&self) {
         let full = fs::write(self.directory.path().join("filler"), vec![1; 64 << 20]);
         assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     }
 
-    /// Gives it back.
+    /// Frees the space again.
     pub fn free(&self) {
         fs::remove_file(self.directory.path().join("filler")).unwrap();
     }
@@ -52,5 +52,5 @@ impl Drop for Tmpfs {
 /// Runs a command that must succeed.
 pub fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "takes root: {command:?}: {output:?}");
+    assert!(output.status.success(), "requires root: {command:?}: {output:?}");
 }

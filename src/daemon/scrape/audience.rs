@@ -1,14 +1,18 @@
-//! Whose fetches of the metrics count as scrapes, and what every Prometheus server has seen.
+//! Which clients' requests count as scrapes, and which snapshot each Prometheus server has received.
 
 use std::{
     fmt,
     sync::{Mutex, MutexGuard},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use crate::{exposition::MetricWriter, http::Client, system::lock::lock};
+use crate::{
+    exposition::MetricWriter,
+    http::Client,
+    system::{clock::unix_seconds, lock::lock},
+};
 
 /// How long a server is remembered after its last scrape: the longest usual interval, and a few scrapes that
 /// failed.
@@ -35,7 +39,8 @@ pub(super) struct Audience(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     servers: Vec<Server>,
-    last_scrape: Option<SystemTime>,
+    /// Seconds since 1970.
+    last_scrape: Option<f64>,
 }
 
 /// A Prometheus server.
@@ -59,10 +64,9 @@ impl Server {
 }
 
 impl Audience {
-    /// When a Prometheus last scraped, seconds since 1970-01-01 UTC.
+    /// Time of the last scrape by a Prometheus server, seconds since 1970-01-01 UTC.
     pub(super) fn last_scrape(&self) -> Option<f64> {
-        let last = self.lock().last_scrape;
-        Some(last?.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
+        self.lock().last_scrape
     }
 
     /// Records that a snapshot was delivered. Returns the newest snapshot that every server that is waited for has
@@ -95,7 +99,7 @@ impl Audience {
 
 impl State {
     fn scraped(&mut self, id: u64, generation: u64, now: Instant) {
-        self.last_scrape = Some(SystemTime::now());
+        self.last_scrape = Some(unix_seconds());
         if let Some(server) = self.servers.iter_mut().find(|server| server.id == id) {
             server.gaps = [Some(now.duration_since(server.last)), server.gaps[0]];
             server.last = now;
@@ -107,7 +111,7 @@ impl State {
     }
 }
 
-/// When a Prometheus last scraped, as a metric.
+/// Metric of the last scrape by a Prometheus server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LastScrape(pub(super) Option<f64>);
 
@@ -115,7 +119,7 @@ impl Collector for LastScrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         MetricWriter::new(encoder).gauge(
             "nflog_exporter_last_scrape_timestamp_seconds",
-            "When a Prometheus last scraped this exporter.",
+            "Time of the last scrape by a Prometheus server, as a Unix timestamp.",
             self.0,
         )
     }

@@ -1,4 +1,4 @@
-//! Which build of the program runs, as a metric.
+//! The metric of the program's version and revision.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use crate::{cli, exposition::MetricWriter};
 
-/// Version and revision.
+/// Version and revision of a build.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Build {
     pub(super) version: &'static str,
@@ -14,7 +14,7 @@ pub(super) struct Build {
 }
 
 impl Build {
-    /// Those of this program.
+    /// The build of this program.
     pub(super) fn this() -> Self {
         Self { version: cli::VERSION, revision: cli::REVISION.unwrap_or("unknown") }
     }

@@ -26,7 +26,7 @@ use crate::{
     system::{logging::LogMetrics, privileges::Confinement},
 };
 
-/// Bytes of the metrics whose number does not depend on the packets, about.
+/// Approximate size of the metrics whose number does not depend on the packets, bytes.
 const FIXED_LENGTH: usize = 8 * 1024;
 
 /// The metrics of a running exporter.
@@ -45,7 +45,7 @@ pub struct ScrapePage {
 }
 
 impl ScrapePage {
-    /// Shows what comes along `route`.
+    /// Creates the page for the packets of `route`.
     #[must_use]
     pub fn new(
         route: &Route,
@@ -67,14 +67,14 @@ impl ScrapePage {
         }
     }
 
-    /// Shows how the program is confined, too.
+    /// Adds the metrics of the confinement.
     #[must_use]
     pub fn confined(mut self, confinement: Option<Confinement>) -> Self {
         self.confinement = confinement;
         self
     }
 
-    /// Shows the metrics of the HTTP server, too.
+    /// Adds the metrics of the HTTP server.
     #[must_use]
     pub fn served(
         mut self,
@@ -85,12 +85,12 @@ impl ScrapePage {
         self
     }
 
-    /// The metrics as they stand, as text.
+    /// The current metrics as text.
     #[must_use]
     pub fn text(&self, format: Format) -> Rendered {
         let mut aggregate = self.aggregate.lock();
         let snapshot = aggregate.snapshot(self.clock.now());
-        // Under the same lock: the names are those of the snapshot, and the mirror's account agrees with it.
+        // Under the same lock, so that names and the mirror's counts belong to the snapshot.
         let names = self.names.get();
         let mirror = self.mirror.as_ref().map(Queue::status);
         drop(aggregate);
@@ -141,9 +141,8 @@ fn boxed(collector: impl Collector) -> Box<dyn Collector> {
     Box::new(collector)
 }
 
-/// A comment for a person who fetches the page, where packets of new series are still held back:
-/// otherwise a first look at a busy host shows nothing but zeros. It names a metric, so that a `grep`
-/// for that finds the comment too.
+/// A comment that explains why new series show 0, for a person who fetches the page. It contains a metric's name, so
+/// that a `grep` for the metric finds it.
 fn pending_comment(pending_packets: u64, prometheus_scrapes: bool) -> String {
     let next = if prometheus_scrapes {
         "the next scrape by Prometheus shows them"

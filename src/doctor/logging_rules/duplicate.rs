@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 
 use super::{Finding, place};
-use crate::firewall::{Log, Logging, Matches, Reach, TABLE};
+use crate::firewall::{LogTarget, Logging, Matches, Reach, TABLE};
 
 /// A hint for each pair of chains that log to the same group of `ours` and that one packet can pass.
 /// Conditions are not evaluated, except for pairs that exclude each other by one value.
@@ -14,12 +14,12 @@ pub(super) fn counted_twice(found: &[Logging<'_>], ours: &[u16]) -> Vec<Finding>
     let mut known = HashSet::new();
     let reached = |rule: &&Logging<'_>| rule.reach == Reach::Reached;
     for (at, one) in found.iter().enumerate().filter(|(_, rule)| reached(rule)) {
-        let Log::Group(group, _) = one.log else { continue };
+        let LogTarget::Group(group, _) = one.log else { continue };
         if !ours.contains(group) {
             continue;
         }
         for other in found[at + 1..].iter().filter(reached) {
-            let is_same = matches!(other.log, Log::Group(it, _) if it == group);
+            let is_same = matches!(other.log, LogTarget::Group(it, _) if it == group);
             if !is_same || !is_possible(one, other) || !known.insert((place(one), place(other))) {
                 continue;
             }

@@ -7,7 +7,7 @@ use std::{collections::HashSet, fs, path::PathBuf};
 use super::Finding;
 use crate::{
     config::Config,
-    firewall::{Listing, Log, Logging, Reach, Syntax, Table, listing, logging},
+    firewall::{Listing, LogTarget, Logging, Reach, Syntax, Table, listing, logging},
 };
 
 /// Files with the rules for the next boot.
@@ -56,7 +56,7 @@ fn by_reachability(found: &[Logging<'_>], ours: &[u16]) -> (Vec<String>, Vec<Fin
     let mut obstacles = Vec::new();
     let mut reported = HashSet::new();
     for rule in found {
-        let Log::Group(group, prefix) = rule.log else { continue };
+        let LogTarget::Group(group, prefix) = rule.log else { continue };
         if !ours.contains(group) {
             continue;
         }
@@ -145,7 +145,7 @@ fn none_reached(
         return Finding::failed("rules", none, fix);
     }
     let other = found.iter().find_map(|rule| match rule.log {
-        Log::Group(group, _) if !is_mistaken(rule, ours) => Some((group, rule)),
+        LogTarget::Group(group, _) if !is_mistaken(rule, ours) => Some((group, rule)),
         _ => None,
     });
     if let Some((group, rule)) = other {
@@ -155,7 +155,7 @@ fn none_reached(
             format!("read that group: --nflog.group {group}; or change the rules"),
         );
     }
-    if let Some(rule) = found.iter().find(|rule| *rule.log == Log::Kernel) {
+    if let Some(rule) = found.iter().find(|rule| *rule.log == LogTarget::Kernel) {
         let what = format!("{none}; {} logs to the kernel's log instead (LOG)", place(rule));
         return Finding::failed("rules", what, instead_of_log(rule, ours[0]));
     }
@@ -187,13 +187,13 @@ fn instead_of_log(rule: &Logging<'_>, group: u16) -> String {
 /// Whether the prefix is a number, probably meant as the group, which then is 0.
 fn is_mistaken(rule: &Logging<'_>, ours: &[u16]) -> bool {
     let is_number = |prefix: &str| prefix.trim().parse::<u16>().is_ok();
-    matches!(rule.log, Log::Group(0, prefix) if is_number(prefix)) && !ours.contains(&0)
+    matches!(rule.log, LogTarget::Group(0, prefix) if is_number(prefix)) && !ours.contains(&0)
 }
 
 fn mistaken(rule: &Logging<'_>) -> Finding {
     let prefix = match rule.log {
-        Log::Group(_, prefix) => prefix,
-        Log::Kernel => "",
+        LogTarget::Group(_, prefix) => prefix,
+        LogTarget::Kernel => "",
     };
     Finding::failed(
         "rules_prefix",

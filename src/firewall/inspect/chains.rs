@@ -60,7 +60,7 @@ pub struct Rule {
     /// One verdict, none, or those of a verdict map.
     pub verdicts: Vec<Verdict>,
     /// Its log target.
-    pub log: Option<Log>,
+    pub log: Option<LogTarget>,
     /// Whether the sub-command `rules` created it.
     pub is_ours: bool,
 }
@@ -117,7 +117,7 @@ impl Verdict {
 
 /// The target of a rule that logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Log {
+pub enum LogTarget {
     /// An NFLOG group, with a prefix.
     Group(u16, String),
     /// The kernel's log, `LOG`.

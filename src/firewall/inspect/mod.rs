@@ -8,7 +8,7 @@ mod reachability;
 
 #[cfg(test)]
 pub use chains::Base;
-pub use chains::{Chain, Condition, Log, Matches, Rule, Syntax, Table, Verdict};
+pub use chains::{Chain, Condition, LogTarget, Matches, Rule, Syntax, Table, Verdict};
 pub use iptables::quoted;
 pub use listing::{Listing, listing, native, saved};
 pub use reachability::{Logging, Reach, logging};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
-use super::chains::{Base, Chain, Condition, Log, Matches, Rule, Syntax, Table, Verdict};
+use super::chains::{Base, Chain, Condition, LogTarget, Matches, Rule, Syntax, Table, Verdict};
 use crate::firewall::COMMENT;
 
 /// Statements that end the traversal of a hook's chains without dropping the packet.
@@ -83,6 +83,13 @@ fn dormant(terse: &str) -> HashSet<String> {
     dormant
 }
 
+/// The target of a `log` statement.
+fn log_target(value: &Value) -> LogTarget {
+    let group = value["group"].as_u64().and_then(|group| u16::try_from(group).ok());
+    let prefix = || text(value, "prefix").to_owned();
+    group.map_or(LogTarget::Kernel, |group| LogTarget::Group(group, prefix()))
+}
+
 fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule {
     let statements = listed["expr"].as_array().into_iter().flatten();
     let statements = statements.filter_map(Value::as_object).flatten();
@@ -94,15 +101,9 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
     for (name, value) in statements {
         last = name;
         match &**name {
-            "log" => {
-                let group = value["group"].as_u64().and_then(|group| u16::try_from(group).ok());
-                let prefix = || text(value, "prefix").to_owned();
-                log = Some(group.map_or(Log::Kernel, |group| Log::Group(group, prefix())));
-            }
+            "log" => log = Some(log_target(value)),
             "match" => {
-                let is_one_of = |key: &str| value.to_string().contains(key);
-                // The JSON of `socket cgroupv2` lacks the level, so nft does not accept it.
-                is_copyable &= !is_one_of("\"numgen\"") && !is_one_of("\"cgroupv2\"");
+                is_copyable &= is_copyable_match(value);
                 matches.push(json!({ "match": value }));
             }
             "vmap" => {
@@ -126,7 +127,7 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
         }
     }
     // A user's rule may have the same comment, for example one that opens the exporter's port.
-    let is_logged_alone = verdicts.is_empty() && matches!(log, Some(Log::Group(..)));
+    let is_logged_alone = verdicts.is_empty() && matches!(log, Some(LogTarget::Group(..)));
     Rule {
         text: format!("`{last}` (handle {})", listed["handle"]),
         handle: listed["handle"].as_u64(),
@@ -137,6 +138,13 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
         log,
         is_ours: is_logged_alone && text(listed, "comment") == COMMENT,
     }
+}
+
+/// Whether nft accepts a copy of a match, and the copy matches the same packets.
+fn is_copyable_match(value: &Value) -> bool {
+    let text = value.to_string();
+    // The JSON of `socket cgroupv2` lacks the level, so nft does not accept it.
+    !text.contains("\"numgen\"") && !text.contains("\"cgroupv2\"")
 }
 
 /// The implicit match of a `reject` of this type, which nft omits from the listing.
@@ -220,10 +228,10 @@ mod tests {
             rules,
             [
                 (Condition::Some, &[Verdict::Accept][..], &None),
-                (Condition::Always, &[], &Some(Log::Group(7, "x".into()))),
+                (Condition::Always, &[], &Some(LogTarget::Group(7, "x".into()))),
                 (Condition::Some, &[jump, Verdict::Accept], &None),
                 (Condition::Some, &[Verdict::Return], &None),
-                (Condition::Always, &[Verdict::Goto("b".into())], &Some(Log::Kernel)),
+                (Condition::Always, &[Verdict::Goto("b".into())], &Some(LogTarget::Kernel)),
             ]
         );
         assert_eq!(a.rules[4].text, "`goto` (handle 7)");

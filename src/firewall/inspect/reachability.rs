@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::chains::{Chain, Condition, Log, Rule, Table, Verdict};
+use super::chains::{Chain, Condition, LogTarget, Rule, Table, Verdict};
 
 /// A rule that logs, and whether packets reach it.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Logging<'t> {
     /// The name of its chain.
     pub chain: &'t str,
     /// Its log target.
-    pub log: &'t Log,
+    pub log: &'t LogTarget,
     /// The rule.
     pub rule: &'t Rule,
     /// The hooks from which packets reach its chain.
@@ -242,7 +242,7 @@ mod tests {
             None if short == "return" => Some(Verdict::Return),
             None => None,
         };
-        let log = (short == "log").then_some(Log::Kernel);
+        let log = (short == "log").then_some(LogTarget::Kernel);
         let verdicts = verdict.into_iter().collect();
         Rule {
             text: text.into(),

@@ -12,8 +12,8 @@ use rollback::rolled_back;
 
 use super::{
     command::CommandError,
-    inspect::{Log, Logging, Reach, Table, logging},
-    plan::{RulesPlan, Tool, Wanted},
+    inspect::{LogTarget, Logging, Reach, Table, logging},
+    plan::{Placement, RulesPlan, Tool, Wanted},
 };
 
 /// The comment about packets that `dropped` does not log.
@@ -78,7 +78,7 @@ pub enum ToolError {
     File {
         /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         why: String,
     },
 }
@@ -163,7 +163,7 @@ fn unverified<T>(why: impl Into<String>) -> Result<T, ToolError> {
 
 /// The rules of a table that log as planned. Fails if packets do not reach one of our rules.
 fn reached<'t>(plan: &RulesPlan, table: &'t Table) -> Result<Vec<Logging<'t>>, ToolError> {
-    let log = Log::Group(plan.group, plan.prefix.clone());
+    let log = LogTarget::Group(plan.group, plan.prefix.clone());
     let all = logging(std::slice::from_ref(table));
     let ours: Vec<Logging<'t>> = all.into_iter().filter(|rule| *rule.log == log).collect();
     for rule in ours.iter().filter(|rule| rule.rule.is_ours) {
@@ -196,6 +196,14 @@ fn head(plan: &RulesPlan, limit: Option<u32>, further: &str, command: &str) -> S
          # Remove: {command} --remove\n",
         plan.title(limit)
     )
+}
+
+/// A line of comment in a script that describes where one of our rules is inserted.
+fn placement_comment(table: &str, placement: &Placement) -> String {
+    let before = placement.before.as_ref();
+    let before = before.map_or("at the end".into(), |rule| format!("before {}", rule.text));
+    // Names may contain any byte.
+    format!("# {}\n", one_line(&format!("{table} {}: {before}", placement.chain)))
 }
 
 /// Replaces control characters, for one line of a comment in a script.

@@ -3,65 +3,60 @@
 use std::{net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
-use lru::LruCache;
 
 use super::{
-    answers::answers,
     database::{Database, location_records},
     location::Location,
-    remembered::{Remembered, ThreadDatabases},
     scope,
+    thread_databases::{CachedDatabase, ThreadDatabases},
     watch::Generation,
 };
 
 /// Looks up the locations of addresses, for one thread; keeps the records it decoded.
 #[derive(Debug)]
 pub struct CityLookup {
-    databases: ThreadDatabases<Option<Location>>,
-    /// Answers by address, where asking costs more than remembering.
-    answers: Option<LruCache<IpAddr, Option<Location>>>,
+    databases: ThreadDatabases<Option<Location>, Option<Location>>,
 }
 
 impl CityLookup {
     pub(super) fn new(shared: &Arc<ArcSwap<Generation>>) -> Self {
-        let databases = ThreadDatabases::new(shared, Database::has_locations, location_records);
-        let answers = answers(databases.size());
-        Self { databases, answers }
+        Self { databases: ThreadDatabases::new(shared, Database::has_locations, location_records) }
     }
 
-    /// Switches to the newest databases; to be called once per batch. Takes a few nanoseconds when
+    /// Switches to the newest databases; to be called once per batch. Takes a few nanoseconds if
     /// nothing changed.
     #[inline]
     pub fn refresh(&mut self) {
-        if self.databases.refresh() {
-            self.answers = answers(self.databases.size());
-        }
+        self.databases.refresh();
     }
 
     /// The location of an address, from the first database that has coordinates for it. `None` when none
     /// has, and for an address that is not globally routable.
     #[inline]
     pub fn location(&mut self, address: IpAddr) -> Option<&Location> {
-        let databases = &mut self.databases.list;
-        match &mut self.answers {
+        let ThreadDatabases { list, answers, .. } = &mut self.databases;
+        match answers {
             Some(answers) => {
-                answers.get_or_insert(address, || ask(databases, address).cloned()).as_ref()
+                answers.get_or_insert(address, || look_up(list, address).cloned()).as_ref()
             }
-            None => ask(databases, address),
+            None => look_up(list, address),
         }
     }
 }
 
-/// Asks the databases in order until one has the location.
+/// Looks up an address in the databases in order, until one has its location.
 #[inline]
-fn ask(databases: &mut [Remembered<Option<Location>>], address: IpAddr) -> Option<&Location> {
+fn look_up(
+    databases: &mut [CachedDatabase<Option<Location>>],
+    address: IpAddr,
+) -> Option<&Location> {
     if databases.is_empty() {
         return None;
     }
     let address = scope::global(address)?;
     databases
         .iter_mut()
-        .find_map(|Remembered { database, records }| database.location(address, records))
+        .find_map(|CachedDatabase { database, records }| database.location(address, records))
 }
 
 #[cfg(test)]

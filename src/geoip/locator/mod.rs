@@ -3,23 +3,22 @@
 use std::{
     net::IpAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use arc_swap::ArcSwap;
-use lru::LruCache;
 use tracing::error;
 
 use super::{
     Country, GeoIpError, Place,
-    answers::answers,
     city_lookup::CityLookup,
     database::fact_records,
     record::Facts,
-    remembered::{Remembered, ThreadDatabases},
     scope,
+    thread_databases::{CachedDatabase, ThreadDatabases},
     watch::{DatabaseStatus, Files, Generation},
 };
+use crate::system::lock::lock;
 
 /// The databases in use: a handle, cloned for each thread.
 #[derive(Clone, Debug)]
@@ -45,9 +44,7 @@ impl GeoIp {
     /// Access to countries and AS numbers for one thread.
     #[must_use]
     pub fn locator(&self) -> Locator {
-        let databases = ThreadDatabases::new(&self.current, |_| true, fact_records);
-        let answers = answers(databases.size());
-        Locator { databases, answers }
+        Locator { databases: ThreadDatabases::new(&self.current, |_| true, fact_records) }
     }
 
     /// Access to cities and coordinates for one thread, separate from the reader.
@@ -81,11 +78,11 @@ impl GeoIp {
         if files.check()
             && let Err(error) = self.publish(&files)
         {
-            error!(%error, "cannot use the replaced GeoIP databases; the previous ones stay");
+            error!(%error, "cannot use the replaced GeoIP databases; the previous ones stay in use");
         }
     }
 
-    /// The databases in use, in the order in which they are asked. Never blocks.
+    /// The databases in use, in the order of lookups. Never blocks.
     #[must_use]
     pub fn status(&self) -> Vec<DatabaseStatus> {
         self.current.load().status.clone()
@@ -98,47 +95,43 @@ impl GeoIp {
 
     fn lock(&self) -> MutexGuard<'_, Files> {
         // After a panic the files are unchanged, or one of them is newer: usable.
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.files)
     }
 }
 
 /// Locates addresses, for one thread; keeps the records it decoded.
 #[derive(Debug)]
 pub struct Locator {
-    databases: ThreadDatabases<Facts>,
-    /// Answers by address, where asking costs more than remembering.
-    answers: Option<LruCache<IpAddr, Place>>,
+    databases: ThreadDatabases<Facts, Place>,
 }
 
 impl Locator {
-    /// Switches to the newest databases; to be called once per batch. Takes a few nanoseconds when
+    /// Switches to the newest databases; to be called once per batch. Takes a few nanoseconds if
     /// nothing changed.
     #[inline]
     pub fn refresh(&mut self) {
-        if self.databases.refresh() {
-            self.answers = answers(self.databases.size());
-        }
+        self.databases.refresh();
     }
 
     /// The place of an address. An address that is not globally routable is not looked up.
     #[inline]
     pub fn locate(&mut self, address: IpAddr) -> Place {
-        let databases = &mut self.databases.list;
-        match &mut self.answers {
-            Some(answers) => *answers.get_or_insert(address, || ask(databases, address)),
-            None => ask(databases, address),
+        let ThreadDatabases { list, answers, .. } = &mut self.databases;
+        match answers {
+            Some(answers) => *answers.get_or_insert(address, || look_up(list, address)),
+            None => look_up(list, address),
         }
     }
 }
 
-/// Asks the databases in order until all facts are known.
+/// Looks up an address in the databases in order, until all facts are known.
 #[inline]
-fn ask(databases: &mut [Remembered<Facts>], address: IpAddr) -> Place {
+fn look_up(databases: &mut [CachedDatabase<Facts>], address: IpAddr) -> Place {
     let Some(address) = scope::global(address) else {
         return Place { country: Country::Private, asn: 0 };
     };
     let mut known = Facts::default();
-    for Remembered { database, records } in databases {
+    for CachedDatabase { database, records } in databases {
         let wanted = (known.country.is_none() && database.has_countries())
             || (known.asn.is_none() && database.has_asns());
         if wanted {

@@ -7,7 +7,7 @@ const BIG: usize = 64 << 20;
 
 #[test]
 fn every_full_get_is_delivered_once() {
-    // Lengths around the size of a piece, and of several pieces.
+    // Lengths of one and several writes.
     for length in [1, 65_535, 65_536, 65_537, 1_000_000] {
         let served = Served::new(Options { text: "x".repeat(length), ..Options::default() });
         let mut stream = served.connect();
@@ -22,6 +22,26 @@ fn every_full_get_is_delivered_once() {
         served.settle();
         assert_eq!(served.content.delivered(), [1, 2, 3, 4]);
     }
+}
+
+/// A client may send its next request before it reads a response.
+#[test]
+fn every_pipelined_scrape_is_delivered() {
+    let served = Served::new(Options { text: "x".repeat(BIG), ..Options::default() });
+    let mut stream = served.connect();
+    for path in ["/metrics", "/-/healthy", "/metrics", "/metrics"] {
+        send(&mut stream, "GET", path, "");
+    }
+    until("the page is rendered", || served.content.started.load(Ordering::SeqCst) == 1);
+    for length in [BIG + "Plain ".len(), "healthy\n".len(), BIG + 6, BIG + 6] {
+        // Nothing is rendered before the previous response is in the socket.
+        let started = served.content.started.load(Ordering::SeqCst);
+        let delivered = served.content.delivered().len() as u64;
+        assert!(started <= delivered + 1, "{started} rendered, {delivered} delivered");
+        assert_eq!(receive(&mut stream, true).body.len(), length);
+    }
+    served.settle();
+    assert_eq!(served.content.delivered(), [1, 2, 3]);
 }
 
 #[test]
@@ -145,7 +165,7 @@ fn a_client_that_disconnects_before_the_page_is_ready_does_not_count() {
 
 #[test]
 fn bytes_in_the_servers_buffer_are_not_delivered() {
-    // For some of these lengths, hyper takes the last piece of the body and cannot write it.
+    // For some of these lengths, hyper has a part of the body that it cannot write.
     const LENGTHS: usize = 24;
     let delivered = std::thread::scope(|scope| {
         let check = |steps| scope.spawn(move || full_exactly_when_delivered(steps * 32 * 1024));
@@ -186,6 +206,36 @@ fn full_exactly_when_delivered(length: usize) -> bool {
         received.len()
     );
     full
+}
+
+/// A client requests two pages and reads none. For some lengths, the last bytes of the first page do not fit into the
+/// kernel's buffers, and a second response would fit into hyper's buffer with them.
+#[test]
+fn a_response_starts_when_the_previous_one_is_in_the_socket() {
+    let run = |length| {
+        let limits =
+            Limits { stall_timeout: Duration::from_millis(500), ..Options::default().limits };
+        let (text, send_buffer) = ("x".repeat(length), Some(16 * 1024));
+        let served = Served::new(Options { text, limits, send_buffer, ..Options::default() });
+        let mut stream = served.connect();
+        stream.write_all(&b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n".repeat(2)).unwrap();
+        served.counts(Rejection::TooSlow, 1);
+        let mut received = Vec::new();
+        // The connection may end with a reset.
+        let _ = stream.read_to_end(&mut received);
+        served.settle();
+        let started = served.content.started.load(Ordering::SeqCst);
+        (received.len(), started, served.content.delivered().len())
+    };
+    let (buffers, ..) = run(BIG);
+    let outcomes = std::thread::scope(|scope| {
+        let runs = [1, 2, 4, 6, 8, 10].map(|over| scope.spawn(move || run(buffers + over * 1024)));
+        runs.map(|run| run.join().unwrap())
+    });
+    for (_, started, delivered) in outcomes {
+        assert!(started <= delivered as u64 + 1, "{outcomes:?}");
+    }
+    assert!(outcomes.iter().any(|(_, _, delivered)| *delivered == 0), "{outcomes:?}");
 }
 
 #[test]

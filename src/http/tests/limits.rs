@@ -1,15 +1,15 @@
-//! Limits for clients, and the shutdown.
+//! Limits for clients.
 
 use super::*;
 
-fn limits(change: impl FnOnce(&mut Limits)) -> Options {
+pub(super) fn limits(change: impl FnOnce(&mut Limits)) -> Options {
     let mut options = Options::default();
     change(&mut options.limits);
     options
 }
 
 /// Waits until the server has closed a connection.
-fn closed(stream: &mut TcpStream) {
+pub(super) fn closed(stream: &mut TcpStream) {
     match stream.read_to_end(&mut Vec::new()) {
         Ok(_) => {}
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
@@ -24,12 +24,12 @@ fn a_client_that_sends_its_request_slowly_is_disconnected() {
         stream.write_all(start.as_bytes()).unwrap();
         closed(&mut stream);
     }
-    // The same for a client that sends a byte now and then.
+    // A client that sends single bytes is disconnected, too.
     let mut stream = served.connect();
     until("it is disconnected", || stream.write_all(b"G").is_err());
     served.counts(Rejection::TooSlow, 4);
-    // An idle connection after a request is closed as well, and is not counted as rejected: a client may
-    // request something now and then.
+    // An idle connection after a request is closed as well. It is not counted as rejected, because clients send
+    // further requests at intervals.
     let mut stream = served.connect();
     assert_eq!(exchange(&mut stream, "GET", "/", "").status, 200);
     closed(&mut stream);
@@ -153,6 +153,24 @@ fn a_client_that_reads_too_slowly_is_disconnected() {
     assert!(served.content.delivered().is_empty());
 }
 
+/// A HEAD has no body, so that the response ends with its head.
+#[test]
+fn a_response_without_a_body_has_no_timeout_after_its_end() {
+    let hash = bcrypt::hash("right", 4).unwrap();
+    let mut options = limits(|limits| {
+        limits.stall_timeout = Duration::from_millis(100);
+        limits.header_timeout = Duration::from_millis(500);
+    });
+    options.web_config = web_config(&format!("basic_auth_users: {{alice: {hash}}}"), "", "");
+    let served = Served::new(options);
+    let mut stream = served.connect();
+    assert_eq!(exchange(&mut stream, "HEAD", "/metrics", "").status, 401);
+    assert_eq!(exchange(&mut stream, "HEAD", "/metrics", "").status, 401);
+    closed(&mut stream);
+    until("the connection is closed", || !served.has_connections());
+    assert_eq!(served.rejected(Rejection::TooSlow), 0);
+}
+
 #[test]
 fn the_oldest_response_is_dropped_for_a_new_one() {
     let mut options = limits(|limits| limits.response_bytes = 25_000_000);
@@ -265,56 +283,4 @@ fn queued_renders_block_no_other_request() {
     for client in &mut clients {
         assert_eq!(receive(client, true).status, 200);
     }
-}
-
-#[test]
-fn a_shutdown_does_not_wait_for_idle_connections() {
-    let served = Served::new(Options::default());
-    let mut used = served.connect();
-    assert_eq!(exchange(&mut used, "GET", "/", "").status, 200);
-    let mut unused = served.connect();
-    served.shutdown.send(true).unwrap();
-    served.join();
-    closed(&mut used);
-    closed(&mut unused);
-}
-
-#[test]
-fn a_shutdown_finishes_the_current_request() {
-    let served = Served::new(Options::default());
-    let mut stream = served.connect();
-    let content = served.content.clone();
-    let gate = content.gate.lock().unwrap();
-    send(&mut stream, "GET", "/metrics", "");
-    until("rendering has begun", || content.started.load(Ordering::SeqCst) == 1);
-    served.shutdown.send(true).unwrap();
-    let address = served.address;
-    until("the listener is closed", || TcpStream::connect(address).is_err());
-    drop(gate);
-    assert_eq!(receive(&mut stream, true).text(), "Plain nflog_packets_total 1");
-    served.join();
-    assert_eq!(content.delivered(), [1]);
-}
-
-#[test]
-fn the_drain_timeout_limits_a_shutdown() {
-    let served = Served::new(limits(|limits| limits.drain_timeout = Duration::from_millis(100)));
-    let content = served.content.clone();
-    let gate = content.gate.lock().unwrap();
-    let mut stream = served.connect();
-    send(&mut stream, "GET", "/metrics", "");
-    until("rendering has begun", || content.started.load(Ordering::SeqCst) == 1);
-    served.shutdown.send(true).unwrap();
-    until("the server has ended", || served.server.is_finished());
-    closed(&mut stream);
-    drop(gate);
-    served.join();
-    assert!(content.delivered().is_empty());
-}
-
-#[test]
-fn a_dropped_sender_is_a_shutdown() {
-    let mut served = Served::new(Options::default());
-    served.shutdown = watch::channel(false).0;
-    served.join();
 }

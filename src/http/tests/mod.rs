@@ -4,6 +4,7 @@ mod delivery;
 mod limits;
 mod live;
 mod routes;
+mod shutdown;
 
 use std::{
     io::{Read, Write},

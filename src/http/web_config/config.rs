@@ -9,14 +9,10 @@ use hyper::{
 use rustls::ServerConfig;
 
 use super::{
-    InvalidWebConfig,
-    password_queue::PasswordQueue,
-    rate_limit::TokenBucket,
-    settings::Settings,
-    tls,
-    users::{AuthOutcome, Users},
+    InvalidWebConfig, password_queue::PasswordQueue, rate_limit::TokenBucket, settings::Settings,
+    tls, users::Users,
 };
-use crate::web::LiveResource;
+use crate::{http::Rejection, web::LiveResource};
 
 /// The settings for connections and requests that begin now.
 #[derive(Debug, Default)]
@@ -80,10 +76,10 @@ impl WebConfig {
         &self,
         headers: &HeaderMap,
         peer: IpAddr,
-    ) -> AuthOutcome {
+    ) -> Result<(), Rejection> {
         match &self.users {
             Some(users) => users.authenticate(headers, peer).await,
-            None => AuthOutcome::Accepted,
+            None => Ok(()),
         }
     }
 

@@ -10,18 +10,19 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_parameters;
 mod users;
 mod watcher;
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
 use crate::system::files::read_small;
 
+pub(super) use config::WebConfig;
 pub use watcher::WebConfigWatcher;
-pub(super) use {config::WebConfig, users::AuthOutcome};
 
 /// Maximum bytes of a file: four times the size of the largest bundle of certificate authorities.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -57,6 +58,16 @@ enum InvalidWebConfig {
 impl InvalidWebConfig {
     fn setting(reason: impl Into<String>) -> Self {
         Self::Setting(reason.into())
+    }
+
+    /// An invalid key, or keys, of `tls_server_config`.
+    fn tls(key: &str, reason: impl fmt::Display) -> Self {
+        Self::Setting(format!("tls_server_config: {key}: {reason}"))
+    }
+
+    /// An invalid value of a key.
+    fn value(key: &str, value: &str, expected: &str) -> Self {
+        Self::Setting(format!("invalid value {value:?} for {key}: expected {expected}"))
     }
 
     fn in_file(self, path: &Path) -> WebConfigError {

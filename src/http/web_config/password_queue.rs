@@ -2,9 +2,8 @@
 //! No client can fill the queue.
 
 use std::{
-    collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -12,6 +11,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+
+use crate::system::lock::lock;
 
 /// Maximum checks in the queue, with the running one.
 const MAX_QUEUED: usize = 32;
@@ -26,8 +27,8 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) struct PasswordQueue {
     running: Arc<Semaphore>,
-    /// Checks in the queue by network.
-    queued: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    /// The network of each check in the queue.
+    queued: Arc<Mutex<Vec<IpAddr>>>,
     max_wait: Duration,
 }
 
@@ -37,18 +38,12 @@ impl Default for PasswordQueue {
     }
 }
 
-/// The permit to check a password now.
+/// A check in the queue, which may run when it has the permit; leaves the queue when dropped.
 #[derive(Debug)]
-pub(super) struct CheckPermit {
-    _running: OwnedSemaphorePermit,
-    _entry: QueueEntry,
-}
-
-/// An entry in the queue; removed when dropped.
-#[derive(Debug)]
-struct QueueEntry {
-    queued: Arc<Mutex<HashMap<IpAddr, usize>>>,
+pub(super) struct QueuedCheck {
+    queue: PasswordQueue,
     network: IpAddr,
+    running: Option<OwnedSemaphorePermit>,
 }
 
 impl PasswordQueue {
@@ -58,33 +53,34 @@ impl PasswordQueue {
 
     /// Waits until a password from this address can be checked; `None` if the queue is full for its network
     /// or for all, or the wait is too long.
-    pub(super) async fn permit(&self, peer: IpAddr) -> Option<CheckPermit> {
-        let entry = self.join(network(peer))?;
+    pub(super) async fn permit(&self, peer: IpAddr) -> Option<QueuedCheck> {
+        let mut check = self.join(network(peer))?;
+        let permit = timeout(self.max_wait, self.running.clone().acquire_owned()).await.ok()?;
         // The semaphore is never closed.
-        let running =
-            timeout(self.max_wait, self.running.clone().acquire_owned()).await.ok()?.ok()?;
-        Some(CheckPermit { _running: running, _entry: entry })
+        check.running = Some(permit.ok()?);
+        Some(check)
     }
 
-    fn join(&self, network: IpAddr) -> Option<QueueEntry> {
-        let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = queued.get(&network).copied().unwrap_or_default();
-        if own >= MAX_PER_NETWORK || queued.values().sum::<usize>() >= MAX_QUEUED {
+    fn join(&self, network: IpAddr) -> Option<QueuedCheck> {
+        let mut queued = self.queued();
+        let own = queued.iter().filter(|other| **other == network).count();
+        if own >= MAX_PER_NETWORK || queued.len() >= MAX_QUEUED {
             return None;
         }
-        queued.insert(network, own + 1);
-        Some(QueueEntry { queued: self.queued.clone(), network })
+        queued.push(network);
+        Some(QueuedCheck { queue: self.clone(), network, running: None })
+    }
+
+    fn queued(&self) -> MutexGuard<'_, Vec<IpAddr>> {
+        lock(&self.queued)
     }
 }
 
-impl Drop for QueueEntry {
+impl Drop for QueuedCheck {
     fn drop(&mut self) {
-        let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = queued.get_mut(&self.network) {
-            *own -= 1;
-            if *own == 0 {
-                queued.remove(&self.network);
-            }
+        let mut queued = self.queue.queued();
+        if let Some(position) = queued.iter().position(|network| *network == self.network) {
+            queued.swap_remove(position);
         }
     }
 }
@@ -127,7 +123,7 @@ mod tests {
             entries.extend(entry);
         }
         drop(entries);
-        assert!(queue.queued.lock().unwrap().is_empty());
+        assert!(queue.queued().is_empty());
         let full: Vec<_> = (0..100).filter_map(|last| join(&format!("192.0.2.{last}"))).collect();
         assert_eq!(full.len(), MAX_QUEUED);
     }
@@ -140,6 +136,6 @@ mod tests {
         assert!(queue.permit(second).await.is_none());
         drop(permit);
         assert!(queue.permit(second).await.is_some());
-        assert!(queue.queued.lock().unwrap().is_empty());
+        assert!(queue.queued().is_empty());
     }
 }

@@ -1,9 +1,11 @@
 //! The rate limit on requests: a token bucket.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
+
+use crate::system::lock::lock;
 
 /// A token bucket, stored as the time at which it will be full, which does not accumulate rounding errors.
 #[derive(Debug)]
@@ -21,9 +23,9 @@ impl TokenBucket {
         Self { interval, depth, full_at: Mutex::new(now) }
     }
 
-    /// Takes a token; `false` if there is none.
+    /// Removes a token; `false` if the bucket is empty.
     pub(super) fn take(&self, now: Instant) -> bool {
-        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut full_at = lock(&self.full_at);
         let Some(next) = (*full_at).max(now).checked_add(self.interval) else { return false };
         if next.duration_since(now) > self.depth {
             return false;

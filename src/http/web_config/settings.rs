@@ -132,8 +132,8 @@ pub(super) struct RateLimit {
 }
 
 impl Settings {
-    /// Parses the file. Relative paths in it are relative to `directory`. `None` for a file that is empty,
-    /// without even `{}`.
+    /// Parses the file. Relative paths in it are relative to `directory`. `None` for a file without a value, not
+    /// even `{}`.
     pub(super) fn parse(
         content: &[u8],
         directory: &Path,
@@ -241,7 +241,8 @@ fn duration(text: &str) -> Result<Duration, InvalidWebConfig> {
         return Ok(Duration::ZERO);
     }
     humantime::parse_duration(text).map_err(|error| {
-        InvalidWebConfig::setting(format!("invalid value {text:?} for rate_limit.interval: expected a duration such as 1s: {error}"))
+        let expected = format!("a duration such as 1s: {error}");
+        InvalidWebConfig::value("rate_limit.interval", text, &expected)
     })
 }
 
@@ -252,23 +253,19 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidW
             "http_server_config.headers: unknown header {name:?}: expected {known}"
         )));
     };
+    let invalid = |expected: &str| {
+        let key = format!("http_server_config.headers.{name}");
+        Err(InvalidWebConfig::value(&key, value, expected))
+    };
     if !values.is_empty() && !values.contains(&value) {
-        return Err(InvalidWebConfig::setting(format!(
-            "invalid value {value:?} for http_server_config.headers.{name}: expected {}",
-            values.join(" or ")
-        )));
+        return invalid(&values.join(" or "));
     }
     if name == ALLOW_ORIGIN && !is_origin(value) {
-        return Err(InvalidWebConfig::setting(format!(
-            "invalid value {value:?} for http_server_config.headers.{name}: expected * or one origin such \
-             as https://map.example"
-        )));
+        return invalid("* or one origin such as https://map.example");
     }
     match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
         (Ok(name), Ok(value)) => Ok((name, value)),
-        _ => Err(InvalidWebConfig::setting(format!(
-            "invalid value {value:?} for http_server_config.headers.{name}: not allowed in a header"
-        ))),
+        _ => invalid("text that is allowed in a header"),
     }
 }
 

@@ -119,7 +119,7 @@ fn invalid_configurations_have_a_reason() {
         (&tls("client_auth_type: VerifyClientCertIfGiven"), "CA"),
         ("http_server_config: {headers: {Server: me}}", "Server"),
         ("http_server_config: {headers: {X-Frame-Options: maybe}}", "sameorigin"),
-        ("http_server_config: {headers: {X-XSS-Protection: \"a\\nb\"}}", "not allowed in a header"),
+        ("http_server_config: {headers: {X-XSS-Protection: \"a\\nb\"}}", "allowed in a header"),
         ("basic_auth_users: {alice: secret}", "htpasswd"),
         (
             "basic_auth_users: {alice: $2y$03$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}",

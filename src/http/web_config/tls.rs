@@ -1,41 +1,21 @@
-//! TLS from `tls_server_config`, whose values have the names that Go uses.
+//! TLS from `tls_server_config`: certificates, keys and the requirements for clients.
 
 use std::{path::Path, sync::Arc};
 
 use rustls::{
-    RootCertStore, ServerConfig, SupportedProtocolVersion,
-    crypto::{CryptoProvider, SupportedKxGroup, ring},
+    RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
-    version::{TLS12, TLS13},
 };
 
-use super::{InvalidWebConfig, certificate::ClientCertPolicy, read, settings::TlsServer};
-
-/// Go's names of the versions; `None` for versions that are not secure.
-const VERSIONS: [(&str, Option<&SupportedProtocolVersion>); 4] =
-    [("TLS10", None), ("TLS11", None), ("TLS12", Some(&TLS12)), ("TLS13", Some(&TLS13))];
-
-/// Go's names of the curves; `None` for curves that are not supported.
-const CURVES: [(&str, Option<&dyn SupportedKxGroup>); 4] = [
-    ("X25519", Some(ring::kx_group::X25519)),
-    ("CurveP256", Some(ring::kx_group::SECP256R1)),
-    ("CurveP384", Some(ring::kx_group::SECP384R1)),
-    ("CurveP521", None),
-];
-
-/// Suites of Go that are not supported, because they lack authenticated encryption or forward secrecy.
-const WEAK_SUITES: [&str; 9] = [
-    "TLS_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
-];
+use super::{
+    InvalidWebConfig,
+    certificate::ClientCertPolicy,
+    read,
+    settings::TlsServer,
+    tls_parameters::{provider, versions},
+};
 
 /// The TLS settings of the server. Settings without effect are added to the warnings.
 pub(super) fn server(
@@ -52,19 +32,23 @@ pub(super) fn server(
         } else {
             "has a type that"
         };
-        invalid("key and key_file", format!("the key {kind} is not supported; {SUPPORTED_KEYS}"))
+        InvalidWebConfig::tls(
+            "key and key_file",
+            format!("the key {kind} is not supported; {SUPPORTED_KEYS}"),
+        )
     })?;
     let policy = policy(tls, provider.clone())?;
-    let builder = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&versions)
-        .map_err(|error| invalid("min_version, max_version and cipher_suites", error))?;
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions).map_err(
+            |error| InvalidWebConfig::tls("min_version, max_version and cipher_suites", error),
+        )?;
     let builder = match policy {
         Some(policy) => builder.with_client_cert_verifier(Arc::new(policy)),
         None => builder.with_no_client_auth(),
     };
-    let mut server = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| invalid("certificate and key do not match", explain(&error)))?;
+    let mut server = builder.with_single_cert(chain, key).map_err(|error| {
+        InvalidWebConfig::tls("certificate and key do not match", explain(&error))
+    })?;
     // rustls does not verify the client certificate of a resumed session, which may have expired.
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
@@ -72,6 +56,9 @@ pub(super) fn server(
     server.ignore_client_order = tls.prefers_own_suites();
     Ok(server)
 }
+
+/// The keys of the authorities of client certificates.
+const CLIENT_CA: &str = "client_ca and client_ca_file";
 
 /// How to make a supported key.
 const SUPPORTED_KEYS: &str = "make one on P-256 (openssl ecparam -name prime256v1 -genkey -noout), P-384 or \
@@ -96,110 +83,13 @@ fn explain(error: &rustls::Error) -> String {
     text
 }
 
-fn invalid(key: &str, reason: impl std::fmt::Display) -> InvalidWebConfig {
-    InvalidWebConfig::setting(format!("tls_server_config: {key}: {reason}"))
-}
-
-/// The cipher suites and curves, in the order of the file.
-fn provider(
-    tls: &TlsServer,
-    warnings: &mut Vec<String>,
-) -> Result<CryptoProvider, InvalidWebConfig> {
-    let mut provider = ring::default_provider();
-    if !tls.cipher_suites.is_empty() {
-        let go_name = |suite: &rustls::SupportedCipherSuite| {
-            let name = format!("{:?}", suite.suite());
-            // Suites of TLS 1.3 have no key exchange in their names. Go always enables all of them.
-            name.strip_prefix("TLS13_")
-                .map_or((name.clone(), false), |rest| (format!("TLS_{rest}"), true))
-        };
-        let all = provider.cipher_suites.clone();
-        let mut chosen: Vec<_> = all.iter().filter(|suite| go_name(suite).1).copied().collect();
-        for name in &tls.cipher_suites {
-            // RFC 7905 and Go have different names for the ChaCha20 suites.
-            let name = name.trim_end_matches("_SHA256");
-            let found =
-                all.iter().find(|suite| go_name(suite).0.trim_end_matches("_SHA256") == name);
-            match found {
-                Some(suite) if chosen.contains(suite) => {}
-                Some(suite) => chosen.push(*suite),
-                None if WEAK_SUITES.iter().any(|weak| weak.trim_end_matches("_SHA256") == name) => {
-                    warnings
-                        .push(format!("cipher_suites: {name} is not secure and is not offered"));
-                }
-                None => return Err(unknown("cipher_suites", name, "the secure suites of Go")),
-            }
-        }
-        provider.cipher_suites = chosen;
-    }
-    if !tls.curve_preferences.is_empty() {
-        provider.kx_groups.clear();
-        for name in &tls.curve_preferences {
-            match CURVES.iter().find(|(known, _)| known == name) {
-                Some((_, Some(curve))) => provider.kx_groups.push(*curve),
-                Some((_, None)) => {
-                    warnings.push(format!(
-                        "curve_preferences: {name} is not supported and is not offered"
-                    ));
-                }
-                None => {
-                    let known = CURVES.map(|(known, _)| known).join(", ");
-                    return Err(unknown("curve_preferences", name, &known));
-                }
-            }
-        }
-        if provider.kx_groups.is_empty() {
-            return Err(invalid("curve_preferences", "no supported curve; add X25519"));
-        }
-    }
-    Ok(provider)
-}
-
-fn unknown(key: &str, name: &str, known: &str) -> InvalidWebConfig {
-    InvalidWebConfig::setting(format!(
-        "invalid value {name:?} for tls_server_config.{key}: expected {known}"
-    ))
-}
-
-/// The versions from the minimum to the maximum.
-fn versions(
-    tls: &TlsServer,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<&'static SupportedProtocolVersion>, InvalidWebConfig> {
-    let index = |key: &str, name: &str| {
-        VERSIONS
-            .iter()
-            .position(|(known, _)| *known == name)
-            .ok_or_else(|| unknown(key, name, "TLS12 and TLS13"))
-    };
-    let minimum = index("min_version", tls.min_version())?;
-    let maximum = index("max_version", tls.max_version())?;
-    if VERSIONS[minimum].1.is_none() {
-        let name = tls.min_version();
-        warnings.push(format!("min_version: {name} is not secure; the minimum is TLS12"));
-    }
-    let between = VERSIONS.iter().enumerate().filter(|(at, _)| (minimum..=maximum).contains(at));
-    let versions: Vec<_> = between.filter_map(|(_, (_, version))| *version).collect();
-    if versions.is_empty() {
-        return Err(invalid(
-            "min_version and max_version",
-            format!(
-                "{} to {} leaves no version; use TLS12 and TLS13",
-                tls.min_version(),
-                tls.max_version()
-            ),
-        ));
-    }
-    Ok(versions)
-}
-
 /// The PEM text of a key of the file, or of the file that a second key names.
 fn pem(text: &str, file: &Path, keys: &str) -> Result<Option<Vec<u8>>, InvalidWebConfig> {
     match (text.is_empty(), file.as_os_str().is_empty()) {
         (true, true) => Ok(None),
         (false, true) => Ok(Some(text.as_bytes().to_vec())),
         (true, false) => read(file).map(Some),
-        (false, false) => Err(invalid(keys, "both are set; use one")),
+        (false, false) => Err(InvalidWebConfig::tls(keys, "both are set; use one")),
     }
 }
 
@@ -208,10 +98,16 @@ fn certificates(pem: &[u8], keys: &str) -> Result<Vec<CertificateDer<'static>>, 
         .collect::<Result<Vec<_>, _>>()
         // The parser's error could quote a secret.
         .map_err(|_| {
-            invalid(keys, "invalid PEM; expected all lines from -----BEGIN to -----END")
+            InvalidWebConfig::tls(
+                keys,
+                "invalid PEM; expected all lines from -----BEGIN to -----END",
+            )
         })?;
     if certificates.is_empty() {
-        return Err(invalid(keys, "no certificate; expected PEM, which begins with -----BEGIN"));
+        return Err(InvalidWebConfig::tls(
+            keys,
+            "no certificate; expected PEM, which begins with -----BEGIN",
+        ));
     }
     Ok(certificates)
 }
@@ -219,61 +115,36 @@ fn certificates(pem: &[u8], keys: &str) -> Result<Vec<CertificateDer<'static>>, 
 fn chain(tls: &TlsServer) -> Result<Vec<CertificateDer<'static>>, InvalidWebConfig> {
     let keys = "cert and cert_file";
     let pem = pem(&tls.cert, &tls.cert_file, keys)?
-        .ok_or_else(|| invalid(keys, "both are missing; set one"))?;
+        .ok_or_else(|| InvalidWebConfig::tls(keys, "both are missing; set one"))?;
     certificates(&pem, keys)
 }
 
 fn key(tls: &TlsServer) -> Result<PrivateKeyDer<'static>, InvalidWebConfig> {
     let keys = "key and key_file";
     let pem = pem(&tls.key, &tls.key_file, keys)?
-        .ok_or_else(|| invalid(keys, "both are missing; set one"))?;
+        .ok_or_else(|| InvalidWebConfig::tls(keys, "both are missing; set one"))?;
     // The parser's error could quote a secret.
-    PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| invalid(keys, "no private key; expected PEM without a passphrase"))
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+        InvalidWebConfig::tls(keys, "no private key; expected PEM without a passphrase")
+    })
 }
 
-/// The requirements for client certificates; `None` if clients are not asked for one.
+/// The requirements for client certificates; `None` if the server does not request one.
 fn policy(
     tls: &TlsServer,
     provider: Arc<CryptoProvider>,
 ) -> Result<Option<ClientCertPolicy>, InvalidWebConfig> {
-    let keys = "client_ca and client_ca_file";
-    let authorities = pem(&tls.client_ca, &tls.client_ca_file, keys)?;
-    let (mandatory, verified) = match tls.client_auth_type.as_str() {
-        "" | "NoClientCert" if authorities.is_some() => {
-            return Err(invalid(
-                "client_auth_type",
-                "missing, but a CA is set; use RequireAndVerifyClientCert",
-            ));
-        }
-        "" | "NoClientCert" if tls.client_allowed_sans.is_some() => {
-            return Err(invalid(
-                "client_allowed_sans",
-                "clients are not asked for a certificate; set client_auth_type to RequireAndVerifyClientCert",
-            ));
-        }
-        "" | "NoClientCert" => return Ok(None),
-        "RequestClientCert" => (false, false),
-        "RequireAnyClientCert" | "RequireClientCert" => (true, false),
-        "VerifyClientCertIfGiven" => (false, true),
-        "RequireAndVerifyClientCert" => (true, true),
-        other => {
-            let known = "NoClientCert, RequestClientCert, RequireAnyClientCert, \
-                         VerifyClientCertIfGiven and RequireAndVerifyClientCert";
-            return Err(unknown("client_auth_type", other, known));
-        }
-    };
-    let (authorities, authority_certificates) = match (verified, authorities) {
+    let pem = pem(&tls.client_ca, &tls.client_ca_file, CLIENT_CA)?;
+    let Some((mandatory, is_verified)) = client_auth(tls, pem.is_some())? else { return Ok(None) };
+    let (authorities, authority_certificates) = match (is_verified, pem) {
         (false, _) => (None, Vec::new()),
         (true, Some(pem)) => {
-            let own = certificates(&pem, keys)?;
-            (Some(verifier(&own, provider.clone())?), own)
+            let certificates = certificates(&pem, CLIENT_CA)?;
+            (Some(verifier(&certificates, provider.clone())?), certificates)
         }
         (true, None) => {
-            return Err(invalid(
-                keys,
-                "missing, but client_auth_type verifies certificates; set the CA",
-            ));
+            let reason = "missing, but client_auth_type verifies certificates; set the CA";
+            return Err(InvalidWebConfig::tls(CLIENT_CA, reason));
         }
     };
     let allowed_names = tls.client_allowed_sans.clone();
@@ -286,6 +157,31 @@ fn policy(
     }))
 }
 
+/// Whether a client must present a certificate, and whether its certificate is verified; `None` if the server does
+/// not request one.
+fn client_auth(tls: &TlsServer, has_ca: bool) -> Result<Option<(bool, bool)>, InvalidWebConfig> {
+    match tls.client_auth_type.as_str() {
+        "" | "NoClientCert" if has_ca => Err(InvalidWebConfig::tls(
+            "client_auth_type",
+            "missing, but a CA is set; use RequireAndVerifyClientCert",
+        )),
+        "" | "NoClientCert" if tls.client_allowed_sans.is_some() => Err(InvalidWebConfig::tls(
+            "client_allowed_sans",
+            "the server requests no certificate; set client_auth_type to RequireAndVerifyClientCert",
+        )),
+        "" | "NoClientCert" => Ok(None),
+        "RequestClientCert" => Ok(Some((false, false))),
+        "RequireAnyClientCert" | "RequireClientCert" => Ok(Some((true, false))),
+        "VerifyClientCertIfGiven" => Ok(Some((false, true))),
+        "RequireAndVerifyClientCert" => Ok(Some((true, true))),
+        other => {
+            let known = "NoClientCert, RequestClientCert, RequireAnyClientCert, \
+                         VerifyClientCertIfGiven and RequireAndVerifyClientCert";
+            Err(InvalidWebConfig::value("tls_server_config.client_auth_type", other, known))
+        }
+    }
+}
+
 fn verifier(
     authorities: &[CertificateDer<'static>],
     provider: Arc<CryptoProvider>,
@@ -295,16 +191,13 @@ fn verifier(
         if has_p521(authority) {
             // Otherwise the handshake of the first client fails without an explanation.
             let what = "the key of an authority uses the curve P-521, which is not supported";
-            return Err(invalid(
-                "client_ca and client_ca_file",
-                format!("{what}; {SUPPORTED_KEYS}"),
-            ));
+            return Err(InvalidWebConfig::tls(CLIENT_CA, format!("{what}; {SUPPORTED_KEYS}")));
         }
         roots
             .add(authority.clone())
-            .map_err(|error| invalid("client_ca and client_ca_file", explain(&error)))?;
+            .map_err(|error| InvalidWebConfig::tls(CLIENT_CA, explain(&error)))?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
-        .map_err(|error| invalid("client_ca and client_ca_file", error))
+        .map_err(|error| InvalidWebConfig::tls(CLIENT_CA, error))
 }

@@ -14,23 +14,13 @@ use ring::{
 };
 
 use super::{InvalidWebConfig, password_queue::PasswordQueue};
+use crate::http::Rejection;
 
 /// Minimum cost of a hash.
 const MIN_COST: u32 = 4;
 
 /// Maximum cost of a hash. Each step doubles the time of a check, which is seconds above this one.
 const MAX_COST: u32 = 16;
-
-/// The outcome of a check of credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum AuthOutcome {
-    /// They are valid.
-    Accepted,
-    /// They are missing or invalid.
-    Rejected,
-    /// The queue of checks is full.
-    Busy,
-}
 
 /// The users and their hashes.
 ///
@@ -40,7 +30,7 @@ pub(in crate::http) enum AuthOutcome {
 #[derive(Debug)]
 pub(super) struct Users {
     known: HashMap<String, Arc<User>>,
-    /// Checked instead of an unknown user, so that the response takes as long as for the highest cost.
+    /// Checked for unknown names, so that the response takes as long as for the highest cost.
     unknown: Arc<User>,
     key: hmac::Key,
     queue: PasswordQueue,
@@ -91,28 +81,33 @@ impl Users {
 
     /// Checks the credentials of a request from this address. A password that is not cached is checked on a
     /// blocking thread.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap, peer: IpAddr) -> AuthOutcome {
-        let Some((name, password)) = credentials(headers) else { return AuthOutcome::Rejected };
+    pub(super) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Result<(), Rejection> {
+        let (name, password) = credentials(headers).ok_or(Rejection::Password)?;
         let user = self.known.get(&name);
         let is_known = user.is_some();
         let user = user.unwrap_or(&self.unknown).clone();
         if let Some(tag) = user.valid.get()
             && hmac::verify(&self.key, &password, tag.as_ref()).is_ok()
         {
-            return AuthOutcome::Accepted;
+            return Ok(());
         }
-        let Some(permit) = self.queue.permit(peer).await else { return AuthOutcome::Busy };
+        let permit = self.queue.permit(peer).await.ok_or(Rejection::Busy)?;
         let key = self.key.clone();
         let check = tokio::task::spawn_blocking(move || {
             // Held by the work itself, which continues if the client disconnects.
             let _permit = permit;
-            let is_valid = bcrypt::verify(&password, &user.hash).unwrap_or(false);
-            if is_valid && is_known {
+            // An unknown user is checked as well, so that the time reveals nothing.
+            let is_valid = bcrypt::verify(&password, &user.hash).unwrap_or(false) && is_known;
+            if is_valid {
                 user.valid.get_or_init(|| hmac::sign(&key, &password));
             }
-            is_valid && is_known
+            is_valid
         });
-        if check.await.unwrap_or(false) { AuthOutcome::Accepted } else { AuthOutcome::Rejected }
+        if check.await.unwrap_or(false) { Ok(()) } else { Err(Rejection::Password) }
     }
 }
 
@@ -196,12 +191,12 @@ mod tests {
     async fn only_the_valid_password_of_a_known_user_passes() {
         let users = users();
         for (name, password, outcome) in [
-            ("alice", "secret", AuthOutcome::Accepted),
-            ("alice", "secret", AuthOutcome::Accepted),
-            ("alice", "Secret", AuthOutcome::Rejected),
-            ("alice", "", AuthOutcome::Rejected),
-            ("bob", "secret", AuthOutcome::Rejected),
-            ("", "", AuthOutcome::Rejected),
+            ("alice", "secret", Ok(())),
+            ("alice", "secret", Ok(())),
+            ("alice", "Secret", Err(Rejection::Password)),
+            ("alice", "", Err(Rejection::Password)),
+            ("bob", "secret", Err(Rejection::Password)),
+            ("", "", Err(Rejection::Password)),
         ] {
             assert_eq!(
                 users.authenticate(&with(name, password), PEER).await,
@@ -209,10 +204,10 @@ mod tests {
                 "{name} {password}"
             );
         }
-        assert_eq!(users.authenticate(&HeaderMap::new(), PEER).await, AuthOutcome::Rejected);
+        assert_eq!(users.authenticate(&HeaderMap::new(), PEER).await, Err(Rejection::Password));
         for odd in ["Basic", "Basic !", "Bearer x", "Basic YWxpY2U="] {
             let headers = [(AUTHORIZATION, odd.parse().unwrap())].into_iter().collect();
-            assert_eq!(users.authenticate(&headers, PEER).await, AuthOutcome::Rejected, "{odd}");
+            assert_eq!(users.authenticate(&headers, PEER).await, Err(Rejection::Password), "{odd}");
         }
     }
 
@@ -224,17 +219,17 @@ mod tests {
         let alice = with("alice", "secret");
         // The check of another client blocks the queue.
         let permit = users.queue.permit("192.0.2.1".parse().unwrap()).await;
-        assert_eq!(users.authenticate(&alice, PEER).await, AuthOutcome::Busy);
+        assert_eq!(users.authenticate(&alice, PEER).await, Err(Rejection::Busy));
         drop(permit);
-        assert_eq!(users.authenticate(&alice, PEER).await, AuthOutcome::Accepted);
-        assert_eq!(users.authenticate(&with("bob", "secret"), PEER).await, AuthOutcome::Accepted);
+        assert_eq!(users.authenticate(&alice, PEER).await, Ok(()));
+        assert_eq!(users.authenticate(&with("bob", "secret"), PEER).await, Ok(()));
 
         let next = replacing(&[("alice", &hash), ("bob", &other)], Some(&users)).unwrap();
         let _permit = next.queue.permit("192.0.2.1".parse().unwrap()).await;
-        assert_eq!(next.authenticate(&alice, PEER).await, AuthOutcome::Accepted);
-        assert_eq!(next.authenticate(&with("alice", "guess"), PEER).await, AuthOutcome::Busy);
+        assert_eq!(next.authenticate(&alice, PEER).await, Ok(()));
+        assert_eq!(next.authenticate(&with("alice", "guess"), PEER).await, Err(Rejection::Busy));
         // Another hash may be of another password.
-        assert_eq!(next.authenticate(&with("bob", "secret"), PEER).await, AuthOutcome::Busy);
+        assert_eq!(next.authenticate(&with("bob", "secret"), PEER).await, Err(Rejection::Busy));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -15,10 +15,14 @@ use super::{
     InvalidWebConfig, WebConfig, WebConfigError, password_queue::PasswordQueue, read,
     settings::Settings,
 };
-use crate::system::files::Fingerprint;
+use crate::system::{
+    file_watch::{FileChange, FileDebounce},
+    files::Fingerprint,
+    lock::lock,
+};
 
-/// Interval of further attempts after a failure, also if the files look unchanged: a fingerprint does not
-/// show everything that prevents a file from being read.
+/// Interval of further attempts after a failure, even if the files are unchanged: a fingerprint does not show
+/// everything that prevents a file from being read.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The web configuration in use, and the state of its files.
@@ -38,10 +42,7 @@ struct WatchedFiles {
     settings: Settings,
     /// The files of the settings in use and of the latest attempt; the web configuration itself first.
     paths: Vec<PathBuf>,
-    /// Their state when they were last read.
-    read: Fingerprints,
-    /// Their state at the last check, if that was not `read`.
-    seen: Option<Fingerprints>,
+    changes: FileDebounce<Fingerprints>,
     failure: Option<Failure>,
 }
 
@@ -81,8 +82,7 @@ impl WebConfigWatcher {
             path: path.into(),
             settings,
             paths,
-            read: fingerprints,
-            seen: None,
+            changes: FileDebounce::new(fingerprints),
             failure: None,
         };
         Ok(Self {
@@ -125,18 +125,17 @@ impl WebConfigWatcher {
 
     fn watched(&self) -> Option<MutexGuard<'_, WatchedFiles>> {
         let files = self.files.as_ref()?;
-        Some(files.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(lock(files))
     }
 
     fn check_at(&self, now: Instant) {
         let Some(mut files) = self.watched() else { return };
         let state = fingerprints(&files.paths);
-        let has_changed = state != files.read;
-        if has_changed && files.seen.as_ref() != Some(&state) {
-            files.seen = Some(state);
-            return;
-        }
-        files.seen = None;
+        let has_changed = match files.changes.check(state) {
+            FileChange::Changing => return,
+            FileChange::Changed => true,
+            FileChange::Unchanged => false,
+        };
         let since_failure =
             files.failure.as_ref().map(|failure| now.saturating_duration_since(failure.at));
         if has_changed || since_failure.is_some_and(|time| time >= RETRY_INTERVAL) {
@@ -149,7 +148,7 @@ impl WebConfigWatcher {
         let previous = self.current.load();
         // A full disk leaves an empty file, which must not disable authentication.
         let attempt = load(&files.path, &self.queue, &previous, false);
-        (files.paths, files.read) = (attempt.paths, attempt.fingerprints);
+        let (mut paths, mut state) = (attempt.paths, attempt.fingerprints);
         match attempt.outcome {
             Ok((settings, config)) => {
                 config.log_warnings();
@@ -168,9 +167,9 @@ impl WebConfigWatcher {
                 files.failure = Some(Failure { message, at: now });
                 // New certificates of the settings in use are still loaded.
                 let others = files.settings.files().into_iter();
-                let others: Vec<_> = others.filter(|file| !files.paths.contains(file)).collect();
-                files.read.extend(fingerprints(&others));
-                files.paths.extend(others);
+                let others: Vec<_> = others.filter(|file| !paths.contains(file)).collect();
+                state.extend(fingerprints(&others));
+                paths.extend(others);
                 if has_changed
                     && let Ok(config) = WebConfig::new(&files.settings, &self.queue, &previous)
                 {
@@ -178,6 +177,8 @@ impl WebConfigWatcher {
                 }
             }
         }
+        files.paths = paths;
+        files.changes.set_read(state);
     }
 }
 

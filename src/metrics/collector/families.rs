@@ -26,12 +26,14 @@ pub(super) fn traffic(
     let by = family.labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(", ");
     writer.counters(
         &format!("nflog_{infix}packets"),
-        &format!("Packets the firewall logged, by {by}."),
+        &format!("Packets that the firewall logged, by {by}."),
         rows.iter().map(|row| (row.labels(&family.labels), row.packets)),
     )?;
     writer.counters(
         &format!("nflog_{infix}bytes"),
-        &format!("Bytes of the packets the firewall logged, from the IP header on, by {by}."),
+        &format!(
+            "Bytes of the packets that the firewall logged, including the IP header, by {by}."
+        ),
         rows.iter().map(|row| (row.labels(&family.labels), row.bytes)),
     )
 }

@@ -10,40 +10,15 @@ use super::{
     *,
 };
 use crate::{
-    event::{Event, HardwareAddress, Interner, NameField, Names},
-    geoip::{Country, CountryId, Place},
-    packet::{Addresses, DecodeIssue, Headers, Transport},
+    event::{Event, Interner, NameField, Names, fixture},
+    geoip::{Country, CountryId},
+    packet::{Addresses, Transport},
 };
-
-fn event() -> Event {
-    Event {
-        time: 0,
-        group: 1,
-        prefix: NameId::EMPTY,
-        in_device: NameId::EMPTY,
-        out_device: NameId::EMPTY,
-        hook: None,
-        direction: None,
-        mark: 0,
-        uid: None,
-        hardware_address: HardwareAddress::default(),
-        captured_length: 60,
-        headers: Headers {
-            addresses: None,
-            protocol: None,
-            length: 0,
-            ttl: 0,
-            transport: Transport::None,
-            issue: Some(DecodeIssue::Truncated),
-        },
-        place: Place { country: Country::Unknown, asn: 0 },
-    }
-}
 
 /// Checks the text of a dimension for an event changed by `set`.
 #[track_caller]
 fn check(dimension: Dimension, set: impl FnOnce(&mut Event), expect: &str) {
-    let mut event = event();
+    let mut event = fixture::unreadable();
     set(&mut event);
     let text = dimension.text(dimension.value(&event), &Names::default());
     assert_eq!(text.as_deref().unwrap_or("-"), expect, "{dimension}");
@@ -107,7 +82,7 @@ fn texts() {
 #[test]
 fn the_name_other_has_the_folded_value() {
     let mut interner = Interner::new(Names::default());
-    let mut event = event();
+    let mut event = fixture::unreadable();
     event.prefix = interner.intern(NameField::Prefix, b"other");
     assert_eq!(Dimension::Prefix.value(&event), OTHER);
 }

@@ -5,11 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    event::{HardwareAddress, NameId},
-    geoip::{Country, Place},
-    packet::{Addresses, Headers},
-};
+use crate::event::{NameId, fixture};
 
 const PREFIX: NameId = NameId::EMPTY;
 
@@ -124,29 +120,11 @@ fn each_prefix_is_counted_separately() {
 }
 
 fn event(direction: Option<Direction>, protocol: u8, transport: Transport) -> Event {
-    let [source, destination] = [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)];
-    Event {
-        time: 0,
-        group: 1,
-        prefix: PREFIX,
-        in_device: NameId::EMPTY,
-        out_device: NameId::EMPTY,
-        hook: None,
-        direction,
-        mark: 0,
-        uid: None,
-        hardware_address: HardwareAddress::default(),
-        captured_length: 60,
-        headers: Headers {
-            addresses: Some(Addresses::V4 { source, destination }),
-            protocol: Some(protocol),
-            length: 60,
-            ttl: 64,
-            transport,
-            issue: None,
-        },
-        place: Place { country: Country::Unknown, asn: 0 },
-    }
+    let mut event =
+        Event { prefix: PREFIX, direction, ..fixture::tcp("unknown", [192, 0, 2, 7], 22) };
+    event.headers.protocol = Some(protocol);
+    event.headers.transport = transport;
+    event
 }
 
 #[test]

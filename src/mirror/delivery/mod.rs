@@ -111,19 +111,11 @@ impl Delivery {
 
     /// Delivers over one connection.
     async fn session<S: Store>(&mut self) -> Result<(), StoreError> {
-        let mut store = within(CONNECT, "a connection", S::connect(&self.target)).await?;
-        within(PREPARE, "the schema", store.prepare()).await?;
-        for advice in within(PREPARE, "views and indexes", store.advice()).await? {
-            tracing::warn!("{advice}");
-        }
-        if let Some(ended) = self.spool.with(Spool::take_ended) {
-            within(ANSWER, "an answer", store.forget(&ended)).await?;
-        }
+        let mut store = self.connect::<S>().await?;
         let mut writer = self.resume(&mut store, None).await?;
         if self.spool.with(|spool| spool.waiting()) == 0 {
             self.is_well();
         }
-        // The position that stayed the same although it was registered again.
         let mut stuck = None;
         loop {
             if self.maintenance_due <= Instant::now() {
@@ -134,21 +126,9 @@ impl Delivery {
                 Some(portion) if portion.writer == writer => {
                     match self.deliver(&mut store, portion).await {
                         // A transaction of an earlier connection was committed after all, or the table was
-                        // changed by hand: `resume` registers the position again.
+                        // changed by hand.
                         Err(StoreError::Moved) => {
-                            let before = self.spool.with(|spool| spool.position());
-                            if stuck.as_ref() == Some(&before) {
-                                let why = "the position of this writer in nflog_writers cannot be changed";
-                                return Err(StoreError::Unavailable(why.into()));
-                            }
-                            writer = self.resume(&mut store, Some(writer)).await?;
-                            if self.spool.with(|spool| spool.position()) == before {
-                                tracing::warn!(
-                                    "mirror: the position of this writer was removed from nflog_writers or \
-                                     changed; it was registered again"
-                                );
-                                stuck = Some(before);
-                            }
+                            writer = self.register_again(&mut store, writer, &mut stuck).await?;
                         }
                         Err(error @ StoreError::Denied(_)) => {
                             // A partition or a table may have been removed: maintenance creates days.
@@ -168,6 +148,43 @@ impl Delivery {
                 None => self.rest(&mut store).await?,
             }
         }
+    }
+
+    /// Connects, and prepares the database.
+    async fn connect<S: Store>(&mut self) -> Result<S, StoreError> {
+        let mut store = within(CONNECT, "a connection", S::connect(&self.target)).await?;
+        within(PREPARE, "the schema", store.prepare()).await?;
+        for advice in within(PREPARE, "views and indexes", store.advice()).await? {
+            tracing::warn!("{advice}");
+        }
+        if let Some(ended) = self.spool.with(Spool::take_ended) {
+            within(ANSWER, "an answer", store.forget(&ended)).await?;
+        }
+        Ok(store)
+    }
+
+    /// Resumes after the position of a writer was found moved. `stuck` is the position that stayed the same
+    /// although it was registered again.
+    async fn register_again<S: Store>(
+        &mut self,
+        store: &mut S,
+        writer: Writer,
+        stuck: &mut Option<(Writer, u64)>,
+    ) -> Result<Writer, StoreError> {
+        let before = self.spool.with(|spool| spool.position());
+        if stuck.as_ref() == Some(&before) {
+            let why = "the position of this writer in nflog_writers cannot be changed";
+            return Err(StoreError::Unavailable(why.into()));
+        }
+        let writer = self.resume(store, Some(writer)).await?;
+        if self.spool.with(|spool| spool.position()) == before {
+            tracing::warn!(
+                "mirror: the position of this writer was removed from nflog_writers or changed; it was \
+                 registered again"
+            );
+            *stuck = Some(before);
+        }
+        Ok(writer)
     }
 
     /// Reads the position of the writer whose rows come next, and skips rows that the database already holds:

@@ -7,7 +7,7 @@ use super::{
     deadline::{ANSWER, within},
 };
 use crate::mirror::{
-    account::Dropped,
+    account::DropReason,
     row::Row,
     spool::Portion,
     store::{Batch, Store, StoreError, Writer},
@@ -37,10 +37,8 @@ impl Delivery {
         let known_as = self.known_as(&writer);
         while let Some(part) = parts.pop() {
             let batch = Batch { from: position, to: number(part.end), rows: &rows[part.clone()] };
-            let began = Instant::now();
             self.in_flight = Some((writer.clone(), batch.to));
-            let written = within(ANSWER, "a transaction", store.write(&known_as, batch)).await;
-            let refused = match written {
+            let refused = match self.write(store, &known_as, batch).await {
                 Ok(()) => false,
                 Err(StoreError::Refused(_)) if part.len() > 1 => {
                     let middle = part.start + part.len() / 2;
@@ -56,13 +54,7 @@ impl Delivery {
                     self.skip_refused(store, &known_as, batch, &why).await?;
                     true
                 }
-                Err(error) => {
-                    // A broken connection says nothing about the size.
-                    if began.elapsed() >= ANSWER {
-                        self.size.timed_out();
-                    }
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             };
             self.settle(&writer, batch.to, u64::from(refused));
             position = batch.to;
@@ -70,6 +62,23 @@ impl Delivery {
         self.size.written();
         self.is_well();
         Ok(())
+    }
+
+    /// Runs one transaction. After a timeout, later ones have fewer rows.
+    async fn write<S: Store>(
+        &mut self,
+        store: &mut S,
+        writer: &Writer,
+        batch: Batch<'_>,
+    ) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let written = within(ANSWER, "a transaction", store.write(writer, batch)).await;
+        let has_failed = !matches!(written, Ok(()) | Err(StoreError::Refused(_)));
+        // A broken connection does not depend on the size.
+        if has_failed && began.elapsed() >= ANSWER {
+            self.size.timed_out();
+        }
+        written
     }
 
     /// Moves the writer's position past a row that the database refuses.
@@ -118,8 +127,8 @@ impl Delivery {
             let delivered = spool.delivered(writer, to);
             let lost = waiting - spool.waiting() - delivered;
             self.queue.book(|account| {
-                account.lose(lost, Dropped::SpoolCorrupt);
-                account.lose(refused, Dropped::Refused);
+                account.lose(lost, DropReason::SpoolCorrupt);
+                account.lose(refused, DropReason::Refused);
                 account.write(delivered - refused);
             });
             if lost > 0 {

@@ -17,7 +17,7 @@ pub struct RowBuilder {
 }
 
 impl RowBuilder {
-    /// For events with names of this table.
+    /// Creates a builder for events with names of this table.
     #[must_use]
     pub fn new(names: Names, city_lookup: CityLookup) -> Self {
         Self { texts: PerName::new(names), city_lookup }
@@ -51,13 +51,7 @@ impl RowBuilder {
             Transport::Icmp { kind, code } => (None, Some((kind, code))),
             Transport::None | Transport::Ports { .. } => (None, None),
         };
-        let (city, point) =
-            match event.remote().and_then(|address| self.city_lookup.location(address)) {
-                Some(location) => {
-                    (location.city.clone(), Some((location.latitude, location.longitude)))
-                }
-                None => (CompactString::default(), centre(event.place.country)),
-            };
+        let (city, point) = self.location(event);
         Row {
             time: event.time,
             group: event.group,
@@ -88,6 +82,16 @@ impl RowBuilder {
             longitude: point.map(|(_, longitude)| longitude),
             asn: Some(event.place.asn).filter(|&asn| asn != 0),
             weight,
+        }
+    }
+
+    /// City and coordinates of the remote end; without a city, the coordinates of the country's centre.
+    fn location(&mut self, event: &Event) -> (CompactString, Option<(f64, f64)>) {
+        match event.remote().and_then(|address| self.city_lookup.location(address)) {
+            Some(location) => {
+                (location.city.clone(), Some((location.latitude, location.longitude)))
+            }
+            None => (CompactString::default(), centre(event.place.country)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    event::{HardwareAddress, Hook, Interner, NameField},
+    event::{HardwareAddress, Hook, Interner, NameField, fixture},
     geoip::{GeoIp, Place},
     packet::{self, DecodeIssue, Direction},
 };
@@ -17,17 +17,9 @@ pub(in crate::mirror) fn event(payload: &[u8], geoip: &GeoIp) -> Event {
     Event {
         time: 1_700_000_000_123_456,
         group: 7,
-        prefix: NameId::EMPTY,
-        in_device: NameId::EMPTY,
-        out_device: NameId::EMPTY,
-        hook: None,
-        direction: None,
-        mark: 0,
-        uid: None,
-        hardware_address: HardwareAddress::default(),
         captured_length: u32::try_from(payload.len()).unwrap(),
-        headers,
         place: source.map_or(unknown, |address| geoip.locator().locate(address)),
+        ..fixture::event(headers)
     }
 }
 

@@ -1,14 +1,12 @@
 //! Selects the packets that become rows: by prefix, by country, and one in N of the rest.
 
-use std::{
-    collections::HashSet,
-    hash::{BuildHasher, RandomState},
-};
+use std::collections::HashSet;
 
 use super::per_name::PerName;
 use crate::{
     event::{Event, Names, clean},
     geoip::Country,
+    system::random,
 };
 
 /// Which packets to mirror.
@@ -80,7 +78,7 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// For events with names of this table.
+    /// Creates a selector for events with names of this table.
     ///
     /// # Errors
     /// An unknown country, or a sample of 0.
@@ -148,15 +146,11 @@ struct Sample {
     position: u32,
     /// Position of the packet that is kept.
     kept: u32,
-    /// Number of blocks so far.
-    blocks: u64,
-    /// A keyed hash of the block's number serves as the random number.
-    random: RandomState,
 }
 
 impl Sample {
     fn new(size: u32) -> Self {
-        let mut sample = Self { size, position: 0, kept: 0, blocks: 0, random: RandomState::new() };
+        let mut sample = Self { size, position: 0, kept: 0 };
         sample.begin();
         sample
     }
@@ -178,9 +172,7 @@ impl Sample {
     #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below `size`")]
     fn begin(&mut self) {
         self.position = 0;
-        let random = u128::from(self.random.hash_one(self.blocks));
-        self.kept = ((random * u128::from(self.size)) >> 64) as u32;
-        self.blocks += 1;
+        self.kept = ((u128::from(random::number()) * u128::from(self.size)) >> 64) as u32;
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-/// Opens a file for reader and writing; creates it if it is missing.
+/// Opens a file for reading and writing; creates it if it is missing.
 pub fn open_file(path: &Path) -> io::Result<File> {
     options().write(true).create(true).truncate(false).open(path)
 }
@@ -19,12 +19,12 @@ pub fn create_file(path: &Path) -> io::Result<File> {
     options().write(true).create_new(true).open(path)
 }
 
-/// Opens a file for reader.
+/// Opens a file for reading.
 pub fn open_to_read(path: &Path) -> io::Result<File> {
     options().open(path)
 }
 
-/// Does not follow a link, and does not wait for a pipe, in place of the file.
+/// If the path is a link or a pipe, opening it fails or does not block.
 #[expect(clippy::cast_possible_wrap, reason = "flags of open(2) are positive")]
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();

@@ -26,7 +26,7 @@ impl PortionReader {
         Self { rows: Vec::new(), next: from, since: 0, lost: None, max, limit }
     }
 
-    /// Where to stop reader a source that ends at this row.
+    /// Where to stop reading a source that ends at this row.
     #[must_use]
     pub fn until(&self, end: u64) -> u64 {
         end.min(self.limit)

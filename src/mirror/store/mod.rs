@@ -16,6 +16,7 @@ pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
 use super::{row::Row, target::Target};
+use crate::system::clock;
 
 /// The writer of rows: one session of one exporter, from its start to its end.
 ///
@@ -141,8 +142,7 @@ pub trait Store: Sized + Send {
 
 /// Converts seconds since 1970-01-01 UTC, as databases return them; an invalid value yields 1970-01-01.
 fn since_1970(seconds: f64) -> SystemTime {
-    let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+    clock::time_since_1970(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
 /// Why a call failed.

@@ -67,12 +67,12 @@ impl Parameters {
         let local = match endpoint {
             Endpoint::Tcp { host, .. } => is_loopback(host),
             Endpoint::Socket { .. } | Endpoint::File(_) => {
-                // An error, so that nobody believes that the connection is encrypted.
+                // An error, so that an administrator does not expect an encrypted connection.
                 return match (mode, roots) {
                     (None | Some((_, TlsMode::Off)), None) => Ok(Tls::Off),
                     (Some((name, _)), None) | (_, Some((name, _))) => Err(TargetError::Parameter {
                         name,
-                        problem: "asks for TLS, which a socket in the file system does not have",
+                        problem: "requests TLS, which a socket in the file system does not have",
                     }),
                 };
             }

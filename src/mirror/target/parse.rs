@@ -69,22 +69,7 @@ fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
         return Err(TargetError::Syntax("// is missing after the scheme"));
     };
     encoded(rest)?;
-    // libpq's URLs may have a user without a host, which the parser rejects: a host is inserted and ignored later.
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let hostless = authority.is_empty() || authority.ends_with('@');
-    let url = if hostless && !authority.is_empty() {
-        Url::parse(&text.replacen(authority, &format!("{authority}localhost"), 1))
-    } else {
-        Url::parse(text)
-    };
-    let url = url.map_err(|error| TargetError::Syntax(syntax(error)))?;
-    if url.fragment().is_some() {
-        return Err(TargetError::Syntax("it has a # in it"));
-    }
-    // A password with an unencoded / or ? ends the host, and puts the @ after it.
-    if url.path().contains('@') || url.query().unwrap_or_default().contains('@') {
-        return Err(TargetError::Syntax("it has an @ after the host"));
-    }
+    let (url, hostless) = parse_url(text, rest)?;
     let mut parameters = Parameters::read(kind, url.query().unwrap_or_default())?;
     let database = url.path().strip_prefix('/').unwrap_or_default();
     if database.contains('/') {
@@ -120,6 +105,28 @@ fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
         password: decode(url.password().unwrap_or_default())?,
         database,
     })
+}
+
+/// Parses the URL of a server, and rejects the misplaced characters of a password that is not encoded. Returns
+/// whether it has no host.
+fn parse_url(text: &str, rest: &str) -> Result<(Url, bool), TargetError> {
+    // libpq's URLs may have a user without a host, which the parser rejects: a host is inserted and ignored.
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let hostless = authority.is_empty() || authority.ends_with('@');
+    let url = if hostless && !authority.is_empty() {
+        Url::parse(&text.replacen(authority, &format!("{authority}localhost"), 1))
+    } else {
+        Url::parse(text)
+    };
+    let url = url.map_err(|error| TargetError::Syntax(syntax(error)))?;
+    if url.fragment().is_some() {
+        return Err(TargetError::Syntax("it has a # in it"));
+    }
+    // A password with an unencoded / or ? ends the host, and puts the @ after it.
+    if url.path().contains('@') || url.query().unwrap_or_default().contains('@') {
+        return Err(TargetError::Syntax("it has an @ after the host"));
+    }
+    Ok((url, hostless))
 }
 
 /// Rejects characters that must be percent-encoded in a URL (RFC 3986, section 2), and those that parsers

@@ -221,8 +221,8 @@ fn invalid_parameters_are_explained() {
     refused("mysql://h/d?socket=", "socket is not an absolute path");
     refused("mysql://h/d?socket=mysqld.sock", "socket is not an absolute path");
     refused("postgres://h/d?host=other", "a host name belongs after ://");
-    refused("mysql://h/d?socket=/x&ssl-mode=REQUIRED", "ssl-mode asks for TLS, which a socket");
-    refused("postgres:///d?host=/x&sslrootcert=/x", "sslrootcert asks for TLS, which a socket");
+    refused("mysql://h/d?socket=/x&ssl-mode=REQUIRED", "ssl-mode requests TLS, which a socket");
+    refused("postgres:///d?host=/x&sslrootcert=/x", "sslrootcert requests TLS, which a socket");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The decoder: reads as many headers as the bytes hold, layer by layer.
+//! Decodes headers layer by layer, as far as the captured bytes reach.
 
 use etherparse::{
     EtherType, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,

@@ -1,4 +1,4 @@
-//! What the decoder reads from single packets, and from arbitrary bytes.
+//! Decodes single packets, and arbitrary bytes.
 
 use etherparse::PacketBuilder;
 use proptest::prelude::*;

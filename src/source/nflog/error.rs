@@ -5,7 +5,7 @@ use std::{fs, io};
 use rustix::io::Errno;
 
 use super::{
-    holder::{Holder, port_of},
+    holder::{GroupHolder, port_of},
     limits::KERNEL_BUFFER,
 };
 use crate::system::privileges::has_net_admin;
@@ -33,7 +33,7 @@ pub enum NflogError {
         /// The group.
         group: u16,
         /// The socket that has it bound.
-        holder: Holder,
+        holder: GroupHolder,
     },
     /// The process lacks `CAP_NET_ADMIN` over this network namespace.
     #[error(
@@ -67,10 +67,10 @@ pub(super) fn bind_error(group: u16, cause: io::Error) -> NflogError {
         Some(Errno::PERM | Errno::BUSY) => match port_of(group) {
             // The capability is valid in that user namespace only.
             Ok(None) if in_user_namespace() => NflogError::NotPermitted { group },
-            Ok(Some(port)) => NflogError::Held { group, holder: Holder::of_port(port) },
+            Ok(Some(port)) => NflogError::Held { group, holder: GroupHolder::of_port(port) },
             // Only root may read the list, and the holder may have closed its socket since.
             Ok(None) | Err(_) => {
-                NflogError::Held { group, holder: Holder { port: None, program: None } }
+                NflogError::Held { group, holder: GroupHolder { port: None, program: None } }
             }
         },
         // No handler is registered for the subsystem, and no module could be loaded.

@@ -6,21 +6,21 @@ use crate::system::socket_owner;
 
 /// The socket that has a group bound, and its process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct GroupHolder {
     /// Netlink port id of the socket; `None` if unknown.
     pub port: Option<u32>,
     /// Process id and name; `None` if unknown, for example in another PID namespace.
     pub program: Option<(u32, String)>,
 }
 
-impl Holder {
+impl GroupHolder {
     /// The owner of the netfilter socket with this netlink port.
     pub(super) fn of_port(port: u32) -> Self {
         Self { port: Some(port), program: program(port) }
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for GroupHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.program, self.port) {
             (Some((pid, name)), Some(port)) => {
@@ -37,9 +37,9 @@ impl fmt::Display for Holder {
 /// # Errors
 /// `/proc/thread-self/net/netfilter/nfnetlink_log` cannot be read: only root may read it, and it is missing
 /// without the module `nfnetlink_log`.
-pub fn holder(group: u16) -> io::Result<Option<Holder>> {
+pub fn holder(group: u16) -> io::Result<Option<GroupHolder>> {
     let port = port_of(group)?;
-    Ok(port.map(Holder::of_port))
+    Ok(port.map(GroupHolder::of_port))
 }
 
 /// The netlink port of a group's reader; `None` if the group has none.
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn holders_are_named_as_far_as_known() {
         let check = |port, program, expect: &str| {
-            assert_eq!(Holder { port, program }.to_string(), expect);
+            assert_eq!(GroupHolder { port, program }.to_string(), expect);
         };
         check(None, None, "another program");
         check(Some(7), None, "another program (netlink port 7)");

@@ -21,7 +21,7 @@ use rustix::{
 
 pub use config::NflogConfig;
 pub use error::NflogError;
-pub use holder::{Holder, holder};
+pub use holder::{GroupHolder, holder};
 pub(in crate::source) use message::PAYLOAD;
 pub use message::{Malformed, Packet, WalkSummary, walk};
 pub use metrics::GroupMetrics;
@@ -46,11 +46,11 @@ pub struct Nflog {
 
 struct GroupReader {
     group: Group,
-    state: GroupState,
+    state: BindState,
 }
 
 #[derive(Clone, Copy)]
-enum GroupState {
+enum BindState {
     /// Bound, and read.
     Open,
     /// Unbinding; from this time on the kernel holds back no packet of the group.
@@ -72,7 +72,7 @@ impl Nflog {
             cause,
         })?;
         let reader = |group: &u16| {
-            Group::open(*group, config).map(|group| GroupReader { group, state: GroupState::Open })
+            Group::open(*group, config).map(|group| GroupReader { group, state: BindState::Open })
         };
         Ok(Self {
             groups: config.groups.iter().map(reader).collect::<Result<_, _>>()?,
@@ -93,17 +93,17 @@ impl Nflog {
     fn wait(&mut self, timeout: Duration) -> rustix::io::Result<Option<usize>> {
         let count = self.groups.len();
         let turns = (0..count).map(|step| (self.turn + step) % count);
-        let open = |index: &usize| !matches!(self.groups[*index].state, GroupState::Closed);
+        let open = |index: &usize| !matches!(self.groups[*index].state, BindState::Closed);
         let turns: Vec<usize> = turns.filter(open).collect();
         if let Some(&index) = turns.iter().find(|index| self.groups[**index].group.has_early()) {
             return Ok(Some(index));
         }
         let timeout =
             turns.iter().fold(timeout, |timeout, index| match self.groups[*index].state {
-                GroupState::Closing(until) => {
+                BindState::Closing(until) => {
                     timeout.min(until.saturating_duration_since(Instant::now()))
                 }
-                GroupState::Open | GroupState::Closed => timeout,
+                BindState::Open | BindState::Closed => timeout,
             });
         let sockets = turns.iter().map(|index| self.groups[*index].group.socket());
         let mut polled: Vec<_> = std::iter::once(self.devices.socket())
@@ -138,7 +138,7 @@ impl Nflog {
         if let Some((request, error)) = summary.acknowledgement
             && (error == 0 || request == MARKER)
         {
-            reader.state = GroupState::Closed;
+            reader.state = BindState::Closed;
             reader.group.read_drops();
         }
         Ok(if summary.packets > 0 { ReadOutcome::Batch } else { ReadOutcome::Idle })
@@ -149,11 +149,11 @@ impl Nflog {
     fn mark_ends(&mut self) {
         let now = Instant::now();
         for reader in &mut self.groups {
-            if matches!(reader.state, GroupState::Closing(until) if until <= now) {
+            if matches!(reader.state, BindState::Closing(until) if until <= now) {
                 // Repeated later if the acknowledgement is dropped because the receive buffer is full.
-                reader.state = GroupState::Closing(now + GRACE);
+                reader.state = BindState::Closing(now + GRACE);
                 if reader.group.unbind(MARKER).is_err() {
-                    reader.state = GroupState::Closed;
+                    reader.state = BindState::Closed;
                 }
             }
         }
@@ -166,7 +166,7 @@ impl Source for Nflog {
         timeout: Duration,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome> {
-        if self.groups.iter().all(|reader| matches!(reader.state, GroupState::Closed)) {
+        if self.groups.iter().all(|reader| matches!(reader.state, BindState::Closed)) {
             return Ok(ReadOutcome::End);
         }
         self.mark_ends();
@@ -187,9 +187,9 @@ impl Source for Nflog {
     /// kernel must have delivered the packets it holds back now: after `queue_timeout`.
     fn close(&mut self) {
         for reader in &mut self.groups {
-            if matches!(reader.state, GroupState::Open) {
+            if matches!(reader.state, BindState::Open) {
                 let until = Instant::now() + self.queue_timeout + GRACE;
-                reader.state = GroupState::Closing(until);
+                reader.state = BindState::Closing(until);
                 // A rejected request is reported through the socket, where `read` skips it.
                 if let Err(cause) = reader.group.unbind(UNBIND) {
                     tracing::warn!(group = reader.group.meter().group, %cause, "unbind failed");

@@ -97,16 +97,13 @@ impl NgSection {
                     input.skip(length.into());
                     self.oversized = true;
                 }
-                PACKET => return Ok(Some(self.packet(whole(input, length, CapturePart::Frame)?))),
-                SIMPLE_PACKET => {
-                    return Ok(Some(self.simple_packet(whole(input, length, CapturePart::Frame)?)));
-                }
-                ENHANCED_PACKET => {
-                    return Ok(Some(self.enhanced_packet(whole(
-                        input,
-                        length,
-                        CapturePart::Frame,
-                    )?)));
+                PACKET | SIMPLE_PACKET | ENHANCED_PACKET => {
+                    let block = whole(input, length, CapturePart::Frame)?;
+                    return Ok(Some(match kind {
+                        PACKET => self.packet(block),
+                        SIMPLE_PACKET => self.simple_packet(block),
+                        _ => self.enhanced_packet(block),
+                    }));
                 }
                 // Also the rest of a section header, which is not needed.
                 _ => input.skip(length.into()),

@@ -1,4 +1,4 @@
-//! How much is logged, and how a line is written.
+//! Levels and formats of the log.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// Something failed.
+    /// Failures.
     Error,
-    /// Something is wrong, and we go on.
+    /// Problems that the program handles.
     Warn,
-    /// What an operator wants to know.
+    /// Events of interest to operators.
     #[default]
     Info,
-    /// What a developer wants to know.
+    /// Details of interest to developers.
     Debug,
-    /// Everything.
+    /// All details.
     Trace,
 }
 
 impl LogLevel {
-    /// The name it has in the configuration.
+    /// The level's name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,13 +34,13 @@ impl LogLevel {
     }
 }
 
-/// How a log line is written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// `key=value` pairs.
     #[default]
     Logfmt,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
 }

@@ -1,11 +1,11 @@
-//! Lines that come too often: a few of each are written, the rest is counted.
+//! Limits the rate of log lines from each call site; dropped lines are counted.
 //!
-//! What fails ten thousand times a second must not fill a disk, nor hide what else is said.
+//! An error that repeats ten thousand times a second must neither fill a disk nor hide other lines.
 
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -14,42 +14,43 @@ use std::{
 use tracing::{Event, Level, Metadata, Subscriber, callsite::Identifier};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// Lines of one place in the program that are written in each window; more than any start needs.
-const MOST: u32 = 20;
+use crate::system::lock::lock;
+
+/// Maximum lines of one call site in each window; more than any start writes.
+const MAX_LINES: u32 = 20;
 
 const WINDOW: Duration = Duration::from_secs(60);
 
-static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Lines that were left out since the start.
+/// Number of lines that the rate limit dropped since the start.
 #[must_use]
-pub fn left_out() -> u64 {
-    LEFT_OUT.load(Ordering::Relaxed)
+pub fn dropped_lines() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
 }
 
-/// Lets through [`MOST`] lines a minute of each place that logs. What a developer asked to see
-/// (`debug`, `trace`) is not held back.
+/// Accepts [`MAX_LINES`] lines a minute from each call site. The levels `debug` and `trace` are not limited.
 #[derive(Debug, Default)]
 pub(super) struct LogRateLimit {
-    /// As many as there are places that log in the program.
-    places: Mutex<HashMap<Identifier, Window>>,
+    /// Bounded by the number of call sites in the program.
+    windows: Mutex<HashMap<Identifier, CallsiteWindow>>,
 }
 
 #[derive(Debug)]
-struct Window {
+struct CallsiteWindow {
     since: Instant,
     lines: u32,
 }
 
 impl LogRateLimit {
-    fn admits(&self, place: Identifier, now: Instant) -> bool {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = places.entry(place).or_insert(Window { since: now, lines: 0 });
+    fn admits(&self, callsite: Identifier, now: Instant) -> bool {
+        let mut windows = lock(&self.windows);
+        let window = windows.entry(callsite).or_insert(CallsiteWindow { since: now, lines: 0 });
         if now.saturating_duration_since(window.since) >= WINDOW {
-            *window = Window { since: now, lines: 0 };
+            *window = CallsiteWindow { since: now, lines: 0 };
         }
         window.lines = window.lines.saturating_add(1);
-        window.lines <= MOST
+        window.lines <= MAX_LINES
     }
 }
 
@@ -59,10 +60,10 @@ impl<S: Subscriber> Filter<S> for LogRateLimit {
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        // A level that says more is greater.
+        // A more verbose level is greater.
         let admitted = *event.metadata().level() > Level::INFO
             || self.admits(event.metadata().callsite(), Instant::now());
-        LEFT_OUT.fetch_add(u64::from(!admitted), Ordering::Relaxed);
+        DROPPED.fetch_add(u64::from(!admitted), Ordering::Relaxed);
         admitted
     }
 }
@@ -76,44 +77,45 @@ mod tests {
 
     use super::*;
 
-    /// Counts the lines that come through.
-    struct Count(Arc<AtomicUsize>);
+    /// Counts the accepted lines.
+    struct LineCounter(Arc<AtomicUsize>);
 
-    impl<S: Subscriber> Layer<S> for Count {
+    impl<S: Subscriber> Layer<S> for LineCounter {
         fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     #[test]
-    fn a_flood_of_one_line_is_cut_and_counted_and_hides_no_other() {
+    fn repeated_lines_of_one_call_site_are_dropped_and_counted() {
         let count = Arc::new(AtomicUsize::new(0));
-        let lines = Count(Arc::clone(&count)).with_filter(LogRateLimit::default());
+        let lines = LineCounter(Arc::clone(&count)).with_filter(LogRateLimit::default());
         tracing::subscriber::with_default(Registry::default().with(lines), || {
-            let before = left_out();
+            let before = dropped_lines();
             for number in 0..1000 {
-                tracing::warn!(number, "again");
+                tracing::warn!(number, "repeated");
             }
-            assert_eq!(count.load(Ordering::Relaxed), MOST as usize);
-            assert!(left_out() >= before + 1000 - u64::from(MOST));
-            tracing::error!("something else");
-            assert_eq!(count.load(Ordering::Relaxed), MOST as usize + 1);
+            assert_eq!(count.load(Ordering::Relaxed), MAX_LINES as usize);
+            assert!(dropped_lines() >= before + 1000 - u64::from(MAX_LINES));
+            tracing::error!("another call site");
+            assert_eq!(count.load(Ordering::Relaxed), MAX_LINES as usize + 1);
             for number in 0..100 {
-                tracing::debug!(number, "asked for");
+                tracing::debug!(number, "not limited");
             }
-            assert_eq!(count.load(Ordering::Relaxed), MOST as usize + 101);
+            assert_eq!(count.load(Ordering::Relaxed), MAX_LINES as usize + 101);
         });
     }
 
     #[test]
-    fn after_a_minute_it_is_logged_again() {
+    fn the_limit_is_per_minute() {
         let (limit, start) = (LogRateLimit::default(), Instant::now());
-        let place = tracing::callsite!(name: "x", kind: tracing::metadata::Kind::EVENT, fields: a)
-            .metadata()
-            .callsite();
-        let admitted = |at| (0..100).filter(|_| limit.admits(place.clone(), at)).count();
-        assert_eq!(admitted(start), MOST as usize);
+        let callsite =
+            tracing::callsite!(name: "x", kind: tracing::metadata::Kind::EVENT, fields: a)
+                .metadata()
+                .callsite();
+        let admitted = |at| (0..100).filter(|_| limit.admits(callsite.clone(), at)).count();
+        assert_eq!(admitted(start), MAX_LINES as usize);
         assert_eq!(admitted(start + WINDOW / 2), 0);
-        assert_eq!(admitted(start + WINDOW), MOST as usize);
+        assert_eq!(admitted(start + WINDOW), MAX_LINES as usize);
     }
 }

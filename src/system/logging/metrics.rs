@@ -4,7 +4,7 @@ use std::fmt;
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::left_out;
+use super::dropped_lines;
 use crate::exposition::MetricWriter;
 
 /// The collector of dropped log lines.
@@ -16,7 +16,7 @@ impl Collector for LogMetrics {
         MetricWriter::new(encoder).counter(
             "nflog_exporter_log_lines_left_out",
             "Log lines that were dropped because of the rate limit or because the log reader was too slow.",
-            Some(left_out()),
+            Some(dropped_lines()),
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The program's own log: one line an entry on standard error, logfmt or JSON.
+//! The program's own log on standard error: one line for each entry, in logfmt or JSON.
 
 mod config;
 mod level;
@@ -23,12 +23,12 @@ pub use level::{LogFormat, LogLevel};
 pub use metrics::LogMetrics;
 pub use throttle::{ConditionLog, LogThrottle};
 
-use self::{log_rate_limit::LogRateLimit, writer::Line};
+use self::{log_rate_limit::LogRateLimit, writer::LogLine};
 
-/// Lines that were left out since the start: they came too often, or nobody read standard error.
+/// Number of lines that were dropped since the start, by the rate limit or because standard error was not read.
 #[must_use]
-pub fn left_out() -> u64 {
-    log_rate_limit::left_out() + writer::left_out()
+pub fn dropped_lines() -> u64 {
+    log_rate_limit::dropped_lines() + writer::dropped_lines()
 }
 
 /// Changes the level of a running log.
@@ -36,14 +36,14 @@ pub fn left_out() -> u64 {
 pub struct LevelHandle(reload::Handle<LevelFilter, Registry>);
 
 impl LevelHandle {
-    /// Sets the level from now on.
+    /// Sets the level.
     pub fn set(&self, level: LogLevel) {
-        // It fails only if the log was dropped.
+        // Fails only if the log was dropped.
         let _ = self.0.reload(filter(level));
     }
 }
 
-/// Starts the log of the whole program. Called once. Lines never wait for whoever reads them.
+/// Starts the log of the whole program; must be called once. Logging never blocks on standard error.
 #[must_use]
 pub fn start(level: LogLevel, format: LogFormat) -> LevelHandle {
     let (level, handle) = reload::Layer::new(filter(level));
@@ -51,25 +51,25 @@ pub fn start(level: LogLevel, format: LogFormat) -> LevelHandle {
         LogFormat::Logfmt => tracing_logfmt::builder()
             .with_target(false)
             .layer()
-            .with_writer(Line::default)
+            .with_writer(LogLine::default)
             .with_filter(LogRateLimit::default())
             .boxed(),
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_target(false)
-            .with_writer(Line::default)
+            .with_writer(LogLine::default)
             .with_filter(LogRateLimit::default())
             .boxed(),
     };
     tracing_subscriber::registry().with(level).with(lines).init();
-    // The standard library's own report would wait for whoever reads standard error.
+    // The standard library's hook blocks if standard error is not read.
     panic::set_hook(Box::new(report_panic));
     LevelHandle(handle)
 }
 
-/// Starts the thread that writes the log, with the rights of the thread that calls this. Without it,
-/// lines are written at once where that does not block.
+/// Starts the thread that writes the log, with the privileges of the calling thread. Without the thread,
+/// lines are written at once if that does not block.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -77,12 +77,11 @@ pub fn start_thread() -> io::Result<()> {
     writer::start()
 }
 
-/// Writes a last line about what failed, then waits until every line is written, at most for the limit if
-/// there is one.
+/// Writes the reason of a failure as the last line, then waits until every line is written or the limit is over.
 pub fn finish(failure: Option<&str>, limit: Option<Duration>) {
     if let Some(failure) = failure {
         // Writing to a line does not fail.
-        let _ = writeln!(Line::default(), "{failure}");
+        let _ = writeln!(LogLine::default(), "{failure}");
     }
     writer::finish(limit);
 }
@@ -94,7 +93,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = thread::current().name().unwrap_or_default().to_owned();
     let backtrace = Backtrace::capture();
-    // The environment asks for it (RUST_BACKTRACE).
+    // Captured if RUST_BACKTRACE is set.
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
     let backtrace = backtrace.map(tracing::field::display);
     tracing::error!(thread, location, backtrace, "panicked: {message}");

@@ -1,4 +1,4 @@
-//! Limits how often one part logs one thing: at once, then once a minute.
+//! Limits repeated messages of one part: the first is logged at once, then one a minute.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ impl LogThrottle {
     }
 }
 
-/// Logs a condition that comes and goes: as a warning when it begins and once a minute while it lasts, and its end.
+/// Logs a temporary condition: a warning when it begins and once a minute while it lasts, and a message when it ends.
 #[derive(Debug)]
 pub struct ConditionLog {
     topic: &'static str,
@@ -32,7 +32,7 @@ pub struct ConditionLog {
 }
 
 impl ConditionLog {
-    /// For a condition of `topic`, with which each warning begins.
+    /// Creates the log of a condition. Each warning begins with `topic`.
     #[must_use]
     pub fn new(topic: &'static str) -> Self {
         Self { topic, is_logged: false, throttle: LogThrottle::default() }
@@ -46,7 +46,7 @@ impl ConditionLog {
         }
     }
 
-    /// Reports that the condition does not hold; `message` is logged if a warning was.
+    /// Reports that the condition does not hold. Logs `message` if a warning was logged before.
     pub fn resolve(&mut self, message: &str) {
         if std::mem::take(&mut self.is_logged) {
             tracing::info!("{message}");

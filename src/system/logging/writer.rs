@@ -1,13 +1,14 @@
-//! Log lines on their way to standard error, which never wait for whoever reads them.
+//! Writes log lines to standard error without blocking the threads that log.
 //!
-//! A hung log driver, a full pipe or a terminal stopped by Ctrl-S blocks a write without limit. Lines go to a bounded queue, and a thread of its own writes them. A line for which there is no room is
-//! counted; one line says how many were left out once the reader is back.
+//! A hung log driver, a full pipe or a terminal stopped by Ctrl-S blocks a write without limit. Lines go to a
+//! bounded queue, which a separate thread writes. Lines that exceed the queue are dropped and counted; when the
+//! queue is empty again, a line reports their number.
 
 use std::{
     collections::VecDeque,
     io::{self, Write},
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Condvar, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -19,58 +20,58 @@ use rustix::{
     io::Errno,
 };
 
-/// Most bytes that wait: some 1,500 lines.
-const MOST: usize = 256 << 10;
+use crate::system::lock::{lock, wait, wait_timeout};
 
-/// Bytes a write: a pipe, a socket or a terminal that is ready has room for as many (`PIPE_BUF`,
-/// pipe(7)), so that such a write does not block.
+/// Maximum size of the queue in bytes: about 1,500 lines.
+const MAX_QUEUED: usize = 256 << 10;
+
+/// Bytes of one write. A pipe, a socket or a terminal that is ready has room for this many (`PIPE_BUF`,
+/// pipe(7)), so the write does not block.
 const CHUNK: usize = 4096;
 
-static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-static WRITER: Writer = Writer { queue: Mutex::new(Queue::new()), changed: Condvar::new() };
+static WRITER: LogWriter =
+    LogWriter { queue: Mutex::new(LineQueue::new()), changed: Condvar::new() };
 
-/// Lines that were left out since the start.
-pub(super) fn left_out() -> u64 {
-    LEFT_OUT.load(Ordering::Relaxed)
+/// Number of lines dropped since the start because standard error was not read.
+pub(super) fn dropped_lines() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
 }
 
-/// Starts the thread that writes. It has the rights of the thread that calls this; until then, a
-/// line is written at once where that does not block, and queued otherwise.
+/// Starts the thread that writes, with the privileges of the calling thread. Until then, a
+/// line is written at once if that does not block, and queued otherwise.
 pub(super) fn start() -> io::Result<()> {
     thread::Builder::new().name("log".into()).spawn(|| WRITER.run())?;
     WRITER.lock().has_thread = true;
     Ok(())
 }
 
-/// Waits until every line is written, for as long as `limit` at most.
+/// Waits until every line is written, for at most `limit`.
 pub(super) fn finish(limit: Option<Duration>) {
     let deadline = limit.map(|limit| Instant::now() + limit);
     let mut queue = WRITER.lock();
     while queue.has_thread && !queue.bytes.is_empty() {
-        queue = match left(deadline) {
-            None => WRITER.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+        queue = match remaining(deadline) {
+            None => wait(&WRITER.changed, queue),
             Some(Duration::ZERO) => return,
-            Some(left) => {
-                let waited = WRITER.changed.wait_timeout(queue, left);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
+            Some(limit) => wait_timeout(&WRITER.changed, queue, limit),
         };
     }
-    // A start that failed: no thread was started.
+    // After a failed start no thread was started.
     while queue.write_before(deadline) {}
 }
 
-/// What is left until then; `None` for no end.
-fn left(deadline: Option<Instant>) -> Option<Duration> {
+/// Time until the deadline; `None` without a deadline.
+fn remaining(deadline: Option<Instant>) -> Option<Duration> {
     deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
-/// One line; queued when it is dropped.
+/// One log line, which is queued when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Line(Vec<u8>);
+pub(super) struct LogLine(Vec<u8>);
 
-impl Write for Line {
+impl Write for LogLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -81,31 +82,31 @@ impl Write for Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for LogLine {
     fn drop(&mut self) {
         WRITER.push(&self.0);
     }
 }
 
-struct Writer {
-    queue: Mutex<Queue>,
-    /// Something was queued or written.
+struct LogWriter {
+    queue: Mutex<LineQueue>,
+    /// Notified when bytes were queued or written.
     changed: Condvar,
 }
 
-struct Queue {
+struct LineQueue {
     bytes: VecDeque<u8>,
     has_thread: bool,
-    /// The queue was full, and is not empty yet: what comes now is left out too, so that one gap is one gap.
+    /// The queue was full and is not empty yet: new lines are dropped too, so that there is one gap and not many.
     is_overrun: bool,
-    /// Lines that were left out and not mentioned yet.
-    unmentioned: u64,
+    /// Number of dropped lines that no line has reported yet.
+    unreported: u64,
 }
 
-impl Writer {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+impl LogWriter {
+    fn lock(&self) -> MutexGuard<'_, LineQueue> {
         // No step between two consistent states panics.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     fn push(&self, line: &[u8]) {
@@ -118,46 +119,46 @@ impl Writer {
         }
     }
 
-    /// Writes whatever is queued, for as long as the process lives.
+    /// Writes queued bytes until the process ends.
     fn run(&self) {
         loop {
             let mut queue = self.lock();
             while queue.bytes.is_empty() {
-                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = wait(&self.changed, queue);
             }
             let chunk = queue.chunk();
             drop(queue);
-            // Without the lock: a file on a network file system blocks though it is ready.
+            // Without the lock: a write to a file on a network file system blocks even if poll(2) reports it ready.
             let written = write_when_ready(&chunk, None);
             let mut queue = self.lock();
-            queue.account(written);
-            let mention = queue.take_unmentioned(written);
+            queue.record(written);
+            let unreported = queue.take_unreported(written);
             drop(queue);
             self.changed.notify_all();
-            if let Some(lines) = mention {
+            if let Some(lines) = unreported {
                 tracing::warn!(lines, "left out log lines: standard error was not read");
             }
         }
     }
 }
 
-impl Queue {
+impl LineQueue {
     const fn new() -> Self {
-        Self { bytes: VecDeque::new(), has_thread: false, is_overrun: false, unmentioned: 0 }
+        Self { bytes: VecDeque::new(), has_thread: false, is_overrun: false, unreported: 0 }
     }
 
     fn push(&mut self, line: &[u8]) {
-        self.is_overrun |= self.bytes.len() + line.len() > MOST;
+        self.is_overrun |= self.bytes.len() + line.len() > MAX_QUEUED;
         if self.is_overrun {
-            self.leave_out(1);
+            self.count_dropped(1);
         } else {
             self.bytes.extend(line);
         }
     }
 
-    fn leave_out(&mut self, lines: u64) {
-        self.unmentioned += lines;
-        LEFT_OUT.fetch_add(lines, Ordering::Relaxed);
+    fn count_dropped(&mut self, lines: u64) {
+        self.unreported += lines;
+        DROPPED.fetch_add(lines, Ordering::Relaxed);
     }
 
     /// The next bytes to write.
@@ -165,47 +166,47 @@ impl Queue {
         self.bytes.iter().take(CHUNK).copied().collect()
     }
 
-    /// Writes a chunk if that is possible before the deadline; says whether to go on.
+    /// Writes a chunk if that is possible before the deadline. Returns whether to continue.
     fn write_before(&mut self, deadline: Option<Instant>) -> bool {
         if self.bytes.is_empty() {
             return false;
         }
         let written = write_when_ready(&self.chunk(), deadline);
-        self.account(written);
+        self.record(written);
         written != Ok(0)
     }
 
-    /// Removes what was written, or everything when writing fails: a full disk, a closed pipe.
-    fn account(&mut self, written: Result<usize, Errno>) {
+    /// Removes the written bytes, or all bytes if writing failed, as on a full disk or a closed pipe.
+    fn record(&mut self, written: Result<usize, Errno>) {
         if let Ok(written) = written {
             self.bytes.drain(..written);
         } else {
             let lines = self.bytes.iter().filter(|byte| **byte == b'\n').count();
             self.bytes.clear();
-            self.leave_out(lines as u64);
+            self.count_dropped(lines as u64);
         }
         self.is_overrun &= !self.bytes.is_empty();
     }
 
-    /// How many lines are to be mentioned now: only where the last line could be written.
-    fn take_unmentioned(&mut self, written: Result<usize, Errno>) -> Option<u64> {
-        let is_back = written.is_ok() && self.bytes.is_empty() && self.unmentioned > 0;
-        is_back.then(|| std::mem::take(&mut self.unmentioned))
+    /// The number of dropped lines to report now, once the queue is written.
+    fn take_unreported(&mut self, written: Result<usize, Errno>) -> Option<u64> {
+        let is_due = written.is_ok() && self.bytes.is_empty() && self.unreported > 0;
+        is_due.then(|| std::mem::take(&mut self.unreported))
     }
 }
 
-/// Writes to standard error once there is room; 0 bytes if there was none before the deadline.
+/// Writes to standard error when there is room. Returns 0 if there was no room before the deadline.
 fn write_when_ready(chunk: &[u8], deadline: Option<Instant>) -> Result<usize, Errno> {
     let stderr = io::stderr();
     loop {
-        let limit = left(deadline).and_then(|left| Timespec::try_from(left).ok());
+        let limit = remaining(deadline).and_then(|limit| Timespec::try_from(limit).ok());
         match poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], limit.as_ref()) {
             Ok(0) => return Ok(0),
             Err(Errno::INTR) => continue,
             Ok(_) | Err(_) => {}
         }
         match rustix::io::write(&stderr, chunk) {
-            // Another process has filled it since.
+            // Another process filled it in the meantime.
             Err(Errno::AGAIN | Errno::INTR) => {}
             written => return written,
         }

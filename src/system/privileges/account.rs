@@ -1,4 +1,4 @@
-//! The user and group to run with, and the directories that become theirs.
+//! The user and group of the process, and the directories that they own.
 
 use std::{
     ffi::CString,
@@ -13,37 +13,37 @@ use rustix::process::{Gid, Uid, getegid, geteuid};
 use super::PrivilegesError;
 
 /// The user that the package creates; the default if it exists.
-const OWN: &str = "nflog_exporter";
+const DEFAULT_USER: &str = "nflog_exporter";
 
-/// The user that every host has.
+/// The default if [`DEFAULT_USER`] does not exist.
 const NOBODY: &str = "nobody";
 
-/// Users and groups that have these numbers where no list names them, as in a container without
+/// Ids of users and groups that the user database may lack, as in a container without
 /// `/etc/passwd`: credentials(7), `user_namespaces(7)`.
 const WELL_KNOWN: [(&str, u32); 3] = [("root", 0), (NOBODY, 65534), ("nogroup", 65534)];
 
 /// A user with its groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct UserAccount {
     name: String,
     user: u32,
     group: u32,
     groups: Vec<u32>,
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for UserAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
 }
 
-impl Account {
-    /// The account for the configured user and group, names or numbers, each empty for the default:
-    /// `nflog_exporter` where there is such a user, else `nobody`, and the user's own group. `None` when
-    /// nothing is to change: somebody who is not root started the program.
+impl UserAccount {
+    /// The account for the configured user and group. Both are names or ids, and empty for the default, which is
+    /// the user `nflog_exporter` if it exists and `nobody` otherwise, and the user's own group. `None` if the
+    /// program was not started as root, so that the user does not change.
     ///
     /// # Errors
-    /// No such user or group, or one that only root could become.
+    /// The user or group does not exist, or the program has to be started as root to change to it.
     pub fn choose(user: &str, group: &str) -> Result<Option<Self>, PrivilegesError> {
         let root = geteuid().is_root();
         if user.is_empty() && group.is_empty() && !root {
@@ -54,20 +54,21 @@ impl Account {
             return Ok(Some(account));
         }
         if account.user != geteuid().as_raw() {
-            let present = geteuid().as_raw();
-            return Err(PrivilegesError::NotRoot { wanted: account.name, present });
+            let current = geteuid().as_raw();
+            return Err(PrivilegesError::NotRoot { wanted: account.name, current });
         }
         Ok(None)
     }
 
-    /// The account that the configured user and group mean to root, see [`Account::choose`].
+    /// The account for the configured user and group if the program is started as root: see
+    /// [`UserAccount::choose`].
     ///
     /// # Errors
-    /// No such user or group.
+    /// The user or group does not exist.
     pub fn find(user: &str, group: &str) -> Result<Self, PrivilegesError> {
         let mut account = match user {
-            "" => match by_name(OWN)? {
-                Some(own) => own,
+            "" => match by_name(DEFAULT_USER)? {
+                Some(account) => account,
                 None => by_name(NOBODY)?.ok_or_else(|| unknown("user", NOBODY))?,
             },
             name => by_name(name)?.ok_or_else(|| unknown("user", name))?,
@@ -79,11 +80,11 @@ impl Account {
         Ok(account)
     }
 
-    /// That of a process; `None` where its rights cannot be read.
+    /// The account of a process; `None` if it cannot be read.
     #[must_use]
     pub fn of_process(pid: u32) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        // Real, effective, saved, of the file system; proc(5).
+        // The real, effective, saved and file system ids; proc(5).
         let numbers = |field: &str| -> Option<Vec<u32>> {
             let line = status.lines().find_map(|line| line.strip_prefix(field))?;
             line.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
@@ -98,19 +99,19 @@ impl Account {
         })
     }
 
-    /// Whether it is the one that this process runs with.
+    /// Whether this is the account of the current process.
     #[must_use]
-    pub fn is_present(&self) -> bool {
+    pub fn is_current(&self) -> bool {
         self.user == geteuid().as_raw()
     }
 
-    /// Whether it is root's, who may write everywhere and has no need of a capability for it.
+    /// Whether this is root, who can write files without a capability.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.user == 0
     }
 
-    /// One that no list has to know.
+    /// An account without an entry in the user database.
     fn by_number(number: u32) -> Self {
         Self { name: number.to_string(), user: number, group: number, groups: vec![number] }
     }
@@ -120,7 +121,7 @@ fn unknown(key: &'static str, name: &str) -> PrivilegesError {
     PrivilegesError::Unknown { key, name: name.to_owned() }
 }
 
-fn by_name(name: &str) -> Result<Option<Account>, PrivilegesError> {
+fn by_name(name: &str) -> Result<Option<UserAccount>, PrivilegesError> {
     let number = name.parse();
     let found = found(match &number {
         Ok(number) => unistd::User::from_uid(unistd::Uid::from_raw(*number)),
@@ -128,12 +129,12 @@ fn by_name(name: &str) -> Result<Option<Account>, PrivilegesError> {
     });
     let failed = |error: nix::Error| failed("user", name, error);
     let Some(user) = found.map_err(failed)? else {
-        return Ok(number.ok().or_else(|| well_known(name)).map(Account::by_number));
+        return Ok(number.ok().or_else(|| well_known(name)).map(UserAccount::by_number));
     };
-    // A name out of the list of users has no zero byte.
+    // A name in the user database has no zero byte.
     let text = CString::new(user.name.clone()).unwrap_or_default();
     let groups = getgrouplist(&text, user.gid).map_err(failed)?;
-    Ok(Some(Account {
+    Ok(Some(UserAccount {
         name: user.name,
         user: user.uid.as_raw(),
         group: user.gid.as_raw(),
@@ -155,11 +156,11 @@ fn well_known(name: &str) -> Option<u32> {
     WELL_KNOWN.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
-/// A list that is not there has nobody in it: getpwnam(3), "The given name or uid was not found".
-fn found<T>(answer: nix::Result<Option<T>>) -> nix::Result<Option<T>> {
-    match answer {
+/// Treats a missing database as one without entries: getpwnam(3), "The given name or uid was not found".
+fn found<T>(entry: nix::Result<Option<T>>) -> nix::Result<Option<T>> {
+    match entry {
         Err(nix::Error::ENOENT | nix::Error::ESRCH | nix::Error::EBADF) => Ok(None),
-        answer => answer,
+        entry => entry,
     }
 }
 
@@ -167,13 +168,13 @@ fn failed(key: &'static str, name: &str, error: nix::Error) -> PrivilegesError {
     PrivilegesError::Lookup { key, name: name.to_owned(), error: error.into() }
 }
 
-/// Becomes the account, for good. Only this thread does.
-pub(super) fn become_account(account: &Account) -> Result<(), PrivilegesError> {
+/// Changes this thread permanently to the account.
+pub(super) fn become_account(account: &UserAccount) -> Result<(), PrivilegesError> {
     let group = Gid::from_raw(account.group);
     let user = Uid::from_raw(account.user);
     let groups: Vec<_> = account.groups.iter().map(|group| Gid::from_raw(*group)).collect();
     let joined = match rustix::thread::set_thread_groups(&groups) {
-        // A container may keep its root from changing, which then has nothing to change.
+        // A container may deny this even to its root; if the account is the current one, there is nothing to change.
         Err(rustix::io::Errno::PERM) if geteuid() == user && getegid() == group => Ok(()),
         outcome => outcome,
     };
@@ -186,48 +187,57 @@ pub(super) fn become_account(account: &Account) -> Result<(), PrivilegesError> {
         })
 }
 
-/// Makes a directory of the program's own with those above it that are missing, and gives what it made to
-/// the account; `None` is the present user.
+/// Creates a directory and its missing parents, and makes the account the owner of those that it created; `None` is
+/// the current user.
 ///
-/// One that is there goes over with the files in it, where it belongs to root. If others may write to it
-/// it stays as it is: there could be a link to a file of root's in it. So does one that has more than files
-/// in it, which is not the program's own, whatever the configuration says.
+/// An existing directory of root and the files in it get the new owner as well, with two exceptions: a directory that
+/// others can write to, because it could contain a link to a file of root; and a directory that contains more than
+/// files, because it is not the program's own.
 ///
 /// # Errors
-/// The directory cannot be made or given away.
-pub fn hand_over(directory: &Path, account: Option<&Account>) -> Result<(), PrivilegesError> {
-    let give =
-        |path: &Path, account: &Account| lchown(path, Some(account.user), Some(account.group));
-    let work = || -> io::Result<()> {
-        // Above a relative one is, last, the empty path.
-        let above = directory.ancestors().filter(|above| !above.as_os_str().is_empty());
-        let missing: Vec<_> = above.take_while(|above| !above.exists()).collect();
-        for above in missing.iter().rev() {
-            fs::DirBuilder::new().mode(0o700).create(above)?;
-        }
-        let Some(account) = account else { return Ok(()) };
-        // From within, so that nobody else has a hand in it before it is done.
-        for above in missing {
-            give(above, account)?;
-        }
-        let found = fs::symlink_metadata(directory)?;
-        if account.is_root() || found.uid() != 0 || !found.is_dir() || found.mode() & 0o022 != 0 {
-            return Ok(());
-        }
-        let entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
-        for entry in &entries {
-            if !entry.file_type()?.is_file() {
-                return Ok(());
-            }
-        }
-        for entry in &entries {
-            give(&entry.path(), account)?;
-        }
-        give(directory, account)
+/// The directory cannot be created, or its owner cannot be changed.
+pub fn hand_over(directory: &Path, account: Option<&UserAccount>) -> Result<(), PrivilegesError> {
+    let handed_over = || {
+        let created = create_with_parents(directory)?;
+        account.map_or(Ok(()), |account| change_owner(directory, &created, account))
     };
-    work().map_err(|error| PrivilegesError::HandOver {
+    handed_over().map_err(|error| PrivilegesError::HandOver {
         directory: directory.to_owned(),
         account: account.map_or("this user", |account| &account.name).to_owned(),
         error,
     })
+}
+
+/// Creates the directory and its missing parents. Returns the created ones, the innermost first.
+fn create_with_parents(directory: &Path) -> io::Result<Vec<&Path>> {
+    // The last ancestor of a relative path is empty.
+    let ancestors = directory.ancestors().filter(|path| !path.as_os_str().is_empty());
+    let missing: Vec<_> = ancestors.take_while(|path| !path.exists()).collect();
+    for path in missing.iter().rev() {
+        fs::DirBuilder::new().mode(0o700).create(path)?;
+    }
+    Ok(missing)
+}
+
+/// Changes the owner of the created directories, and of an existing directory of root with its files.
+fn change_owner(directory: &Path, created: &[&Path], account: &UserAccount) -> io::Result<()> {
+    let own = |path: &Path| lchown(path, Some(account.user), Some(account.group));
+    // The innermost first, so that no other user can change it meanwhile.
+    created.iter().try_for_each(|path| own(path))?;
+    let metadata = fs::symlink_metadata(directory)?;
+    if account.is_root()
+        || metadata.uid() != 0
+        || !metadata.is_dir()
+        || metadata.mode() & 0o022 != 0
+    {
+        return Ok(());
+    }
+    let entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+    for entry in &entries {
+        if !entry.file_type()?.is_file() {
+            return Ok(());
+        }
+    }
+    entries.iter().try_for_each(|entry| own(&entry.path()))?;
+    own(directory)
 }

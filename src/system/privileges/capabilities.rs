@@ -1,4 +1,4 @@
-//! Capabilities: none is kept, and none can come back.
+//! Drops all capabilities (capabilities(7)), so that none can be regained.
 
 use std::io;
 
@@ -14,15 +14,15 @@ pub fn has_net_admin() -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN))
 }
 
-/// Takes every capability out of the set that a program started later could get, where this thread may
-/// (`CAP_SETPCAP`, so: as root). Where it may not, `no_new_privs` comes to the same.
+/// Removes every capability from the bounding set, if this thread has `CAP_SETPCAP`, as root has. Without it,
+/// `no_new_privs` has the same effect.
 pub(super) fn shrink_bounds() -> io::Result<()> {
     let held = capabilities(None)?;
     if !held.effective.contains(CapabilitySet::SETPCAP) {
         return Ok(());
     }
     for capability in CapabilitySet::all() {
-        // A kernel older than the list does not know the last ones.
+        // An older kernel does not know all capabilities of the list.
         if capability_is_in_bounding_set(capability).unwrap_or(false) {
             remove_capability_from_bounding_set(capability)?;
         }
@@ -30,7 +30,7 @@ pub(super) fn shrink_bounds() -> io::Result<()> {
     Ok(())
 }
 
-/// Empties all other sets.
+/// Clears the ambient, effective, permitted and inheritable sets.
 pub(super) fn clear() -> io::Result<()> {
     clear_ambient_capability_set()?;
     let none = CapabilitySet::empty();

@@ -1,4 +1,4 @@
-//! Landlock: the files and ports that the program can still reach (landlock(7)).
+//! Restricts the files and TCP ports that the program can access (landlock(7)).
 
 use std::{
     fs::File,
@@ -13,19 +13,20 @@ use ::landlock::{
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 
-use super::Needs;
+use super::SandboxAccess;
 
-/// What is restricted: no more than this, so that a newer kernel brings no surprise.
-const KNOWN: ABI = ABI::V6;
+/// The version whose access rights are restricted. Rights of later versions stay allowed, so that behaviour does not
+/// depend on the kernel.
+const RESTRICTED: ABI = ABI::V6;
 
-/// The first that knows ports (landlock(7), "VERSIONS").
+/// The first version that restricts ports (landlock(7), "VERSIONS").
 const PORTS: ABI = ABI::V4;
 
-/// What `process_*` metrics are read from.
+/// Sources of the `process_*` metrics.
 const PROCESS: [&str; 2] = ["/proc/self", "/proc/stat"];
 
-/// What the C library reads to look up the name of a host: its configuration, which programs replace
-/// by renaming, its modules, and where those programs keep what the links in `/etc` lead to.
+/// Directories that the C library reads to resolve host names: of its configuration, which programs replace
+/// by renaming, of its modules, and of the targets of links in `/etc`.
 const NAMES: [&str; 9] = [
     "/etc",
     "/lib",
@@ -38,70 +39,73 @@ const NAMES: [&str; 9] = [
     "/run/netconfig",
 ];
 
-/// Of these, the links may lead elsewhere.
+/// Files that may be links to other directories.
 const NAME_FILES: [&str; 3] = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"];
 
-/// Where names are asked for over TCP, when an answer is long.
+/// Port of DNS over TCP, which is used for long responses.
 const DNS_PORT: u16 = 53;
 
-/// What holds from now on.
-pub(super) struct Held {
-    /// What must stay open for the rules to hold.
+/// The active restrictions.
+pub(super) struct Restrictions {
+    /// Files that must stay open for their rules to stay active.
     pub(super) pinned: Vec<Arc<File>>,
-    /// Whether ports are restricted too, and if not, why.
+    /// The reason if ports are not restricted.
     pub(super) ports: Result<(), String>,
 }
 
-/// Restricts this thread and what it starts.
-pub(super) fn confine(needs: &Needs) -> Result<Held, String> {
-    // No /proc: no metrics of the process.
+/// Restricts this thread and the threads that it starts.
+pub(super) fn confine(access: &SandboxAccess) -> Result<Restrictions, String> {
+    // Without /proc, the metrics of the process are missing.
     let pinned: Vec<_> =
         PROCESS.iter().filter_map(|path| File::open(path).ok()).map(Arc::new).collect();
-    let status = restrict(needs, &pinned).map_err(|error| error.to_string())?;
+    let status = restrict(access, &pinned).map_err(|error| error.to_string())?;
     if status.ruleset == RulesetStatus::NotEnforced {
-        return Err("this kernel has no Landlock, or not switched on".into());
+        return Err("this kernel has no Landlock, or it is disabled".into());
     }
     let ports = match status.landlock {
         LandlockStatus::Available { effective_abi, .. } if effective_abi >= PORTS => Ok(()),
         _ => Err("this kernel's Landlock is older than Linux 6.7".into()),
     };
-    Ok(Held { pinned, ports })
+    Ok(Restrictions { pinned, ports })
 }
 
-fn restrict(needs: &Needs, process: &[Arc<File>]) -> Result<RestrictionStatus, RulesetError> {
+fn restrict(
+    access: &SandboxAccess,
+    process: &[Arc<File>],
+) -> Result<RestrictionStatus, RulesetError> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(KNOWN))?
-        .handle_access(AccessNet::from_all(KNOWN))?
+        .handle_access(AccessFs::from_all(RESTRICTED))?
+        .handle_access(AccessNet::from_all(RESTRICTED))?
         .scope(Scope::Signal)?;
-    if !needs.socket {
+    if !access.socket {
         rules = rules.scope(Scope::AbstractUnixSocket)?;
     }
     let mut rules = rules.create()?;
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
-    rules = allow(rules, &needs.read, reading)?;
-    rules = allow(rules, &needs.write, AccessFs::from_all(KNOWN) & !AccessFs::Execute)?;
+    rules = allow(rules, &access.read, reading)?;
+    rules = allow(rules, &access.write, AccessFs::from_all(RESTRICTED) & !AccessFs::Execute)?;
     for file in process {
-        // Of a file that is no directory, the crate leaves out what is for directories.
+        // For other files, the crate removes the access rights of directories.
         rules = rules.add_rule(PathBeneath::new(&**file, reading))?;
     }
-    if needs.names {
+    if access.names {
         rules = allow(rules, NAMES, reading)?;
         rules = allow(rules, NAME_FILES.iter().filter_map(directory_of_target), reading)?;
         rules = rules.add_rule(NetPort::new(DNS_PORT, AccessNet::ConnectTcp))?;
     }
-    for port in &needs.connect {
+    for port in &access.connect {
         rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
     rules.restrict_self()
 }
 
-/// The directory that a file is in once all links are followed.
+/// The directory of the target of a link.
 fn directory_of_target(file: impl AsRef<Path>) -> Option<PathBuf> {
     file.as_ref().canonicalize().ok()?.parent().map(Path::to_owned)
 }
 
-/// Lets through what lies beneath these directories; one that is not there needs no rule.
+/// Allows access to files in these directories and their subdirectories. A missing directory gets no rule.
 fn allow<P: AsRef<Path>>(
     mut rules: RulesetCreated,
     directories: impl IntoIterator<Item = P>,
@@ -115,7 +119,7 @@ fn allow<P: AsRef<Path>>(
     Ok(rules)
 }
 
-/// A handle on a directory, which takes no right to read it.
+/// Opens a directory as a reference only, which needs no permission to read it.
 fn open(directory: &Path) -> io::Result<rustix::fd::OwnedFd> {
     use rustix::fs::{Mode, OFlags};
     Ok(rustix::fs::open(

@@ -1,7 +1,7 @@
 //! Drops privileges: after sockets, rules and listeners are open, the program keeps only those that it needs.
 //!
-//! Everything here is done to the calling thread and what it starts later, so it comes before any other
-//! thread, and before the first packet is looked at.
+//! Everything here affects the calling thread and the threads that it starts later. Therefore it runs before any
+//! other thread starts and before the first packet is parsed.
 
 mod account;
 mod capabilities;
@@ -16,49 +16,49 @@ mod tests;
 
 use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
-pub use account::{Account, hand_over};
+pub use account::{UserAccount, hand_over};
 pub use capabilities::has_net_admin;
 pub use config::PrivilegesConfig;
 pub use run_as::with_rights_of;
 
-/// What the program still has to reach when it is confined.
+/// The files and network addresses that the sandbox allows.
 #[derive(Clone, Debug, Default)]
-pub struct Needs {
-    /// Directories of which files are read, now or when they change.
+pub struct SandboxAccess {
+    /// Directories whose files can be read.
     pub read: Vec<PathBuf>,
-    /// Directories in which files are made, written and removed.
+    /// Directories in which files can be created, written and removed.
     pub write: Vec<PathBuf>,
-    /// TCP ports that are connected to.
+    /// TCP ports to which the program can connect.
     pub connect: Vec<u16>,
-    /// Whether a socket in the file system is connected to.
+    /// Whether the program can connect to a socket in the file system.
     pub socket: bool,
-    /// Whether names of hosts are looked up.
+    /// Whether the program can resolve names of hosts.
     pub names: bool,
 }
 
 /// The privileges to keep.
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// Whose rights to run with from now on; `None`: the present user's.
-    pub account: Option<Account>,
-    /// What the kernel shall still let through; `None`: no sandbox.
-    pub sandbox: Option<Needs>,
+pub struct RetainedPrivileges {
+    /// The account to run as; `None` keeps the current user.
+    pub account: Option<UserAccount>,
+    /// What the sandbox allows; `None` for no sandbox.
+    pub sandbox: Option<SandboxAccess>,
 }
 
-/// A way in which the program is held, as the metric names it.
+/// A layer of the confinement of the process: a value of the metric's label `layer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
-    /// It does not run as root.
+    /// The process does not run as root.
     User,
-    /// It has no capability, and cannot get one back.
+    /// The process has no capability, and cannot regain one.
     Capabilities,
-    /// No program that it could start would have more rights.
+    /// A program that the process starts cannot gain privileges.
     NoNewPrivileges,
-    /// The kernel lets it reach no file but those it needs (Linux 5.13).
+    /// The kernel restricts access to files (Linux 5.13).
     Landlock,
-    /// The kernel lets it connect to no TCP port but those it needs (Linux 6.7).
+    /// The kernel restricts connections to TCP ports (Linux 6.7).
     LandlockPorts,
-    /// The kernel refuses the system calls that it does not need.
+    /// The kernel restricts system calls.
     Seccomp,
 }
 
@@ -73,7 +73,7 @@ impl Layer {
         Self::Seccomp,
     ];
 
-    /// Its name.
+    /// The value of the label `layer`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -87,40 +87,40 @@ impl Layer {
     }
 }
 
-/// What is in force.
+/// The active and the missing layers.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    in_force: Vec<Layer>,
+    active: Vec<Layer>,
     missing: Vec<(Layer, String)>,
-    /// What the rules on `/proc` hang on: the kernel forgets such a file once nobody has it open.
+    /// Open files of `/proc`, without which the kernel forgets their rules.
     pinned: Vec<Arc<File>>,
 }
 
 impl Confinement {
-    /// Whether a layer is in force.
+    /// Whether a layer is active.
     #[must_use]
     pub fn has(&self, layer: Layer) -> bool {
-        self.in_force.contains(&layer)
+        self.active.contains(&layer)
     }
 
-    /// What is not in force though it was wanted, and why.
+    /// The requested layers that are not active, each with the reason.
     #[must_use]
     pub fn missing(&self) -> &[(Layer, String)] {
         &self.missing
     }
 
-    fn note(&mut self, layer: Layer, outcome: Result<(), String>) {
+    fn record(&mut self, layer: Layer, outcome: Result<(), String>) {
         match outcome {
-            Ok(()) => self.in_force.push(layer),
-            Err(why) => self.missing.push((layer, why)),
+            Ok(()) => self.active.push(layer),
+            Err(reason) => self.missing.push((layer, reason)),
         }
     }
 }
 
 impl fmt::Display for Confinement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // It always holds capabilities, so there is a name.
-        let names: Vec<_> = self.in_force.iter().map(|layer| layer.name()).collect();
+        // Never empty: the layer `capabilities` is always active.
+        let names: Vec<_> = self.active.iter().map(|layer| layer.name()).collect();
         f.write_str(&names.join(" "))
     }
 }
@@ -130,7 +130,7 @@ impl fmt::Display for Confinement {
 pub enum PrivilegesError {
     /// There is no such user or group.
     #[error(
-        "privileges.{key} = {name:?}: there is no such {key} on this host: make it, or name another"
+        "privileges.{key} = {name:?}: there is no such {key} on this host: create it, or set another"
     )]
     Unknown {
         /// `user` or `group`.
@@ -139,89 +139,91 @@ pub enum PrivilegesError {
         name: String,
     },
     /// The list of users could not be read.
-    #[error("look up privileges.{key} = {name:?}: {error}")]
+    #[error("cannot look up privileges.{key} = {name:?}: {error}")]
     Lookup {
         /// `user` or `group`.
         key: &'static str,
         /// As configured.
         name: String,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
-    /// Another user is asked for than the one that started the program, who is not root.
+    /// The configured user differs from the user that started the program, who is not root.
     #[error(
-        "privileges.user asks for {wanted}, but the program was started by user {present}, who cannot \
-         become another: start it as root, or as {wanted} with the capability CAP_NET_ADMIN"
+        "privileges.user is {wanted}, but the program was started by the user with the id {current}, who \
+         cannot change users: start it as root, or as {wanted} with the capability CAP_NET_ADMIN"
     )]
     NotRoot {
-        /// The account asked for.
+        /// The configured account.
         wanted: String,
-        /// The present user's number.
-        present: u32,
+        /// Id of the current user.
+        current: u32,
     },
-    /// The kernel refused to change the user.
+    /// The kernel rejected the change of user.
     #[error(
-        "become {account}: {error}; a container needs CAP_SETUID and CAP_SETGID for this, or set \
+        "cannot change to user {account}: {error}; in a container, add CAP_SETUID and CAP_SETGID, or set \
          privileges.user = \"root\""
     )]
     Become {
-        /// The account asked for.
+        /// The configured account.
         account: String,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
-    /// The kernel refused to take capabilities.
-    #[error("drop capabilities: {0}")]
+    /// The kernel rejected the removal of capabilities.
+    #[error("cannot drop capabilities: {0}")]
     Capabilities(io::Error),
-    /// A directory could not be given to the account.
-    #[error("hand {} over to {account}: {error}", directory.display())]
+    /// The owner of a directory could not be changed.
+    #[error("cannot make {account} the owner of {}: {error}", directory.display())]
     HandOver {
         /// The directory.
         directory: PathBuf,
-        /// Who should have it.
+        /// The new owner.
         account: String,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// Drops all privileges that the plan does not keep.
+/// Drops all privileges except those to retain.
 ///
-/// Fails if user or capabilities cannot be changed. Landlock and seccomp are applied as far as the kernel supports
-/// them; [`Confinement::missing`] lists the rest.
+/// Landlock and seccomp are applied as far as the kernel supports them; [`Confinement::missing`] lists the rest.
 ///
 /// # Errors
-/// See [`PrivilegesError`].
-pub fn drop_privileges(plan: &Plan) -> Result<Confinement, PrivilegesError> {
+/// User or capabilities cannot be changed.
+pub fn drop_privileges(retained: &RetainedPrivileges) -> Result<Confinement, PrivilegesError> {
     let mut confinement = Confinement::default();
     capabilities::shrink_bounds().map_err(PrivilegesError::Capabilities)?;
-    if let Some(account) = &plan.account {
+    if let Some(account) = &retained.account {
         account::become_account(account)?;
     }
     capabilities::clear().map_err(PrivilegesError::Capabilities)?;
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        confinement.in_force.push(Layer::User);
+    if !rustix::process::geteuid().is_root() {
+        confinement.active.push(Layer::User);
     }
-    confinement.in_force.push(Layer::Capabilities);
+    confinement.active.push(Layer::Capabilities);
     let outcome = rustix::thread::set_no_new_privs(true);
-    confinement.note(Layer::NoNewPrivileges, outcome.map_err(|error| error.to_string()));
-    if let Some(needs) = &plan.sandbox {
-        match landlock::confine(needs) {
-            Ok(held) => {
-                confinement.pinned = held.pinned;
-                confinement.note(Layer::Landlock, Ok(()));
-                confinement.note(Layer::LandlockPorts, held.ports);
-            }
-            Err(why) => {
-                confinement.note(Layer::LandlockPorts, Err(why.clone()));
-                confinement.note(Layer::Landlock, Err(why));
-            }
-        }
-        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        confinement.note(Layer::Seccomp, seccomp::confine(needs));
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        confinement.note(Layer::Seccomp, Err("its filters do not know this processor".into()));
+    confinement.record(Layer::NoNewPrivileges, outcome.map_err(|error| error.to_string()));
+    if let Some(access) = &retained.sandbox {
+        enter_sandbox(access, &mut confinement);
     }
     Ok(confinement)
+}
+
+fn enter_sandbox(access: &SandboxAccess, confinement: &mut Confinement) {
+    match landlock::confine(access) {
+        Ok(restrictions) => {
+            confinement.pinned = restrictions.pinned;
+            confinement.record(Layer::Landlock, Ok(()));
+            confinement.record(Layer::LandlockPorts, restrictions.ports);
+        }
+        Err(reason) => {
+            confinement.record(Layer::LandlockPorts, Err(reason.clone()));
+            confinement.record(Layer::Landlock, Err(reason));
+        }
+    }
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    confinement.record(Layer::Seccomp, seccomp::confine(access));
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    confinement.record(Layer::Seccomp, Err("there is no filter for this processor".into()));
 }

@@ -1,16 +1,16 @@
-//! Runs a task with the privileges of another account, to test them.
+//! Runs a task with the privileges of another account, to check that they suffice.
 
 use std::{panic, thread};
 
-use super::{Account, PrivilegesError, account::become_account, capabilities};
+use super::{PrivilegesError, UserAccount, account::become_account, capabilities};
 
-/// Runs the task on a thread of its own, as the account if one is given, and without capabilities, as the exporter
-/// runs. The caller keeps its privileges.
+/// Runs the task on a thread of its own, without capabilities and as the account if one is given, like the exporter.
+/// The caller keeps its privileges.
 ///
 /// # Errors
 /// The thread cannot change to that account.
 pub fn with_rights_of<T: Send>(
-    account: Option<&Account>,
+    account: Option<&UserAccount>,
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, PrivilegesError> {
     let task = || {

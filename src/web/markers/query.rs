@@ -22,7 +22,7 @@ pub(in crate::web) struct MarkerQuery {
     pub(super) port: Option<u16>,
     /// Prefix of the rule, as it is shown; empty for rules without a prefix.
     pub(super) prefix: Option<String>,
-    /// Country, or the reason why there is none.
+    /// Country, or the reason why it is missing.
     pub(super) country: Option<Country>,
 }
 

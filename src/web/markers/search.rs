@@ -72,7 +72,7 @@ impl MarkerQuery {
         found
     }
 
-    /// Whether a packet matches all conditions but the time. `prefixes` caches which prefixes match.
+    /// Whether a packet matches all conditions except the time. `prefixes` caches which prefixes match.
     fn matches(&self, cell: &Cell, names: &Names, prefixes: &mut HashMap<u64, bool>) -> bool {
         let value = |dimension| cell.value(dimension);
         self.port.is_none_or(|port| value(Dimension::Port) == u64::from(port))

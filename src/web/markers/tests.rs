@@ -1,4 +1,4 @@
-//! Which packets become markers, where, and how both formats write them.
+//! The search for markers, and both formats.
 
 use std::time::Duration;
 
@@ -9,9 +9,12 @@ use super::{
     *,
 };
 use crate::{
-    event::{Event, Interner, NameField, NameId, Names},
+    event::{
+        Event, Interner, NameField, NameId, Names,
+        fixture::{tcp as event, unreadable},
+    },
     geoip::{Country, CountryId, Location},
-    recent::{RING_CAPACITY, Recent, WindowMode, sample_event as event, unreadable_event},
+    recent::{RING_CAPACITY, Recent, WindowMode},
 };
 
 const SECOND: u64 = 1_000_000;
@@ -19,12 +22,12 @@ const LONDON: u32 = 7 << 8;
 
 /// Six packets, a second apart: from Germany, London, a private and an unknown address, China, and
 /// one that could not be read.
-struct Log {
+struct SixPackets {
     recent: Recent,
     names: Names,
 }
 
-impl Log {
+impl SixPackets {
     fn new() -> Self {
         let names = Names::default();
         let mut interner = Interner::new(names.clone());
@@ -35,7 +38,7 @@ impl Log {
             event("private", 3, 22),
             event("unknown", 4, 22),
             Event { prefix: drop, ..event("CN", 5, 22) },
-            unreadable_event(),
+            unreadable(),
         ];
         let mut second = 99;
         let events = events.map(|event| {
@@ -78,12 +81,12 @@ fn query(set: impl FnOnce(&mut MarkerQuery)) -> MarkerQuery {
 
 #[test]
 fn each_packet_has_a_marker_and_the_newest_is_first() {
-    Log::new().check(&MarkerQuery::default(), &["CN", "GB", "DE"], 3);
+    SixPackets::new().check(&MarkerQuery::default(), &["CN", "GB", "DE"], 3);
 }
 
 #[test]
 fn a_marker_is_in_the_city_if_known_otherwise_in_the_country() {
-    let markers = Log::new().find(&MarkerQuery::default(), None).markers;
+    let markers = SixPackets::new().find(&MarkerQuery::default(), None).markers;
     let london = Marker {
         country: CountryId::from_code("GB").unwrap(),
         latitude: 51.5142,
@@ -103,7 +106,7 @@ fn a_marker_is_in_the_city_if_known_otherwise_in_the_country() {
 
 #[test]
 fn each_condition_filters() {
-    let log = Log::new();
+    let log = SixPackets::new();
     log.check(&query(|it| it.port = Some(22)), &["CN", "DE"], 2);
     log.check(&query(|it| it.port = Some(0)), &[], 0);
     log.check(&query(|it| it.prefix = Some("drop <b>\"&'".into())), &["CN", "GB", "DE"], 0);
@@ -116,7 +119,7 @@ fn each_condition_filters() {
 
 #[test]
 fn conditions_combine_and_last_counts_matching_packets() {
-    let log = Log::new();
+    let log = SixPackets::new();
     log.check(&query(|it| it.last = 1), &[], 1);
     log.check(&query(|it| it.last = 2), &["CN"], 1);
     log.check(&query(|it| it.last = usize::MAX), &["CN", "GB", "DE"], 3);
@@ -140,7 +143,7 @@ fn conditions_combine_and_last_counts_matching_packets() {
 
 #[test]
 fn since_counts_back_from_now_or_from_the_newest_packet() {
-    let log = Log::new();
+    let log = SixPackets::new();
     let since = |seconds| query(|it| it.since = Some(Duration::from_secs(seconds)));
     log.check(&since(0), &[], 1);
     log.check(&since(4), &["CN", "GB"], 3);
@@ -152,7 +155,7 @@ fn since_counts_back_from_now_or_from_the_newest_packet() {
 /// A clock was set back, or captures are given out of order.
 #[test]
 fn times_may_be_out_of_order() {
-    let mut log = Log::new();
+    let mut log = SixPackets::new();
     let late = Event { time: 102 * SECOND, ..event("FR", 9, 22) };
     log.recent.push(&[late], Duration::ZERO);
     let query = query(|it| it.since = Some(Duration::from_secs(2)));

@@ -35,7 +35,7 @@ pub(super) struct Overview<'a> {
     /// Estimated distinct sources of the last 10 minutes, and by prefix.
     pub(super) source_addresses: f64,
     pub(super) sources: Vec<PrefixSources>,
-    pub(super) groups: Vec<GroupState>,
+    pub(super) groups: Vec<GroupFigures>,
     pub(super) mirror: Option<MirrorState>,
     pub(super) databases: Vec<DatabaseInfo>,
     pub(super) health: Option<String>,
@@ -134,14 +134,14 @@ pub(super) struct PrefixSources {
 }
 
 #[derive(Serialize)]
-pub(super) struct GroupState {
+pub(super) struct GroupFigures {
     #[serde(rename = "group")]
     number: u16,
     pub(super) lost: u64,
     socket_drops: u64,
 }
 
-impl From<&GroupMeter> for GroupState {
+impl From<&GroupMeter> for GroupFigures {
     fn from(meter: &GroupMeter) -> Self {
         use std::sync::atomic::Ordering::Relaxed;
         Self {

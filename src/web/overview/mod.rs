@@ -5,13 +5,12 @@ mod lists;
 mod query;
 mod services;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use self::json::{CurrentRate, DatabaseInfo, GroupState, MirrorState, Overview, WindowInfo};
+use self::json::{CurrentRate, DatabaseInfo, GroupFigures, MirrorState, Overview, WindowInfo};
 use super::LiveData;
 use crate::{
     metrics::Dimension,
     recent::{self, Facets},
+    system::clock::unix_seconds,
 };
 
 pub(super) use query::OverviewQuery;
@@ -34,12 +33,12 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
     let (source_addresses, sources) = aggregate.source_addresses(now);
     let sources = lists::sources(sources, &data.names.get());
     drop(aggregate);
-    let groups: Vec<GroupState> = data.meters.iter().map(|meter| (&**meter).into()).collect();
+    let groups: Vec<GroupFigures> = data.meters.iter().map(|meter| (&**meter).into()).collect();
     let (packets_per_second, bytes_per_second) = span.rate();
     let [countries, protocols, prefixes, ports, networks] = &lists;
     let overview = Overview {
         version: data.info.version,
-        time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        time: unix_seconds(),
         telemetry_path: &data.info.telemetry_path,
         window: WindowInfo::from(&span),
         now: CurrentRate { packets_per_second, bytes_per_second },

@@ -1,4 +1,4 @@
-//! Names of services by port, for the ports that firewalls see most.
+//! Names of services, for the ports that firewalls log most often.
 
 /// The usual name of the service on a port; empty for a port without a well-known service.
 ///

@@ -182,7 +182,7 @@ function showFilter() {
 // ---- Lines over time --------------------------------------------------------------------------
 
 /**
- * A timeline of full slices. The running slice always looks like a fall, so it is extrapolated, or left out
+ * A timeline of full slices. The running slice is shorter than the others, so it is extrapolated, or left out
  * while it is too short.
  */
 function full(timeline, view) {
@@ -192,9 +192,9 @@ function full(timeline, view) {
 }
 
 /** A line over `values` in a box of `width` by `height`, and the area below it. */
-function linePath(values, width, height, most = Math.max(1, ...values)) {
+function linePath(values, width, height, maximum = Math.max(1, ...values)) {
   const step = width / Math.max(1, values.length - 1);
-  const points = values.map((value, i) => `${(i * step).toFixed(1)},${(height - (height * value) / most).toFixed(1)}`);
+  const points = values.map((value, i) => `${(i * step).toFixed(1)},${(height - (height * value) / maximum).toFixed(1)}`);
   const line = `M${points.join("L")}`;
   return { line, area: `${line}L${width},${height}L0,${height}Z` };
 }
@@ -251,8 +251,8 @@ const timeline = {
     if (!this.values) return;
     const { seconds, slices } = this.view.window;
     const slice = seconds / slices;
-    const most = Math.max(...this.values);
-    let text = `peak ${rate(most / slice)}/s`;
+    const maximum = Math.max(...this.values);
+    let text = `peak ${rate(maximum / slice)}/s`;
     if (this.at !== null && this.at < this.values.length) {
       const x = (600 * this.at) / Math.max(1, this.values.length - 1);
       put(this.cursor, "d", `M${x} 0V60`);
@@ -298,7 +298,7 @@ function buildRow(dimension, row) {
   return item;
 }
 
-function updateRow(item, dimension, row, view, most) {
+function updateRow(item, dimension, row, view, maximum) {
   const button = item.firstChild;
   const [name, spark, perSecond, packets] = button.children;
   const [main, second] = label(dimension, row);
@@ -309,7 +309,7 @@ function updateRow(item, dimension, row, view, most) {
   put(spark.firstChild, "d", row.timeline ? linePath(full(row.timeline, view), 56, 17).line : "");
   setText(perSecond, rate(now));
   setText(packets, count(row.packets));
-  button.style.setProperty("--share", (row.packets / most).toFixed(4));
+  button.style.setProperty("--share", (row.packets / maximum).toFixed(4));
   put(button, "aria-label", `${main}${second ? ` (${second})` : ""}, ${whole.format(row.packets)} packets, ${rate(now)} per second`);
   put(button, "aria-pressed", state.filter.get(dimension) === row.value);
   item.classList.toggle("fold", row.value === "other" || (dimension === "country" && !row.iso3));
@@ -331,13 +331,13 @@ function updatePanels(view) {
       more = { values: rest.length, packets: rest.reduce((sum, row) => sum + row.packets, 0) };
       rows = rows.slice(0, shown);
     }
-    const most = Math.max(1, ...rows.map((row) => row.packets));
+    const maximum = Math.max(1, ...rows.map((row) => row.packets));
     keyed(
       panel.children[1],
       rows,
       (row) => row.value,
       (row) => buildRow(dimension, row),
-      (item, row) => updateRow(item, dimension, row, view, most),
+      (item, row) => updateRow(item, dimension, row, view, maximum),
     );
     setText(panel.lastChild, more.values > 0 ? `and ${whole.format(more.values)} more with ${count(more.packets)} packets` : rows.length ? "" : "none in this window");
   }
@@ -425,9 +425,9 @@ const world = {
   update(view) {
     if (!this.group) return;
     const located = view.countries.filter((row) => this.shapes.has(row.value) && row.packets > 0);
-    const most = Math.max(10, ...located.map((row) => row.packets));
+    const maximum = Math.max(10, ...located.map((row) => row.packets));
     // Logarithmic levels: each is this many times the previous one, so that few countries have the highest.
-    const step = Math.min(4, most ** (1 / LEVELS));
+    const step = Math.min(4, maximum ** (1 / LEVELS));
     const all = view.countries.reduce((sum, row) => sum + row.packets, 0);
     const focused = document.activeElement?.dataset?.code;
     const seen = new Set();
@@ -436,7 +436,7 @@ const world = {
     for (const row of located) {
       const shape = this.shapes.get(row.value);
       seen.add(row.value);
-      put(shape, "data-level", Math.max(1, LEVELS - Math.floor(Math.log(most / row.packets) / Math.log(step))));
+      put(shape, "data-level", Math.max(1, LEVELS - Math.floor(Math.log(maximum / row.packets) / Math.log(step))));
       put(shape, "role", "button");
       put(shape, "tabindex", row.value === stop ? 0 : -1);
       put(shape, "aria-pressed", state.filter.get("country") === row.value);
@@ -449,7 +449,7 @@ const world = {
       shape.tooltip = null;
     }
     this.updatePlaces(view);
-    this.legend(located.length > 0 ? most : 0, view.places.length > 0);
+    this.legend(located.length > 0 ? maximum : 0, view.places.length > 0);
     const off = view.countries.filter((row) => !row.iso3).map((row) => `${row.name} ${count(row.packets)}`);
     setText($("elsewhere"), off.length > 0 ? `Not on the map: ${off.join(" · ")}` : "");
     tooltip.refresh();
@@ -473,19 +473,19 @@ const world = {
     );
   },
 
-  legend(most, cities) {
-    const key = `${most} ${cities}`;
+  legend(maximum, cities) {
+    const key = `${maximum} ${cities}`;
     if (this.legendKey === key) return;
     this.legendKey = key;
     const parts = [];
-    if (most > 0) {
+    if (maximum > 0) {
       parts.push(make("b", "", "1"));
       for (let level = 1; level <= LEVELS; level += 1) {
         const step = make("i");
         step.dataset.level = level;
         parts.push(step);
       }
-      parts.push(make("b", "", `${count(most)} packets`));
+      parts.push(make("b", "", `${count(maximum)} packets`));
     }
     if (cities) parts.push(make("i", "dot"), make("b", "", "city"));
     $("legend").replaceChildren(...parts);

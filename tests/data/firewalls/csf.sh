@@ -1,4 +1,4 @@
-# iptables: CSF: a chain for all that did not come in on loopback
+# iptables: CSF: a chain for all packets that did not arrive on loopback
 set -e
 iptables -N LOGDROPIN
 iptables -A INPUT -i lo -j ACCEPT

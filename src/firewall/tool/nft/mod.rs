@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Script, ToolError, head, one_line, reached, rollback::Undo, unverified};
+use super::{Script, ToolError, head, placement_comment, reached, rollback::Undo, unverified};
 use crate::firewall::{
     COMMENT, RULES_TABLE,
     command::{CommandError, output_with_input},
@@ -28,15 +28,10 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
     }
     let listed = native()?;
     reject_foreign(&listed)?;
-    let Dropped { rules, warnings } = dropped(&listed)?;
+    let NftPlacements { rules, warnings } = dropped(&listed)?;
     let mut places = String::new();
     for (table, placement) in &rules {
-        let before = placement.before.as_ref();
-        let before = before.map_or("at the end".into(), |rule| format!("before {}", rule.text));
-        // Names may contain any byte.
-        let place = one_line(&format!("{} {}: {before}", table.place, placement.chain));
-        // Writing to a string does not fail.
-        let _ = writeln!(places, "# {place}");
+        places += &placement_comment(&table.place, placement);
     }
     let commands: Vec<Value> =
         rules.iter().map(|(table, placement)| insert(plan, table, placement)).collect();
@@ -127,13 +122,13 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
 }
 
 /// The positions in nft's chains at which to log.
-struct Dropped<'t> {
+struct NftPlacements<'t> {
     rules: Vec<(&'t Table, Placement)>,
     warnings: Vec<String>,
 }
 
-fn dropped(listed: &[Table]) -> Result<Dropped<'_>, ToolError> {
-    let mut dropped = Dropped { rules: Vec::new(), warnings: Vec::new() };
+fn dropped(listed: &[Table]) -> Result<NftPlacements<'_>, ToolError> {
+    let mut dropped = NftPlacements { rules: Vec::new(), warnings: Vec::new() };
     for table in listed.iter().filter(|table| !table.dormant) {
         let is_ip = ["inet ", "ip ", "ip6 "].iter().any(|family| table.place.starts_with(family));
         if !is_ip {

@@ -12,12 +12,12 @@ use crate::firewall::{
 };
 
 /// Position of one of our rules: table and chain, index of the next rule, and whether it has a condition.
-type Position = (String, usize, bool);
+type RulePosition = (String, usize, bool);
 
 /// Compares our loaded rules with a new plan for the same chains.
 pub(super) fn dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>, ToolError> {
     let wanted = planned(listed)?.rules;
-    let mut wanted: Vec<Position> = wanted
+    let mut wanted: Vec<RulePosition> = wanted
         .iter()
         .map(|(table, it)| {
             (format!("{} {}", table.place, it.chain), it.index, it.matches.is_some())
@@ -44,7 +44,7 @@ pub(super) fn dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>,
 }
 
 /// Our rules that log as planned.
-fn found(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<Position>, ToolError> {
+fn found(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<RulePosition>, ToolError> {
     let mut found = Vec::new();
     for table in listed {
         let reached = reached(plan, table)?;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::firewall::{
         Wanted,
-        inspect::{Base, Chain, Condition, Log, Syntax, Verdict},
+        inspect::{Base, Chain, Condition, LogTarget, Syntax, Verdict},
     };
 
     /// A chain in which one of our rules precedes each rule that drops.
@@ -91,7 +91,7 @@ mod tests {
         let logs = |drops: &Rule| Rule {
             matches: Matches::Nft(vec!["loopback".into(), "copy".into()]),
             verdicts: Vec::new(),
-            log: Some(Log::Group(1, "dropped".into())),
+            log: Some(LogTarget::Group(1, "dropped".into())),
             is_ours: true,
             ..drops.clone()
         };

@@ -10,7 +10,7 @@ use mysql_async::{Conn, Params, Statement, Value, prelude::Queryable};
 use super::{super::StoreError, column, error::failure};
 use crate::mirror::{
     day::{Day, LATEST},
-    row::Row,
+    row::{Row, sixteen_bytes},
     schema::COLUMNS,
 };
 
@@ -40,8 +40,8 @@ impl Inserts {
         })?;
         let version: String = column::value(&row, 0, doing)?;
         let packet: u64 = column::value(&row, 1, doing)?;
-        // The driver sends the types of the parameters with the first packet of a call only: each call must fit
-        // into one.
+        // The driver sends the types of the parameters with the first packet of a call only, so each call must fit
+        // into one packet.
         let bulk = version.to_lowercase().contains("mariadb")
             && packet >= 1 << 20
             && !logs_statements(connection).await?;
@@ -121,7 +121,7 @@ fn text(rows: usize) -> String {
     format!("INSERT INTO packets ({COLUMNS}) VALUES {}", vec![row; rows].join(","))
 }
 
-/// The values of a row. Each column always has one type: MariaDB takes the types once a batch.
+/// The values of a row. Each column always has the same type: MariaDB reads the types once for each batch.
 fn parameters(host: &str, row: &Row, values: &mut Vec<Value>) {
     values.extend([
         time(row.time),
@@ -186,12 +186,7 @@ fn some_bytes(bytes: &[u8]) -> Value {
 }
 
 fn address(address: Option<IpAddr>) -> Value {
-    let bytes = match address {
-        None => return Value::NULL,
-        Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
-        Some(IpAddr::V6(address)) => address.octets(),
-    };
-    Value::Bytes(bytes.to_vec())
+    address.map_or(Value::NULL, |address| Value::Bytes(sixteen_bytes(address).to_vec()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod column;
 mod connect;
 mod error;
 mod insert;
+mod maintenance;
 mod partitions;
 mod prepare;
 
@@ -114,7 +115,7 @@ impl Store for MySql {
         maintenance: &Maintenance,
         now: SystemTime,
     ) -> Result<MaintenanceReport, StoreError> {
-        partitions::maintain(&mut self.connection, maintenance, now).await
+        maintenance::maintain(&mut self.connection, maintenance, now).await
     }
 
     async fn newest_row(&mut self, until: SystemTime) -> Result<Option<SystemTime>, StoreError> {

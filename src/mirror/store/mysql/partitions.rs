@@ -1,122 +1,25 @@
-//! Daily partitions of `packets`: created ahead, dropped whole.
+//! Plans changes of the daily partitions of `packets`: which to drop, and which to create ahead.
 
-use std::time::SystemTime;
-
-use mysql_async::{Conn, Error, Row, prelude::Queryable};
-
-use super::{
-    super::{Maintenance, MaintenanceReport, StoreError},
-    column,
-    error::{answer, code, failure, lacks_right},
-};
-use crate::{mirror::day::Day, system::clock::micros_since_1970};
+use super::super::Maintenance;
+use crate::mirror::day::Day;
 
 /// Number of days before and after today that have a partition.
 const DAYS_BEFORE: i64 = 1;
 const DAYS_AHEAD: i64 = 3;
 
-/// One of the hosts that share a database runs maintenance. A lock's name has 64 characters at most.
-const LOCK: &str = "CONCAT('nflog_exporter ', LEFT(DATABASE(), 48))";
-
-pub(super) async fn maintain(
-    connection: &mut Conn,
-    maintenance: &Maintenance,
-    now: SystemTime,
-) -> Result<MaintenanceReport, StoreError> {
-    match column::first(connection, &format!("SELECT GET_LOCK({LOCK}, 0)")).await {
-        Ok(row) => {
-            let locked = row.map(|row| column::value(&row, 0, "run maintenance")).transpose()?;
-            if locked == Some(Some(0_i64)) {
-                return Ok(MaintenanceReport::default());
-            }
-        }
-        // A cluster without named locks: the following may run twice at a time.
-        Err(Error::Server(_)) => {}
-        Err(error) => return Err(failure("run maintenance", &error)),
-    }
-    let maintained = run_maintenance(connection, maintenance, now).await;
-    let released = connection.query_drop(format!("DO RELEASE_LOCK({LOCK})")).await;
-    match (maintained, released) {
-        (Ok(maintained), Ok(()) | Err(Error::Server(_))) => Ok(maintained),
-        (Err(error), _) => Err(error),
-        (_, Err(error)) => Err(failure("run maintenance", &error)),
-    }
-}
-
-async fn run_maintenance(
-    connection: &mut Conn,
-    maintenance: &Maintenance,
-    now: SystemTime,
-) -> Result<MaintenanceReport, StoreError> {
-    let mut maintained = MaintenanceReport::default();
-    let partitions = match partitions(connection).await {
-        Ok(partitions) => partitions,
-        Err(error @ Error::Server(_)) => {
-            maintained.warnings.push(warning("cannot read the partitions of `packets`", &error));
-            return Ok(maintained);
-        }
-        Err(error) => return Err(failure("read the partitions", &error)),
-    };
-    let Some(partitions) = partitions else {
-        maintained.warnings.push(
-            "MySQL: `packets` has no partitions by range of time: old rows are never dropped. As an \
-             administrator run ALTER TABLE packets PARTITION BY RANGE \
-             COLUMNS (time) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
-                .to_owned(),
-        );
-        return Ok(maintained);
-    };
-    let now = micros_since_1970(now);
-    let expired = expired_or_excess(&partitions, maintenance, now);
-    if !expired.is_empty() {
-        let names: Vec<_> = expired.iter().map(|name| quoted(name)).collect();
-        let statement = format!("ALTER TABLE packets DROP PARTITION {}", names.join(", "));
-        if !alter(connection, &statement, &mut maintained).await? {
-            // The obstacle blocks the next change too: one wait is enough.
-            return Ok(maintained);
-        }
-        maintained.dropped = expired;
-    }
-    for statement in ahead(&partitions, Day::of_micros(now)) {
-        if !alter(connection, &statement, &mut maintained).await? {
-            break;
-        }
-    }
-    Ok(maintained)
-}
-
 /// A partition of `packets`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Partition {
-    name: String,
+pub(super) struct RangePartition {
+    pub(super) name: String,
     /// The first day after all its rows; `None` for the last partition, without an end.
-    end: Option<Day>,
+    pub(super) end: Option<Day>,
     /// Bytes, indexes included.
-    size: u64,
-}
-
-/// The partitions, the oldest first; `None` when there are none, or when they are not by day.
-async fn partitions(connection: &mut Conn) -> Result<Option<Vec<Partition>>, Error> {
-    let rows: Vec<Row> = connection
-        .query(
-            "SELECT PARTITION_NAME, PARTITION_DESCRIPTION, \
-             CAST(IFNULL(DATA_LENGTH, 0) + IFNULL(INDEX_LENGTH, 0) AS UNSIGNED) \
-             FROM information_schema.PARTITIONS \
-             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'packets' \
-             ORDER BY PARTITION_ORDINAL_POSITION",
-        )
-        .await?;
-    let partitions = rows.iter().map(|row| {
-        let text = |column| column::value::<String>(row, column, "read the partitions").ok();
-        let size = column::value(row, 2, "read the partitions").unwrap_or(0);
-        Some(Partition { name: text(0)?, end: end_of(&text(1)?)?, size })
-    });
-    Ok(partitions.collect::<Option<Vec<_>>>().filter(|partitions| !partitions.is_empty()))
+    pub(super) size: u64,
 }
 
 /// Parses `'2026-11-24 00:00:00'` or `MAXVALUE`. An end within a day counts as the end of that day.
 #[expect(clippy::option_option, reason = "unreadable, or without end")]
-fn end_of(description: &str) -> Option<Option<Day>> {
+pub(super) fn end_of(description: &str) -> Option<Option<Day>> {
     if description.eq_ignore_ascii_case("MAXVALUE") {
         return Some(None);
     }
@@ -129,7 +32,11 @@ fn end_of(description: &str) -> Option<Option<Day>> {
 
 /// The partitions to drop: those whose rows are all older than the retention, then the oldest while the total
 /// size exceeds the limit. Never today's, nor the one without an end.
-fn expired_or_excess(partitions: &[Partition], maintenance: &Maintenance, now: u64) -> Vec<String> {
+pub(super) fn expired_or_excess(
+    partitions: &[RangePartition],
+    maintenance: &Maintenance,
+    now: u64,
+) -> Vec<String> {
     let today = Day::of_micros(now);
     let oldest = maintenance.retention.map(|retention| {
         let retention = u64::try_from(retention.as_micros()).unwrap_or(u64::MAX);
@@ -141,7 +48,7 @@ fn expired_or_excess(partitions: &[Partition], maintenance: &Maintenance, now: u
         .take_while(|partition| {
             let Some(end) = partition.end.filter(|end| *end <= today) else { return false };
             let old = oldest.is_some_and(|oldest| end <= oldest);
-            let much = maintenance.max_size.is_some_and(|most| size > most);
+            let much = maintenance.max_size.is_some_and(|max| size > max);
             size = size.saturating_sub(partition.size);
             old || much
         })
@@ -152,7 +59,7 @@ fn expired_or_excess(partitions: &[Partition], maintenance: &Maintenance, now: u
 /// The statements that create the missing days. A new partition is split from the one that holds its rows: the
 /// one without an end, or one far in the future, which a host with a wrong clock created. The first new one
 /// includes any gap before it.
-fn ahead(partitions: &[Partition], today: Day) -> Vec<String> {
+pub(super) fn ahead(partitions: &[RangePartition], today: Day) -> Vec<String> {
     let far = today.plus(DAYS_AHEAD + 1);
     let is_missing = |day: &Day| partitions.iter().all(|known| known.end != Some(day.plus(1)));
     let missing: Vec<Day> =
@@ -195,32 +102,7 @@ fn bounded(name: &str, end: Option<Day>) -> String {
     format!("PARTITION {} VALUES LESS THAN ({end})", quoted(name))
 }
 
-/// Changes the table; returns whether that worked. Only errors of the connection are errors.
-async fn alter(
-    connection: &mut Conn,
-    statement: &str,
-    maintained: &mut MaintenanceReport,
-) -> Result<bool, StoreError> {
-    let Err(error) = connection.query_drop(statement).await else { return Ok(true) };
-    let warning = match code(&error) {
-        None => return Err(failure("change the partitions", &error)),
-        Some(1205) => warning("`packets` is in use; retrying at the next maintenance", &error),
-        Some(_) if lacks_right(&error) => {
-            let what = "cannot change the partitions of `packets`; as an administrator run GRANT \
-             ALTER, CREATE, DROP ON DATABASE.packets TO USER";
-            warning(what, &error)
-        }
-        Some(_) => warning(&format!("cannot run {statement}"), &error),
-    };
-    maintained.warnings.push(warning);
-    Ok(false)
-}
-
-fn warning(what: &str, error: &Error) -> String {
-    format!("MySQL: {what}: {}", answer(error))
-}
-
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
@@ -240,11 +122,11 @@ mod tests {
     }
 
     /// `p20261120:5` is a partition of five bytes that ends on the 20th of November.
-    fn table(text: &str) -> Vec<Partition> {
+    fn table(text: &str) -> Vec<RangePartition> {
         text.split_whitespace()
             .map(|one| {
                 let (name, size) = one.split_once(':').unwrap_or((one, "0"));
-                Partition {
+                RangePartition {
                     name: name.to_owned(),
                     end: (name != "pmax").then(|| day(&name[1..])),
                     size: size.parse().unwrap_or_default(),
@@ -254,10 +136,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_doomed(partitions: &str, retention: Option<u64>, most: Option<u64>, expect: &str) {
+    fn check_expired(partitions: &str, retention: Option<u64>, max: Option<u64>, expect: &str) {
         let maintenance = Maintenance {
             retention: retention.map(|hours| Duration::from_secs(hours * 3_600)),
-            max_size: most,
+            max_size: max,
         };
         let expired = expired_or_excess(&table(partitions), &maintenance, NOW).join(" ");
         assert_eq!(expired, expect);
@@ -266,18 +148,18 @@ mod tests {
     #[test]
     fn expired_partitions() {
         let days = "p20261120:5 p20261121:5 p20261122:5 p20261123:5 p20261124:5 pmax:5";
-        check_doomed(days, None, None, "");
-        check_doomed(days, Some(48), None, "p20261120 p20261121");
-        check_doomed(days, Some(49), None, "p20261120 p20261121");
-        check_doomed(days, Some(50), None, "p20261120");
-        check_doomed(days, Some(0), None, "p20261120 p20261121 p20261122 p20261123");
-        check_doomed(days, Some(u64::MAX / 3_600), None, "");
-        check_doomed(days, None, Some(30), "");
-        check_doomed(days, None, Some(29), "p20261120");
-        check_doomed(days, None, Some(20), "p20261120 p20261121");
-        check_doomed(days, None, Some(0), "p20261120 p20261121 p20261122 p20261123");
-        check_doomed(days, Some(50), Some(16), "p20261120 p20261121 p20261122");
-        check_doomed("pmax:5", Some(1), Some(1), "");
+        check_expired(days, None, None, "");
+        check_expired(days, Some(48), None, "p20261120 p20261121");
+        check_expired(days, Some(49), None, "p20261120 p20261121");
+        check_expired(days, Some(50), None, "p20261120");
+        check_expired(days, Some(0), None, "p20261120 p20261121 p20261122 p20261123");
+        check_expired(days, Some(u64::MAX / 3_600), None, "");
+        check_expired(days, None, Some(30), "");
+        check_expired(days, None, Some(29), "p20261120");
+        check_expired(days, None, Some(20), "p20261120 p20261121");
+        check_expired(days, None, Some(0), "p20261120 p20261121 p20261122 p20261123");
+        check_expired(days, Some(50), Some(16), "p20261120 p20261121 p20261122");
+        check_expired("pmax:5", Some(1), Some(1), "");
     }
 
     /// The ends of the partitions that each statement makes.

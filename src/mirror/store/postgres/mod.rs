@@ -1,6 +1,7 @@
 //! Rows in PostgreSQL: a connection, its session, and the transaction of a batch.
 
 mod error;
+mod maintenance;
 mod partitions;
 mod prepare;
 mod rows;
@@ -142,7 +143,7 @@ impl Store for Postgres {
         maintenance: &Maintenance,
         now: SystemTime,
     ) -> Result<MaintenanceReport, StoreError> {
-        partitions::maintain(self, maintenance, now).await
+        maintenance::maintain(self, maintenance, now).await
     }
 
     async fn newest_row(&mut self, until: SystemTime) -> Result<Option<SystemTime>, StoreError> {

@@ -1,24 +1,15 @@
-//! Daily partitions: created ahead, filled from the default partition, dropped when too old or too large.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! Statements on the daily partitions: list, create, fill from the default partition, drop.
 
 use tokio_postgres::{Error, Transaction};
 
 use super::{
-    Maintenance, MaintenanceReport, Postgres, StoreError,
+    MaintenanceReport, Postgres, StoreError,
     error::{failure, is_in_the_way, lacks_right, value},
 };
 use crate::mirror::{day::Day, row::Row};
 
-/// Held by the one exporter that runs maintenance; released at the end or with the connection.
-const LOCK: &str = "SELECT pg_try_advisory_lock(1852206183, 2)";
-const UNLOCK: &str = "SELECT pg_advisory_unlock(1852206183, 2)";
-
 /// Number of days to create ahead of today.
-const DAYS_AHEAD: i64 = 3;
-
-/// Maximum number of days that are moved out of the default partition at once.
-const MAX_DAYS: usize = 8;
+pub(super) const DAYS_AHEAD: i64 = 3;
 
 /// Maximum number of rows that one statement deletes from the default partition.
 const MAX_ROWS: i64 = 20_000;
@@ -52,89 +43,17 @@ const NAMES: &str = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c O
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10min'";
 
 /// The table, as in the catalogue.
-struct Table {
-    schema: String,
+pub(super) struct PacketsTable {
+    pub(super) schema: String,
     /// Quoted, with its schema where needed.
-    default: Option<String>,
+    pub(super) default: Option<String>,
 }
 
 /// A partition of a day.
-struct Partition {
-    day: Day,
-    size: u64,
-}
-
-pub(super) async fn maintain(
-    store: &Postgres,
-    maintenance: &Maintenance,
-    now: SystemTime,
-) -> Result<MaintenanceReport, StoreError> {
-    let doing = "run maintenance";
-    let row = store.client.query_one(LOCK, &[]).await.map_err(|error| failure(doing, &error))?;
-    if !value::<bool>(&row, 0, doing)? {
-        return Ok(MaintenanceReport::default());
-    }
-    let mut done = MaintenanceReport::default();
-    keep(store, maintenance, now, &mut done).await?;
-    store.run(doing, UNLOCK).await?;
-    Ok(done)
-}
-
-async fn keep(
-    store: &Postgres,
-    maintenance: &Maintenance,
-    now: SystemTime,
-    done: &mut MaintenanceReport,
-) -> Result<(), StoreError> {
-    let Some(table) = table(store, done).await? else { return Ok(()) };
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let today = Day::of_micros(micros(now));
-    // The first day that is kept.
-    let first = maintenance.retention.map(|kept| Day::of_micros(micros(now.saturating_sub(kept))));
-
-    let (mut partitions, _) = partitions(store).await?;
-    let mut wanted: Vec<_> = (-1..=DAYS_AHEAD).map(|days| today.plus(days)).collect();
-    if let Some(default) = &table.default {
-        if let Some(first) = first {
-            done.unfinished |= delete_before(store, default, first).await?;
-        }
-        let strays = days_in(store, default, today).await?;
-        done.unfinished |= strays.len() > MAX_DAYS;
-        wanted.extend(strays.into_iter().take(MAX_DAYS));
-    }
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted.retain(|day| {
-        first.is_none_or(|first| *day >= first) && partitions.iter().all(|known| known.day != *day)
-    });
-    for day in wanted {
-        if !make(store, &table, day, done).await? {
-            // The lock that blocks this day blocks the others as well.
-            done.unfinished = false;
-            break;
-        }
-    }
-    if table.default.is_none() {
-        make_default(store, &table, done).await?;
-    }
-
-    let mut total;
-    (partitions, total) = self::partitions(store).await?;
-    for Partition { day, size } in partitions {
-        let old = first.is_some_and(|first| day < first);
-        let too_much = maintenance.max_size.is_some_and(|most| total > most) && day < today;
-        if !old && !too_much {
-            continue;
-        }
-        let name = format!("packets_p{}", day.compact());
-        let statement = format!("DROP TABLE IF EXISTS {}.{name}", table.schema);
-        if !attempt(store, &format!("drop partition {name}"), &[statement], done).await? {
-            break;
-        }
-        total = total.saturating_sub(size);
-        done.dropped.push(name);
-    }
-    Ok(())
+pub(super) struct DayPartition {
+    pub(super) day: Day,
+    /// Bytes, indexes included.
+    pub(super) size: u64,
 }
 
 /// Call it in a transaction before it writes rows. `known` are days with a partition; for rows of other days it
@@ -160,15 +79,15 @@ fn day_of(name: &str) -> Option<Day> {
     name.strip_prefix("packets_p").and_then(Day::parse_compact)
 }
 
-/// `None`, with a warning, when we may not change the table.
-async fn table(
+/// Reads the table; `None`, with a warning, if it is not partitioned or belongs to another user.
+pub(super) async fn table(
     store: &Postgres,
-    done: &mut MaintenanceReport,
-) -> Result<Option<Table>, StoreError> {
+    report: &mut MaintenanceReport,
+) -> Result<Option<PacketsTable>, StoreError> {
     let doing = "read the table packets";
     let row = store.client.query_opt(TABLE, &[]).await.map_err(|error| failure(doing, &error))?;
     let Some(row) = row else {
-        done.warnings.push(
+        report.warnings.push(
             "PostgreSQL: the table packets is not partitioned: old rows are never dropped; create it \
              again with nflog_exporter schema --for postgres"
                 .to_owned(),
@@ -176,7 +95,7 @@ async fn table(
         return Ok(None);
     };
     if !value::<bool>(&row, 2, doing)? {
-        done.warnings.push(format!(
+        report.warnings.push(format!(
             "PostgreSQL: user {user} does not own the table packets: partitions are neither created nor \
              dropped; fix: ALTER TABLE packets OWNER TO \"{user}\"",
             user = value::<String>(&row, 3, doing)?
@@ -185,11 +104,11 @@ async fn table(
     }
     let default: Option<String> = value(&row, 1, doing)?;
     let default = default.filter(|name| name != "-");
-    Ok(Some(Table { schema: value(&row, 0, doing)?, default }))
+    Ok(Some(PacketsTable { schema: value(&row, 0, doing)?, default }))
 }
 
 /// The daily partitions, the oldest first, and the size of all partitions in bytes.
-async fn partitions(store: &Postgres) -> Result<(Vec<Partition>, u64), StoreError> {
+pub(super) async fn partitions(store: &Postgres) -> Result<(Vec<DayPartition>, u64), StoreError> {
     let doing = "list the partitions";
     let rows = store.client.query(PARTITIONS, &[]).await.map_err(|error| failure(doing, &error))?;
     let (mut days, mut total) = (Vec::new(), 0);
@@ -198,7 +117,7 @@ async fn partitions(store: &Postgres) -> Result<(Vec<Partition>, u64), StoreErro
         let size: i64 = value(&row, 1, doing)?;
         let size = u64::try_from(size).unwrap_or(0);
         total += size;
-        days.extend(day_of(&name).map(|day| Partition { day, size }));
+        days.extend(day_of(&name).map(|day| DayPartition { day, size }));
     }
     days.sort_unstable_by_key(|partition| partition.day);
     Ok((days, total))
@@ -206,7 +125,11 @@ async fn partitions(store: &Postgres) -> Result<(Vec<Partition>, u64), StoreErro
 
 /// Deletes rows of days before `first`; returns whether there may be more. The default partition holds few rows:
 /// late ones, or ones with a wrong clock's time.
-async fn delete_before(store: &Postgres, default: &str, first: Day) -> Result<bool, StoreError> {
+pub(super) async fn delete_before(
+    store: &Postgres,
+    default: &str,
+    first: Day,
+) -> Result<bool, StoreError> {
     let statement = format!(
         "DELETE FROM {default} WHERE ctid = ANY (ARRAY( \
            SELECT ctid FROM {default} WHERE time < '{first} 00:00:00+00' LIMIT {MAX_ROWS}))"
@@ -220,7 +143,11 @@ async fn delete_before(store: &Postgres, default: &str, first: Day) -> Result<bo
 }
 
 /// The days of the rows in the default partition, up to the last day that is created ahead.
-async fn days_in(store: &Postgres, default: &str, today: Day) -> Result<Vec<Day>, StoreError> {
+pub(super) async fn days_in(
+    store: &Postgres,
+    default: &str,
+    today: Day,
+) -> Result<Vec<Day>, StoreError> {
     let statement = format!(
         "SELECT DISTINCT to_char(time AT TIME ZONE 'UTC', 'YYYYMMDD') FROM {default} \
          WHERE time < '{} 00:00:00+00' ORDER BY 1",
@@ -238,11 +165,11 @@ async fn days_in(store: &Postgres, default: &str, today: Day) -> Result<Vec<Day>
 ///
 /// A separate table is filled and then attached, which does not block reads and writes of other days, as
 /// `CREATE TABLE … PARTITION OF` does.
-async fn make(
+pub(super) async fn make(
     store: &Postgres,
-    Table { schema, default }: &Table,
+    PacketsTable { schema, default }: &PacketsTable,
     day: Day,
-    done: &mut MaintenanceReport,
+    report: &mut MaintenanceReport,
 ) -> Result<bool, StoreError> {
     let name = format!("{schema}.packets_p{}", day.compact());
     let (from, to) = (format!("'{day} 00:00:00+00'"), format!("'{} 00:00:00+00'", day.plus(1)));
@@ -262,27 +189,27 @@ async fn make(
     statements.push(format!(
         "ALTER TABLE {schema}.packets ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
     ));
-    attempt(store, &format!("create the partition of {day}"), &statements, done).await
+    attempt(store, &format!("create the partition of {day}"), &statements, report).await
 }
 
 /// Creates the default partition, if it was removed: rows of days without a partition have no other.
-async fn make_default(
+pub(super) async fn make_default(
     store: &Postgres,
-    Table { schema, .. }: &Table,
-    done: &mut MaintenanceReport,
+    PacketsTable { schema, .. }: &PacketsTable,
+    report: &mut MaintenanceReport,
 ) -> Result<(), StoreError> {
     let statement =
         format!("CREATE TABLE {schema}.packets_default PARTITION OF {schema}.packets DEFAULT");
-    attempt(store, "create the default partition", &[statement], done).await.map(drop)
+    attempt(store, "create the default partition", &[statement], report).await.map(drop)
 }
 
 /// Runs statements as one transaction. Returns whether other days are worth an attempt: not after a held lock or
 /// a missing right, but a table in the way concerns one day only. Each of these errors becomes a warning.
-async fn attempt(
+pub(super) async fn attempt(
     store: &Postgres,
     doing: &str,
     statements: &[String],
-    done: &mut MaintenanceReport,
+    report: &mut MaintenanceReport,
 ) -> Result<bool, StoreError> {
     let Err(error) = transaction(store, statements).await else { return Ok(true) };
     let failed = failure(doing, &error);
@@ -290,7 +217,7 @@ async fn attempt(
         return Err(failed);
     }
     let in_the_way = is_in_the_way(&error);
-    done.warnings.push(if in_the_way {
+    report.warnings.push(if in_the_way {
         format!(
             "{failed}; the table is not a partition of packets (was it detached?): rename it with ALTER \
              TABLE … RENAME TO …, or drop it"
@@ -311,8 +238,4 @@ async fn transaction(store: &Postgres, statements: &[String]) -> Result<(), Erro
         store.client.batch_execute(statement).await?;
     }
     store.client.batch_execute("COMMIT").await
-}
-
-fn micros(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

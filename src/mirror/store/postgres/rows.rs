@@ -2,7 +2,7 @@
 
 use std::{
     pin::{Pin, pin},
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use tokio_postgres::{
@@ -16,6 +16,7 @@ use crate::{
     event::Hook,
     mirror::{day::LATEST, row::Row, schema::COLUMNS},
     packet::{DecodeIssue, Direction},
+    system::clock::time_since_1970,
 };
 
 /// Types of the columns, in the order of [`COLUMNS`].
@@ -80,7 +81,7 @@ async fn write(
     host: &str,
     row: &Row,
 ) -> Result<(), tokio_postgres::Error> {
-    let time = UNIX_EPOCH + Duration::from_micros(row.time);
+    let time = time_since_1970(Duration::from_micros(row.time));
     let hardware_address = Some(row.hardware_address.as_bytes()).filter(|bytes| !bytes.is_empty());
     let city = Some(row.city.as_str()).filter(|city| !city.is_empty());
     let values: [&(dyn ToSql + Sync); TYPES.len()] = [

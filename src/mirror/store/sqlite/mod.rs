@@ -9,7 +9,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -124,7 +124,7 @@ impl Store for Sqlite {
         maintenance: &Maintenance,
         now: SystemTime,
     ) -> Result<MaintenanceReport, StoreError> {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Duration::from_micros(micros_since_1970(now));
         maintenance::maintain(self, maintenance, now)
     }
 

@@ -1,15 +1,15 @@
 //! Inserts rows.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::fmt::Write as _;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 
 use super::{StoreError, error::failure};
 use crate::{
     event::Hook,
     mirror::{
         day::{Day, LATEST},
-        row::Row,
+        row::{Row, sixteen_bytes},
         schema::COLUMNS,
     },
     packet::{DecodeIssue, Direction},
@@ -33,44 +33,52 @@ pub(super) fn insert(
             return Err(StoreError::Refused(text));
         }
         write_time(&mut time, row.time);
-        let hardware_address = Some(row.hardware_address.as_bytes()).filter(|it| !it.is_empty());
-        let city = Some(row.city.as_str()).filter(|city| !city.is_empty());
-        statement
-            .execute(params![
-                time,
-                host,
-                row.group,
-                row.prefix.as_str(),
-                row.hook.map(Hook::name),
-                row.direction.map(Direction::name),
-                row.in_device.as_str(),
-                row.out_device.as_str(),
-                row.mark,
-                row.uid,
-                hardware_address,
-                row.ip_version,
-                row.source.map(sixteen),
-                row.destination.map(sixteen),
-                row.protocol,
-                row.length,
-                row.captured_length,
-                row.ttl,
-                row.source_port,
-                row.destination_port,
-                row.tcp_flags,
-                row.icmp_type,
-                row.icmp_code,
-                row.issue.map(DecodeIssue::name),
-                row.country.as_str(),
-                city,
-                row.latitude,
-                row.longitude,
-                row.asn,
-                row.weight,
-            ])
-            .map_err(failure)?;
+        execute(&mut statement, &time, host, row).map_err(failure)?;
     }
     Ok(())
+}
+
+/// Inserts one row. The values are in the order of [`COLUMNS`].
+fn execute(
+    statement: &mut Statement<'_>,
+    time: &str,
+    host: &str,
+    row: &Row,
+) -> rusqlite::Result<usize> {
+    let hardware_address = Some(row.hardware_address.as_bytes()).filter(|it| !it.is_empty());
+    let city = Some(row.city.as_str()).filter(|city| !city.is_empty());
+    statement.execute(params![
+        time,
+        host,
+        row.group,
+        row.prefix.as_str(),
+        row.hook.map(Hook::name),
+        row.direction.map(Direction::name),
+        row.in_device.as_str(),
+        row.out_device.as_str(),
+        row.mark,
+        row.uid,
+        hardware_address,
+        row.ip_version,
+        row.source.map(sixteen_bytes),
+        row.destination.map(sixteen_bytes),
+        row.protocol,
+        row.length,
+        row.captured_length,
+        row.ttl,
+        row.source_port,
+        row.destination_port,
+        row.tcp_flags,
+        row.icmp_type,
+        row.icmp_code,
+        row.issue.map(DecodeIssue::name),
+        row.country.as_str(),
+        city,
+        row.latitude,
+        row.longitude,
+        row.asn,
+        row.weight,
+    ])
 }
 
 /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, which sorts as the times do up to [`LATEST`].
@@ -88,15 +96,6 @@ pub(super) fn write_time(text: &mut String, time: u64) {
         seconds % 60,
         micros % 1_000_000
     );
-}
-
-/// 16 bytes, IPv4 as `::ffff:a.b.c.d`.
-fn sixteen(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    }
-    .octets()
 }
 
 #[cfg(test)]

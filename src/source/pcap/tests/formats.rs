@@ -50,8 +50,8 @@ fn pcap_file_of_kuznetzov() {
     }
 }
 
-/// As libpcap reads them: before version 2.3 the length on the wire came first, in version 2.3 it
-/// depends on the program.
+/// As in libpcap: before version 2.3 the length on the wire is first; in version 2.3 the order depends on the
+/// program.
 #[test]
 fn pcap_files_of_old_versions() {
     let on_the_wire = Owned { wire_length: 148, ..at(Some(1_000_005), "") };
@@ -97,7 +97,7 @@ fn pcapng_sections_and_interfaces() {
         file.extend(section(order));
         file.extend(interface(order, RAW, 0, &[option(order, 2, b"eth0")]));
         file.extend(interface(order, RAW, 0, &[option(order, 2, b"eth1\0")]));
-        // Statistics, and a type that nobody knows.
+        // Statistics, and an unknown type.
         file.extend(block(order, 5, &[0; 12]));
         file.extend(block(order, 0x0bad, &[1, 2, 3]));
         file.extend(enhanced(order, 1, 1_000_005, &packet(), &[]));
@@ -165,7 +165,7 @@ fn pcapng_simple_packets() {
         let whole =
             [section(order), interface(order, RAW, 0, &[]), simple(order, 48, &packet())].concat();
         check(&whole, &[at(None, "")]);
-        // Cut by the interface to 30 bytes, so that 2 of the block are padding.
+        // The interface truncates to 30 bytes, so 2 bytes of the block are padding.
         let cut =
             [section(order), interface(order, RAW, 30, &[]), simple(order, 48, &packet()[..30])]
                 .concat();
@@ -189,7 +189,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What a program makes of bytes on its standard input.
+/// The output of a program for these bytes as its standard input.
 fn filtered(command: &[&str], bytes: &[u8]) -> Vec<u8> {
     let mut child = Command::new(command[0])
         .args(&command[1..])
@@ -236,12 +236,12 @@ fn compressed() {
             assert!(error.starts_with("file ends in the middle of its "), "{error}");
         }
     }
-    // A frame of zstd that holds nothing, as pzstd writes them.
+    // A skippable frame of zstd, as pzstd writes.
     let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4][..], &zstd(&file)].concat();
     check(&skipped, &expect);
 }
 
-/// More than one block and one window of each.
+/// Each compressed file has several blocks and windows.
 #[test]
 fn a_large_file_compressed() {
     let frames: Vec<Vec<u8>> =
@@ -255,7 +255,7 @@ fn a_large_file_compressed() {
     }
 }
 
-/// A file cannot make the reader take the memory that it asks for.
+/// The memory for decompression is limited.
 #[test]
 fn a_window_that_is_too_large() {
     let file = pcap_file(RAW.into(), &[&packet()]);
@@ -272,21 +272,21 @@ fn a_window_that_is_too_large() {
 }
 
 #[test]
-fn large_blocks_are_stepped_over() {
+fn large_blocks_are_skipped() {
     let order = Order::Little;
     let head = [section(order), interface(order, RAW, 0, &[])].concat();
     let last = enhanced(order, 0, 5, &packet(), &[]);
-    // Of no packet: nothing is said.
+    // A block without a packet.
     let file = [head.clone(), block(order, 5, &vec![0; 3 << 20]), last.clone()].concat();
     check(&file, &[at(Some(5), "")]);
-    // Of a packet: it counts, unread.
+    // A block with a packet, which is counted.
     let large = enhanced(order, 0, 5, &vec![0; 3 << 20], &[]);
     let unread = Owned { prefix: "given".into(), ..Owned::default() };
     check(&[head, large, last].concat(), &[unread, at(Some(5), "")]);
 }
 
 #[test]
-fn many_frames_come_in_batches_and_the_position_moves() {
+fn many_frames_are_read_in_batches_and_the_position_advances() {
     let packet = packet();
     let frames = vec![packet.as_slice(); 60_000];
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -301,7 +301,7 @@ fn many_frames_come_in_batches_and_the_position_moves() {
     assert_eq!(open(&bytes).unwrap().size(), None);
 }
 
-/// Compressed files, each byte of which may be wrong: an error, or other records, and nothing worse.
+/// Compressed files with one damaged byte each: reading yields an error or other records, and does not panic.
 #[test]
 fn damaged_compressed_files() {
     let packets: Vec<Vec<u8>> =

@@ -1,4 +1,4 @@
-//! Files that are cut, damaged, or made to hurt.
+//! Truncated, damaged and hostile files.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::{
     write::{Order, attribute, block, enhanced, interface, option, pcap_file, section, simple},
 };
 
-/// A pcapng file with every block that is looked into.
+/// A pcapng file with every block that is parsed.
 fn pcapng_file() -> Vec<u8> {
     let order = Order::Little;
     let nflog = [vec![2, 0, 0, 5], attribute(order, 10, b"x\0"), attribute(order, 9, &packet())];
@@ -32,7 +32,7 @@ fn pcapng_file() -> Vec<u8> {
 }
 
 #[test]
-fn cut_at_every_byte() {
+fn a_file_truncated_at_any_byte() {
     for file in [
         pcap_file(1, &[&packet(), &packet(), &packet()]),
         pcap_file(239, &[&packet(), &packet()]),
@@ -58,7 +58,7 @@ fn cut_at_every_byte() {
                 assert!(error.ends_with(&counted), "{error}");
             }
         }
-        // Between frames, or between blocks, a cut cannot be seen.
+        // A file truncated between frames or blocks is valid.
         assert!((2..=11).contains(&clean), "{clean}");
     }
 }
@@ -66,12 +66,12 @@ fn cut_at_every_byte() {
 /// Checks the error and the number of records before it.
 #[track_caller]
 fn check(file: &[u8], records: usize, error: &str) {
-    let (told, message) = read(file);
-    assert_eq!((told.len(), message.as_str()), (records, error));
+    let (found, message) = read(file);
+    assert_eq!((found.len(), message.as_str()), (records, error));
 }
 
 #[test]
-fn not_a_capture() {
+fn files_of_other_formats() {
     check(
         b"",
         0,
@@ -93,9 +93,9 @@ fn not_a_capture() {
     assert!(open("/").starts_with("/: cannot open the capture: "));
 }
 
-/// A cut header is no cut frame.
+/// The error names the file header, and not a frame.
 #[test]
-fn a_cut_file_header() {
+fn a_truncated_file_header() {
     for file in [pcap_file(1, &[]), section(Order::Little)] {
         for length in 4..file.len() {
             check(
@@ -108,7 +108,7 @@ fn a_cut_file_header() {
 }
 
 #[test]
-fn link_types_that_are_not_read() {
+fn unsupported_link_types() {
     let error = |link, counted| {
         format!(
             "cannot read file: unsupported link type {link} ({counted}); capture on a network interface, or choose another link type with `tcpdump -y` (`tcpdump -L` lists those of an interface)"
@@ -116,19 +116,19 @@ fn link_types_that_are_not_read() {
     };
     check(&pcap_file(189, &[&packet()]), 0, &error("189 (USB_LINUX)", "no frame was read"));
     check(&pcap_file(60_000, &[]), 0, &error("60000", "no frame was read"));
-    // An interface without frames does no harm.
+    // An interface without frames is ignored.
     let order = Order::Little;
     let head = [section(order), interface(order, 101, 0, &[]), interface(order, 189, 0, &[])];
     let good = [head.concat(), enhanced(order, 0, 5, &packet(), &[])].concat();
     check(&good, 1, "");
-    // One with frames does not end the file.
+    // Frames of such an interface are counted, and the next frames are read.
     let foreign = enhanced(order, 1, 5, &packet(), &[]);
     let mixed = [good.clone(), foreign.clone(), good, foreign.clone()].concat();
     let (records, message) = read(&mixed);
     assert_eq!(message, "");
     let issues: Vec<_> = records.iter().map(|record| record.issue).collect();
     assert_eq!(issues, [None, Some(DecodeIssue::LinkType), None, Some(DecodeIssue::LinkType)]);
-    // Nothing else in it is an error.
+    // A file that has no other frames is an error.
     let other = interface(order, 187, 0, &[]);
     let alien = [head.concat(), other, foreign, enhanced(order, 2, 5, &packet(), &[])].concat();
     let named = "189 (USB_LINUX), 187 (BLUETOOTH_HCI_H4)";
@@ -136,7 +136,7 @@ fn link_types_that_are_not_read() {
 }
 
 #[test]
-fn pcap_frame_that_claims_too_much() {
+fn a_pcap_frame_with_an_invalid_length() {
     let mut file = pcap_file(101, &[&packet(), &packet()]);
     let second = 24 + 16 + 48;
     file[second + 8..second + 12].copy_from_slice(&262_145_u32.to_le_bytes());
@@ -148,7 +148,7 @@ fn pcap_frame_that_claims_too_much() {
 }
 
 #[test]
-fn pcapng_blocks_that_lie() {
+fn pcapng_blocks_with_invalid_lengths() {
     let order = Order::Little;
     let head = [section(order), interface(order, 101, 0, &[])].concat();
     for length in [0_u32, 8, 13] {
@@ -168,9 +168,9 @@ fn pcapng_blocks_that_lie() {
     );
 }
 
-/// A frame whose block stands, but says nonsense, counts as one that was not read.
+/// A block with a valid length and invalid contents becomes a record without a payload.
 #[test]
-fn frames_that_cannot_be_read_count() {
+fn frames_that_cannot_be_parsed_are_counted() {
     let order = Order::Little;
     let head = [section(order), interface(order, 101, 0, &[])].concat();
     let good = enhanced(order, 0, 5, &packet(), &[]);
@@ -228,7 +228,7 @@ proptest! {
             file[at] = byte;
         }
         let (records, _) = read(&file);
-        // Every frame takes 12 bytes at least.
+        // A frame has at least 12 bytes.
         prop_assert!(records.len() <= file.len() / 12);
     }
 }

@@ -1,11 +1,11 @@
-//! Every link type: what stands before the packet, and what it tells.
+//! Headers of every link type, and the fields that are read from them.
 
 use super::{
     DecodeIssue, Direction, Owned, check, packet,
     write::{Order, interface, option, pcap_file, section, simple},
 };
 
-/// What a frame of pcap file gives, but for the link's own facts.
+/// The record of a frame of a pcap file, without fields of its link header.
 fn plain() -> Owned {
     Owned {
         prefix: "given".into(),
@@ -22,7 +22,7 @@ fn check_link(link: u32, header: &[u8], expect: &Owned) {
     check(&pcap_file(link, &[&[header, &packet()].concat()]), std::slice::from_ref(expect));
 }
 
-/// Checks that each cut of the header gives a record with an empty payload.
+/// Checks that a header truncated at any byte yields a record with an empty payload.
 #[track_caller]
 fn check_short(link: u32, header: &[u8]) {
     for length in 0..header.len() {
@@ -53,45 +53,45 @@ fn ethernet() {
     }
 }
 
-/// Bytes written in hexadecimal, with blanks.
+/// Parses hexadecimal digits, with spaces between them.
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let pairs = digits.chunks(2).map(|pair| str::from_utf8(pair).unwrap());
     pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
 }
 
-/// Checks a frame of this link type, its header in hexadecimal: what it gives, and each cut of it.
+/// Checks a frame of this link type, with its header in hexadecimal, and the header truncated at any byte.
 #[track_caller]
 fn check_header(link: u32, header: &str, expect: &Owned) {
     check_link(link, &hex(header), expect);
     check_short(link, &hex(header));
 }
 
-/// What an IPv4 packet gives, but for the link's own facts.
+/// The record of an IPv4 packet, without other fields of its link header.
 fn ipv4() -> Owned {
     Owned { ether_type: Some(0x0800), ..plain() }
 }
 
-/// The same from Ethernet's source address [`ADDRESSES`].
+/// The same with the source address of [`ADDRESSES`].
 fn from_ethernet() -> Owned {
     Owned { hardware_address: vec![2, 2, 2, 2, 2, 3], ..ipv4() }
 }
 
 const ETHERNET: &str = "010101010101 020202020203";
 
-/// Each header here is one that tshark and tcpdump read in the same way.
+/// tshark and tcpdump decode each of these headers in the same way.
 #[test]
 fn headers_between_ethernet_and_ip() {
     for headers in [
-        // Tags of every kind, and five of them.
+        // Tags of every kind, and six tags.
         "9100 0001 9200 0002 9300 0003 88a8 0004 8100 0005 0800",
         "8100 0001 8100 0002 8100 0003 8100 0004 8100 0005 8100 0006 0800",
-        // PPPoE, bare and tagged, its protocol field compressed, and with labels.
+        // PPPoE without and with tags, and with a compressed protocol field.
         "8864 1100 0001 0032 0021",
         "8100 0007 8864 1100 0001 0032 0021",
         "88a8 0007 8100 0008 8864 1100 0001 0032 0021",
         "8864 1100 0001 0032 21",
-        // LLC after a length: SNAP, a bridge's tunnel, IP's own SAP; also after a tag.
+        // LLC after a length: SNAP, a bridge tunnel, the SAP of IP; also after a tag and before one.
         "0038 aaaa03 000000 0800",
         "0038 aaaa03 0000f8 0800",
         "0033 060603",
@@ -100,7 +100,7 @@ fn headers_between_ethernet_and_ip() {
     ] {
         check_header(1, &format!("{ETHERNET} {headers}"), &from_ethernet());
     }
-    // After the last label only the version field tells.
+    // After the last label, only the version field identifies the packet.
     let by_version = Owned { ether_type: None, ..from_ethernet() };
     for headers in [
         "8847 00010140",
@@ -114,9 +114,9 @@ fn headers_between_ethernet_and_ip() {
 }
 
 #[test]
-fn headers_that_lead_to_no_ip_packet() {
+fn headers_without_an_ip_packet() {
     for headers in [
-        // ARP, discovery of PPPoE, PPP's own protocol, IPX and others after LLC, another SNAP.
+        // ARP, PPPoE discovery, LCP, IPX and STP after LLC, SNAP of another organisation.
         "0806",
         "8863 1109 0000 0004 0101",
         "8864 1100 0001 0006 c021",
@@ -132,9 +132,9 @@ fn headers_that_lead_to_no_ip_packet() {
     }
 }
 
-/// A stack as deep as nobody builds it is not walked to its end.
+/// The number of headers that are parsed is limited.
 #[test]
-fn the_walk_is_bounded() {
+fn deep_stacks_of_headers_are_not_parsed() {
     for (header, count) in [([0x81, 0, 0, 1], 32), ([0, 1, 0, 0x40], 31)] {
         let first: &[u8] = if count == 31 { &[0x88, 0x47] } else { &[] };
         let end: &[u8] = if count == 31 { &[0, 1, 1, 0x40] } else { &[8, 0] };
@@ -162,19 +162,19 @@ fn serial_lines() {
     }
     check_header(104, "0f00 86dd", &ipv6);
     check_header(51, "1100 0001 0032 0021", &ipv4());
-    let came_in = Owned { direction: Some(Direction::In), ..ipv4() };
-    let went_out = Owned { direction: Some(Direction::Out), ..ipv4() };
-    check_link(166, &hex("0003 0021"), &came_in);
-    check_link(166, &hex("0103 0021"), &went_out);
+    let inbound = Owned { direction: Some(Direction::In), ..ipv4() };
+    let outbound = Owned { direction: Some(Direction::Out), ..ipv4() };
+    check_link(166, &hex("0003 0021"), &inbound);
+    check_link(166, &hex("0103 0021"), &outbound);
     check_link(166, &hex("ff03 0021"), &ipv4());
-    check_header(204, "00 ff03 0021", &came_in);
-    check_header(204, "01 0021", &went_out);
+    check_header(204, "00 ff03 0021", &inbound);
+    check_header(204, "01 0021", &outbound);
 }
 
 const LLC: &str = "aaaa03 000000 0800";
 const FROM_ACCESS_POINT: &str = "0802 0000 020000000001 020000000002 020000000003 0000";
 
-/// What a frame of 802.11 gives, sent by the address that ends so.
+/// The record of an 802.11 frame from the address with this last byte.
 fn from_station(last: u8) -> Owned {
     Owned { hardware_address: vec![2, 0, 0, 0, 0, last], ..ipv4() }
 }
@@ -192,7 +192,7 @@ fn wireless() {
         ("8802 0000 020000000001 020000000002 020000000003 0000 0000", 3),
         ("8882 0000 020000000001 020000000002 020000000003 0000 0000 00000000", 3),
         ("8803 0000 020000000001 020000000002 020000000003 0000 020000000004 0000", 4),
-        // The first packet of an aggregate has addresses of its own.
+        // The first packet of an aggregate has its own addresses.
         (
             "8802 0000 020000000001 020000000002 020000000003 0000 8000 020000000005 020000000006 0038",
             6,
@@ -206,7 +206,7 @@ fn wireless() {
         check_header(link, &format!("{avs} {frame}"), &from_station(3));
     }
     check_header(127, &format!("0000 0800 00000000 {frame}"), &from_station(3));
-    // The driver padded the body, and says so in a field that is not always at the same place.
+    // The body is padded, according to a field at a variable offset.
     let padded = "8802 0000 020000000001 020000000002 020000000003 0000 0000 0000";
     for radiotap in ["0000 1100 03000000 0000000000000000 20", "0000 0d00 020000a0 00000020 20"] {
         check_header(127, &format!("{radiotap} {padded} {LLC}"), &from_station(3));
@@ -215,7 +215,7 @@ fn wireless() {
 }
 
 #[test]
-fn wireless_frames_without_a_packet_in_clear() {
+fn wireless_frames_without_a_readable_packet() {
     for frame in [
         // A beacon, an acknowledgement, a null frame, an encrypted one, a later fragment.
         "8000 0000 ffffffffffff 020000000002 020000000002 0000",
@@ -235,7 +235,7 @@ fn systems_other_than_linux() {
         check_header(109, &format!("{family} 00000000 00000000"), &ipv4());
     }
     let device = |name: &str| Owned { in_device: name.into(), ..ipv4() };
-    // Of NetBSD, FreeBSD and OpenBSD: 61, 69 and 100 bytes, padded.
+    // The headers of NetBSD, FreeBSD and OpenBSD: 61, 69 and 100 bytes, padded.
     for (length, padded) in [("3d", 64), ("45", 72), ("64", 100)] {
         for (way, direction) in [("00", None), ("01", Some(Direction::In))] {
             let name = "656d3000".to_owned() + &"00".repeat(12);
@@ -248,9 +248,9 @@ fn systems_other_than_linux() {
         let name = "656e3000".to_owned() + &"00".repeat(20);
         format!("6c000000 01000000 {link}000000 {name} {flags}000000 {}", "00".repeat(68))
     };
-    let went_out =
+    let outbound =
         Owned { direction: Some(Direction::Out), out_device: "en0".into(), ..from_ethernet() };
-    check_header(258, &format!("{} {ETHERNET} 0800", pktap("01", "02")), &went_out);
+    check_header(258, &format!("{} {ETHERNET} 0800", pktap("01", "02")), &outbound);
     let raw = Owned { ether_type: None, direction: Some(Direction::In), ..device("en0") };
     check_header(258, &pktap("0c", "01"), &raw);
     // Solaris.
@@ -263,7 +263,7 @@ fn systems_other_than_linux() {
     );
 }
 
-/// Apple's header alone says something of a process, and holds no frame.
+/// A header of Apple that describes a process, without a frame.
 #[test]
 fn a_header_without_a_frame() {
     let header = format!("6c000000 00000000 01000000 {}", "00".repeat(96));
@@ -272,14 +272,14 @@ fn a_header_without_a_frame() {
 }
 
 #[test]
-fn headers_in_headers() {
+fn nested_headers() {
     let ppi = "0000 0800 01000000";
     check_header(192, &format!("{ppi} {ETHERNET} 0800"), &from_ethernet());
-    // One that names itself goes nowhere.
+    // A header that contains itself again and again.
     let frame = hex(&"0000 0800 c0000000".repeat(1000));
     let (records, error) = super::read(&pcap_file(192, &[&frame]));
     assert_eq!((records[0].ether_type, error.as_str()), (Some(0), ""));
-    // One that names a link type that is not supported, and one for messages of the packet log.
+    // A header with a frame of an unsupported link type, and one with a message of the packet log.
     for link in ["bd", "ef"] {
         let (records, error) =
             super::read(&pcap_file(192, &[&hex(&format!("0000 0800 {link}000000 00"))]));
@@ -298,27 +298,27 @@ fn switches_and_infiniband() {
 }
 
 #[test]
-fn cooked_captures_of_what_is_not_bare_ip() {
-    let came_in = Owned { direction: Some(Direction::In), ..from_ethernet() };
+fn cooked_captures_with_headers_before_ip() {
+    let inbound = Owned { direction: Some(Direction::In), ..from_ethernet() };
     for headers in [
         "8864 1100 0001 0032 0021",
         "8100 0007 8864 1100 0001 0032 0021",
         "0004 aaaa03 000000 0800",
     ] {
-        check_header(113, &format!("0000 0001 0006 020202020203 0000 {headers}"), &came_in);
+        check_header(113, &format!("0000 0001 0006 020202020203 0000 {headers}"), &inbound);
     }
     let header = "0004 0000 00000003 0001 00 06 020202020203 0000 aaaa03 000000 0800";
-    check_header(276, header, &Owned { in_device: "if3".into(), ..came_in });
+    check_header(276, header, &Owned { in_device: "if3".into(), ..inbound });
 }
 
-/// A proptest: whatever the bytes, a record's payload lies at the end of its frame.
+/// For any bytes, the payload of a record is the end of its frame.
 mod any_bytes {
     use proptest::prelude::*;
 
     use super::pcap_file;
     use crate::source::link::LinkType;
 
-    /// Every link type but NFLOG's, whose payload is an attribute.
+    /// Every link type except NFLOG, whose payload is an attribute.
     fn links() -> Vec<u32> {
         let all = LinkType::all().filter(|(_, link)| *link != LinkType::Nflog);
         all.map(|(number, _)| number).collect()
@@ -337,7 +337,7 @@ mod any_bytes {
             prop_assert!(frame.ends_with(&records[0].payload));
         }
 
-        /// Any stack of headers is walked to the packet in it.
+        /// The packet is found after any stack of headers.
         #[test]
         fn of_any_stack(
             tags in prop::collection::vec((0..5_usize, any::<u16>()), 0..30),
@@ -402,11 +402,11 @@ fn linux_cooked_2() {
         |packet_type| [8, 0, 0, 0, 0, 0, 0, 3, 0, 1, packet_type, 6, 2, 2, 2, 2, 2, 3, 0, 0];
     let owned =
         Owned { ether_type: Some(0x0800), hardware_address: vec![2, 2, 2, 2, 2, 3], ..plain() };
-    let came_in =
+    let inbound =
         Owned { direction: Some(Direction::In), in_device: "if3".into(), ..owned.clone() };
-    check_link(276, &header(0), &came_in);
-    let went_out = Owned { direction: Some(Direction::Out), out_device: "if3".into(), ..owned };
-    check_link(276, &header(4), &went_out);
+    check_link(276, &header(0), &inbound);
+    let outbound = Owned { direction: Some(Direction::Out), out_device: "if3".into(), ..owned };
+    check_link(276, &header(4), &outbound);
     check_short(276, &header(0));
 }
 

@@ -1,4 +1,4 @@
-//! Captures written byte by byte, and what they give.
+//! Reads captures that are written byte by byte.
 
 mod formats;
 mod hostile;
@@ -18,7 +18,7 @@ use crate::{
     source::{ReadOutcome, Record, Source as _},
 };
 
-/// A record that owns what it says.
+/// An owned record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Owned {
     group: u16,
@@ -73,7 +73,7 @@ fn open(file: &[u8]) -> Result<Capture, PcapError> {
     Capture::from_reader("file", Cursor::new(file.to_vec()), options)
 }
 
-/// Everything a capture gives, and the error it ends with.
+/// All records of a capture, and the error at its end.
 fn drain(capture: &mut Capture) -> (Vec<Owned>, Option<PcapError>) {
     let mut records = Vec::new();
     loop {
@@ -81,9 +81,9 @@ fn drain(capture: &mut Capture) -> (Vec<Owned>, Option<PcapError>) {
         match capture.fill(Duration::ZERO, &mut |record| records.push(record.into())) {
             Ok(ReadOutcome::Batch) => assert!((1..=256).contains(&(records.len() - before))),
             Ok(ReadOutcome::End) => return (records, None),
-            Ok(ReadOutcome::Idle) => panic!("a file never pauses"),
+            Ok(ReadOutcome::Idle) => panic!("a file was idle"),
             Err(error) => {
-                assert_eq!(records.len(), before, "an error comes alone");
+                assert_eq!(records.len(), before, "an error after records of the same call");
                 let again = capture.fill(Duration::ZERO, &mut |_| panic!("a record after the end"));
                 assert_eq!(again.unwrap(), ReadOutcome::End);
                 return (records, Some(error.downcast().unwrap()));
@@ -104,7 +104,7 @@ fn read(file: &[u8]) -> (Vec<Owned>, String) {
     }
 }
 
-/// Checks the records of a file that is whole.
+/// Checks the records of an intact file.
 #[track_caller]
 fn check(file: &[u8], expect: &[Owned]) {
     assert_eq!(read(file), (expect.to_vec(), String::new()));

@@ -1,4 +1,4 @@
-//! The link type NFLOG: all that the attributes tell.
+//! The link type NFLOG: the attributes and their fields.
 
 use super::{
     Direction, Hook, Owned, check, packet, read,
@@ -13,7 +13,7 @@ fn header(family: u8) -> Vec<u8> {
     vec![family, 0, 0, 5]
 }
 
-/// All attributes, as the kernel writes them for a packet that is forwarded.
+/// All attributes, as the kernel writes them for a forwarded packet.
 fn full(order: Order) -> Vec<u8> {
     let time = [1_700_000_000_u64.to_be_bytes(), 42_u64.to_be_bytes()].concat();
     let hardware = [0, 6, 0, 0, 1, 2, 3, 4, 5, 6, 0, 0];
@@ -28,14 +28,14 @@ fn full(order: Order) -> Vec<u8> {
         attribute(order, 3, &time),
         attribute(order, 11, &1000_u32.to_be_bytes()),
         attribute(order, 14, &1000_u32.to_be_bytes()),
-        // The flag bits of a type say nothing about it.
+        // The flag bits of a type are ignored.
         attribute(order, 9 | 0x8000, &packet()),
     ]
     .concat()
 }
 
 #[test]
-fn all_facts() {
+fn all_attributes() {
     let expect = Owned {
         group: 5,
         prefix: "drop web ".into(),
@@ -59,7 +59,7 @@ fn all_facts() {
 }
 
 #[test]
-fn no_facts() {
+fn no_attributes() {
     let expect = Owned {
         group: 5,
         prefix: "given".into(),
@@ -76,7 +76,7 @@ fn no_facts() {
 }
 
 #[test]
-fn facts_do_not_leak_into_the_next_frame() {
+fn fields_do_not_leak_into_the_next_frame() {
     let order = Order::Little;
     let bare = [header(INET), attribute(order, 9, &packet())].concat();
     let (records, _) = read(&pcap_file(NFLOG, &[&full(order), &bare]));
@@ -87,7 +87,7 @@ fn facts_do_not_leak_into_the_next_frame() {
 #[test]
 fn hooks_and_directions() {
     use {Direction as D, Hook as H};
-    for (family, number, came_in, expect) in [
+    for (family, number, inbound, expect) in [
         (2, 0, true, Some((H::Prerouting, D::In))),
         (2, 1, true, Some((H::Input, D::In))),
         (10, 2, true, Some((H::Forward, D::Forward))),
@@ -102,30 +102,30 @@ fn hooks_and_directions() {
         (7, 5, true, None),
     ] {
         let order = Order::Little;
-        let device = u32::from(came_in).to_be_bytes();
+        let device = u32::from(inbound).to_be_bytes();
         let frame =
             [header(family), attribute(order, 1, &[8, 0, number, 0]), attribute(order, 4, &device)];
         let (records, _) = read(&pcap_file(NFLOG, &[&frame.concat()]));
-        let told = records[0].hook.zip(records[0].direction);
-        assert_eq!(told, expect, "{family} {number}");
+        let found = records[0].hook.zip(records[0].direction);
+        assert_eq!(found, expect, "{family} {number}");
     }
 }
 
 #[test]
-fn a_cut_frame_gives_what_stands_before_the_cut() {
+fn a_truncated_frame_has_the_attributes_before_its_end() {
     let frame = full(Order::Little);
     for length in 0..frame.len() {
         let (records, error) = read(&pcap_file(NFLOG, &[&frame[..length]]));
         assert_eq!((records.len(), error.as_str()), (1, ""));
         assert!(packet().starts_with(&records[0].payload));
     }
-    // The payload is last: the attribute tells how long it was.
+    // The payload is last, and its attribute has the original length.
     let (records, _) = read(&pcap_file(NFLOG, &[&frame[..frame.len() - 8]]));
     assert_eq!((records[0].payload.len(), records[0].wire_length), (40, 48));
 }
 
 #[test]
-fn attributes_that_lie_end_the_walk() {
+fn an_attribute_with_an_invalid_length_is_the_last() {
     let order = Order::Little;
     for length in [0_u16, 1, 3] {
         let bad = [&order.u16(length)[..], &order.u16(9)].concat();
@@ -136,7 +136,7 @@ fn attributes_that_lie_end_the_walk() {
     }
 }
 
-/// The kernel says what the outermost header is, in the family netdev also on the way out.
+/// The attribute names the outermost header, in the family netdev also on egress.
 #[test]
 fn headers_before_ip() {
     let session = [&[0x11, 0, 0, 1, 0, 50, 0, 0x21][..], &packet()].concat();
@@ -153,7 +153,7 @@ fn headers_before_ip() {
             let (records, _) = read(&pcap_file(NFLOG, &[&whole[..whole.len() - missing]]));
             assert_eq!(records[0].ether_type, Some(0x0800));
             assert!(packet().starts_with(&records[0].payload));
-            // The attribute tells how long the packet was.
+            // The attribute has the original length.
             assert_eq!(records[0].wire_length, 48);
         }
     }

@@ -1,4 +1,4 @@
-//! A pipe: what is there comes at once, and waiting ends with patience.
+//! Pipes: available frames are returned at once, and a read ends with its timeout.
 
 use std::{
     fs::File,
@@ -14,9 +14,9 @@ use super::{
 };
 use crate::source::Source as _;
 
-/// More than any call here takes.
+/// Longer than any read of available frames.
 const LONG: Duration = Duration::from_secs(20);
-const PATIENCE: Duration = Duration::from_millis(20);
+const SHORT: Duration = Duration::from_millis(20);
 
 #[test]
 fn a_pipe_that_pauses() {
@@ -29,17 +29,17 @@ fn a_pipe_that_pauses() {
     let mut capture = Capture::from_input("pipe".into(), input, CaptureOptions::default());
     assert_eq!(capture.size(), None);
     let mut records = 0;
-    let mut fill = |patience| {
-        let fill = capture.fill(patience, &mut |_| records += 1).unwrap();
-        (fill, records)
+    let mut fill = |timeout| {
+        let outcome = capture.fill(timeout, &mut |_| records += 1).unwrap();
+        (outcome, records)
     };
-    // The first frame is there; for the second the call does not wait, and then waits in vain.
+    // The first frame is returned without waiting for the second; the next read times out.
     let begin = Instant::now();
     assert_eq!(fill(LONG), (ReadOutcome::Batch, 1));
     assert!(begin.elapsed() < LONG);
     let begin = Instant::now();
-    assert_eq!(fill(PATIENCE), (ReadOutcome::Idle, 1));
-    assert!(begin.elapsed() >= PATIENCE);
+    assert_eq!(fill(SHORT), (ReadOutcome::Idle, 1));
+    assert!(begin.elapsed() >= SHORT);
 
     writer.write_all(&bytes[half..]).unwrap();
     assert_eq!(fill(LONG), (ReadOutcome::Batch, 2));

@@ -27,7 +27,7 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap()
 }
 
-/// `pcap` magics.
+/// Magic numbers of pcap.
 pub(super) const MICROSECONDS: u32 = 0xa1b2_c3d4;
 pub(super) const NANOSECONDS: u32 = 0xa1b2_3c4d;
 pub(super) const MODIFIED: u32 = 0xa1b2_cd34;
@@ -43,7 +43,7 @@ pub(super) fn pcap(order: Order, magic: u32, link: u32) -> Vec<u8> {
     file
 }
 
-/// A frame of a pcap file, its time 1 s and `fraction`, as long again on the wire as `more` says.
+/// A frame of a pcap file at 1 s and `fraction`, which was longer by `more` bytes on the wire.
 pub(super) fn pcap_frame(order: Order, fraction: u32, data: &[u8], more: u32) -> Vec<u8> {
     let mut frame = order.u32(1).to_vec();
     frame.extend(order.u32(fraction));

@@ -1,0 +1,98 @@
+//! The arguments of the sub-commands, and the parsers of their values.
+
+use std::path::PathBuf;
+
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+
+use crate::{
+    firewall::{Tool, Wanted},
+    mirror::store::Kind,
+};
+
+/// Arguments of `replay`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Capture files, read one after another; - for stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Serve the metrics over HTTP instead of printing them
+    #[arg(long)]
+    pub serve: bool,
+    /// Log prefix for packets from captures without log prefixes
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub prefix: String,
+}
+
+/// Arguments of `migrate`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Migrate {
+    /// Path of the ulogd.conf
+    #[arg(value_name = "ULOGD.CONF")]
+    pub file: PathBuf,
+    /// Write the configuration to this file, and print the settings without an equivalent. A new file has
+    /// mode 0600; an existing one keeps its owner, and its mode unless others can read it
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `rules`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(group(clap::ArgGroup::new("action").args(["apply", "verify", "remove"])))]
+pub struct Rules {
+    /// The tool that loads the rules
+    #[arg(long = "for", value_name = "TOOL", value_enum)]
+    pub tool: Tool,
+    /// The packets to log
+    #[arg(long, value_enum, default_value_t = Wanted::New)]
+    pub log: Wanted,
+    /// Maximum packets logged per second, 1 to 10000; 0 for no limit
+    #[arg(long, value_name = "PACKETS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub limit: u32,
+    /// Log prefix: letters, digits, spaces and - _ . : [default: the value of --log]
+    #[arg(long, value_name = "TEXT", value_parser = prefix)]
+    pub prefix: Option<String>,
+    /// Load the rules, replacing those loaded before, then verify them
+    #[arg(long)]
+    pub apply: bool,
+    /// Verify that the rules are loaded as planned and that packets reach them; exit 1 otherwise
+    #[arg(long)]
+    pub verify: bool,
+    /// Remove the rules that this command loaded with the tool, and no others
+    #[arg(long)]
+    pub remove: bool,
+}
+
+/// Accepts prefixes that need no quotes in any tool or shell, of at most 63 bytes, the limit of iptables.
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | ':');
+    if text.is_empty() || text.len() > 63 || !text.chars().all(plain) {
+        return Err("use 1 to 63 letters, digits, spaces and - _ . :");
+    }
+    Ok(text.to_owned())
+}
+
+/// Arguments of `schema`.
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The database: mysql (MariaDB too), postgres or sqlite
+    #[arg(long = "for", value_name = "DATABASE", value_parser = database())]
+    pub database: Kind,
+}
+
+/// Parses the name of a database.
+fn database() -> impl TypedValueParser<Value = Kind> {
+    let names = PossibleValuesParser::new(Kind::ALL.map(|kind| {
+        PossibleValue::new(kind.name()).help(match kind {
+            Kind::MySql => "MySQL and MariaDB",
+            Kind::Postgres => "PostgreSQL",
+            Kind::Sqlite => "SQLite",
+        })
+    }));
+    names.try_map(|name| {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("unknown database")
+    })
+}

@@ -1,0 +1,105 @@
+//! `replay`: counts the packets of capture files.
+
+mod captures;
+mod warnings;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::Context as _;
+
+use self::{captures::CaptureFiles, warnings::log_warnings};
+use super::{listeners, print, runtime::block_on, sandbox::confine};
+use crate::{
+    cli::Replay,
+    config::{Config, Flags},
+    daemon::{self, Parts, Reloader, ScrapePage},
+    exposition::Format,
+    geoip::GeoIp,
+    http::WebConfigWatcher,
+    metrics::{Aggregate, SharedAggregate},
+    pipeline::{self, Clock, Route},
+    system::{logging, service_manager::Service, signals::Signals},
+};
+
+/// The seed of the hash functions. It is fixed, so that two replays of a file have the same estimates of distinct
+/// sources.
+const SEED: u64 = 0;
+
+/// Counts the packets of the files; prints the metrics, or serves them until a signal ends the program.
+pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::Result<()> {
+    let level = logging::start(config.log.level, config.log.format);
+    let geoip = GeoIp::open(&config.geoip.databases)?;
+    let files = CaptureFiles::open(&replay.files, &replay.prefix);
+    let (web_config, listeners) = if replay.serve {
+        (WebConfigWatcher::open(&config.web.config_file)?, listeners::open(&config.web)?)
+    } else {
+        (WebConfigWatcher::default(), Vec::new())
+    };
+    // Captures can come from anyone, and root often replays them.
+    let confined = confine(&flags, &config, &web_config, None)?;
+    let clock = Clock::packets();
+    let aggregate = Aggregate::new(&config.family, &[], SEED, clock.now());
+    let route = Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock);
+    let serve = replay.serve;
+    let failures = files.failures.clone();
+    let reloader = Reloader::new(flags, config.clone(), Some(level));
+    block_on(|signals| async move {
+        if !serve {
+            return report(files, route, geoip, &reloader, signals).await;
+        }
+        confined.log();
+        listeners::log_urls(&config, &web_config, &listeners::addresses(&listeners)?);
+        let parts = Parts {
+            config,
+            source: Box::new(files),
+            meters: Vec::new(),
+            // The packets are not from this host's log, so they are not mirrored.
+            mirror: None,
+            route,
+            geoip,
+            listeners,
+            web_config,
+            reloader,
+            confinement: Some(confined.confinement),
+            service: Service::from_environment(),
+            rules: Box::new(()),
+        };
+        daemon::run(parts, signals.split()).await?;
+        failures.result()
+    })
+}
+
+/// Counts until the end or a signal, and prints the metrics. Prints nothing if no file is a capture.
+async fn report(
+    mut files: CaptureFiles,
+    mut route: Route,
+    geoip: GeoIp,
+    reloader: &Reloader,
+    signals: Signals,
+) -> anyhow::Result<()> {
+    let (aggregate, clock) = (route.aggregate(), route.clock());
+    aggregate.lock().show_at_once();
+    let page = ScrapePage::new(&route, Vec::new(), geoip, reloader.status());
+    let failures = files.failures.clone();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopping = Arc::clone(&stop);
+    let mut reading =
+        tokio::task::spawn_blocking(move || pipeline::read(&mut files, &mut route, &stopping));
+    let (_, termination) = signals.split();
+    let read = tokio::select! {
+        read = &mut reading => read,
+        () = termination => {
+            stop.store(true, Ordering::Relaxed);
+            reading.await
+        }
+    };
+    read.context("the reader thread panicked")??;
+    // The counts of readable files are printed even if other files failed.
+    print(&page.text(Format::Plain).body)?;
+    let snapshot = aggregate.lock().snapshot(clock.now());
+    log_warnings(&snapshot);
+    failures.result()
+}

@@ -1,0 +1,41 @@
+//! What the HTTP server serves: the page, the live data, the metrics and their limits.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Parts, scrape::ScrapePage};
+use crate::{
+    cli,
+    http::{Limits, Rejections, ReloadRequest, Site, WebConfigWatcher},
+    system::Health,
+    web::{LiveData, PageInfo},
+};
+
+/// Creates the site of an exporter. `reload` receives the requests to reload the configuration.
+pub(super) fn create(
+    parts: &Parts,
+    web_config: &Arc<WebConfigWatcher>,
+    health: &Health,
+    reload: mpsc::Sender<ReloadRequest>,
+) -> Site {
+    let Parts { config, meters, route, geoip, reloader, confinement, .. } = parts;
+    let page =
+        PageInfo { telemetry_path: config.web.telemetry_path.clone(), version: cli::VERSION };
+    let live = LiveData::new(route, meters.clone(), geoip.clone(), health.clone(), page.clone());
+    let rejections = Arc::<Rejections>::default();
+    let scrape = ScrapePage::new(route, meters.clone(), geoip.clone(), reloader.status())
+        .confined(confinement.clone())
+        .served(Arc::clone(&rejections), Arc::clone(web_config));
+    Site {
+        page,
+        web_config: Arc::clone(web_config),
+        rejections,
+        limits: Limits::default(),
+        enable_reload: config.web.enable_reload,
+        metrics: Arc::new(scrape),
+        live: Arc::new(move |resource, query| live.render(resource, query)),
+        health: health.clone(),
+        reload,
+    }
+}

@@ -1,0 +1,149 @@
+//! Databases that are replaced while a locator exists.
+
+use super::*;
+
+#[test]
+fn a_replaced_file_is_loaded_while_a_locator_exists() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("geo.mmdb");
+    install(CITY, &path);
+    let geoip = GeoIp::open(&[path.clone(), data(ASN)]).unwrap();
+    let mut locator = geoip.locator();
+    check(&mut locator, "89.160.20.112", "SE", 29_518);
+    geoip.check();
+    geoip.check();
+    assert_eq!(geoip.status()[0].reloads_ok, 0);
+
+    // The ASN file replaces the city file: countries now come from the embedded database.
+    install(ASN, &path);
+    geoip.check();
+    assert_eq!(
+        geoip.status()[0].reloads_ok,
+        0,
+        "loaded before it was unchanged between two checks"
+    );
+    geoip.check();
+    assert_eq!(geoip.status()[0].reloads_ok, 1);
+    assert_eq!(geoip.status().len(), 3);
+    check(&mut locator, "81.2.69.142", "GB", 0);
+    locator.refresh();
+    check(&mut locator, "193.0.6.139", "NL", 0);
+    check(&mut locator, "89.160.20.112", "SE", 29_518);
+
+    install(COUNTRY, &path);
+    geoip.check();
+    geoip.check();
+    locator.refresh();
+    check(&mut locator, "193.0.6.139", "unknown", 0);
+    check(&mut locator, "81.2.69.142", "GB", 0);
+    let expect = [("geo.mmdb".to_owned(), 2, 0), (ASN.to_owned(), 0, 0)];
+    assert_eq!(status(&geoip), expect);
+}
+
+/// The country test file with another code for Sweden, and larger than a processor's cache: the format allows a gap
+/// between data and metadata.
+fn large(code: [u8; 2]) -> Vec<u8> {
+    let mut bytes = fs::read(data(COUNTRY)).unwrap();
+    replace(&mut bytes, b"\x42SE", &[0x42, code[0], code[1]]);
+    let marker = b"\xab\xcd\xefMaxMind.com";
+    let metadata = (0..bytes.len()).rfind(|&place| bytes[place..].starts_with(marker)).unwrap();
+    let tail = bytes.split_off(metadata);
+    bytes.resize(17 << 20, 0);
+    bytes.extend(tail);
+    bytes
+}
+
+#[test]
+fn answers_of_a_large_database_are_cached_until_it_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("geo.mmdb");
+    fs::write(&path, large(*b"NO")).unwrap();
+    let geoip = GeoIp::open(std::slice::from_ref(&path)).unwrap();
+    let mut locator = geoip.locator();
+    assert!(locator.databases.answers.is_some());
+    check(&mut locator, "89.160.20.112", "NO", 0);
+    check(&mut locator, "10.0.0.1", "private", 0);
+
+    let new = directory.path().join("new");
+    fs::write(&new, large(*b"FI")).unwrap();
+    fs::rename(new, &path).unwrap();
+    geoip.check();
+    geoip.check();
+    locator.refresh();
+    assert!(locator.databases.answers.is_some());
+    check(&mut locator, "89.160.20.112", "FI", 0);
+
+    install(COUNTRY, &path);
+    geoip.check();
+    geoip.check();
+    locator.refresh();
+    assert!(locator.databases.answers.is_none());
+    check(&mut locator, "89.160.20.112", "SE", 0);
+}
+
+#[test]
+fn a_symbolic_link_is_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("geo.mmdb");
+    std::os::unix::fs::symlink(data(CITY), &path).unwrap();
+    let geoip = GeoIp::open(std::slice::from_ref(&path)).unwrap();
+    let new = directory.path().join("new");
+    std::os::unix::fs::symlink(data(COUNTRY), &new).unwrap();
+    fs::rename(new, &path).unwrap();
+    geoip.check();
+    geoip.check();
+    assert_eq!(status(&geoip), [("geo.mmdb".to_owned(), 1, 0)]);
+    assert_eq!(geoip.status()[0].edition, "GeoIP2-Country");
+}
+
+#[test]
+fn an_invalid_or_missing_file_keeps_the_previous_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("geo.mmdb");
+    install(CITY, &path);
+    let geoip = GeoIp::open(std::slice::from_ref(&path)).unwrap();
+    let mut locator = geoip.locator();
+    let mut expect = |ok, failed| {
+        // Each state of the file counts once, however often it is checked.
+        for _ in 0..4 {
+            geoip.check();
+        }
+        assert_eq!(status(&geoip), [("geo.mmdb".to_owned(), ok, failed)]);
+        locator.refresh();
+        check(&mut locator, "89.160.20.112", "SE", 0);
+    };
+    fs::write(&path, "<html>").unwrap();
+    expect(0, 1);
+    fs::remove_file(&path).unwrap();
+    expect(0, 2);
+    install("MaxMind-DB-test-ipv4-24.mmdb", &path);
+    expect(0, 3);
+    install(CITY, &path);
+    expect(1, 3);
+}
+
+#[test]
+fn a_reload_replaces_all_databases_or_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("geo.mmdb");
+    install(CITY, &path);
+    let geoip = GeoIp::open(std::slice::from_ref(&path)).unwrap();
+    let mut locator = geoip.locator();
+
+    geoip.reload(&[data(ASN), path.clone()]).unwrap();
+    assert_eq!(status(&geoip), [(ASN.to_owned(), 0, 0), ("geo.mmdb".to_owned(), 1, 0)]);
+    locator.refresh();
+    check(&mut locator, "89.160.20.112", "SE", 29_518);
+
+    fs::write(&path, "<html>").unwrap();
+    let error = geoip.reload(std::slice::from_ref(&path)).unwrap_err().to_string();
+    assert!(error.contains("geo.mmdb is not a usable MaxMind DB file"), "{error}");
+    assert_eq!(status(&geoip), [(ASN.to_owned(), 0, 0), ("geo.mmdb".to_owned(), 1, 1)]);
+    locator.refresh();
+    check(&mut locator, "89.160.20.112", "SE", 29_518);
+
+    geoip.reload(&[]).unwrap();
+    assert_eq!(status(&geoip), [("embedded".to_owned(), 0, 0)]);
+    locator.refresh();
+    check(&mut locator, "193.0.6.139", "NL", 0);
+}

@@ -1,0 +1,137 @@
+//! Converts the stacks and the section `[global]` of a `ulogd.conf`.
+
+use super::{
+    MigrateError, Migrated,
+    database::{self, Database},
+    grammar::ConfSection,
+    nflog,
+    output::Output,
+    stack::{self, StackPlugin, steps},
+};
+
+/// A migration in progress.
+pub(super) struct Migration<'t> {
+    /// The file.
+    text: &'t [u8],
+    output: Output,
+}
+
+impl<'t> Migration<'t> {
+    /// Starts the conversion of a file.
+    pub(super) fn new(text: &'t [u8]) -> Self {
+        Self { text, output: Output::default() }
+    }
+
+    /// Checks that a stack reads packets from NFLOG.
+    ///
+    /// # Errors
+    /// No stack does.
+    pub(super) fn require_group(&self) -> Result<(), MigrateError> {
+        if self.output.groups.is_empty() {
+            return Err(MigrateError::NoNflog(self.output.reasons()));
+        }
+        Ok(())
+    }
+
+    /// The result.
+    pub(super) fn finish(self) -> Migrated {
+        self.output.finish()
+    }
+
+    /// Converts a stack `NAME:PLUGIN,NAME:PLUGIN,…`, from a source through filters to an output.
+    pub(super) fn stack(&mut self, stack: &str, plugins: &[String]) -> Result<(), MigrateError> {
+        let steps = match steps(stack, plugins) {
+            Ok(steps) => steps,
+            Err(why) => {
+                self.output.not_migrated(format!("stack={stack}: {why}"));
+                return Ok(());
+            }
+        };
+        let Some((source, rest)) = steps.split_first() else { return Ok(()) };
+        if let Some(why) = stack::no_packets(&source.plugin) {
+            self.output.not_migrated(format!("stack={stack}: {why}"));
+            return Ok(());
+        }
+        nflog::convert(self.text, &source.name, &mut self.output)?;
+        for step in rest {
+            self.step(step)?;
+        }
+        Ok(())
+    }
+
+    /// Converts a filter or an output of a stack.
+    fn step(&mut self, StackPlugin { name, plugin }: &StackPlugin) -> Result<(), MigrateError> {
+        if let Some(keys) = database::keys(plugin) {
+            let section = ConfSection::read(self.text, name, &keys, &[])?;
+            return self.database(&section, name, plugin);
+        }
+        if let Some(why) = stack::no_equivalent(plugin) {
+            self.output.not_migrated(format!("{name}:{plugin}: {why}"));
+        }
+        Ok(())
+    }
+
+    /// Converts the section of an output that writes to a database.
+    fn database(
+        &mut self,
+        section: &ConfSection,
+        name: &str,
+        plugin: &str,
+    ) -> Result<(), MigrateError> {
+        if !section.exists {
+            self.output.not_migrated(format!(
+                "{name}:{plugin}: there is no section [{name}], so ulogd wrote no rows"
+            ));
+            return Ok(());
+        }
+        for key in section.keys() {
+            if matches!(key, "table" | "procedure" | "schema") {
+                let value = section.text(key)?.unwrap_or_default();
+                self.output.not_migrated(format!(
+                    "[{name}] {key}={value}: rows are written to this program's tables; the view `ulog` has \
+                     ulogd's column names"
+                ));
+            }
+        }
+        for ignored in &section.ignored {
+            self.output.note(ignored);
+        }
+        let database = match Database::new(section, plugin)? {
+            Ok(database) => database,
+            Err(why) => {
+                self.output.not_migrated(format!("{name}:{plugin}: {why}"));
+                return Ok(());
+            }
+        };
+        for note in &database.notes {
+            self.output.not_migrated(format!("[{name}] {note}"));
+        }
+        match &self.output.database {
+            Some((_, first)) if *first != database => self.output.not_migrated(format!(
+                "{name}:{plugin}: all rows are written to one database; the first one is used"
+            )),
+            _ => self.output.database = Some((name.to_owned(), database)),
+        }
+        Ok(())
+    }
+
+    /// Converts the section `[global]`.
+    pub(super) fn global(&mut self, global: &ConfSection) -> Result<(), MigrateError> {
+        // ulogd's levels: 1 debug, 3 info, 5 notice, 7 error, 8 fatal.
+        let level = self.output.number(global, "global", "loglevel", i32::MAX as u32)?;
+        self.output.level = match level {
+            Some(0..=1) => Some("debug"),
+            Some(4..=5) => Some("warn"),
+            Some(6..) => Some("error"),
+            Some(2..=3) | None => None,
+        };
+        if let Some(file) = global.text("logfile")? {
+            let why = "the log is written to standard error, which is the journal under systemd";
+            self.output.not_migrated(format!("logfile={file}: {why}"));
+        }
+        for ignored in &global.ignored {
+            self.output.note(ignored);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! A real Chromium in a namespace, controlled by `WebDriver`, with its console and network events.
+
+use std::{fs, path::Path, time::Duration};
+
+use fantoccini::{Client, ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use url::Url;
+
+use crate::support::{
+    Namespace,
+    program::{Program, wait_for},
+};
+
+const PORT: u16 = 9515;
+
+/// A browser with one window.
+pub struct Browser<'n> {
+    namespace: &'n Namespace,
+    client: Client,
+    runtime: Runtime,
+    _driver: Program,
+    _directory: TempDir,
+}
+
+impl<'n> Browser<'n> {
+    /// Starts it, with an empty window.
+    pub fn start(namespace: &'n Namespace) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = namespace.command("unshare");
+        // The browser's processes have their own sessions: they all end with their namespace.
+        command
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc", "chromedriver"])
+            .arg(format!("--port={PORT}"))
+            .env("HOME", directory.path());
+        let driver = Program::start(&mut command, directory.path().join("chromedriver.log"));
+        let options = json!({
+            "goog:chromeOptions": {
+                "args": [
+                    "--headless=new",
+                    // Chromium has no sandbox for root.
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-dev-shm-usage",
+                    "--disable-background-networking",
+                    "--no-first-run",
+                    "--lang=en",
+                    format!("--user-data-dir={}", directory.path().join("profile").display()),
+                ],
+            },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = wait_for("the browser to start", || {
+            let Value::Object(options) = options.clone() else { unreachable!() };
+            let mut builder =
+                ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
+            builder.capabilities(options);
+            let connect = async { builder.connect(&format!("http://127.0.0.1:{PORT}")).await };
+            namespace.run(|| runtime.block_on(connect)).ok()
+        });
+        Self { namespace, client, runtime, _driver: driver, _directory: directory }
+    }
+
+    /// Runs a future of the client to its end, on a thread in the namespace.
+    fn wait<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
+        self.namespace.run(|| self.runtime.block_on(work))
+    }
+
+    /// Opens an address.
+    pub fn open(&self, address: &str) {
+        self.wait(self.client.goto(address)).unwrap();
+    }
+
+    /// The value of an expression in the page.
+    pub fn eval(&self, expression: &str) -> Value {
+        self.wait(self.client.execute(&format!("return ({expression});"), vec![])).unwrap()
+    }
+
+    /// The text of an expression in the page.
+    pub fn text(&self, expression: &str) -> String {
+        self.eval(expression).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until an expression is true.
+    pub fn until(&self, what: &str) {
+        wait_for(what, || self.eval(what).as_bool()?.then_some(()));
+    }
+
+    /// Clicks at the position of an element; `selector` is CSS.
+    pub fn click(&self, selector: &str) {
+        self.wait(async {
+            let element = self.client.find(Locator::Css(selector)).await.unwrap();
+            element.click().await.unwrap();
+        });
+    }
+
+    /// Moves the mouse to the centre of an element; `selector` is CSS.
+    pub fn hover(&self, selector: &str) {
+        let middle = self.eval(&format!(
+            "(({{ x, y, width, height }}) => [x + width / 2, y + height / 2])\
+             (document.querySelector('{selector}').getBoundingClientRect())"
+        ));
+        let event = json!({ "type": "mouseMoved", "x": middle[0], "y": middle[1] });
+        self.devtools("Input.dispatchMouseEvent", &event);
+    }
+
+    /// Presses and releases a key.
+    pub fn press(&self, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
+            "ArrowLeft" => (37, ""),
+            "ArrowRight" => (39, ""),
+            other => panic!("the code of the key {other} is not known here"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { text } else { "" };
+            let event = json!({
+                "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text,
+            });
+            self.devtools("Input.dispatchKeyEvent", &event);
+        }
+    }
+
+    /// Gives the window a size and a colour scheme, `light` or `dark`.
+    pub fn view(&self, width: u32, height: u32, scheme: &str) {
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            &json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 }),
+        );
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            &json!({ "features": [
+                { "name": "prefers-color-scheme", "value": scheme },
+                { "name": "prefers-reduced-motion", "value": "reduce" },
+            ] }),
+        );
+    }
+
+    /// Writes a screenshot of the window as a PNG.
+    pub fn screenshot(&self, file: &Path) {
+        let image = self.wait(self.client.screenshot()).unwrap();
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, image).unwrap();
+    }
+
+    /// The messages of the console since the last call: errors of scripts, of requests and of the policy.
+    pub fn console(&self) -> Vec<String> {
+        self.log("browser").iter().map(ToString::to_string).collect()
+    }
+
+    /// The URLs of all requests since the last call, except those of the browser's start page.
+    pub fn requests(&self) -> Vec<String> {
+        let events = self.log("performance");
+        let sent = events.iter().filter_map(|entry| {
+            let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+            let event = &event["message"];
+            let own = event["params"]["documentURL"].as_str()?.starts_with("chrome://");
+            (event["method"] == "Network.requestWillBeSent" && !own)
+                .then(|| event["params"]["request"]["url"].as_str().map(str::to_owned))?
+        });
+        sent.collect()
+    }
+
+    /// The reasons for requests that the browser blocked, since the last call of `requests`.
+    pub fn refusals(&self) -> Vec<String> {
+        let events = self.log("performance");
+        let refused = events.iter().filter_map(|entry| {
+            let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+            let event = &event["message"];
+            (event["method"] == "Network.loadingFailed")
+                .then(|| event["params"]["blockedReason"].as_str().map(str::to_owned))?
+        });
+        refused.collect()
+    }
+
+    fn log(&self, kind: &str) -> Vec<Value> {
+        let entries = self.issue("se/log", &json!({ "type": kind }));
+        entries.as_array().unwrap().clone()
+    }
+
+    fn devtools(&self, command: &str, parameters: &Value) {
+        self.issue("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }));
+    }
+
+    fn issue(&self, path: &'static str, body: &Value) -> Value {
+        self.wait(self.client.issue_cmd(Extension { path, body: body.to_string() })).unwrap()
+    }
+}
+
+impl Drop for Browser<'_> {
+    fn drop(&mut self) {
+        let client = self.client.clone();
+        // A browser that does not close is killed with the driver.
+        let close = async { tokio::time::timeout(Duration::from_secs(5), client.close()).await };
+        let _ = self.wait(close);
+    }
+}
+
+/// A command that only Chromium has.
+#[derive(Debug)]
+struct Extension {
+    path: &'static str,
+    body: String,
+}
+
+impl WebDriverCompatibleCommand for Extension {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (hyper::Method, Option<String>) {
+        (hyper::Method::POST, Some(self.body.clone()))
+    }
+}

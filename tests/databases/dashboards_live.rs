@@ -1,0 +1,396 @@
+//! Every query of every dashboard, run on a real Prometheus and on real databases with the metrics and rows that
+//! a running exporter made of packets on a wire. Requires root, Prometheus, MariaDB and PostgreSQL.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::support::{
+    Wire,
+    dashboards::{Choice, Dashboard, Query, expression, fill, label_values, metrics},
+    frame,
+    mariadb::MariaDb,
+    postgres_server::PostgresServer,
+    program::{Exporter, Prometheus, sum, wait_for},
+};
+
+/// Panels that can be empty, each with the reason.
+const MAY_BE_EMPTY: [(&str, &str); 1] =
+    [("Firing alerts (unfiltered)", "an alert waits for minutes before it fires")];
+
+/// Panels that are empty if one country, port, prefix and network is selected.
+const EMPTY_OF_ONE: [(&str, &str); 2] = [
+    ("Not on the map", "the selected country has coordinates"),
+    ("Scans", "only one port is selected"),
+];
+
+const RULES: &str = "
+    table inet t {
+        chain in {
+            type filter hook prerouting priority -100;
+            iifname wan0 tcp dport 22 log prefix \"ssh: \" group 1 drop
+            iifname wan0 tcp dport 1-65535 log prefix \"tcp it's \" group 1 drop
+            iifname wan0 meta l4proto udp log prefix \"udp\" group 1 drop
+            iifname wan0 icmp type echo-request log prefix \"ping\" group 1 drop
+            iifname wan0 icmpv6 type echo-request log prefix \"ping\" group 1 drop
+        }
+    }
+";
+
+/// A source in the selected network, and one that scans.
+const CHOSEN: [u8; 4] = [133, 11, 0, 7];
+const SCANNER: [u8; 4] = [130, 75, 1, 1];
+
+/// Several countries, addresses without one, ports, protocols and prefixes.
+fn packets() -> Vec<Vec<u8>> {
+    let sources =
+        [CHOSEN, [200, 160, 2, 3], [193, 0, 6, 139], SCANNER, [18, 7, 22, 1], [10, 1, 2, 3]];
+    let mut frames = Vec::new();
+    for _ in 0..20 {
+        for source in sources {
+            for port in [22, 80, 443] {
+                frames.push(frame::syn(source, 40_000, port));
+            }
+            frames.push(frame::udp(source, 40_000, 53, b"x"));
+            frames.push(frame::ping(source));
+        }
+        let v6 = [0x20, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+        frames.push(frame::syn_v6(v6, 40_000, 22));
+        frames.push(frame::ping_v6(v6));
+    }
+    frames.extend((8000..8040).map(|port| frame::syn(SCANNER, 40_000, port)));
+    frames
+}
+
+/// Selections of a user, from all values to hostile input.
+fn choices() -> Vec<(&'static str, Choice<'static>)> {
+    let chosen = |pairs: &[(&'static str, &[&str])]| -> Choice<'static> {
+        pairs.iter().map(|(n, v)| (*n, v.iter().map(|&v| v.to_owned()).collect())).collect()
+    };
+    vec![
+        ("all", Choice::new()),
+        (
+            "one of each",
+            chosen(&[
+                ("job", &["nflog"]),
+                ("instance", &["127.0.0.1:10239"]),
+                ("host", &["gate.example.net"]),
+                ("prefix", &["ssh:"]),
+                ("country", &["JP"]),
+                ("port", &["22"]),
+                ("network", &["133.11.0.0/24"]),
+            ]),
+        ),
+    ]
+}
+
+/// The data sources that run the statements.
+struct Sources<'s> {
+    prometheus: &'s Prometheus<'s>,
+    maria: &'s MariaDb,
+    postgres: &'s PostgresServer,
+}
+
+impl Sources<'_> {
+    /// The number of series or rows in the result. Panics on an error.
+    fn answers(&self, query: &Query, text: &str) -> usize {
+        if query.source == "prometheus" {
+            let answer = self.prometheus.query(text).expect("Prometheus answers");
+            return answer.iter().filter(|(_, value)| !value.is_nan()).count();
+        }
+        self.lines(&query.source, text).lines().count()
+    }
+
+    fn lines(&self, source: &str, sql: &str) -> String {
+        match source {
+            // Grafana's session, with the default mode of MySQL 8.
+            "mysql" => self.maria.query("log", &format!(
+                "SET time_zone = '+00:00', sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES'; {sql}"
+            )),
+            _ => self.postgres.psql("log", sql),
+        }
+    }
+
+    /// The values of a label, as Grafana queries them.
+    fn values(
+        &self,
+        dashboard: &Dashboard,
+        query: &Query,
+        choice: &Choice<'_>,
+        now: u64,
+    ) -> Vec<String> {
+        let (metric, label) = label_values(&query.text).expect("label_values");
+        let metric = Query {
+            place: query.place.clone(),
+            text: metric.to_owned(),
+            source: query.source.clone(),
+        };
+        let count = format!("count by ({label}) ({})", fill(dashboard, &metric, choice, now));
+        let answer = self.prometheus.query(&count).expect("Prometheus answers");
+        answer.into_iter().map(|(labels, _)| labels[label].clone()).collect()
+    }
+
+    /// The selection with the hidden variables that follow from it, and all values if nothing is
+    /// selected and the dashboard has no pattern for all.
+    fn derived<'c>(&self, dashboard: &Dashboard, choice: &Choice<'c>, now: u64) -> Choice<'c> {
+        let mut choice = choice.clone();
+        for query in dashboard.variable_queries() {
+            for name in ["job", "instance"] {
+                if query.source == "prometheus"
+                    && query.place.ends_with(&format!("variable {name}"))
+                    && !choice.contains_key(name)
+                {
+                    choice.insert(name, self.values(dashboard, &query, &choice, now));
+                }
+            }
+            for name in ["network_first", "network_last"] {
+                if query.place.ends_with(name) {
+                    let value = self.lines(&query.source, &fill(dashboard, &query, &choice, now));
+                    choice.insert(name, vec![value]);
+                }
+            }
+        }
+        choice
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// The rule files that Prometheus loads.
+fn rule_files() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts");
+    ["nflog_exporter.rules.yml", "nflog_exporter.recording.rules.yml"]
+        .map(|file| directory.join(file))
+        .into()
+}
+
+fn config(url: &str, spool: &Path) -> String {
+    format!(
+        "[mirror]\nurl = '{url}'\nhost = 'gate.example.net'\n[mirror.spool]\ndirectory = '{}'\n",
+        spool.display()
+    )
+}
+
+/// Waits until all packets are counted and written.
+fn settle(exporter: &Exporter<'_>, sent: u64) {
+    wait_for("every packet to be counted and written", || {
+        let text = exporter.scrape();
+        [
+            "nflog_packets_total",
+            "nflog_network_packets_total",
+            "nflog_exporter_mirror_written_rows_total",
+        ]
+        .iter()
+        .all(|metric| sum(&text, metric) == sent)
+        .then_some(())
+    });
+}
+
+/// Runs `work` after packets of a host are in both databases and in Prometheus.
+fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
+    let maria = MariaDb::start();
+    maria.query("mysql", "CREATE DATABASE log");
+    let postgres = PostgresServer::start();
+    postgres.psql("postgres", "CREATE DATABASE log");
+    let spools = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let urls = [
+        format!("mysql://root@localhost/log?socket={}", maria.socket().display()),
+        format!(
+            "postgres://postgres@localhost:{}/log?host={}",
+            postgres.port(),
+            postgres.directory().display()
+        ),
+    ];
+    let wires = [Wire::new(), Wire::new()];
+    for wire in &wires {
+        wire.host.nft(RULES);
+    }
+    // A database file that is never looked up, so that the metrics of such files exist.
+    let directory = tempfile::tempdir().unwrap();
+    crate::support::program::open_to_all(directory.path());
+    let web = directory.path().join("web.yml").display().to_string();
+    fs::write(&web, "{}").unwrap();
+    let start = |number: usize| {
+        let arguments = ["--web.config.file", &web];
+        let config = config(&urls[number], spools[number].path());
+        Exporter::start(&wires[number].host, &config, &arguments)
+    };
+    let exporters = [start(0), start(1)];
+    let prometheus = Prometheus::start_with_rules(&wires[0].host, &rule_files());
+    let sent = packets().len() as u64;
+    for wire in &wires {
+        assert_eq!(wire.send(packets()), sent);
+    }
+    settle(&exporters[1], sent);
+    wait_for("all packets in Prometheus", || {
+        let growth = prometheus.growth("nflog_packets_total[5m]");
+        let total: f64 = growth.iter().map(|(_, value)| value).sum();
+        let whole = u32::try_from(sent).unwrap().into();
+        (total >= whole).then_some(())
+    });
+    settle(&exporters[0], sent);
+    let scrape = exporters[0].scrape();
+    work(&Sources { prometheus: &prometheus, maria: &maria, postgres: &postgres }, &scrape);
+}
+
+#[test]
+fn every_statement_has_a_result() {
+    on_a_busy_host(|sources, scrape| {
+        let mut wrong = names_that_do_not_exist(sources, scrape);
+        let mut asked = 0;
+        for (label, choice) in choices() {
+            let now = now();
+            for dashboard in Dashboard::all() {
+                let choice = sources.derived(&dashboard, &choice, now);
+                for query in dashboard.targets() {
+                    let title = query.place.split_once(": ").unwrap().1;
+                    let of_one = EMPTY_OF_ONE.iter().any(|(panel, _)| *panel == title);
+                    let may_be_empty = MAY_BE_EMPTY.iter().any(|(panel, _)| *panel == title)
+                        || label != "all" && of_one;
+                    let text = fill(&dashboard, &query, &choice, now);
+                    asked += 1;
+                    if sources.answers(&query, &text) == 0 && !may_be_empty {
+                        wrong.push(format!("{}, {label}: no result of\n{text}", query.place));
+                    }
+                }
+                for query in dashboard.variable_queries() {
+                    asked += 1;
+                    if label_values(&query.text).is_some() {
+                        if sources.values(&dashboard, &query, &choice, now).is_empty() {
+                            wrong.push(format!("{}: no value of {}", query.place, query.text));
+                        }
+                        continue;
+                    }
+                    let inner = Query { text: expression(&query.text).to_owned(), ..query };
+                    if sources.answers(&inner, &fill(&dashboard, &inner, &choice, now)) == 0 {
+                        wrong.push(format!("{}: no value", inner.place));
+                    }
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+        assert!(asked > 100, "{asked} statements");
+        check_exporters(sources);
+        check_figures(sources);
+        check_runbooks(sources);
+        let rules = sources.prometheus.rules();
+        for (name, expression, error) in &rules {
+            assert_eq!(error, "", "{name}");
+            // Some rules are evaluated only every few minutes.
+            sources.prometheus.query(expression).unwrap();
+        }
+        assert!(rules.len() > 40, "{} rules", rules.len());
+    });
+}
+
+/// Checks the text of the number of exporters, with and without an exporter.
+fn check_exporters(sources: &Sources<'_>) {
+    let all = Dashboard::all();
+    let health = all.iter().find(|each| each.uid() == "nflog-health").unwrap();
+    let targets = health.targets();
+    let query = targets.iter().find(|query| query.place.ends_with(": Exporters")).unwrap();
+    for (job, expected) in [("nflog", "1 of 1"), ("none", "0 of 0")] {
+        let chosen = [("job", job), ("instance", "127.0.0.1:10239")];
+        let choice = chosen.map(|(name, value)| (name, vec![value.to_owned()])).into();
+        let answer = sources.prometheus.query(&fill(health, query, &choice, now())).unwrap();
+        let texts: Vec<_> = answer
+            .iter()
+            .map(|(labels, _)| format!("{} of {}", labels["up"], labels["all"]))
+            .collect();
+        assert_eq!(texts, [expected], "{job}");
+    }
+}
+
+/// Checks that each metric is in a scrape or in a recording rule.
+fn names_that_do_not_exist(sources: &Sources<'_>, scrape: &str) -> Vec<String> {
+    let recorded =
+        sources.prometheus.query(r#"count by (__name__) ({__name__=~".+:.+"})"#).unwrap();
+    let mut known: BTreeSet<String> =
+        recorded.into_iter().map(|(labels, _)| labels["__name__"].clone()).collect();
+    let samples = scrape.lines().filter(|line| !line.starts_with('#'));
+    known.extend(samples.map(|line| line.split(['{', ' ']).next().unwrap().to_owned()));
+    let mut missing = Vec::new();
+    for dashboard in Dashboard::all() {
+        let mut queries = dashboard.targets();
+        queries.extend(dashboard.variable_queries());
+        for query in queries.iter().filter(|query| query.source == "prometheus") {
+            let names = metrics(&query.text).into_iter();
+            let unknown = names.filter(|name| !known.contains(*name));
+            missing.extend(
+                unknown.map(|name| format!("{}: the metric {name} does not exist", query.place)),
+            );
+        }
+    }
+    missing
+}
+
+/// Runs the queries of the runbooks.
+fn check_runbooks(sources: &Sources<'_>) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/README.md");
+    let (mut expressions, mut statements) = (0, 0);
+    for code in fs::read_to_string(file).unwrap().split('`').skip(1).step_by(2) {
+        let text = [("HOST", "127.0.0.1:10239"), ("PREFIX", "ssh:"), ("XX", "JP"), ("PORT", "22")]
+            .iter()
+            .fold(code.to_owned(), |text, (name, value)| text.replace(name, value));
+        if code.starts_with("SELECT") {
+            statements += 1;
+            assert_ne!(sources.lines("mysql", &text), "", "{code}");
+        } else if code.contains("{instance=") || code.starts_with("up{") {
+            expressions += 1;
+            let answer = sources.prometheus.query(&text).unwrap();
+            assert!(!answer.is_empty(), "{code}");
+        }
+    }
+    assert!(expressions > 15 && statements > 2, "{expressions} and {statements}");
+}
+
+/// Checks that selections filter the packets of a drill-down.
+fn check_figures(sources: &Sources<'_>) {
+    let all = packets().len().to_string();
+    let none = "'; DROP TABLE packets; -- ";
+    // The country `other` selects any country; an invalid port or network selects all.
+    let expected: [(&str, &str, &str); 17] = [
+        ("country", "JP", "140"),
+        ("country", "private", "100"),
+        ("country", "other", &all),
+        ("country", none, "0"),
+        ("prefix", "ssh:", "140"),
+        ("prefix", "tcp it's", "280"),
+        ("port", "22", "140"),
+        ("port", "53", "120"),
+        ("port", "other", &all),
+        ("port", none, &all),
+        ("network", "133.11.0.0/24", "100"),
+        ("network", "133.11.0.7", "100"),
+        ("network", "128.0.0.0/5", "240"),
+        ("network", "2001:200::/47", "40"),
+        ("network", "2001:200::/48", "40"),
+        ("network", "2001:200::8", "0"),
+        ("network", none, &all),
+    ];
+    let now = now();
+    for dashboard in Dashboard::all().iter().filter(|each| each.uid().contains("drilldown")) {
+        let targets = dashboard.targets();
+        let total = targets.iter().find(|query| query.place.ends_with("Totals")).unwrap();
+        for (variable, value, expected) in expected {
+            let choice = Choice::from([(variable, vec![value.to_owned()])]);
+            let choice = sources.derived(dashboard, &choice, now);
+            let answer = sources.lines(&total.source, &fill(dashboard, total, &choice, now));
+            let packets = answer.split(['\t', '|']).next().unwrap();
+            assert_eq!(packets, expected, "{}: {variable} = {value}", dashboard.file);
+            for query in dashboard.targets() {
+                sources.answers(&query, &fill(dashboard, &query, &choice, now));
+            }
+        }
+        let scans = targets.iter().find(|query| query.place.ends_with("Scans")).unwrap();
+        let choice = sources.derived(dashboard, &Choice::new(), now);
+        let answer = sources.lines(&scans.source, &fill(dashboard, scans, &choice, now));
+        let columns: Vec<_> = answer.split(['\t', '|']).take(3).collect();
+        assert_eq!(columns, ["130.75.1.1", "DE", "44"], "{answer}");
+    }
+}

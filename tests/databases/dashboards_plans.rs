@@ -1,0 +1,95 @@
+//! Query plans of the drill-down dashboards: they use an index and do not read rows.
+//! Requires MariaDB and PostgreSQL of Debian's packages.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use nflog_exporter::mirror::store::{Batch, Maintenance, MySql, Postgres, Store, Writer};
+
+use crate::support::{
+    dashboards::{Choice, Dashboard, fill},
+    mariadb::MariaDb,
+    postgres_server::PostgresServer,
+    sample_rows::{NOON, crowd},
+};
+
+/// Rows of the last minutes before noon, which are in the time range of the dashboards.
+const ROWS: u32 = 60_000;
+
+/// Panels that read rows: the newest ones by time.
+const READS_ROWS: [&str; 1] = ["Packets"];
+
+async fn filled<S: Store>(target: &nflog_exporter::mirror::Target) {
+    let writer = Writer { id: [7; 16], host: "gate".to_owned() };
+    let mut store = S::connect(target).await.unwrap();
+    store.prepare().await.unwrap();
+    store.position(&writer, 0).await.unwrap();
+    let now = UNIX_EPOCH + Duration::from_micros(NOON);
+    store.maintain(&Maintenance::default(), now).await.unwrap();
+    let rows: Vec<_> = crowd(ROWS.into(), NOON - 290_000_000, 289_000_000).collect();
+    for (number, rows) in (0..).zip(rows.chunks(10_000)) {
+        store.write(&writer, Batch { from: number, to: number + 1, rows }).await.unwrap();
+    }
+}
+
+/// The title of each panel, and the plan of its statement.
+fn plans(file: &str, explain: impl Fn(&str) -> String) -> Vec<(String, String)> {
+    let dashboard = Dashboard::all().into_iter().find(|dashboard| dashboard.file == file).unwrap();
+    let nothing = vec!["-".to_owned()];
+    let choice = Choice::from([("network_first", nothing.clone()), ("network_last", nothing)]);
+    let plans: Vec<_> = dashboard
+        .targets()
+        .iter()
+        .map(|query| {
+            let title = query.place.split_once(": ").unwrap().1.to_owned();
+            (title, explain(&fill(&dashboard, query, &choice, NOON / 1_000_000)))
+        })
+        .filter(|(title, _)| !READS_ROWS.contains(&title.as_str()))
+        .collect();
+    assert!(plans.len() >= 9, "{plans:?}");
+    plans
+}
+
+#[tokio::test]
+async fn mariadb_reads_only_the_index() {
+    let server = MariaDb::shared();
+    let database = server.database();
+    filled::<MySql>(&server.target(&database)).await;
+    server.query(&database, "ANALYZE TABLE packets");
+    let explain = |sql: &str| server.query(&database, &format!("EXPLAIN {sql}"));
+    for (title, plan) in plans("drilldown-mysql.json", explain) {
+        let steps: Vec<Vec<&str>> = plan.lines().map(|line| line.split('\t').collect()).collect();
+        // Columns: id, select_type, table, type, possible_keys, key, key_len, ref, rows, Extra.
+        let of_packets: Vec<_> = steps.iter().filter(|step| step[2] == "packets").collect();
+        let (lookups, scans): (Vec<_>, Vec<_>) =
+            of_packets.into_iter().partition(|step| step[1] == "DEPENDENT SUBQUERY");
+        assert!(!scans.is_empty(), "{title}\n{plan}");
+        for scan in scans {
+            assert_eq!(scan[5], "by_source", "{title}\n{plan}");
+            assert!(scan[9].contains("Using index"), "{title}\n{plan}");
+        }
+        // The city of a place or a source: a few rows with the same time.
+        for lookup in lookups {
+            assert_eq!((lookup[3], lookup[5]), ("ref", "PRIMARY"), "{title}\n{plan}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn postgres_groups_sources_in_the_order_of_the_index() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    filled::<Postgres>(&server.target(&database)).await;
+    server.psql(&database, "VACUUM ANALYZE packets");
+    // Whether reading rows is cheaper depends on their number and the pages on disk; this test checks that
+    // the index can answer alone.
+    let only = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_indexscan = off";
+    let explain = |sql: &str| server.psql(&database, &format!("{only}; EXPLAIN {sql}"));
+    for (title, plan) in plans("drilldown-postgres.json", explain) {
+        // Not grouped by source: PostgreSQL reads the rows, in parallel.
+        if title == "Packets over time" {
+            continue;
+        }
+        let used = plan.contains("Index Only Scan using packets_p20261123_source_");
+        assert!(used, "{title}\n{plan}");
+    }
+}

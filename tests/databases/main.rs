@@ -1,0 +1,19 @@
+//! MariaDB, PostgreSQL and SQLite, also together with the kernel. Needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod dashboards_live;
+mod dashboards_plans;
+mod doctor;
+mod doctor_exporter;
+mod doctor_rules;
+mod documents_sql;
+mod mirror_faults;
+mod mirror_mysql;
+mod mirror_postgres;
+mod mirror_removed_by_hand;
+mod mirror_rows;
+mod privileges;
+mod stores;
+#[path = "../support/mod.rs"]
+mod support;
+mod ulogd_schema;

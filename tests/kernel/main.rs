@@ -1,0 +1,18 @@
+//! Real packets through this host's kernel, in network namespaces. Needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod clock_steps;
+mod config_files;
+mod end_to_end;
+mod geoip_layouts;
+mod log_unread;
+mod migrate_ulogd;
+mod nflog;
+mod rules_firewalls;
+mod rules_install;
+mod rules_tools;
+mod spool_disk;
+mod sqlite_disk;
+#[path = "../support/mod.rs"]
+mod support;
+mod web_config;

@@ -1,0 +1,18 @@
+//! The program and its library, without root, databases or a browser.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod config_check;
+mod corpus;
+mod detail;
+mod ladder;
+mod markers;
+mod migrate;
+mod mirror_sqlite;
+mod names;
+mod overview;
+mod replay;
+mod spool;
+mod spool_model;
+mod spool_targets;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,13 @@
+//! The files of this repository: documents, dashboards, alerts, and the structure of the code.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
+
+mod alerts;
+mod architecture;
+mod dashboards_lint;
+mod dashboards_panels;
+mod documents;
+mod documents_tables;
+mod files;
+#[path = "../support/mod.rs"]
+mod support;
+mod words;
