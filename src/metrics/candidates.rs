@@ -107,7 +107,8 @@ mod tests {
                 for error in bucket.errors {
                     prop_assert!(error <= (f32::from(step) + 1.0) / 8.0);
                 }
-                let way = bucket.tags.iter().position(|&tag| tag == (key << 12) as u32 | 1).unwrap();
+                let tag = u32::try_from(key << 12).unwrap() | 1;
+                let way = bucket.tags.iter().position(|&other| other == tag).unwrap();
                 prop_assert!(packets[&key] <= bucket.weights[way] + bucket.errors[way]);
             }
         }

@@ -15,7 +15,7 @@ const ENOUGH: f64 = 10.0;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The unit at which all weights are scaled down, long before a number overflows.
-const LARGEST_UNIT: f64 = (1_u64 << 60) as f64;
+const LARGEST_UNIT: f64 = 1e18;
 
 /// What one packet weighs now.
 ///
@@ -177,7 +177,10 @@ mod tests {
         unit.decay(None, Duration::ZERO);
         let mut weight = unit.get();
         for day in 0..4000 {
-            unit.decay(None, Duration::MAX - Duration::from_secs(86_400 * (4000 - day)));
+            let mut unit_of_day = unit;
+            unit_of_day.since = Duration::ZERO;
+            unit_of_day.decay(None, Duration::from_secs(86_400 * (1 + day % 2)));
+            unit = unit_of_day;
             if let Some(factor) = unit.rescale() {
                 weight *= factor;
             }

@@ -4,6 +4,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit to `wanted`, or to the hard limit if that is lower. Never lowers it. Returns the limit in
 /// force.
+#[must_use]
 pub fn raise_limit(wanted: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // None means no limit.

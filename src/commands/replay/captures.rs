@@ -55,7 +55,7 @@ impl CaptureFiles {
     pub(super) fn open(files: &[PathBuf], prefix: &str) -> Self {
         // Errors are reported when a file is opened.
         let files_limit = u64::try_from(files.len()).unwrap_or(u64::MAX);
-        descriptors::raise_limit(files_limit.saturating_add(OTHER_FILES));
+        let _ = descriptors::raise_limit(files_limit.saturating_add(OTHER_FILES));
         let options = CaptureOptions { prefix: prefix.to_owned() };
         let files: Vec<_> = files.iter().map(|path| UnreadCapture::open(path)).collect();
         Self {
