@@ -9,7 +9,7 @@ use crate::{
 
 /// A packet's country, protocol, prefix, port and source network, as [`Dimension::value`] gives them.
 ///
-/// The most important comes first; the last is the first to fold to [`OTHER`].
+/// The country, which comes first, is the last to fold to [`OTHER`].
 ///
 /// It is hashed and compared value by value, as it is written: a wide load directly after several
 /// narrow stores stalls the processor.
@@ -27,7 +27,7 @@ impl Cell {
     ];
 
     /// Index of the prefix among them.
-    const PREFIX: usize = 2;
+    pub(super) const PREFIX: usize = 2;
 
     /// The cell of an event, without folds.
     #[must_use]
@@ -59,10 +59,9 @@ impl Cell {
         self.0[Self::PREFIX]
     }
 
-    /// Folds the last `count` values.
-    pub(super) fn fold(&mut self, count: usize) {
-        let kept = self.0.len().saturating_sub(count);
-        self.0[kept..].fill(OTHER);
+    /// Folds the value at this position in [`Self::DIMENSIONS`].
+    pub(super) fn fold(&mut self, position: usize) {
+        self.0[position] = OTHER;
     }
 }
 
@@ -96,6 +95,17 @@ impl Filter {
         self.mismatches(cell).next().is_none()
     }
 
+    /// What the filter demands, without its value at `position`.
+    pub(super) fn besides(&self, position: Option<usize>) -> Demand {
+        let wanted = self.0.iter().enumerate().filter(|(at, _)| Some(*at) != position);
+        let mut wanted = wanted.filter_map(|(at, value)| value.map(|value| (at, value)));
+        match (wanted.next(), wanted.next()) {
+            (None, _) => Demand::Nothing,
+            (Some((at, value)), None) => Demand::One(at, value),
+            (Some(_), Some(_)) => Demand::More,
+        }
+    }
+
     /// Positions of the dimensions in which a cell has another value.
     pub(super) fn mismatches(&self, cell: &Cell) -> impl Iterator<Item = usize> {
         let values = cell.0;
@@ -107,4 +117,15 @@ impl Filter {
             })
             .map(|(position, _)| position)
     }
+}
+
+/// How many values a filter demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// All packets match.
+    Nothing,
+    /// A position and the value there.
+    One(usize, u64),
+    /// Values of several dimensions.
+    More,
 }

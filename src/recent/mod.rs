@@ -5,9 +5,11 @@
 
 mod cell;
 mod facets;
+mod open_slice;
 mod prefixes;
 mod ring;
 mod slice;
+mod summary;
 mod window;
 
 use std::{

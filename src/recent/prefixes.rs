@@ -35,4 +35,12 @@ impl<'a> KeptPrefixes<'a> {
         self.remaining -= 1;
         true
     }
+
+    /// Whether all of these are kept. They are asked for in the order of their values, not in that of a map.
+    pub(super) fn keep_all(&mut self, values: impl Iterator<Item = u64>) -> bool {
+        let mut values: Vec<_> = values.collect();
+        values.sort_unstable();
+        values.dedup();
+        values.into_iter().all(|value| self.keep(value))
+    }
 }

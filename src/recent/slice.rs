@@ -1,17 +1,8 @@
-//! One slice of the window: counts by cell, bounded in a flood too.
+//! One finished slice of the window: counts by cell, and counts of the heaviest folded values.
 
 use hashbrown::HashMap;
 
 use super::{Cell, prefixes::KeptPrefixes};
-
-/// Maximum number of cells at which a new one is still added, by the number of its values that are
-/// folded.
-///
-/// A flood from many networks fills the slice with single networks. Further packets are then counted
-/// without their network, then also without their port, and so on. A flood thus hides networks and
-/// ports, but never countries: the last steps have room for every country. With the cell in which
-/// all values are folded, the cells fit a hash table of 4,096 slots.
-const ROOM: [usize; Cell::DIMENSIONS.len()] = [1024, 2560, 3072, 3328, 3583];
 
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,71 +19,69 @@ impl Count {
         self.packets += other.packets;
         self.bytes += other.bytes;
     }
+
+    /// Subtracts a part of this count.
+    pub(super) fn subtract(&mut self, part: Self) {
+        self.packets -= part.packets;
+        self.bytes -= part.bytes;
+    }
 }
 
-/// The counts of one slice of time, in at most 3,584 cells.
+/// The counts of one slice of time, in as little memory as possible.
+///
+/// The cells add up to all packets of the slice. Of the packets that are in a cell in which a value is folded, the
+/// folded values count those with a known value: this is a part of these cells, not an addition to them.
 #[derive(Clone, Debug, Default)]
 pub struct Slice {
-    cells: HashMap<Cell, Count>,
+    pub(super) cells: Box<[(Cell, Count)]>,
+    pub(super) folded: [FoldedValues; Cell::DIMENSIONS.len()],
+}
+
+/// The heaviest folded values of a dimension.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FoldedValues {
+    /// Each value with its packets that are in cells without it, in the order of the values.
+    pub(super) values: Box<[(u64, Count)]>,
+    /// Maximum number of packets that are missing in the count of any value.
+    pub(super) error: u64,
 }
 
 impl Slice {
-    /// All cells with their counts, in no order. They add up to all packets of the slice.
+    /// All cells with their counts, in no order.
     pub fn cells(&self) -> impl Iterator<Item = (&Cell, Count)> {
         self.cells.iter().map(|(cell, count)| (cell, *count))
     }
 
-    /// Adds a count to a cell, which is folded if there is no room for it.
-    #[inline]
-    pub(super) fn add(&mut self, cell: &Cell, count: Count) {
-        match self.cells.get_mut(cell) {
-            Some(counted) => counted.add(count),
-            None => self.admit(*cell, count),
-        }
+    /// The folded values of the dimension at this position in [`Cell::DIMENSIONS`], with their counts.
+    #[must_use]
+    pub fn folded(&self, position: usize) -> &[(u64, Count)] {
+        &self.folded[position].values
     }
 
-    /// Adds all counts of another slice.
-    pub(super) fn merge(&mut self, other: &Self) {
-        for (cell, count) in other.cells() {
-            self.add(cell, count);
-        }
+    /// The count of one folded value.
+    pub(super) fn folded_count(&self, position: usize, value: u64) -> Option<Count> {
+        let values = self.folded(position);
+        let index = values.binary_search_by_key(&value, |(value, _)| *value).ok()?;
+        Some(values[index].1)
     }
 
-    /// Whether all its prefixes are kept. Checks them in the order of their values, because that of the map varies.
+    /// Whether all its prefixes are kept.
     pub(super) fn is_kept(&self, kept: &mut KeptPrefixes<'_>) -> bool {
-        let mut prefixes: Vec<_> = self.cells.keys().map(Cell::prefix).collect();
-        prefixes.sort_unstable();
-        prefixes.dedup();
-        prefixes.into_iter().all(|prefix| kept.keep(prefix))
+        let cells = self.cells.iter().map(|(cell, _)| cell.prefix());
+        kept.keep_all(cells.chain(self.folded(Cell::PREFIX).iter().map(|(value, _)| *value)))
     }
 
     /// Folds prefixes that are not kept; the counts stay.
     pub(super) fn fold(&mut self, kept: &mut KeptPrefixes<'_>) {
+        let mut cells: HashMap<Cell, Count> = HashMap::with_capacity(self.cells.len());
         for (mut cell, count) in std::mem::take(&mut self.cells) {
             if !kept.keep(cell.prefix()) {
                 cell.fold_prefix();
             }
-            self.cells.entry(cell).or_default().add(count);
+            cells.entry(cell).or_default().add(count);
         }
-    }
-
-    #[cold]
-    fn admit(&mut self, mut cell: Cell, count: Count) {
-        for (folded, room) in ROOM.into_iter().enumerate() {
-            cell.fold(folded);
-            // The caller has looked up the cell without folds.
-            if folded > 0
-                && let Some(counted) = self.cells.get_mut(&cell)
-            {
-                counted.add(count);
-                return;
-            }
-            if self.cells.len() < room {
-                self.cells.insert(cell, count);
-                return;
-            }
-        }
-        cell.fold(Cell::DIMENSIONS.len());
-        self.cells.entry(cell).or_default().add(count);
+        self.cells = cells.into_iter().collect();
+        let prefixes = &mut self.folded[Cell::PREFIX].values;
+        *prefixes = prefixes.iter().copied().filter(|(value, _)| kept.keep(*value)).collect();
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Cell,
+    open_slice::OpenSlice,
     prefixes::KeptPrefixes,
     slice::{Count, Slice},
 };
@@ -38,7 +39,7 @@ pub(super) struct Window {
     width: Duration,
     /// The earlier slices with their numbers, in order; slices without packets are left out.
     sealed: VecDeque<(u64, Arc<Slice>)>,
-    open: (u64, Slice),
+    open: (u64, OpenSlice),
     /// The latest seconds, indexed by their number modulo the length.
     seconds: [(u64, Count); RATE_SECONDS + 1],
 }
@@ -54,7 +55,7 @@ impl Window {
             origin: None,
             width,
             sealed: VecDeque::new(),
-            open: (0, Slice::default()),
+            open: (0, OpenSlice::default()),
             seconds: Default::default(),
         }
     }
@@ -97,7 +98,7 @@ impl Window {
             WindowMode::Live => oldest(last),
             WindowMode::Capture => 0,
         };
-        let open = (self.open.0, Arc::new(self.open.1.clone()));
+        let open = (self.open.0, Arc::new(self.open.1.clone().seal()));
         let slices = self.sealed.iter().cloned().chain([open]);
         Span {
             mode: self.mode,
@@ -152,9 +153,10 @@ impl Window {
         if number <= self.open.0 {
             return;
         }
-        let (sealed, slice) = std::mem::replace(&mut self.open, (number, Slice::default()));
-        if slice.cells().next().is_some() {
-            self.sealed.push_back((sealed, Arc::new(slice)));
+        let successor = self.open.1.successor();
+        let (sealed, slice) = std::mem::replace(&mut self.open, (number, successor));
+        if !slice.is_empty() {
+            self.sealed.push_back((sealed, Arc::new(slice.seal())));
         }
         if self.mode == WindowMode::Live {
             let first = oldest(number);
@@ -168,7 +170,12 @@ impl Window {
         let mut merged: VecDeque<(u64, Arc<Slice>)> = VecDeque::new();
         for (number, slice) in self.sealed.drain(..) {
             match merged.back_mut() {
-                Some((last, into)) if *last == number / 2 => Arc::make_mut(into).merge(&slice),
+                Some((last, into)) if *last == number / 2 => {
+                    let mut both = OpenSlice::default();
+                    both.merge(into);
+                    both.merge(&slice);
+                    *into = Arc::new(both.seal());
+                }
                 _ => merged.push_back((number / 2, slice)),
             }
         }

@@ -346,6 +346,65 @@ fn a_click_and_a_key_set_a_filter() {
     assert_eq!(first.replace(',', "").parse::<u64>().unwrap(), *all.values().max().unwrap());
 }
 
+/// Packets from 5,000 networks, of which one sends every fiftieth.
+fn flood(count: u32) -> Vec<Vec<u8>> {
+    (0..count)
+        .map(|number| {
+            let [.., high, low] = (number * 1_237 % 5_000).to_be_bytes();
+            let source =
+                if number % 50 == 49 { [203, 0, 113, 7] } else { [70 + low % 60, high, low, 1] };
+            frame::udp(source, 40_000, UDP_PORTS[0], b"x")
+        })
+        .collect()
+}
+
+/// `other` is the last row of the networks, apart from the others and without a bar, though it has most packets.
+#[test]
+fn folded_networks_are_last_and_have_no_bar() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let exporter = Exporter::start(&wire.host, WIDE, &[]);
+    wire.send(flood(20_000));
+    metrics_of(&wire, &exporter);
+    let browser = Browser::start(&wire.host);
+    for (width, height) in [(1920, 1080), (1280, 800), (390, 844)] {
+        browser.view(width, height, "light");
+        open(&browser, "");
+        browser.screenshot(&screenshots().join(format!("flood-{width}x{height}.png")));
+        let rows = browser.eval(
+            "[...document.querySelectorAll('[data-filter=network]')].map((row) => { \
+             const box = row.getBoundingClientRect(); \
+             const bar = new DOMMatrix(getComputedStyle(row, '::before').transform).a; \
+             const { borderTopWidth } = getComputedStyle(row.parentElement); \
+             return [row.dataset.value, row.querySelector('.count').textContent.replace(',', ''), bar, \
+             borderTopWidth, box.top, box.bottom]; })",
+        );
+        let rows = rows.as_array().unwrap();
+        assert_eq!(rows.len(), 10, "{width}: {rows:?}");
+        let packets = |row: &Value| row[1].as_str().unwrap().parse::<u32>().unwrap();
+        let bar = |row: &Value| row[2].as_f64().unwrap();
+        let (other, values) = rows.split_last().unwrap();
+        assert_eq!((&other[0], bar(other)), (&"other".into(), 0.0), "{width}: {rows:?}");
+        assert!(values.iter().all(|row| packets(row) < packets(other)), "{rows:?}");
+        assert_ne!(other[3], "0px");
+        assert!(other[4].as_f64() > values[8][5].as_f64(), "{width}: {rows:?}");
+        assert_eq!((&values[0][0], packets(&values[0])), (&"203.0.113.0/24".into(), 400));
+        // The bars of the others are in proportion to the heaviest of them.
+        for row in values {
+            let expect = f64::from(packets(row)) / 400.0;
+            assert!((bar(row) - expect).abs() < 0.01, "{width}: {rows:?}");
+            assert_eq!(row[3], "0px");
+        }
+        let apart = "[...document.querySelectorAll('.panel')].every((panel) => \
+             panel.querySelector('.rows > :last-child').getBoundingClientRect().bottom <= \
+             panel.querySelector('.more').getBoundingClientRect().top + 1)";
+        assert_eq!(browser.eval(apart), true, "{width}: rows overlap the text below");
+        assert_eq!(browser.eval("document.documentElement.scrollWidth <= innerWidth"), true);
+    }
+    assert_eq!(browser.eval(LOW_CONTRAST)["lowContrast"], serde_json::json!([]));
+    assert_eq!(browser.console(), [""; 0]);
+}
+
 #[test]
 fn an_empty_page_has_instructions_and_a_disconnected_one_the_time() {
     let wire = Wire::new();

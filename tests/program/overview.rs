@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read as _, Write as _},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -26,8 +27,13 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
+        Self::start_with(MIXED.as_ref(), MIXED_PACKETS)
+    }
+
+    fn start_with(capture: &Path, packets: u64) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
-            .args(["replay", "--serve", "--web.listen-address", "127.0.0.1:0", MIXED])
+            .args(["replay", "--serve", "--web.listen-address", "127.0.0.1:0"])
+            .arg(capture)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -50,7 +56,7 @@ impl Served {
         std::thread::spawn(move || log.read_to_string(&mut String::new()));
         let served = Self { child, address };
         let start = Instant::now();
-        while served.overview("")["received"] != MIXED_PACKETS {
+        while served.overview("")["received"] != packets {
             assert!(start.elapsed() < DEADLINE, "timeout while the capture is read");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -171,6 +177,80 @@ fn filters_on_all_values_add_up_to_all_packets() {
     assert_eq!(nothing["timeline"].as_array().unwrap().len(), 60);
     let (status, reason) = served.get("/overview.json?port=22&port=80");
     assert_eq!((status, reason.as_str()), (400, "duplicate parameter \"port\": give it once\n"));
+}
+
+/// Seconds of the flood, and packets in each of them from 5,000 sources.
+const FLOOD_SECONDS: u32 = 10;
+const FLOOD_RATE: u32 = 5_000;
+
+/// Packets of a heavy network at the end of each second, every second one to port 8443.
+const HEAVY_RATE: u32 = 52;
+const HEAVY: [u8; 4] = [203, 0, 113, 7];
+const HEAVY_NETWORK: &str = "203.0.113.0/24";
+
+/// A pcap file of TCP segments without a link layer.
+fn flood() -> Vec<u8> {
+    let mut capture = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+    // Time zone and accuracy, snapshot length 65535, link type raw IP.
+    capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0]);
+    let mut push = |second: u32, microsecond: u32, address: [u8; 4], port: u16| {
+        capture.extend((1_700_000_000 + second).to_le_bytes());
+        capture.extend(microsecond.to_le_bytes());
+        capture.extend([40, 0, 0, 0, 40, 0, 0, 0]);
+        capture.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
+        capture.extend(address);
+        capture.extend([192, 0, 2, 1, 200, 1]);
+        capture.extend(port.to_be_bytes());
+        capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]);
+    };
+    for second in 0..FLOOD_SECONDS {
+        for number in 0..FLOOD_RATE {
+            // Each source once a second, in another order each time.
+            let source = (number * 1_237 + second * 17) % 5_000;
+            let [_, _, high, low] = source.to_be_bytes();
+            push(second, number * 180, [70 + low % 60, high, low, 1], 23);
+        }
+        for number in 0..HEAVY_RATE {
+            let port =
+                if number % 2 == 0 { 8_443 } else { u16::try_from(1_000 + 97 * number).unwrap() };
+            push(second, 900_000 + number * 1_900, HEAVY, port);
+        }
+    }
+    capture
+}
+
+/// The networks are led by the one that came late in each second, and `other` is last, with most of the packets.
+#[test]
+fn a_heavy_network_is_listed_in_a_flood() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), flood()).unwrap();
+    let all = u64::from(FLOOD_SECONDS * (FLOOD_RATE + HEAVY_RATE));
+    let heavy = u64::from(FLOOD_SECONDS * HEAVY_RATE);
+    let served = Served::start_with(file.path(), all);
+    let overview = served.overview("");
+    assert_eq!(overview["total"]["packets"], all);
+    for list in ["ports", "prefixes", "protocols", "networks"] {
+        assert_eq!(whole(&overview[list]), all, "{list}");
+    }
+    let networks = overview["networks"]["rows"].as_array().unwrap();
+    assert_eq!(networks[0]["value"], HEAVY_NETWORK);
+    assert_eq!(networks[0]["packets"], heavy);
+    let other = networks.last().unwrap();
+    assert_eq!(other["value"], "other");
+    assert!(other["packets"].as_u64().unwrap() > all / 3, "the flood does not fold: {other}");
+    assert_eq!(networks.iter().filter(|row| row["value"] == "other").count(), 1);
+    let timeline = other["timeline"].as_array().unwrap().iter().map(|it| it.as_u64().unwrap());
+    assert_eq!(timeline.sum::<u64>(), other["packets"].as_u64().unwrap());
+
+    // Its row filters the rest.
+    let filtered = served.overview(&format!("?network={}", HEAVY_NETWORK.replace('/', "%2F")));
+    assert_eq!(filtered["total"]["packets"], heavy);
+    assert_eq!(whole(&filtered["networks"]), all);
+    let countries: u64 = rows(&filtered["countries"]).values().sum();
+    assert_eq!((countries, whole(&filtered["ports"])), (heavy, heavy));
+    let port = filtered["ports"]["rows"][0].clone();
+    assert_eq!(port["value"], "8443");
+    assert!(port["packets"].as_u64().unwrap() * 20 >= heavy * 9, "{port} of {heavy}");
 }
 
 /// A user without Prometheus fetches the metrics for the first time.

@@ -69,7 +69,7 @@ pub(super) struct CurrentRate {
 
 #[derive(Serialize)]
 pub(super) struct Total {
-    packets: u64,
+    pub(super) packets: u64,
     bytes: u64,
 }
 

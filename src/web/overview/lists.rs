@@ -15,8 +15,12 @@ use crate::{
     recent::{FacetRow, Filter, Observations},
 };
 
-/// Maximum rows of a list of top values.
-const MAX_ROWS: usize = 10;
+/// Rows of a list of top values, if there are as many values.
+const MIN_ROWS: usize = 10;
+
+/// Every value with at least this many thousandths of a list's packets has a row: what holds 1 %, less the error of
+/// the counts.
+const LISTED_THOUSANDTHS: u64 = 9;
 
 /// Maximum cities.
 const MAX_CITIES: usize = 300;
@@ -29,11 +33,15 @@ pub(super) fn text(dimension: Dimension, value: u64, names: &Names) -> String {
     dimension.text(value, names).map_or_else(|| NONE.into(), Into::into)
 }
 
-/// The first rows, and a sum of the others.
+/// The first rows and that of the folded values, which is last, and a sum of the others.
 pub(super) fn top(dimension: Dimension, rows: &[FacetRow], names: &Names) -> TopList {
-    let (first, rest) = rows.split_at(rows.len().min(MAX_ROWS));
+    let (values, folded) = rows.split_at(rows.partition_point(|row| row.value != OTHER));
+    let all: u64 = rows.iter().map(|row| row.count.packets).sum();
+    let heavy = values.partition_point(|row| row.count.packets * 1000 >= all * LISTED_THOUSANDTHS);
+    let (first, rest) = values.split_at(heavy.max(MIN_ROWS).min(values.len()));
+    let shown = first.iter().chain(folded);
     TopList {
-        rows: first.iter().map(|row| top_row(dimension, row, names)).collect(),
+        rows: shown.map(|row| top_row(dimension, row, names)).collect(),
         more: Remainder {
             values: rest.len(),
             packets: rest.iter().map(|row| row.count.packets).sum(),
@@ -136,4 +144,43 @@ pub(super) fn sources(sources: Vec<(NameId, f64)>, names: &Names) -> Vec<PrefixS
 #[expect(clippy::cast_possible_truncation, reason = "degrees times a hundred")]
 fn location_key(latitude: f64, longitude: f64) -> (i64, i64) {
     ((latitude * 100.0).round() as i64, (longitude * 100.0).round() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recent::Count;
+
+    /// The rows of ports with these numbers of packets.
+    fn listed(rows: &[(u64, u64)]) -> (Vec<(String, u64)>, usize, u64) {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|&(value, packets)| FacetRow {
+                value,
+                count: Count { packets, bytes: 0 },
+                timeline: None,
+                country: None,
+            })
+            .collect();
+        let list = top(Dimension::Port, &rows, &Names::default());
+        let shown = list.rows.into_iter().map(|row| (row.value, row.count.packets));
+        (shown.collect(), list.more.values, list.more.packets)
+    }
+
+    #[test]
+    fn ten_values_are_listed_and_the_folded_ones_last() {
+        let light: Vec<_> = (1..=30).map(|port| (port, 2)).chain([(OTHER, 100_000)]).collect();
+        let (shown, values, packets) = listed(&light);
+        assert_eq!((shown.len(), values, packets), (11, 20, 40));
+        assert_eq!(shown.last().unwrap(), &("other".into(), 100_000));
+        assert_eq!(listed(&light[..3]).0.len(), 3);
+        assert_eq!(listed(&[]), (vec![], 0, 0));
+    }
+
+    #[test]
+    fn every_value_of_one_percent_is_listed() {
+        let rows: Vec<_> = (1..=99).map(|port| (port, 10)).chain([(100, 5), (101, 5)]).collect();
+        let (shown, values, packets) = listed(&rows);
+        assert_eq!((shown.len(), values, packets), (99, 2, 10));
+    }
 }

@@ -57,8 +57,8 @@ impl OverviewQuery {
 fn find(position: usize, wanted: &str, span: &Span, names: &Names) -> u64 {
     let mut compared = HashMap::new();
     for (_, slice) in &span.slices {
-        for (cell, _) in slice.cells() {
-            let value = cell.values()[position];
+        let cells = slice.cells().map(|(cell, _)| cell.values()[position]);
+        for value in cells.chain(slice.folded(position).iter().map(|(value, _)| *value)) {
             let is_same = compared
                 .entry(value)
                 .or_insert_with(|| text(Cell::DIMENSIONS[position], value, names) == wanted);

@@ -19,9 +19,12 @@ const DIMENSIONS = {
   network: { list: "networks", title: "Networks", one: "network" },
   proto: { list: "protocols", title: "Protocols", one: "protocol" },
 };
-/** Maximum rows of the panel of countries; on a wall screen, as many as fit. */
+/** Maximum rows of a panel. On a wall screen, the panel of countries has as many as fit. */
+const ROWS = 10;
 const COUNTRY_ROWS = 14;
 const ROW_HEIGHT = 26;
+/** Height by which the row of folded values is set apart. */
+const FOLDED_GAP = 6;
 const WALL = matchMedia("(min-width: 1600px) and (min-height: 900px)");
 
 const $ = (id) => document.getElementById(id);
@@ -63,7 +66,7 @@ function label(dimension, row) {
   if (dimension === "country") return row.iso3 ? [row.name, row.value] : [row.name || row.value, ""];
   if (dimension === "prefix" && row.value === "") return ["(no prefix)", ""];
   if (dimension === "port" && row.value === "none") return ["no port", ""];
-  if (row.value === "other") return ["other", ""];
+  if (isFolded(row)) return ["other", ""];
   return [row.value, row.name ?? ""];
 }
 
@@ -309,11 +312,27 @@ function updateRow(item, dimension, row, view, maximum) {
   put(spark.firstChild, "d", row.timeline ? linePath(full(row.timeline, view), 56, 17).line : "");
   setText(perSecond, rate(now));
   setText(packets, count(row.packets));
-  button.style.setProperty("--share", (row.packets / maximum).toFixed(4));
+  button.style.setProperty("--share", isFolded(row) ? 0 : (row.packets / maximum).toFixed(4));
   put(button, "aria-label", `${main}${second ? ` (${second})` : ""}, ${whole.format(row.packets)} packets, ${rate(now)} per second`);
   put(button, "aria-pressed", state.filter.get(dimension) === row.value);
-  item.classList.toggle("fold", row.value === "other" || (dimension === "country" && !row.iso3));
+  item.classList.toggle("no-value", isFolded(row) || (dimension === "country" && !row.iso3));
+  item.classList.toggle("folded", isFolded(row));
   state.names.set(`${dimension} ${row.value}`, second && dimension !== "network" ? `${main} ${second}` : main);
+}
+
+/** Whether a row is that of the values that were not counted one by one. It has no bar, and is the last of its list. */
+function isFolded(row) {
+  return row.value === "other";
+}
+
+/** At most so many rows, with that of the folded values, and a sum of the others. */
+function cut(all, most) {
+  const folded = all.filter(isFolded);
+  const values = all.filter((row) => !isFolded(row));
+  const shown = Math.max(1, most - folded.length);
+  const rest = values.slice(shown);
+  const more = { values: rest.length, packets: rest.reduce((sum, row) => sum + row.packets, 0) };
+  return { rows: [...values.slice(0, shown), ...folded], more };
 }
 
 function updatePanels(view) {
@@ -322,16 +341,13 @@ function updatePanels(view) {
   for (const panel of [...others, countries]) {
     const { dimension } = panel.dataset;
     const list = view[DIMENSIONS[dimension].list];
-    let rows = list.rows ?? list;
-    let more = list.more ?? { values: 0, packets: 0 };
-    if (dimension === "country") {
-      const fit = WALL.matches ? Math.floor(panel.children[1].clientHeight / ROW_HEIGHT) : COUNTRY_ROWS;
-      const shown = Math.max(1, Math.min(COUNTRY_ROWS, fit));
-      const rest = rows.slice(shown);
-      more = { values: rest.length, packets: rest.reduce((sum, row) => sum + row.packets, 0) };
-      rows = rows.slice(0, shown);
-    }
-    const maximum = Math.max(1, ...rows.map((row) => row.packets));
+    const all = list.rows ?? list;
+    const height = panel.children[1].clientHeight - (all.some(isFolded) ? FOLDED_GAP : 0);
+    const fit = WALL.matches ? Math.floor(height / ROW_HEIGHT) : COUNTRY_ROWS;
+    const { rows, more } = cut(all, dimension === "country" ? Math.max(1, Math.min(COUNTRY_ROWS, fit)) : ROWS);
+    more.values += list.more?.values ?? 0;
+    more.packets += list.more?.packets ?? 0;
+    const maximum = Math.max(1, ...rows.filter((row) => !isFolded(row)).map((row) => row.packets));
     keyed(
       panel.children[1],
       rows,

@@ -1,6 +1,9 @@
 //! The ring and the window over streams of events.
 
-use std::time::Duration;
+mod flood;
+mod properties;
+
+use std::{collections::HashSet, time::Duration};
 
 use super::*;
 use crate::{
@@ -20,6 +23,61 @@ fn seconds(seconds: u64) -> Duration {
 
 fn all(recent: &Recent, now: u64) -> Facets {
     facets(&recent.span(seconds(now)), &Filter::default(), 10)
+}
+
+/// Spreads a number over all bits.
+fn mix(number: u64) -> u64 {
+    let mixed = (number ^ (number >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 32)
+}
+
+fn bits(country: &str) -> u64 {
+    Country::from_code(country).unwrap().to_bits()
+}
+
+fn only(position: usize, value: u64) -> Filter {
+    let mut filter = Filter::default();
+    filter.0[position] = Some(value);
+    filter
+}
+
+fn row(facets: &Facets, position: usize, value: u64) -> Option<&FacetRow> {
+    facets.lists[position].iter().find(|row| row.value == value)
+}
+
+fn packets(facets: &Facets, position: usize, value: u64) -> u64 {
+    row(facets, position, value).map_or(0, |row| row.count.packets)
+}
+
+/// All lists add up to these packets, and no value occurs twice.
+#[track_caller]
+fn check_sums(facets: &Facets, expected: &[u64; 5]) {
+    let sums =
+        facets.lists.each_ref().map(|rows| rows.iter().map(|row| row.count.packets).sum::<u64>());
+    assert_eq!(sums, *expected);
+    for rows in &facets.lists {
+        let values: HashSet<_> = rows.iter().map(|row| row.value).collect();
+        assert_eq!(values.len(), rows.len());
+        assert!(rows.iter().all(|row| row.count.packets > 0));
+        assert!(rows.iter().rev().skip(1).all(|row| row.value != OTHER));
+    }
+}
+
+/// The slices are within the memory that ARCHITECTURE.md states.
+#[track_caller]
+fn check_bounds(span: &Span) {
+    assert!(span.slices.len() <= SLICES);
+    let mut bytes = 0;
+    for (_, slice) in &span.slices {
+        assert!(slice.cells().count() <= 3584);
+        bytes += size_of_val(slice.cells.as_ref());
+        for position in 0..Cell::DIMENSIONS.len() {
+            assert!(slice.folded(position).len() <= super::summary::REMAINING);
+            bytes += size_of_val(slice.folded(position));
+        }
+    }
+    assert!(bytes <= 17_000_000, "{bytes}");
 }
 
 #[test]
@@ -85,31 +143,6 @@ fn a_capture_is_shown_whole() {
     assert!(span.width.as_secs() * SLICES as u64 / 2 <= 7 * 86_400);
     // Long after the last packet, the counts are still there.
     assert_eq!(all(&recent, start + 365 * 86_400).total.packets, pushed);
-}
-
-#[test]
-fn a_flood_folds_networks_and_ports_but_no_country() {
-    let mut recent = Recent::new(WindowMode::Live);
-    let countries: Vec<_> = CountryId::all().map(|id| id.info().code).collect();
-    let packets: u32 = 300_000;
-    let mut by_country = std::collections::BTreeMap::<_, u64>::new();
-    for number in 0..packets {
-        let country = countries[number as usize % countries.len()];
-        let port = u16::try_from(number.wrapping_mul(2_654_435_761) >> 16).unwrap();
-        *by_country.entry(country).or_default() += 1;
-        recent.push(&[tcp(country, number << 8, port)], seconds(1));
-    }
-    let span = recent.span(seconds(1));
-    assert!(span.slices.iter().all(|(_, slice)| slice.cells().count() <= 3584));
-    let seen = all(&recent, 1);
-    assert_eq!(seen.total.packets, u64::from(packets));
-    for row in &seen.lists[COUNTRY] {
-        assert_eq!(row.count.packets, by_country[Country::from_bits(row.value).code()]);
-    }
-    for list in &seen.lists {
-        assert_eq!(list.iter().map(|row| row.count.packets).sum::<u64>(), u64::from(packets));
-    }
-    assert!(seen.lists[NETWORK].iter().any(|row| row.value == OTHER));
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! The running slice of the window, bounded also in a flood.
+
+use hashbrown::HashMap;
+
+use super::{
+    Cell,
+    prefixes::KeptPrefixes,
+    slice::{Count, Slice},
+    summary::{HEAVY_PART, Summary},
+};
+use crate::metrics::OTHER;
+
+/// Maximum number of cells at which one with all values is still added.
+const ROOM: usize = 1024;
+
+/// The values in the order in which they fold, by their position in [`Cell::DIMENSIONS`], and the maximum number of
+/// cells at which one is still added that has folded this value and the ones before, if they are light.
+const FOLDS: [(usize, usize); 4] = [(4, 2048), (3, 3072), (2, 3200), (1, 3328)];
+
+/// Maximum number of cells at which one with only its country is still added: there is room for every country. With
+/// the cell in which all values are folded, the cells fit a hash table of 4,096 slots.
+const ROOM_FOR_COUNTRIES: usize = 3583;
+
+/// The counts of one slice, in at most 3,584 cells.
+///
+/// A flood from many networks fills the slice with single networks. Further packets are counted in a cell without
+/// their network, then also without their port, and so on, but a value that is heavy stays, and what is folded is
+/// counted by value in a [`Summary`]. So a flood hides light networks and ports, but neither heavy ones nor countries.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OpenSlice {
+    cells: HashMap<Cell, Count>,
+    packets: u64,
+    folded: [Summary; Cell::DIMENSIONS.len()],
+}
+
+impl OpenSlice {
+    /// An empty slice that keeps from the start what was heavy in this one.
+    pub(super) fn successor(&self) -> Self {
+        let mut successor = Self::default();
+        for (position, _) in FOLDS {
+            let mut packets: HashMap<u64, u64> = HashMap::new();
+            for (cell, count) in &self.cells {
+                *packets.entry(cell.values()[position]).or_default() += count.packets;
+            }
+            for (value, count) in self.folded[position].folded() {
+                *packets.entry(value).or_default() += count.packets;
+            }
+            for (value, packets) in packets {
+                if value != OTHER && packets.saturating_mul(HEAVY_PART) >= self.packets {
+                    successor.folded[position].expect_heavy(value);
+                }
+            }
+        }
+        successor
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets == 0
+    }
+
+    /// Adds a count to a cell, which is folded if there is no room for it.
+    #[inline]
+    pub(super) fn add(&mut self, cell: &Cell, count: Count) {
+        self.packets += count.packets;
+        match self.cells.get_mut(cell) {
+            Some(counted) => counted.add(count),
+            None => self.admit(*cell, count),
+        }
+    }
+
+    /// Adds all counts of a finished slice.
+    pub(super) fn merge(&mut self, other: &Slice) {
+        for (own, other) in self.folded.iter_mut().zip(&other.folded) {
+            own.merge(other);
+        }
+        for (cell, count) in other.cells() {
+            self.add(cell, count);
+        }
+    }
+
+    /// Whether all its prefixes are kept.
+    pub(super) fn is_kept(&self, kept: &mut KeptPrefixes<'_>) -> bool {
+        let cells = self.cells.keys().map(Cell::prefix);
+        kept.keep_all(cells.chain(self.folded[Cell::PREFIX].values()))
+    }
+
+    /// Folds prefixes that are not kept; the counts stay.
+    pub(super) fn fold(&mut self, kept: &mut KeptPrefixes<'_>) {
+        for (mut cell, count) in std::mem::take(&mut self.cells) {
+            if !kept.keep(cell.prefix()) {
+                cell.fold_prefix();
+            }
+            self.cells.entry(cell).or_default().add(count);
+        }
+        self.folded[Cell::PREFIX].retain(|value| kept.keep(value));
+    }
+
+    pub(super) fn seal(self) -> Slice {
+        Slice { cells: self.cells.into_iter().collect(), folded: self.folded.map(Summary::seal) }
+    }
+
+    #[cold]
+    fn admit(&mut self, cell: Cell, count: Count) {
+        if self.cells.len() < ROOM {
+            self.cells.insert(cell, count);
+            return;
+        }
+        let mut folded = cell;
+        for (position, room) in FOLDS {
+            let value = cell.values()[position];
+            if value != OTHER && !self.folded[position].fold_light(value, count, self.packets) {
+                folded.fold(position);
+            }
+            if self.add_if_room(&folded, count, room) {
+                return;
+            }
+        }
+        for (position, _) in FOLDS {
+            let value = folded.values()[position];
+            if value != OTHER {
+                self.folded[position].fold_heavy(value, count);
+                folded.fold(position);
+            }
+        }
+        if !self.add_if_room(&folded, count, ROOM_FOR_COUNTRIES) {
+            // Not with the countries that exist.
+            folded.fold(0);
+            self.cells.entry(folded).or_default().add(count);
+        }
+    }
+
+    fn add_if_room(&mut self, cell: &Cell, count: Count, room: usize) -> bool {
+        if let Some(counted) = self.cells.get_mut(cell) {
+            counted.add(count);
+            return true;
+        }
+        let has_room = self.cells.len() < room;
+        if has_room {
+            self.cells.insert(*cell, count);
+        }
+        has_room
+    }
+}

@@ -1,0 +1,233 @@
+//! The heaviest values of one dimension among those that were folded, in a summary of bounded size.
+//!
+//! Misra and Gries 1982, with a batch of counters replaced at once (Anderson, Bevin, Lang, Liberty, Rhodes, Thaler
+//! 2017, "A High-Performance Algorithm for Identifying Frequent Items in Data Streams"), and with exact counts from
+//! the entry on, as in lossy counting (Manku, Motwani 2002). When the table is full, all entries but the 1,024 with the
+//! highest upper bounds are removed, and the highest of those that were removed is the *floor*: the packets that any
+//! value without an entry can have had. A removal that raises the floor by one takes one packet each from at least
+//! 1,024 entries' excess above the floor, so that
+//!
+//! ```text
+//! count <= packets of the value <= count + error,    error <= packets of all values / 1,024
+//! ```
+//!
+//! The candidates of the families (`metrics`) hold hashes and decayed weights, with an error that depends on the
+//! bucket; here the values are listed, and the bound holds for each.
+
+use hashbrown::HashMap;
+
+use super::slice::{Count, FoldedValues};
+
+/// Maximum entries: those for which a hash table of 2,048 slots is filled.
+const CAPACITY: usize = 1792;
+
+/// Maximum entries after a removal.
+pub(super) const REMAINING: usize = 1024;
+
+/// A value is kept in cells once this many packets of it were folded,
+const MIN_HEAVY: u64 = 8;
+
+/// and they are at least one in this many of the slice's.
+pub(super) const HEAVY_PART: u64 = 256;
+
+/// Values with their counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Summary {
+    entries: HashMap<u64, Entry>,
+    /// The packets that a value without an entry can have had.
+    floor: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Upper bound of the packets that were passed here, folded or not.
+    upper: u64,
+    /// Those since the entry was made that were folded.
+    folded: Count,
+    is_heavy: bool,
+    /// Whether it was heavy in the slice before. The entry then stays, also while the value pauses.
+    is_expected: bool,
+}
+
+impl Summary {
+    /// Keeps this value from the start. There are at most [`HEAVY_PART`].
+    pub(super) fn expect_heavy(&mut self, value: u64) {
+        let entry = Entry { is_heavy: true, is_expected: true, ..Entry::default() };
+        self.entries.insert(value, entry);
+    }
+
+    /// Counts packets whose value has to be folded, unless it is heavy: `true` is returned, and the cell keeps it.
+    /// `packets` is the number of all packets of the slice.
+    pub(super) fn fold_light(&mut self, value: u64, count: Count, packets: u64) -> bool {
+        let entry = self.entry(value);
+        entry.upper += count.packets;
+        if entry.is_heavy {
+            return true;
+        }
+        entry.folded.add(count);
+        let folded = entry.folded.packets;
+        entry.is_heavy = folded >= MIN_HEAVY && folded.saturating_mul(HEAVY_PART) >= packets;
+        false
+    }
+
+    /// Counts packets as folded that [`Self::fold_light`] was called for, but whose cell found no room.
+    pub(super) fn fold_heavy(&mut self, value: u64, count: Count) {
+        if let Some(entry) = self.entries.get_mut(&value) {
+            entry.folded.add(count);
+        }
+    }
+
+    /// Adds the values of another slice.
+    pub(super) fn merge(&mut self, other: &FoldedValues) {
+        for entry in self.entries.values_mut() {
+            entry.upper += other.error;
+        }
+        self.floor += other.error;
+        for &(value, count) in &other.values {
+            let floor = self.floor;
+            let new = || Entry { upper: floor, ..Entry::default() };
+            let entry = self.entries.entry(value).or_insert_with(new);
+            entry.upper += count.packets;
+            entry.folded.add(count);
+        }
+        if self.entries.len() > CAPACITY {
+            self.shrink();
+        }
+    }
+
+    /// All values that have an entry.
+    pub(super) fn values(&self) -> impl Iterator<Item = u64> {
+        self.entries.keys().copied()
+    }
+
+    /// The folded packets of all values that have an entry.
+    pub(super) fn folded(&self) -> impl Iterator<Item = (u64, Count)> {
+        self.entries.iter().map(|(value, entry)| (*value, entry.folded))
+    }
+
+    /// Removes all values that do not have this property.
+    pub(super) fn retain(&mut self, mut keeps: impl FnMut(u64) -> bool) {
+        self.entries.retain(|value, _| keeps(*value));
+    }
+
+    /// The heaviest values that were folded, at most [`REMAINING`].
+    pub(super) fn seal(mut self) -> FoldedValues {
+        self.entries.retain(|_, entry| entry.folded.packets > 0);
+        for entry in self.entries.values_mut() {
+            entry.is_expected = false;
+        }
+        if self.entries.len() > REMAINING {
+            self.shrink();
+        }
+        let mut values: Box<[_]> = self.folded().collect();
+        values.sort_unstable_by_key(|(value, _)| *value);
+        FoldedValues { values, error: self.floor }
+    }
+
+    fn entry(&mut self, value: u64) -> &mut Entry {
+        if self.entries.len() >= CAPACITY && !self.entries.contains_key(&value) {
+            self.shrink();
+        }
+        let new = || Entry { upper: self.floor, ..Entry::default() };
+        self.entries.entry(value).or_insert_with(new)
+    }
+
+    /// Removes the lightest entries; more than [`REMAINING`] exist.
+    #[cold]
+    fn shrink(&mut self) {
+        let mut bounds: Vec<_> = self.entries.values().map(|entry| entry.upper).collect();
+        let (_, &mut removed, _) =
+            bounds.select_nth_unstable_by(REMAINING, |one, other| other.cmp(one));
+        self.entries.retain(|_, entry| entry.upper > removed || entry.is_expected);
+        self.floor = self.floor.max(removed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ONE: Count = Count { packets: 1, bytes: 60 };
+
+    /// The counts and the bound hold for the packets of `truth`.
+    fn check(folded: &FoldedValues, truth: &HashMap<u64, u64>) {
+        let all: u64 = truth.values().sum();
+        assert!(folded.values.len() <= REMAINING);
+        assert!(folded.error <= all / REMAINING as u64, "{} of {all}", folded.error);
+        let counted: HashMap<_, _> = folded.values.iter().copied().collect();
+        for (value, count) in &counted {
+            assert!(count.packets <= truth[value]);
+            assert_eq!(count.bytes, 60 * count.packets);
+        }
+        for (value, packets) in truth {
+            let count = counted.get(value).map_or(0, |count| count.packets);
+            assert!(count + folded.error >= *packets, "{value}: {count} of {packets}");
+        }
+    }
+
+    /// Values of which few are frequent: a small number from a large one, evenly on a logarithmic scale.
+    fn skewed() -> impl Strategy<Value = u64> {
+        (0..17_u32, any::<u64>()).prop_map(|(bits, random)| random % (1 << bits))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn the_error_is_bounded_also_after_merges(
+            slices in prop::collection::vec(prop::collection::vec(skewed(), 1..12_000), 1..4),
+        ) {
+            let mut truth: HashMap<u64, u64> = HashMap::new();
+            let mut merged = Summary::default();
+            for slice in slices {
+                let mut summary = Summary::default();
+                let mut own: HashMap<u64, u64> = HashMap::new();
+                for value in slice {
+                    // No value is ever heavy, so that all are folded.
+                    prop_assert!(!summary.fold_light(value, ONE, u64::MAX));
+                    prop_assert!(summary.entries.len() <= CAPACITY);
+                    *truth.entry(value).or_default() += 1;
+                    *own.entry(value).or_default() += 1;
+                }
+                let sealed = summary.seal();
+                check(&sealed, &own);
+                merged.merge(&sealed);
+                prop_assert!(merged.entries.len() <= CAPACITY);
+            }
+            check(&merged.seal(), &truth);
+        }
+    }
+
+    #[test]
+    fn a_late_heavy_value_is_exact_in_a_flood() {
+        let mut summary = Summary::default();
+        for packet in 0..200_000 {
+            let value = if packet > 100_000 && packet % 50 == 0 { u64::MAX } else { packet };
+            summary.fold_light(value, ONE, u64::MAX);
+        }
+        let counts = summary.seal();
+        let index = counts.values.binary_search_by_key(&u64::MAX, |(value, _)| *value).unwrap();
+        assert_eq!(counts.values[index].1.packets, 1_999);
+    }
+
+    #[test]
+    fn a_heavy_value_is_kept_and_an_expected_one_at_once() {
+        let mut summary = Summary::default();
+        summary.expect_heavy(1);
+        for value in 3..5_000 {
+            assert!(!summary.fold_light(value, ONE, u64::MAX));
+        }
+        assert!(summary.fold_light(1, ONE, 1_000_000));
+        for packet in 0..MIN_HEAVY {
+            assert!(!summary.fold_light(2, ONE, 1_000 + packet));
+        }
+        assert!(summary.fold_light(2, ONE, 2_000));
+        summary.fold_heavy(2, ONE);
+        let sealed = summary.seal();
+        assert_eq!(sealed.values[0], (2, Count { packets: 9, bytes: 540 }));
+    }
+}
