@@ -86,6 +86,7 @@ fn the_whole_scrape() {
     let text = metrics(&[MIXED], &[]);
     check_conservation(&text, "traffic", "nflog_packets_total");
     check_conservation(&text, "network", "nflog_network_packets_total");
+    check_conservation(&text, "country", "nflog_country_packets_total");
     check_golden("tests/data/captures/mixed.metrics", &stable(&text));
 }
 
@@ -334,13 +335,22 @@ fn a_word_when_most_is_left_out() {
     wireless[at + 1] |= 0x40;
     let expect = "2 of 3 frames could not be read as IP packets: not_ip 2;";
     assert!(said(&wireless).contains(expect), "{}", said(&wireless));
-    // As many ports as packets: at first the births of an hour run out, over hours the series do.
+    // As many ports as packets, at once and over more than a day.
     let scan = |seconds_apart: u32| flood_with(5_000, seconds_apart);
     let folded = "packets are counted under port=other in the family traffic: raise ";
     let short = said(&scan(0));
-    assert!(short.contains(&format!("{folded}max_new_series_per_hour of")), "{short}");
+    let raise = short.split_once(&format!("{folded}max_series from 2000 to ")).unwrap().1;
+    let needed = raise.split(' ').next().unwrap();
+    let config = format!("[[family]]\nname = 'traffic'\nmax_series = {needed}\n");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    fs::write(&file, config).unwrap();
+    let wider = program(&["--config.file", file.to_str().unwrap(), "replay", "-"], &scan(0));
+    let wider = String::from_utf8(wider.stderr).unwrap();
+    assert!(!wider.contains("port=other"), "max_series = {needed}: {wider}");
     let long = said(&scan(20));
-    assert!(long.contains(&format!("{folded}max_series (now 2000) of")), "{long}");
+    let raise = "max_series (now 2000) or max_new_series_per_hour, in its section";
+    assert!(long.contains(&format!("{folded}{raise}")), "{long}");
     let quiet = said(&fs::read(root().join(MIXED)).unwrap());
     assert_eq!(quiet, "");
 }
@@ -438,6 +448,14 @@ fn memory_stays_flat_under_a_flood() {
         assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), u64::from(packets));
         check_conservation(&text, "traffic", "nflog_packets_total");
         check_conservation(&text, "network", "nflog_network_packets_total");
+        check_conservation(&text, "country", "nflog_country_packets_total");
+        assert_eq!(
+            value(
+                &text,
+                "nflog_exporter_folded_packets_total{family=\"country\",label=\"country\"}"
+            ),
+            0
+        );
         assert!(value(&text, "nflog_exporter_series{family=\"traffic\"}") <= 2000);
         assert!(value(&text, "nflog_exporter_series{family=\"network\"}") <= 2000);
         value(&text, "process_resident_memory_bytes")

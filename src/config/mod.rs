@@ -53,7 +53,7 @@ pub struct Config {
     pub nflog: Nflog,
     /// The address databases.
     pub geoip: GeoIp,
-    /// The metric families: `traffic` and `network` first, then the further ones as written.
+    /// The metric families: the built-in ones first, then the others as written.
     pub family: Vec<Family>,
     /// Firewall rules of our own.
     pub rules: Rules,

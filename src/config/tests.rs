@@ -51,6 +51,12 @@ fn defaults_are_the_promised_ones() {
         max_series = 2000
         max_new_series_per_hour = 500
         newborn_hold = "0s"
+        [[family]]
+        name = "country"
+        labels = ["country", "prefix"]
+        max_series = 1000
+        max_new_series_per_hour = 500
+        newborn_hold = "0s"
         [rules]
         install = false
         interfaces = []
@@ -102,13 +108,15 @@ fn what_is_printed_reads_back() {
 fn a_section_changes_just_the_keys_it_gives() {
     let text = "[[family]]\nname = 'ports'\nlabels = ['port']\n\
         [[family]]\nname = 'network'\nmax_series = 7\n\
+        [[family]]\nname = 'country'\nnewborn_hold = '1m'\n\
         [[family]]\nname = 'traffic'\nlabels = ['country']\n";
     let plans = parse(text, "f.toml").unwrap().families();
     let told: Vec<_> = plans.iter().map(|plan| (plan.name.as_str(), plan.max_series)).collect();
-    assert_eq!(told, [("traffic", 2000), ("network", 7), ("ports", 2000)]);
+    assert_eq!(told, [("traffic", 2000), ("network", 7), ("country", 1000), ("ports", 2000)]);
     assert_eq!(plans[0].labels, [Dimension::Country]);
     assert_eq!(plans[1].labels, [Dimension::Prefix, Dimension::Network]);
-    assert_eq!(plans[2].labels, [Dimension::Port]);
+    assert_eq!(plans[2].labels, [Dimension::Country, Dimension::Prefix]);
+    assert_eq!(plans[3].labels, [Dimension::Port]);
     assert!(plans.iter().all(|plan| plan.max_new_series_per_hour == 500));
 }
 
@@ -348,6 +356,15 @@ fn family_rules() {
             &format!("f.toml:3: family.traffic.max_series: is {series}; use 1 to 1000000"),
         );
     }
+    check(
+        "[[family]]\nname = 'country'\nmax_series = 253",
+        "f.toml:3: family.country.max_series: is 253; use 254 or more, so that every country has a place",
+    );
+    check("[[family]]\nname = 'country'\nmax_series = 254", "");
+    check(
+        "[[family]]\nname = 'country'\nlabels = ['prefix', 'country']",
+        "f.toml:3: family.country.labels: begins with \"prefix\"; begin with \"country\", so that countries never fold",
+    );
     check_ends(
         "[[family]]\nname = 'traffic'\nmax_new_series_per_hour = 0",
         "f.toml:3: family.traffic.max_new_series_per_hour: is 0",
@@ -361,7 +378,10 @@ fn family_rules() {
     for number in 0..31 {
         write!(many, "[[family]]\nname = 'f{number}'\nlabels = ['asn']\n").unwrap();
     }
-    check(&many, "f.toml:1: family: makes 33 families with traffic and network; use 32 at most");
+    check(
+        &many,
+        "f.toml:1: family: makes 34 families with traffic, network and country; use 32 at most",
+    );
 }
 
 /// The beginnings of all messages, in their order.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, Family, MAX_FAMILIES};
+use super::{Config, Family, MAX_FAMILIES, family};
 use crate::{
     metrics::{Dimension, MAX_LABELS},
     settings::{InvalidSetting, RuleResult, broken, check_list, duplicate, reject, suggestion},
@@ -180,7 +180,7 @@ fn validate_family_names(families: &[Family]) -> RuleResult {
         return reject(
             "family",
             format!(
-                "makes {} families with traffic and network; use {MAX_FAMILIES} at most",
+                "makes {} families with traffic, network and country; use {MAX_FAMILIES} at most",
                 families.len()
             ),
         );
@@ -195,20 +195,42 @@ fn validate_family(family: &Family) -> Vec<InvalidSetting> {
     let key = |last: &str| format!("family.{}.{last}", family.name);
     let single = [
         validate_family_name(&family.name),
-        validate_max_series(key("max_series"), family.max_series),
+        validate_max_series(key("max_series"), family),
         validate_new_series(key("max_new_series_per_hour"), family.max_new_series_per_hour),
         validate_newborn_hold(key("newborn_hold"), family.newborn_hold),
+        validate_first_label(key("labels"), family),
     ];
     let mut problems = broken(single);
     problems.extend(validate_labels(&key("labels"), &family.labels));
     problems
 }
 
-fn validate_max_series(key: String, series: usize) -> RuleResult {
-    if (1..=MAX_SERIES).contains(&series) {
-        return Ok(());
+fn validate_max_series(key: String, family: &Family) -> RuleResult {
+    let series = family.max_series();
+    if !(1..=MAX_SERIES).contains(&series) {
+        return reject(key, format!("is {series}; use 1 to {MAX_SERIES}"));
     }
-    reject(key, format!("is {series}; use 1 to {MAX_SERIES}"))
+    // One place for packets without a country, and one for a full key.
+    let countries = Dimension::Country.usual_values() + 2;
+    if family.name == family::COUNTRY && series < countries {
+        return reject(
+            key,
+            format!("is {series}; use {countries} or more, so that every country has a place"),
+        );
+    }
+    Ok(())
+}
+
+/// The first label is the last one to fold.
+fn validate_first_label(key: String, family: &Family) -> RuleResult {
+    let country = Dimension::Country.name();
+    match family.labels.first() {
+        Some(first) if family.name == family::COUNTRY && first != country => reject(
+            key,
+            format!("begins with {first:?}; begin with {country:?}, so that countries never fold"),
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn validate_new_series(key: String, series: usize) -> RuleResult {
