@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -425,25 +426,53 @@ fn a_signal_ends_a_replay_of_a_pipe_that_delivers_nothing() {
     }
 }
 
+/// Packets from as many addresses, most of them public, to as many ports, 1,000 a second.
+fn public_flood(packets: u32) -> Vec<u8> {
+    let mut capture: Vec<u8> = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+    // Time zone and accuracy, snapshot length 65535, link type raw IP.
+    capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0]);
+    for number in 0..packets {
+        // Every packet from another address, most of them public, to another port.
+        let address = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
+        let [_, _, high, low] = number.to_be_bytes();
+        let seconds = (number / 1_000).to_le_bytes();
+        capture.extend(seconds);
+        capture.extend([0, 0, 0, 0, 40, 0, 0, 0, 40, 0, 0, 0]);
+        capture.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
+        capture.extend(address);
+        capture.extend([192, 0, 2, 1, high, low, low, high]);
+        capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]);
+    }
+    capture
+}
+
+/// With the smallest budget, and more ports than it has places.
+#[test]
+fn countries_are_never_folded() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    let config = "[[family]]\nname = 'country'\nlabels = ['country', 'port']\nmax_series = 254\n";
+    fs::write(&file, config).unwrap();
+    let text = metrics(&["--config.file", file.to_str().unwrap(), "-"], &public_flood(200_000));
+    check_conservation(&text, "country", "nflog_country_packets_total");
+    let folded = |label: &str| {
+        let labels = format!("{{family=\"country\",label=\"{label}\"}}");
+        value(&text, &format!("nflog_exporter_folded_packets_total{labels}"))
+    };
+    assert_eq!(folded("country"), 0);
+    assert!(folded("port") > 190_000);
+    let countries: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("nflog_country_packets_total{country=\"")?.get(..2))
+        .collect();
+    assert!(countries.len() > 180, "{countries:?}");
+}
+
 /// As many sources and ports as packets; what the program keeps must not grow with them.
 #[test]
 fn memory_stays_flat_under_a_flood() {
     let flood = |packets: u32| {
-        let mut capture: Vec<u8> = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
-        // Time zone and accuracy, snapshot length 65535, link type raw IP.
-        capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0]);
-        for number in 0..packets {
-            // Every packet from another address, most of them public, to another port.
-            let address = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
-            let [_, _, high, low] = number.to_be_bytes();
-            let seconds = (number / 1_000).to_le_bytes();
-            capture.extend(seconds);
-            capture.extend([0, 0, 0, 0, 40, 0, 0, 0, 40, 0, 0, 0]);
-            capture.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
-            capture.extend(address);
-            capture.extend([192, 0, 2, 1, high, low, low, high]);
-            capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]);
-        }
+        let capture = public_flood(packets);
         let text = metrics(&["-"], &capture);
         assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), u64::from(packets));
         check_conservation(&text, "traffic", "nflog_packets_total");
