@@ -43,6 +43,12 @@ fn defaults_are_the_documented_ones() {
         max_series = 2000
         max_new_series_per_hour = 500
         newborn_hold = "0s"
+        [[family]]
+        name = "country"
+        labels = ["country", "prefix"]
+        max_series = 1000
+        max_new_series_per_hour = 500
+        newborn_hold = "0s"
         [rules]
         install = false
         interfaces = []

@@ -21,7 +21,8 @@ pub type ByRung = [usize; MAX_RUNGS];
 ///
 /// Each rung between the first and the last has a reserve: as many series as its labels usually have values, but at
 /// most two fifths of the budget for the first of these rungs, a fifth of that for the second, and so on. A rung may
-/// use the whole budget except for the unused reserves of less detailed rungs.
+/// use the whole budget except for the unused reserves of less detailed rungs. A family whose first label is the country
+/// has a reserve for every country, whatever its budget.
 #[derive(Clone, Debug)]
 pub struct Places {
     total: usize,
@@ -35,13 +36,36 @@ impl Places {
         let mut reserve = [0; MAX_RUNGS];
         let mut limit = total * 2 / 5;
         for (rung, kept) in reserve.iter_mut().enumerate().take(labels.len()).skip(1) {
-            let usual = labels[..labels.len() - rung]
+            let exact = &labels[..labels.len() - rung];
+            let usual = exact
                 .iter()
                 .fold(1_usize, |product, label| product.saturating_mul(label.usual_values()));
-            *kept = usual.min(limit);
+            *kept = usual.min(if *exact == [Dimension::Country] {
+                total.saturating_sub(1)
+            } else {
+                limit
+            });
             limit /= 5;
         }
         Self { total, reserve }
+    }
+
+    /// About the smallest number of places with room for this many keys without folded labels.
+    #[must_use]
+    pub fn needed(keys: usize, labels: &[Dimension]) -> usize {
+        let mut last = [0; MAX_RUNGS];
+        last[labels.len()] = 1;
+        // At least one place in three is for full keys.
+        let (mut few, mut enough) = (keys, keys.saturating_mul(3).saturating_add(1000));
+        while few < enough {
+            let middle = few.midpoint(enough);
+            if Self::new(middle, labels).free(&last, 0) < keys {
+                few = middle + 1;
+            } else {
+                enough = middle;
+            }
+        }
+        enough
     }
 
     /// Maximum number of series at once.
@@ -182,13 +206,36 @@ mod tests {
     }
 
     #[test]
+    fn the_places_that_a_demand_needs_have_room_for_it() {
+        let network = [Dimension::Prefix, Dimension::Network];
+        let country = [Dimension::Country, Dimension::Prefix];
+        for labels in [&TRAFFIC[..], &network, &country, &[Dimension::Port]] {
+            for keys in [0, 1, 10, 500, 4970, 300_000] {
+                let needed = Places::needed(keys, labels);
+                let mut used = [0; MAX_RUNGS];
+                used[labels.len()] = 1;
+                assert!(Places::new(needed, labels).free(&used, 0) >= keys, "{keys} {labels:?}");
+                // Both reserves may round up at the same number.
+                let fewer = Places::new(needed.saturating_sub(2), labels).free(&used, 0);
+                assert!(keys == 0 || fewer < keys, "{keys} {labels:?}: {needed}");
+            }
+        }
+        assert_eq!(Places::needed(1119, &TRAFFIC), 1999);
+    }
+
+    #[test]
     fn every_country_has_a_place_in_its_family() {
-        let labels = [Dimension::Country, Dimension::Prefix];
-        let places = Places::new(1000, &labels);
-        let mut used = [0; MAX_RUNGS];
-        used[2] = 1;
-        used[0] = places.free(&used, 0);
-        assert_eq!(places.free(&used, 1), Dimension::Country.usual_values());
+        let labels = [Dimension::Country, Dimension::Prefix, Dimension::Port];
+        for (total, labels) in [(1000, &labels[..2]), (254, &labels[..2]), (254, &labels)] {
+            let places = Places::new(total, labels);
+            let mut used = [0; MAX_RUNGS];
+            used[labels.len()] = 1;
+            for rung in 0..labels.len() - 1 {
+                used[rung] = places.free(&used, rung);
+            }
+            let countries = places.free(&used, labels.len() - 1);
+            assert_eq!(countries, Dimension::Country.usual_values(), "{total} {labels:?}");
+        }
     }
 
     /// The number of new series that this claim gets at `now`.

@@ -15,12 +15,22 @@ pub const MAX_FAMILIES: usize = 32;
 /// Maximum number of labels of a family.
 pub const MAX_LABELS: usize = 8;
 
-/// The families that always exist, in their order, and their default labels.
-const DEFAULT_FAMILIES: [(&str, &[Dimension]); 3] = [
-    ("traffic", &[Dimension::Prefix, Dimension::Proto, Dimension::Country, Dimension::Port]),
-    ("network", &[Dimension::Prefix, Dimension::Network]),
-    ("country", &[Dimension::Country, Dimension::Prefix]),
+/// The family in which countries are never folded.
+const COUNTRY: &str = "country";
+
+/// The families that always exist, in their order, with their default labels and `max_series`.
+const DEFAULT_FAMILIES: [(&str, &[Dimension], usize); 3] = [
+    (
+        "traffic",
+        &[Dimension::Prefix, Dimension::Proto, Dimension::Country, Dimension::Port],
+        DEFAULT_MAX_SERIES,
+    ),
+    ("network", &[Dimension::Prefix, Dimension::Network], DEFAULT_MAX_SERIES),
+    (COUNTRY, &[Dimension::Country, Dimension::Prefix], 1000),
 ];
+const DEFAULT_MAX_SERIES: usize = 2000;
+/// Stands for the default `max_series`, which depends on the family's name. TOML has no number as large as this.
+const UNSET: usize = usize::MAX;
 /// The exporter's own metrics are `nflog_exporter_…`, so no family has this name.
 const RESERVED_NAME: &str = "exporter";
 /// Maximum length of a family's name, bytes.
@@ -43,7 +53,7 @@ pub struct FamilyConfig {
     /// Most important first, 1 to [`MAX_LABELS`], no duplicates; the default families have default labels.
     #[serde(default)]
     pub labels: Vec<Dimension>,
-    /// Maximum number of label sets exposed at once, 1 to 1,000,000; default 2000.
+    /// Maximum number of label sets exposed at once, 1 to 1,000,000; default 2000, of `country` 1000.
     #[serde(default = "default_max_series")]
     pub max_series: usize,
     /// Maximum number of label sets created in any hour, at least 1; default 500.
@@ -55,7 +65,7 @@ pub struct FamilyConfig {
 }
 
 fn default_max_series() -> usize {
-    2000
+    UNSET
 }
 
 fn default_max_new_series_per_hour() -> usize {
@@ -78,10 +88,11 @@ impl FamilyConfig {
         let key = |last: &str| format!("family.{}.{last}", self.name);
         broken([
             validate_name(&self.name),
-            validate_max_series(key("max_series"), self.max_series),
+            validate_max_series(key("max_series"), self),
             validate_new_series(key("max_new_series_per_hour"), self.max_new_series_per_hour),
             validate_newborn_hold(key("newborn_hold"), self.newborn_hold),
             validate_labels(&key("labels"), &self.labels),
+            validate_first_label(key("labels"), self),
         ])
     }
 }
@@ -90,7 +101,7 @@ impl From<Vec<FamilyConfig>> for FamilyConfigs {
     /// Moves the default families to the front, adds missing ones, and sets their default labels if they have none.
     fn from(mut configured: Vec<FamilyConfig>) -> Self {
         let mut families = Vec::with_capacity(configured.len() + DEFAULT_FAMILIES.len());
-        for (name, labels) in DEFAULT_FAMILIES {
+        for (name, labels, max_series) in DEFAULT_FAMILIES {
             let mut family = match configured.iter().position(|family| family.name == name) {
                 Some(index) => configured.remove(index),
                 None => FamilyConfig::new(name),
@@ -98,9 +109,17 @@ impl From<Vec<FamilyConfig>> for FamilyConfigs {
             if family.labels.is_empty() {
                 family.labels = labels.to_vec();
             }
+            if family.max_series == UNSET {
+                family.max_series = max_series;
+            }
             families.push(family);
         }
-        families.append(&mut configured);
+        for mut family in configured {
+            if family.max_series == UNSET {
+                family.max_series = DEFAULT_MAX_SERIES;
+            }
+            families.push(family);
+        }
         Self(families)
     }
 }
@@ -129,7 +148,7 @@ impl ConfigSection for FamilyConfigs {
 
 fn validate_names(families: &[FamilyConfig]) -> RuleResult {
     if families.len() > MAX_FAMILIES {
-        let defaults = DEFAULT_FAMILIES.map(|(name, _)| name).join(" and ");
+        let defaults = DEFAULT_FAMILIES.map(|(name, ..)| name).join(", ");
         return reject(
             "family",
             format!(
@@ -169,11 +188,31 @@ fn validate_name(name: &str) -> RuleResult {
     Ok(())
 }
 
-fn validate_max_series(key: String, series: usize) -> RuleResult {
-    if (1..=MAX_SERIES).contains(&series) {
-        return Ok(());
+fn validate_max_series(key: String, family: &FamilyConfig) -> RuleResult {
+    let series = family.max_series;
+    if !(1..=MAX_SERIES).contains(&series) {
+        return reject(key, format!("is {series}; use 1 to {MAX_SERIES}"));
     }
-    reject(key, format!("is {series}; use 1 to {MAX_SERIES}"))
+    // One place for packets without a country, and one for a full key.
+    let countries = Dimension::Country.usual_values() + 2;
+    if family.name == COUNTRY && series < countries {
+        return reject(
+            key,
+            format!("is {series}; use {countries} or more, so that every country has a place"),
+        );
+    }
+    Ok(())
+}
+
+/// The first label is the last one to fold.
+fn validate_first_label(key: String, family: &FamilyConfig) -> RuleResult {
+    match family.labels.first() {
+        Some(first) if family.name == COUNTRY && *first != Dimension::Country => {
+            let reason = "begin with country, so that countries are never folded";
+            reject(key, format!("begins with {first}; {reason}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn validate_new_series(key: String, series: usize) -> RuleResult {
@@ -239,15 +278,17 @@ mod tests {
     fn default_families_come_first_and_keep_default_labels() {
         let text = "[[family]]\nname = 'ports'\nlabels = ['port']\n\
                     [[family]]\nname = 'network'\nmax_series = 7\n\
+                    [[family]]\nname = 'country'\nnewborn_hold = '1m'\n\
                     [[family]]\nname = 'traffic'\nlabels = ['country']\n";
         let table: toml::Table = text.parse().unwrap();
         let families: FamilyConfigs = table["family"].clone().try_into().unwrap();
         let found: Vec<_> =
             families.iter().map(|family| (family.name.as_str(), family.max_series)).collect();
-        assert_eq!(found, [("traffic", 2000), ("network", 7), ("ports", 2000)]);
+        assert_eq!(found, [("traffic", 2000), ("network", 7), ("country", 1000), ("ports", 2000)]);
         assert_eq!(families[0].labels, [Dimension::Country]);
         assert_eq!(families[1].labels, [Dimension::Prefix, Dimension::Network]);
-        assert_eq!(families[2].labels, [Dimension::Port]);
+        assert_eq!(families[2].labels, [Dimension::Country, Dimension::Prefix]);
+        assert_eq!(families[3].labels, [Dimension::Port]);
         assert!(families.iter().all(|family| family.max_new_series_per_hour == 500));
         assert!(families.validate().is_empty());
         assert!(FamilyConfigs::default().validate().is_empty());
@@ -294,7 +335,20 @@ mod tests {
         }
         check(&many, "");
         many.push_str("[[family]]\nname = 'last'\nlabels = ['asn']\n");
-        check(&many, "family: has 33 families, traffic and network included; use 32 at most");
+        check(&many, "family: has 33 families, traffic, network, country included; use 32 at most");
+    }
+
+    #[test]
+    fn the_family_country_has_a_place_for_every_country() {
+        check(
+            "[[family]]\nname = 'country'\nmax_series = 253",
+            "family.country.max_series: is 253; use 254 or more, so that every country has a place",
+        );
+        check("[[family]]\nname = 'country'\nmax_series = 254", "");
+        check(
+            "[[family]]\nname = 'country'\nlabels = ['prefix', 'country']",
+            "family.country.labels: begins with prefix; begin with country, so that countries are never folded",
+        );
     }
 
     #[test]

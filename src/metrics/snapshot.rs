@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dimension, Key, ScanFigures};
+use super::{Dimension, Key, ScanFigures, budget::Places};
 use crate::{event::NameId, geoip::CountryId, packet::DecodeIssue};
 
 /// The aggregate at one moment. For every family: its series + retired + pending = received.
@@ -39,8 +39,6 @@ pub struct FamilySnapshot {
     pub series: Vec<SeriesSnapshot>,
     /// The maximum number of series.
     pub series_limit: usize,
-    /// Whether there is no room for a series without folded labels.
-    pub is_full: bool,
     /// Estimated number of different full keys in the last hour.
     pub demand: f64,
     /// Packets folded to `other`, for each label of [`Self::labels`].
@@ -51,6 +49,21 @@ pub struct FamilySnapshot {
     pub pending_packets: u64,
     /// Series that were replaced by a heavier one.
     pub replaced_series: u64,
+}
+
+impl FamilySnapshot {
+    /// The number of series at which every key of the last hour has one, rounded up to two digits.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate of a number of keys"
+    )]
+    pub fn needed_series(&self) -> usize {
+        let needed = Places::needed(self.demand.ceil() as usize, &self.labels);
+        let unit = 10_usize.pow(needed.max(10).ilog10() - 1);
+        needed.next_multiple_of(unit)
+    }
 }
 
 /// One exposed series.

@@ -183,6 +183,7 @@ fn settle(exporter: &Exporter<'_>, sent: u64) {
         [
             "nflog_packets_total",
             "nflog_network_packets_total",
+            "nflog_country_packets_total",
             "nflog_exporter_mirror_written_rows_total",
         ]
         .iter()

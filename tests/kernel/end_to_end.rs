@@ -21,6 +21,10 @@ const WIDE: &str = "
     name = 'network'
     max_series = 20000
     max_new_series_per_hour = 20000
+    [[family]]
+    name = 'country'
+    max_series = 20000
+    max_new_series_per_hour = 20000
 ";
 
 /// Three kinds of packets, rules of two tools, two groups, and counters of the rules.
@@ -183,9 +187,11 @@ fn by_series(samples: Samples) -> BTreeMap<Series, u64> {
 /// The equation that holds for every family at every scrape.
 fn check_conservation(text: &str) {
     let received = sum(text, "nflog_exporter_received_packets_total");
-    for (family, metric) in
-        [("traffic", "nflog_packets_total"), ("network", "nflog_network_packets_total")]
-    {
+    for (family, metric) in [
+        ("traffic", "nflog_packets_total"),
+        ("network", "nflog_network_packets_total"),
+        ("country", "nflog_country_packets_total"),
+    ] {
         let of_family = |metric: &str| {
             let samples = samples(text, metric);
             whole(samples.iter().find(|(labels, _)| labels["family"] == family).unwrap().1)
@@ -223,7 +229,8 @@ fn prometheus_has_exactly_the_packets_sent() {
         let received = sum(&text, "nflog_exporter_received_packets_total");
         (received + lost == sent.total()
             && sum(&text, "nflog_packets_total") == received
-            && sum(&text, "nflog_network_packets_total") == received)
+            && sum(&text, "nflog_network_packets_total") == received
+            && sum(&text, "nflog_country_packets_total") == received)
             .then_some(text)
     });
     assert_eq!(sum(&text, "nflog_exporter_lost_packets_total"), 0);

@@ -1,5 +1,6 @@
 //! The program on capture files: the whole scrape as a golden file, errors, warnings and signals.
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -81,6 +82,7 @@ fn the_scrape_matches_the_golden_file() {
     let text = metrics(&[MIXED], &[]);
     check_conservation(&text, "traffic", "nflog_packets_total");
     check_conservation(&text, "network", "nflog_network_packets_total");
+    check_conservation(&text, "country", "nflog_country_packets_total");
     check_golden("tests/data/captures/mixed.metrics", &stable(&text));
 }
 
@@ -329,13 +331,22 @@ fn a_warning_is_printed_if_most_frames_or_ports_are_not_counted_separately() {
     wireless[at + 1] |= 0x40;
     let expect = "2 of 3 frames could not be read as IP packets: not_ip 2;";
     assert!(said(&wireless).contains(expect), "{}", said(&wireless));
-    // As many ports as packets: first the hourly limit is reached, after hours the limit on series.
+    // As many ports as packets, at once and over more than a day.
     let scan = |seconds_apart: u32| flood_with(5_000, seconds_apart);
     let folded = "packets are counted under port=other in the family traffic: raise ";
     let short = said(&scan(0));
-    assert!(short.contains(&format!("{folded}max_new_series_per_hour of")), "{short}");
+    let raise = short.split_once(&format!("{folded}max_series from 2000 to ")).unwrap().1;
+    let needed = raise.split(' ').next().unwrap();
+    let config = format!("[[family]]\nname = 'traffic'\nmax_series = {needed}\n");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    fs::write(&file, config).unwrap();
+    let wider = program(&["--config.file", file.to_str().unwrap(), "replay", "-"], &scan(0));
+    let wider = String::from_utf8(wider.stderr).unwrap();
+    assert!(!wider.contains("port=other"), "max_series = {needed}: {wider}");
     let long = said(&scan(20));
-    assert!(long.contains(&format!("{folded}max_series (now 2000) of")), "{long}");
+    let raise = "max_series (now 2000) or max_new_series_per_hour, in its section";
+    assert!(long.contains(&format!("{folded}{raise}")), "{long}");
     let quiet = said(&fs::read(root().join(MIXED)).unwrap());
     assert_eq!(quiet, "");
 }
@@ -416,29 +427,65 @@ fn a_signal_ends_a_replay_of_a_pipe_that_delivers_nothing() {
     }
 }
 
-/// Each packet has a different source and port; memory must not grow with their number.
+/// Packets from as many addresses, most of them public, to as many ports, 1,000 a second.
+fn public_flood(packets: u32) -> Vec<u8> {
+    let mut capture: Vec<u8> = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+    // Time zone and accuracy, snapshot length 65535, link type raw IP.
+    capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0]);
+    for number in 0..packets {
+        // Every packet from a different address, most of them public, to a different port.
+        let address = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
+        let [_, _, high, low] = number.to_be_bytes();
+        let seconds = (number / 1_000).to_le_bytes();
+        capture.extend(seconds);
+        capture.extend([0, 0, 0, 0, 40, 0, 0, 0, 40, 0, 0, 0]);
+        capture.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
+        capture.extend(address);
+        capture.extend([192, 0, 2, 1, high, low, low, high]);
+        capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]);
+    }
+    capture
+}
+
+/// With the smallest budget, and more ports than it has places.
+#[test]
+fn countries_are_never_folded() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    let config = "[[family]]\nname = 'country'\nlabels = ['country', 'port']\nmax_series = 254\n";
+    fs::write(&file, config).unwrap();
+    let text = metrics(&["--config.file", file.to_str().unwrap(), "-"], &public_flood(200_000));
+    check_conservation(&text, "country", "nflog_country_packets_total");
+    let folded = |label: &str| {
+        let labels = format!("{{family=\"country\",label=\"{label}\"}}");
+        value(&text, &format!("nflog_exporter_folded_packets_total{labels}"))
+    };
+    assert_eq!(folded("country"), 0);
+    assert!(folded("port") > 190_000);
+    let countries: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("nflog_country_packets_total{country=\"")?.get(..2))
+        .collect();
+    assert!(countries.len() > 180, "{countries:?}");
+}
+
+/// As many sources and ports as packets; memory must not grow with their number.
 #[test]
 fn memory_does_not_grow_in_a_flood() {
     let flood = |packets: u32| {
-        let mut capture: Vec<u8> = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
-        // Time zone and accuracy, snapshot length 65535, link type raw IP.
-        capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0]);
-        for number in 0..packets {
-            // Every packet from a different address, most of them public, to a different port.
-            let address = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
-            let [_, _, high, low] = number.to_be_bytes();
-            let seconds = (number / 1_000).to_le_bytes();
-            capture.extend(seconds);
-            capture.extend([0, 0, 0, 0, 40, 0, 0, 0, 40, 0, 0, 0]);
-            capture.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
-            capture.extend(address);
-            capture.extend([192, 0, 2, 1, high, low, low, high]);
-            capture.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]);
-        }
+        let capture = public_flood(packets);
         let text = metrics(&["-"], &capture);
         assert_eq!(sum(&text, "nflog_exporter_received_packets_total"), u64::from(packets));
         check_conservation(&text, "traffic", "nflog_packets_total");
         check_conservation(&text, "network", "nflog_network_packets_total");
+        check_conservation(&text, "country", "nflog_country_packets_total");
+        assert_eq!(
+            value(
+                &text,
+                "nflog_exporter_folded_packets_total{family=\"country\",label=\"country\"}"
+            ),
+            0
+        );
         assert!(value(&text, "nflog_exporter_series{family=\"traffic\"}") <= 2000);
         assert!(value(&text, "nflog_exporter_series{family=\"network\"}") <= 2000);
         value(&text, "process_resident_memory_bytes")

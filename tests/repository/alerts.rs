@@ -172,8 +172,10 @@ fn known_series() -> BTreeSet<String> {
         .map(|line| line.split(['{', ' ']).next().unwrap().to_owned())
         .collect();
     known.extend(rules(RECORDING).into_iter().map(|rule| rule.record.unwrap()));
-    // The family network is not in the golden scrape. `tests/kernel/end_to_end.rs` covers it.
-    known.extend(["up", "nflog_network_packets_total"].map(str::to_owned));
+    // These families are not in the golden scrape. `tests/kernel/end_to_end.rs` covers them.
+    known.extend(
+        ["up", "nflog_network_packets_total", "nflog_country_packets_total"].map(str::to_owned),
+    );
     known
 }
 
@@ -192,6 +194,36 @@ fn every_series_of_a_rule_exists() {
     let unused: Vec<_> =
         known.iter().filter(|name| name.starts_with(THRESHOLD) && !asked.contains(*name)).collect();
     assert!(unused.is_empty(), "thresholds that no rule uses: {unused:?}");
+}
+
+/// The files with queries for users.
+fn query_files() -> Vec<PathBuf> {
+    let mut files = vec![root().join("README.md")];
+    for directory in ["docs", "alerts", "dashboards"] {
+        let entries = fs::read_dir(root().join(directory)).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
+    }
+    files
+}
+
+#[test]
+fn sums_by_country_use_the_family_that_never_folds_countries() {
+    let mut sums = 0;
+    for file in query_files() {
+        let text = fs::read_to_string(&file).unwrap();
+        for query in text.split("by (").skip(1) {
+            let (labels, rest) = query.split_once(')').unwrap();
+            let selector = &rest[..rest.find('[').unwrap_or(0)];
+            // Only traffic has ports.
+            if !labels.contains("country") || labels.contains("port") || selector.contains("port") {
+                continue;
+            }
+            let folds = selector.contains("nflog_packets_total");
+            assert!(!folds, "{}: by ({labels}){selector}", file.display());
+            sums += usize::from(selector.contains("nflog_country_packets_total"));
+        }
+    }
+    assert!(sums >= 8, "{sums}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_nflog_exporter");
 const SCRAPES: [&str; 2] = ["src/daemon/testdata/scrape.txt", "tests/data/captures/mixed.metrics"];
 
 /// Families that exist without configuration.
-const BUILT_IN: [&str; 2] = ["traffic", "network"];
+const BUILT_IN: [&str; 3] = ["traffic", "network", "country"];
 
 /// A metric's type, and the labels of its samples.
 type Metric = (String, BTreeSet<String>);

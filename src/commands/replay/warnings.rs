@@ -42,14 +42,16 @@ fn folded_ports(family: &FamilySnapshot, received: u64) -> Option<String> {
     if !is_most(folded, received) {
         return None;
     }
-    let budget = if family.is_full {
-        format!("max_series (now {})", family.series_limit)
+    let (limit, needed) = (family.series_limit, family.needed_series());
+    let raise = if needed > limit {
+        let demand = family.demand.round();
+        format!("max_series from {limit} to {needed} for the {demand} label sets of the last hour")
     } else {
-        "max_new_series_per_hour".into()
+        format!("max_series (now {limit}) or max_new_series_per_hour")
     };
     Some(format!(
         "{folded} of {received} packets are counted under port=other in the family {name}: raise \
-         {budget} of its section [[family]] in the configuration file",
+         {raise}, in its section [[family]] of the configuration file",
         name = family.name,
     ))
 }

@@ -151,7 +151,6 @@ impl Family {
             labels: Arc::clone(&self.labels),
             series,
             series_limit: self.places.total(),
-            is_full: self.places.free(&self.used, 0) == 0,
             demand: self.demand.estimate(),
             folded: self.folded.clone(),
             retired_packets: self.retired_packets,

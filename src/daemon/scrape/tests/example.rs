@@ -63,7 +63,6 @@ fn family(name: &str, labels: &[Dimension], series: &[(&[u64], u64, u64)]) -> Fa
         labels: labels.into(),
         series: series.collect(),
         series_limit: 2000,
-        is_full: false,
         demand: 0.0,
         folded: vec![0; labels.len()],
         retired_packets: 0,
