@@ -169,12 +169,12 @@ impl Collector for ReloadStatus {
         let mut writer = MetricWriter::new(encoder);
         writer.gauge(
             "nflog_exporter_config_last_reload_successful",
-            "Whether the configuration was last loaded without an error: 1 or 0.",
+            "Whether the last load of the configuration succeeded: 1 or 0.",
             Some(u32::from(self.successful)),
         )?;
         writer.gauge(
             "nflog_exporter_config_last_reload_success_timestamp_seconds",
-            "When the configuration was last loaded without an error.",
+            "Time of the last successful load of the configuration, as a Unix timestamp.",
             Some(self.timestamp_seconds),
         )
     }

@@ -99,7 +99,7 @@ fn the_remote_end_is_the_destination_of_what_this_host_sent() {
     let mut sent = tcp("DE", 1, 22);
     assert_eq!(sent.remote(), Some([0, 0, 0, 1].into()));
     sent.direction = Some(Direction::Out);
-    assert_eq!(sent.remote(), Some([0, 0, 0, 9].into()));
+    assert_eq!(sent.remote(), Some([192, 0, 2, 1].into()));
     sent.headers.addresses = None;
     assert_eq!(sent.remote(), None);
 }
