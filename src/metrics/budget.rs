@@ -14,6 +14,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// span of 3600 seconds has more new series than the budget.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// While more than one of so many places for full keys is free, every new key gets one.
+pub const SCARCE: usize = 4;
+
 /// One count for each rung.
 pub type ByRung = [usize; MAX_RUNGS];
 

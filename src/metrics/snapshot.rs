@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Dimension, Key, ScanFigures, budget::Places};
+use super::{
+    Dimension, Key, ScanFigures,
+    budget::{Places, SCARCE},
+};
 use crate::{event::NameId, geoip::CountryId, packet::DecodeIssue};
 
 /// The aggregate at one moment. For every family: its series + retired + pending = received.
@@ -52,7 +55,7 @@ pub struct FamilySnapshot {
 }
 
 impl FamilySnapshot {
-    /// The number of series at which every key of the last hour has one, rounded up to two digits.
+    /// The number of series at which every key of the last hour gets one with its first packet, rounded up to two digits.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -60,7 +63,8 @@ impl FamilySnapshot {
         reason = "an estimate of a number of keys"
     )]
     pub fn needed_series(&self) -> usize {
-        let needed = Places::needed(self.demand.ceil() as usize, &self.labels);
+        let keys = (self.demand.ceil() as usize).saturating_mul(SCARCE) / (SCARCE - 1) + 1;
+        let needed = Places::needed(keys, &self.labels);
         let unit = 10_usize.pow(needed.max(10).ilog10() - 1);
         needed.next_multiple_of(unit)
     }

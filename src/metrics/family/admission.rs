@@ -5,14 +5,11 @@ use std::time::Duration;
 use super::Family;
 use crate::metrics::{
     Key,
-    budget::Claim,
+    budget::{Claim, SCARCE},
     series::{Phase, Series},
 };
 
-/// This part of the places for full keys goes to the first packets.
-const UNCONDITIONAL: usize = 4;
-
-/// The packets that a full key needs for another place, minus a half because weights decay: by how many hours the free
+/// The packets that a full key needs for one of the last places, minus a half because weights decay: by how many hours the free
 /// places last at the pace of the last hour.
 const EVIDENCE: [(f64, f64); 4] = [(1.0, 0.0), (1.0 / 4.0, 1.5), (1.0 / 16.0, 2.5), (0.0, 3.5)];
 
@@ -150,7 +147,7 @@ impl Family {
     /// The weight in packets that a full key needs for one of so many free places.
     #[expect(clippy::cast_precision_loss, reason = "budgets are far below 2^52")]
     fn evidence(&mut self, free: usize, now: Duration) -> f64 {
-        if free >= self.used[0] * (UNCONDITIONAL - 1) {
+        if free * SCARCE > free + self.used[0] {
             return 0.0;
         }
         let hours = free as f64 / self.turnover.pace(now);
