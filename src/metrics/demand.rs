@@ -13,15 +13,15 @@ const SLOTS: usize = 7;
 /// Estimates the number of distinct keys over the last hour, with `HyperLogLog` in slots of ten minutes: 14 KiB.
 #[derive(Debug)]
 pub struct Demand {
-    slots: [Registers; SLOTS],
     /// Number of the running slot since the clock's start.
     running: u64,
+    slots: Box<[Registers; SLOTS]>,
 }
 
 impl Demand {
     /// Starts with no keys.
     pub fn new(now: Duration) -> Self {
-        Self { slots: array::from_fn(|_| Registers::default()), running: number(now) }
+        Self { running: number(now), slots: Box::new(array::from_fn(|_| Registers::default())) }
     }
 
     /// Adds the key with this hash.
@@ -49,7 +49,7 @@ impl Demand {
     /// The estimated number of distinct keys in the last 60 to 70 minutes.
     pub fn estimate(&self) -> f64 {
         let mut all = Registers::default();
-        for slot in &self.slots {
+        for slot in self.slots.iter() {
             all.merge(slot);
         }
         all.estimate()

@@ -15,7 +15,7 @@ use nflog_exporter::{
 };
 
 fn route(labels: &[Dimension]) -> Route {
-    route_of(labels, 100_000)
+    route_of(labels, 200_000)
 }
 
 fn route_of(labels: &[Dimension], max_series: usize) -> Route {

@@ -226,6 +226,7 @@ impl Family {
     }
 
     /// Counts a packet whose full key has no active series: folds one label after another.
+    #[inline(never)]
     fn descend(&mut self, mut hash: u64, key: &mut Key, bytes: u32, now: Duration) {
         let (labels, unit) = (self.labels.len(), self.unit.get());
         for rung in 0..=labels {
