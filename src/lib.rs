@@ -42,7 +42,7 @@
 //!    passing a budget.**
 //! 6. **A broken database, `GeoIP` file, configuration or client never breaks a scrape,** nor the
 //!    other way round.
-//! 7. **A counter never goes down while its series lives.**
+//! 7. **A counter never decreases while its series exists.**
 //! 8. **After start-up the process holds no privilege.**
 
 pub mod cli;
