@@ -379,7 +379,7 @@ const world = {
       else part.classList.add("uncoded");
     }
     put(svg, "role", "group");
-    put(svg, "aria-label", "World map. The arrow keys select countries, the heaviest first; Enter filters. The table has the same numbers.");
+    put(svg, "aria-label", "World map. The arrow keys select countries, the one with the most packets first; Enter filters by it. The table has the same numbers.");
     for (const group of svg.querySelectorAll("g")) {
       group.removeAttribute("fill");
       group.removeAttribute("stroke");
