@@ -185,7 +185,7 @@ function showFilter() {
 // ---- Lines over time --------------------------------------------------------------------------
 
 /**
- * A timeline of full slices. The running slice is shorter than the others, so it is extrapolated, or left out
+ * A timeline of full slices. The running slice is shorter than the others, so it is extrapolated, or omitted
  * while it is too short.
  */
 function full(timeline, view) {
