@@ -33,17 +33,17 @@
 //! # Invariants
 //!
 //! 1. **The read loop never awaits and never blocks on an output.** One thread owns the sockets and
-//!    takes two locks a batch, one after the other.
-//! 2. **No bytes from the network can make it panic, allocate without bound, or loop.**
-//! 3. **Every packet is counted exactly once, and every lost one is counted too.** At every scrape,
+//!    takes two locks per batch, one after the other.
+//! 2. **No bytes from the network can cause a panic, an unbounded allocation or an endless loop.**
+//! 3. **Every packet is counted exactly once, and every lost packet is counted too.** At every scrape,
 //!    for every family: sum of its series + retired + pending = packets received.
-//! 4. **Every map, queue, ring and file has a cap, and reaching it has a counter.**
-//! 5. **No text from a packet, a rule or a database becomes a label or a row unescaped, or without
-//!    passing a budget.**
-//! 6. **A broken database, `GeoIP` file, configuration or client never breaks a scrape,** nor the
-//!    other way round.
-//! 7. **A counter never goes down while its series lives.**
-//! 8. **After start-up the process holds no privilege.**
+//! 4. **Every map, queue, ring and file has a limit, and a counter shows when it is reached.**
+//! 5. **Text from a packet, a rule or a database becomes a label or a row only if it is escaped and
+//!    within a limit.**
+//! 6. **A broken database, `GeoIP` file, configuration or client never breaks a scrape,** and a
+//!    scrape never breaks those.
+//! 7. **A counter never decreases while its series exists.**
+//! 8. **After start, the process has no privileges.**
 
 pub mod cli;
 pub mod commands;

@@ -18,7 +18,7 @@ const FLAG: &str = "--mirror.url";
 /// environment, which only its user and root can read.
 ///
 /// # Errors
-/// The program cannot be executed again. It must not go on, because the password would stay visible.
+/// The program cannot be executed again. It must not continue, because the password would stay visible.
 pub(super) fn hide_password(flags: &Flags) -> anyhow::Result<()> {
     let arguments: Vec<_> = env::args_os().collect();
     let Some(url) = flags.mirror_url.as_ref().filter(|url| url.has_password()) else {

@@ -67,7 +67,7 @@ fn warn(warnings: &[String]) {
 }
 
 /// This command line, quoted for a shell, with the path of this program. Scripts are kept in files and logs,
-/// so the mirror's URL, which can hold a password and changes no rule, is left out.
+/// so the mirror's URL, which can hold a password and changes no rule, is omitted.
 fn command() -> anyhow::Result<String> {
     let program = env::current_exe().context("cannot find this program")?;
     let arguments: Vec<_> = env::args_os().skip(1).collect();

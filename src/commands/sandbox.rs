@@ -48,7 +48,7 @@ const ROOT_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// Maximum number of symbolic links in a path: `MAXSYMLINKS` of `linux/namei.h`.
 const MAX_LINKS: usize = 40;
 
-/// The confinement in force, and the facts that its log lines need.
+/// The active confinement, and the facts that its log lines need.
 pub(super) struct Confined {
     pub(super) confinement: Confinement,
     user: Option<String>,
@@ -57,7 +57,7 @@ pub(super) struct Confined {
 }
 
 impl Confined {
-    /// Logs the layers that are in force, those that are missing, and files that cannot be read any more.
+    /// Logs the active layers, the missing layers, and the files that can no longer be read.
     pub(super) fn log(&self) {
         let Self { confinement, user, reread } = self;
         tracing::info!(user, in_force = %confinement, "dropped privileges");
@@ -69,7 +69,7 @@ impl Confined {
     }
 }
 
-/// Drops the privileges that the program does not need any more. Open files and sockets stay open.
+/// Drops the privileges that the program no longer needs. Open files and sockets stay open.
 ///
 /// # Errors
 /// The user cannot be changed, or the owner of a directory.

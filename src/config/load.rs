@@ -84,7 +84,7 @@ fn combine(
         };
         broken.push(ConfigError::Invalid { origin, key, reason });
     }
-    // A value of the wrong type was left out, which can break a rule. Only the wrong type is reported.
+    // A value of the wrong type was removed, which can break a rule. Only the wrong type is reported.
     broken.retain(|error| !errors.iter().any(|cause| error.is_consequence_of(cause)));
     errors.append(&mut broken);
     if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::sorted(errors)) }

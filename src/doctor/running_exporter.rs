@@ -65,7 +65,7 @@ impl RunningExporter {
         self.scraped.as_ref().ok()
     }
 
-    /// Its current metrics; `None` if they cannot be read any more.
+    /// Its current metrics; `None` if they can no longer be read.
     pub(super) fn scrape(&self) -> Option<Metrics> {
         match Response::get(self.address, &self.path) {
             Response::Body(body) => Metrics::from_body(body).ok(),

@@ -1,4 +1,4 @@
-//! The interner: assigns ids to the names of packets, and evicts unused names.
+//! Assigns ids to log prefixes and device names, and evicts unused names.
 
 use hashbrown::HashMap;
 

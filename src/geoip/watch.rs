@@ -128,7 +128,7 @@ impl Files {
         changed
     }
 
-    /// What is in use now. The embedded database comes last, where no file tells countries.
+    /// The databases in use. The embedded one is the last, if no file contains countries.
     pub(super) fn generation(&self) -> Result<Generation, GeoIpError> {
         let mut databases: Vec<_> = self.0.iter().map(|file| Arc::clone(&file.database)).collect();
         let mut status: Vec<_> = self.0.iter().map(WatchedFile::status).collect();

@@ -198,7 +198,7 @@ fn validate_max_series(key: String, family: &FamilyConfig) -> RuleResult {
     if family.name == COUNTRY && series < countries {
         return reject(
             key,
-            format!("is {series}; use {countries} or more, so that every country has a place"),
+            format!("is {series}; use {countries} or more, so that every country has a series"),
         );
     }
     Ok(())
@@ -342,7 +342,7 @@ mod tests {
     fn the_family_country_has_a_place_for_every_country() {
         check(
             "[[family]]\nname = 'country'\nmax_series = 253",
-            "family.country.max_series: is 253; use 254 or more, so that every country has a place",
+            "family.country.max_series: is 253; use 254 or more, so that every country has a series",
         );
         check("[[family]]\nname = 'country'\nmax_series = 254", "");
         check(

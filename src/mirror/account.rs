@@ -11,7 +11,7 @@ pub enum DropReason {
     SpoolFailed,
     /// The rows could not be read back from the spool.
     SpoolCorrupt,
-    /// The database refused the values of this row.
+    /// The database rejected the values of this row.
     Refused,
     /// The row was for another database, and `mirror.spool.other_target` is `drop`.
     OtherTarget,

@@ -37,7 +37,7 @@ pub(super) struct Window {
     /// Start of slice 0; for a capture, the time of the first packet.
     origin: Option<Duration>,
     width: Duration,
-    /// The earlier slices with their numbers, in order; slices without packets are left out.
+    /// The earlier slices with their numbers, in order; slices without packets are omitted.
     sealed: VecDeque<(u64, Arc<Slice>)>,
     open: (u64, OpenSlice),
     /// The latest seconds, indexed by their number modulo the length.

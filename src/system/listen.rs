@@ -16,17 +16,15 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum PassedSocketError {
     /// No socket was passed.
-    #[error("no socket was passed; start the socket unit, not this program")]
+    #[error("systemd passed no socket; start the socket unit, not this program")]
     None,
     /// A socket of another kind.
     #[error(
-        "a passed socket is not a TCP socket: {0}; give the socket unit ListenStream= with a port"
+        "a passed socket is not a TCP socket: {0}; set ListenStream= in the socket unit to a port"
     )]
     NotTcp(#[source] io::Error),
     /// A socket that is a connection.
-    #[error(
-        "a passed socket does not listen, but is one connection; give the socket unit Accept=no"
-    )]
+    #[error("a passed socket is a connection, not a listener; set Accept=no in the socket unit")]
     NotListening,
     /// The kind of a socket cannot be determined.
     #[error("cannot determine whether a passed socket listens: {0}")]

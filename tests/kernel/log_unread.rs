@@ -120,7 +120,7 @@ fn check<R: Read + Send>(stderr: OwnedFd, read: impl FnOnce() -> R) {
     let mut log = String::new();
     thread::scope(|scope| {
         let mut pieces = [0; 4096];
-        while !log.contains("left out log lines") {
+        while !log.contains("dropped log lines") {
             let length = reader.read(&mut pieces).unwrap();
             assert_ne!(length, 0, "the end of the log: {log}");
             log.push_str(&String::from_utf8_lossy(&pieces[..length]));
@@ -137,7 +137,7 @@ fn check<R: Read + Send>(stderr: OwnedFd, read: impl FnOnce() -> R) {
         assert!(wait_for("the end", || exporter.0.try_wait().unwrap()).success());
         log.push_str(&rest.join().unwrap());
     });
-    for line in ["reading the packet log", "reload failed", "left out log lines", "stopped"] {
+    for line in ["reading the packet log", "reload failed", "dropped log lines", "stopped"] {
         assert!(log.contains(line), "no line with {line:?}: {log}");
     }
 }

@@ -470,5 +470,5 @@ fn a_systemd_socket_is_used() {
 
     let mut alone = Exporter::spawn(&wire.peer, "[web]\nsystemd_socket = true\n", &[]);
     assert_eq!(alone.program.wait().code(), Some(1));
-    assert!(alone.program.log().contains("no socket was passed"));
+    assert!(alone.program.log().contains("systemd passed no socket"));
 }

@@ -1,4 +1,4 @@
-//! Warnings about a replay whose metrics leave out more than half of the packets.
+//! Warnings about a replay whose metrics omit more than half of the packets.
 
 use crate::{
     metrics::{Dimension, FamilySnapshot, Snapshot},

@@ -31,8 +31,8 @@ const MAX_SERVERS: usize = 8;
 /// The clients that fetch the metrics.
 ///
 /// A new series shows 0 until every Prometheus server was delivered that 0, so that `increase()` counts its first
-/// packets in each of them; a retiring series stays until each was delivered its last value. Where a Prometheus
-/// scrapes, other clients have no effect. Where none does, every fetch counts.
+/// packets in each of them; a retiring series stays until each was delivered its last value. While a Prometheus
+/// server scrapes, other clients have no effect. Otherwise every fetch counts.
 #[derive(Debug, Default)]
 pub(super) struct Audience(Mutex<State>);
 
@@ -105,7 +105,7 @@ impl State {
             server.last = now;
             server.generation = server.generation.max(generation);
         } else if self.servers.len() < MAX_SERVERS {
-            // None makes room for another, so that pretended servers cannot displace real ones.
+            // No server is evicted for a new one, so that a client that imitates servers cannot evict real ones.
             self.servers.push(Server { id, last: now, gaps: [None; 2], generation });
         }
     }

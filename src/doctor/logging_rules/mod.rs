@@ -178,9 +178,9 @@ fn instead_of_log(rule: &Logging<'_>, group: u16) -> String {
     }
     match rule.table.syntax {
         Syntax::Iptables => {
-            format!("replace -j LOG by -j NFLOG --nflog-group {group} --nflog-prefix NAME")
+            format!("replace -j LOG with -j NFLOG --nflog-group {group} --nflog-prefix NAME")
         }
-        Syntax::Nft => format!("replace log prefix \"…\" by log prefix \"…\" group {group}"),
+        Syntax::Nft => format!("replace log prefix \"…\" with log prefix \"…\" group {group}"),
     }
 }
 
@@ -218,6 +218,6 @@ fn ulog() -> Option<Finding> {
     Some(Finding::failed(
         "rules_ulog",
         format!("{} has rules with -j ULOG, which was removed in Linux 3.17", file.display()),
-        "replace it by -j NFLOG --nflog-group N --nflog-prefix NAME",
+        "replace it with -j NFLOG --nflog-group N --nflog-prefix NAME",
     ))
 }

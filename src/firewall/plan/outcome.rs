@@ -27,7 +27,7 @@ impl Outcomes {
         }
     }
 
-    /// Replaces a return by the outcomes after it.
+    /// Replaces a return with the outcomes after it.
     fn then(self, after: Self) -> Self {
         if self.returned { Self { returned: false, ..self }.or(after) } else { self }
     }

@@ -112,7 +112,7 @@ pub struct AppliedRules {
     pub warnings: Vec<String>,
 }
 
-/// Replaces the rules of this program by the planned ones, and verifies them.
+/// Replaces the rules of this program with the planned ones, and verifies them.
 ///
 /// # Errors
 /// Loading or verifying failed. The loaded rules are then removed, or named in the error.

@@ -57,7 +57,7 @@ pub(super) fn budgets(families: &[FamilySnapshot], writer: &mut MetricWriter<'_>
     )?;
     writer.counters(
         "nflog_exporter_folded_packets",
-        "Packets counted with the value other for this label because a budget of the family was reached.",
+        "Packets counted with the value other for this label because a limit of the family was reached.",
         families.iter().flat_map(|family| {
             family.labels.iter().zip(&family.folded).map(|(folded, &packets)| {
                 ([("family", &*family.name), ("label", folded.name())], packets)

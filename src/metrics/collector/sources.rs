@@ -31,7 +31,7 @@ pub(super) fn source_addresses(
     )?;
     writer.counter(
         "nflog_exporter_refused_names",
-        "Prefixes and device names of packets that were replaced by other because the table of names was full.",
+        "Prefixes and device names of packets that became other because the table of names was full.",
         Some(names.refused()),
     )
 }

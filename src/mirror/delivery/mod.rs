@@ -44,7 +44,7 @@ pub(super) struct Delivery {
     appended: Arc<Notify>,
     target: Target,
     maintenance: Maintenance,
-    /// True once nothing is appended any more: the delivery then ends when the spool is empty.
+    /// True once no more rows are appended: the delivery then ends when the spool is empty.
     ending: watch::Receiver<bool>,
     size: TransactionSize,
     /// The writer and the end of the last transaction with an unknown outcome.

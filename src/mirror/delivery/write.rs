@@ -1,4 +1,4 @@
-//! Writes portions of rows, and finds the rows that the database refuses.
+//! Writes portions of rows, and finds the rows that the database rejects.
 
 use std::time::Instant;
 
@@ -13,11 +13,11 @@ use crate::mirror::{
     store::{Batch, Store, StoreError, Writer},
 };
 
-/// Number of other rows to try when one is refused, to see whether all are.
+/// Number of other rows to try when one is rejected, to see whether all are.
 const TRIED: usize = 8;
 
 impl Delivery {
-    /// Writes a portion, in transactions of [`Self::size`] rows. Halves a refused transaction until single refused
+    /// Writes a portion, in transactions of [`Self::size`] rows. Halves a rejected transaction until single rejected
     /// rows are found, and drops these.
     pub(super) async fn deliver<S: Store>(
         &mut self,
@@ -81,7 +81,7 @@ impl Delivery {
         written
     }
 
-    /// Moves the writer's position past a row that the database refuses.
+    /// Moves the writer's position past a row that the database rejects.
     async fn skip_refused<S: Store>(
         &mut self,
         store: &mut S,
@@ -92,7 +92,7 @@ impl Delivery {
         let skipped = Batch { rows: &[], ..batch };
         within(ANSWER, "a transaction", store.write(writer, skipped)).await?;
         if self.refusal_throttle.allows() {
-            tracing::error!("mirror: dropped a row that {} refuses: {why}", self.target);
+            tracing::error!("mirror: dropped a row that {} rejects: {why}", self.target);
         }
         Ok(())
     }
@@ -116,10 +116,10 @@ impl Delivery {
                 tried => return tried,
             }
         }
-        Err(StoreError::Denied(format!("every row is refused, even a minimal one: {why}")))
+        Err(StoreError::Denied(format!("every row is rejected, even a minimal one: {why}")))
     }
 
-    /// Books that the database holds all of this writer's rows before `to`, except `refused` ones, and removes
+    /// Books that the database holds all of this writer's rows before `to`, except `refused` rejected ones, and removes
     /// them from the spool. Returns how many rows it holds.
     pub(super) fn settle(&self, writer: &Writer, to: u64, refused: u64) -> u64 {
         self.spool.with(|spool| {

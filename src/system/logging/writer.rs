@@ -136,7 +136,7 @@ impl LogWriter {
             drop(queue);
             self.changed.notify_all();
             if let Some(lines) = unreported {
-                tracing::warn!(lines, "left out log lines: standard error was not read");
+                tracing::warn!(lines, "dropped log lines: standard error was not read");
             }
         }
     }

@@ -58,7 +58,7 @@ impl SixPackets {
         })
     }
 
-    /// The countries of the markers, and how many packets are left out.
+    /// The countries of the markers, and how many packets are omitted.
     #[track_caller]
     fn check(&self, query: &MarkerQuery, codes: &[&str], left_out: u64) {
         self.check_at(query, None, codes, left_out);

@@ -185,7 +185,7 @@ function showFilter() {
 // ---- Lines over time --------------------------------------------------------------------------
 
 /**
- * A timeline of full slices. The running slice is shorter than the others, so it is extrapolated, or left out
+ * A timeline of full slices. The running slice is shorter than the others, so it is extrapolated, or omitted
  * while it is too short.
  */
 function full(timeline, view) {
@@ -379,7 +379,7 @@ const world = {
       else part.classList.add("uncoded");
     }
     put(svg, "role", "group");
-    put(svg, "aria-label", "World map. The arrow keys select countries, the heaviest first; Enter filters. The table has the same numbers.");
+    put(svg, "aria-label", "World map. The arrow keys select countries, the one with the most packets first; Enter filters by it. The table has the same numbers.");
     for (const group of svg.querySelectorAll("g")) {
       group.removeAttribute("fill");
       group.removeAttribute("stroke");

@@ -16,7 +16,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Settings of the session. A server that lacks some of them (a cluster, a proxy) is used without.
 const SETTINGS: [&str; 7] = [
     "SET SESSION time_zone = '+00:00'",
-    // With READ COMMITTED, a server that writes statements to its binary log refuses to insert (1665).
+    // With READ COMMITTED, a server that writes statements to its binary log rejects inserts (1665).
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
     // The transaction of a lost connection must not hold its locks for the default of eight hours.

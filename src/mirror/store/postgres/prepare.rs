@@ -29,7 +29,7 @@ pub(super) async fn prepare(store: &mut Postgres) -> Result<(), StoreError> {
     try_out(store).await
 }
 
-/// With an encoding that cannot hold every prefix rows would be refused: they wait instead. `SQL_ASCII` accepts
+/// With an encoding that cannot represent every prefix, the server would reject rows, so they wait. `SQL_ASCII` accepts
 /// all bytes.
 async fn check_encoding(store: &Postgres) -> Result<(), StoreError> {
     let doing = "read the encoding of the database";
