@@ -30,6 +30,8 @@ pub type ByRung = [usize; MAX_RUNGS];
 pub struct Places {
     total: usize,
     reserve: ByRung,
+    /// The rung whose only exact label is the country, if every country has a place.
+    countries: Option<usize>,
 }
 
 impl Places {
@@ -50,7 +52,10 @@ impl Places {
             });
             limit /= 5;
         }
-        Self { total, reserve }
+        let has_countries = labels.first() == Some(&Dimension::Country)
+            && total > Dimension::Country.usual_values();
+        let countries = has_countries.then(|| labels.len() - 1);
+        Self { total, reserve, countries }
     }
 
     /// About the smallest number of places with room for this many keys without folded labels.
@@ -80,12 +85,29 @@ impl Places {
     /// Places that `rung` may take now, given the number of series on each rung.
     #[must_use]
     pub fn free(&self, used: &ByRung, rung: usize) -> usize {
-        let kept: usize = self.reserve[rung + 1..]
+        self.total.saturating_sub(used.iter().sum::<usize>() + self.kept(used, rung))
+    }
+
+    /// The unused reserves of the rungs that are less detailed than `rung`.
+    #[must_use]
+    pub fn kept(&self, used: &ByRung, rung: usize) -> usize {
+        self.reserve[rung + 1..]
             .iter()
             .zip(&used[rung + 1..])
             .map(|(reserve, used)| reserve.saturating_sub(*used))
-            .sum();
-        self.total.saturating_sub(used.iter().sum::<usize>() + kept)
+            .sum()
+    }
+
+    /// Whether the series on `rung` are more than its reserve.
+    #[must_use]
+    pub fn exceeds_reserve(&self, used: &ByRung, rung: usize) -> bool {
+        used[rung] > self.reserve[rung]
+    }
+
+    /// Whether a key on `rung` is a country that has a place for certain.
+    #[must_use]
+    pub fn is_for_country(&self, rung: usize) -> bool {
+        self.countries == Some(rung)
     }
 }
 

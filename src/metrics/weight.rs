@@ -66,17 +66,22 @@ impl Unit {
 }
 
 /// How many packets a family received lately.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Volume {
     /// Packets received.
     packets: u64,
-    /// Packets at each tick of the last hour.
+    /// Packets at the start and at each tick of the last hour.
     ticks: VecDeque<(Duration, u64)>,
     /// The weight of all packets up to the last tick.
     weight: f64,
 }
 
 impl Volume {
+    /// Starts with no packets.
+    pub fn new(now: Duration) -> Self {
+        Self { packets: 0, ticks: [(now, 0)].into(), weight: 0.0 }
+    }
+
     /// Counts one packet.
     pub fn count(&mut self) {
         self.packets += 1;
@@ -151,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_volume_is_that_of_the_last_hour_or_of_the_horizon() {
-        let (mut unit, mut volume) = (Unit::new(Duration::ZERO), Volume::default());
+        let (mut unit, mut volume) = (Unit::new(Duration::ZERO), Volume::new(Duration::ZERO));
         let minute = |minute: u64| Duration::from_secs(60 * minute);
         for tick in 1..=100 {
             (0..5).for_each(|_| volume.count());

@@ -1,8 +1,11 @@
 //! The invariants of a family, checked after every step of adversarial packet streams.
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use nflog_exporter::{
-    event::{Event, fixture},
+    event::{Event, NameId, fixture},
     geoip::{Country, CountryId, Place},
     metrics::{Aggregate, Dimension, FamilyConfig, FamilySnapshot, Key, OTHER, Snapshot},
 };
@@ -11,6 +14,17 @@ use proptest::prelude::*;
 const HOUR: Duration = Duration::from_secs(3600);
 const TRAFFIC: [Dimension; 4] =
     [Dimension::Prefix, Dimension::Proto, Dimension::Country, Dimension::Port];
+
+const EIGHT: [Dimension; 8] = [
+    Dimension::Direction,
+    Dimension::Prefix,
+    Dimension::Proto,
+    Dimension::Country,
+    Dimension::Network,
+    Dimension::Port,
+    Dimension::TcpFlags,
+    Dimension::InInterface,
+];
 
 fn plan(labels: &[Dimension], max_series: usize, max_new: usize) -> FamilyConfig {
     FamilyConfig {
@@ -25,7 +39,15 @@ fn plan(labels: &[Dimension], max_series: usize, max_new: usize) -> FamilyConfig
 fn packet(number: u8, port: u16) -> Event {
     let country = Country::Known(CountryId::from_index(number.into()).unwrap());
     let place = Place { country, asn: 0 };
-    Event { place, ..fixture::tcp("unknown", [198, 51, number, 1], port) }
+    // One in seven has the name of a folded label.
+    let name = if number % 7 == 3 { NameId::OTHER } else { NameId::EMPTY };
+    let event = fixture::tcp("unknown", [198, 51, number, 1], port);
+    Event { place, prefix: name, in_device: name, ..event }
+}
+
+/// A packet with this prefix.
+fn prefixed(number: u8, port: u16, prefix: u16) -> Event {
+    Event { prefix: NameId::from_index(prefix), ..packet(number, port) }
 }
 
 /// The value of the label `country` for a packet of this country.
@@ -38,6 +60,8 @@ fn country(index: u8) -> u64 {
 struct Prometheus {
     living: HashMap<Key, u64>,
     ended: u64,
+    /// Series that ended since the last scrape. One of them may have begun again since, which is a counter reset.
+    dropped: HashSet<Key>,
 }
 
 impl Prometheus {
@@ -52,9 +76,11 @@ impl Prometheus {
         for (key, packets) in shown {
             match self.living.insert(key, packets) {
                 None => assert_eq!(packets, 0, "a new series must start at zero"),
+                Some(before) if packets == 0 && self.dropped.contains(&key) => self.ended += before,
                 Some(before) => assert!(before <= packets, "a counter decreased"),
             }
         }
+        self.dropped.clear();
     }
 
     /// Sum of last - first over all stored series.
@@ -72,6 +98,8 @@ struct World {
     exposed: HashMap<Key, Duration>,
     shown: HashMap<Key, (u64, u64)>,
     prometheus: Prometheus,
+    /// Earlier budgets, `max_series` and `max_new_series_per_hour`, and when each was replaced.
+    replaced_budgets: Vec<(Duration, usize, usize)>,
 }
 
 impl World {
@@ -84,6 +112,7 @@ impl World {
             exposed: HashMap::new(),
             shown: HashMap::new(),
             prometheus: Prometheus::default(),
+            replaced_budgets: Vec::new(),
         };
         world.look();
         world
@@ -97,6 +126,16 @@ impl World {
     fn wait(&mut self, time: Duration) {
         self.now += time;
         self.aggregate.advance(self.now);
+        self.look();
+    }
+
+    fn reload(&mut self, max_series: usize, max_new: usize) {
+        let FamilyConfig { max_series: before, max_new_series_per_hour: new_before, .. } =
+            self.plan;
+        self.replaced_budgets.push((self.now, before, new_before));
+        self.plan.max_series = max_series;
+        self.plan.max_new_series_per_hour = max_new;
+        self.aggregate.reconfigure(std::slice::from_ref(&self.plan), self.now);
         self.look();
     }
 
@@ -124,7 +163,9 @@ impl World {
             received(&snapshot),
             "conservation"
         );
-        assert!(family.series.len() <= self.plan.max_series, "the hard budget");
+        // After a reload that lowers it, the series that must go stay until their last scrape.
+        let most = self.plan.max_series.max(self.shown.len());
+        assert!(family.series.len() <= most, "the hard budget");
         let shown: HashMap<_, _> = family
             .series
             .iter()
@@ -144,15 +185,23 @@ impl World {
         self.exposed.extend(shown.keys().map(|key| (*key, self.now)));
         self.exposed.retain(|_, last| *last + HOUR > self.now);
         let within = self.exposed.len();
-        assert!(
-            within <= self.plan.max_series + self.plan.max_new_series_per_hour,
-            "the label sets of an hour"
-        );
+        if family.series.len() > self.plan.max_series {
+            // The earlier budget still has an effect.
+            self.replaced_budgets.iter_mut().for_each(|(replaced, ..)| *replaced = self.now);
+        }
+        self.replaced_budgets.retain(|(replaced, ..)| *replaced + HOUR > self.now);
+        let (mut series, mut new) = (self.plan.max_series, self.plan.max_new_series_per_hour);
+        for (_, max_series, max_new) in &self.replaced_budgets {
+            (series, new) = (series.max(*max_series), new.max(*max_new));
+        }
+        assert!(within <= series + new, "the label sets of an hour: {within} of {series} + {new}");
         let labels = self.plan.labels.len();
         assert!(
             family.series.iter().any(|series| series.key.rung(labels) == labels),
             "the last rung must exist"
         );
+        let gone = self.shown.keys().filter(|key| !shown.contains_key(*key));
+        self.prometheus.dropped.extend(gone);
         self.shown = shown;
         snapshot
     }
@@ -195,6 +244,10 @@ enum Step {
         seconds: u16,
     },
     Scrape,
+    Reload {
+        max_series: usize,
+        max_new: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -206,7 +259,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..250_u8, 0..6_u16).prop_map(|(countries, port)| Step::Spoof { countries, port }),
         3 => (1..900_u16).prop_map(|seconds| Step::Wait { seconds }),
         3 => Just(Step::Scrape),
+        1 => (max_series(), 1..60_usize)
+            .prop_map(|(max_series, max_new)| Step::Reload { max_series, max_new }),
     ]
+}
+
+fn max_series() -> impl Strategy<Value = usize> {
+    prop_oneof![2 => 1..6_usize, 5 => 6..60_usize, 1 => 250..400_usize]
 }
 
 fn labels() -> impl Strategy<Value = Vec<Dimension>> {
@@ -215,6 +274,9 @@ fn labels() -> impl Strategy<Value = Vec<Dimension>> {
         Just(vec![Dimension::Port]),
         Just(vec![Dimension::Country, Dimension::Port]),
         Just(vec![Dimension::Country]),
+        Just(vec![Dimension::Country, Dimension::Prefix]),
+        Just(vec![Dimension::Direction, Dimension::IpVersion]),
+        Just(EIGHT.to_vec()),
     ]
 }
 
@@ -241,6 +303,7 @@ fn act(world: &mut World, step: &Step) {
             world.wait(Duration::from_secs(u64::from(seconds % 60)));
         }
         Step::Scrape => world.scrape(),
+        Step::Reload { max_series, max_new } => world.reload(max_series, max_new),
     }
 }
 
@@ -250,7 +313,7 @@ proptest! {
     #[test]
     fn invariants_hold_against_any_stream(
         labels in labels(),
-        max_series in 1..60_usize,
+        max_series in max_series(),
         max_new in 1..60_usize,
         hold in prop_oneof![Just(0_u64), Just(45)],
         seed in any::<u64>(),
@@ -704,4 +767,116 @@ fn the_demand_counts_keys_without_a_series() {
     assert!((18_000.0..22_000.0).contains(&demand), "{demand}");
     world.wait(Duration::from_secs(2 * 3600));
     assert!(world.look().families[0].demand < 1.0);
+}
+
+/// The name `other` has the value of a folded label: the full key is then that of a less detailed rung.
+#[test]
+fn a_promised_key_whose_last_label_is_the_name_other_takes_one_place() {
+    let mut world = World::new(plan(&[Dimension::Port, Dimension::Prefix], 3, 100), 1);
+    world.send(&vec![prefixed(0, 1, 1); 3]);
+    // No full key is heavy, but together they are.
+    world.send(&[prefixed(0, 2, 2), prefixed(0, 2, 3), prefixed(0, 2, 4)]);
+    world.scrape();
+    for port in [3, 4, 5] {
+        for _ in 0..60 {
+            world.wait(Duration::from_millis(20));
+            world.send(&[prefixed(0, port, u16::from(port == 4))]);
+        }
+        world.scrape();
+        world.scrape();
+    }
+    assert_eq!(world.look().families[0].series.len(), 3);
+}
+
+#[test]
+fn a_country_with_the_prefix_other_keeps_its_place() {
+    let mut world = World::new(plan(&[Dimension::Country, Dimension::Prefix], 254, 100), 1);
+    world.send(&[prefixed(1, 1, 0)]);
+    world.scrape();
+    for _ in 0..60 {
+        world.wait(Duration::from_millis(20));
+        world.send(&[prefixed(2, 1, 1), prefixed(1, 1, 5)]);
+    }
+    assert_eq!(world.look().families[0].folded[0], 0, "no country is folded");
+}
+
+#[test]
+fn no_country_is_folded_if_it_is_the_only_label() {
+    let mut world = World::new(plan(&[Dimension::Country], 254, 1), 1);
+    world.send(&(0..250).map(|country| packet(country, 1)).collect::<Vec<_>>());
+    assert_eq!(world.look().families[0].folded[0], 0);
+}
+
+#[test]
+fn no_country_is_folded_after_a_smaller_budget_took_effect() {
+    let mut world = World::new(plan(&[Dimension::Country, Dimension::Prefix], 1000, 1), 1);
+    for country in 0..100 {
+        world.send(&(10..16).map(|prefix| prefixed(country, 1, prefix)).collect::<Vec<_>>());
+    }
+    world.scrape();
+    world.reload(254, 1);
+    world.scrape();
+    world.scrape();
+    let before = world.look().families[0].folded[0];
+    world.send(&(0..250).map(|country| packet(country, 1)).collect::<Vec<_>>());
+    assert_eq!(world.look().families[0].folded[0] - before, 0);
+}
+
+/// Packets of series that a smaller budget ends before their count was exposed still reach Prometheus.
+#[test]
+fn a_smaller_budget_folds_the_packets_of_unexposed_series() {
+    let mut world = World::new(plan(&[Dimension::Port], 20, 100), 1);
+    world.scrape();
+    for port in 0..15 {
+        world.send(&[packet(0, port)]);
+    }
+    world.reload(3, 100);
+    world.scrape();
+    world.scrape();
+    assert_eq!(world.look().families[0].retired_packets, 0);
+}
+
+/// While a full key finds a free place, but the turnover of full keys is used, it still gets one if it is heavy.
+#[test]
+fn a_heavy_key_gets_a_free_place_after_the_others_used_their_turnover() {
+    let mut world = World::new(plan(&[Dimension::Port], 40, 20), 1);
+    for port in 0..39 {
+        world.send(&vec![packet(0, port); 4]);
+    }
+    world.scrape();
+    world.send(&vec![packet(0, 0); 20_000]);
+    world.reload(5, 20);
+    world.scrape();
+    world.reload(40, 20);
+    for port in 100..130 {
+        world.send(&vec![packet(0, port); 4]);
+    }
+    world.scrape();
+    world.send(&vec![packet(0, 999); 200]);
+    world.scrape();
+    assert!(world.by_label(0).contains_key(&999));
+}
+
+/// Keys with few packets of the minutes after a start do not pass for heavy ones.
+#[test]
+fn light_keys_of_the_second_minute_leave_turnover_for_heavy_ones() {
+    let mut world = World::new(plan(&[Dimension::Port], 101, 100), 1);
+    for port in 0..100 {
+        world.send(&vec![packet(0, port); 4]);
+    }
+    world.scrape();
+    world.send(&vec![packet(0, 0); 20_000]);
+    world.wait(Duration::from_secs(60));
+    // 0.15 % of the packets each.
+    for port in 1000..1150 {
+        world.wait(Duration::from_millis(20));
+        world.send(&vec![packet(0, port); 60]);
+        if port % 20 == 0 {
+            world.scrape();
+        }
+    }
+    world.scrape();
+    let shown = world.by_label(0);
+    let new = shown.keys().filter(|&&port| (1000..1150).contains(&port)).count();
+    assert!(new <= 80, "{new} of 100");
 }

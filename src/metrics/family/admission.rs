@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Family;
 use crate::metrics::{
-    Key,
-    budget::{Claim, SCARCE},
+    Key, OTHER,
+    budget::{ByRung, Claim, MAX_RUNGS, SCARCE},
     series::{Phase, Series},
 };
 
@@ -26,13 +26,18 @@ const SCARCE_LEAD: f64 = 1.0;
 /// A key with at least this part of all packets may use the whole turnover.
 const HEAVY_PART: f64 = 1.0 / 200.0;
 
-/// Maximum number of replacements in progress.
+/// Maximum number of replacements in progress; the last quarter is for keys with a considerable part of the packets.
 const MAX_PROMISES: usize = 64;
+const MAX_LIGHT_PROMISES: usize = 48;
 
 /// After a search that found no series to replace, the next one waits for this time or this many packets, so that a
 /// flood of keys at the threshold does not cause a search for each packet.
 const SEARCH_PAUSE: Duration = Duration::from_millis(10);
 const SEARCH_PAUSE_PACKETS: u64 = 64;
+
+/// A search visits all series, so it waits longer if there are many: for so much time or so many packets per series.
+const SEARCH_PAUSE_OF_SERIES: Duration = Duration::from_nanos(100);
+const SEARCHED_PER_PACKET: u64 = 4;
 
 /// A series that is created when another one was scraped for the last time and is dropped.
 #[derive(Clone, Copy, Debug)]
@@ -59,9 +64,8 @@ impl Family {
             if rung == 0 && self.unit.packets(weight) < self.evidence(free, now) {
                 return None;
             }
-            if !self.is_free(rung)
-                && self.turnover.used(claim(rung), self.promises.len(), now) >= 1.0
-            {
+            let claim = self.claim(rung, weight);
+            if !self.is_free(rung) && self.turnover.used(claim, self.promises.len(), now) >= 1.0 {
                 return None;
             }
         } else {
@@ -107,7 +111,8 @@ impl Family {
         let successor = self.promises.swap_remove(promise).successor;
         let rung = successor.rung(self.labels.len());
         if self.places.free(&self.used, rung) == 0 {
-            return self.fold_series(&successor);
+            let index = self.table.all().iter().position(|series| series.key == successor);
+            return index.map_or((), |index| self.fold_series(index));
         }
         self.count_birth(rung, now);
         self.replaced_series += 1;
@@ -118,26 +123,44 @@ impl Family {
         }
     }
 
-    /// Retires the lightest series above the budget. A series whose count was not exposed yet is dropped at once.
+    /// Retires the lightest series above the budget and above the places that their rung may take. A series whose
+    /// count was not exposed yet ends at once, and its packets are folded.
     pub(super) fn shrink(&mut self, now: Duration) {
         let labels = self.labels.len();
-        let active = |series: &Series| {
-            series.is_exposed() && !series.is_retiring() && usize::from(series.rung) < labels
-        };
-        let mut series: Vec<_> = (self.table.all().iter().enumerate())
-            .filter(|(_, series)| active(series))
-            .map(|(index, series)| (series.weight, index))
-            .collect();
-        // The last rung is active, too.
-        let excess = (series.len() + 1).saturating_sub(self.places.total());
-        series.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
-        let mut indices: Vec<_> = series.into_iter().take(excess).map(|(_, index)| index).collect();
+        let mut used: ByRung = [0; MAX_RUNGS];
+        // The last rung stays.
+        used[labels] = 1;
+        let mut active = Vec::new();
+        for (index, series) in self.table.all().iter().enumerate() {
+            let rung = usize::from(series.rung);
+            if series.is_exposed() && !series.is_retiring() && rung < labels {
+                used[rung] += 1;
+                active.push((rung, series.weight, index));
+            }
+        }
+        active.sort_unstable_by(|one, other| one.1.total_cmp(&other.1));
+        let total = self.places.total();
+        let mut ending = Vec::new();
+        active.retain(|&(rung, _, index)| {
+            let ends = used.iter().sum::<usize>() + self.places.kept(&used, 0) > total
+                && (rung == 0 || self.places.exceeds_reserve(&used, rung));
+            if ends {
+                used[rung] -= 1;
+                ending.push(index);
+            }
+            !ends
+        });
+        // The reserves alone may be too many. Then the most detailed series end.
+        let excess = used.iter().sum::<usize>().saturating_sub(total);
+        active.sort_by_key(|(rung, ..)| *rung);
+        ending.extend(active.iter().take(excess).map(|(.., index)| *index));
         // From the end, because the last series moves to the index of a removed one.
-        indices.sort_unstable_by(|one, other| other.cmp(one));
-        for index in indices {
+        ending.sort_unstable_by(|one, other| other.cmp(one));
+        for index in ending {
             let series = &mut self.table.all_mut()[index];
             if series.is_pending() {
-                self.drop_series(index);
+                self.used[usize::from(series.rung)] -= 1;
+                self.fold_series(index);
             } else {
                 self.next_drop = self.next_drop.min(series.retire(self.generation, now));
             }
@@ -147,7 +170,7 @@ impl Family {
     /// The weight in packets that a full key needs for one of so many free places.
     #[expect(clippy::cast_precision_loss, reason = "budgets are far below 2^52")]
     fn evidence(&mut self, free: usize, now: Duration) -> f64 {
-        if free * SCARCE > free + self.used[0] {
+        if self.places.is_for_country(0) || free * SCARCE > free + self.used[0] {
             return 0.0;
         }
         let hours = free as f64 / self.turnover.pace(now);
@@ -156,11 +179,12 @@ impl Family {
 
     /// The index of the series that a key of this weight may replace now.
     fn replaceable(&mut self, rung: usize, weight: f64, now: Duration) -> Option<usize> {
-        let claim = if self.is_heavy(weight) { Claim::Heavy } else { claim(rung) };
+        let claim = self.claim(rung, weight);
+        let max_promises = if claim == Claim::Heavy { MAX_PROMISES } else { MAX_LIGHT_PROMISES };
         let used = self.turnover.used(claim, self.promises.len(), now);
         if used >= 1.0
             || weight <= self.required(self.lightest, used)
-            || self.promises.len() >= MAX_PROMISES
+            || self.promises.len() >= max_promises
             || self.pauses_search(now)
         {
             return None;
@@ -196,15 +220,16 @@ impl Family {
         self.table.insert(hash, Series::new(key, rung, before, Phase::Promised))
     }
 
-    /// Counts the packets of a promised series on the last rung.
-    fn fold_series(&mut self, key: &Key) {
+    /// Counts the packets of a series that was not exposed, or only as zero, on the last rung.
+    fn fold_series(&mut self, index: usize) {
         let labels = self.labels.len();
         let last = Key::last_rung(labels);
         let hash = self.table.hash(&last);
-        let index = self.table.all().iter().position(|series| series.key == *key);
-        let Some(folded) = index.map(|index| self.table.remove(index)) else { return };
-        for packets in &mut self.folded[..labels - usize::from(folded.rung)] {
-            *packets += folded.packets;
+        let folded = self.table.remove(index);
+        for (packets, value) in self.folded.iter_mut().zip(folded.key.values(labels)) {
+            if *value != OTHER {
+                *packets += folded.packets;
+            }
         }
         if let Some(last) = self.table.find(hash, &last) {
             last.packets += folded.packets;
@@ -241,9 +266,13 @@ impl Family {
         found
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a family's budget is far below 2^32")]
     fn pauses_search(&self, now: Duration) -> bool {
         let (failed, packets) = self.failed_search;
-        now < failed + SEARCH_PAUSE && self.volume.packets() < packets + SEARCH_PAUSE_PACKETS
+        let series = self.table.all().len();
+        let pause = SEARCH_PAUSE.max(SEARCH_PAUSE_OF_SERIES.saturating_mul(series as u32));
+        let pause_packets = SEARCH_PAUSE_PACKETS.max(series as u64 / SEARCHED_PER_PACKET);
+        now < failed + pause && self.volume.packets() < packets + pause_packets
     }
 
     /// The weight above which a key replaces a series of this weight, if this part of the turnover is used.
@@ -259,10 +288,16 @@ impl Family {
 
     /// Whether a new series on this rung belongs to the first fill.
     fn is_free(&self, rung: usize) -> bool {
-        !self.filled[rung] && self.free_births < self.places.total()
+        // Other keys never take the places of countries, so these count as taken from the start.
+        let taken = self.free_births + self.places.kept(&self.used, rung);
+        self.places.is_for_country(rung) || (!self.filled[rung] && taken < self.places.total())
     }
-}
 
-fn claim(rung: usize) -> Claim {
-    if rung == 0 { Claim::Detailed } else { Claim::Folded }
+    fn claim(&self, rung: usize, weight: f64) -> Claim {
+        match rung {
+            _ if self.is_heavy(weight) => Claim::Heavy,
+            0 => Claim::Detailed,
+            _ => Claim::Folded,
+        }
+    }
 }

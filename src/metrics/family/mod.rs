@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use admission::Promise;
 
 use super::{
-    Dimension, FamilyConfig, FamilySnapshot, Key,
+    Dimension, FamilyConfig, FamilySnapshot, Key, OTHER,
     budget::{ByRung, MAX_RUNGS, Places, Turnover},
     candidates::Candidates,
     demand::Demand,
@@ -79,7 +79,7 @@ impl Family {
             filled: [false; MAX_RUNGS],
             free_births: 0,
             unit: Unit::new(now),
-            volume: Volume::default(),
+            volume: Volume::new(now),
             candidates: Candidates::default(),
             lightest: f64::INFINITY,
             failed_search: (Duration::ZERO, 0),
@@ -215,13 +215,16 @@ impl Family {
             return false;
         }
         self.newborn_hold = config.newborn_hold;
-        if config.max_series > self.places.total() {
+        let before = self.places.total();
+        if config.max_series > before {
             self.filled.fill(false);
         }
         self.places = Places::new(config.max_series, &self.labels);
         self.turnover.set_limit(config.max_new_series_per_hour);
         self.full.fill(false);
-        self.shrink(now);
+        if config.max_series < before {
+            self.shrink(now);
+        }
         true
     }
 
@@ -229,9 +232,16 @@ impl Family {
     #[inline(never)]
     fn descend(&mut self, mut hash: u64, key: &mut Key, bytes: u32, now: Duration) {
         let (labels, unit) = (self.labels.len(), self.unit.get());
+        let full = *key;
         for rung in 0..=labels {
             if rung > 0 {
                 key.fold(labels - rung);
+            }
+            // A name whose text is `other`: the same key is on the next rung.
+            if key.values(labels - rung).last() == Some(&OTHER) {
+                continue;
+            }
+            if rung > 0 {
                 hash = self.table.hash(key);
             }
             let found = self.table.find(hash, key);
@@ -240,7 +250,7 @@ impl Family {
                 && !series.is_retiring()
             {
                 series.count(bytes, unit);
-                return self.count_folds(rung);
+                return self.count_folds(&full, rung);
             }
             #[expect(clippy::cast_possible_truncation, reason = "the candidates round all weights")]
             let weight = f64::from(self.candidates.add(hash, unit as f32));
@@ -250,7 +260,7 @@ impl Family {
                 && let Some(series) = self.admit(hash, *key, rung, weight, now)
             {
                 series.count(bytes, unit);
-                return self.count_folds(rung);
+                return self.count_folds(&full, rung);
             }
         }
         // Not reached, because the last rung always exists and never retires. If it were, the packet
@@ -267,10 +277,12 @@ impl Family {
         dropped.key
     }
 
-    fn count_folds(&mut self, rung: usize) {
-        let exact = self.labels.len() - rung;
-        for folded in &mut self.folded[exact..] {
-            *folded += 1;
+    /// Counts a packet on `rung` whose full key is `full`.
+    fn count_folds(&mut self, full: &Key, rung: usize) {
+        let labels = self.labels.len();
+        let folds = self.folded.iter_mut().zip(full.values(labels));
+        for (folded, value) in folds.skip(labels - rung) {
+            *folded += u64::from(*value != OTHER);
         }
     }
 
@@ -278,18 +290,15 @@ impl Family {
     fn advance(&mut self, now: Duration) {
         self.demand.advance(now);
         self.next_drop = Duration::MAX;
-        let mut index = 0;
-        while index < self.table.all().len() {
-            let series = &mut self.table.all_mut()[index];
+        // From the end, because the last series moves to the index of a removed one. A drop can remove two.
+        for index in (0..self.table.all().len()).rev() {
+            let Some(series) = self.table.all_mut().get_mut(index) else { continue };
             if series.advance(now) {
                 let dropped = self.drop_series(index);
                 self.keep_promise(&dropped, now);
-                continue;
-            }
-            if let Phase::Retiring { until, .. } = series.phase {
+            } else if let Phase::Retiring { until, .. } = series.phase {
                 self.next_drop = self.next_drop.min(until);
             }
-            index += 1;
         }
     }
 
