@@ -24,7 +24,7 @@ impl Default for PrivilegesConfig {
 }
 
 impl ConfigSection for PrivilegesConfig {
-    /// Every value is valid. Whether the user and the group exist is checked by [`super::Account::find`].
+    /// Every value is valid. Whether the user and the group exist is checked by [`super::UserAccount::find`].
     fn validate(&self) -> Vec<InvalidSetting> {
         Vec::new()
     }
