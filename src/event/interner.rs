@@ -194,9 +194,9 @@ mod tests {
         for number in 0..count {
             interner.intern(field, format!("{field:?}{number}").as_bytes());
         }
-        assert_eq!(interner.names.refused(), 0);
+        assert_eq!(interner.names.rejected(), 0);
         let id = interner.intern(field, b"one more");
-        assert_eq!((id, interner.names.refused()), (NameId::OTHER, 1));
+        assert_eq!((id, interner.names.rejected()), (NameId::OTHER, 1));
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
             let id = interner.intern(NameField::Prefix, name.as_bytes());
             assert_eq!(*current.get().text(id), *name);
         }
-        assert!(interner.is_full() && interner.names.refused() == 1);
+        assert!(interner.is_full() && interner.names.rejected() == 1);
         // A copy of the previous table keeps its names.
         assert_eq!(&*before.text(gone), "Prefix8");
         assert_eq!((&*before.text(kept), &*current.get().text(kept)), ("Prefix7", "Prefix7"));

@@ -59,7 +59,7 @@ impl NameId {
 pub struct Names {
     /// By the number of the id.
     texts: Arc<RwLock<Vec<Option<Arc<str>>>>>,
-    refused: Arc<AtomicU64>,
+    rejected: Arc<AtomicU64>,
 }
 
 impl Default for Names {
@@ -69,8 +69,8 @@ impl Default for Names {
 }
 
 impl Names {
-    fn of(texts: Vec<Option<Arc<str>>>, refused: Arc<AtomicU64>) -> Self {
-        Self { texts: Arc::new(RwLock::new(texts)), refused }
+    fn of(texts: Vec<Option<Arc<str>>>, rejected: Arc<AtomicU64>) -> Self {
+        Self { texts: Arc::new(RwLock::new(texts)), rejected }
     }
 
     /// The text of an id.
@@ -95,8 +95,8 @@ impl Names {
 
     /// Number of names of packets that became `other` because the table was full.
     #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
     }
 
     /// Whether this is the same table, rather than an earlier or later one.
@@ -106,7 +106,7 @@ impl Names {
     }
 
     pub(super) fn refuse(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Sets the text of an unused id.
@@ -127,7 +127,7 @@ impl Names {
                 *text = None;
             }
         }
-        Self::of(texts, Arc::clone(&self.refused))
+        Self::of(texts, Arc::clone(&self.rejected))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<str>>>> {

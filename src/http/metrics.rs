@@ -32,7 +32,7 @@ impl Collector for ServerMetrics {
         )?;
         let counts = self.rejections.counts().into_iter();
         writer.counters(
-            "nflog_exporter_http_refused",
+            "nflog_exporter_http_rejected",
             "Requests and connections rejected by the HTTP server, by reason.",
             counts.map(|(reason, count)| ([("reason", reason)], count)),
         )

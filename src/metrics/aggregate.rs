@@ -148,7 +148,7 @@ impl Aggregate {
             source_addresses,
             source_addresses_folded_packets: self.sources.folded_packets(),
             scans,
-            scan_displaced_sources: self.scans.displaced(),
+            scan_evicted_sources: self.scans.displaced(),
             countries: CountryId::all().filter(|id| self.countries[id.index()]).collect(),
         }
     }

@@ -26,7 +26,7 @@ pub struct Snapshot {
     /// Port scans in the last 10 minutes, for the same prefixes.
     pub scans: Vec<ScanFigures>,
     /// Sources that were evicted from the port-scan table or not added to it.
-    pub scan_displaced_sources: u64,
+    pub scan_evicted_sources: u64,
     /// Countries seen so far, in the order of the table.
     pub countries: Vec<CountryId>,
 }

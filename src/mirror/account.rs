@@ -12,7 +12,7 @@ pub enum DropReason {
     /// The rows could not be read back from the spool.
     SpoolCorrupt,
     /// The database rejected the values of this row.
-    Refused,
+    Rejected,
     /// The row was for another database, and `mirror.spool.other_target` is `drop`.
     OtherTarget,
     /// Building the row panicked: a bug.
@@ -26,7 +26,7 @@ impl DropReason {
         Self::SpoolFull,
         Self::SpoolFailed,
         Self::SpoolCorrupt,
-        Self::Refused,
+        Self::Rejected,
         Self::OtherTarget,
         Self::Panicked,
     ];
@@ -39,7 +39,7 @@ impl DropReason {
             Self::SpoolFull => "spool_full",
             Self::SpoolFailed => "spool_failed",
             Self::SpoolCorrupt => "spool_corrupt",
-            Self::Refused => "refused",
+            Self::Rejected => "rejected",
             Self::OtherTarget => "other_target",
             Self::Panicked => "panicked",
         }

@@ -168,13 +168,13 @@ impl<'n> Browser<'n> {
     /// The reasons for requests that the browser blocked, since the last call of `requests`.
     pub fn refusals(&self) -> Vec<String> {
         let events = self.log("performance");
-        let refused = events.iter().filter_map(|entry| {
+        let rejected = events.iter().filter_map(|entry| {
             let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
             let event = &event["message"];
             (event["method"] == "Network.loadingFailed")
                 .then(|| event["params"]["blockedReason"].as_str().map(str::to_owned))?
         });
-        refused.collect()
+        rejected.collect()
     }
 
     fn log(&self, kind: &str) -> Vec<Value> {

@@ -237,8 +237,8 @@ fn the_page_shows_the_metrics_and_requests_no_other_host() {
     browser.eval(
         "document.body.append(Object.assign(new Image(), { src: 'http://192.0.2.1/x.png' }))",
     );
-    let refused = wait_for("the message of the policy", || browser.console().pop());
-    assert!(refused.contains("Content Security Policy"), "{refused}");
+    let rejected = wait_for("the message of the policy", || browser.console().pop());
+    assert!(rejected.contains("Content Security Policy"), "{rejected}");
     assert_eq!(browser.refusals(), ["csp"]);
 }
 

@@ -401,7 +401,7 @@ fn a_position_ahead_of_what_was_sent_is_rejected() {
     assert!(exporter.program.log().contains("claims rows that were never sent"));
 }
 
-/// When a database refuses every row, the rows wait until an administrator fixes it. A single refused row is dropped
+/// When a database refuses every row, the rows wait until an administrator fixes it. A single rejected row is dropped
 /// alone.
 #[test]
 fn rows_wait_while_the_database_refuses_all() {
@@ -417,7 +417,7 @@ fn rows_wait_while_the_database_refuses_all() {
     database.query(DATABASE, "ALTER TABLE packets ADD CONSTRAINT wrong CHECK (length < 0)");
     wire.send((1_000..2_000).map(numbered));
     wait_for("the refusal", || {
-        let is_waiting = exporter.program.log().contains("every row is refused");
+        let is_waiting = exporter.program.log().contains("every row is rejected");
         let mirror = scrape(&exporter);
         (is_waiting && !mirror.up && mirror.spooled == 1_000).then_some(())
     });
@@ -429,6 +429,6 @@ fn rows_wait_while_the_database_refuses_all() {
         let mirror = scrape(&exporter);
         (mirror.up && mirror.spooled + mirror.queued == 0).then_some(())
     });
-    assert_eq!(dropped(&exporter, "refused"), 1_000);
+    assert_eq!(dropped(&exporter, "rejected"), 1_000);
     assert_eq!(numbers(&database).len(), 100);
 }

@@ -284,7 +284,7 @@ async fn a_transaction_of_a_lost_connection_is_waited_for() {
 }
 
 #[tokio::test]
-async fn values_that_the_table_rejects_are_refused() {
+async fn rows_that_the_table_rejects_are_counted() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
     server.query(&database, "ALTER TABLE packets ADD CONSTRAINT small CHECK (mark < 1000)");
@@ -295,8 +295,8 @@ async fn values_that_the_table_rejects_are_refused() {
         Row { country: "Z\u{fc}rich".into(), ..good.clone() },
     ];
     for bad in bad {
-        let refused = store.write(&writer(), batch(0, &[good.clone(), bad])).await;
-        assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+        let rejected = store.write(&writer(), batch(0, &[good.clone(), bad])).await;
+        assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
         assert_eq!(count(&server, &database), "0");
     }
     // The connection still works, from the same position.
@@ -406,8 +406,8 @@ async fn a_view_of_ulogd_is_reported_and_never_replaced() {
     }
     store.position(&writer(), 0).await.unwrap();
     store.write(&writer(), batch(0, &kinds())).await.unwrap();
-    let refused = server.try_load(&database, schema::ddl(Kind::MySql)).unwrap_err();
-    assert!(refused.contains("'ulog' already exists"), "{refused}");
+    let rejected = server.try_load(&database, schema::ddl(Kind::MySql)).unwrap_err();
+    assert!(rejected.contains("'ulog' already exists"), "{rejected}");
     assert_eq!(server.query(&database, "SELECT oob_prefix FROM ulog"), "old");
 
     // As the advice says.
@@ -533,7 +533,7 @@ async fn days_are_created_ahead_and_dropped_whole() {
     assert_eq!(names(&server, &database), "p20261202 p20261203 p20261204 p20261205 p20261206 pmax");
     assert_eq!(count(&server, &database), "0");
 
-    // The last partition is created again after it was dropped; its rows are refused until then.
+    // The last partition is created again after it was dropped; its rows are rejected until then.
     server.query(&database, "ALTER TABLE packets DROP PARTITION pmax");
     let nowhere = store.write(&writer(), batch(4, &[tcp(NOON + 90 * DAY, "192.0.2.1", 22)])).await;
     denied(nowhere);

@@ -165,7 +165,7 @@ async fn a_write_after_a_transaction_of_a_lost_connection_is_moved() {
 }
 
 #[tokio::test]
-async fn a_refused_row_rolls_back_its_batch() {
+async fn a_rejected_row_rolls_back_its_batch() {
     let server = PostgresServer::shared();
     let (database, mut store) = started(&server).await;
     server.psql(&database, "ALTER TABLE packets ADD CONSTRAINT mine CHECK (prefix <> 'bad')");
@@ -176,7 +176,7 @@ async fn a_refused_row_rolls_back_its_batch() {
         rows.insert(7, bad);
         let batch = Batch { from: 0, to: rows.len() as u64, rows: &rows };
         let error = store.write(&writer(), batch).await;
-        assert!(matches!(error, Err(StoreError::Refused(_))), "{error:?}");
+        assert!(matches!(error, Err(StoreError::Rejected(_))), "{error:?}");
         assert_eq!(count(&server, &database), 0);
     }
     // The same connection still works.
@@ -290,8 +290,8 @@ async fn a_view_of_ulogd_is_reported_and_never_replaced() {
         }
         let mut store = prepared(&server.target(&database)).await;
         write(&mut store, &[tcp(NOON)]).await;
-        let refused = server.try_psql(&database, ddl).unwrap_err();
-        assert!(refused.contains("\"ulog\" is not nflog_exporter's"), "{refused}");
+        let rejected = server.try_psql(&database, ddl).unwrap_err();
+        assert!(rejected.contains("\"ulog\" is not nflog_exporter's"), "{rejected}");
         assert_eq!(server.psql(&database, "SELECT * FROM ulog"), old);
 
         // As the advice says.
@@ -688,7 +688,7 @@ async fn a_crashed_server_is_unavailable_and_keeps_committed_rows() {
     assert_eq!(count(&server, &database), position);
 }
 
-/// Rows wait where the database's encoding cannot hold every prefix: they are not refused.
+/// Rows wait where the database's encoding cannot hold every prefix: they are not rejected.
 #[tokio::test]
 async fn an_encoding_that_cannot_hold_every_prefix_is_rejected() {
     let server = PostgresServer::start();

@@ -109,7 +109,7 @@ fn check<R: Read + Send>(stderr: OwnedFd, read: impl FnOnce() -> R) {
     wait_for("the invalid configuration to be rejected", || (reloaded(host) == 0).then_some(()));
     wait_for("lines to be dropped", || {
         exporter.signal(Signal::SIGHUP);
-        let left_out = sum(&scrape(host), "nflog_exporter_log_lines_left_out_total");
+        let left_out = sum(&scrape(host), "nflog_exporter_log_lines_dropped_total");
         (left_out > 0).then_some(())
     });
     fs::write(&config, "").unwrap();
@@ -132,7 +132,7 @@ fn check<R: Read + Send>(stderr: OwnedFd, read: impl FnOnce() -> R) {
             let _ = reader.read_to_end(&mut rest);
             String::from_utf8_lossy(&rest).into_owned()
         });
-        assert!(whole(samples(&scrape(host), "nflog_exporter_log_lines_left_out_total")[0].1) > 0);
+        assert!(whole(samples(&scrape(host), "nflog_exporter_log_lines_dropped_total")[0].1) > 0);
         exporter.signal(Signal::SIGTERM);
         assert!(wait_for("the end", || exporter.0.try_wait().unwrap()).success());
         log.push_str(&rest.join().unwrap());

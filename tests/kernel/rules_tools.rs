@@ -34,7 +34,7 @@ fn rules(namespace: &Namespace, arguments: &[&str], bus: &str) -> String {
 
 /// Runs the program, which must fail; returns the error. A pipe of its output into a shell must fail too.
 #[track_caller]
-fn refused(namespace: &Namespace, arguments: &[&str], bus: &str) -> String {
+fn rejected(namespace: &Namespace, arguments: &[&str], bus: &str) -> String {
     let output = run(namespace, &[&["rules", "--for"], arguments].concat(), bus);
     let why = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {why}");
@@ -113,7 +113,7 @@ fn nft_loads_verifies_and_removes_the_rules() {
         let remove = text.split("# Remove: nft ").nth(1).unwrap().lines().next().unwrap();
         wire.host.exec("nft", &remove.split(' ').collect::<Vec<_>>());
         assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("nflog"));
-        refused(&wire.host, &[&arguments[..], &["--verify"]].concat(), "");
+        rejected(&wire.host, &[&arguments[..], &["--verify"]].concat(), "");
     }
 }
 
@@ -135,7 +135,7 @@ fn nft_logs_each_dropped_packet_once() {
         // Applying again moves our rules after rules that were added meanwhile.
         if end.is_empty() {
             wire.host.nft("add rule inet filter input tcp dport 22 counter accept");
-            let why = refused(&wire.host, &["nft", "--log", "dropped", "--verify"], "");
+            let why = rejected(&wire.host, &["nft", "--log", "dropped", "--verify"], "");
             assert!(why.contains("not loaded as planned"), "{why}");
         }
         rules(&wire.host, &["nft", "--log", "dropped", "--apply"], "");
@@ -157,14 +157,14 @@ fn nft_logs_no_accepted_packets_as_dropped() {
     for end in ["", "reject with icmp port-unreachable", "tcp dport 80 drop"] {
         wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("accept", end)));
         wire.host.exec("iptables", &["-P", "INPUT", "DROP"]);
-        let why = refused(&wire.host, &arguments, "");
+        let why = rejected(&wire.host, &arguments, "");
         assert!(why.contains("inet filter input: policy accept"), "{why}");
         assert!(why.contains("ip filter belongs to another tool"), "{why}");
         assert!(!wire.host.exec("nft", &["list", "ruleset"]).contains("nflog"));
     }
     // The rule that accepts is named.
     wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("drop", "counter accept")));
-    let why = refused(&wire.host, &arguments, "");
+    let why = rejected(&wire.host, &arguments, "");
     assert!(why.contains("inet filter input: `accept` (handle "), "{why}");
     // The verification fails after the firewall is opened.
     wire.host.nft(&format!("flush ruleset\n{}", nft_firewall("drop", "")));
@@ -172,7 +172,7 @@ fn nft_logs_no_accepted_packets_as_dropped() {
     wire.host.nft(
         "table inet filter { chain input { policy accept; }\nchain forward { policy accept; }\n}",
     );
-    refused(&wire.host, &["nft", "--log", "dropped", "--verify"], "");
+    rejected(&wire.host, &["nft", "--log", "dropped", "--verify"], "");
 }
 
 /// A firewall of iptables with this policy and this end of each chain.
@@ -243,7 +243,7 @@ fn iptables_loads_verifies_and_removes_the_rules() {
         let hook = if log == "dropped" { ["filter", "INPUT"] } else { ["mangle", "PREROUTING"] };
         if log != "all" {
             wire.host.exec("iptables", &["-t", hook[0], "-I", hook[1], "-j", "NFLOG_EXPORTER"]);
-            let why = refused(&wire.host, &[&arguments[..], &["--verify"]].concat(), "");
+            let why = rejected(&wire.host, &[&arguments[..], &["--verify"]].concat(), "");
             assert!(why.contains("packets count twice"), "{why}");
         }
         rules(&wire.host, &["iptables", "--remove"], "");
@@ -258,14 +258,14 @@ fn iptables_logs_no_accepted_packets_as_dropped() {
     let wire = Wire::new();
     let firewall = iptables_firewall("ACCEPT", "END -p tcp --dport 80 -j DROP\n");
     feed(&wire.host, "iptables-restore", &["--noflush"], "", &firewall);
-    let why = refused(&wire.host, &arguments, "");
+    let why = rejected(&wire.host, &arguments, "");
     assert!(why.contains("nothing is logged in iptables filter INPUT: policy accept"), "{why}");
     assert!(why.contains("nothing is logged in ip6tables filter"), "{why}");
     assert!(!saved(&wire.host).contains("NFLOG"));
     // The rule that accepts is named.
     wire.host.exec("iptables", &["-P", "INPUT", "DROP"]);
     wire.host.exec("iptables", &["-A", "INPUT", "-j", "ACCEPT"]);
-    let why = refused(&wire.host, &arguments, "");
+    let why = rejected(&wire.host, &arguments, "");
     assert!(why.contains("iptables filter INPUT: -A INPUT -j ACCEPT accepts every"), "{why}");
     // If one IP version drops packets, there is a warning about the other.
     wire.host.exec("ip6tables", &["-P", "INPUT", "DROP"]);
@@ -278,8 +278,8 @@ fn iptables_logs_no_accepted_packets_as_dropped() {
     assert!(wire.host.exec("ip6tables-save", &[]).contains("-A INPUT -j NFLOG_EXPORTER"));
     // After the firewall is opened, applying and verifying fail.
     wire.host.exec("ip6tables", &["-P", "INPUT", "ACCEPT"]);
-    refused(&wire.host, &arguments, "");
-    refused(&wire.host, &["iptables", "--log", "dropped", "--verify"], "");
+    rejected(&wire.host, &arguments, "");
+    rejected(&wire.host, &["iptables", "--log", "dropped", "--verify"], "");
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn ufw_loads_verifies_and_removes_the_rules() {
         rules(&wire.host, &["ufw", "--remove"], "");
         assert_eq!(fs::read_to_string(&file).unwrap(), shipped);
         assert!(!saved(&wire.host).contains("NFLOG"));
-        refused(&wire.host, &["ufw", "--log", log, "--verify"], "");
+        rejected(&wire.host, &["ufw", "--log", log, "--verify"], "");
     }
 }
 
@@ -331,7 +331,7 @@ fn ufw_logs_no_accepted_packets_as_dropped() {
     assert!(written.contains("-A ufw-after-forward ! -i lo "), "{written}");
     assert!(!written.contains("-A ufw-after-input ! -i lo "), "{written}");
     feed(&wire.host, "ufw", &["default", "allow", "routed"], "", "");
-    let why = refused(&wire.host, &["ufw", "--log", "dropped"], "");
+    let why = rejected(&wire.host, &["ufw", "--log", "dropped"], "");
     assert!(why.contains("iptables filter ufw-after-input: policy accept"), "{why}");
 }
 
@@ -358,15 +358,15 @@ fn an_inactive_ufw_is_rejected() {
     let shipped = fs::read_to_string(&file).unwrap();
     let broken = shipped.replacen("*filter\n", "*filter\n-A no-such-chain -j DROP\n", 1);
     fs::write(&file, &broken).unwrap();
-    refused(&wire.host, &["ufw", "--apply"], "");
+    rejected(&wire.host, &["ufw", "--apply"], "");
     assert_eq!(fs::read_to_string(&file).unwrap(), broken);
     fs::write(&file, shipped.replace(":ufw-before-forward - [0:0]\n", "")).unwrap();
-    let why = refused(&wire.host, &["ufw"], "");
+    let why = rejected(&wire.host, &["ufw"], "");
     assert!(why.contains("does not declare the chain ufw-before-forward"), "{why}");
     fs::write(&file, &shipped).unwrap();
     feed(&wire.host, "ufw", &["reload"], "", "");
     feed(&wire.host, "ufw", &["disable"], "", "");
-    let why = refused(&wire.host, &["ufw"], "");
+    let why = rejected(&wire.host, &["ufw"], "");
     assert!(why.contains("ufw is not active; start it: ufw enable"), "{why}");
     rules(&wire.host, &["ufw", "--remove"], "");
 }
@@ -564,7 +564,7 @@ fn firewalld_loads_verifies_and_removes_the_rules() {
         crate::support::program::open_to_all(directory.path());
         let (bus, _programs) = start_firewalld(&wire.host, &directory);
         let arguments = ["firewalld", "--log", log];
-        let why = refused(&wire.host, &[&arguments[..], &["--verify"]].concat(), &bus);
+        let why = rejected(&wire.host, &[&arguments[..], &["--verify"]].concat(), &bus);
         assert!(why.contains("not loaded as planned"), "{why}");
         let text = rules(&wire.host, &arguments, &bus);
         feed(&wire.host, "sh", &[], &bus, &text);
@@ -577,11 +577,11 @@ fn firewalld_loads_verifies_and_removes_the_rules() {
         if log == "dropped" {
             let target = ["--permanent", "--zone=public", "--set-target=ACCEPT"];
             feed(&wire.host, "firewall-cmd", &target, &bus, "");
-            let why = refused(&wire.host, &arguments, &bus);
+            let why = rejected(&wire.host, &arguments, &bus);
             assert!(why.contains("the zone public: its target ACCEPT"), "{why}");
         }
     }
-    let why = refused(&Namespace::new("host"), &["firewalld"], "unix:path=/nonexistent");
+    let why = rejected(&Namespace::new("host"), &["firewalld"], "unix:path=/nonexistent");
     assert!(why.contains("firewall-cmd --state"), "{why}");
 }
 

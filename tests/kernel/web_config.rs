@@ -138,7 +138,7 @@ fn start<'w>(wire: &'w Wire, files: &Files, arguments: &[&str]) -> Exporter<'w> 
 
 /// Number of rejections for a reason.
 fn rejected(metrics: &str, reason: &str) -> u64 {
-    let all = samples(metrics, "nflog_exporter_http_refused_total");
+    let all = samples(metrics, "nflog_exporter_http_rejected_total");
     whole(all.iter().find(|(labels, _)| labels["reason"] == reason).unwrap().1)
 }
 

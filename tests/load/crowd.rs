@@ -97,11 +97,11 @@ fn scrapes_are_in_time_and_no_packet_is_lost() {
     wait_for("all packets", || (received() == logged).then_some(()));
     let without_load = ResponseTimes::of(20, &minimal, || scrape(&wire));
     let metrics = exporter.scrape();
-    let refused = samples(&metrics, "nflog_exporter_http_refused_total");
+    let rejected = samples(&metrics, "nflog_exporter_http_rejected_total");
     let ratio = times.ratio(&without_load);
     println!(
         "{times}; without load {without_load}; ratio {ratio:.1}, among {} connections and {} other scrapes; \
-         {} MiB peak; {logged} packets; {refused:?}",
+         {} MiB peak; {logged} packets; {rejected:?}",
         flood.connections(),
         flood.responses(),
         memory >> 20,
@@ -138,8 +138,8 @@ fn slow_clients_of_long_responses_use_little_memory() {
         ResponseTimes::measure(&minimal, more, || scrape(&wire))
     });
     let memory = memory(exporter.program.pid(), "VmHWM");
-    let refused = samples(&exporter.scrape(), "nflog_exporter_http_refused_total");
-    let crowded = refused.iter().find(|(labels, _)| labels["reason"] == "crowded").unwrap().1;
+    let rejected = samples(&exporter.scrape(), "nflog_exporter_http_rejected_total");
+    let crowded = rejected.iter().find(|(labels, _)| labels["reason"] == "crowded").unwrap().1;
     let ratio = times.ratio(&without_load);
     println!(
         "{times}; without load {without_load}; ratio {ratio:.1}; {} MiB peak, {crowded} evicted",

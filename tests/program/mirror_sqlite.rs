@@ -134,7 +134,7 @@ async fn rows_are_read_back_unchanged() {
 }
 
 #[tokio::test]
-async fn a_refused_row_rolls_back_its_batch() {
+async fn a_rejected_row_rolls_back_its_batch() {
     let (_directory, connection, mut store) = filled(&[]).await;
     connection
         .execute_batch(
@@ -145,7 +145,7 @@ async fn a_refused_row_rolls_back_its_batch() {
     let bad = Row { prefix: "bad".into(), ..tcp(NOON) };
     for rows in [[tcp(NOON), bad], [tcp(NOON), tcp(u64::MAX)]] {
         let error = store.write(&writer(), Batch { from: 0, to: 2, rows: &rows }).await;
-        assert!(matches!(error, Err(StoreError::Refused(_))), "{error:?}");
+        assert!(matches!(error, Err(StoreError::Rejected(_))), "{error:?}");
         assert_eq!(count(&connection), 0);
     }
     let good = [tcp(NOON)];

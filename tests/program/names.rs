@@ -92,7 +92,7 @@ fn unused_device_names_use_no_slot() {
         send(&mut route, "old rule", &format!("veth{number:x}"));
     }
     send(&mut route, "new rule", "eth0");
-    assert_eq!(route.names().refused(), 0);
+    assert_eq!(route.names().rejected(), 0);
     // With `other` and the empty name.
     assert_eq!(route.names().len(), 4);
     let sets = label_sets(&route, 50_001);
@@ -108,11 +108,11 @@ fn device_names_use_no_slot_of_prefixes() {
     for number in 0..MAX_DEVICES + more {
         send(&mut route, "", &format!("veth{number:x}"));
     }
-    assert_eq!(route.names().refused(), more as u64);
+    assert_eq!(route.names().rejected(), more as u64);
     for number in 0..MAX_PREFIXES + more {
         send(&mut route, &format!("rule {number}"), "");
     }
-    assert_eq!(route.names().refused(), 2 * more as u64);
+    assert_eq!(route.names().rejected(), 2 * more as u64);
     let sets = label_sets(&route, MAX_DEVICES + MAX_PREFIXES + 2 * more);
     for number in 0..MAX_PREFIXES {
         assert!(sets.contains(&vec![Some(format!("rule {number}")), None]), "rule {number}");
@@ -171,7 +171,7 @@ fn a_new_rule_has_its_own_label_after_thousands_of_renames() {
         let generation = aggregate.lock().snapshot(time).generation;
         aggregate.lock().delivered(generation, time);
     }
-    assert_eq!(route.names().refused(), 0);
+    assert_eq!(route.names().rejected(), 0);
     let sets = label_sets(&route, renames + packets);
     assert!(sets.contains(&vec![Some("new rule".into())]), "{sets:?}");
     // The page shows it too.
@@ -190,7 +190,7 @@ fn devices_that_come_and_go_leave_room_for_new_ones() {
         time += Duration::from_millis(100);
         send_to(&mut route, ("", &format!("veth{number:x}")), 53, time);
     }
-    assert_eq!(route.names().refused(), 0);
+    assert_eq!(route.names().rejected(), 0);
     label_sets(&route, devices);
 }
 

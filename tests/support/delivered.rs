@@ -55,8 +55,8 @@ fn deliver(wire: &Wire, exporter: &Exporter<'_>, prefix: &str, has_ipv6: bool) -
     let at = |port| addresses.iter().map(move |address| SocketAddr::new(*address, port));
     // The packet is dropped or rejected.
     let knock = |address| {
-        let refused = TcpStream::connect_timeout(&address, Duration::from_millis(300));
-        assert!(refused.is_err(), "{address}");
+        let rejected = TcpStream::connect_timeout(&address, Duration::from_millis(300));
+        assert!(rejected.is_err(), "{address}");
     };
     let listeners = wire
         .host

@@ -30,9 +30,9 @@ pub(super) fn source_addresses(
         Some(snapshot.source_addresses_folded_packets),
     )?;
     writer.counter(
-        "nflog_exporter_refused_names",
+        "nflog_exporter_rejected_names",
         "Prefixes and device names of packets that became other because the table of names was full.",
-        Some(names.refused()),
+        Some(names.rejected()),
     )
 }
 
@@ -55,8 +55,8 @@ pub(super) fn port_scans(
         rows.iter().map(|(prefix, figures)| ([("prefix", &**prefix)], figures.most_ports)),
     )?;
     writer.counter(
-        "nflog_exporter_scan_displaced_sources",
+        "nflog_exporter_scan_evicted_sources",
         "Sources that were evicted from the port-scan table, or not added because it was full.",
-        Some(snapshot.scan_displaced_sources),
+        Some(snapshot.scan_evicted_sources),
     )
 }

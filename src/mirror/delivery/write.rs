@@ -38,25 +38,25 @@ impl Delivery {
         while let Some(part) = parts.pop() {
             let batch = Batch { from: position, to: number(part.end), rows: &rows[part.clone()] };
             self.in_flight = Some((writer.clone(), batch.to));
-            let refused = match self.write(store, &known_as, batch).await {
+            let rejected = match self.write(store, &known_as, batch).await {
                 Ok(()) => false,
-                Err(StoreError::Refused(_)) if part.len() > 1 => {
+                Err(StoreError::Rejected(_)) if part.len() > 1 => {
                     let middle = part.start + part.len() / 2;
                     parts.push(middle..part.end);
                     parts.push(part.start..middle);
                     continue;
                 }
-                Err(StoreError::Refused(why)) => {
+                Err(StoreError::Rejected(why)) => {
                     if position == from {
                         // Nothing was written yet: is it this row, or every row?
                         self.try_another(store, &known_as, &rows, part.start, &why).await?;
                     }
-                    self.skip_refused(store, &known_as, batch, &why).await?;
+                    self.skip_rejected(store, &known_as, batch, &why).await?;
                     true
                 }
                 Err(error) => return Err(error),
             };
-            self.settle(&writer, batch.to, u64::from(refused));
+            self.settle(&writer, batch.to, u64::from(rejected));
             position = batch.to;
         }
         self.size.written();
@@ -73,7 +73,7 @@ impl Delivery {
     ) -> Result<(), StoreError> {
         let began = Instant::now();
         let written = within(ANSWER, "a transaction", store.write(writer, batch)).await;
-        let has_failed = !matches!(written, Ok(()) | Err(StoreError::Refused(_)));
+        let has_failed = !matches!(written, Ok(()) | Err(StoreError::Rejected(_)));
         // A broken connection does not depend on the size.
         if has_failed && began.elapsed() >= ANSWER {
             self.size.timed_out();
@@ -82,7 +82,7 @@ impl Delivery {
     }
 
     /// Moves the writer's position past a row that the database rejects.
-    async fn skip_refused<S: Store>(
+    async fn skip_rejected<S: Store>(
         &mut self,
         store: &mut S,
         writer: &Writer,
@@ -97,39 +97,39 @@ impl Delivery {
         Ok(())
     }
 
-    /// Checks that the database accepts another row than the one at `refused`. Otherwise the fault is in the
+    /// Checks that the database accepts another row than the one at `rejected`. Otherwise the fault is in the
     /// database, and rows wait until an administrator fixes it.
     async fn try_another<S: Store>(
         &mut self,
         store: &mut S,
         writer: &Writer,
         rows: &[Row],
-        refused: usize,
+        rejected: usize,
         why: &str,
     ) -> Result<(), StoreError> {
-        let plain = [Row { time: rows[refused].time, weight: 1, ..Row::default() }];
-        let others = rows.iter().enumerate().filter(|(index, _)| *index != refused);
+        let plain = [Row { time: rows[rejected].time, weight: 1, ..Row::default() }];
+        let others = rows.iter().enumerate().filter(|(index, _)| *index != rejected);
         let others = others.map(|(_, row)| std::slice::from_ref(row)).take(TRIED);
         for row in others.chain([&plain[..]]) {
             match within(ANSWER, "the test of a row", store.try_rows(writer, row)).await {
-                Err(StoreError::Refused(_)) => {}
+                Err(StoreError::Rejected(_)) => {}
                 tried => return tried,
             }
         }
         Err(StoreError::Denied(format!("every row is rejected, even a minimal one: {why}")))
     }
 
-    /// Books that the database holds all of this writer's rows before `to`, except `refused` rejected ones, and removes
+    /// Books that the database holds all of this writer's rows before `to`, except `rejected` rejected ones, and removes
     /// them from the spool. Returns how many rows it holds.
-    pub(super) fn settle(&self, writer: &Writer, to: u64, refused: u64) -> u64 {
+    pub(super) fn settle(&self, writer: &Writer, to: u64, rejected: u64) -> u64 {
         self.spool.with(|spool| {
             let waiting = spool.waiting();
             let delivered = spool.delivered(writer, to);
             let lost = waiting - spool.waiting() - delivered;
             self.queue.book(|account| {
                 account.lose(lost, DropReason::SpoolCorrupt);
-                account.lose(refused, DropReason::Refused);
-                account.write(delivered - refused);
+                account.lose(rejected, DropReason::Rejected);
+                account.write(delivered - rejected);
             });
             if lost > 0 {
                 tracing::error!(
@@ -137,7 +137,7 @@ impl Delivery {
                     "mirror: rows in the spool are lost, because its files are damaged"
                 );
             }
-            delivered - refused
+            delivered - rejected
         })
     }
 }

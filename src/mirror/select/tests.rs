@@ -63,15 +63,15 @@ fn countries_are_checked_after_prefixes() {
 
 #[test]
 fn invalid_selections_are_explained() {
-    let refused = |selection: &Selection| {
+    let rejected = |selection: &Selection| {
         Selector::new(selection, Names::default()).err().map(|error| error.to_string())
     };
-    assert_eq!(refused(&selection(&[], &["GB"], 1)), None);
+    assert_eq!(rejected(&selection(&[], &["GB"], 1)), None);
     assert!(
-        refused(&selection(&[], &["GB", "UK"], 1)).unwrap().starts_with("unknown country \"UK\"")
+        rejected(&selection(&[], &["GB", "UK"], 1)).unwrap().starts_with("unknown country \"UK\"")
     );
-    assert!(refused(&selection(&[], &[""], 1)).is_some());
-    assert!(refused(&selection(&[], &[], 0)).unwrap().contains("use 1 to keep every packet"));
+    assert!(rejected(&selection(&[], &[""], 1)).is_some());
+    assert!(rejected(&selection(&[], &[], 0)).unwrap().contains("use 1 to keep every packet"));
 }
 
 #[test]

@@ -59,9 +59,9 @@ impl Spool {
     fn write_buffered(&mut self) -> Result<(), WriteError> {
         while let Some(batch) = self.memory_buffer.pop() {
             let first = batch.first.max(self.present.delivered);
-            if let Err(refused) = self.write(first, batch.from(first), batch.time) {
+            if let Err(rejected) = self.write(first, batch.from(first), batch.time) {
                 self.memory_buffer.put_back(batch);
-                return Err(refused);
+                return Err(rejected);
             }
         }
         Ok(())

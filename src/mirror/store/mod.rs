@@ -37,7 +37,7 @@ pub struct Batch<'a> {
     /// Number of the first row, counted over the writer's session.
     pub from: u64,
     /// Number of the row after the last one. More than `from + rows.len()` where rows in between were lost or
-    /// refused, so that they are skipped for good.
+    /// rejected, so that they are skipped for good.
     pub to: u64,
     /// The rows, in their order; may be empty.
     pub rows: &'a [Row],
@@ -73,7 +73,7 @@ pub struct ServerClock {
     pub zone: String,
 }
 
-/// A connection to a database. After any error except [`StoreError::Refused`] it is dropped and replaced.
+/// A connection to a database. After any error except [`StoreError::Rejected`] it is dropped and replaced.
 ///
 /// The caller applies a deadline to every call, and drops the store when it expires: a call must be safe
 /// to drop at any await.
@@ -157,7 +157,7 @@ pub enum StoreError {
     /// The writer's position is not the start of the batch: read it again.
     #[error("another connection moved the writer's position")]
     Moved,
-    /// The statement is valid, but the values of these rows are refused.
+    /// The statement is valid, but the values of these rows are rejected.
     #[error("{0}")]
-    Refused(String),
+    Rejected(String),
 }

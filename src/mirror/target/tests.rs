@@ -118,7 +118,7 @@ fn certificates_are_verified_except_on_loopback() {
 }
 
 /// Checks the error. All these URLs have `secret` where a password or a part of it is.
-fn refused(url: &str, expect: &str) {
+fn rejected(url: &str, expect: &str) {
     let error = url.parse::<Target>().expect_err(url);
     for message in [error.to_string(), format!("{error:?}")] {
         assert!(!message.contains("secret"), "{url}: {message}");
@@ -128,30 +128,30 @@ fn refused(url: &str, expect: &str) {
 
 #[test]
 fn invalid_urls_are_explained() {
-    refused("", "must begin with mysql://");
-    refused("secret", "must begin with mysql://");
-    refused("/var/lib/secret.db", "must begin with mysql://");
-    refused("secret://u:secret@h/d", "must begin with mysql://");
-    refused("http://u:secret@h/d", "must begin with mysql://");
-    refused("mysql:secret", "// is missing");
-    refused("mysql:/u:secret@h/d", "// is missing");
-    refused("mysql://u:secret@h", "names no database; add its name");
-    refused("mysql://u:secret@h/", "names no database");
-    refused("postgres://u:secret@h?sslmode=require", "names no database");
-    refused("mysql://u:secret@/d", "names no host and no socket");
-    refused("postgres:///d", "names no host and no socket");
-    refused("mysql://", "names no database");
-    refused("mysql://u:secret@h:port/d", "the port is not a number");
-    refused("mysql://u:secret@h:65536/d", "the port is not a number");
-    refused("mysql://u:secret@h:0/d", "the port is 0");
-    refused("mysql://u:secret@[::g]/d", "is not an IPv6 address");
-    refused("mysql://u:secret@a b/d", "a space in it");
-    refused("mysql://u:secret@h/d/e", "more than one /");
-    refused("mysql://u:secret@h/d%0Ae", "control character");
-    refused("mysql://u%0A:secret@h/d", "control character");
-    refused("mysql://u:sec\nret@h/d", "control character");
-    refused("mysql://u:secret%00@h/d", "%00");
-    refused("mysql://u:secret%ff@h/d", "are not valid UTF-8");
+    rejected("", "must begin with mysql://");
+    rejected("secret", "must begin with mysql://");
+    rejected("/var/lib/secret.db", "must begin with mysql://");
+    rejected("secret://u:secret@h/d", "must begin with mysql://");
+    rejected("http://u:secret@h/d", "must begin with mysql://");
+    rejected("mysql:secret", "// is missing");
+    rejected("mysql:/u:secret@h/d", "// is missing");
+    rejected("mysql://u:secret@h", "names no database; add its name");
+    rejected("mysql://u:secret@h/", "names no database");
+    rejected("postgres://u:secret@h?sslmode=require", "names no database");
+    rejected("mysql://u:secret@/d", "names no host and no socket");
+    rejected("postgres:///d", "names no host and no socket");
+    rejected("mysql://", "names no database");
+    rejected("mysql://u:secret@h:port/d", "the port is not a number");
+    rejected("mysql://u:secret@h:65536/d", "the port is not a number");
+    rejected("mysql://u:secret@h:0/d", "the port is 0");
+    rejected("mysql://u:secret@[::g]/d", "is not an IPv6 address");
+    rejected("mysql://u:secret@a b/d", "a space in it");
+    rejected("mysql://u:secret@h/d/e", "more than one /");
+    rejected("mysql://u:secret@h/d%0Ae", "control character");
+    rejected("mysql://u%0A:secret@h/d", "control character");
+    rejected("mysql://u:sec\nret@h/d", "control character");
+    rejected("mysql://u:secret%00@h/d", "%00");
+    rejected("mysql://u:secret%ff@h/d", "are not valid UTF-8");
 }
 
 #[test]
@@ -175,63 +175,63 @@ fn unencoded_characters_are_rejected() {
             ("u:secret%zz@h/d", "a % without two"),
             ("u:100%secret@h/d", "a % without two"),
         ] {
-            refused(&format!("{scheme}://{rest}"), what);
-            refused(&format!("{scheme}://{rest}"), "@ as %40");
+            rejected(&format!("{scheme}://{rest}"), what);
+            rejected(&format!("{scheme}://{rest}"), "@ as %40");
         }
     }
 }
 
 #[test]
 fn an_unencoded_password_is_not_repeated() {
-    refused("mysql://u:secret/x@h/d", "/ as %2F");
-    refused("mysql://u:12/secret@h", "an @ after the host");
-    refused("mysql://u:12/secret@h/d", "an @ after the host");
-    refused("mysql://u:12?secret@h/d", "an @ after the host");
-    refused("mysql://u:12?secret=secret@h/d", "an @ after the host");
-    refused("mysql://u:12#secret@h/d", "a # in it");
-    refused("mysql://u:se#secret@h/d", "the port is not a number");
-    refused("mysql://u:se?secret@h/d", "the port is not a number");
-    refused("mysql://h/d?password%3Dsecret", "unknown parameter; valid names");
+    rejected("mysql://u:secret/x@h/d", "/ as %2F");
+    rejected("mysql://u:12/secret@h", "an @ after the host");
+    rejected("mysql://u:12/secret@h/d", "an @ after the host");
+    rejected("mysql://u:12?secret@h/d", "an @ after the host");
+    rejected("mysql://u:12?secret=secret@h/d", "an @ after the host");
+    rejected("mysql://u:12#secret@h/d", "a # in it");
+    rejected("mysql://u:se#secret@h/d", "the port is not a number");
+    rejected("mysql://u:se?secret@h/d", "the port is not a number");
+    rejected("mysql://h/d?password%3Dsecret", "unknown parameter; valid names");
 }
 
 #[test]
 fn invalid_parameters_are_explained() {
-    refused("mysql://u:secret@h/d?sslmod=x", "unknown parameter sslmod; did you mean sslmode?");
-    refused("mysql://u:secret@h/d?sokcet=/x", "did you mean socket?");
-    refused("postgres://h/d?sslrotcert=/x", "did you mean sslrootcert?");
-    refused("mysql://h/d?host=/x", "unknown parameter host");
-    refused("postgres://h/d?password=secret", "unknown parameter password; valid names: sslmode,");
-    refused("sqlite:x.db?mode=rwc", "unknown parameter mode; there are none for SQLite");
-    refused("mysql://h/d?sslmode=on", "sslmode is not one of disable, require, verify-full");
-    refused("mysql://h/d?sslmode", "sslmode is not one of");
-    refused("postgres://h/d?sslmode=verify-ca", "write verify-full");
-    refused("mysql://h/d?ssl-mode=VERIFY_CA", "write verify-full");
-    refused("postgres://h/d?sslmode=prefer", "falls back to no encryption");
-    refused("mysql://h/d?ssl-mode=PREFERRED", "falls back to no encryption");
-    refused("postgres://h/d?sslmode=require&ssl-mode=require", "ssl-mode is given twice");
-    refused("postgres://h/d?sslrootcert=", "sslrootcert names no file");
-    refused(
+    rejected("mysql://u:secret@h/d?sslmod=x", "unknown parameter sslmod; did you mean sslmode?");
+    rejected("mysql://u:secret@h/d?sokcet=/x", "did you mean socket?");
+    rejected("postgres://h/d?sslrotcert=/x", "did you mean sslrootcert?");
+    rejected("mysql://h/d?host=/x", "unknown parameter host");
+    rejected("postgres://h/d?password=secret", "unknown parameter password; valid names: sslmode,");
+    rejected("sqlite:x.db?mode=rwc", "unknown parameter mode; there are none for SQLite");
+    rejected("mysql://h/d?sslmode=on", "sslmode is not one of disable, require, verify-full");
+    rejected("mysql://h/d?sslmode", "sslmode is not one of");
+    rejected("postgres://h/d?sslmode=verify-ca", "write verify-full");
+    rejected("mysql://h/d?ssl-mode=VERIFY_CA", "write verify-full");
+    rejected("postgres://h/d?sslmode=prefer", "falls back to no encryption");
+    rejected("mysql://h/d?ssl-mode=PREFERRED", "falls back to no encryption");
+    rejected("postgres://h/d?sslmode=require&ssl-mode=require", "ssl-mode is given twice");
+    rejected("postgres://h/d?sslrootcert=", "sslrootcert names no file");
+    rejected(
         "postgres://h/d?sslmode=require&sslrootcert=/x",
         "sslrootcert names trusted authorities",
     );
-    refused(
+    rejected(
         "postgres://h/d?sslmode=disable&sslrootcert=/x",
         "sslrootcert names trusted authorities",
     );
-    refused("mysql://h/d?socket=", "socket is not an absolute path");
-    refused("mysql://h/d?socket=mysqld.sock", "socket is not an absolute path");
-    refused("postgres://h/d?host=other", "a host name belongs after ://");
-    refused("mysql://h/d?socket=/x&ssl-mode=REQUIRED", "ssl-mode requests TLS, which a socket");
-    refused("postgres:///d?host=/x&sslrootcert=/x", "sslrootcert requests TLS, which a socket");
+    rejected("mysql://h/d?socket=", "socket is not an absolute path");
+    rejected("mysql://h/d?socket=mysqld.sock", "socket is not an absolute path");
+    rejected("postgres://h/d?host=other", "a host name belongs after ://");
+    rejected("mysql://h/d?socket=/x&ssl-mode=REQUIRED", "ssl-mode requests TLS, which a socket");
+    rejected("postgres:///d?host=/x&sslrootcert=/x", "sslrootcert requests TLS, which a socket");
 }
 
 #[test]
 fn files_that_do_not_persist() {
-    refused("sqlite:", "names no persistent file");
-    refused("sqlite://", "names no persistent file");
-    refused("sqlite::memory:", "names no persistent file");
-    refused("sqlite:file:x.db", "names no persistent file");
-    refused("sqlite:a%00b", "names no persistent file");
+    rejected("sqlite:", "names no persistent file");
+    rejected("sqlite://", "names no persistent file");
+    rejected("sqlite::memory:", "names no persistent file");
+    rejected("sqlite:file:x.db", "names no persistent file");
+    rejected("sqlite:a%00b", "names no persistent file");
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub struct LogMetrics;
 impl Collector for LogMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         MetricWriter::new(encoder).counter(
-            "nflog_exporter_log_lines_left_out",
+            "nflog_exporter_log_lines_dropped",
             "Log lines that were dropped because of the rate limit or because the log reader was too slow.",
             Some(dropped_lines()),
         )

@@ -111,7 +111,7 @@ impl Database for File {
     type Store = Sqlite;
 
     const REFUSE_BAD: &str = "CREATE TRIGGER test BEFORE INSERT ON packets WHEN new.prefix = 'bad' \
-                              BEGIN SELECT RAISE(ABORT, 'refused'); END";
+                              BEGIN SELECT RAISE(ABORT, 'rejected'); END";
     const MAY_BE_LOCKED: bool = true;
 
     fn create() -> Self {

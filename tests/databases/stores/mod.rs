@@ -108,16 +108,16 @@ async fn concurrent_starts_create_the_schema_once<D: Database>() {
     assert_eq!(database.query("SELECT count(*) FROM nflog_writers"), "0");
 }
 
-async fn a_refused_row_rolls_back_its_batch<D: Database>() {
+async fn a_rejected_row_rolls_back_its_batch<D: Database>() {
     let database = D::create();
     let mut store = prepared(&database).await;
     store.position(&writer(), 0).await.unwrap();
     database.query(D::REFUSE_BAD);
     let bad = Row { prefix: "bad".into(), ..tcp(NOON) };
-    let refused = store.write(&writer(), batch(0, &[tcp(NOON), bad.clone()])).await;
-    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
-    let refused = store.try_rows(&writer(), &[bad]).await;
-    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+    let rejected = store.write(&writer(), batch(0, &[tcp(NOON), bad.clone()])).await;
+    assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
+    let rejected = store.try_rows(&writer(), &[bad]).await;
+    assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
     assert_eq!(count(&database), "0");
     // The connection still works, from the same position.
     store.write(&writer(), batch(0, &[tcp(NOON)])).await.unwrap();
@@ -184,7 +184,7 @@ macro_rules! for_each_database {
                 writers_have_positions_of_their_own
                 a_dropped_table_is_created_again
                 concurrent_starts_create_the_schema_once
-                a_refused_row_rolls_back_its_batch
+                a_rejected_row_rolls_back_its_batch
                 tried_rows_are_rolled_back
                 the_newest_row_is_found_up_to_a_time
                 the_servers_clock_is_read

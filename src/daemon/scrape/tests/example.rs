@@ -110,7 +110,7 @@ pub(super) fn scrape(prefix: &str, database: &str) -> Scrape {
                     ScanFigures { prefix, sources: 2, most_ports: 131.0 },
                     ScanFigures { prefix: NameId::OTHER, sources: 0, most_ports: 0.0 },
                 ],
-                scan_displaced_sources: 3,
+                scan_evicted_sources: 3,
                 countries: ["FR", "CI"].map(|code| CountryId::from_code(code).unwrap()).into(),
             },
             names,

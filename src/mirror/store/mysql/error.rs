@@ -62,11 +62,11 @@ fn sort(answer: &ServerError, text: String) -> StoreError {
         // Values: wrong type or character set, too long, out of range, NULL where not allowed, or rejected by a
         // check or a trigger.
         1048 | 1062 | 1264 | 1265 | 1292 | 1300 | 1366 | 1367 | 1406 | 1452 | 1644 | 3819
-        | 3988 | 4025 => StoreError::Refused(text),
+        | 3988 | 4025 => StoreError::Rejected(text),
         // No default, no partition for the time, an expired password, or TLS is required.
         1364 | 1526 | 1820 | 1862 | 3118 | 3159 | 4151 => StoreError::Denied(text),
         _ => match answer.state.get(..2).unwrap_or_default() {
-            "22" | "23" => StoreError::Refused(text),
+            "22" | "23" => StoreError::Rejected(text),
             "28" | "42" | "3D" => StoreError::Denied(text),
             _ => StoreError::Unavailable(text),
         },
@@ -167,6 +167,6 @@ mod tests {
             (3988, "HY000"),
             (4025, "23000"),
         ];
-        check(&codes, StoreError::Refused);
+        check(&codes, StoreError::Rejected);
     }
 }

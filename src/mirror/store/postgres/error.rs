@@ -30,7 +30,7 @@ pub(super) fn failure(doing: &str, error: &Error) -> StoreError {
     }
     // An error without a cause in the network is a setting: a missing password, or a server without TLS.
     if error.to_string().starts_with("error serializing") {
-        return StoreError::Refused(text);
+        return StoreError::Rejected(text);
     }
     if io && !certificate { StoreError::Unavailable(text) } else { StoreError::Denied(text) }
 }
@@ -73,7 +73,7 @@ fn by_code(code: &str, text: String) -> StoreError {
         // Wrong password, no such database or schema, no right, no such table or column.
         "28" | "3D" | "3F" | "42" | "0A" => StoreError::Denied(text),
         // Values, constraints, and rows too large for a page of an index.
-        "22" | "23" | "54" => StoreError::Refused(text),
+        "22" | "23" | "54" => StoreError::Rejected(text),
         // 08 connection, 25 transaction (a standby), 40 serialisation, 53 resources, 55 locks,
         // 57 shut down or cancelled, 58 the disk, XX the server's own.
         _ => StoreError::Unavailable(text),
@@ -109,8 +109,8 @@ mod tests {
             ("3D000", "Denied"),
             ("42501", "Denied"),
             ("42P01", "Denied"),
-            ("22021", "Refused"),
-            ("23505", "Refused"),
+            ("22021", "Rejected"),
+            ("23505", "Rejected"),
         ] {
             let sorted = format!("{:?}", by_code(code, String::new()));
             assert_eq!(sorted.split_once('(').unwrap().0, expect, "{code}");

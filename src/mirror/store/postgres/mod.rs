@@ -113,7 +113,7 @@ impl Store for Postgres {
 
     async fn write(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
         let result = self.write_batch(writer, batch).await;
-        if matches!(result, Err(StoreError::Refused(_) | StoreError::Moved)) {
+        if matches!(result, Err(StoreError::Rejected(_) | StoreError::Moved)) {
             // The rollback was sent without waiting for its answer: wait now, so that the connection is known to
             // work.
             self.ping().await?;
@@ -256,5 +256,5 @@ async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error
 
 fn bigint(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number)
-        .map_err(|_| StoreError::Refused(format!("row number {number} is beyond bigint")))
+        .map_err(|_| StoreError::Rejected(format!("row number {number} is beyond bigint")))
 }

@@ -61,7 +61,7 @@ pub(super) async fn copy(
 ) -> Result<(), StoreError> {
     if let Some(row) = rows.iter().find(|row| row.time > LATEST) {
         let time = row.time;
-        return Err(StoreError::Refused(format!("the time of a row, {time} µs, is past 9999")));
+        return Err(StoreError::Rejected(format!("the time of a row, {time} µs, is past 9999")));
     }
     let doing = "write rows";
     let copy = format!("COPY packets ({COLUMNS}) FROM STDIN BINARY");

@@ -14,7 +14,7 @@ pub(super) fn failure(name: &str, doing: &str, error: &Error) -> StoreError {
             | ErrorCode::TypeMismatch
             | ErrorCode::TooBig
             | ErrorCode::ParameterOutOfRange,
-        ) => StoreError::Refused(text),
+        ) => StoreError::Rejected(text),
         Some(
             ErrorCode::NotADatabase
             | ErrorCode::DatabaseCorrupt

@@ -216,7 +216,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 fn integer(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number)
-        .map_err(|_| StoreError::Refused(format!("row number {number} is beyond 63 bits")))
+        .map_err(|_| StoreError::Rejected(format!("row number {number} is beyond 63 bits")))
 }
 
 #[cfg(test)]
@@ -251,7 +251,7 @@ mod tests {
             check(code, "Denied");
         }
         for code in [ffi::SQLITE_CONSTRAINT_NOTNULL, ffi::SQLITE_MISMATCH, ffi::SQLITE_TOOBIG] {
-            check(code, "Refused");
+            check(code, "Rejected");
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) fn insert(
     for row in rows {
         if row.time > LATEST {
             let text = format!("the time of a row, {} µs, is past the year 9999", row.time);
-            return Err(StoreError::Refused(text));
+            return Err(StoreError::Rejected(text));
         }
         write_time(&mut time, row.time);
         execute(&mut statement, &time, host, row).map_err(failure)?;
