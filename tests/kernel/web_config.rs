@@ -447,7 +447,7 @@ fn a_systemd_socket_that_is_a_connection_is_rejected() {
     wait_for("the log message", || {
         // One program for each connection.
         let _ = wire.host.run(|| TcpStream::connect("127.0.0.1:10239"));
-        program.log().contains("give the socket unit Accept=no").then_some(())
+        program.log().contains("set Accept=no in the socket unit").then_some(())
     });
 }
 
