@@ -31,6 +31,12 @@ fn source(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits((number % SOURCES).wrapping_mul(0x9e37_79b9))
 }
 
+/// As many addresses in 400 networks, which all have a series.
+fn source_in_few_networks(number: u32) -> Ipv4Addr {
+    let number = number % SOURCES;
+    Ipv4Addr::from_bits(source(number % 400).to_bits() & 0xffff_ff00 | (1 + number / 400))
+}
+
 /// A thousand copies of the datagram, each packet with another source.
 fn datagrams() -> Vec<Vec<u8>> {
     let base = DATAGRAM.as_ptr() as usize;
@@ -96,7 +102,7 @@ fn stages(criterion: &mut Criterion) {
         });
     });
 
-    // Both default families and the estimate of distinct sources; every packet has a series.
+    // All default families, the estimate of distinct sources and the port scans; every packet has a series.
     let plans = Config::default().family;
     let mut aggregate = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
     let events: Vec<_> =
@@ -105,12 +111,21 @@ fn stages(criterion: &mut Criterion) {
     group.bench_function("record a hit", |bencher| {
         bencher.iter(|| aggregate.record(black_box(&events), Duration::ZERO));
     });
+    // The next two differ in nothing but whether packets fold: each packet is from another source.
+    let mut known = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
+    let events: Vec<_> =
+        (0..SOURCES).map(|number| event(&mut locator, source_in_few_networks(number))).collect();
+    known.record(&events, Duration::ZERO);
+    let mut batches = events.chunks(PACKETS).cycle();
+    group.bench_function("record a hit, 100,000 sources", |bencher| {
+        bencher.iter(|| known.record(black_box(batches.next().unwrap()), Duration::ZERO));
+    });
     // Every packet is from another network: the budgets are full, and every packet folds.
     let mut full = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
     let events: Vec<_> = (0..SOURCES).map(|number| event(&mut locator, source(number))).collect();
     full.record(&events, Duration::ZERO);
     let mut batches = events.chunks(PACKETS).cycle();
-    group.bench_function("record a fold", |bencher| {
+    group.bench_function("record a fold, 100,000 sources", |bencher| {
         bencher.iter(|| full.record(black_box(batches.next().unwrap()), Duration::ZERO));
     });
     group.finish();
@@ -140,7 +155,7 @@ fn route(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A scrape of both default families at their full budget.
+/// A scrape of the default families at their full budget.
 fn scrape(criterion: &mut Criterion) {
     let plans: Vec<_> = Config::default()
         .family

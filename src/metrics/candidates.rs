@@ -15,13 +15,36 @@ pub struct Candidates {
     buckets: Box<[Bucket]>,
 }
 
+/// Aligned, so that it takes two cache lines and not three.
 #[derive(Clone, Debug, Default)]
+#[repr(align(32))]
 struct Bucket {
     /// 0 marks an empty entry.
     tags: [u32; WAYS],
     /// Lower bounds of the weights.
     weights: [f32; WAYS],
     errors: [f32; WAYS],
+}
+
+impl Bucket {
+    #[expect(clippy::cast_possible_truncation, reason = "both halves have 32 bits")]
+    /// The entry with the lowest count, which is weight plus error, and that count.
+    fn lightest(&self) -> (usize, f32) {
+        let mut ordered = [0_u64; WAYS];
+        for (way, ordered) in ordered.iter_mut().enumerate() {
+            let count = self.weights[way] + self.errors[way];
+            // Floats that are not negative have the order of their bits. A minimum of integers needs no branches,
+            // which the CPU could not predict.
+            *ordered = (u64::from(count.to_bits()) << 32) | way as u64;
+        }
+        for half in [4, 2, 1] {
+            for way in 0..half {
+                ordered[way] = ordered[way].min(ordered[way + half]);
+            }
+        }
+        let lightest = ordered[0];
+        (lightest as usize % WAYS, f32::from_bits((lightest >> 32) as u32))
+    }
 }
 
 impl Default for Candidates {
@@ -34,21 +57,13 @@ impl Candidates {
     /// Adds to the weight of the key with this hash. Returns a lower bound of its weight.
     pub fn add(&mut self, hash: u64, weight: f32) -> f32 {
         let (bucket, tag) = self.entry(hash);
-        let mut lightest = 0;
-        let mut lowest = f32::INFINITY;
-        for way in 0..WAYS {
-            if bucket.tags[way] == tag {
-                bucket.weights[way] += weight;
-                return bucket.weights[way];
-            }
-            let count = bucket.weights[way] + bucket.errors[way];
-            if count < lowest {
-                (lightest, lowest) = (way, count);
-            }
+        let found = bucket.tags.iter().position(|&other| other == tag);
+        if let Some(way) = found {
+            bucket.weights[way] += weight;
+            return bucket.weights[way];
         }
-        bucket.tags[lightest] = tag;
-        bucket.weights[lightest] = weight;
-        bucket.errors[lightest] = lowest;
+        let (way, count) = bucket.lightest();
+        (bucket.tags[way], bucket.weights[way], bucket.errors[way]) = (tag, weight, count);
         weight
     }
 

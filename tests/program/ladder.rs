@@ -564,15 +564,7 @@ fn a_key_with_one_percent_of_the_last_hour_gets_a_series_at_any_rate() {
             world.aggregate.record(&[packet(201, 9999)], world.now);
         }
         let (reached, mut packets) = (world.now, 0);
-        loop {
-            world.scrape();
-            let shown = world.look().families[0]
-                .series
-                .iter()
-                .any(|series| series.key.values(4)[2] == country(201) && series.key.rung(4) == 0);
-            if shown {
-                break;
-            }
+        while !shows_late_key(&mut world) {
             let waited = world.now.saturating_sub(reached);
             assert!(
                 packets <= 100 || waited <= Duration::from_secs(300),
@@ -582,6 +574,33 @@ fn a_key_with_one_percent_of_the_last_hour_gets_a_series_at_any_rate() {
             world.aggregate.record(&[packet(201, 9999)], world.now);
             packets += 1;
         }
+    }
+}
+
+/// Scrapes, and returns whether the full key from country 201 has a series.
+fn shows_late_key(world: &mut World) -> bool {
+    world.scrape();
+    let snapshot = world.look();
+    let mut keys = snapshot.families[0].series.iter().map(|series| series.key);
+    keys.any(|key| key.values(4)[2] == country(201) && key.rung(4) == 0)
+}
+
+/// The same in a flood that is younger than an hour, up to a rate at which weights have the shortest half-life.
+#[test]
+fn a_key_with_one_percent_of_a_flood_has_a_series() {
+    for (per_second, seconds) in [(1_000, 600), (10_000, 60), (50_000, 20)] {
+        let mut world = World::new(plan(&TRAFFIC, 1000, 500), 1);
+        let mut sent = per_second * seconds;
+        send_old_keys(&mut world, 400, sent, Duration::from_secs(seconds.into()));
+        let mut late = 0;
+        while late * 100 < sent {
+            send_old_keys(&mut world, 400, per_second, Duration::from_secs(1));
+            let share = per_second / 49;
+            world.aggregate.record(&vec![packet(201, 9999); share as usize], world.now);
+            (sent, late) = (sent + per_second + share, late + share);
+        }
+        // Its next scrape shows it.
+        assert!(shows_late_key(&mut world), "{per_second} packets per second");
     }
 }
 

@@ -61,8 +61,11 @@ impl Family {
     ) -> Option<&mut Series> {
         let free = self.places.free(&self.used, rung);
         if free > 0 {
-            if rung == 0 && self.unit.packets(weight) < self.evidence(free, now) {
-                return None;
+            if rung == 0 {
+                self.too_light = self.evidence(free, now) * self.unit.get();
+                if weight < self.too_light {
+                    return None;
+                }
             }
             let claim = self.claim(rung, weight);
             if !self.is_free(rung) && self.turnover.used(claim, self.promises.len(), now) >= 1.0 {
@@ -240,6 +243,7 @@ impl Family {
     fn count_birth(&mut self, rung: usize, now: Duration) {
         let is_free = self.is_free(rung);
         self.free_births += usize::from(is_free);
+        self.too_light = 0.0;
         self.turnover.add(is_free, now);
         self.used[rung] += 1;
     }

@@ -34,6 +34,9 @@ pub struct Family {
     full: [bool; MAX_RUNGS],
     /// Rungs whose places were all taken once: their first fill is over.
     filled: [bool; MAX_RUNGS],
+    /// Full keys below this weight lack evidence for the free places. 0 if unknown: after a change of the free places,
+    /// and once a minute.
+    too_light: f64,
     /// Series created in the first fill.
     free_births: usize,
     unit: Unit,
@@ -77,6 +80,7 @@ impl Family {
             used: [0; MAX_RUNGS],
             full: [false; MAX_RUNGS],
             filled: [false; MAX_RUNGS],
+            too_light: 0.0,
             free_births: 0,
             unit: Unit::new(now),
             volume: Volume::new(now),
@@ -113,9 +117,10 @@ impl Family {
                     self.demand.add(hash);
                 }
             }
-            _ => {
+            found => {
+                let is_absent = found.is_none();
                 self.demand.add(hash);
-                self.descend(hash, &mut key, bytes, now);
+                self.descend(hash, &mut key, is_absent, bytes, now);
             }
         }
     }
@@ -178,6 +183,7 @@ impl Family {
     /// Called once a minute: decays all weights.
     pub fn tick(&mut self, now: Duration) {
         self.advance(now);
+        self.too_light = 0.0;
         self.volume.tick(self.unit, now);
         self.unit.decay(self.lightest_if_full(), now);
         if let Some(factor) = self.unit.rescale() {
@@ -220,6 +226,7 @@ impl Family {
             self.filled.fill(false);
         }
         self.places = Places::new(config.max_series, &self.labels);
+        self.too_light = 0.0;
         self.turnover.set_limit(config.max_new_series_per_hour);
         self.full.fill(false);
         if config.max_series < before {
@@ -228,14 +235,25 @@ impl Family {
         true
     }
 
-    /// Counts a packet whose full key has no active series: folds one label after another.
+    /// Counts a packet whose full key has no active series: folds one label after another. `is_absent`: the full key
+    /// has no retiring series either.
     #[inline(never)]
-    fn descend(&mut self, mut hash: u64, key: &mut Key, bytes: u32, now: Duration) {
+    fn descend(
+        &mut self,
+        mut hash: u64,
+        key: &mut Key,
+        mut is_absent: bool,
+        bytes: u32,
+        now: Duration,
+    ) {
         let (labels, unit) = (self.labels.len(), self.unit.get());
-        let full = *key;
+        // A bit for each folded label. The key is not copied, because it was just written value by value.
+        let mut folds = 0_u32;
         for rung in 0..=labels {
             if rung > 0 {
-                key.fold(labels - rung);
+                let label = labels - rung;
+                folds |= u32::from(key.values(labels)[label] != OTHER) << label;
+                key.fold(label);
             }
             // A name whose text is `other`: the same key is on the next rung.
             if key.values(labels - rung).last() == Some(&OTHER) {
@@ -243,24 +261,23 @@ impl Family {
             }
             if rung > 0 {
                 hash = self.table.hash(key);
-            }
-            let found = self.table.find(hash, key);
-            let is_absent = found.is_none();
-            if let Some(series) = found
-                && !series.is_retiring()
-            {
-                series.count(bytes, unit);
-                return self.count_folds(&full, rung);
+                let found = self.table.find(hash, key);
+                is_absent = found.is_none();
+                if let Some(series) = found
+                    && !series.is_retiring()
+                {
+                    series.count(bytes, unit);
+                    return self.count_folds(folds);
+                }
             }
             #[expect(clippy::cast_possible_truncation, reason = "the candidates round all weights")]
             let weight = f64::from(self.candidates.add(hash, unit as f32));
-            // Most packets of a flood are too light to replace anything.
             if is_absent
-                && (!self.full[rung] || weight > self.required(self.lightest, 0.0))
+                && !self.is_too_light(rung, weight)
                 && let Some(series) = self.admit(hash, *key, rung, weight, now)
             {
                 series.count(bytes, unit);
-                return self.count_folds(&full, rung);
+                return self.count_folds(folds);
             }
         }
         // Not reached, because the last rung always exists and never retires. If it were, the packet
@@ -269,20 +286,30 @@ impl Family {
         self.retired_packets += 1;
     }
 
+    /// Whether a key of this weight is certain to get no series, without a search: most packets of a flood.
+    #[inline]
+    fn is_too_light(&self, rung: usize, weight: f64) -> bool {
+        if self.full[rung] {
+            weight <= self.required(self.lightest, 0.0)
+        } else {
+            rung == 0 && weight < self.too_light
+        }
+    }
+
     fn drop_series(&mut self, index: usize) -> Key {
         let dropped = self.table.remove(index);
         self.used[usize::from(dropped.rung)] -= 1;
         self.full.fill(false);
+        self.too_light = 0.0;
         self.retired_packets += dropped.packets;
         dropped.key
     }
 
-    /// Counts a packet on `rung` whose full key is `full`.
-    fn count_folds(&mut self, full: &Key, rung: usize) {
-        let labels = self.labels.len();
-        let folds = self.folded.iter_mut().zip(full.values(labels));
-        for (folded, value) in folds.skip(labels - rung) {
-            *folded += u64::from(*value != OTHER);
+    /// Counts the labels that were folded for a packet, a bit for each.
+    fn count_folds(&mut self, mut folds: u32) {
+        while folds != 0 {
+            self.folded[folds.trailing_zeros() as usize] += 1;
+            folds &= folds - 1;
         }
     }
 
