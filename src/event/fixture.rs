@@ -14,6 +14,7 @@ pub fn event(headers: Headers) -> Event {
     Event {
         time: 0,
         group: 1,
+        host: NameId::EMPTY,
         prefix: NameId::EMPTY,
         in_device: NameId::EMPTY,
         out_device: NameId::EMPTY,

@@ -1,9 +1,10 @@
-//! Assigns ids to log prefixes and device names, and evicts unused names.
+//! Assigns ids to log prefixes, device names and host names, and evicts unused names.
 
 use hashbrown::HashMap;
 
 use super::names::{
-    CurrentNames, MAX_DEVICES, MAX_LENGTH, MAX_NAMES, MAX_PREFIXES, NameId, Names, UsedNames, clean,
+    CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_LENGTH, MAX_NAMES, MAX_PREFIXES, NameId, Names,
+    UsedNames, clean,
 };
 
 /// The field of a packet that has a name. The last spelling of each field is cached, because most packets
@@ -16,6 +17,8 @@ pub enum NameField {
     InDevice,
     /// The output device.
     OutDevice,
+    /// The host that logged the packet.
+    Host,
 }
 
 /// Each kind of name has its own maximum. A name keeps the kind with which it was first seen.
@@ -24,6 +27,7 @@ pub enum NameField {
 enum NameKind {
     Prefix,
     Device,
+    Host,
 }
 
 impl NameField {
@@ -31,12 +35,13 @@ impl NameField {
         match self {
             Self::Prefix => NameKind::Prefix,
             Self::InDevice | Self::OutDevice => NameKind::Device,
+            Self::Host => NameKind::Host,
         }
     }
 }
 
 /// Maximum number of names of each [`NameKind`].
-const MAXIMA: [usize; 2] = [MAX_PREFIXES, MAX_DEVICES];
+const MAXIMA: [usize; 3] = [MAX_PREFIXES, MAX_DEVICES, MAX_HOSTS];
 
 /// The writer of [`Names`]: one per thread that interns. Bounded like the table.
 #[derive(Debug)]
@@ -47,11 +52,11 @@ pub struct Interner {
     /// Spellings as received. A name can have several, such as with trailing spaces.
     spellings: HashMap<Box<[u8]>, NameId>,
     /// The last spelling and id, by [`NameField`].
-    last: [(Vec<u8>, NameId); 3],
+    last: [(Vec<u8>, NameId); 4],
     /// The kind of each name, by the number of its id.
     kinds: Vec<NameKind>,
     /// Number of names of each [`NameKind`].
-    counts: [usize; 2],
+    counts: [usize; 3],
     /// Unassigned ids; the last is assigned first.
     free: Vec<NameId>,
 }
@@ -69,7 +74,7 @@ impl Interner {
             last: std::array::from_fn(|_| (Vec::new(), NameId::EMPTY)),
             // The kinds of `other` and of the empty name, which are never evicted.
             kinds: vec![NameKind::Prefix; 2],
-            counts: [0; 2],
+            counts: [0; 3],
             free: Vec::new(),
         }
     }
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_leave_room_for_prefixes() {
+    fn devices_leave_room_for_prefixes_and_hosts() {
         let names = Names::default();
         let mut interner = Interner::new(names.clone());
         fill(&mut interner, NameField::InDevice, MAX_DEVICES);
@@ -218,6 +223,11 @@ mod tests {
             let prefix = format!("rule {number}");
             let id = interner.intern(NameField::Prefix, prefix.as_bytes());
             assert_eq!(*names.text(id), *prefix);
+        }
+        for number in 0..MAX_HOSTS {
+            let host = format!("router {number}");
+            let id = interner.intern(NameField::Host, host.as_bytes());
+            assert_eq!(*names.text(id), *host);
         }
         assert_eq!(names.len(), MAX_NAMES);
     }

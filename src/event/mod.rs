@@ -7,7 +7,7 @@ mod names;
 
 pub use interner::{Interner, NameField};
 pub use names::{
-    CurrentNames, MAX_DEVICES, MAX_NAMES, MAX_PREFIXES, NameId, Names, UsedNames, clean,
+    CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_NAMES, MAX_PREFIXES, NameId, Names, UsedNames, clean,
 };
 
 use std::net::IpAddr;
@@ -24,8 +24,10 @@ use crate::{
 pub struct Event {
     /// Time of the packet, microseconds since 1970-01-01 UTC.
     pub time: u64,
-    /// NFLOG group, 0 for captures.
+    /// NFLOG group, 0 for captures and kernel log lines.
     pub group: u16,
+    /// Host that logged the packet; [`NameId::EMPTY`] for this host.
+    pub host: NameId,
     /// The rule's log prefix.
     pub prefix: NameId,
     /// Input device; [`NameId::EMPTY`] for none, [`NameId::OTHER`] if no consumer shows devices.

@@ -21,8 +21,11 @@ pub const MAX_PREFIXES: usize = 4096;
 /// devices have a maximum of their own.
 pub const MAX_DEVICES: usize = 32_768;
 
-/// Maximum number of names in a table: both kinds, `other` and the empty name.
-pub const MAX_NAMES: usize = MAX_PREFIXES + MAX_DEVICES + 2;
+/// Maximum number of distinct hosts kept at once: the routers of a large site.
+pub const MAX_HOSTS: usize = 4096;
+
+/// Maximum number of names in a table: all kinds, `other` and the empty name.
+pub const MAX_NAMES: usize = MAX_PREFIXES + MAX_DEVICES + MAX_HOSTS + 2;
 
 /// Maximum length of a name in bytes: nftables' own limit for a prefix is 127 (`NF_LOG_PREFIXLEN`).
 pub(super) const MAX_LENGTH: usize = 128;

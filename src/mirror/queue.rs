@@ -104,6 +104,7 @@ impl Queue {
             used.mark(event.prefix);
             used.mark(event.in_device);
             used.mark(event.out_device);
+            used.mark(event.host);
         }
     }
 

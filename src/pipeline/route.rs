@@ -8,7 +8,7 @@ use crate::{
     geoip::{Country, Locator, Place},
     metrics::SharedAggregate,
     mirror::Queue,
-    packet::{self, Headers, remote_end},
+    packet::{self, remote_end},
     recent::{SharedRecent, WindowMode},
     source::Record,
     system::clock::unix_micros,
@@ -66,10 +66,9 @@ impl Route {
 
     /// Adds a record to the current batch as an event.
     pub fn take(&mut self, record: &Record<'_>) {
-        let headers = match record.issue {
-            None => packet::decode(record.payload, record.ether_type, record.wire_length),
-            Some(issue) => Headers::unread(issue, record.wire_length),
-        };
+        let headers = record.headers.unwrap_or_else(|| {
+            packet::decode(record.payload, record.ether_type, record.wire_length)
+        });
         let place = match headers.addresses {
             Some(addresses) => self.locator.locate(remote_end(addresses, record.direction)),
             None => Place { country: Country::Unknown, asn: 0 },
@@ -81,6 +80,7 @@ impl Route {
         self.batch.push(Event {
             time,
             group: record.group,
+            host: self.interner.intern(NameField::Host, record.host),
             prefix: self.interner.intern(NameField::Prefix, record.prefix),
             in_device,
             out_device,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     event::Hook,
-    packet::{DecodeIssue, Direction},
+    packet::{Direction, Headers},
 };
 
 /// One logged packet, borrowed from the buffer of its source.
@@ -16,6 +16,8 @@ use crate::{
 pub struct Record<'a> {
     /// Number of the NFLOG group, 0 where the source has no groups.
     pub group: u16,
+    /// Name of the host that logged the packet, if it is not this one; untrusted bytes, empty for this host.
+    pub host: &'a [u8],
     /// The rule's log prefix as the kernel gave it, without its terminating NUL; untrusted bytes.
     pub prefix: &'a [u8],
     /// The netfilter hook that logged the packet, if known.
@@ -24,8 +26,8 @@ pub struct Record<'a> {
     pub direction: Option<Direction>,
     /// `EtherType` of the payload, if known; otherwise the payload's version nibble decides.
     pub ether_type: Option<u16>,
-    /// Why there is no payload to decode; `None` if there is one.
-    pub issue: Option<DecodeIssue>,
+    /// The headers, if the source has read them itself; `None` if they are decoded from the payload.
+    pub headers: Option<Headers>,
     /// The firewall mark, 0 for none.
     pub mark: u32,
     /// Name of the input device; empty for none.

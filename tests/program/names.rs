@@ -49,6 +49,7 @@ fn send_to(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: D
     ];
     route.take(&Record {
         group: 0,
+        host: &[],
         prefix: prefix.as_bytes(),
         hook: None,
         direction: None,
@@ -57,7 +58,7 @@ fn send_to(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: D
         in_device: device,
         out_device: "",
         hardware_address: &[],
-        issue: None,
+        headers: None,
         uid: None,
         time: Some(time.as_micros().try_into().unwrap()),
         payload: &packet,

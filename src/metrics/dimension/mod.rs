@@ -54,11 +54,13 @@ pub enum Dimension {
     IcmpType,
     /// The TCP flags that are set, lower-case names joined by `|`.
     TcpFlags,
+    /// Host that logged the packet, if it is not this one.
+    Host,
 }
 
 impl Dimension {
     /// All dimensions, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Prefix,
         Self::Proto,
         Self::Country,
@@ -76,6 +78,7 @@ impl Dimension {
         Self::IpVersion,
         Self::IcmpType,
         Self::TcpFlags,
+        Self::Host,
     ];
 
     /// Name of the label, also its name in the configuration.
@@ -99,6 +102,7 @@ impl Dimension {
             Self::IpVersion => "ip_version",
             Self::IcmpType => "icmp_type",
             Self::TcpFlags => "tcp_flags",
+            Self::Host => "host",
         }
     }
 
@@ -111,7 +115,12 @@ impl Dimension {
             Self::Asn => 1000,
             // `private` and `unknown` are two more.
             Self::Country => CountryId::COUNT + 2,
-            Self::Prefix | Self::Mark | Self::Uid | Self::IcmpType | Self::TcpFlags => 16,
+            Self::Prefix
+            | Self::Mark
+            | Self::Uid
+            | Self::IcmpType
+            | Self::TcpFlags
+            | Self::Host => 16,
             Self::InInterface | Self::OutInterface | Self::Continent => 8,
             Self::Hook => Hook::ALL.len(),
             Self::Proto => 4,
@@ -127,7 +136,8 @@ impl Dimension {
         reason = "the number is from `value`, so it is an id"
     )]
     pub fn name_id(self, value: u64) -> Option<NameId> {
-        let is_name = matches!(self, Self::Prefix | Self::InInterface | Self::OutInterface);
+        let is_name =
+            matches!(self, Self::Prefix | Self::InInterface | Self::OutInterface | Self::Host);
         (is_name && value != OTHER && value != ABSENT).then(|| NameId::from_index(value as u16))
     }
 

@@ -77,6 +77,7 @@ fn texts() {
     check(D::Uid, |event| event.uid = Some(0), "0");
     check(D::InInterface, |_| (), "-");
     check(D::OutInterface, |event| event.out_device = NameId::OTHER, "other");
+    check(D::Host, |event| event.host = NameId::OTHER, "other");
 }
 
 #[test]
@@ -96,7 +97,9 @@ fn different_values_have_different_texts() {
         .collect();
     let reachable = |dimension: Dimension, value: u64| match dimension {
         _ if value == OTHER || value == ABSENT => true,
-        Dimension::Prefix | Dimension::InInterface | Dimension::OutInterface => value == 1,
+        Dimension::Prefix | Dimension::InInterface | Dimension::OutInterface | Dimension::Host => {
+            value == 1
+        }
         Dimension::Proto => value <= NO_PROTOCOL,
         Dimension::Country => value < 2 + CountryId::COUNT as u64,
         Dimension::Continent => value < 2 + 7,

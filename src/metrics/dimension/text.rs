@@ -30,7 +30,7 @@ impl Dimension {
         }
         let low = value as u32;
         Some(match self {
-            Self::Prefix | Self::InInterface | Self::OutInterface => {
+            Self::Prefix | Self::InInterface | Self::OutInterface | Self::Host => {
                 names.text(self.name_id(value)?).to_string().into()
             }
             Self::Proto if value == NO_PROTOCOL => "unknown".into(),

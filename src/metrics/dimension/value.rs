@@ -43,6 +43,7 @@ impl Dimension {
             Self::Hook => event.hook.map_or(ABSENT, |hook| hook as u64),
             Self::InInterface => device(event.in_device),
             Self::OutInterface => device(event.out_device),
+            Self::Host => device(event.host),
             Self::Mark => event.mark.into(),
             Self::Uid => event.uid.map_or(ABSENT, u64::from),
             Self::IpVersion => match headers.addresses {

@@ -5,7 +5,7 @@ use super::{
     nflog::nflog_record,
 };
 use crate::{
-    packet::{DecodeIssue, Direction},
+    packet::{DecodeIssue, Direction, Headers},
     source::{
         Record,
         link::{self, Device, Layer, LinkError, LinkType},
@@ -45,11 +45,12 @@ impl<'a> Frame<'a> {
         let (in_device, out_device) = by_direction(self.direction, self.device);
         Record {
             group: 0,
+            host: &[],
             prefix,
             hook: None,
             direction: self.direction,
             ether_type: None,
-            issue: None,
+            headers: None,
             mark: 0,
             in_device,
             out_device,
@@ -62,7 +63,8 @@ impl<'a> Frame<'a> {
     }
 
     fn unsupported(&self, record: Record<'a>) -> Record<'a> {
-        Record { issue: Some(DecodeIssue::LinkType), wire_length: self.original_length, ..record }
+        let headers = Headers::unread(DecodeIssue::LinkType, self.original_length);
+        Record { headers: Some(headers), wire_length: self.original_length, ..record }
     }
 
     fn of_layer(

@@ -222,11 +222,12 @@ impl<'a> Packet<'a> {
         let Inner { ether_type, payload } = self.network_layer();
         Record {
             group: self.group,
+            host: &[],
             prefix: self.prefix,
             hook: self.hook(),
             direction: self.direction(),
             ether_type,
-            issue: None,
+            headers: None,
             mark: self.mark,
             in_device,
             out_device,

@@ -45,7 +45,7 @@ impl From<&Record<'_>> for Owned {
             hook: record.hook,
             direction: record.direction,
             ether_type: record.ether_type,
-            issue: record.issue,
+            issue: record.headers.and_then(|headers| headers.issue),
             mark: record.mark,
             in_device: record.in_device.into(),
             out_device: record.out_device.into(),
