@@ -723,6 +723,15 @@ fn the_packets_of_a_promise_that_cannot_be_kept_are_folded() {
     let family = &world.look().families[0];
     assert_eq!((family.series.len(), family.pending_packets), (1, 0));
     assert_eq!(family.folded[0], before + 100);
+    // The weight of its key is known: with more room, its next packet replaces a lighter series.
+    world.reload(4, 1000);
+    fill_three_ports(&mut world);
+    world.aggregate.record(&[packet(1, 99)], world.now);
+    for _ in 0..3 {
+        world.wait(Duration::from_secs(60));
+        world.scrape();
+    }
+    assert!(world.by_label(0).contains_key(&99));
 }
 
 /// Keys that each stay just below the weight that they need cost no turnover, and keys just above it never use it up.

@@ -229,6 +229,10 @@ impl Family {
         let last = Key::last_rung(labels);
         let hash = self.table.hash(&last);
         let folded = self.table.remove(index);
+        // Its next packets add to the weight that it has.
+        let candidate = self.table.hash(&folded.key);
+        #[expect(clippy::cast_possible_truncation, reason = "the candidates round all weights")]
+        self.candidates.add(candidate, folded.weight as f32);
         for (packets, value) in self.folded.iter_mut().zip(folded.key.values(labels)) {
             if *value != OTHER {
                 *packets += folded.packets;
