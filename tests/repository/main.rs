@@ -3,8 +3,10 @@
 
 mod alerts;
 mod architecture;
+mod dashboards_alerts;
 mod dashboards_lint;
 mod dashboards_panels;
+mod dashboards_texts;
 mod documents;
 mod documents_tables;
 mod files;
