@@ -193,7 +193,7 @@ fn lines_of_each_rule_are_the_packets_that_were_sent() {
     let wire = Wire::new();
     let tag = tag(&wire);
     let prefixes = ["plain", "all ", "xt", "xt all: ", "xt6", "xt6 [all] "];
-    let [plain, all, xt, xt_all, xt6, xt6_all] = prefixes.map(|name| format!("{tag} {name}"));
+    let [plain, all, xt, xt_all, v6, v6_all] = prefixes.map(|name| format!("{tag} {name}"));
     wire.host.nft(&format!(
         "table inet t {{
             chain first {{ type filter hook prerouting priority -350
@@ -207,13 +207,13 @@ fn lines_of_each_rule_are_the_packets_that_were_sent() {
     ));
     iptables(&wire, "iptables", &xt, "");
     iptables(&wire, "iptables", &xt_all, IPTABLES);
-    iptables(&wire, "ip6tables", &xt6, "");
-    iptables(&wire, "ip6tables", &xt6_all, IPTABLES);
+    iptables(&wire, "ip6tables", &v6, "");
+    iptables(&wire, "ip6tables", &v6_all, IPTABLES);
     let mut log = KernelLog::open();
 
     for (ether_type, packets, prefixes) in [
         (0x0800, packets_v4(), [&plain, &all, &xt, &xt_all]),
-        (0x86dd, packets_v6(), [&plain, &all, &xt6, &xt6_all]),
+        (0x86dd, packets_v6(), [&plain, &all, &v6, &v6_all]),
     ] {
         for packet in &packets {
             wire.send([ethernet(ether_type, packet)]);
