@@ -11,6 +11,7 @@ mod mirror_sqlite;
 mod names;
 mod overview;
 mod replay;
+mod report;
 mod spool;
 mod spool_model;
 mod spool_targets;

@@ -16,6 +16,7 @@ pub mod netns;
 pub mod postgres_server;
 pub mod program;
 pub mod proxy;
+pub mod report_traffic;
 pub mod sample_rows;
 pub mod server;
 pub mod spool;
