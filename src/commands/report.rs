@@ -83,7 +83,12 @@ fn write(arguments: &Arguments, tally: &Tally, names: &Names) -> anyhow::Result<
     };
     let style = Style { colour: false, unicode: true };
     replace(output, report.render(arguments.format, style).as_bytes(), Readers::AsBefore)
-        .with_context(|| format!("report: cannot write {}", output.display()))
+        .with_context(|| {
+            format!(
+                "report: cannot write {}, which must belong to this user as its directory does",
+                output.display()
+            )
+        })
 }
 
 /// Whether standard output is a terminal with colours (<https://no-color.org>).

@@ -74,7 +74,10 @@ mod tests {
         check("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z");
         assert_eq!(parse_moment("2026-11-28T00:00:00.000001Z").unwrap() % 1_000_000, 1);
         assert_eq!(utc(u64::MAX), "9999-12-31T23:59:59Z");
-        let ago = |text| unix_micros() - parse_moment(text).unwrap();
+        let ago = |text| {
+            let moment = parse_moment(text).unwrap();
+            unix_micros() - moment
+        };
         for (text, seconds) in [("24h", 86_400), ("7days", 604_800), ("1d 2h", 93_600)] {
             let passed = ago(text);
             assert!((seconds * 1_000_000..(seconds + 60) * 1_000_000).contains(&passed), "{text}");

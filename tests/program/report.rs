@@ -288,7 +288,10 @@ fn the_output_file_is_replaced() {
     let output = report(&["-", "-o", "/proc/no/such/file"], week().bytes());
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("report: cannot write /proc/no/such/file: "), "{said}");
+    assert!(
+        said.contains("report: cannot write /proc/no/such/file, which must belong to this user"),
+        "{said}"
+    );
 }
 
 /// The SQLite file of these rows.

@@ -15,7 +15,7 @@ use crate::mirror::{
 };
 
 /// Passes the rows with these times, in microseconds since 1970, to `take`, in any order and one by one: memory does not
-/// grow with their number. Creates neither a file nor a table. Only the fields of [`READ_COLUMNS`] are set.
+/// grow with their number. Creates neither a file nor a table. Only the fields that a report needs are set.
 ///
 /// # Errors
 /// The database cannot be opened or read, or a row is invalid.
