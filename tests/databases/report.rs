@@ -1,13 +1,14 @@
-//! `report --mirror` with MariaDB and PostgreSQL: the same report as on the capture of the rows, read by a user without
+//! `report --mirror` with each database: the same report as on the capture of the rows, read by a user without
 //! other rights than to read.
 
 use std::{
     io::Write as _,
+    os::unix::fs::MetadataExt as _,
     process::{Command, Output, Stdio},
 };
 
 use nflog_exporter::mirror::Target;
-use nflog_exporter::mirror::store::{Batch, MySql, Postgres, Store, Writer};
+use nflog_exporter::mirror::store::{Batch, MySql, Postgres, Sqlite, Store, Writer};
 
 use crate::support::{
     mariadb::MariaDb,
@@ -96,6 +97,25 @@ fn rows_of_postgresql() {
     );
     compare(&server.url(&format!("{database}_r"), "secret", &database));
     server.psql(&database, &format!("DROP OWNED BY {database}_r; DROP USER {database}_r"));
+}
+
+/// SQLite creates companion files, also for a reader. They belong to the owner of the file, who can still write.
+#[test]
+fn a_report_by_root_leaves_the_file_to_its_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("packets.db");
+    let target: Target = format!("sqlite:{}", path.display()).parse().unwrap();
+    fill::<Sqlite>(&target);
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    for file in [directory.path(), &path] {
+        std::os::unix::fs::chown(file, Some(nobody.uid.as_raw()), None).unwrap();
+    }
+    compare(&format!("sqlite:{}", path.display()));
+    let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        assert_eq!(file.metadata().unwrap().uid(), nobody.uid.as_raw(), "{file:?}");
+    }
 }
 
 /// Without the tables, the report fails and creates nothing.

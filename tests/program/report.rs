@@ -382,6 +382,33 @@ fn sampled_rows_count_with_their_weights() {
     );
 }
 
+/// Titles are bold in a terminal, unless the user does not want colours.
+#[test]
+fn a_terminal_shows_colours() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("week.pcap");
+    fs::write(&file, week().bytes()).unwrap();
+    let shown = |variables: &[&str]| {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let mut command = Command::new("env");
+        command.args(["LC_ALL=C.UTF-8", "TERM=xterm"]).args(variables);
+        command.args([EXPORTER, "report"]).arg(&file).stdin(Stdio::null()).stdout(pty.slave);
+        let mut child = command.spawn().unwrap();
+        // The terminal is closed here, so that its end is the end of the program.
+        drop(command);
+        let (mut text, mut terminal) = (Vec::new(), fs::File::from(pty.master));
+        // A closed terminal is an error, EIO.
+        let _ = std::io::Read::read_to_end(&mut terminal, &mut text);
+        assert!(child.wait().unwrap().success());
+        String::from_utf8(text).unwrap()
+    };
+    assert!(shown(&[]).starts_with("\x1b[1mFirewall log report\x1b[0m\r\n"));
+    for variable in ["NO_COLOR=1", "TERM=dumb"] {
+        let text = shown(&[variable]);
+        assert!(text.starts_with("Firewall log report\r\n") && !text.contains('\x1b'), "{text}");
+    }
+}
+
 /// Packets of different sources to different ports, and a scanner among them.
 fn flood(packets: u32) -> Vec<u8> {
     let mut capture: Vec<u8> = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
