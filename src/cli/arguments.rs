@@ -39,7 +39,7 @@ pub struct Report {
     /// Format of the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Write the report to this file, at once when it is complete
+    /// Replace this file by the report when it is complete, instead of printing it
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Maximum number of rows in each list

@@ -103,5 +103,5 @@ fn is_utf8() -> bool {
     let locale =
         ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(env::var_os).find(|it| !it.is_empty());
     let locale = locale.unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    locale.ends_with("utf-8") || locale.ends_with("utf8")
+    locale.contains("utf-8") || locale.contains("utf8")
 }

@@ -147,8 +147,8 @@ impl Tally {
         ];
         for (what, _, limit) in lists.into_iter().filter(|(_, is_exact, _)| !is_exact) {
             notes.push(format!(
-                "There are more than {limit} different {what}: light ones can be missing, and numbers with \"at \
-                 least\" are lower bounds."
+                "There are more than {limit} different {what}: light ones can be missing, and numbers with ≥ are \
+                 lower bounds."
             ));
         }
         if !self.sources.is_exact() {

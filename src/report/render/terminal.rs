@@ -16,8 +16,11 @@ const WIDTH: usize = 80;
 /// Spaces between the columns of a table.
 const GAP: usize = 2;
 
-/// Least and greatest length of a bar.
-const BAR: std::ops::RangeInclusive<usize> = 6..=24;
+/// Minimum length of the longest bar of a table: a longer first column has lines of its own.
+const SHORT_BAR: usize = 12;
+
+/// Maximum length of a bar.
+const LONG_BAR: usize = 24;
 
 const BOLD: &str = "\x1b[1m";
 const CYAN: &str = "\x1b[36m";
@@ -102,8 +105,11 @@ impl Writer {
         let most = section.rows.iter().filter_map(|row| row.packets).max().unwrap_or(0);
         for row in &section.rows {
             if length(&row.cells[0], self.style) > layout.widths[0] {
-                // Too long for its column, such as an IPv6 address: a line of its own.
-                self.line(&[("", &row.cells[0])]);
+                // Too long for its column, such as an IPv6 address: lines of its own.
+                let cell: Vec<char> = row.cells[0].chars().collect();
+                for part in cell.chunks(WIDTH) {
+                    self.line(&[("", &part.iter().collect::<String>())]);
+                }
                 let mut rest = row.cells.clone();
                 rest[0].clear();
                 self.row(&layout, &section.columns, &TableRow { cells: rest, ..*row }, most);
@@ -161,10 +167,11 @@ impl Layout {
         }
         let gaps = GAP * (widths.len() - 1);
         let rest: usize = widths[1..].iter().sum();
-        widths[0] =
-            widths[0].min(WIDTH.saturating_sub(rest + gaps).max(section.columns[0].name.len()));
+        let reserved = if section.has_bars() { GAP + SHORT_BAR } else { 0 };
+        let room = WIDTH.saturating_sub(rest + gaps + reserved);
+        widths[0] = widths[0].min(room.max(section.columns[0].name.len()));
         let free = WIDTH.saturating_sub(widths[0] + rest + gaps + GAP);
-        let bar = if section.has_bars() && free >= *BAR.start() { free.min(*BAR.end()) } else { 0 };
+        let bar = if section.has_bars() { free.min(LONG_BAR) } else { 0 };
         Self { widths, bar, style }
     }
 
@@ -203,4 +210,38 @@ fn ascii(text: &str) -> String {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{
+        Format,
+        model::{List, NameRow, RowCounts},
+    };
+
+    /// A long prefix has lines of its own, and no line is longer than 80 columns.
+    #[test]
+    fn a_long_text_is_wrapped() {
+        let tally = crate::report::Tally::new(0..=1, crate::mirror::anonymize::Anonymizer::None);
+        let mut report = tally.report(10, &crate::event::Names::default());
+        let row = |name: &str| NameRow {
+            name: name.into(),
+            counts: RowCounts { packets: 7, bytes: 9, missing: 1 },
+        };
+        let rows = vec![row(&"é".repeat(127)), row("drop")];
+        report.prefixes = List { rows, more: 3, exact: false };
+        for unicode in [false, true] {
+            let text = report.render(Format::Terminal, Style { colour: false, unicode });
+            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+            assert_eq!(text.is_ascii(), !unicode);
+            let long = if unicode { "é" } else { "?" };
+            assert!(
+                text.contains(&format!("{}\n{}\n", long.repeat(80), long.repeat(47))),
+                "{text}"
+            );
+            assert!(text.contains(if unicode { "≥7" } else { ">=7" }), "{text}");
+            assert!(text.contains("and at least 3 more"), "{text}");
+        }
+    }
 }

@@ -51,7 +51,7 @@ pub(super) struct SourceDetails {
     pub(super) ports: PortsTried,
 }
 
-/// The figures of a report. At most about 130 MB, whatever is counted.
+/// The figures of a report. At most about 150 MB, whatever is counted.
 #[derive(Debug)]
 pub struct Tally {
     period: RangeInclusive<u64>,
