@@ -49,6 +49,9 @@ fn the_report_is_readable_on_each_screen_and_loads_nothing() {
         let end = "(scrollTo(0, 1e6), document.querySelector('footer').getBoundingClientRect().bottom <= innerHeight)";
         assert_eq!(browser.eval(end), true, "{width} {scheme}");
         browser.eval("scrollTo(0, 0)");
+        // The tables with bars show all of their columns.
+        let tables = "[...document.querySelectorAll('.lists .scroll')].every((it) => it.scrollWidth <= it.clientWidth)";
+        assert_eq!(browser.eval(tables), true, "{width} {scheme}");
         let dark = browser.text("getComputedStyle(document.body).backgroundColor");
         assert_eq!(dark == "rgb(10, 15, 20)", scheme == "dark", "{dark}");
         // Countries have the colours of their levels, and the others another one.
