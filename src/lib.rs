@@ -62,6 +62,7 @@ mod netlink;
 pub mod packet;
 pub mod pipeline;
 pub mod recent;
+pub mod report;
 mod settings;
 pub mod source;
 pub mod system;

@@ -9,7 +9,8 @@ use clap::{
 
 use crate::{
     firewall::{Tool, Wanted},
-    mirror::store::Kind,
+    mirror::{config::Anonymize, store::Kind},
+    report::{Format, parse_moment},
 };
 
 /// Arguments of `replay`.
@@ -21,6 +22,39 @@ pub struct Replay {
     /// Serve the metrics over HTTP instead of printing them
     #[arg(long)]
     pub serve: bool,
+    /// Log prefix for packets from captures without log prefixes
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub prefix: String,
+}
+
+/// Arguments of `report`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Capture files, read one after another; - for stdin
+    #[arg(required_unless_present = "mirror", conflicts_with = "mirror", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Read the rows of the database of mirror.url instead of files
+    #[arg(long)]
+    pub mirror: bool,
+    /// Format of the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Replace this file by the report when it is complete, instead of printing it
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Maximum number of rows in each list
+    #[arg(long, value_name = "ROWS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub top: u16,
+    /// Start of the period: RFC 3339, a date (UTC), or a duration before now, such as 24h
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub since: Option<u64>,
+    /// End of the period, not included
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub until: Option<u64>,
+    /// Anonymize addresses as in rows: truncate them (without METHOD), or encrypt them with the configured key
+    #[arg(long, value_name = "METHOD", value_enum, num_args = 0..=1, require_equals = true,
+          default_value = "none", default_missing_value = "truncate", hide_default_value = true)]
+    pub anonymize: Anonymize,
     /// Log prefix for packets from captures without log prefixes
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub prefix: String,

@@ -7,7 +7,7 @@ use std::{os::fd::AsFd as _, sync::LazyLock, time::Duration};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use self::arguments::{Migrate, Replay, Rules, Schema};
+pub use self::arguments::{Migrate, Replay, Report, Rules, Schema};
 use crate::config::Flags;
 
 /// The revision of the sources; `None` if it was not set at build time.
@@ -50,6 +50,11 @@ pub enum Command {
     /// carry IP: NFLOG, Ethernet, Linux cooked, raw IP, PPP, 802.11 and others. The metrics go to
     /// stdout, the progress to stderr.
     Replay(Replay),
+    /// Report on the packets of capture files, or of the rows of the database
+    ///
+    /// Lists the countries, ports, prefixes, networks and sources with the most packets, port scans, and what was first
+    /// seen in the last 24 hours. Prints nothing but the report, so that cron can mail it.
+    Report(Report),
     /// Print the SQL that creates the mirror's tables
     ///
     /// The exporter creates them if its database user has the privileges. Otherwise an administrator creates them:

@@ -6,6 +6,8 @@ use super::*;
 use crate::{
     config::Config,
     firewall::{Tool, Wanted},
+    mirror::config::Anonymize,
+    report::Format,
 };
 
 /// Parses the arguments after the program's name.
@@ -57,6 +59,37 @@ fn rules_accept_only_values_that_every_tool_accepts() {
     let two = "rules --for nft --apply --remove";
     for line in ["rules", two, "rules --for nft --limit 10001", "rules --for nft --prefix '", &long]
     {
+        assert_eq!(cli(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
+fn a_report_reads_files_or_rows() {
+    let report = Report {
+        files: vec!["a.pcap".into()],
+        mirror: false,
+        format: Format::Terminal,
+        output: None,
+        top: 10,
+        since: None,
+        until: None,
+        anonymize: Anonymize::None,
+        prefix: String::new(),
+    };
+    check("report a.pcap", &Command::Report(report.clone()));
+    // The method needs an equals sign, so that a file can follow.
+    let anonymize = Anonymize::Truncate;
+    check("report --anonymize a.pcap", &Command::Report(Report { anonymize, ..report.clone() }));
+    let rows = Report { files: vec![], mirror: true, since: Some(0), until: Some(1_000), ..report };
+    let line = "report --mirror --since 1970-01-01 --until 1970-01-01T00:00:00.001Z";
+    check(line, &Command::Report(rows));
+    for line in [
+        "report",
+        "report --mirror a.pcap",
+        "report a --top 0",
+        "report a --top 1001",
+        "report a --since x",
+    ] {
         assert_eq!(cli(line).unwrap_err().exit_code(), 2, "{line}");
     }
 }

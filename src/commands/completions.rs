@@ -26,7 +26,7 @@ mod tests {
     fn every_script_has_commands_and_flags() {
         for shell in Shell::value_variants() {
             let script = script(*shell);
-            for word in ["replay", "schema", "rules.install", "nflog.group"] {
+            for word in ["replay", "report", "schema", "rules.install", "nflog.group"] {
                 assert!(script.contains(word), "{shell}: {word}");
             }
         }
@@ -34,8 +34,8 @@ mod tests {
 
     #[test]
     fn bash_completes_a_command() {
-        let query = "\nCOMP_WORDS=(nflog_exporter rep); COMP_CWORD=1\n\
-                     _nflog_exporter nflog_exporter rep nflog_exporter; echo \"${COMPREPLY[@]}\"";
+        let query = "\nCOMP_WORDS=(nflog_exporter repl); COMP_CWORD=1\n\
+                     _nflog_exporter nflog_exporter repl nflog_exporter; echo \"${COMPREPLY[@]}\"";
         let output =
             Command::new("bash").arg("-c").arg(script(Shell::Bash) + query).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "replay", "{output:?}");

@@ -8,6 +8,7 @@ mod listeners;
 mod man;
 mod migrate;
 mod replay;
+mod report;
 mod rules;
 mod run;
 mod runtime;
@@ -38,6 +39,11 @@ const FAILURE: u8 = 1;
 /// How long a service waits at its end until its last log lines are written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// Flags that contradict each other.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UsageError(&'static str);
+
 /// Executes the command of a command line.
 ///
 /// # Errors
@@ -50,6 +56,10 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             run::run(flags.clone(), check::load(flags)?)
         }
         Command::Replay(replay) => replay::replay(&replay, flags.clone(), check::load(flags)?),
+        Command::Report(report) => {
+            hide_password::hide_password(flags)?;
+            report::report(&report, &check::load(flags)?)
+        }
         Command::Completions { shell } => print(&completions::script(shell)),
         Command::Man => print(&man::manual().context("cannot write the manual page")?),
         Command::Doctor { json, wait } => {
@@ -94,7 +104,8 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         error.downcast_ref(),
         Some(PrivilegesError::Unknown { .. } | PrivilegesError::NotRoot { .. })
     );
-    let is_usage = error.is::<ConfigErrors>()
+    let is_usage = error.is::<UsageError>()
+        || error.is::<ConfigErrors>()
         || error.is::<ConfigError>()
         || error.is::<GeoIpError>()
         || error.is::<WebConfigError>()

@@ -94,6 +94,28 @@ pub(super) fn confine(
     Ok(Confined { confinement, user, reread })
 }
 
+/// Drops the privileges that a command does not need that reads untrusted files, which are open, and then writes one file.
+/// With an output file, the user stays, because only it may be able to write there.
+///
+/// # Errors
+/// The user cannot be changed.
+pub(super) fn confine_reader(
+    config: &Config,
+    output: Option<&Path>,
+) -> Result<(), PrivilegesError> {
+    let account = match output {
+        Some(_) => None,
+        None => UserAccount::choose(&config.privileges.user, &config.privileges.group)?,
+    };
+    let sandbox = config.privileges.sandbox.then(|| SandboxAccess {
+        // A symbolic link is written at its target.
+        write: output.into_iter().flat_map(directories_of).collect(),
+        ..SandboxAccess::default()
+    });
+    privileges::drop_privileges(&RetainedPrivileges { account, sandbox })?;
+    Ok(())
+}
+
 /// Creates the exporter's own directories and changes their owner to the account. Does not change a directory that
 /// another user owns.
 fn hand_over(

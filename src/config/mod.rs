@@ -21,7 +21,8 @@ use crate::{
     metrics::FamilyConfigs,
     mirror::{
         Target,
-        config::{MirrorConfig, ResolvedConfig},
+        anonymize::Anonymizer,
+        config::{Anonymize, MirrorConfig, ResolvedConfig},
     },
     settings::{ConfigSection, InvalidSetting},
     source::nflog::NflogConfig,
@@ -90,6 +91,14 @@ impl Config {
     /// A file can no longer be read, or contains no valid URL or key.
     pub fn resolve_mirror(&self) -> Result<Option<ResolvedConfig>, ConfigError> {
         self.mirror.clone().resolve().map_err(ConfigError::without_origin)
+    }
+
+    /// The anonymization of this method, with the key of `mirror.anonymize_key_file` if it needs one.
+    ///
+    /// # Errors
+    /// The method needs a key, and there is no valid one.
+    pub fn anonymizer(&self, method: Anonymize) -> Result<Anonymizer, ConfigError> {
+        self.mirror.anonymizer(method).map_err(ConfigError::without_origin)
     }
 
     /// Every key with its value, as TOML. Parsing the text gives the same configuration, except for a password in the

@@ -43,6 +43,7 @@ impl Registers {
     }
 
     /// The estimated number of distinct elements.
+    #[must_use]
     pub fn estimate(&self) -> f64 {
         let mut ranks = [0_u32; TOP_RANK + 1];
         for rank in self.0 {

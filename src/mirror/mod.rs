@@ -27,6 +27,7 @@ pub mod spool;
 mod spooler;
 mod status;
 pub mod store;
+mod stored_rows;
 mod supervise;
 pub mod target;
 mod transaction_size;
@@ -44,6 +45,7 @@ use tokio::{
 
 pub use queue::Queue;
 pub use status::MirrorStatus;
+pub use stored_rows::read_rows;
 pub use target::Target;
 
 use self::{

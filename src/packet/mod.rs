@@ -3,9 +3,11 @@
 mod decode;
 mod direction;
 pub mod protocol;
+mod services;
 
 pub use decode::decode;
 pub use direction::{Direction, remote_end};
+pub use services::service_name;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

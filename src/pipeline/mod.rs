@@ -2,6 +2,7 @@
 
 mod clock;
 mod route;
+mod sink;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -10,6 +11,7 @@ use std::{
 
 pub use clock::{Clock, PacketClock};
 pub use route::Route;
+pub use sink::EventSink;
 
 use crate::source::{ReadOutcome, Source};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Clock;
+use super::{Clock, EventSink};
 use crate::{
     event::{CurrentNames, Event, HardwareAddress, Interner, NameField, NameId, Names, UsedNames},
     geoip::{Country, Locator, Place},
@@ -24,6 +24,8 @@ pub struct Route {
     locator: Locator,
     aggregate: SharedAggregate,
     mirror: Option<Queue>,
+    /// Takes every event instead of the other consumers.
+    sink: Option<Box<dyn EventSink>>,
     recent: SharedRecent,
     clock: Clock,
     /// Whether a family or the mirror shows device names. If not, they are not interned.
@@ -49,6 +51,7 @@ impl Route {
             locator,
             aggregate,
             mirror: None,
+            sink: None,
             recent,
             clock,
             shows_devices,
@@ -62,6 +65,12 @@ impl Route {
     pub fn mirror_to(&mut self, mirror: Queue) {
         self.mirror = Some(mirror);
         self.shows_devices = true;
+    }
+
+    /// Passes every batch to this consumer, and to no other. Its names are never evicted.
+    pub fn divert_to(&mut self, sink: Box<dyn EventSink>) {
+        self.sink = Some(sink);
+        self.shows_devices = false;
     }
 
     /// Adds a record to the current batch as an event.
@@ -106,6 +115,13 @@ impl Route {
 
     /// Passes the batch to every consumer, with one lock each.
     pub fn hand_over(&mut self) {
+        if let Some(sink) = &mut self.sink {
+            sink.take(&self.batch);
+            self.batch.clear();
+            self.arrival = None;
+            self.locator.refresh();
+            return;
+        }
         let mut aggregate = self.aggregate.lock();
         aggregate.record(&self.batch, self.clock.now());
         if let Some(mirror) = &self.mirror {

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod logging;
 pub mod privileges;
 pub mod random;
+pub(crate) mod replace_file;
 pub mod service_manager;
 pub mod signals;
 pub mod socket_owner;

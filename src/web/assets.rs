@@ -10,6 +10,12 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
 /// Content type of the page itself.
 pub const HTML: &str = "text/html; charset=utf-8";
 
+/// The style of the page.
+pub const STYLE: &str = include_str!("page/page.css");
+
+/// The map: an SVG with a shape for each country, whose `data-code` is the code of the country.
+pub const WORLD_MAP: &str = include_str!("page/world.svg");
+
 const INDEX: &str = include_str!("page/index.html");
 
 /// A file with constant text.
@@ -25,17 +31,13 @@ pub struct Asset {
 
 /// All files except the page itself.
 pub const ASSETS: [Asset; 3] = [
-    Asset {
-        path: paths::STYLE,
-        content_type: "text/css; charset=utf-8",
-        text: include_str!("page/page.css"),
-    },
+    Asset { path: paths::STYLE, content_type: "text/css; charset=utf-8", text: STYLE },
     Asset {
         path: paths::SCRIPT,
         content_type: "text/javascript; charset=utf-8",
         text: include_str!("page/page.js"),
     },
-    Asset { path: paths::MAP, content_type: "image/svg+xml", text: include_str!("page/world.svg") },
+    Asset { path: paths::MAP, content_type: "image/svg+xml", text: WORLD_MAP },
 ];
 
 /// The values that the page shows of the running exporter.
@@ -56,7 +58,8 @@ pub fn index(info: &PageInfo) -> String {
 }
 
 /// Text for an element or a quoted attribute.
-fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

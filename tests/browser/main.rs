@@ -5,5 +5,6 @@ mod chromium;
 mod dashboards_grafana;
 mod hostile_text;
 mod page;
+mod report;
 #[path = "../support/mod.rs"]
 mod support;

@@ -13,6 +13,7 @@ mod mirror_postgres;
 mod mirror_removed_by_hand;
 mod mirror_rows;
 mod privileges;
+mod report;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;

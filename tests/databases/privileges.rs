@@ -4,6 +4,7 @@ use std::{
     cell::Cell,
     collections::BTreeMap,
     fs,
+    io::Write as _,
     net::{TcpListener, UdpSocket},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
@@ -18,6 +19,7 @@ use crate::support::{
     program::{
         EXPORTER, Exporter, PATIENCE, Program, get, open_to_all, samples, sum, wait_for, whole,
     },
+    report_traffic::week,
 };
 
 const RULES: &str = "
@@ -298,6 +300,45 @@ fn a_capture_is_read_without_privileges() {
     });
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     assert_confined(pid_of(&program), nobody.uid.as_raw(), nobody.gid.as_raw());
+}
+
+/// A report is written without privileges. With an output file, its user stays, without capabilities.
+#[test]
+fn a_report_is_made_without_privileges() {
+    let wire = Wire::new();
+    let directory = tempfile::tempdir().unwrap();
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let output = directory.path().join("report.html");
+    for writes_file in [false, true] {
+        let pipe = directory.path().join(format!("pipe-{writes_file}"));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        // A writer that has not written yet.
+        let mut writer = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+        let mut command = wire.host.command(EXPORTER);
+        command.arg("report").arg(&pipe);
+        if writes_file {
+            command.arg("--format=html").arg("--output").arg(&output);
+        }
+        let mut program = Program::start(&mut command, directory.path().join("log"));
+        let pid = pid_of(&program);
+        let threads = || of_each_thread(pid, "Seccomp:").len();
+        wait_for("the reading threads", || (threads() >= 4).then_some(()));
+        if writes_file {
+            for (field, expected) in
+                [("Uid:", "0\t0\t0\t0"), ("CapEff:", "0000000000000000"), ("Seccomp:", "2")]
+            {
+                let values = of_each_thread(pid, field);
+                assert!(values.iter().all(|value| value == expected), "{field} {values:?}");
+            }
+        } else {
+            assert_confined(pid, nobody.uid.as_raw(), nobody.gid.as_raw());
+        }
+        writer.write_all(week().bytes()).unwrap();
+        drop(writer);
+        assert!(program.wait().success(), "{}", program.log());
+        let report = if writes_file { fs::read_to_string(&output).unwrap() } else { program.log() };
+        assert!(report.contains("Firewall log report"), "{report}");
+    }
 }
 
 /// A name server that returns the same address for every name.

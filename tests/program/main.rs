@@ -12,6 +12,7 @@ mod mirror_sqlite;
 mod names;
 mod overview;
 mod replay;
+mod report;
 mod spool;
 mod spool_model;
 mod spool_targets;

@@ -17,6 +17,7 @@ pub mod netns;
 pub mod postgres_server;
 pub mod program;
 pub mod proxy;
+pub mod report_traffic;
 pub mod sample_rows;
 pub mod server;
 pub mod spool;

@@ -25,34 +25,43 @@ const BAR: &str = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {msg}";
 const SPINNER: &str = "{spinner} {bytes} {bytes_per_sec} {msg}";
 
 /// Capture files, read one after another.
-pub(super) struct CaptureFiles {
+pub(in crate::commands) struct CaptureFiles {
     unread: std::vec::IntoIter<Result<UnreadCapture, PcapError>>,
     options: CaptureOptions,
     current: Option<(Capture, ProgressBar)>,
     /// Whether at least one file is a capture.
     has_capture: bool,
-    pub(super) failures: Failures,
+    pub(in crate::commands) failures: Failures,
 }
 
 /// The errors of files that could not be read to their ends. The other files are still read.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Failures(Arc<Mutex<Vec<String>>>);
+#[derive(Clone, Debug)]
+pub(in crate::commands) struct Failures {
+    /// Name of the command, for messages.
+    command: &'static str,
+    texts: Arc<Mutex<Vec<String>>>,
+}
 
 impl Failures {
     fn add(&self, error: &anyhow::Error) {
-        lock(&self.0).push(format!("replay: {error:#}"));
+        lock(&self.texts).push(format!("{}: {error:#}", self.command));
     }
 
     /// An error with a line for each of them.
-    pub(super) fn result(&self) -> anyhow::Result<()> {
-        let failures = lock(&self.0);
+    pub(in crate::commands) fn result(&self) -> anyhow::Result<()> {
+        let failures = lock(&self.texts);
         if failures.is_empty() { Ok(()) } else { Err(anyhow!(failures.join("\n"))) }
     }
 }
 
 impl CaptureFiles {
-    /// Opens all files without reading them. `prefix` is the log prefix of captures without log prefixes.
-    pub(super) fn open(files: &[PathBuf], prefix: &str) -> Self {
+    /// Opens all files without reading them. `prefix` is the log prefix of captures without log prefixes,
+    /// and `command` is named in messages.
+    pub(in crate::commands) fn open(
+        command: &'static str,
+        files: &[PathBuf],
+        prefix: &str,
+    ) -> Self {
         // Errors are reported when a file is opened.
         let files_limit = u64::try_from(files.len()).unwrap_or(u64::MAX);
         let _ = descriptors::raise_limit(files_limit.saturating_add(OTHER_FILES));
@@ -63,7 +72,7 @@ impl CaptureFiles {
             options,
             current: None,
             has_capture: false,
-            failures: Failures::default(),
+            failures: Failures { command, texts: Arc::default() },
         }
     }
 

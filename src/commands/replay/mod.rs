@@ -1,6 +1,6 @@
 //! `replay`: counts the packets of capture files.
 
-mod captures;
+pub(super) mod captures;
 mod warnings;
 
 use std::sync::{
@@ -32,7 +32,7 @@ const SEED: u64 = 0;
 pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::Result<()> {
     let level = logging::start(config.log.level, config.log.format);
     let geoip = GeoIp::open(&config.geoip.databases)?;
-    let files = CaptureFiles::open(&replay.files, &replay.prefix);
+    let files = CaptureFiles::open("replay", &replay.files, &replay.prefix);
     let (web_config, listeners) = if replay.serve {
         (WebConfigWatcher::open(&config.web.config_file)?, listeners::open(&config.web)?)
     } else {
@@ -72,18 +72,12 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
     })
 }
 
-/// Counts until the end or a signal, and prints the metrics. Prints nothing if no file is a capture.
-async fn report(
+/// Reads until the end of the files or a signal.
+pub(super) async fn read_until_signal(
     mut files: CaptureFiles,
     mut route: Route,
-    geoip: GeoIp,
-    reloader: &Reloader,
     signals: Signals,
 ) -> anyhow::Result<()> {
-    let (aggregate, clock) = (route.aggregate(), route.clock());
-    aggregate.lock().show_at_once();
-    let page = ScrapePage::new(&route, Vec::new(), geoip, reloader.status());
-    let failures = files.failures.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = Arc::clone(&stop);
     let mut reading =
@@ -96,7 +90,22 @@ async fn report(
             reading.await
         }
     };
-    read.context("the reader thread panicked")??;
+    read.context("the reader thread panicked")?
+}
+
+/// Counts until the end or a signal, and prints the metrics. Prints nothing if no file is a capture.
+async fn report(
+    files: CaptureFiles,
+    route: Route,
+    geoip: GeoIp,
+    reloader: &Reloader,
+    signals: Signals,
+) -> anyhow::Result<()> {
+    let (aggregate, clock) = (route.aggregate(), route.clock());
+    aggregate.lock().show_at_once();
+    let page = ScrapePage::new(&route, Vec::new(), geoip, reloader.status());
+    let failures = files.failures.clone();
+    read_until_signal(files, route, signals).await?;
     // The counts of readable files are printed even if other files failed.
     print(&page.text(Format::Plain).body)?;
     let snapshot = aggregate.lock().snapshot(clock.now());

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A source with at least this many ports counts as scanning.
-const SCANNING_PORTS: u16 = 16;
+pub const SCANNING_PORTS: u16 = 16;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -65,6 +65,7 @@ pub struct ScanFigures {
 /// `None` for packets that this host sent and for replies: replies are sent to ephemeral ports, so a busy resolver or
 /// web site would look like a scanner. A TCP packet is a reply if it has ACK or RST or if its flags are unknown. Any
 /// other packet is a reply if it is sent from a port below 1024 to a port from 1024 on.
+#[must_use]
 pub fn port_reached(event: &Event) -> Option<u16> {
     if event.direction == Some(Direction::Out) {
         return None;

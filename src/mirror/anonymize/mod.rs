@@ -37,14 +37,22 @@ impl Anonymizer {
     /// Changes both IP addresses of a row, and removes its hardware address.
     #[inline]
     pub fn apply(&mut self, row: &mut Row) {
-        let hide: &mut dyn FnMut(IpAddr) -> IpAddr = match self {
-            Self::None => return,
-            Self::Truncate => &mut truncate,
-            Self::CryptoPan(cryptopan) => &mut |address| cryptopan.encrypt(address),
-        };
-        row.source = row.source.map(&mut *hide);
-        row.destination = row.destination.map(&mut *hide);
+        if matches!(self, Self::None) {
+            return;
+        }
+        row.source = row.source.map(|address| self.hide(address));
+        row.destination = row.destination.map(|address| self.hide(address));
         row.hardware_address = HardwareAddress::default();
+    }
+
+    /// The address that replaces an address, of the same IP version.
+    #[inline]
+    pub fn hide(&mut self, address: IpAddr) -> IpAddr {
+        match self {
+            Self::None => address,
+            Self::Truncate => truncate(address),
+            Self::CryptoPan(cryptopan) => cryptopan.encrypt(address),
+        }
     }
 }
 

@@ -152,7 +152,7 @@ impl MirrorConfig {
     /// A file cannot be read, or contains no valid URL or key.
     pub fn resolve(self) -> Result<Option<ResolvedConfig>, InvalidSetting> {
         let Some(target) = self.target()? else { return Ok(None) };
-        let anonymizer = self.anonymizer()?;
+        let anonymizer = self.anonymizer(self.anonymize)?;
         Ok(Some(ResolvedConfig { target, anonymizer, config: self }))
     }
 
@@ -187,11 +187,14 @@ impl MirrorConfig {
         Ok(url)
     }
 
-    /// The configured anonymization. Reads `anonymize_key_file`.
-    fn anonymizer(&self) -> Result<Anonymizer, InvalidSetting> {
+    /// The anonymization of this method. Reads `anonymize_key_file`.
+    ///
+    /// # Errors
+    /// The method needs a key, and the file cannot be read or contains no valid key.
+    pub fn anonymizer(&self, method: Anonymize) -> Result<Anonymizer, InvalidSetting> {
         let key = "mirror.anonymize_key_file";
         let path = &self.anonymize_key_file;
-        match self.anonymize {
+        match method {
             Anonymize::None => Ok(Anonymizer::None),
             Anonymize::Truncate => Ok(Anonymizer::Truncate),
             Anonymize::Cryptopan if path.as_os_str().is_empty() => Err(InvalidSetting::new(

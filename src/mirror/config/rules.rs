@@ -23,7 +23,7 @@ impl ConfigSection for MirrorConfig {
     fn validate(&self) -> Vec<InvalidSetting> {
         let single = [
             self.target().map(drop),
-            self.anonymizer().map(drop),
+            self.anonymizer(self.anonymize).map(drop),
             validate_host(&self.host),
             validate_retention(self.retention),
             validate_sample(self.sample),

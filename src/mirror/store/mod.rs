@@ -3,6 +3,7 @@
 mod mysql;
 mod postgres;
 mod sqlite;
+mod stored;
 mod tls;
 
 use std::{
@@ -11,9 +12,9 @@ use std::{
 };
 
 pub use super::kind::Kind;
-pub use mysql::MySql;
-pub use postgres::Postgres;
-pub use sqlite::Sqlite;
+pub use mysql::{MySql, read as read_mysql};
+pub use postgres::{Postgres, read as read_postgres};
+pub use sqlite::{Sqlite, read as read_sqlite};
 
 use super::{row::Row, target::Target};
 use crate::system::clock;
@@ -139,6 +140,10 @@ pub trait Store: Sized + Send {
     /// Checks that the server answers.
     fn ping(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
+
+/// The columns that a reader of rows gets after the time.
+const READ_COLUMNS: &str = "prefix, direction, source, destination, ip_version, protocol, length, source_port, \
+    destination_port, tcp_flags, icmp_type, icmp_code, flaw, country, asn, weight";
 
 /// Converts seconds since 1970-01-01 UTC, as databases return them; an invalid value yields 1970-01-01.
 fn since_1970(seconds: f64) -> SystemTime {

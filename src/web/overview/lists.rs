@@ -4,14 +4,12 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use super::{
-    json::{CityCount, CountryRow, PrefixSources, Remainder, TopList, TopRow},
-    services::service_name,
-};
+use super::json::{CityCount, CountryRow, PrefixSources, Remainder, TopList, TopRow};
 use crate::{
     event::{NameId, Names},
     geoip::{Country, Location},
     metrics::{ABSENT, Dimension, OTHER},
+    packet::service_name,
     recent::{FacetRow, Filter, Observations},
 };
 

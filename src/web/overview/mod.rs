@@ -3,7 +3,6 @@
 mod json;
 mod lists;
 mod query;
-mod services;
 
 use self::json::{CurrentRate, DatabaseInfo, GroupFigures, MirrorState, Overview, WindowInfo};
 use super::LiveData;

@@ -7,6 +7,9 @@ mod insert;
 mod maintenance;
 mod partitions;
 mod prepare;
+mod read;
+
+pub use read::read;
 
 use std::time::SystemTime;
 

@@ -4,7 +4,10 @@ mod error;
 mod maintenance;
 mod partitions;
 mod prepare;
+mod read;
 mod rows;
+
+pub use read::read;
 
 use std::time::{Duration, SystemTime};
 

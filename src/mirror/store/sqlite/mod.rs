@@ -3,7 +3,10 @@
 mod error;
 mod maintenance;
 mod prepare;
+mod read;
 mod rows;
+
+pub use read::read;
 
 use std::{
     fs,

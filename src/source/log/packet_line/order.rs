@@ -2,7 +2,7 @@
 
 /// A field, or a group of fields that have the same place. ulogd omits some of them, but keeps the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum FieldOrder {
     /// The header, `IN=` and `OUT=`.
     Header,
     InPort,
@@ -49,14 +49,14 @@ pub(super) enum Place {
     Mark,
 }
 
-impl Place {
+impl FieldOrder {
     /// Whether several words have the place.
     pub fn repeats(self) -> bool {
         matches!(self, Self::Options | Self::Flags | Self::Rest)
     }
 }
 
-impl Place {
+impl FieldOrder {
     /// The place that the line has reached when this field comes; fields between them are optional. A line that has
     /// not continues with another line's end.
     pub fn follows(self) -> Self {

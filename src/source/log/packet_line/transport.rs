@@ -1,6 +1,6 @@
 //! The fields of a transport header.
 
-use super::{order::Place, values};
+use super::{order::FieldOrder, values};
 use crate::packet::{Transport, protocol};
 
 const FIN: u8 = 0x01;
@@ -57,10 +57,10 @@ impl TransportFields {
     }
 
     /// Reads a port, a type or a code. Returns whether the value is valid.
-    pub fn set_number(&mut self, place: Place, text: &[u8]) -> bool {
+    pub fn set_number(&mut self, place: FieldOrder, text: &[u8]) -> bool {
         let maximum = if self.is_icmp() { u16::from(u8::MAX) } else { u16::MAX };
         let number = values::decimal(text).filter(|number| *number <= maximum);
-        if place == Place::First {
+        if place == FieldOrder::First {
             self.first = number;
         } else {
             self.second = number;
@@ -109,11 +109,11 @@ impl TransportFields {
     }
 
     /// Whether the line has reached the fields after the transport header.
-    pub fn may_be_followed_by(&self, reached: Place) -> bool {
+    pub fn may_be_followed_by(&self, reached: FieldOrder) -> bool {
         match self.protocol {
             _ if self.is_later_fragment => true,
-            Some(protocol::TCP) => reached >= Place::UrgentPointer,
-            Some(protocol::UDP | protocol::UDPLITE) => reached >= Place::Third,
+            Some(protocol::TCP) => reached >= FieldOrder::UrgentPointer,
+            Some(protocol::UDP | protocol::UDPLITE) => reached >= FieldOrder::Third,
             _ => true,
         }
     }

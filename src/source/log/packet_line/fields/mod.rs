@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::{
     SkipReason, issue,
     link::Link,
-    order::Place,
+    order::FieldOrder,
     tokens::{Token, Tokens},
     transport::TransportFields,
     values,
@@ -18,7 +18,7 @@ use crate::packet::{Addresses, DecodeIssue, Headers};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a> {
     /// The place of the last field.
-    place: Place,
+    place: FieldOrder,
     pub in_port: &'a [u8],
     pub out_port: &'a [u8],
     pub link: Link,
@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
     /// Returns also whether the whole text was read.
     fn read_part(text: &'a [u8], is_inner: bool) -> (Self, bool) {
         let mut fields = Self {
-            place: Place::Header,
+            place: FieldOrder::Header,
             in_port: &[],
             out_port: &[],
             link: Link::default(),
@@ -73,10 +73,10 @@ impl<'a> Fields<'a> {
     fn take(&mut self, token: Token<'a>, tokens: &mut Tokens<'a>) -> bool {
         let word = without_level(token.text);
         match word.first() {
-            Some(b'(' | b')') => return self.place >= Place::Id,
+            Some(b'(' | b')') => return self.place >= FieldOrder::Id,
             Some(b'[') if self.transport.is_icmp() && !self.is_inner => {
                 let inner = tokens.skip_brackets(token);
-                return Self::read_part(inner, true).1 && self.advance(Place::Rest);
+                return Self::read_part(inner, true).1 && self.advance(FieldOrder::Rest);
             }
             Some(byte) if byte.is_ascii_alphabetic() => {}
             _ => return false,
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Moves to a place. Returns `false` if the kernel writes no field of this place here.
-    fn advance(&mut self, place: Place) -> bool {
+    fn advance(&mut self, place: FieldOrder) -> bool {
         let is_next = place > self.place || (place == self.place && place.repeats());
         let is_in_order = is_next && self.place >= place.follows();
         if is_in_order {
@@ -100,83 +100,83 @@ impl<'a> Fields<'a> {
     /// Reads `KEY=VALUE`.
     fn field(&mut self, key: &[u8], value: &'a [u8], is_ended: bool) -> bool {
         let Some(place) = self.place_of(key) else { return true };
-        if place >= Place::Uid && !self.transport.may_be_followed_by(self.place) {
+        if place >= FieldOrder::Uid && !self.transport.may_be_followed_by(self.place) {
             return false;
         }
         if !self.advance(place) || !(is_ended || self.may_be_last(place, value)) {
             return false;
         }
         match place {
-            Place::InPort => self.in_port = value,
-            Place::OutPort => self.out_port = value,
-            Place::LinkHeader => self.link = Link::from_header(value),
-            Place::Sender => self.link.set_sender(value),
-            Place::LinkProtocol => self.link.set_ether_type(value),
-            Place::Source | Place::Destination => return self.address(place, value),
-            Place::Uid => self.uid = values::decimal(value),
-            Place::Mark => self.mark = values::hexadecimal(value).unwrap_or(0),
-            Place::UrgentPointer => self.transport.end_flags(),
+            FieldOrder::InPort => self.in_port = value,
+            FieldOrder::OutPort => self.out_port = value,
+            FieldOrder::LinkHeader => self.link = Link::from_header(value),
+            FieldOrder::Sender => self.link.set_sender(value),
+            FieldOrder::LinkProtocol => self.link.set_ether_type(value),
+            FieldOrder::Source | FieldOrder::Destination => return self.address(place, value),
+            FieldOrder::Uid => self.uid = values::decimal(value),
+            FieldOrder::Mark => self.mark = values::hexadecimal(value).unwrap_or(0),
+            FieldOrder::UrgentPointer => self.transport.end_flags(),
             _ => return self.number(place, value),
         }
         true
     }
 
-    fn place_of(&self, key: &[u8]) -> Option<Place> {
+    fn place_of(&self, key: &[u8]) -> Option<FieldOrder> {
         Some(match key {
-            b"PHYSIN" => Place::InPort,
-            b"PHYSOUT" => Place::OutPort,
-            b"MAC" => Place::LinkHeader,
-            b"TUNNEL" => Place::Tunnel,
-            b"MACSRC" => Place::Sender,
-            b"MACDST" => Place::Receiver,
-            b"VPROTO" => Place::VlanProtocol,
-            b"VID" => Place::VlanId,
-            b"MACPROTO" => Place::LinkProtocol,
-            b"SRC" => Place::Source,
-            b"DST" => Place::Destination,
-            b"LEN" if self.place < Place::Length => Place::Length,
-            b"TOS" | b"TC" => Place::TrafficClass,
-            b"PREC" => Place::Precedence,
-            b"TTL" | b"HOPLIMIT" => Place::HopLimit,
-            b"ID" | b"FLOWLBL" if self.place < Place::Id => Place::Id,
-            b"SPI" if self.place < Place::Protocol => Place::Options,
-            b"PROTO" => Place::Protocol,
-            b"SPT" if self.transport.has_ports() => Place::First,
-            b"DPT" if self.transport.has_ports() => Place::Second,
-            b"TYPE" if self.transport.is_icmp() => Place::First,
-            b"CODE" if self.transport.is_icmp() => Place::Second,
-            b"SPI" => Place::First,
+            b"PHYSIN" => FieldOrder::InPort,
+            b"PHYSOUT" => FieldOrder::OutPort,
+            b"MAC" => FieldOrder::LinkHeader,
+            b"TUNNEL" => FieldOrder::Tunnel,
+            b"MACSRC" => FieldOrder::Sender,
+            b"MACDST" => FieldOrder::Receiver,
+            b"VPROTO" => FieldOrder::VlanProtocol,
+            b"VID" => FieldOrder::VlanId,
+            b"MACPROTO" => FieldOrder::LinkProtocol,
+            b"SRC" => FieldOrder::Source,
+            b"DST" => FieldOrder::Destination,
+            b"LEN" if self.place < FieldOrder::Length => FieldOrder::Length,
+            b"TOS" | b"TC" => FieldOrder::TrafficClass,
+            b"PREC" => FieldOrder::Precedence,
+            b"TTL" | b"HOPLIMIT" => FieldOrder::HopLimit,
+            b"ID" | b"FLOWLBL" if self.place < FieldOrder::Id => FieldOrder::Id,
+            b"SPI" if self.place < FieldOrder::Protocol => FieldOrder::Options,
+            b"PROTO" => FieldOrder::Protocol,
+            b"SPT" if self.transport.has_ports() => FieldOrder::First,
+            b"DPT" if self.transport.has_ports() => FieldOrder::Second,
+            b"TYPE" if self.transport.is_icmp() => FieldOrder::First,
+            b"CODE" if self.transport.is_icmp() => FieldOrder::Second,
+            b"SPI" => FieldOrder::First,
             // Of another protocol: the end of another line.
-            b"SPT" | b"DPT" | b"TYPE" | b"CODE" => Place::Header,
-            b"LEN" | b"ID" => Place::Third,
-            b"SEQ" => Place::Sequence,
-            b"ACK" => Place::Acknowledgement,
-            b"WINDOW" => Place::Window,
-            b"RES" => Place::Reserved,
-            b"URGP" => Place::UrgentPointer,
-            b"PARAMETER" | b"POINTER" | b"GATEWAY" | b"MTU" => Place::Rest,
-            b"UID" => Place::Uid,
-            b"GID" => Place::Gid,
-            b"MARK" => Place::Mark,
+            b"SPT" | b"DPT" | b"TYPE" | b"CODE" => FieldOrder::Header,
+            b"LEN" | b"ID" => FieldOrder::Third,
+            b"SEQ" => FieldOrder::Sequence,
+            b"ACK" => FieldOrder::Acknowledgement,
+            b"WINDOW" => FieldOrder::Window,
+            b"RES" => FieldOrder::Reserved,
+            b"URGP" => FieldOrder::UrgentPointer,
+            b"PARAMETER" | b"POINTER" | b"GATEWAY" | b"MTU" => FieldOrder::Rest,
+            b"UID" => FieldOrder::Uid,
+            b"GID" => FieldOrder::Gid,
+            b"MARK" => FieldOrder::Mark,
             _ => return None,
         })
     }
 
     /// Whether a line whose trailing blank was removed can end with this field. Otherwise the line was cut in the
     /// field, or at its end, and the value is not known.
-    fn may_be_last(&self, place: Place, value: &[u8]) -> bool {
+    fn may_be_last(&self, place: FieldOrder, value: &[u8]) -> bool {
         match place {
             // They have a fixed length, which their readers check.
-            Place::LinkHeader | Place::LinkProtocol => true,
-            Place::Protocol => self.transport.may_end_with_protocol(value),
-            Place::Second => self.transport.may_end_with_code(),
-            place => place > Place::Second,
+            FieldOrder::LinkHeader | FieldOrder::LinkProtocol => true,
+            FieldOrder::Protocol => self.transport.may_end_with_protocol(value),
+            FieldOrder::Second => self.transport.may_end_with_code(),
+            place => place > FieldOrder::Second,
         }
     }
 
-    fn address(&mut self, place: Place, value: &[u8]) -> bool {
+    fn address(&mut self, place: FieldOrder, value: &[u8]) -> bool {
         let address = values::address(value);
-        if place == Place::Source {
+        if place == FieldOrder::Source {
             self.source = address;
         } else {
             self.destination = address;
@@ -186,18 +186,18 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a number of the IP header or of the transport header.
-    fn number(&mut self, place: Place, value: &[u8]) -> bool {
+    fn number(&mut self, place: FieldOrder, value: &[u8]) -> bool {
         let is_valid = match place {
-            Place::Length => {
+            FieldOrder::Length => {
                 self.length = values::decimal(value);
                 self.length.is_some()
             }
-            Place::HopLimit => {
+            FieldOrder::HopLimit => {
                 self.hop_limit = values::decimal(value);
                 self.hop_limit.is_some()
             }
-            Place::Protocol => self.transport.set_protocol(value),
-            Place::First | Place::Second
+            FieldOrder::Protocol => self.transport.set_protocol(value),
+            FieldOrder::First | FieldOrder::Second
                 if self.transport.has_ports() || self.transport.is_icmp() =>
             {
                 if self.transport.is_later_fragment {
@@ -213,7 +213,7 @@ impl<'a> Fields<'a> {
 
     /// Whether the packet is of ARP.
     pub fn is_arp(&self) -> bool {
-        self.place == Place::Arp
+        self.place == FieldOrder::Arp
     }
 
     /// Both addresses, of one IP version.

@@ -1,7 +1,7 @@
 //! Words of a line without a value: flags, options, notes about a packet that is too short.
 
 use super::{
-    super::{arp, order::Place, tokens::Tokens, values},
+    super::{arp, order::FieldOrder, tokens::Tokens, values},
     Fields,
 };
 use crate::packet::protocol;
@@ -13,18 +13,18 @@ impl<'a> Fields<'a> {
             self.is_truncated |= offset == b"TRUNCATED";
             let offset = values::decimal::<u32>(offset);
             self.transport.is_later_fragment = offset.is_some_and(|offset| offset > 0);
-            return is_ended && offset.is_some() && self.advance(Place::Options);
+            return is_ended && offset.is_some() && self.advance(FieldOrder::Options);
         }
         match word {
-            b"CE" | b"DF" | b"MF" | b"AH" if self.place < Place::Protocol => {
-                self.advance(Place::Options)
+            b"CE" | b"DF" | b"MF" | b"AH" if self.place < FieldOrder::Protocol => {
+                self.advance(FieldOrder::Options)
             }
-            b"OPT" if self.place < Place::Protocol => self.advance(Place::Options),
-            b"ESP" if self.place < Place::Protocol => {
+            b"OPT" if self.place < FieldOrder::Protocol => self.advance(FieldOrder::Options),
+            b"ESP" if self.place < FieldOrder::Protocol => {
                 self.transport.protocol = Some(protocol::ESP);
-                self.advance(Place::Protocol)
+                self.advance(FieldOrder::Protocol)
             }
-            b"ARP" if self.advance(Place::Arp) => {
+            b"ARP" if self.advance(FieldOrder::Arp) => {
                 self.length = Some(arp::read(tokens.clone(), &mut self.link));
                 false
             }
@@ -33,12 +33,12 @@ impl<'a> Fields<'a> {
                 self.is_truncated = true;
                 false
             }
-            b"Unknown" if self.place < Place::Protocol => self.unknown_extension(tokens),
+            b"Unknown" if self.place < FieldOrder::Protocol => self.unknown_extension(tokens),
             _ if self.transport.protocol == Some(protocol::TCP)
-                && (Place::Window..=Place::Flags).contains(&self.place) =>
+                && (FieldOrder::Window..=FieldOrder::Flags).contains(&self.place) =>
             {
                 match self.transport.set_flag(word) {
-                    Some(is_in_order) => is_in_order && self.advance(Place::Flags),
+                    Some(is_in_order) => is_in_order && self.advance(FieldOrder::Flags),
                     None => true,
                 }
             }
@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
             ahead.next();
             *tokens = ahead;
         } else {
-            self.is_truncated |= self.place >= Place::Protocol;
+            self.is_truncated |= self.place >= FieldOrder::Protocol;
         }
         true
     }

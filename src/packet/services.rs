@@ -3,7 +3,8 @@
 /// The usual name of the service on a port; empty for a port without a well-known service.
 ///
 /// Names are those of IANA's registry, or the common ones where these differ.
-pub(super) fn service_name(port: u16) -> &'static str {
+#[must_use]
+pub fn service_name(port: u16) -> &'static str {
     SERVICES.binary_search_by_key(&port, |(port, _)| *port).map_or("", |index| SERVICES[index].1)
 }
 

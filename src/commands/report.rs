@@ -1,0 +1,107 @@
+//! `report`: counts the packets of a period in files or in the database, and writes a report.
+
+use std::{env, io::IsTerminal as _};
+
+use anyhow::{Context as _, anyhow};
+
+use super::{
+    UsageError, print,
+    replay::{captures::CaptureFiles, read_until_signal},
+    runtime::block_on,
+    sandbox::confine_reader,
+};
+use crate::{
+    cli::Report as Arguments,
+    config::Config,
+    event::{Interner, Names},
+    geoip::GeoIp,
+    metrics::{Aggregate, SharedAggregate},
+    mirror::{day::LATEST, read_rows},
+    pipeline::{Clock, Route},
+    report::{SharedTally, Style, Tally},
+    system::{
+        logging,
+        replace_file::{Readers, replace},
+    },
+};
+
+/// Writes the report. If a file cannot be read to its end, the report on the others is written, and the command fails.
+pub(super) fn report(arguments: &Arguments, config: &Config) -> anyhow::Result<()> {
+    let _level = logging::start(config.log.level, config.log.format);
+    let until = arguments.until.unwrap_or(LATEST + 1);
+    let since = arguments.since.unwrap_or(0);
+    if since >= until {
+        return Err(UsageError("report: --since is not before --until: the period is empty").into());
+    }
+    let anonymizer = config.anonymizer(arguments.anonymize)?;
+    let tally = Tally::new(since..=until - 1, anonymizer);
+    if arguments.mirror {
+        of_rows(arguments, config, tally)
+    } else {
+        of_files(arguments, config, tally)
+    }
+}
+
+fn of_files(arguments: &Arguments, config: &Config, tally: Tally) -> anyhow::Result<()> {
+    let geoip = GeoIp::open(&config.geoip.databases)?;
+    let files = CaptureFiles::open("report", &arguments.files, &arguments.prefix);
+    confine_reader(config, arguments.output.as_deref())?;
+    let clock = Clock::packets();
+    let aggregate = SharedAggregate::new(Aggregate::new(&[], &[], 0, clock.now()));
+    let mut route = Route::new(geoip.locator(), aggregate, clock);
+    let tally = SharedTally::new(tally);
+    route.divert_to(Box::new(tally.clone()));
+    let names = route.names();
+    let failures = files.failures.clone();
+    block_on(|signals| read_until_signal(files, route, signals))?;
+    tally.with(|tally| write(arguments, tally, &names))?;
+    failures.result()
+}
+
+fn of_rows(arguments: &Arguments, config: &Config, mut tally: Tally) -> anyhow::Result<()> {
+    let target = config.mirror_target()?.ok_or_else(|| {
+        anyhow!("report --mirror: no database is configured; set mirror.url or --mirror.url")
+    })?;
+    let mut interner = Interner::new(Names::default());
+    let period = tally.period();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    let mut take = |row| tally.add_row(&row, &mut interner);
+    let read = read_rows(&target, period, &mut take);
+    runtime.block_on(read).map_err(|error| anyhow!("report: {error}"))?;
+    write(arguments, &tally, &interner.names())
+}
+
+/// Prints the report, or replaces the output file by it.
+fn write(arguments: &Arguments, tally: &Tally, names: &Names) -> anyhow::Result<()> {
+    let report = tally.report(usize::from(arguments.top), names);
+    let Some(output) = &arguments.output else {
+        let style = Style { colour: shows_colours(), unicode: is_utf8() };
+        return print(&report.render(arguments.format, style));
+    };
+    let style = Style { colour: false, unicode: true };
+    replace(output, report.render(arguments.format, style).as_bytes(), Readers::AsBefore)
+        .with_context(|| {
+            format!(
+                "report: cannot write {}, which must belong to this user as its directory does",
+                output.display()
+            )
+        })
+}
+
+/// Whether standard output is a terminal with colours (<https://no-color.org>).
+fn shows_colours() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}
+
+/// Whether the locale's characters are UTF-8 (POSIX, section 8.2). Under cron, a mail has the characters of the locale.
+fn is_utf8() -> bool {
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(env::var_os).find(|it| !it.is_empty());
+    let locale = locale.unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}

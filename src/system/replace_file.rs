@@ -1,0 +1,141 @@
+//! Replaces the content of a file atomically: a reader finds the previous or the new content.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    path::{Path, PathBuf},
+};
+
+/// Who can read the new content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// The owner, and the group if others had no access: the content may hold a password.
+    Private,
+    /// Those who could read the previous content, or as the umask says.
+    AsBefore,
+}
+
+impl Readers {
+    /// The mode of a new file.
+    fn new_mode(self) -> u32 {
+        match self {
+            Self::Private => 0o600,
+            Self::AsBefore => 0o666,
+        }
+    }
+
+    /// The mode for the new content of a file with this mode. Private: at most 0600 if others had access, else at most
+    /// 0640, as the packages' own configuration has.
+    fn mode(self, before: u32) -> u32 {
+        match self {
+            Self::Private if before & 0o007 != 0 => before & 0o600,
+            Self::Private => before & 0o640,
+            Self::AsBefore => before & 0o777,
+        }
+    }
+}
+
+/// Replaces a file. The owner stays. A symbolic link stays, and its target is replaced.
+///
+/// # Errors
+/// The file cannot be written, or is not a regular file.
+pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
+    let path = match fs::canonicalize(path) {
+        Ok(path) => path,
+        Err(_) => new_file(path)?,
+    };
+    let before = fs::metadata(&path).ok();
+    if before.as_ref().is_some_and(|before| !before.is_file()) {
+        return Err(io::Error::other("it is not a regular file; use the path of one"));
+    }
+    let Some(name) = path.file_name() else {
+        return Err(io::Error::other("the path has no file name; use DIRECTORY/FILE"));
+    };
+    let temporary = path.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
+    let temporary = Temporary::create(temporary, readers)?;
+    temporary.fill(content, before.as_ref(), readers)?.rename(&path)
+}
+
+/// The path of a file that does not exist yet. A rename would replace a dangling symbolic link.
+fn new_file(path: &Path) -> io::Result<PathBuf> {
+    match fs::read_link(path) {
+        Err(_) => Ok(path.to_owned()),
+        Ok(target) => Err(io::Error::other(format!(
+            "it is a symbolic link to {}, which cannot be opened; use the path of that file, or remove the link",
+            target.display()
+        ))),
+    }
+}
+
+/// A file that is removed unless it gets its final name.
+struct Temporary {
+    path: PathBuf,
+    file: File,
+}
+
+impl Temporary {
+    fn create(path: PathBuf, readers: Readers) -> io::Result<Self> {
+        let mode = readers.new_mode();
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+        Ok(Self { path, file })
+    }
+
+    fn fill(
+        mut self,
+        content: &[u8],
+        previous: Option<&Metadata>,
+        readers: Readers,
+    ) -> io::Result<Self> {
+        if let Some(previous) = previous {
+            let own = self.file.metadata()?;
+            if (own.uid(), own.gid()) != (previous.uid(), previous.gid()) {
+                fchown(&self.file, Some(previous.uid()), Some(previous.gid()))?;
+            }
+            let mode = readers.mode(previous.permissions().mode());
+            self.file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+        self.file.write_all(content)?;
+        self.file.sync_all()?;
+        Ok(self)
+    }
+
+    fn rename(self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After the rename, the file does not exist.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_stays_or_becomes_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("report.html");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        for (before, readers, after) in [
+            (0o644, Readers::AsBefore, 0o644),
+            (0o600, Readers::AsBefore, 0o600),
+            (0o644, Readers::Private, 0o600),
+            (0o660, Readers::Private, 0o640),
+        ] {
+            fs::write(&path, "before").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+            replace(&path, b"after", readers).unwrap();
+            assert_eq!((mode(), fs::read(&path).unwrap()), (after, b"after".to_vec()));
+            fs::remove_file(&path).unwrap();
+        }
+        replace(&path, b"new", Readers::AsBefore).unwrap();
+        // By the umask, but not private.
+        assert_ne!(mode() & 0o400, 0);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}
