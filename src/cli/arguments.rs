@@ -30,8 +30,15 @@ pub struct Replay {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Migrate {
     /// Path of the ulogd.conf
-    #[arg(value_name = "ULOGD.CONF")]
-    pub file: PathBuf,
+    #[arg(value_name = "ULOGD.CONF", required_unless_present = "rules")]
+    pub file: Option<PathBuf>,
+    /// Convert firewall rules instead: the output of iptables-save, ip6tables-save or nft list ruleset, or a file
+    /// of ufw; - for stdin. Prints the rules with NFLOG in place of LOG and ULOG, and loads nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "output"])]
+    pub rules: Option<PathBuf>,
+    /// NFLOG group of rules that log with LOG, which has no group
+    #[arg(long, value_name = "GROUP", default_value_t = 1, requires = "rules")]
+    pub group: u16,
     /// Write the configuration to this file, and print the settings without an equivalent. A new file has
     /// mode 0600; an existing one keeps its owner, and its mode unless others can read it
     #[arg(short, long, value_name = "FILE")]

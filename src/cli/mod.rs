@@ -75,9 +75,10 @@ pub enum Command {
     /// rules can log the requested packets, the exit code is 1 and the printed text fails too. Group, copy range
     /// and queue threshold are those of the configuration.
     Rules(Rules),
-    /// Convert a ulogd.conf to a configuration, and list the settings without an equivalent
+    /// Convert a ulogd.conf or firewall rules, and list what has no equivalent
     ///
-    /// Reads the file as ulogd does. An invalid value is an error, and then nothing is written.
+    /// Reads a ulogd.conf as ulogd does, and prints a configuration. An invalid value is an error, and then nothing
+    /// is written. With --rules, prints the rules on stdout and the changes on stderr.
     Migrate(Migrate),
     /// Check or print the configuration
     #[command(subcommand)]

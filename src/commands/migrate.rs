@@ -1,22 +1,72 @@
-//! `migrate`: converts a `ulogd.conf` to a configuration, which is printed or written to a file.
+//! `migrate`: converts a `ulogd.conf` to a configuration, which is printed or written to a file, or firewall rules.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, anyhow};
 
-use super::print;
-use crate::{cli::Migrate, migrate, system::files::read_small};
+use super::{print, print_bytes};
+use crate::{
+    cli::Migrate,
+    migrate::{self, rules::MigratedRules},
+    system::files::read_small,
+};
 
 /// Maximum size of a `ulogd.conf`, bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
+/// Maximum size of firewall rules, bytes.
+const MAX_RULES: u64 = 256 * 1024 * 1024;
+
+/// Converts what the arguments name.
+pub(super) fn migrate(arguments: &Migrate) -> anyhow::Result<()> {
+    match arguments {
+        Migrate { rules: Some(file), group, .. } => rules(file, *group),
+        Migrate { file: Some(file), output, .. } => configuration(file, output.as_deref()),
+        _ => Err(anyhow!("nothing to convert: name a ulogd.conf, or use --rules FILE")),
+    }
+}
+
+/// Prints the rules, and on standard error what was changed.
+fn rules(file: &Path, group: u16) -> anyhow::Result<()> {
+    let name = file.display();
+    let text = if file.as_os_str() == "-" {
+        let mut text = Vec::new();
+        io::stdin()
+            .lock()
+            .take(MAX_RULES + 1)
+            .read_to_end(&mut text)
+            .context("cannot read stdin")?;
+        text
+    } else {
+        read_small(file, MAX_RULES).with_context(|| format!("cannot read {name}"))?
+    };
+    if text.len() as u64 > MAX_RULES {
+        return Err(anyhow!("stdin is longer than {MAX_RULES} bytes, the maximum for rules"));
+    }
+    let MigratedRules { text, notes, changed, groups } =
+        migrate::rules::rules(&text, group).with_context(|| name.to_string())?;
+    print_bytes(&text)?;
+    let groups: Vec<_> = groups.iter().map(ToString::to_string).collect();
+    for note in notes {
+        eprintln!("{name}: {note}");
+    }
+    match changed {
+        0 => eprintln!("{name}: no rule with LOG or ULOG: the output is the input"),
+        _ => eprintln!(
+            "{name}: rules changed: {changed}; set nflog.groups = [{}]",
+            groups.join(", ")
+        ),
+    }
+    Ok(())
+}
+
 /// Prints the configuration, or writes it and prints the settings without an equivalent.
-pub(super) fn migrate(Migrate { file, output }: &Migrate) -> anyhow::Result<()> {
+fn configuration(file: &Path, output: Option<&Path>) -> anyhow::Result<()> {
     let text =
         read_small(file, MAX_FILE).with_context(|| format!("cannot read {}", file.display()))?;
     let migrated = migrate::ulogd(&text).with_context(|| file.display().to_string())?;
