@@ -7,7 +7,7 @@ use std::{os::fd::AsFd as _, sync::LazyLock, time::Duration};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use self::arguments::{Migrate, Replay, Rules, Schema};
+pub use self::arguments::{Migrate, MigrateCommand, MigrateRows, Replay, Rules, Schema};
 use crate::config::Flags;
 
 /// The revision of the sources; `None` if it was not set at build time.
@@ -75,10 +75,10 @@ pub enum Command {
     /// rules can log the requested packets, the exit code is 1 and the printed text fails too. Group, copy range
     /// and queue threshold are those of the configuration.
     Rules(Rules),
-    /// Convert a ulogd.conf or firewall rules, and list what has no equivalent
+    /// Convert a ulogd.conf or firewall rules, or copy the rows of ulogd's database
     ///
     /// Reads a ulogd.conf as ulogd does, and prints a configuration. An invalid value is an error, and then nothing
-    /// is written. With --rules, prints the rules on stdout and the changes on stderr.
+    /// is written. With --rules, prints the rules on stdout, and the changes and what has no equivalent on stderr.
     Migrate(Migrate),
     /// Check or print the configuration
     #[command(subcommand)]

@@ -57,7 +57,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             doctor::doctor(flags, wait, json)
         }
         Command::Rules(rules) => rules::rules(&rules, flags),
-        Command::Migrate(migrate) => migrate::migrate(&migrate),
+        Command::Migrate(migrate) => migrate::migrate(&migrate, flags),
         Command::Schema(schema) => print(ddl(schema.database)),
         Command::Config(ConfigCommand::Check) => print(&check::report(flags)?),
         Command::Config(ConfigCommand::Show) => print(&check::load(flags)?.to_toml()?),

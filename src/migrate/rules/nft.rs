@@ -42,8 +42,9 @@ struct Argument {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ArgumentKind {
     Prefix,
-    /// `group`, `snaplen` or `queue-threshold`: the statement logs to NFLOG already, without `group` to group 0.
     Group,
+    /// `snaplen` or `queue-threshold`. Without a group, nft ignores it.
+    Copy,
     Level,
     Flags,
 }
@@ -102,7 +103,8 @@ impl Ruleset<'_> {
         for argument in &arguments {
             let last = self.tokens[argument.to - 1].place.end;
             let why = match argument.kind {
-                ArgumentKind::Prefix | ArgumentKind::Group => {
+                ArgumentKind::Group | ArgumentKind::Copy => continue,
+                ArgumentKind::Prefix => {
                     edits.replace(last..last, new.as_bytes());
                     continue;
                 }
@@ -124,7 +126,8 @@ impl Ruleset<'_> {
         loop {
             let (kind, to) = match self.word(index) {
                 b"prefix" => (ArgumentKind::Prefix, index + 2),
-                b"group" | b"snaplen" | b"queue-threshold" => (ArgumentKind::Group, index + 2),
+                b"group" => (ArgumentKind::Group, index + 2),
+                b"snaplen" | b"queue-threshold" => (ArgumentKind::Copy, index + 2),
                 b"level" => (ArgumentKind::Level, index + 2),
                 b"flags" => (ArgumentKind::Flags, self.flags(index + 1)),
                 _ => return (arguments, index),

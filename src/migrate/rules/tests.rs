@@ -113,6 +113,10 @@ fn bytes_of_any_encoding_stay() {
 fn nft_log() {
     for (rule, expect) in [
         ("log", "log group 7"),
+        (
+            "log snaplen 64 prefix \"a\" queue-threshold 5",
+            "log snaplen 64 prefix \"a\" group 7 queue-threshold 5",
+        ),
         ("log prefix \"a \" accept", "log prefix \"a \" group 7 accept"),
         (
             "limit rate 10/second burst 20 packets log prefix \"D: \" flags all counter packets 5 bytes 3 drop",
@@ -144,8 +148,6 @@ fn nft_rules_without_log_stay() {
     for rule in [
         "log prefix \"log\" group 3 snaplen 64",
         "log group 0",
-        // nft loads it as group 0.
-        "log snaplen 64 queue-threshold 5",
         "log level audit",
         "jump log",
         "goto log-drop",

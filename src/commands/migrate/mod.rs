@@ -1,4 +1,7 @@
-//! `migrate`: converts a `ulogd.conf` to a configuration, which is printed or written to a file, or firewall rules.
+//! `migrate`: converts a `ulogd.conf` to a configuration, which is printed or written to a file; converts
+//! firewall rules; copies ulogd's rows.
+
+mod rows;
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -11,7 +14,8 @@ use anyhow::{Context as _, anyhow};
 
 use super::{print, print_bytes};
 use crate::{
-    cli::Migrate,
+    cli::{Migrate, MigrateCommand},
+    config::Flags,
     migrate::{self, rules::MigratedRules},
     system::files::read_small,
 };
@@ -23,11 +27,16 @@ const MAX_FILE: u64 = 1024 * 1024;
 const MAX_RULES: u64 = 256 * 1024 * 1024;
 
 /// Converts what the arguments name.
-pub(super) fn migrate(arguments: &Migrate) -> anyhow::Result<()> {
+pub(super) fn migrate(arguments: &Migrate, flags: &Flags) -> anyhow::Result<()> {
     match arguments {
+        Migrate { command: Some(MigrateCommand::Rows(arguments)), .. } => {
+            rows::rows(arguments, flags)
+        }
         Migrate { rules: Some(file), group, .. } => rules(file, *group),
         Migrate { file: Some(file), output, .. } => configuration(file, output.as_deref()),
-        _ => Err(anyhow!("nothing to convert: name a ulogd.conf, or use --rules FILE")),
+        _ => Err(anyhow!(
+            "nothing to convert: name a ulogd.conf, or use --rules FILE or rows FROM-URL"
+        )),
     }
 }
 
