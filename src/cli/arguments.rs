@@ -69,10 +69,10 @@ pub enum MigrateCommand {
 /// Arguments of `migrate rows`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct MigrateRows {
-    /// Database of ulogd: mysql://USER:PASSWORD@HOST/DATABASE, the same with postgres, or sqlite:PATH; - to read it from stdin
+    /// Database of ulogd, a URL as in mirror.url; - to read it from stdin, without its password on the command line
     #[arg(value_name = "FROM-URL", value_parser = |url: &str| Ok::<_, Infallible>(MirrorUrl::from(url)))]
     pub from: MirrorUrl,
-    /// Table of ulogd, as in its `table` key [default: ulog2, ulog or ulogd_ulog]
+    /// Table of ulogd, as in the key table of its configuration; searched for by default
     #[arg(long, value_name = "NAME")]
     pub table: Option<String>,
 }

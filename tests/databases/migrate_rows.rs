@@ -1,6 +1,7 @@
 //! `migrate rows`: the rows of ulogd's databases, with the schemas that Debian ships, arrive exactly once.
 
 use std::{
+    fmt::Write as _,
     net::IpAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -199,7 +200,7 @@ fn hex(address: IpAddr) -> String {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
         IpAddr::V6(address) => address,
     };
-    address.octets().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from(address))
 }
 
 fn sqlite(path: &Path, sql: &str) -> String {
@@ -337,17 +338,19 @@ fn inserts(schema: &Schema, tables: &[(&str, &str)]) -> String {
                 columns.push(((*reference).to_owned(), id.to_string()));
             }
             let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-            sql += &format!(
-                "INSERT INTO {table} ({}) VALUES ({});\n",
+            writeln!(
+                sql,
+                "INSERT INTO {table} ({}) VALUES ({});",
                 names.join(", "),
                 values.join(", ")
-            );
+            )
+            .unwrap();
         }
     }
     sql
 }
 
-/// The expected rows; `has_mac` and `has_hook` if the schema stores them.
+/// The expected rows; `mac` if the schema stores hardware addresses.
 fn expected(mac: bool) -> Vec<String> {
     let hex = |text: &str| hex(text.parse().unwrap());
     let mac = if mac { "020000000001" } else { "-" };

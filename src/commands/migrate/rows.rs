@@ -63,15 +63,13 @@ pub(super) fn rows(MigrateRows { from, table }: &MigrateRows, flags: &Flags) -> 
 /// The result as text.
 fn text(report: &ImportReport, from: &Target, target: &str) -> String {
     let ImportReport { table, copied, skipped, expiring } = report;
-    let mut text = format!("copied {copied} rows of {table} from {from} to {target}\n");
-    for (reason, count) in skipped {
-        text.push_str(&format!("not copied: {count}: {reason}\n"));
-    }
+    let mut lines = vec![format!("copied {copied} rows of {table} from {from} to {target}")];
+    lines.extend(skipped.iter().map(|(reason, count)| format!("not copied: {count}: {reason}")));
     if *expiring > 0 {
-        text.push_str(&format!(
+        lines.push(format!(
             "{expiring} of the copied rows are older than mirror.retention, so the exporter will delete them; to \
-             keep them, set mirror.retention = \"0s\"\n"
+             keep them, set mirror.retention = \"0s\""
         ));
     }
-    text
+    lines.join("\n") + "\n"
 }

@@ -144,7 +144,7 @@ impl Source {
         let query = query(&connection, &table, &id, &columns, &parts);
         let greatest = connection.bigint(&format!("MAX({id})"));
         let last = format!("SELECT {greatest} FROM {}", connection.quoted(&table));
-        Ok(Self { connection, identity, table, is_first_version, query, last })
+        Ok(Self { connection, table, identity, is_first_version, query, last })
     }
 
     /// The name of the table.
