@@ -1,15 +1,18 @@
 //! The arguments of the sub-commands, and the parsers of their values.
 
-use std::path::PathBuf;
+use std::{convert::Infallible, path::PathBuf};
 
 use clap::{
-    Args,
+    Args, Subcommand,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
 use crate::{
     firewall::{Tool, Wanted},
-    mirror::{config::Anonymize, store::Kind},
+    mirror::{
+        config::{Anonymize, MirrorUrl},
+        store::Kind,
+    },
     report::{Format, parse_moment},
 };
 
@@ -62,14 +65,53 @@ pub struct Report {
 
 /// Arguments of `migrate`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Migrate {
     /// Path of the ulogd.conf
-    #[arg(value_name = "ULOGD.CONF")]
-    pub file: PathBuf,
+    #[arg(value_name = "ULOGD.CONF", required_unless_present = "rules")]
+    pub file: Option<PathBuf>,
+    /// Convert firewall rules instead: the output of iptables-save, ip6tables-save or nft list ruleset, or a file
+    /// of ufw; - for stdin. Prints the rules with NFLOG in place of LOG and ULOG, and loads nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "output"])]
+    pub rules: Option<PathBuf>,
+    /// NFLOG group of rules that log with LOG, which has no group
+    #[arg(
+        long,
+        value_name = "GROUP",
+        default_value_t = 1,
+        requires = "rules",
+        conflicts_with = "file"
+    )]
+    pub group: u16,
+    /// Something else than a configuration or rules.
+    #[command(subcommand)]
+    pub command: Option<MigrateCommand>,
     /// Write the configuration to this file, and print the settings without an equivalent. A new file has
     /// mode 0600; an existing one keeps its owner, and its mode unless others can read it
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// The sub-commands of `migrate`.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum MigrateCommand {
+    /// Copy the rows of ulogd's database into the table packets of the mirror
+    ///
+    /// Each row is copied exactly once: an interrupted copy resumes, and another one copies only new rows. The target
+    /// is mirror.url. Rows get their countries and cities from the configured GeoIP databases; the selection of
+    /// packets and mirror.sample do not apply. Stop ulogd before the last copy.
+    Rows(MigrateRows),
+}
+
+/// Arguments of `migrate rows`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct MigrateRows {
+    /// Database of ulogd, a URL as in mirror.url; - to read it from stdin, without its password on the command line
+    #[arg(value_name = "FROM-URL", value_parser = |url: &str| Ok::<_, Infallible>(MirrorUrl::from(url)))]
+    pub from: MirrorUrl,
+    /// Table of ulogd, as in the key table of its configuration; searched for by default
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
 }
 
 /// Arguments of `rules`.

@@ -7,7 +7,7 @@ use std::{os::fd::AsFd as _, sync::LazyLock, time::Duration};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use self::arguments::{Migrate, Replay, Report, Rules, Schema};
+pub use self::arguments::{Migrate, MigrateCommand, MigrateRows, Replay, Report, Rules, Schema};
 use crate::config::Flags;
 
 /// The revision of the sources; `None` if it was not set at build time.
@@ -80,9 +80,10 @@ pub enum Command {
     /// rules can log the requested packets, the exit code is 1 and the printed text fails too. Group, copy range
     /// and queue threshold are those of the configuration.
     Rules(Rules),
-    /// Convert a ulogd.conf to a configuration, and list the settings without an equivalent
+    /// Convert a ulogd.conf or firewall rules, or copy the rows of ulogd's database
     ///
-    /// Reads the file as ulogd does. An invalid value is an error, and then nothing is written.
+    /// Reads a ulogd.conf as ulogd does, and prints a configuration. An invalid value is an error, and then nothing
+    /// is written. With --rules, prints the rules on stdout, and the changes and what has no equivalent on stderr.
     Migrate(Migrate),
     /// Check or print the configuration
     #[command(subcommand)]

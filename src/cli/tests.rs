@@ -40,6 +40,35 @@ fn commands() {
 }
 
 #[test]
+fn migrate_has_three_forms() {
+    let none = Migrate { file: None, output: None, rules: None, group: 1, command: None };
+    let file = Some("ulogd.conf".into());
+    let expect = Migrate { file, output: Some("new.toml".into()), ..none.clone() };
+    check("migrate ulogd.conf -o new.toml", &Command::Migrate(expect));
+    check(
+        "migrate ./rows",
+        &Command::Migrate(Migrate { file: Some("./rows".into()), ..none.clone() }),
+    );
+    let expect = Migrate { rules: Some("-".into()), group: 7, ..none.clone() };
+    check("migrate --rules - --group 7", &Command::Migrate(expect));
+    let rows = MigrateRows { from: "sqlite:a".into(), table: Some("logs".into()) };
+    let expect = Migrate { command: Some(MigrateCommand::Rows(rows)), ..none };
+    check("migrate rows sqlite:a --table logs --mirror.url sqlite:b", &Command::Migrate(expect));
+    for line in [
+        "migrate",
+        "migrate rows",
+        "migrate --group 7",
+        "migrate ulogd.conf --group 7",
+        "migrate ulogd.conf --rules -",
+        "migrate --rules - -o new",
+        "migrate --rules - --group 65536",
+        "migrate --rules - rows sqlite:a",
+    ] {
+        assert_eq!(cli(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
 fn rules_accept_only_values_that_every_tool_accepts() {
     let expect = Rules {
         tool: Tool::Ufw,

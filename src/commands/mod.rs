@@ -67,7 +67,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             doctor::doctor(flags, wait, json)
         }
         Command::Rules(rules) => rules::rules(&rules, flags),
-        Command::Migrate(migrate) => migrate::migrate(&migrate),
+        Command::Migrate(migrate) => migrate::migrate(&migrate, flags),
         Command::Schema(schema) => print(ddl(schema.database)),
         Command::Config(ConfigCommand::Check) => print(&check::report(flags)?),
         Command::Config(ConfigCommand::Show) => print(&check::load(flags)?.to_toml()?),
@@ -115,8 +115,13 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 
 /// Writes to standard output. A closed pipe is not an error, so that `| head` works.
 fn print(text: &str) -> anyhow::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// As [`print`], for text in any encoding.
+fn print_bytes(text: &[u8]) -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+    match output.write_all(text).and_then(|()| output.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => result.context("cannot write to standard output"),
     }

@@ -1,4 +1,4 @@
-//! Converts a `ulogd.conf` to a configuration of this program.
+//! Converts a `ulogd.conf` to a configuration of this program, and rules with LOG or ULOG to rules with NFLOG.
 
 mod connection;
 mod database;
@@ -6,6 +6,7 @@ mod grammar;
 mod migration;
 mod nflog;
 mod output;
+pub mod rules;
 mod stack;
 
 use self::{grammar::ConfSection, migration::Migration};

@@ -13,6 +13,7 @@ mod clock_guard;
 pub mod config;
 pub mod day;
 mod delivery;
+pub mod import;
 pub mod inspect;
 mod kind;
 mod metrics;

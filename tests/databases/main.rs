@@ -7,6 +7,7 @@ mod doctor;
 mod doctor_exporter;
 mod doctor_rules;
 mod documents_sql;
+mod migrate_rows;
 mod mirror_faults;
 mod mirror_mysql;
 mod mirror_postgres;

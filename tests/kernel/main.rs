@@ -7,6 +7,7 @@ mod end_to_end;
 mod geoip_layouts;
 mod log_lines;
 mod log_unread;
+mod migrate_rules;
 mod migrate_ulogd;
 mod nflog;
 mod rules_firewalls;

@@ -48,11 +48,11 @@ fn commands(program: &Command) -> Roff {
     for command in program.get_subcommands().filter(|command| command.get_name() != "help") {
         let nested: Vec<_> =
             command.get_subcommands().filter(|nested| nested.get_name() != "help").collect();
+        if nested.is_empty() || own_arguments(command).next().is_some() {
+            describe(&mut roff, command.get_name(), command);
+        }
         for nested in &nested {
             describe(&mut roff, &format!("{} {}", command.get_name(), nested.get_name()), nested);
-        }
-        if nested.is_empty() {
-            describe(&mut roff, command.get_name(), command);
         }
     }
     roff

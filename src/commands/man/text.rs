@@ -57,7 +57,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 4] = [
 ];
 
 /// Purposes, and a command line for each.
-pub(super) const EXAMPLES: [(&str, &str); 6] = [
+pub(super) const EXAMPLES: [(&str, &str); 8] = [
     (
         "Log all inbound packets and serve a map at http://127.0.0.1:10239/:",
         "nflog_exporter --rules.install",
@@ -70,6 +70,14 @@ pub(super) const EXAMPLES: [(&str, &str); 6] = [
     (
         "Convert the configuration of ulogd:",
         "nflog_exporter migrate /etc/ulogd.conf --output /etc/nflog_exporter/config.toml",
+    ),
+    (
+        "Print the rules of iptables with NFLOG in place of LOG and ULOG:",
+        "iptables-save | nflog_exporter migrate --rules -",
+    ),
+    (
+        "Copy the rows of ulogd's database:",
+        "nflog_exporter --config.file FILE migrate rows mysql://ulogd@localhost/ulogd",
     ),
     ("Find out why no packet is counted:", "nflog_exporter --config.file FILE doctor"),
     ("Check a configuration before it is used:", "nflog_exporter --config.file FILE config check"),

@@ -1,5 +1,7 @@
 //! Builds a row from an event, with the location of its remote end.
 
+use std::net::IpAddr;
+
 use compact_str::CompactString;
 
 use super::{per_name::PerName, row::Row};
@@ -51,7 +53,8 @@ impl RowBuilder {
             Transport::Icmp { kind, code } => (None, Some((kind, code))),
             Transport::None | Transport::Ports { .. } => (None, None),
         };
-        let (city, point) = self.location(event);
+        let country = event.place.country;
+        let (city, point) = location(&mut self.city_lookup, event.remote(), country);
         Row {
             time: event.time,
             group: event.group,
@@ -85,19 +88,21 @@ impl RowBuilder {
         }
     }
 
-    /// City and coordinates of the remote end; without a city, the coordinates of the country's centre.
-    fn location(&mut self, event: &Event) -> (CompactString, Option<(f64, f64)>) {
-        match event.remote().and_then(|address| self.city_lookup.location(address)) {
-            Some(location) => {
-                (location.city.clone(), Some((location.latitude, location.longitude)))
-            }
-            None => (CompactString::default(), centre(event.place.country)),
-        }
-    }
-
     #[inline]
     fn text(&mut self, id: NameId) -> CompactString {
         self.texts.get(id, |text| text.into()).clone()
+    }
+}
+
+/// City and coordinates of the remote end; without a city, the coordinates of the country's centre.
+pub(super) fn location(
+    city_lookup: &mut CityLookup,
+    remote: Option<IpAddr>,
+    country: Country,
+) -> (CompactString, Option<(f64, f64)>) {
+    match remote.and_then(|address| city_lookup.location(address)) {
+        Some(location) => (location.city.clone(), Some((location.latitude, location.longitude))),
+        None => (CompactString::default(), centre(country)),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The interface to databases: connect, prepare the schema, write rows exactly once, maintain.
 
-mod mysql;
-mod postgres;
-mod sqlite;
+pub(super) mod mysql;
+pub(super) mod postgres;
+pub(super) mod sqlite;
 mod stored;
 mod tls;
 

@@ -13,7 +13,11 @@ pub(super) async fn first(connection: &mut Conn, query: &str) -> Result<Option<R
 }
 
 /// The value of a column; `doing` names the purpose.
-pub(super) fn value<T: FromValue>(row: &Row, column: usize, doing: &str) -> Result<T, StoreError> {
+pub(in crate::mirror) fn value<T: FromValue>(
+    row: &Row,
+    column: usize,
+    doing: &str,
+) -> Result<T, StoreError> {
     let given = row.as_ref(column).cloned().unwrap_or(Value::NULL);
     T::from_value_opt(given).map_err(|error| {
         StoreError::Denied(format!("MySQL: cannot {doing}: column {column} of the answer: {error}"))

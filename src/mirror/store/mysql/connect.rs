@@ -28,7 +28,7 @@ const SETTINGS: [&str; 7] = [
     "SET SESSION information_schema_stats_expiry = 0",
 ];
 
-pub(super) async fn connect(target: &Target) -> Result<Conn, StoreError> {
+pub(in crate::mirror) async fn connect(target: &Target) -> Result<Conn, StoreError> {
     let mut connection =
         Conn::new(options(target)?).await.map_err(|error| connect_failure(target, &error))?;
     for setting in SETTINGS {

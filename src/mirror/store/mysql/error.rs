@@ -9,7 +9,7 @@ use super::StoreError;
 const PACKET: &str = "set the server's max_allowed_packet to 16M, at least 1M";
 
 /// The error of a step, classified by what helps: a retry, an administrator, or leaving out rows.
-pub(super) fn failure(doing: &str, error: &Error) -> StoreError {
+pub(in crate::mirror) fn failure(doing: &str, error: &Error) -> StoreError {
     let text = |what: &dyn std::fmt::Display| format!("MySQL: cannot {doing}: {what}");
     match error {
         Error::Server(answer) => sort(answer, text(answer)),

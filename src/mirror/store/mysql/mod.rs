@@ -15,7 +15,8 @@ use std::time::SystemTime;
 
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 
-use self::{error::failure, insert::Inserts};
+use self::insert::Inserts;
+pub(in crate::mirror) use self::{column::value, connect::connect, error::failure};
 use super::{
     Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer, since_1970,
 };

@@ -7,7 +7,7 @@ use tokio_postgres::{Error, Row, error::DbError, types::FromSql};
 use super::StoreError;
 
 /// The error of a step, classified by what helps: a retry, an administrator, or leaving out rows.
-pub(super) fn failure(doing: &str, error: &Error) -> StoreError {
+pub(in crate::mirror) fn failure(doing: &str, error: &Error) -> StoreError {
     if let Some(answer) = error.as_db_error() {
         return sort(answer, format!("PostgreSQL: cannot {doing}: {}", describe(answer)));
     }
@@ -36,7 +36,7 @@ pub(super) fn failure(doing: &str, error: &Error) -> StoreError {
 }
 
 /// The value of a column. An unexpected one is an error, where the driver's `get` panics.
-pub(super) fn value<'row, T: FromSql<'row>>(
+pub(in crate::mirror) fn value<'row, T: FromSql<'row>>(
     row: &'row Row,
     column: usize,
     doing: &str,

@@ -12,10 +12,10 @@ pub use read::read;
 use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls, config::SslMode};
+use tokio_postgres::{Client, Config, NoTls, config::SslMode, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use self::error::failure;
+pub(in crate::mirror) use self::error::{failure, value};
 use super::{
     Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer, since_1970,
     tls::client_config,
@@ -213,6 +213,16 @@ impl Postgres {
             rows::copy(&transaction, &writer.host, batch.rows).await?;
         }
         transaction.commit().await.map_err(|error| failure("commit rows", &error))
+    }
+
+    /// Runs a query of another part; `doing` names its purpose.
+    pub(in crate::mirror) async fn query(
+        &self,
+        doing: &str,
+        query: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+        self.client.query(query, parameters).await.map_err(|error| failure(doing, &error))
     }
 
     /// Runs statements without parameters and results.

@@ -6,7 +6,7 @@ use super::StoreError;
 
 /// The error of a step on the file `name`, classified by what helps: a retry, an administrator, or leaving out
 /// rows.
-pub(super) fn failure(name: &str, doing: &str, error: &Error) -> StoreError {
+pub(in crate::mirror) fn failure(name: &str, doing: &str, error: &Error) -> StoreError {
     let text = format!("SQLite {name}: cannot {doing}: {error}{}", hint(error));
     match error.sqlite_error_code() {
         Some(

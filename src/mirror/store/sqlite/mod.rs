@@ -17,7 +17,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use self::error::failure;
+pub(in crate::mirror) use self::error::failure;
 use super::{
     Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer, since_1970,
 };
@@ -43,7 +43,7 @@ pub struct Sqlite {
 }
 
 /// Maximum wait for another process's lock.
-const BUSY: Duration = Duration::from_secs(5);
+pub(in crate::mirror) const BUSY: Duration = Duration::from_secs(5);
 
 impl Store for Sqlite {
     // Rows are deleted one by one, at the rate at which new ones arrive.
