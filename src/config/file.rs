@@ -143,7 +143,7 @@ mod tests {
         check("[nflog]\n\ngroup = [1]", "f.toml:3: nflog.group: unknown key; did you mean groups?");
         check(
             "nflog.groups = [1]\nnflog.X = 1",
-            "f.toml:2: nflog.X: unknown key; valid names: copy_range, groups, kernel_buffer, queue_threshold, queue_timeout, receive_buffer",
+            "f.toml:2: nflog.X: unknown key; valid names: conntrack, copy_range, groups, kernel_buffer, queue_threshold, queue_timeout, receive_buffer",
         );
     }
 

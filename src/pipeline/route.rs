@@ -88,10 +88,14 @@ impl Route {
             direction: record.direction,
             mark: record.mark,
             uid: record.uid,
+            connection: record.connection,
             hardware_address: HardwareAddress::new(record.hardware_address),
             captured_length: u32::try_from(record.payload.len()).unwrap_or(u32::MAX),
             headers,
             place,
+            source_network: NameId::EMPTY,
+            destination_network: NameId::EMPTY,
+            list: NameId::EMPTY,
         });
     }
 

@@ -60,6 +60,7 @@ fn send_to(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: D
         hardware_address: &[],
         headers: None,
         uid: None,
+        connection: None,
         time: Some(time.as_micros().try_into().unwrap()),
         payload: &packet,
         wire_length: 28,

@@ -6,7 +6,7 @@ mod value;
 use std::fmt;
 
 use crate::{
-    event::{Hook, NameId},
+    event::{ConnectionState, Hook, NameId},
     geoip::CountryId,
     packet::Direction,
 };
@@ -56,11 +56,15 @@ pub enum Dimension {
     TcpFlags,
     /// Host that logged the packet, if it is not this one.
     Host,
+    /// State of the packet's connection, with the names of nftables.
+    CtState,
+    /// Zone of the packet's connection.
+    CtZone,
 }
 
 impl Dimension {
     /// All dimensions, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Prefix,
         Self::Proto,
         Self::Country,
@@ -79,6 +83,8 @@ impl Dimension {
         Self::IcmpType,
         Self::TcpFlags,
         Self::Host,
+        Self::CtState,
+        Self::CtZone,
     ];
 
     /// Name of the label, also its name in the configuration.
@@ -103,6 +109,8 @@ impl Dimension {
             Self::IcmpType => "icmp_type",
             Self::TcpFlags => "tcp_flags",
             Self::Host => "host",
+            Self::CtState => "ct_state",
+            Self::CtZone => "ct_zone",
         }
     }
 
@@ -120,11 +128,13 @@ impl Dimension {
             | Self::Uid
             | Self::IcmpType
             | Self::TcpFlags
+            | Self::CtZone
             | Self::Host => 16,
             Self::InInterface | Self::OutInterface | Self::Continent => 8,
             Self::Hook => Hook::ALL.len(),
             Self::Proto => 4,
             Self::Direction => Direction::ALL.len(),
+            Self::CtState => ConnectionState::ALL.len(),
             Self::IpVersion => 2,
         }
     }

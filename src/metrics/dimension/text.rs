@@ -10,7 +10,7 @@ use super::{
     value::{IPV4_HOST_BITS, IPV6_HOST_BITS, IPV6_NETWORK, NO_PROTOCOL, PRIVATE_ASN, UNKNOWN_ASN},
 };
 use crate::{
-    event::{Hook, Names},
+    event::{ConnectionState, Hook, Names},
     geoip::Country,
     packet::{Direction, protocol},
 };
@@ -42,6 +42,7 @@ impl Dimension {
             Self::Network => network_text(value).into(),
             Self::Direction => Direction::ALL.get(value as usize)?.name().into(),
             Self::Hook => Hook::ALL.get(value as usize)?.name().into(),
+            Self::CtState => ConnectionState::ALL.get(value as usize)?.name().into(),
             Self::Mark => format!("{low:#x}").into(),
             Self::TcpFlags => tcp_flags_text(low as u8),
             Self::Asn
@@ -49,6 +50,7 @@ impl Dimension {
             | Self::SourcePort
             | Self::Uid
             | Self::IpVersion
+            | Self::CtZone
             | Self::IcmpType => low.to_string().into(),
         })
     }

@@ -44,6 +44,11 @@ impl Dimension {
             Self::InInterface => device(event.in_device),
             Self::OutInterface => device(event.out_device),
             Self::Host => device(event.host),
+            Self::CtState => match event.connection.and_then(|connection| connection.state) {
+                Some(state) => state as u64,
+                None => ABSENT,
+            },
+            Self::CtZone => event.connection.map_or(ABSENT, |connection| connection.zone.into()),
             Self::Mark => event.mark.into(),
             Self::Uid => event.uid.map_or(ABSENT, u64::from),
             Self::IpVersion => match headers.addresses {

@@ -2,7 +2,10 @@
 
 use compact_str::CompactString;
 
-use super::{per_name::PerName, row::Row};
+use super::{
+    per_name::PerName,
+    row::{Row, RowContext},
+};
 use crate::{
     event::{Event, NameId, Names},
     geoip::{CityLookup, Country},
@@ -82,6 +85,18 @@ impl RowBuilder {
             longitude: point.map(|(_, longitude)| longitude),
             asn: Some(event.place.asn).filter(|&asn| asn != 0),
             weight,
+            context: self.context(event),
+        }
+    }
+
+    fn context(&mut self, event: &Event) -> RowContext {
+        RowContext {
+            host: self.text(event.host),
+            ct_state: event.connection.and_then(|connection| connection.state),
+            ct_zone: event.connection.map(|connection| connection.zone),
+            source_network_name: self.text(event.source_network),
+            destination_network_name: self.text(event.destination_network),
+            list: self.text(event.list),
         }
     }
 

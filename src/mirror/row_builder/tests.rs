@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    event::{HardwareAddress, Hook, Interner, NameField, fixture},
+    event::{Connection, ConnectionState, HardwareAddress, Hook, Interner, NameField, fixture},
     geoip::{GeoIp, Place},
     packet::{self, DecodeIssue, Direction},
 };
@@ -96,6 +96,7 @@ fn plain() -> Row {
         longitude: Some(-0.0931),
         asn: None,
         weight: 1,
+        context: RowContext::default(),
     }
 }
 
@@ -183,6 +184,8 @@ fn fields_of_kernel_metadata() {
             mark: u32::MAX,
             uid: Some(0),
             hardware_address: HardwareAddress::new(&[2, 0, 0, 0, 0, 9]),
+            host: interner.intern(NameField::Host, b"router"),
+            connection: Some(Connection { state: Some(ConnectionState::New), zone: 3 }),
             ..event(&packet("81.2.69.142", "10.0.0.1", 6, &SYN), &geoip())
         };
         let expect = Row {
@@ -195,6 +198,12 @@ fn fields_of_kernel_metadata() {
             uid: Some(0),
             hardware_address: HardwareAddress::new(&[2, 0, 0, 0, 0, 9]),
             weight: 100,
+            context: RowContext {
+                host: "router".into(),
+                ct_state: Some(ConnectionState::New),
+                ct_zone: Some(3),
+                ..RowContext::default()
+            },
             ..plain()
         };
         assert_eq!(row_builder.row(&event, 100), expect);
