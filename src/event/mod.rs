@@ -9,7 +9,8 @@ mod names;
 pub use connection::{Connection, ConnectionState};
 pub use interner::{Interner, NameField};
 pub use names::{
-    CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_NAMES, MAX_PREFIXES, NameId, Names, UsedNames, clean,
+    CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_NAMES, MAX_NETWORKS, MAX_PREFIXES, NameId, Names,
+    UsedNames, clean,
 };
 
 use std::net::IpAddr;

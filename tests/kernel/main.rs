@@ -7,6 +7,7 @@ mod end_to_end;
 mod geoip_layouts;
 mod log_unread;
 mod migrate_ulogd;
+mod networks;
 mod nflog;
 mod rules_firewalls;
 mod rules_install;

@@ -10,6 +10,7 @@ use nflog_exporter::{
     geoip::GeoIp,
     metrics::{Aggregate, Dimension, FamilyConfig, OTHER, SharedAggregate},
     mirror::Mirror,
+    networks::Networks,
     pipeline::{Clock, Route},
     source::Record,
 };
@@ -260,7 +261,12 @@ fn rows_have_the_names_of_their_packets_while_names_are_evicted() {
     let resolved = config.resolve_mirror().unwrap().unwrap();
     let mut route = route_of(&[Dimension::Port], 100);
     let geoip = GeoIp::open(&[]).unwrap();
-    let mirror = Mirror::start(resolved, &route.current_names(), &geoip).unwrap();
+    let mirror = Mirror::start(
+        resolved,
+        &route.current_names(),
+        Networks::none().locations(geoip.city_lookup()),
+    )
+    .unwrap();
     let queue = mirror.queue();
     route.mirror_to(mirror.queue());
     let deadline = Instant::now() + Duration::from_secs(120);

@@ -60,11 +60,17 @@ pub enum Dimension {
     CtState,
     /// Zone of the packet's connection.
     CtZone,
+    /// Configured name of the source's network.
+    SourceNetworkName,
+    /// Configured name of the destination's network.
+    DestinationNetworkName,
+    /// Name of the first list that has the remote end.
+    List,
 }
 
 impl Dimension {
     /// All dimensions, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Prefix,
         Self::Proto,
         Self::Country,
@@ -85,6 +91,9 @@ impl Dimension {
         Self::Host,
         Self::CtState,
         Self::CtZone,
+        Self::SourceNetworkName,
+        Self::DestinationNetworkName,
+        Self::List,
     ];
 
     /// Name of the label, also its name in the configuration.
@@ -111,6 +120,9 @@ impl Dimension {
             Self::Host => "host",
             Self::CtState => "ct_state",
             Self::CtZone => "ct_zone",
+            Self::SourceNetworkName => "source_network_name",
+            Self::DestinationNetworkName => "destination_network_name",
+            Self::List => "list",
         }
     }
 
@@ -129,6 +141,9 @@ impl Dimension {
             | Self::IcmpType
             | Self::TcpFlags
             | Self::CtZone
+            | Self::SourceNetworkName
+            | Self::DestinationNetworkName
+            | Self::List
             | Self::Host => 16,
             Self::InInterface | Self::OutInterface | Self::Continent => 8,
             Self::Hook => Hook::ALL.len(),
@@ -146,8 +161,16 @@ impl Dimension {
         reason = "the number is from `value`, so it is an id"
     )]
     pub fn name_id(self, value: u64) -> Option<NameId> {
-        let is_name =
-            matches!(self, Self::Prefix | Self::InInterface | Self::OutInterface | Self::Host);
+        let is_name = matches!(
+            self,
+            Self::Prefix
+                | Self::InInterface
+                | Self::OutInterface
+                | Self::Host
+                | Self::SourceNetworkName
+                | Self::DestinationNetworkName
+                | Self::List
+        );
         (is_name && value != OTHER && value != ABSENT).then(|| NameId::from_index(value as u16))
     }
 

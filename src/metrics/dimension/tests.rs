@@ -78,6 +78,13 @@ fn texts() {
     check(D::InInterface, |_| (), "-");
     check(D::OutInterface, |event| event.out_device = NameId::OTHER, "other");
     check(D::Host, |event| event.host = NameId::OTHER, "other");
+    check(D::List, |_| (), "-");
+    check(D::List, |event| event.list = NameId::OTHER, "other");
+    check(D::SourceNetworkName, |_| (), "-");
+    check(D::SourceNetworkName, |event| event.source_network = NameId::OTHER, "other");
+    check(D::DestinationNetworkName, |_| (), "-");
+    let other = NameId::OTHER;
+    check(D::DestinationNetworkName, |event| event.destination_network = other, "other");
     check(D::CtState, |_| (), "-");
     check(D::CtZone, |_| (), "-");
     let connection = |state| Some(Connection { state, zone: 7 });
@@ -104,9 +111,13 @@ fn different_values_have_different_texts() {
         .collect();
     let reachable = |dimension: Dimension, value: u64| match dimension {
         _ if value == OTHER || value == ABSENT => true,
-        Dimension::Prefix | Dimension::InInterface | Dimension::OutInterface | Dimension::Host => {
-            value == 1
-        }
+        Dimension::Prefix
+        | Dimension::InInterface
+        | Dimension::OutInterface
+        | Dimension::Host
+        | Dimension::SourceNetworkName
+        | Dimension::DestinationNetworkName
+        | Dimension::List => value == 1,
         Dimension::Proto => value <= NO_PROTOCOL,
         Dimension::Country => value < 2 + CountryId::COUNT as u64,
         Dimension::Continent => value < 2 + 7,

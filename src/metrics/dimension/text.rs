@@ -30,9 +30,13 @@ impl Dimension {
         }
         let low = value as u32;
         Some(match self {
-            Self::Prefix | Self::InInterface | Self::OutInterface | Self::Host => {
-                names.text(self.name_id(value)?).to_string().into()
-            }
+            Self::Prefix
+            | Self::InInterface
+            | Self::OutInterface
+            | Self::Host
+            | Self::SourceNetworkName
+            | Self::DestinationNetworkName
+            | Self::List => names.text(self.name_id(value)?).to_string().into(),
             Self::Proto if value == NO_PROTOCOL => "unknown".into(),
             Self::Proto => protocol::name(low as u8),
             Self::Country => Country::from_bits(value).code().into(),

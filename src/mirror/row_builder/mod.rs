@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     event::{Event, NameId, Names},
-    geoip::{CityLookup, Country},
+    geoip::Country,
+    networks::LocationLookup,
     packet::{Addresses, Transport},
 };
 
@@ -16,14 +17,14 @@ use crate::{
 #[derive(Debug)]
 pub struct RowBuilder {
     texts: PerName<CompactString>,
-    city_lookup: CityLookup,
+    locations: LocationLookup,
 }
 
 impl RowBuilder {
     /// Creates a builder for events with names of this table.
     #[must_use]
-    pub fn new(names: Names, city_lookup: CityLookup) -> Self {
-        Self { texts: PerName::new(names), city_lookup }
+    pub fn new(names: Names, locations: LocationLookup) -> Self {
+        Self { texts: PerName::new(names), locations }
     }
 
     /// Switches to the table of the names of the next events.
@@ -31,10 +32,10 @@ impl RowBuilder {
         self.texts.turn_to(names);
     }
 
-    /// Switches to the newest databases; called once a batch.
+    /// Switches to the newest files; called once a batch.
     #[inline]
     pub fn refresh(&mut self) {
-        self.city_lookup.refresh();
+        self.locations.refresh();
     }
 
     /// The row of an event that represents `weight` packets. Takes no lock, except for a new name. A packet
@@ -102,7 +103,7 @@ impl RowBuilder {
 
     /// City and coordinates of the remote end; without a city, the coordinates of the country's centre.
     fn location(&mut self, event: &Event) -> (CompactString, Option<(f64, f64)>) {
-        match event.remote().and_then(|address| self.city_lookup.location(address)) {
+        match event.remote().and_then(|address| self.locations.location(address)) {
             Some(location) => {
                 (location.city.clone(), Some((location.latitude, location.longitude)))
             }

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     event::{Connection, ConnectionState, HardwareAddress, Hook, Interner, NameField, fixture},
     geoip::{GeoIp, Place},
+    networks::Networks,
     packet::{self, DecodeIssue, Direction},
 };
 
@@ -61,7 +62,8 @@ pub(in crate::mirror) fn geoip() -> GeoIp {
 }
 
 fn row(event: &Event) -> Row {
-    RowBuilder::new(Names::default(), geoip().city_lookup()).row(event, 1)
+    RowBuilder::new(Names::default(), Networks::none().locations(geoip().city_lookup()))
+        .row(event, 1)
 }
 
 /// The row of a minimal packet from London.
@@ -168,7 +170,8 @@ fn undecodable_packets_become_rows() {
 #[test]
 fn fields_of_kernel_metadata() {
     let mut interner = Interner::new(Names::default());
-    let mut row_builder = RowBuilder::new(interner.names(), geoip().city_lookup());
+    let mut row_builder =
+        RowBuilder::new(interner.names(), Networks::none().locations(geoip().city_lookup()));
     let long = "é".repeat(100);
     for (prefix, text) in [
         ("drop: ", "drop:"),
@@ -230,7 +233,8 @@ fn the_city_is_that_of_the_remote_end() {
 #[test]
 fn the_countrys_centre_replaces_an_unknown_city() {
     let geoip = GeoIp::open(&[]).unwrap();
-    let mut row_builder = RowBuilder::new(Names::default(), geoip.city_lookup());
+    let mut row_builder =
+        RowBuilder::new(Names::default(), Networks::none().locations(geoip.city_lookup()));
     let mut check = |source: &str, country: &str, point: Option<(f64, f64)>| {
         let row = row_builder.row(&event(&packet(source, "10.0.0.1", 6, &SYN), &geoip), 1);
         assert_eq!((&*row.country, &*row.city), (country, ""));
@@ -241,7 +245,8 @@ fn the_countrys_centre_replaces_an_unknown_city() {
     check("212.58.244.20", "GB", gb);
     check("192.168.0.1", "private", None);
     let geoip = self::geoip();
-    let mut row_builder = RowBuilder::new(Names::default(), geoip.city_lookup());
+    let mut row_builder =
+        RowBuilder::new(Names::default(), Networks::none().locations(geoip.city_lookup()));
     let row = row_builder.row(&event(&packet("8.8.8.8", "10.0.0.1", 6, &SYN), &geoip), 1);
     assert_eq!((&*row.country, row.latitude), ("unknown", None));
     let row = row_builder.row(&event(&packet("1.128.0.1", "10.0.0.1", 6, &SYN), &geoip), 1);

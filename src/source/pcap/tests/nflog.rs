@@ -35,7 +35,7 @@ fn full(order: Order) -> Vec<u8> {
         attribute(order, 3, &time),
         attribute(order, 11, &1000_u32.to_be_bytes()),
         attribute(order, 14, &1000_u32.to_be_bytes()),
-        attribute(order, 18 | 0x8000, &connection(order)),
+        attribute(order, 0x8012, &connection(order)),
         attribute(order, 19, &4_u32.to_be_bytes()),
         // The flag bits of a type are ignored.
         attribute(order, 9 | 0x8000, &packet()),
