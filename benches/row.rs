@@ -17,6 +17,7 @@ use nflog_exporter::{
         row_builder::RowBuilder,
         select::{Selection, Selector},
     },
+    networks::Networks,
     packet,
     source::nflog,
 };
@@ -56,7 +57,8 @@ fn rows(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, databases: &[PathB
     let geoip = GeoIp::open(databases).unwrap();
     let mut interner = Interner::new(Names::default());
     let events = events(&geoip, &mut interner, sources);
-    let mut row_builder = RowBuilder::new(interner.names(), geoip.city_lookup());
+    let mut row_builder =
+        RowBuilder::new(interner.names(), Networks::none().locations(geoip.city_lookup()));
     let mut batches = events.chunks(BATCH).cycle();
     let mut rows: Vec<Row> = Vec::with_capacity(BATCH);
     group.bench_function(name, |bencher| {
@@ -113,7 +115,8 @@ fn anonymized(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(BATCH as u64));
     for (name, sources) in [("1,000 sources", 1_000), ("100,000 sources", 100_000)] {
         let events = events(&geoip, &mut interner, sources);
-        let mut row_builder = RowBuilder::new(interner.names(), geoip.city_lookup());
+        let mut row_builder =
+            RowBuilder::new(interner.names(), Networks::none().locations(geoip.city_lookup()));
         let rows: Vec<_> = events.iter().map(|event| row_builder.row(event, 1)).collect();
         let cryptopan = || Anonymizer::CryptoPan(Box::new(CryptoPan::new(&[7; 32])));
         for (mode, mut anonymizer) in

@@ -59,6 +59,7 @@ pub mod metrics;
 pub mod migrate;
 pub mod mirror;
 mod netlink;
+pub mod networks;
 pub mod packet;
 pub mod pipeline;
 pub mod recent;

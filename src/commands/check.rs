@@ -9,6 +9,7 @@ use crate::{
     geoip::GeoIp,
     http::WebConfigWatcher,
     mirror::target::Tls,
+    networks::{ListConfigs, Networks, NetworksConfig},
     system::files::read_small,
     system::privileges::UserAccount,
 };
@@ -60,6 +61,13 @@ fn invalid_files(config: &Config) -> Vec<(String, String)> {
     };
     for file in config.geoip.databases.iter().filter(|file| !file.as_os_str().is_empty()) {
         check("geoip.databases", geoip(file.clone()));
+    }
+    let networks = Networks::open(&config.networks, &ListConfigs::default());
+    check("networks.file", networks.map(drop).map_err(Into::into));
+    // An empty path is reported with its own key.
+    for list in config.list.iter().filter(|list| !list.file.as_os_str().is_empty()) {
+        let networks = Networks::open(&NetworksConfig::default(), &vec![list.clone()].into());
+        check(&format!("list.{}.file", list.name), networks.map(drop).map_err(Into::into));
     }
     let web_config = WebConfigWatcher::open(&config.web.config_file);
     check("web.config_file", web_config.map(drop).map_err(Into::into));

@@ -17,6 +17,7 @@ use crate::{
     geoip::GeoIp,
     metrics::{Aggregate, SharedAggregate},
     mirror::{day::LATEST, read_rows},
+    networks::Networks,
     pipeline::{Clock, Route},
     report::{SharedTally, Style, Tally},
     system::{
@@ -44,12 +45,14 @@ pub(super) fn report(arguments: &Arguments, config: &Config) -> anyhow::Result<(
 
 fn of_files(arguments: &Arguments, config: &Config, tally: Tally) -> anyhow::Result<()> {
     let geoip = GeoIp::open(&config.geoip.databases)?;
+    let networks = Networks::open(&config.networks, &config.list)?;
     let files = CaptureFiles::open("report", &arguments.files, &arguments.prefix);
     confine_reader(config, arguments.output.as_deref())?;
     let clock = Clock::packets();
     let aggregate = SharedAggregate::new(Aggregate::new(&[], &[], 0, clock.now()));
     let mut route = Route::new(geoip.locator(), aggregate, clock);
     let tally = SharedTally::new(tally);
+    route.look_up(networks.lookup());
     route.divert_to(Box::new(tally.clone()));
     let names = route.names();
     let failures = files.failures.clone();

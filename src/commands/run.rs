@@ -17,6 +17,7 @@ use crate::{
     http::WebConfigWatcher,
     metrics::{Aggregate, SharedAggregate},
     mirror::{Mirror, config::ResolvedConfig},
+    networks::{LocationLookup, Networks},
     pipeline::{Clock, Route},
     source::nflog::Nflog,
     system::{logging, privileges::Confinement, random, service_manager::Service},
@@ -79,6 +80,7 @@ fn assemble(
     let PrivilegedResources { service, listeners, web_config, addresses, mirror, nflog, rules } =
         resources;
     let geoip = GeoIp::open(&config.geoip.databases)?;
+    let networks = Networks::open(&config.networks, &config.list)?;
     let mut route = Route::new(
         geoip.locator(),
         SharedAggregate::new(Aggregate::new(
@@ -89,8 +91,11 @@ fn assemble(
         )),
         Clock::running(),
     );
+    route.look_up(networks.lookup());
     log_start(&config, &geoip);
-    let mirror = mirror.map(|resolved| start_mirror(resolved, &mut route, &geoip)).transpose()?;
+    let mirror = mirror
+        .map(|resolved| start_mirror(resolved, &mut route, networks.locations(geoip.city_lookup())))
+        .transpose()?;
     listeners::log_urls(&config, &web_config, &addresses);
     Ok(Parts {
         meters: nflog.meters(),
@@ -98,6 +103,7 @@ fn assemble(
         route,
         mirror,
         geoip,
+        networks,
         listeners,
         web_config,
         service,
@@ -111,10 +117,10 @@ fn assemble(
 fn start_mirror(
     resolved: ResolvedConfig,
     route: &mut Route,
-    geoip: &GeoIp,
+    locations: LocationLookup,
 ) -> anyhow::Result<Mirror> {
     let (database, spool) = (resolved.target.to_string(), resolved.config.spool.directory.clone());
-    let mirror = Mirror::start(resolved, &route.current_names(), geoip)?;
+    let mirror = Mirror::start(resolved, &route.current_names(), locations)?;
     route.mirror_to(mirror.queue());
     tracing::info!(database, spool = %spool.display(), "mirroring each packet as a row");
     Ok(mirror)

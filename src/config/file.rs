@@ -133,7 +133,7 @@ mod tests {
     fn unknown_keys_have_a_line_and_a_suggestion() {
         check(
             "x = 1",
-            "f.toml:1: x: unknown key; valid names: family, geoip, log, mirror, nflog, privileges, rules, web",
+            "f.toml:1: x: unknown key; valid names: family, geoip, list, log, mirror, networks, nflog, privileges, rules, web",
         );
         check(
             "[mirror]\n[mirror.spool]\nmax_sise = 1",
@@ -143,7 +143,7 @@ mod tests {
         check("[nflog]\n\ngroup = [1]", "f.toml:3: nflog.group: unknown key; did you mean groups?");
         check(
             "nflog.groups = [1]\nnflog.X = 1",
-            "f.toml:2: nflog.X: unknown key; valid names: copy_range, groups, kernel_buffer, queue_threshold, queue_timeout, receive_buffer",
+            "f.toml:2: nflog.X: unknown key; valid names: conntrack, copy_range, groups, kernel_buffer, queue_threshold, queue_timeout, receive_buffer",
         );
     }
 

@@ -108,7 +108,18 @@ impl Flags {
     /// Sets the keys of the given flags; returns these keys.
     pub(super) fn apply(&self, config: &mut Config) -> Vec<SetByFlag> {
         let mut keys = Vec::new();
-        let Config { nflog, geoip, family: _, rules, mirror, web, privileges, log } = config;
+        let Config {
+            nflog,
+            geoip,
+            networks: _,
+            list: _,
+            family: _,
+            rules,
+            mirror,
+            web,
+            privileges,
+            log,
+        } = config;
         set(&mut keys, "nflog.groups", "--nflog.group", list(&self.groups), &mut nflog.groups);
         set(&mut keys, "rules.install", "--rules.install", self.rules_install, &mut rules.install);
         let interfaces = list(&self.rules_interfaces);

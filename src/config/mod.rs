@@ -24,6 +24,7 @@ use crate::{
         anonymize::Anonymizer,
         config::{Anonymize, MirrorConfig, ResolvedConfig},
     },
+    networks::{ListConfigs, NetworksConfig},
     settings::{ConfigSection, InvalidSetting},
     source::nflog::NflogConfig,
     system::{logging::LogConfig, privileges::PrivilegesConfig},
@@ -44,6 +45,10 @@ pub struct Config {
     pub nflog: NflogConfig,
     /// The GeoIP databases.
     pub geoip: GeoIpConfig,
+    /// The names of networks.
+    pub networks: NetworksConfig,
+    /// The lists of addresses.
+    pub list: ListConfigs,
     /// The metric families.
     pub family: FamilyConfigs,
     /// The firewall rules that the exporter installs.
@@ -61,9 +66,10 @@ pub struct Config {
 impl Config {
     /// Checks all sections; returns the invalid settings.
     fn validate(&self) -> Vec<InvalidSetting> {
-        let Self { nflog, geoip, family, rules, mirror, web, privileges, log } = self;
-        let sections: [&dyn ConfigSection; 8] =
-            [nflog, geoip, family, rules, mirror, web, privileges, log];
+        let Self { nflog, geoip, networks, list, family, rules, mirror, web, privileges, log } =
+            self;
+        let sections: [&dyn ConfigSection; 10] =
+            [nflog, geoip, networks, list, family, rules, mirror, web, privileges, log];
         sections.into_iter().flat_map(ConfigSection::validate).collect()
     }
 
@@ -72,8 +78,14 @@ impl Config {
     pub fn files(&self, flags: &Flags) -> impl Iterator<Item = PathBuf> {
         let mirror = &self.mirror;
         let own = flags.config_file.clone().unwrap_or_default();
-        let single = [own, mirror.url_file.clone(), mirror.anonymize_key_file.clone()];
-        let files = single.into_iter().chain(self.geoip.databases.clone());
+        let single = [
+            own,
+            mirror.url_file.clone(),
+            mirror.anonymize_key_file.clone(),
+            self.networks.file.clone(),
+        ];
+        let lists = self.list.iter().map(|list| list.file.clone());
+        let files = single.into_iter().chain(self.geoip.databases.clone()).chain(lists);
         files.filter(|path| !path.as_os_str().is_empty())
     }
 

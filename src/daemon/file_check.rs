@@ -1,4 +1,4 @@
-//! Periodic checks for changed files: GeoIP databases and the web configuration.
+//! Periodic checks for changed files: GeoIP databases, networks and lists, and the web configuration.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,10 +7,13 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use crate::{geoip::GeoIp, http::WebConfigWatcher};
+use crate::{geoip::GeoIp, http::WebConfigWatcher, networks::Networks};
 
 /// Interval of checks for replaced GeoIP files.
 const GEOIP_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Interval of checks for replaced files of networks and lists.
+const NETWORKS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Interval of checks for changed files of the web configuration.
 const WEB_CONFIG_INTERVAL: Duration = Duration::from_secs(1);
@@ -18,13 +21,15 @@ const WEB_CONFIG_INTERVAL: Duration = Duration::from_secs(1);
 /// The checks of all polled files.
 pub(super) struct FileChecks {
     geoip: FileCheck,
+    networks: FileCheck,
     web_config: FileCheck,
 }
 
 impl FileChecks {
-    pub(super) fn new(geoip: GeoIp, web_config: Arc<WebConfigWatcher>) -> Self {
+    pub(super) fn new(geoip: GeoIp, networks: Networks, web_config: Arc<WebConfigWatcher>) -> Self {
         Self {
             geoip: FileCheck::new(GEOIP_INTERVAL, move || geoip.check()),
+            networks: FileCheck::new(NETWORKS_INTERVAL, move || networks.check()),
             web_config: FileCheck::new(WEB_CONFIG_INTERVAL, move || web_config.check()),
         }
     }
@@ -33,6 +38,7 @@ impl FileChecks {
     pub(super) async fn tick(&mut self) {
         tokio::select! {
             () = self.geoip.tick() => {}
+            () = self.networks.tick() => {}
             () = self.web_config.tick() => {}
         }
     }

@@ -24,6 +24,7 @@ use crate::{
     http::{self, ReloadRequest, WebConfigWatcher},
     metrics::SharedAggregate,
     mirror::Mirror,
+    networks::Networks,
     pipeline::Clock,
     source::Source,
     system::{Health, service_manager::Service},
@@ -51,6 +52,7 @@ pub(super) struct Daemon {
     clock: Clock,
     mirror: Option<Mirror>,
     geoip: GeoIp,
+    networks: Networks,
     reloader: Reloader,
     reload_requests: mpsc::Receiver<ReloadRequest>,
     web_config: Arc<WebConfigWatcher>,
@@ -88,6 +90,7 @@ impl Daemon {
             clock,
             mirror: parts.mirror,
             geoip: parts.geoip,
+            networks: parts.networks,
             reloader: parts.reloader,
             reload_requests,
             web_config,
@@ -108,12 +111,14 @@ impl Daemon {
         mut hangups: Signal,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
-        let Self { reader, geoip, reloader, aggregate, clock, service, health, .. } = self;
+        let Self { reader, geoip, networks, reloader, aggregate, clock, service, health, .. } =
+            self;
         let mut shutdown = pin!(shutdown);
         let mut ready = pin!(until_ready(health.clone()));
         let mut is_ready = false;
         let mut watchdog = Watchdog::new(service, health.clone());
-        let mut file_checks = FileChecks::new(geoip.clone(), Arc::clone(&self.web_config));
+        let mut file_checks =
+            FileChecks::new(geoip.clone(), networks.clone(), Arc::clone(&self.web_config));
         let mut first_minute = pin!(sleep(FIRST_MINUTE));
         let mut is_first_minute = !self.is_capture;
         loop {
@@ -140,7 +145,7 @@ impl Daemon {
             if request.is_none() {
                 service.reloading();
             }
-            let reload = reloader.reload(geoip, aggregate, clock.now());
+            let reload = reloader.reload((geoip, networks), aggregate, clock.now());
             // A file system that hangs must not delay the shutdown.
             let outcome = tokio::select! {
                 () = &mut shutdown => return Ok(()),

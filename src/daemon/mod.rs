@@ -21,6 +21,7 @@ use crate::{
     geoip::GeoIp,
     http::WebConfigWatcher,
     mirror::Mirror,
+    networks::Networks,
     pipeline::Route,
     source::{Source, nflog::GroupMeter},
     system::{privileges::Confinement, service_manager::Service},
@@ -40,6 +41,8 @@ pub struct Parts {
     pub mirror: Option<Mirror>,
     /// The `GeoIP` databases.
     pub geoip: GeoIp,
+    /// The operator's networks and lists.
+    pub networks: Networks,
     /// The listening sockets, already bound.
     pub listeners: Vec<TcpListener>,
     /// The web configuration: TLS and users.

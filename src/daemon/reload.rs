@@ -14,6 +14,7 @@ use crate::{
     exposition::MetricWriter,
     geoip::GeoIp,
     metrics::SharedAggregate,
+    networks::Networks,
     system::{
         clock::unix_seconds,
         lock::lock,
@@ -35,7 +36,7 @@ pub struct Reloader {
 /// Time limit for reading the configuration's files: a network file system may hang.
 const CONFIG_LIMIT: Duration = Duration::from_secs(10);
 
-/// Time limit for reading the GeoIP databases, of up to 2 GiB each.
+/// Time limit for reading the GeoIP databases, of up to 2 GiB each, and for the networks and lists.
 const DATABASES_LIMIT: Duration = Duration::from_secs(120);
 
 impl Reloader {
@@ -58,11 +59,11 @@ impl Reloader {
     /// A message for the client that requested the reload.
     pub async fn reload(
         &mut self,
-        geoip: &GeoIp,
+        databases: (&GeoIp, &Networks),
         aggregate: &SharedAggregate,
         now: Duration,
     ) -> Result<(), String> {
-        let outcome = self.load(geoip).await;
+        let outcome = self.load(databases).await;
         match outcome {
             Ok(config) => {
                 aggregate.lock().reconfigure(&config.family, now);
@@ -80,7 +81,7 @@ impl Reloader {
     }
 
     /// Reads the files on a blocking thread. Everything that can fail is here.
-    async fn load(&mut self, geoip: &GeoIp) -> Result<Config, String> {
+    async fn load(&mut self, (geoip, networks): (&GeoIp, &Networks)) -> Result<Config, String> {
         let flags = self.flags.clone();
         let config = self
             .with_limit("the configuration", CONFIG_LIMIT, move || {
@@ -94,6 +95,12 @@ impl Reloader {
         let (geoip, databases) = (geoip.clone(), config.geoip.databases.clone());
         self.with_limit("the GeoIP databases", DATABASES_LIMIT, move || {
             geoip.reload(&databases).map_err(|error| error.to_string())
+        })
+        .await?;
+        let networks = networks.clone();
+        let (names, lists) = (config.networks.clone(), config.list.clone());
+        self.with_limit("the networks and lists", DATABASES_LIMIT, move || {
+            networks.reload(&names, &lists).map_err(|error| error.to_string())
         })
         .await?;
         Ok(config)
@@ -148,6 +155,8 @@ impl Reloader {
         // Sections that were not applied keep their previous values, so that the next reload logs them again.
         self.running = Config {
             geoip: config.geoip,
+            networks: config.networks,
+            list: config.list,
             family: config.family,
             log: LogConfig { format: previous.log.format, ..config.log },
             ..self.running.clone()

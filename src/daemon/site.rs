@@ -19,14 +19,16 @@ pub(super) fn create(
     health: &Health,
     reload: mpsc::Sender<ReloadRequest>,
 ) -> Site {
-    let Parts { config, meters, route, geoip, reloader, confinement, .. } = parts;
+    let Parts { config, meters, route, geoip, networks, reloader, confinement, .. } = parts;
     let page =
         PageInfo { telemetry_path: config.web.telemetry_path.clone(), version: cli::VERSION };
-    let live = LiveData::new(route, meters.clone(), geoip.clone(), health.clone(), page.clone());
+    let live =
+        LiveData::new(route, meters.clone(), geoip.clone(), networks, health.clone(), page.clone());
     let rejections = Arc::<Rejections>::default();
-    let scrape = ScrapePage::new(route, meters.clone(), geoip.clone(), reloader.status())
-        .confined(confinement.clone())
-        .served(Arc::clone(&rejections), Arc::clone(web_config));
+    let scrape =
+        ScrapePage::new(route, meters.clone(), geoip.clone(), networks.clone(), reloader.status())
+            .confined(confinement.clone())
+            .served(Arc::clone(&rejections), Arc::clone(web_config));
     Site {
         page,
         web_config: Arc::clone(web_config),

@@ -22,10 +22,14 @@ pub fn event(headers: Headers) -> Event {
         direction: None,
         mark: 0,
         uid: None,
+        connection: None,
         hardware_address: HardwareAddress::default(),
         captured_length: 60,
         headers,
         place: Place { country: Country::Unknown, asn: 0 },
+        source_network: NameId::EMPTY,
+        destination_network: NameId::EMPTY,
+        list: NameId::EMPTY,
     }
 }
 

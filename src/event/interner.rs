@@ -3,8 +3,8 @@
 use hashbrown::HashMap;
 
 use super::names::{
-    CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_LENGTH, MAX_NAMES, MAX_PREFIXES, NameId, Names,
-    UsedNames, clean,
+    CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_LENGTH, MAX_NAMES, MAX_NETWORKS, MAX_PREFIXES,
+    NameId, Names, UsedNames, clean,
 };
 
 /// The field of a packet that has a name. The last spelling of each field is cached, because most packets
@@ -19,6 +19,8 @@ pub enum NameField {
     OutDevice,
     /// The host that logged the packet.
     Host,
+    /// The configured name of a network or a list.
+    Network,
 }
 
 /// Each kind of name has its own maximum. A name keeps the kind with which it was first seen.
@@ -28,6 +30,7 @@ enum NameKind {
     Prefix,
     Device,
     Host,
+    Network,
 }
 
 impl NameField {
@@ -36,12 +39,13 @@ impl NameField {
             Self::Prefix => NameKind::Prefix,
             Self::InDevice | Self::OutDevice => NameKind::Device,
             Self::Host => NameKind::Host,
+            Self::Network => NameKind::Network,
         }
     }
 }
 
 /// Maximum number of names of each [`NameKind`].
-const MAXIMA: [usize; 3] = [MAX_PREFIXES, MAX_DEVICES, MAX_HOSTS];
+const MAXIMA: [usize; 4] = [MAX_PREFIXES, MAX_DEVICES, MAX_HOSTS, MAX_NETWORKS];
 
 /// The writer of [`Names`]: one per thread that interns. Bounded like the table.
 #[derive(Debug)]
@@ -52,11 +56,11 @@ pub struct Interner {
     /// Spellings as received. A name can have several, such as with trailing spaces.
     spellings: HashMap<Box<[u8]>, NameId>,
     /// The last spelling and id, by [`NameField`].
-    last: [(Vec<u8>, NameId); 4],
+    last: [(Vec<u8>, NameId); 5],
     /// The kind of each name, by the number of its id.
     kinds: Vec<NameKind>,
     /// Number of names of each [`NameKind`].
-    counts: [usize; 3],
+    counts: [usize; 4],
     /// Unassigned ids; the last is assigned first.
     free: Vec<NameId>,
 }
@@ -74,7 +78,7 @@ impl Interner {
             last: std::array::from_fn(|_| (Vec::new(), NameId::EMPTY)),
             // The kinds of `other` and of the empty name, which are never evicted.
             kinds: vec![NameKind::Prefix; 2],
-            counts: [0; 3],
+            counts: [0; 4],
             free: Vec::new(),
         }
     }
@@ -228,6 +232,11 @@ mod tests {
             let host = format!("router {number}");
             let id = interner.intern(NameField::Host, host.as_bytes());
             assert_eq!(*names.text(id), *host);
+        }
+        for number in 0..MAX_NETWORKS {
+            let network = format!("network {number}");
+            let id = interner.intern(NameField::Network, network.as_bytes());
+            assert_eq!(*names.text(id), *network);
         }
         assert_eq!(names.len(), MAX_NAMES);
     }

@@ -1,13 +1,16 @@
 //! The event: one logged packet as a plain value of fixed size, the input of every consumer.
 
+mod connection;
 #[doc(hidden)]
 pub mod fixture;
 mod interner;
 mod names;
 
+pub use connection::{Connection, ConnectionState};
 pub use interner::{Interner, NameField};
 pub use names::{
-    CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_NAMES, MAX_PREFIXES, NameId, Names, UsedNames, clean,
+    CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_NAMES, MAX_NETWORKS, MAX_PREFIXES, NameId, Names,
+    UsedNames, clean,
 };
 
 use std::net::IpAddr;
@@ -42,6 +45,8 @@ pub struct Event {
     pub mark: u32,
     /// User id of the local socket that sent the packet.
     pub uid: Option<u32>,
+    /// The connection of the packet, if the source knows it.
+    pub connection: Option<Connection>,
     /// Hardware address of the sender.
     pub hardware_address: HardwareAddress,
     /// Bytes of the packet that the kernel copied.
@@ -50,6 +55,12 @@ pub struct Event {
     pub headers: Headers,
     /// Country and autonomous system of the remote end.
     pub place: Place,
+    /// Configured name of the source's network; [`NameId::EMPTY`] for none.
+    pub source_network: NameId,
+    /// Configured name of the destination's network; as above.
+    pub destination_network: NameId,
+    /// Name of the first list that has the remote end; as above.
+    pub list: NameId,
 }
 
 impl Event {

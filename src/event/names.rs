@@ -24,8 +24,12 @@ pub const MAX_DEVICES: usize = 32_768;
 /// Maximum number of distinct hosts kept at once: the routers of a large site.
 pub const MAX_HOSTS: usize = 4096;
 
+/// Maximum number of distinct names of networks and lists kept at once: those that files name, and room for those of
+/// replaced files.
+pub const MAX_NETWORKS: usize = 8192;
+
 /// Maximum number of names in a table: all kinds, `other` and the empty name.
-pub const MAX_NAMES: usize = MAX_PREFIXES + MAX_DEVICES + MAX_HOSTS + 2;
+pub const MAX_NAMES: usize = MAX_PREFIXES + MAX_DEVICES + MAX_HOSTS + MAX_NETWORKS + 2;
 
 /// Maximum length of a name in bytes: nftables' own limit for a prefix is 127 (`NF_LOG_PREFIXLEN`).
 pub(super) const MAX_LENGTH: usize = 128;

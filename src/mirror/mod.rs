@@ -59,7 +59,7 @@ use self::{
     spooler::Spooler,
     store::{Kind, MySql, Postgres, Sqlite},
 };
-use crate::{event::CurrentNames, geoip::GeoIp, system::logging::ConditionLog};
+use crate::{event::CurrentNames, networks::LocationLookup, system::logging::ConditionLog};
 
 /// Why the mirror cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ impl Mirror {
     pub fn start(
         resolved: ResolvedConfig,
         names: &CurrentNames,
-        geoip: &GeoIp,
+        locations: LocationLookup,
     ) -> Result<Self, MirrorError> {
         let (selection, spool) = (resolved.selection(), resolved.spool());
         let maintenance = resolved.maintenance();
@@ -109,7 +109,7 @@ impl Mirror {
         let spooler = Spooler {
             queue: queue.clone(),
             selector: Selector::new(&selection, names.get())?,
-            row_builder: RowBuilder::new(names.get(), geoip.city_lookup()),
+            row_builder: RowBuilder::new(names.get(), locations),
             anonymizer,
             spool: spool.clone(),
             appended: Arc::clone(&appended),

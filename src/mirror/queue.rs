@@ -105,6 +105,9 @@ impl Queue {
             used.mark(event.in_device);
             used.mark(event.out_device);
             used.mark(event.host);
+            used.mark(event.source_network);
+            used.mark(event.destination_network);
+            used.mark(event.list);
         }
     }
 

@@ -6,14 +6,14 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{HardwareAddress, Hook},
+    event::{ConnectionState, HardwareAddress, Hook},
     packet::{DecodeIssue, Direction},
 };
 
 /// One packet of the table `packets`: a field for each inserted column, in order.
 ///
-/// Texts have no control characters and at most [`MAX_TEXT`] bytes. The spool stores the fields in this order:
-/// a change requires a new version of the spool's format.
+/// Texts have no control characters and at most [`MAX_TEXT`] bytes. The spool stores the fields in this order, then
+/// those of [`RowContext`]: a change requires a new version of the spool's format.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Microseconds since 1970-01-01 UTC.
@@ -74,10 +74,43 @@ pub struct Row {
     pub asn: Option<u32>,
     /// Number of packets that this row represents: N where one in N is kept.
     pub weight: u32,
+    /// What the packet belongs to.
+    #[serde(skip)]
+    pub context: RowContext,
+}
+
+/// The host of a row, and the columns that the first schema did not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowContext {
+    /// Host that logged the packet; empty for the mirror's own host name.
+    pub host: CompactString,
+    /// State of the packet's connection.
+    pub ct_state: Option<ConnectionState>,
+    /// Zone of the packet's connection.
+    pub ct_zone: Option<u16>,
+    /// Name of the source's network; may be empty.
+    pub source_network_name: CompactString,
+    /// Name of the destination's network; may be empty.
+    pub destination_network_name: CompactString,
+    /// Name of the list that has the remote end; may be empty.
+    pub list: CompactString,
+}
+
+impl Row {
+    /// The value of the column `host`. `own` is the mirror's host name.
+    #[must_use]
+    pub fn host<'a>(&'a self, own: &'a str) -> &'a str {
+        if self.context.host.is_empty() { own } else { &self.context.host }
+    }
 }
 
 /// Maximum length of a text, bytes.
 pub const MAX_TEXT: usize = 128;
+
+/// A text as a nullable column.
+pub(super) fn some_text(text: &CompactString) -> Option<&str> {
+    Some(text.as_str()).filter(|text| !text.is_empty())
+}
 
 /// The 16 bytes of an address in a column without a type for addresses: IPv4 as `::ffff:a.b.c.d`.
 pub(super) fn sixteen_bytes(address: IpAddr) -> [u8; 16] {

@@ -8,6 +8,7 @@ use crate::{
     geoip::{Country, Locator, Place},
     metrics::SharedAggregate,
     mirror::Queue,
+    networks::{NameIndex, NetworkLookup, Networks, PacketNetworks},
     packet::{self, remote_end},
     recent::{SharedRecent, WindowMode},
     source::Record,
@@ -22,6 +23,9 @@ const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Route {
     interner: Interner,
     locator: Locator,
+    networks: NetworkLookup,
+    /// The ids of the names of networks and lists, by their index; `None` until the first packet that has one.
+    network_ids: Vec<Option<NameId>>,
     aggregate: SharedAggregate,
     mirror: Option<Queue>,
     /// Takes every event instead of the other consumers.
@@ -49,6 +53,8 @@ impl Route {
         Self {
             interner: Interner::new(Names::default()),
             locator,
+            networks: Networks::none().lookup(),
+            network_ids: Vec::new(),
             aggregate,
             mirror: None,
             sink: None,
@@ -73,19 +79,41 @@ impl Route {
         self.shows_devices = false;
     }
 
+    /// Also looks up the addresses of every packet in networks and lists.
+    pub fn look_up(&mut self, networks: NetworkLookup) {
+        self.network_ids = vec![None; networks.names().len()];
+        self.networks = networks;
+    }
+
     /// Adds a record to the current batch as an event.
     pub fn take(&mut self, record: &Record<'_>) {
+        if self.batch.is_empty() {
+            // Replaced while this thread waited for the batch.
+            self.refresh_networks();
+        }
         let headers = record.headers.unwrap_or_else(|| {
             packet::decode(record.payload, record.ether_type, record.wire_length)
         });
+        let mut networks = PacketNetworks::default();
         let place = match headers.addresses {
-            Some(addresses) => self.locator.locate(remote_end(addresses, record.direction)),
+            Some(addresses) => {
+                let remote = remote_end(addresses, record.direction);
+                let located = self.locator.locate(remote);
+                if !self.networks.is_empty() {
+                    networks = self.networks.packet(addresses, remote);
+                }
+                let country = networks.country.map(Country::Known);
+                Place { country: country.unwrap_or(located.country), ..located }
+            }
             None => Place { country: Country::Unknown, asn: 0 },
         };
         let time = record.time.unwrap_or_else(|| *self.arrival.get_or_insert_with(unix_micros));
         self.clock.observe(time);
         let in_device = self.device(NameField::InDevice, record.in_device.as_bytes());
         let out_device = self.device(NameField::OutDevice, record.out_device.as_bytes());
+        let source_network = self.network(networks.source);
+        let destination_network = self.network(networks.destination);
+        let list = self.network(networks.list);
         self.batch.push(Event {
             time,
             group: record.group,
@@ -97,10 +125,14 @@ impl Route {
             direction: record.direction,
             mark: record.mark,
             uid: record.uid,
+            connection: record.connection,
             hardware_address: HardwareAddress::new(record.hardware_address),
             captured_length: u32::try_from(record.payload.len()).unwrap_or(u32::MAX),
             headers,
             place,
+            source_network,
+            destination_network,
+            list,
         });
     }
 
@@ -111,6 +143,24 @@ impl Route {
             false if name.is_empty() => NameId::EMPTY,
             false => NameId::OTHER,
         }
+    }
+
+    /// Switches to the newest networks and lists.
+    #[inline]
+    fn refresh_networks(&mut self) {
+        if self.networks.refresh() {
+            self.network_ids = vec![None; self.networks.names().len()];
+        }
+    }
+
+    /// The id of the name of a network or a list.
+    #[inline]
+    fn network(&mut self, index: Option<NameIndex>) -> NameId {
+        let Some(NameIndex(index)) = index else { return NameId::EMPTY };
+        let index = usize::from(index);
+        let Some(id) = self.network_ids.get_mut(index) else { return NameId::OTHER };
+        let names = self.networks.names();
+        *id.get_or_insert_with(|| self.interner.intern(NameField::Network, names[index].as_bytes()))
     }
 
     /// Passes the batch to every consumer, with one lock each.
@@ -137,6 +187,7 @@ impl Route {
         self.batch.clear();
         self.arrival = None;
         self.locator.refresh();
+        self.refresh_networks();
         if self.interner.is_full() && self.clock.now() >= self.next_eviction {
             self.evict_names();
         }
@@ -155,6 +206,7 @@ impl Route {
         // Last, because it keeps only some of the names that nothing else refers to.
         self.recent.lock().keep_names(&mut used);
         let evicted = self.interner.evict_unused(&used);
+        self.network_ids.fill(None);
         tracing::debug!(evicted, "evicted unused prefixes and device names: the table was full");
     }
 

@@ -9,7 +9,7 @@ use crate::{
     packet::{Addresses, Headers, Transport},
 };
 
-/// The event of a row. Its prefix is a name of the interner; its devices are not known.
+/// The event of a row. Its prefix is a name of the interner; its other names are left out.
 pub(super) fn event(row: &Row, interner: &mut Interner) -> Event {
     let addresses = match (row.source, row.destination) {
         (Some(IpAddr::V4(source)), Some(IpAddr::V4(destination))) => {
@@ -31,6 +31,7 @@ pub(super) fn event(row: &Row, interner: &mut Interner) -> Event {
         direction: row.direction,
         mark: row.mark,
         uid: row.uid,
+        connection: None,
         hardware_address: HardwareAddress::default(),
         captured_length: row.captured_length,
         headers: Headers {
@@ -45,6 +46,9 @@ pub(super) fn event(row: &Row, interner: &mut Interner) -> Event {
             country: Country::from_code(&row.country).unwrap_or(Country::Unknown),
             asn: row.asn.unwrap_or(0),
         },
+        source_network: NameId::EMPTY,
+        destination_network: NameId::EMPTY,
+        list: NameId::EMPTY,
     }
 }
 

@@ -8,7 +8,7 @@ pub mod pcap;
 use std::time::Duration;
 
 use crate::{
-    event::Hook,
+    event::{Connection, Hook},
     packet::{Direction, Headers},
 };
 
@@ -39,6 +39,8 @@ pub struct Record<'a> {
     pub hardware_address: &'a [u8],
     /// User id of the local socket that sent the packet.
     pub uid: Option<u32>,
+    /// The connection of the packet, if the source knows it.
+    pub connection: Option<Connection>,
     /// Time of the packet, microseconds since 1970-01-01 UTC; `None` if unknown.
     pub time: Option<u64>,
     /// The captured bytes of the packet, from its IP header on.

@@ -26,6 +26,11 @@ impl Fingerprint {
         fs::metadata(path).ok().as_ref().map(Self::from_metadata)
     }
 
+    /// Time of the last write, seconds since 1970-01-01 UTC.
+    pub(crate) fn modified_seconds(&self) -> i64 {
+        self.modified.0
+    }
+
     /// The state of the file with this metadata.
     pub(crate) fn from_metadata(metadata: &Metadata) -> Self {
         Self {

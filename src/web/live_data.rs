@@ -8,9 +8,10 @@ use std::{
 use super::PageInfo;
 use crate::{
     event::CurrentNames,
-    geoip::{CityLookup, GeoIp, Location},
+    geoip::{GeoIp, Location},
     metrics::SharedAggregate,
     mirror::Queue,
+    networks::{LocationLookup, Networks},
     pipeline::{Clock, Route},
     recent::SharedRecent,
     source::nflog::GroupMeter,
@@ -28,7 +29,7 @@ pub struct LiveData {
     pub(super) geoip: GeoIp,
     pub(super) health: Health,
     pub(super) info: PageInfo,
-    city_lookup: Mutex<CityLookup>,
+    locations: Mutex<LocationLookup>,
 }
 
 impl LiveData {
@@ -38,6 +39,7 @@ impl LiveData {
         route: &Route,
         meters: Vec<Arc<GroupMeter>>,
         geoip: GeoIp,
+        networks: &Networks,
         health: Health,
         info: PageInfo,
     ) -> Self {
@@ -47,7 +49,7 @@ impl LiveData {
             clock: route.clock(),
             names: route.current_names(),
             mirror: route.mirror(),
-            city_lookup: Mutex::new(geoip.city_lookup()),
+            locations: Mutex::new(networks.locations(geoip.city_lookup())),
             meters,
             geoip,
             health,
@@ -55,13 +57,13 @@ impl LiveData {
         }
     }
 
-    /// Calls `work` with the look-up of cities, which has one user at a time.
+    /// Calls `work` with the look-up of locations, which has one user at a time.
     pub(super) fn with_locations<T>(
         &self,
         work: impl FnOnce(&mut dyn FnMut(IpAddr) -> Option<Location>) -> T,
     ) -> T {
-        let mut city_lookup = lock(&self.city_lookup);
-        city_lookup.refresh();
-        work(&mut |address| city_lookup.location(address).cloned())
+        let mut locations = lock(&self.locations);
+        locations.refresh();
+        work(&mut |address| locations.location(address).cloned())
     }
 }

@@ -8,9 +8,9 @@ use std::{
 
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
 use nflog_exporter::{
-    event::{HardwareAddress, Hook},
+    event::{ConnectionState, HardwareAddress, Hook},
     mirror::{
-        row::Row,
+        row::{Row, RowContext},
         schema,
         store::{Batch, Kind, Maintenance, MySql, Store, StoreError, Writer},
         target::{Target, Tls},
@@ -127,6 +127,14 @@ fn kinds() -> Vec<Row> {
             longitude: Some(180.0),
             asn: Some(u32::MAX),
             weight: u32::MAX,
+            context: RowContext {
+                host: "router 😀".into(),
+                ct_state: Some(ConnectionState::Untracked),
+                ct_zone: Some(u16::MAX),
+                source_network_name: "x".repeat(128).into(),
+                destination_network_name: "😀".repeat(32).into(),
+                list: "'; --".into(),
+            },
             ..empty(0)
         },
     ]
@@ -137,7 +145,8 @@ const COLUMNS: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', time), host, nfl
     HEX(prefix), hook, direction, HEX(in_device), HEX(out_device), mark, uid, \
     HEX(hardware_address), ip_version, HEX(source), HEX(destination), protocol, length, \
     captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
-    country, HEX(city), latitude, longitude, asn, weight";
+    country, HEX(city), latitude, longitude, asn, weight, \
+    ct_state, ct_zone, HEX(source_network_name), HEX(destination_network_name), HEX(list)";
 
 /// The values of [`COLUMNS`] for a row.
 fn shown(row: &Row) -> String {
@@ -157,7 +166,7 @@ fn shown(row: &Row) -> String {
     [
         // The last microsecond of the year 9999.
         row.time.min(253_402_300_799_999_999).to_string(),
-        "gate".to_owned(),
+        row.host("gate").to_owned(),
         row.group.to_string(),
         hex(row.prefix.as_bytes()),
         some(row.hook.map(Hook::name)),
@@ -186,6 +195,11 @@ fn shown(row: &Row) -> String {
         some(row.longitude),
         some(row.asn),
         row.weight.to_string(),
+        some(row.context.ct_state.map(ConnectionState::name)),
+        some(row.context.ct_zone),
+        or_null(row.context.source_network_name.as_bytes()),
+        or_null(row.context.destination_network_name.as_bytes()),
+        or_null(row.context.list.as_bytes()),
     ]
     .join("\t")
 }

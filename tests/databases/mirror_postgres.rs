@@ -7,9 +7,9 @@ use std::{
 };
 
 use nflog_exporter::{
-    event::{HardwareAddress, Hook},
+    event::{ConnectionState, HardwareAddress, Hook},
     mirror::{
-        row::Row,
+        row::{Row, RowContext},
         store::{Batch, Maintenance, Postgres, Store, StoreError, Writer},
         target::{Target, Tls},
     },
@@ -73,7 +73,7 @@ fn read(row: &tokio_postgres::Row) -> Row {
     let port = |name: &str| row.get::<_, Option<i32>>(name).map(|it| u16::try_from(it).unwrap());
     let large = |name: &str| row.get::<_, Option<i64>>(name).map(|it| u32::try_from(it).unwrap());
     let since = row.get::<_, SystemTime>("time").duration_since(UNIX_EPOCH).unwrap();
-    assert_eq!(row.get::<_, String>("host"), "gate");
+    let host = row.get::<_, String>("host");
     Row {
         time: since.as_micros().try_into().unwrap(),
         group: port("nflog_group").unwrap(),
@@ -106,6 +106,14 @@ fn read(row: &tokio_postgres::Row) -> Row {
         longitude: row.get("longitude"),
         asn: large("asn"),
         weight: large("weight").unwrap(),
+        context: RowContext {
+            host: if host == "gate" { "".into() } else { host.into() },
+            ct_state: ConnectionState::ALL.into_iter().find(|it| it.name() == text("ct_state")),
+            ct_zone: port("ct_zone"),
+            source_network_name: text("source_network_name").into(),
+            destination_network_name: text("destination_network_name").into(),
+            list: text("list").into(),
+        },
     }
 }
 

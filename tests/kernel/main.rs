@@ -9,6 +9,7 @@ mod log_lines;
 mod log_unread;
 mod migrate_rules;
 mod migrate_ulogd;
+mod networks;
 mod nflog;
 mod rules_firewalls;
 mod rules_install;

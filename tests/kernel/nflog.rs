@@ -2,12 +2,14 @@
 
 use std::{
     fs,
+    net::{TcpListener, TcpStream, UdpSocket},
+    process::Command,
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use nflog_exporter::{
-    event::Hook,
+    event::{Connection, ConnectionState, Hook},
     packet::{self, Direction},
     source::{
         ReadOutcome, Source,
@@ -69,6 +71,7 @@ fn every_field_of_an_incoming_packet_is_read() {
         out_device: String::new(),
         hardware_address: PEER_MAC.into(),
         uid: None,
+        connection: None,
         time: the(&logged, "in").time,
         payload: frame[14..].into(),
     };
@@ -444,6 +447,80 @@ fn plans_that_the_kernel_rejects_are_errors() {
     let large = NflogConfig { kernel_buffer: 131_073, ..plan(&[7]) };
     let error = host.run(|| Nflog::open(&large)).err().unwrap();
     assert!(error.to_string().contains("at most 131072 (nlbufsiz)"), "{error}");
+}
+
+/// Logs packets of a TCP connection, of an ICMP error, of an untracked packet and of connections in zones. A kernel without
+/// the option for it rejects the request, and the error says why.
+#[test]
+fn connections_have_their_state_and_zone() {
+    let wire = Wire::new();
+    let with_connections = NflogConfig { conntrack: true, ..plan(&[7]) };
+    let mut source = match wire.host.run(|| Nflog::open(&with_connections)) {
+        Ok(source) => source,
+        Err(error) => {
+            assert!(matches!(error, NflogError::NoConntrack { group: 7 }), "{error}");
+            assert!(!has_connection_option(), "{error}");
+            return;
+        }
+    };
+    wire.host.nft(
+        "table inet t {
+            chain raw { type filter hook prerouting priority raw
+                udp dport 11 ct zone set 5
+                udp dport 12 ct original zone set 6
+                udp dport 13 notrack
+                udp dport 9 log prefix \"raw\" group 7
+            }
+            chain in { type filter hook input priority 0
+                meta l4proto tcp log prefix \"tcp\" group 7
+                icmp type destination-unreachable log prefix \"error\" group 7
+                udp dport { 9, 11, 12, 13 } log prefix \"udp\" group 7
+            }
+        }",
+    );
+    let listener = wire.host.run(|| TcpListener::bind("198.51.100.1:80")).unwrap();
+    let connection = |logged: &Logged| {
+        let connection = logged.connection.unwrap_or_else(|| panic!("{logged:?}"));
+        (connection.state, connection.zone)
+    };
+    let (new, established) = (Some(ConnectionState::New), Some(ConnectionState::Established));
+
+    let client = wire.peer.run(|| TcpStream::connect("198.51.100.1:80")).unwrap();
+    let logged = read_packets(&mut source, 2);
+    assert_eq!(connection(&logged[0]), (new, 0));
+    assert_eq!(connection(&logged[1]), (established, 0));
+    drop((client, listener));
+
+    // The peer answers with an ICMP error: its port is closed.
+    let send = |space: &Namespace, to: &str| {
+        space.run(|| UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", to).unwrap());
+    };
+    send(&wire.host, "198.51.100.2:9");
+    let is_error = |packet: &Logged| packet.prefix == "error";
+    let mut logged = read_packets(&mut source, 1);
+    while !logged.iter().any(is_error) {
+        logged.extend(read_packets(&mut source, 1));
+    }
+    let error = logged.iter().find(|packet| is_error(packet)).unwrap();
+    assert_eq!(connection(error), (Some(ConnectionState::Related), 0));
+
+    for (port, zone) in [(11, 5), (12, 6)] {
+        send(&wire.peer, &format!("198.51.100.1:{port}"));
+        assert_eq!(connection(&read_packets(&mut source, 1)[0]), (new, zone), "{port}");
+    }
+    // Logged before it is tracked, and after.
+    send(&wire.peer, "198.51.100.1:9");
+    let logged = read_packets(&mut source, 2);
+    assert_eq!(the(&logged, "raw").connection, None);
+    assert_eq!(the(&logged, "udp").connection, Some(Connection { state: new, zone: 0 }));
+    send(&wire.peer, "198.51.100.1:13");
+    assert_eq!(read_packets(&mut source, 1)[0].connection, None);
+}
+
+/// Whether this kernel is built with the option for connections in its log, as far as it shows its options.
+fn has_connection_option() -> bool {
+    let options = Command::new("zcat").arg("/proc/config.gz").output().unwrap();
+    String::from_utf8_lossy(&options.stdout).contains("CONFIG_NETFILTER_NETLINK_GLUE_CT=y")
 }
 
 #[test]

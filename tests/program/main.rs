@@ -10,6 +10,7 @@ mod markers;
 mod migrate;
 mod mirror_sqlite;
 mod names;
+mod networks;
 mod overview;
 mod replay;
 mod report;

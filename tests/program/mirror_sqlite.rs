@@ -11,9 +11,9 @@ use std::{
 };
 
 use nflog_exporter::{
-    event::{HardwareAddress, Hook},
+    event::{ConnectionState, HardwareAddress, Hook},
     mirror::{
-        row::Row,
+        row::{Row, RowContext},
         schema,
         store::{Batch, Kind, Maintenance, Sqlite, Store, StoreError, Writer},
         target::{Endpoint, Target, Tls},
@@ -83,7 +83,7 @@ fn read_back(connection: &Connection) -> Vec<Row> {
         let text = |name: &str| row.get::<_, Option<String>>(name).map(Option::unwrap_or_default);
         let ip_version = row.get("ip_version")?;
         let micros: u64 = row.get::<_, String>("time")?[20..].parse().unwrap();
-        assert_eq!(row.get::<_, String>("host")?, "gate");
+        let host = row.get::<_, String>("host")?;
         Ok(Row {
             time: u64::try_from(row.get::<_, i64>("s")?).unwrap() * 1_000_000 + micros,
             group: row.get("nflog_group")?,
@@ -118,6 +118,15 @@ fn read_back(connection: &Connection) -> Vec<Row> {
             longitude: row.get("longitude")?,
             asn: row.get("asn")?,
             weight: row.get("weight")?,
+            context: RowContext {
+                host: if host == "gate" { "".into() } else { host.into() },
+                ct_state: text("ct_state")
+                    .map(|it| ConnectionState::ALL.into_iter().find(|state| state.name() == it))?,
+                ct_zone: row.get("ct_zone")?,
+                source_network_name: text("source_network_name")?.into(),
+                destination_network_name: text("destination_network_name")?.into(),
+                list: text("list")?.into(),
+            },
         })
     });
     rows.unwrap().map(Result::unwrap).collect()

@@ -10,6 +10,7 @@ use nflog_exporter::{
     geoip::GeoIp,
     metrics::{Aggregate, Dimension, FamilyConfig, OTHER, SharedAggregate},
     mirror::Mirror,
+    networks::Networks,
     pipeline::{Clock, Route},
     source::Record,
 };
@@ -60,6 +61,7 @@ fn send_to(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: D
         hardware_address: &[],
         headers: None,
         uid: None,
+        connection: None,
         time: Some(time.as_micros().try_into().unwrap()),
         payload: &packet,
         wire_length: 28,
@@ -259,7 +261,12 @@ fn rows_have_the_names_of_their_packets_while_names_are_evicted() {
     let resolved = config.resolve_mirror().unwrap().unwrap();
     let mut route = route_of(&[Dimension::Port], 100);
     let geoip = GeoIp::open(&[]).unwrap();
-    let mirror = Mirror::start(resolved, &route.current_names(), &geoip).unwrap();
+    let mirror = Mirror::start(
+        resolved,
+        &route.current_names(),
+        Networks::none().locations(geoip.city_lookup()),
+    )
+    .unwrap();
     let queue = mirror.queue();
     route.mirror_to(mirror.queue());
     let deadline = Instant::now() + Duration::from_secs(120);

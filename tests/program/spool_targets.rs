@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::FileExt, path::Path};
 
-use nflog_exporter::mirror::spool::{AppendError, OtherTarget, Spool, rows_of_others};
+use nflog_exporter::mirror::{
+    row::{Row, RowContext},
+    spool::{AppendError, OtherTarget, Spool, rows_of_others},
+};
 
 use crate::support::spool::{drain, plan, rows, segments};
 
@@ -27,19 +30,56 @@ fn left(directory: &Path, target: &str, marks: std::ops::Range<u32>) {
     spool.append(&rows(marks), 1).unwrap();
 }
 
-/// Rewrites every segment in the version that had no target.
-fn unmark(directory: &Path, target: &str) {
-    for path in segments(directory) {
-        let bytes = fs::read(&path).unwrap();
-        let host = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
-        let length = usize::from(u16::from_le_bytes([bytes[52], bytes[53]]));
-        assert_eq!(&bytes[54 + host..54 + host + length], target.as_bytes());
-        let mut header = bytes[..52].to_vec();
-        header[8..10].copy_from_slice(&1_u16.to_le_bytes());
-        header.extend_from_slice(&bytes[54..54 + host]);
-        header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-        header.extend_from_slice(&bytes[54 + host + length + 4..]);
-        fs::write(&path, header).unwrap();
+/// The spool of an earlier program, with rows 0 to 99 for [`OLD`]: its segment as a file of version 1 or 2.
+fn left_by_an_earlier_program(directory: &Path, version: u16) {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spool/version_2.seg");
+    let mut bytes = fs::read(data).unwrap();
+    if version == 1 {
+        bytes = unmarked(&bytes);
+    }
+    assert_eq!(bytes[8..10], version.to_le_bytes());
+    fs::write(directory.join("0000000001-00000000000000000000.seg"), bytes).unwrap();
+}
+
+/// A segment of version 2 as one of version 1, which had no target.
+fn unmarked(bytes: &[u8]) -> Vec<u8> {
+    let host = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
+    let length = usize::from(u16::from_le_bytes([bytes[52], bytes[53]]));
+    assert_eq!(&bytes[54 + host..54 + host + length], OLD.as_bytes());
+    let mut header = bytes[..52].to_vec();
+    header[8..10].copy_from_slice(&1_u16.to_le_bytes());
+    header.extend_from_slice(&bytes[54..54 + host]);
+    header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+    header.extend_from_slice(&bytes[54 + host + length + 4..]);
+    header
+}
+
+#[test]
+fn rows_of_an_earlier_version_are_delivered_before_new_ones() {
+    for version in [1, 2] {
+        let directory = tempfile::tempdir().unwrap();
+        left_by_an_earlier_program(directory.path(), version);
+        let mut spool = open(directory.path(), OLD, OtherTarget::Keep);
+        assert_eq!((spool.waiting(), spool.take_recovered()), (100, 100), "version {version}");
+        let newer: Vec<_> = rows(100..150)
+            .into_iter()
+            .map(|row| Row {
+                context: RowContext {
+                    ct_zone: Some(7),
+                    list: "drop".into(),
+                    ..RowContext::default()
+                },
+                ..row
+            })
+            .collect();
+        spool.append(&newer, 2).unwrap();
+        let mut read = Vec::new();
+        while let Some(portion) = spool.next(64) {
+            assert_eq!(portion.lost, 0);
+            spool.delivered(&portion.writer, portion.to);
+            read.extend(portion.rows);
+        }
+        assert_eq!(read, [rows(0..100), newer].concat(), "version {version}");
     }
 }
 
@@ -123,15 +163,14 @@ fn the_size_limit_includes_all_rows() {
 #[test]
 fn rows_of_an_earlier_version_belong_to_the_first_database_that_opens_them() {
     let directory = tempfile::tempdir().unwrap();
-    left(directory.path(), OLD, 0..1_000);
-    unmark(directory.path(), OLD);
+    left_by_an_earlier_program(directory.path(), 1);
     drop(open(directory.path(), OLD, OtherTarget::Keep));
     let spool = open(directory.path(), NEW, OtherTarget::Keep);
     assert_eq!((spool.waiting(), &*spool.others()[0].target), (0, OLD));
     assert_eq!(rows_of_others(directory.path(), NEW).unwrap(), spool.others());
     drop(spool);
     let mut spool = open(directory.path(), OLD, OtherTarget::Keep);
-    assert_eq!(drain(&mut spool).0, (0..1_000).collect::<Vec<_>>());
+    assert_eq!(drain(&mut spool).0, (0..100).collect::<Vec<_>>());
     drop(spool);
     // The file is removed with them.
     drop(open(directory.path(), OLD, OtherTarget::Keep));

@@ -176,6 +176,8 @@ fn known_series() -> BTreeSet<String> {
     known.extend(
         ["up", "nflog_network_packets_total", "nflog_country_packets_total"].map(str::to_owned),
     );
+    // An added family. `tests/program/networks.rs` covers it.
+    known.insert("nflog_list_packets_total".to_owned());
     known
 }
 

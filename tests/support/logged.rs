@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nflog_exporter::{
-    event::Hook,
+    event::{Connection, Hook},
     packet::Direction,
     source::{
         ReadOutcome, Record, Source,
@@ -24,6 +24,7 @@ pub struct Logged {
     pub out_device: String,
     pub hardware_address: Vec<u8>,
     pub uid: Option<u32>,
+    pub connection: Option<Connection>,
     pub time: Option<u64>,
     pub payload: Vec<u8>,
 }
@@ -41,6 +42,7 @@ impl From<&Record<'_>> for Logged {
             out_device: record.out_device.into(),
             hardware_address: record.hardware_address.into(),
             uid: record.uid,
+            connection: record.connection,
             time: record.time,
             payload: record.payload.into(),
         }
@@ -59,6 +61,7 @@ pub fn plan(groups: &[u16]) -> NflogConfig {
         queue_timeout: Duration::from_millis(20),
         kernel_buffer: 131_072,
         receive_buffer: 16 << 20,
+        conntrack: false,
     }
 }
 

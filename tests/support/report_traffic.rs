@@ -11,6 +11,7 @@ use nflog_exporter::{
     geoip::GeoIp,
     metrics::{Aggregate, SharedAggregate},
     mirror::{row::Row, row_builder::RowBuilder},
+    networks::Networks,
     pipeline::{self, Clock, EventSink, Route},
     source::pcap::{Capture, CaptureOptions},
 };
@@ -160,7 +161,7 @@ pub fn rows(capture: &NflogCapture) -> Vec<Row> {
     route.divert_to(Box::new(events.clone()));
     let names = route.names();
     pipeline::read(&mut source, &mut route, &AtomicBool::new(false)).unwrap();
-    let mut builder = RowBuilder::new(names, geoip.city_lookup());
+    let mut builder = RowBuilder::new(names, Networks::none().locations(geoip.city_lookup()));
     events.0.lock().unwrap().iter().map(|event| builder.row(event, 1)).collect()
 }
 

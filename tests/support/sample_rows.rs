@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nflog_exporter::{
-    event::{HardwareAddress, Hook},
-    mirror::row::Row,
+    event::{ConnectionState, HardwareAddress, Hook},
+    mirror::row::{Row, RowContext},
     packet::{DecodeIssue, Direction},
 };
 
@@ -46,6 +46,7 @@ pub fn empty(time: u64) -> Row {
         longitude: None,
         asn: None,
         weight: 1,
+        context: RowContext::default(),
     }
 }
 
@@ -159,6 +160,17 @@ pub fn every_kind(start: u64) -> Vec<Row> {
             ..tcp(0)
         });
     }
+    rows.extend(ConnectionState::ALL.map(|state| Row {
+        context: RowContext {
+            ct_state: Some(state),
+            ct_zone: Some(u16::MAX),
+            host: "router".into(),
+            source_network_name: "office".into(),
+            destination_network_name: "x".repeat(128).into(),
+            list: HOSTILE[0].into(),
+        },
+        ..tcp(0)
+    }));
     rows.extend(Hook::ALL.map(|hook| Row { hook: Some(hook), ..tcp(0) }));
     rows.extend(Direction::ALL.map(|direction| Row { direction: Some(direction), ..tcp(0) }));
     rows.extend(DecodeIssue::ALL.map(|issue| Row { issue: Some(issue), ..empty(0) }));

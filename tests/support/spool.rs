@@ -5,7 +5,7 @@ use std::{fs, net::IpAddr, ops::Range, path::Path};
 use nflog_exporter::{
     event::{HardwareAddress, Hook},
     mirror::{
-        row::Row,
+        row::{Row, RowContext},
         spool::{OtherTarget, Portion, Spool, SpoolPlan},
     },
     packet::Direction,
@@ -44,6 +44,7 @@ pub fn row(mark: u32) -> Row {
         longitude: Some(8.6),
         asn: Some(64500),
         weight: 1,
+        context: RowContext::default(),
     }
 }
 

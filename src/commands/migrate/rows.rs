@@ -14,6 +14,7 @@ use crate::{
         Target,
         import::{self, ImportReport, Progress},
     },
+    networks::Networks,
 };
 
 /// Template of the progress bar.
@@ -40,6 +41,7 @@ pub(super) fn rows(MigrateRows { from, table }: &MigrateRows, flags: &Flags) -> 
     };
     let from: Target = url.parse().context("invalid FROM-URL")?;
     let geoip = GeoIp::open(&config.geoip.databases)?;
+    let networks = Networks::open(&config.networks, &config.list)?;
     let to = config.resolve_mirror()?;
     let to = to.ok_or_else(|| {
         anyhow!("no target: set mirror.url, the database that the exporter writes to")
@@ -55,7 +57,8 @@ pub(super) fn rows(MigrateRows { from, table }: &MigrateRows, flags: &Flags) -> 
         bar.set_position(position.saturating_sub(first));
         bar.set_message(copied.to_string());
     };
-    let copied = runtime.block_on(import::copy(&from, table.as_deref(), to, &geoip, &mut show));
+    let copied =
+        runtime.block_on(import::copy(&from, table.as_deref(), to, &geoip, &networks, &mut show));
     bar.finish_and_clear();
     print(&text(&copied?, &from, &target))
 }

@@ -20,6 +20,7 @@ use crate::{
     geoip::GeoIp,
     http::WebConfigWatcher,
     metrics::{Aggregate, SharedAggregate},
+    networks::Networks,
     pipeline::{self, Clock, Route},
     system::{logging, service_manager::Service, signals::Signals},
 };
@@ -32,6 +33,7 @@ const SEED: u64 = 0;
 pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::Result<()> {
     let level = logging::start(config.log.level, config.log.format);
     let geoip = GeoIp::open(&config.geoip.databases)?;
+    let networks = Networks::open(&config.networks, &config.list)?;
     let files = CaptureFiles::open("replay", &replay.files, &replay.prefix);
     let (web_config, listeners) = if replay.serve {
         (WebConfigWatcher::open(&config.web.config_file)?, listeners::open(&config.web)?)
@@ -42,13 +44,14 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
     let confined = confine(&flags, &config, &web_config, None)?;
     let clock = Clock::packets();
     let aggregate = Aggregate::new(&config.family, &[], SEED, clock.now());
-    let route = Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock);
+    let mut route = Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock);
+    route.look_up(networks.lookup());
     let serve = replay.serve;
     let failures = files.failures.clone();
     let reloader = Reloader::new(flags, config.clone(), Some(level));
     block_on(|signals| async move {
         if !serve {
-            return report(files, route, geoip, &reloader, signals).await;
+            return report(files, route, (geoip, networks), &reloader, signals).await;
         }
         confined.log();
         listeners::log_urls(&config, &web_config, &listeners::addresses(&listeners)?);
@@ -60,6 +63,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             mirror: None,
             route,
             geoip,
+            networks,
             listeners,
             web_config,
             reloader,
@@ -97,13 +101,13 @@ pub(super) async fn read_until_signal(
 async fn report(
     files: CaptureFiles,
     route: Route,
-    geoip: GeoIp,
+    (geoip, networks): (GeoIp, Networks),
     reloader: &Reloader,
     signals: Signals,
 ) -> anyhow::Result<()> {
     let (aggregate, clock) = (route.aggregate(), route.clock());
     aggregate.lock().show_at_once();
-    let page = ScrapePage::new(&route, Vec::new(), geoip, reloader.status());
+    let page = ScrapePage::new(&route, Vec::new(), geoip, networks, reloader.status());
     let failures = files.failures.clone();
     read_until_signal(files, route, signals).await?;
     // The counts of readable files are printed even if other files failed.

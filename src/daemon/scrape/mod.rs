@@ -21,6 +21,7 @@ use crate::{
     http::{Client, MetricsPage, Rejections, Rendered, ServerMetrics, WebConfigWatcher},
     metrics::{SharedAggregate, SnapshotMetrics, process},
     mirror::Queue,
+    networks::{NetworkMetrics, Networks},
     pipeline::{Clock, Route},
     source::nflog::{GroupMeter, GroupMetrics},
     system::{logging::LogMetrics, privileges::Confinement},
@@ -38,6 +39,7 @@ pub struct ScrapePage {
     groups: GroupMetrics,
     mirror: Option<Queue>,
     geoip: GeoIp,
+    networks: Networks,
     reload: SharedStatus,
     confinement: Option<Confinement>,
     server: Option<ServerMetrics>,
@@ -51,6 +53,7 @@ impl ScrapePage {
         route: &Route,
         meters: Vec<Arc<GroupMeter>>,
         geoip: GeoIp,
+        networks: Networks,
         reload: SharedStatus,
     ) -> Self {
         Self {
@@ -60,6 +63,7 @@ impl ScrapePage {
             mirror: route.mirror(),
             groups: GroupMetrics(meters),
             geoip,
+            networks,
             reload,
             confinement: None,
             server: None,
@@ -102,6 +106,7 @@ impl ScrapePage {
             vec![Box::new(packets), Box::new(self.groups.clone())];
         collectors.extend(mirror.map(boxed));
         collectors.push(Box::new(DatabaseMetrics(self.geoip.status())));
+        collectors.push(Box::new(NetworkMetrics(self.networks.status())));
         collectors.push(Box::new(self.reload.get()));
         collectors.extend(self.server.clone().map(boxed));
         collectors.push(Box::new(LastScrape(self.audience.last_scrape())));

@@ -6,7 +6,7 @@ mod value;
 use std::fmt;
 
 use crate::{
-    event::{Hook, NameId},
+    event::{ConnectionState, Hook, NameId},
     geoip::CountryId,
     packet::Direction,
 };
@@ -56,11 +56,21 @@ pub enum Dimension {
     TcpFlags,
     /// Host that logged the packet, if it is not this one.
     Host,
+    /// State of the packet's connection, with the names of nftables.
+    CtState,
+    /// Zone of the packet's connection.
+    CtZone,
+    /// Configured name of the source's network.
+    SourceNetworkName,
+    /// Configured name of the destination's network.
+    DestinationNetworkName,
+    /// Name of the first list that has the remote end.
+    List,
 }
 
 impl Dimension {
     /// All dimensions, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::Prefix,
         Self::Proto,
         Self::Country,
@@ -79,6 +89,11 @@ impl Dimension {
         Self::IcmpType,
         Self::TcpFlags,
         Self::Host,
+        Self::CtState,
+        Self::CtZone,
+        Self::SourceNetworkName,
+        Self::DestinationNetworkName,
+        Self::List,
     ];
 
     /// Name of the label, also its name in the configuration.
@@ -103,6 +118,11 @@ impl Dimension {
             Self::IcmpType => "icmp_type",
             Self::TcpFlags => "tcp_flags",
             Self::Host => "host",
+            Self::CtState => "ct_state",
+            Self::CtZone => "ct_zone",
+            Self::SourceNetworkName => "source_network_name",
+            Self::DestinationNetworkName => "destination_network_name",
+            Self::List => "list",
         }
     }
 
@@ -120,11 +140,16 @@ impl Dimension {
             | Self::Uid
             | Self::IcmpType
             | Self::TcpFlags
+            | Self::CtZone
+            | Self::SourceNetworkName
+            | Self::DestinationNetworkName
+            | Self::List
             | Self::Host => 16,
             Self::InInterface | Self::OutInterface | Self::Continent => 8,
             Self::Hook => Hook::ALL.len(),
             Self::Proto => 4,
             Self::Direction => Direction::ALL.len(),
+            Self::CtState => ConnectionState::ALL.len(),
             Self::IpVersion => 2,
         }
     }
@@ -136,8 +161,16 @@ impl Dimension {
         reason = "the number is from `value`, so it is an id"
     )]
     pub fn name_id(self, value: u64) -> Option<NameId> {
-        let is_name =
-            matches!(self, Self::Prefix | Self::InInterface | Self::OutInterface | Self::Host);
+        let is_name = matches!(
+            self,
+            Self::Prefix
+                | Self::InInterface
+                | Self::OutInterface
+                | Self::Host
+                | Self::SourceNetworkName
+                | Self::DestinationNetworkName
+                | Self::List
+        );
         (is_name && value != OTHER && value != ABSENT).then(|| NameId::from_index(value as u16))
     }
 

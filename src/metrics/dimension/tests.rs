@@ -10,7 +10,7 @@ use super::{
     *,
 };
 use crate::{
-    event::{Event, Interner, NameField, Names, fixture},
+    event::{Connection, Event, Interner, NameField, Names, fixture},
     geoip::{Country, CountryId},
     packet::{Addresses, Transport},
 };
@@ -78,6 +78,20 @@ fn texts() {
     check(D::InInterface, |_| (), "-");
     check(D::OutInterface, |event| event.out_device = NameId::OTHER, "other");
     check(D::Host, |event| event.host = NameId::OTHER, "other");
+    check(D::List, |_| (), "-");
+    check(D::List, |event| event.list = NameId::OTHER, "other");
+    check(D::SourceNetworkName, |_| (), "-");
+    check(D::SourceNetworkName, |event| event.source_network = NameId::OTHER, "other");
+    check(D::DestinationNetworkName, |_| (), "-");
+    let other = NameId::OTHER;
+    check(D::DestinationNetworkName, |event| event.destination_network = other, "other");
+    check(D::CtState, |_| (), "-");
+    check(D::CtZone, |_| (), "-");
+    let connection = |state| Some(Connection { state, zone: 7 });
+    let related = Some(ConnectionState::Related);
+    check(D::CtState, |event| event.connection = connection(related), "related");
+    check(D::CtState, |event| event.connection = connection(None), "-");
+    check(D::CtZone, |event| event.connection = connection(None), "7");
 }
 
 #[test]
@@ -97,9 +111,13 @@ fn different_values_have_different_texts() {
         .collect();
     let reachable = |dimension: Dimension, value: u64| match dimension {
         _ if value == OTHER || value == ABSENT => true,
-        Dimension::Prefix | Dimension::InInterface | Dimension::OutInterface | Dimension::Host => {
-            value == 1
-        }
+        Dimension::Prefix
+        | Dimension::InInterface
+        | Dimension::OutInterface
+        | Dimension::Host
+        | Dimension::SourceNetworkName
+        | Dimension::DestinationNetworkName
+        | Dimension::List => value == 1,
         Dimension::Proto => value <= NO_PROTOCOL,
         Dimension::Country => value < 2 + CountryId::COUNT as u64,
         Dimension::Continent => value < 2 + 7,
@@ -109,7 +127,8 @@ fn different_values_have_different_texts() {
                 || value == UNKNOWN_ASN
         }
         Dimension::Network => value < 1 << 24 || value >> 48 == IPV6_NETWORK >> 48,
-        Dimension::Port | Dimension::SourcePort => value < 1 << 16,
+        Dimension::Port | Dimension::SourcePort | Dimension::CtZone => value < 1 << 16,
+        Dimension::CtState => value < 4,
         Dimension::Direction => value < 3,
         Dimension::Hook => value < 7,
         Dimension::Mark | Dimension::Uid => value < 1 << 32,

@@ -10,7 +10,7 @@ use super::{
     value::{IPV4_HOST_BITS, IPV6_HOST_BITS, IPV6_NETWORK, NO_PROTOCOL, PRIVATE_ASN, UNKNOWN_ASN},
 };
 use crate::{
-    event::{Hook, Names},
+    event::{ConnectionState, Hook, Names},
     geoip::Country,
     packet::{Direction, protocol},
 };
@@ -30,9 +30,13 @@ impl Dimension {
         }
         let low = value as u32;
         Some(match self {
-            Self::Prefix | Self::InInterface | Self::OutInterface | Self::Host => {
-                names.text(self.name_id(value)?).to_string().into()
-            }
+            Self::Prefix
+            | Self::InInterface
+            | Self::OutInterface
+            | Self::Host
+            | Self::SourceNetworkName
+            | Self::DestinationNetworkName
+            | Self::List => names.text(self.name_id(value)?).to_string().into(),
             Self::Proto if value == NO_PROTOCOL => "unknown".into(),
             Self::Proto => protocol::name(low as u8),
             Self::Country => Country::from_bits(value).code().into(),
@@ -42,6 +46,7 @@ impl Dimension {
             Self::Network => network_text(value).into(),
             Self::Direction => Direction::ALL.get(value as usize)?.name().into(),
             Self::Hook => Hook::ALL.get(value as usize)?.name().into(),
+            Self::CtState => ConnectionState::ALL.get(value as usize)?.name().into(),
             Self::Mark => format!("{low:#x}").into(),
             Self::TcpFlags => tcp_flags_text(low as u8),
             Self::Asn
@@ -49,6 +54,7 @@ impl Dimension {
             | Self::SourcePort
             | Self::Uid
             | Self::IpVersion
+            | Self::CtZone
             | Self::IcmpType => low.to_string().into(),
         })
     }

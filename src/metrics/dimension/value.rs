@@ -41,9 +41,17 @@ impl Dimension {
             Self::SourcePort => headers.transport.ports().map_or(ABSENT, |(port, _)| port.into()),
             Self::Direction => event.direction.map_or(ABSENT, |direction| direction as u64),
             Self::Hook => event.hook.map_or(ABSENT, |hook| hook as u64),
-            Self::InInterface => device(event.in_device),
-            Self::OutInterface => device(event.out_device),
-            Self::Host => device(event.host),
+            Self::InInterface => optional_name(event.in_device),
+            Self::OutInterface => optional_name(event.out_device),
+            Self::Host => optional_name(event.host),
+            Self::SourceNetworkName => optional_name(event.source_network),
+            Self::DestinationNetworkName => optional_name(event.destination_network),
+            Self::List => optional_name(event.list),
+            Self::CtState => match event.connection.and_then(|connection| connection.state) {
+                Some(state) => state as u64,
+                None => ABSENT,
+            },
+            Self::CtZone => event.connection.map_or(ABSENT, |connection| connection.zone.into()),
             Self::Mark => event.mark.into(),
             Self::Uid => event.uid.map_or(ABSENT, u64::from),
             Self::IpVersion => match headers.addresses {
@@ -68,8 +76,8 @@ fn name(id: NameId) -> u64 {
     if id == NameId::OTHER { OTHER } else { id.index().into() }
 }
 
-/// The value of a device name; absent for a packet without a device.
-fn device(id: NameId) -> u64 {
+/// The value of a name that a packet may not have, such as that of a device.
+fn optional_name(id: NameId) -> u64 {
     if id == NameId::EMPTY { ABSENT } else { name(id) }
 }
 

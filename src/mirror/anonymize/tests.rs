@@ -9,6 +9,7 @@ use crate::{
         RowBuilder,
         tests::{SYN, event, geoip, packet},
     },
+    networks::Networks,
 };
 
 /// Key of the sample in the authors' own distribution of Crypto-PAn.
@@ -142,7 +143,9 @@ fn addresses_are_truncated_to_networks() {
 fn applied(mut anonymizer: Anonymizer, source: &str, destination: &str, hardware: &[u8]) {
     let mut event = event(&packet("81.2.69.142", "10.0.0.77", 6, &SYN), &geoip());
     event.hardware_address = HardwareAddress::new(&[2, 0, 0, 0, 0, 9]);
-    let before = RowBuilder::new(Names::default(), geoip().city_lookup()).row(&event, 1);
+    let before =
+        RowBuilder::new(Names::default(), Networks::none().locations(geoip().city_lookup()))
+            .row(&event, 1);
     let mut row = before.clone();
     anonymizer.apply(&mut row);
     let expect = Row {
@@ -169,7 +172,8 @@ fn rows() {
 #[test]
 fn a_row_without_addresses_stays_without() {
     let mut row =
-        RowBuilder::new(Names::default(), geoip().city_lookup()).row(&event(&[], &geoip()), 1);
+        RowBuilder::new(Names::default(), Networks::none().locations(geoip().city_lookup()))
+            .row(&event(&[], &geoip()), 1);
     let before = row.clone();
     Anonymizer::CryptoPan(Box::new(CryptoPan::new(&KEY))).apply(&mut row);
     assert_eq!(row, before);

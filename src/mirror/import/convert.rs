@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     event::{Hook, clean},
-    geoip::{CityLookup, GeoIp, Locator},
+    geoip::{Country, GeoIp, Locator},
     mirror::{anonymize::Anonymizer, day::LATEST, row::Row, row_builder::location},
-    packet::Direction,
+    networks::{LocationLookup, NameIndex, NetworkLookup, Networks},
+    packet::{Addresses, Direction},
 };
 
 /// Length of an IPv6 header, bytes; ulogd stores the length without it.
@@ -24,15 +25,22 @@ const FAMILIES: [(i64, u8); 2] = [(2, 4), (10, 6)];
 /// Makes rows, with the location of their remote ends.
 pub(super) struct Converter {
     locator: Locator,
-    city_lookup: CityLookup,
+    networks: NetworkLookup,
+    locations: LocationLookup,
     anonymizer: Anonymizer,
     order: ByteOrder,
 }
 
 impl Converter {
-    pub(super) fn new(geoip: &GeoIp, anonymizer: Anonymizer, is_first_version: bool) -> Self {
+    pub(super) fn new(
+        geoip: &GeoIp,
+        networks: &Networks,
+        anonymizer: Anonymizer,
+        is_first_version: bool,
+    ) -> Self {
         let order = if is_first_version { ByteOrder::First } else { ByteOrder::Last };
-        Self { locator: geoip.locator(), city_lookup: geoip.city_lookup(), anonymizer, order }
+        let locations = networks.locations(geoip.city_lookup());
+        Self { locator: geoip.locator(), networks: networks.lookup(), locations, anonymizer, order }
     }
 
     /// The row of a row, or why it cannot be copied.
@@ -106,16 +114,36 @@ impl Converter {
             _ => row.source,
         };
         let Some(remote) = remote else {
-            row.country = CompactString::const_new(crate::geoip::Country::Unknown.code());
+            row.country = CompactString::const_new(Country::Unknown.code());
             return;
         };
         let place = self.locator.locate(remote);
-        let (city, point) = location(&mut self.city_lookup, Some(remote), place.country);
-        row.country = CompactString::const_new(place.country.code());
+        let country = self.name_networks(row, remote).unwrap_or(place.country);
+        let (city, point) = location(&mut self.locations, Some(remote), country);
+        row.country = CompactString::const_new(country.code());
         row.city = city;
         row.latitude = point.map(|(latitude, _)| latitude);
         row.longitude = point.map(|(_, longitude)| longitude);
         row.asn = Some(place.asn).filter(|&asn| asn != 0);
+    }
+
+    /// Sets the names of networks and lists. Returns the country of the remote end's network.
+    fn name_networks(&self, row: &mut Row, remote: IpAddr) -> Option<Country> {
+        let addresses = match (row.source?, row.destination?) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Addresses::V4 { source, destination },
+            (IpAddr::V6(source), IpAddr::V6(destination)) => Addresses::V6 { source, destination },
+            _ => return None,
+        };
+        let found = self.networks.packet(addresses, remote);
+        let name = |index: Option<NameIndex>| {
+            let name =
+                index.and_then(|NameIndex(index)| self.networks.names().get(usize::from(index)));
+            name.map(|name| CompactString::from(&**name)).unwrap_or_default()
+        };
+        row.context.source_network_name = name(found.source);
+        row.context.destination_network_name = name(found.destination);
+        row.context.list = name(found.list);
+        found.country.map(Country::Known)
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     store::{Batch, MySql, Postgres, Sqlite, Store, StoreError, Writer},
     target::Target,
 };
-use crate::{geoip::GeoIp, system::clock::micros_since_1970};
+use crate::{geoip::GeoIp, networks::Networks, system::clock::micros_since_1970};
 
 /// Rows of a batch: enough to share the cost of a commit, and a few megabytes.
 const BATCH: usize = 5_000;
@@ -98,12 +98,13 @@ pub async fn copy(
     table: Option<&str>,
     to: ResolvedConfig,
     geoip: &GeoIp,
+    networks: &Networks,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ImportReport, ImportError> {
     match to.target.kind {
-        Kind::MySql => copy_to::<MySql>(from, table, to, geoip, progress).await,
-        Kind::Postgres => copy_to::<Postgres>(from, table, to, geoip, progress).await,
-        Kind::Sqlite => copy_to::<Sqlite>(from, table, to, geoip, progress).await,
+        Kind::MySql => copy_to::<MySql>(from, table, to, geoip, networks, progress).await,
+        Kind::Postgres => copy_to::<Postgres>(from, table, to, geoip, networks, progress).await,
+        Kind::Sqlite => copy_to::<Sqlite>(from, table, to, geoip, networks, progress).await,
     }
 }
 
@@ -112,6 +113,7 @@ async fn copy_to<S: Store>(
     table: Option<&str>,
     to: ResolvedConfig,
     geoip: &GeoIp,
+    networks: &Networks,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ImportReport, ImportError> {
     let source_error = |error| ImportError::Store { what: format!("the source {from}"), error };
@@ -124,7 +126,7 @@ async fn copy_to<S: Store>(
     let first = store.position(&writer, 0).await.map_err(target_error)?;
     let last = source.last_id().await.map_err(source_error)?;
     let oldest = oldest(&mut store, &to).await.map_err(target_error)?;
-    let mut converter = Converter::new(geoip, to.anonymizer, source.is_first_version());
+    let mut converter = Converter::new(geoip, networks, to.anonymizer, source.is_first_version());
     let mut report = ImportReport { table: source.table().to_owned(), ..ImportReport::default() };
     let mut position = first;
     progress(Progress { first, position, last, copied: 0 });

@@ -4,10 +4,14 @@ use std::net::IpAddr;
 
 use compact_str::CompactString;
 
-use super::{per_name::PerName, row::Row};
+use super::{
+    per_name::PerName,
+    row::{Row, RowContext},
+};
 use crate::{
     event::{Event, NameId, Names},
-    geoip::{CityLookup, Country},
+    geoip::Country,
+    networks::LocationLookup,
     packet::{Addresses, Transport},
 };
 
@@ -15,14 +19,14 @@ use crate::{
 #[derive(Debug)]
 pub struct RowBuilder {
     texts: PerName<CompactString>,
-    city_lookup: CityLookup,
+    locations: LocationLookup,
 }
 
 impl RowBuilder {
     /// Creates a builder for events with names of this table.
     #[must_use]
-    pub fn new(names: Names, city_lookup: CityLookup) -> Self {
-        Self { texts: PerName::new(names), city_lookup }
+    pub fn new(names: Names, locations: LocationLookup) -> Self {
+        Self { texts: PerName::new(names), locations }
     }
 
     /// Switches to the table of the names of the next events.
@@ -30,10 +34,10 @@ impl RowBuilder {
         self.texts.turn_to(names);
     }
 
-    /// Switches to the newest databases; called once a batch.
+    /// Switches to the newest files; called once a batch.
     #[inline]
     pub fn refresh(&mut self) {
-        self.city_lookup.refresh();
+        self.locations.refresh();
     }
 
     /// The row of an event that represents `weight` packets. Takes no lock, except for a new name. A packet
@@ -54,7 +58,7 @@ impl RowBuilder {
             Transport::None | Transport::Ports { .. } => (None, None),
         };
         let country = event.place.country;
-        let (city, point) = location(&mut self.city_lookup, event.remote(), country);
+        let (city, point) = location(&mut self.locations, event.remote(), country);
         Row {
             time: event.time,
             group: event.group,
@@ -85,6 +89,18 @@ impl RowBuilder {
             longitude: point.map(|(_, longitude)| longitude),
             asn: Some(event.place.asn).filter(|&asn| asn != 0),
             weight,
+            context: self.context(event),
+        }
+    }
+
+    fn context(&mut self, event: &Event) -> RowContext {
+        RowContext {
+            host: self.text(event.host),
+            ct_state: event.connection.and_then(|connection| connection.state),
+            ct_zone: event.connection.map(|connection| connection.zone),
+            source_network_name: self.text(event.source_network),
+            destination_network_name: self.text(event.destination_network),
+            list: self.text(event.list),
         }
     }
 
@@ -96,11 +112,11 @@ impl RowBuilder {
 
 /// City and coordinates of the remote end; without a city, the coordinates of the country's centre.
 pub(super) fn location(
-    city_lookup: &mut CityLookup,
+    locations: &mut LocationLookup,
     remote: Option<IpAddr>,
     country: Country,
 ) -> (CompactString, Option<(f64, f64)>) {
-    match remote.and_then(|address| city_lookup.location(address)) {
+    match remote.and_then(|address| locations.location(address)) {
         Some(location) => (location.city.clone(), Some((location.latitude, location.longitude))),
         None => (CompactString::default(), centre(country)),
     }

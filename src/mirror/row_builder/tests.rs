@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    event::{HardwareAddress, Hook, Interner, NameField, fixture},
+    event::{Connection, ConnectionState, HardwareAddress, Hook, Interner, NameField, fixture},
     geoip::{GeoIp, Place},
+    networks::Networks,
     packet::{self, DecodeIssue, Direction},
 };
 
@@ -61,7 +62,8 @@ pub(in crate::mirror) fn geoip() -> GeoIp {
 }
 
 fn row(event: &Event) -> Row {
-    RowBuilder::new(Names::default(), geoip().city_lookup()).row(event, 1)
+    RowBuilder::new(Names::default(), Networks::none().locations(geoip().city_lookup()))
+        .row(event, 1)
 }
 
 /// The row of a minimal packet from London.
@@ -96,6 +98,7 @@ fn plain() -> Row {
         longitude: Some(-0.0931),
         asn: None,
         weight: 1,
+        context: RowContext::default(),
     }
 }
 
@@ -167,7 +170,8 @@ fn undecodable_packets_become_rows() {
 #[test]
 fn fields_of_kernel_metadata() {
     let mut interner = Interner::new(Names::default());
-    let mut row_builder = RowBuilder::new(interner.names(), geoip().city_lookup());
+    let mut row_builder =
+        RowBuilder::new(interner.names(), Networks::none().locations(geoip().city_lookup()));
     let long = "é".repeat(100);
     for (prefix, text) in [
         ("drop: ", "drop:"),
@@ -183,6 +187,8 @@ fn fields_of_kernel_metadata() {
             mark: u32::MAX,
             uid: Some(0),
             hardware_address: HardwareAddress::new(&[2, 0, 0, 0, 0, 9]),
+            host: interner.intern(NameField::Host, b"router"),
+            connection: Some(Connection { state: Some(ConnectionState::New), zone: 3 }),
             ..event(&packet("81.2.69.142", "10.0.0.1", 6, &SYN), &geoip())
         };
         let expect = Row {
@@ -195,6 +201,12 @@ fn fields_of_kernel_metadata() {
             uid: Some(0),
             hardware_address: HardwareAddress::new(&[2, 0, 0, 0, 0, 9]),
             weight: 100,
+            context: RowContext {
+                host: "router".into(),
+                ct_state: Some(ConnectionState::New),
+                ct_zone: Some(3),
+                ..RowContext::default()
+            },
             ..plain()
         };
         assert_eq!(row_builder.row(&event, 100), expect);
@@ -221,7 +233,8 @@ fn the_city_is_that_of_the_remote_end() {
 #[test]
 fn the_countrys_centre_replaces_an_unknown_city() {
     let geoip = GeoIp::open(&[]).unwrap();
-    let mut row_builder = RowBuilder::new(Names::default(), geoip.city_lookup());
+    let mut row_builder =
+        RowBuilder::new(Names::default(), Networks::none().locations(geoip.city_lookup()));
     let mut check = |source: &str, country: &str, point: Option<(f64, f64)>| {
         let row = row_builder.row(&event(&packet(source, "10.0.0.1", 6, &SYN), &geoip), 1);
         assert_eq!((&*row.country, &*row.city), (country, ""));
@@ -232,7 +245,8 @@ fn the_countrys_centre_replaces_an_unknown_city() {
     check("212.58.244.20", "GB", gb);
     check("192.168.0.1", "private", None);
     let geoip = self::geoip();
-    let mut row_builder = RowBuilder::new(Names::default(), geoip.city_lookup());
+    let mut row_builder =
+        RowBuilder::new(Names::default(), Networks::none().locations(geoip.city_lookup()));
     let row = row_builder.row(&event(&packet("8.8.8.8", "10.0.0.1", 6, &SYN), &geoip), 1);
     assert_eq!((&*row.country, row.latitude), ("unknown", None));
     let row = row_builder.row(&event(&packet("1.128.0.1", "10.0.0.1", 6, &SYN), &geoip), 1);

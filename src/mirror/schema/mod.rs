@@ -3,13 +3,28 @@
 use super::kind::Kind;
 
 /// Version of the schema that this program uses: the newest row of `nflog_schema`.
+///
+/// A program rejects a newer version, so nullable columns are added without a new one: exporters that do not know them
+/// share the database, and insert by the names of their columns.
 pub const VERSION: u32 = 1;
 
-/// The inserted columns of `packets`, in the order of their values.
-pub(super) const COLUMNS: &str = "time, host, nflog_group, prefix, hook, direction, in_device, \
+/// The inserted columns of `packets` in its first form, in the order of their values.
+pub(super) const FIRST_COLUMNS: &str = "time, host, nflog_group, prefix, hook, direction, in_device, \
     out_device, mark, uid, hardware_address, ip_version, source, destination, protocol, length, \
     captured_length, ttl, source_port, destination_port, tcp_flags, icmp_type, icmp_code, flaw, \
     country, city, latitude, longitude, asn, weight";
+
+/// The columns that were added to that form, in the order of their values. A table has all or none of them.
+pub(super) const ADDED_COLUMNS: &str =
+    "ct_state, ct_zone, source_network_name, destination_network_name, list";
+
+/// The inserted columns of `packets`, in the order of their values.
+pub(super) fn columns() -> String {
+    format!("{FIRST_COLUMNS}, {ADDED_COLUMNS}")
+}
+
+/// Number of [`columns`].
+pub(super) const WIDTH: usize = 35;
 
 /// The whole schema as SQL, for administrators.
 #[must_use]
@@ -17,6 +32,7 @@ pub fn ddl(kind: Kind) -> &'static str {
     match kind {
         Kind::MySql => concat!(
             include_str!("mysql.sql"),
+            include_str!("mysql_columns.sql"),
             include_str!("mysql_index.sql"),
             include_str!("mysql_ulog.sql"),
             include_str!("mysql_ulogd.sql")
@@ -40,6 +56,15 @@ pub(super) fn tables(kind: Kind) -> impl Iterator<Item = &'static str> {
         Kind::MySql => include_str!("mysql.sql"),
         Kind::Postgres => include_str!("postgres.sql"),
         Kind::Sqlite => include_str!("sqlite.sql"),
+    })
+}
+
+/// The statements that add [`ADDED_COLUMNS`] to a table in its first form. PostgreSQL's are part of [`tables`].
+pub(super) fn added_columns(kind: Kind) -> impl Iterator<Item = &'static str> {
+    statements(match kind {
+        Kind::MySql => include_str!("mysql_columns.sql"),
+        Kind::Postgres => "",
+        Kind::Sqlite => include_str!("sqlite_columns.sql"),
     })
 }
 

@@ -37,8 +37,21 @@ CREATE TABLE IF NOT EXISTS packets (
   latitude double precision,
   longitude double precision,
   asn bigint,
-  weight bigint NOT NULL DEFAULT 1
+  weight bigint NOT NULL DEFAULT 1,
+  ct_state text,
+  ct_zone integer,
+  source_network_name text,
+  destination_network_name text,
+  list text
 ) PARTITION BY RANGE (time);
+
+-- Adds the columns that a table of an earlier program lacks. This changes no row.
+ALTER TABLE packets
+  ADD COLUMN IF NOT EXISTS ct_state text,
+  ADD COLUMN IF NOT EXISTS ct_zone integer,
+  ADD COLUMN IF NOT EXISTS source_network_name text,
+  ADD COLUMN IF NOT EXISTS destination_network_name text,
+  ADD COLUMN IF NOT EXISTS list text;
 
 CREATE TABLE IF NOT EXISTS packets_default PARTITION OF packets DEFAULT;
 

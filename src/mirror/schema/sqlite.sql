@@ -32,7 +32,12 @@ CREATE TABLE IF NOT EXISTS packets (
   latitude REAL,
   longitude REAL,
   asn INTEGER,
-  weight INTEGER NOT NULL DEFAULT 1
+  weight INTEGER NOT NULL DEFAULT 1,
+  ct_state TEXT,
+  ct_zone INTEGER,
+  source_network_name TEXT,
+  destination_network_name TEXT,
+  list TEXT
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS packets_by_time ON packets (time);

@@ -7,17 +7,25 @@
 //! segment  magic 8 | version 2 | length of host 2 | session 8 | writer 16 | first row 8 | time 8
 //!          | length of target 2 | host | target | checksum 4
 //!          (version 1: without the target and its length)
+//! rows     each row, followed by its context (versions 1 and 2: without the context)
 //! frame    length of payload 4 | rows 4 | first row 8 | time 8 | checksum of payload 4
 //!          | checksum of these 28 bytes 4 | payload
 //! ```
 
+use std::ops::Range;
+
 use postcard::ser_flavors::Flavor;
 
-use crate::mirror::{row::Row, store::Writer};
+use crate::mirror::{
+    row::{Row, RowContext},
+    store::Writer,
+};
 
 /// Version of the format.
-pub const VERSION: u16 = 2;
-/// The previous version, which had no target.
+pub const VERSION: u16 = 3;
+/// The version whose rows have no context.
+const BARE_ROWS: u16 = 2;
+/// The version before, which had no target either.
 const UNMARKED: u16 = 1;
 /// Bytes of a segment's header before the first difference between versions.
 const SEGMENT_START: usize = 52;
@@ -40,9 +48,11 @@ const ROW_MIN: usize = 29;
 /// Limit of row and session numbers: the maximum of a signed column.
 const NUMBER_MAX: u64 = i64::MAX as u64;
 
-/// The header of a segment.
+/// The header of a segment. Segments of earlier versions are only read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// Version of the format.
+    pub version: u16,
     /// Number of the session, counted in this directory.
     pub session: u64,
     /// Writer of the rows.
@@ -51,7 +61,7 @@ pub struct SegmentHeader {
     pub first: u64,
     /// Time of its creation, microseconds since 1970.
     pub time: u64,
-    /// The database of the rows; `None` in a segment of the previous version.
+    /// The database of the rows; `None` in a segment of the first version.
     pub target: Option<String>,
 }
 
@@ -72,8 +82,7 @@ impl SegmentHeader {
         let host = self.writer.host.as_bytes();
         let mut bytes = Vec::with_capacity(512);
         bytes.extend_from_slice(&MAGIC);
-        let version = if self.target.is_some() { VERSION } else { UNMARKED };
-        bytes.extend_from_slice(&version.to_le_bytes());
+        bytes.extend_from_slice(&self.version.to_le_bytes());
         bytes.extend_from_slice(&(host.len() as u16).to_le_bytes());
         bytes.extend_from_slice(&self.session.to_le_bytes());
         bytes.extend_from_slice(&self.writer.id);
@@ -94,7 +103,7 @@ impl SegmentHeader {
         Self::fields(bytes).ok_or_else(|| {
             // The layout of a later version is unknown, including its checksum.
             match (bytes.starts_with(&MAGIC), number(bytes, 8).map(u16::from_le_bytes)) {
-                (true, Some(version)) if version != VERSION && version != UNMARKED => {
+                (true, Some(version)) if !(UNMARKED..=VERSION).contains(&version) => {
                     HeaderError::Version(version)
                 }
                 _ => HeaderError::Damaged,
@@ -107,7 +116,7 @@ impl SegmentHeader {
         let host = usize::from(u16::from_le_bytes(number(bytes, 10)?));
         let (names, target) = match version {
             UNMARKED => (SEGMENT_START, 0),
-            VERSION => {
+            BARE_ROWS | VERSION => {
                 let length = u16::from_le_bytes(number(bytes, SEGMENT_START)?);
                 (SEGMENT_START + 2, usize::from(length))
             }
@@ -125,11 +134,12 @@ impl SegmentHeader {
             return None;
         }
         let header = Self {
+            version,
             session: u64::from_le_bytes(number(bytes, 12)?),
             writer: Writer { id: number(bytes, 20)?, host: text(names, host)? },
             first: u64::from_le_bytes(number(bytes, 36)?),
             time: u64::from_le_bytes(number(bytes, 44)?),
-            target: if version == VERSION { Some(text(names + host, target)?) } else { None },
+            target: if version == UNMARKED { None } else { Some(text(names + host, target)?) },
         };
         let valid = header.session < NUMBER_MAX && header.first < NUMBER_MAX;
         valid.then_some((header, (end + 4) as u64))
@@ -185,32 +195,53 @@ impl FrameHeader {
         FRAME_HEADER as u64 + u64::from(self.length)
     }
 
-    /// Appends this frame's rows, without the first `skip` and at most `take` of the rest. Returns `false` and
-    /// appends nothing when the payload is damaged.
-    pub fn rows_of(&self, payload: &[u8], skip: u64, take: u64, rows: &mut Vec<Row>) -> bool {
+    /// Appends the rows that are wanted of this frame, whose segment has this version. Returns `false` and appends
+    /// nothing when the payload is damaged.
+    pub fn rows_of(
+        &self,
+        version: u16,
+        payload: &[u8],
+        wanted: Range<u64>,
+        rows: &mut Vec<Row>,
+    ) -> bool {
         let before = rows.len();
-        let whole = self.decode_rows(payload, skip, take, rows);
+        let whole = self.decode_rows(version, payload, wanted, rows);
         if !whole {
             rows.truncate(before);
         }
         whole
     }
 
-    fn decode_rows(&self, payload: &[u8], skip: u64, take: u64, rows: &mut Vec<Row>) -> bool {
+    fn decode_rows(
+        &self,
+        version: u16,
+        payload: &[u8],
+        wanted: Range<u64>,
+        rows: &mut Vec<Row>,
+    ) -> bool {
         if crc32fast::hash(payload) != self.checksum {
             return false;
         }
         rows.reserve(self.rows as usize);
         let mut rest = payload;
-        for index in 0..u64::from(self.rows) {
-            let Ok((row, after)) = postcard::take_from_bytes(rest) else { return false };
+        for number in self.first..self.end() {
+            let Some((row, after)) = take_row(version, rest) else { return false };
             rest = after;
-            if index >= skip && index - skip < take {
+            if wanted.contains(&number) {
                 rows.push(row);
             }
         }
         rest.is_empty()
     }
+}
+
+/// The row at the start of these bytes, and the bytes after it.
+fn take_row(version: u16, bytes: &[u8]) -> Option<(Row, &[u8])> {
+    let (mut row, mut rest) = postcard::take_from_bytes::<Row>(bytes).ok()?;
+    if version > BARE_ROWS {
+        (row.context, rest) = postcard::take_from_bytes::<RowContext>(rest).ok()?;
+    }
+    Some((row, rest))
 }
 
 /// Appends the rows as frames. Returns `false` when a row exceeds the maximum length.
@@ -221,7 +252,8 @@ pub fn encode_frames(rows: &[Row], first: u64, time: u64, bytes: &mut Vec<u8>) -
         let start = bytes.len();
         bytes.resize(start + FRAME_HEADER, 0);
         for row in rows {
-            if postcard::serialize_with_flavor(row, AppendTo(bytes)).is_err() {
+            let row = (row, &row.context);
+            if postcard::serialize_with_flavor(&row, AppendTo(bytes)).is_err() {
                 return false;
             }
         }

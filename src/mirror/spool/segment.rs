@@ -145,14 +145,14 @@ impl Segment {
                 reader.lose(frame.first.min(end));
                 return Ok(false);
             }
-            let skip = reader.next - frame.first;
             let take = end.min(frame.end()) - reader.next;
             if !reader.accepts(take, frame.time) {
                 return Ok(false);
             }
             let payload = self.read_at(at + FRAME_HEADER as u64, frame.length as usize)?;
-            let rows = &mut reader.rows;
-            if !payload.is_some_and(|payload| frame.rows_of(&payload, skip, take, rows)) {
+            let (rows, version) = (&mut reader.rows, self.header.version);
+            let wanted = reader.next..reader.next + take;
+            if !payload.is_some_and(|payload| frame.rows_of(version, &payload, wanted, rows)) {
                 reader.lose(reader.next + take);
                 return Ok(false);
             }

@@ -4,7 +4,7 @@ use std::{io, time::Instant};
 
 use super::{
     Spool,
-    format::SegmentHeader,
+    format::{SegmentHeader, VERSION},
     io_error::explain,
     segment::{self, Segment, segment_path},
 };
@@ -89,6 +89,7 @@ impl Spool {
         let last = self.present.segments.back();
         let begin = !last.is_some_and(|last| last.has_room(frames.len(), segment_size));
         let header = SegmentHeader {
+            version: VERSION,
             session: self.present.number,
             writer: self.present.writer.clone(),
             first,

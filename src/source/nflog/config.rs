@@ -26,6 +26,9 @@ pub struct NflogConfig {
     /// Maximum time for which the kernel holds a packet back to collect more, in steps of 10 ms; default 100 ms.
     #[serde(with = "units::duration")]
     pub queue_timeout: Duration,
+    /// Whether the kernel adds the connection of each packet, for the labels and columns `ct_state` and `ct_zone`;
+    /// default off. Needs the kernel's module `nf_conntrack_netlink`, built with `CONFIG_NETFILTER_NETLINK_GLUE_CT`.
+    pub conntrack: bool,
     /// Maximum size of a datagram (`nlbufsiz`), bytes; default 128 KiB.
     #[serde(with = "units::size")]
     pub kernel_buffer: u32,
@@ -41,6 +44,7 @@ impl Default for NflogConfig {
             copy_range: 128,
             queue_threshold: 100,
             queue_timeout: Duration::from_millis(100),
+            conntrack: false,
             kernel_buffer: 128 * 1024,
             receive_buffer: 16 * 1024 * 1024,
         }

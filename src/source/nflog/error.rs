@@ -47,6 +47,15 @@ pub enum NflogError {
     /// The kernel has no `nfnetlink_log`.
     #[error("this kernel does not support NFLOG: load its module (modprobe nfnetlink_log)")]
     NoNflog,
+    /// The kernel cannot add the connection of a packet.
+    #[error(
+        "NFLOG group {group}: the kernel cannot add connections: load its module (modprobe nf_conntrack_netlink), which \
+         needs CONFIG_NETFILTER_NETLINK_GLUE_CT, or set nflog.conntrack = false"
+    )]
+    NoConntrack {
+        /// The group.
+        group: u16,
+    },
     /// Another system call failed.
     #[error("NFLOG group {group}: {doing}: {cause}")]
     Io {
@@ -75,6 +84,8 @@ pub(super) fn bind_error(group: u16, cause: io::Error) -> NflogError {
         },
         // No handler is registered for the subsystem, and no module could be loaded.
         Some(Errno::INVAL | Errno::PROTONOSUPPORT) => NflogError::NoNflog,
+        // Only the flag for connections is optional.
+        Some(Errno::OPNOTSUPP) => NflogError::NoConntrack { group },
         _ => NflogError::Io { group, doing: "bind", cause },
     }
 }
@@ -98,6 +109,7 @@ mod tests {
     fn messages_name_the_fix() {
         check(libc::EINVAL, "modprobe nfnetlink_log");
         check(libc::EPROTONOSUPPORT, "modprobe nfnetlink_log");
+        check(libc::EOPNOTSUPP, "nflog.conntrack = false");
         check(libc::ENOMEM, "NFLOG group 40000: bind: ");
         check(libc::EPERM, "NFLOG group 40000");
     }

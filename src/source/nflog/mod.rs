@@ -22,7 +22,7 @@ use rustix::{
 pub use config::NflogConfig;
 pub use error::NflogError;
 pub use holder::{GroupHolder, holder};
-pub(in crate::source) use message::PAYLOAD;
+pub(in crate::source) use message::{CONNECTION, PAYLOAD, zone};
 pub use message::{Malformed, Packet, WalkSummary, walk};
 pub use metrics::GroupMetrics;
 pub use socket::{GroupMeter, receive_buffer_for};

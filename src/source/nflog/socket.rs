@@ -180,6 +180,7 @@ fn gap(expected: u32, received: u32) -> u64 {
 fn bind(group: u16, config: &NflogConfig) -> Request {
     let mut mode = config.copy_range.to_be_bytes().to_vec();
     mode.extend([COPY_PACKET, 0]);
+    let flags = if config.conntrack { CFG_F_SEQ | CFG_F_CONNTRACK } else { CFG_F_SEQ };
     configuration(
         group,
         vec![
@@ -188,7 +189,7 @@ fn bind(group: u16, config: &NflogConfig) -> Request {
             Attribute::u32(CFG_NLBUFSIZ, config.kernel_buffer),
             Attribute::u32(CFG_TIMEOUT, ticks(config.queue_timeout)),
             Attribute::u32(CFG_QTHRESH, config.queue_threshold),
-            Attribute::u16(CFG_FLAGS, CFG_F_SEQ),
+            Attribute::u16(CFG_FLAGS, flags),
         ],
     )
 }
@@ -226,6 +227,8 @@ const CFG_FLAGS: u16 = 6;
 const COPY_PACKET: u8 = 2;
 /// `NFULNL_CFG_F_SEQ`: number the packets of the group.
 const CFG_F_SEQ: u16 = 1;
+/// `NFULNL_CFG_F_CONNTRACK`: add the connection of each packet.
+const CFG_F_CONNTRACK: u16 = 4;
 
 #[cfg(test)]
 mod tests {

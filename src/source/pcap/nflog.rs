@@ -3,7 +3,7 @@
 use super::frame::{DeviceNames, Frame, name_by_index, u16_of};
 use crate::source::{
     Record,
-    nflog::{PAYLOAD, Packet},
+    nflog::{CONNECTION, PAYLOAD, Packet, zone},
 };
 
 /// `struct nfgenmsg`: family (1), version (1), group (2, big-endian).
@@ -30,6 +30,12 @@ pub(super) fn nflog_record<'a>(
         // Values that are too short are ignored.
         if packet.set_attribute(kind, value).is_ok() && kind == PAYLOAD {
             missing = usize::from(claimed) - value.len();
+        }
+        if kind == CONNECTION {
+            // Its own attributes are in the byte order of the capturing host too.
+            let nested = |rest| Attributes { rest, big_endian: frame.big_endian };
+            packet.connection_zone =
+                Some(zone(value, |value| nested(value).map(|(kind, _, value)| (kind, value))));
         }
     }
     let (in_index, out_index) = packet.device_indexes();

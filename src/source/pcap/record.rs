@@ -56,6 +56,7 @@ impl<'a> Frame<'a> {
             out_device,
             hardware_address: &[],
             uid: None,
+            connection: None,
             time: self.time,
             payload: &[],
             wire_length: 0,

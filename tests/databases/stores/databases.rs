@@ -18,6 +18,9 @@ pub trait Database {
     /// Makes every row with the prefix `bad` invalid.
     const REFUSE_BAD: &str;
 
+    /// The tables as the first program created them.
+    const FIRST_SCHEMA: &str;
+
     /// Drops the table `packets`.
     const DROP_PACKETS: &str = "DROP TABLE packets";
 
@@ -41,6 +44,7 @@ impl Database for Maria {
     type Store = MySql;
 
     const REFUSE_BAD: &str = "ALTER TABLE packets ADD CONSTRAINT test CHECK (prefix <> 'bad')";
+    const FIRST_SCHEMA: &str = include_str!("../../data/schema/first_mysql.sql");
 
     fn create() -> Self {
         let server = MariaDb::shared();
@@ -64,6 +68,7 @@ impl Database for MySqlServer {
     type Store = MySql;
 
     const REFUSE_BAD: &str = Maria::REFUSE_BAD;
+    const FIRST_SCHEMA: &str = Maria::FIRST_SCHEMA;
 
     fn create() -> Self {
         let server = MariaDb::start_with(&["--version=8.0.36"]);
@@ -87,6 +92,7 @@ impl Database for PostgreSql {
     type Store = Postgres;
 
     const REFUSE_BAD: &str = Maria::REFUSE_BAD;
+    const FIRST_SCHEMA: &str = include_str!("../../data/schema/first_postgres.sql");
     const DROP_PACKETS: &str = "DROP TABLE packets CASCADE";
 
     fn create() -> Self {
@@ -112,6 +118,7 @@ impl Database for File {
 
     const REFUSE_BAD: &str = "CREATE TRIGGER test BEFORE INSERT ON packets WHEN new.prefix = 'bad' \
                               BEGIN SELECT RAISE(ABORT, 'rejected'); END";
+    const FIRST_SCHEMA: &str = include_str!("../../data/schema/first_sqlite.sql");
     const MAY_BE_LOCKED: bool = true;
 
     fn create() -> Self {
@@ -126,7 +133,8 @@ impl Database for File {
         let output = Command::new("sqlite3")
             .args(["-cmd", ".timeout 5000"])
             .arg(self.0.path().join("packets.db"))
-            .arg(sql)
+            // Not an option, if it begins with a comment.
+            .arg(format!("\n{sql}"))
             .output()
             .unwrap();
         assert!(output.status.success(), "{sql}: {output:?}");

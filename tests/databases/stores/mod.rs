@@ -5,9 +5,13 @@ mod databases;
 
 use std::time::{Duration, SystemTime};
 
-use nflog_exporter::mirror::{
-    row::Row,
-    store::{Batch, Store, StoreError, Writer},
+use nflog_exporter::{
+    event::ConnectionState,
+    mirror::{
+        row::{Row, RowContext},
+        schema,
+        store::{Batch, Store, StoreError, Writer},
+    },
 };
 
 use databases::{Database, File, Maria, MySqlServer, PostgreSql};
@@ -24,6 +28,20 @@ fn batch(from: u64, rows: &[Row]) -> Batch<'_> {
 
 fn time(micros: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+}
+
+/// Prepares the database by several exporters at once.
+async fn starts_at_once<D: Database>(database: &D) {
+    let mut starting = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let target = database.target();
+        starting.spawn(async move { D::Store::connect(&target).await?.prepare().await });
+    }
+    while let Some(result) = starting.join_next().await {
+        let result = result.unwrap();
+        let is_locked = matches!(result, Err(StoreError::Unavailable(_))) && D::MAY_BE_LOCKED;
+        assert!(result.is_ok() || is_locked, "{result:?}");
+    }
 }
 
 /// A store with the schema, and a writer at 0.
@@ -91,18 +109,50 @@ async fn a_dropped_table_is_created_again<D: Database>() {
     assert_eq!(database.query("SELECT tcp_dport FROM ulog"), "80");
 }
 
+/// An earlier program's tables get the added columns, at whatever start comes first, and that program goes on.
+async fn the_first_schema_is_upgraded<D: Database>() {
+    let database = D::create();
+    database.query(D::FIRST_SCHEMA);
+    let earlier = "INSERT INTO packets (time, host, nflog_group, prefix, in_device, out_device, mark, length, \
+        captured_length, country) VALUES ('2026-11-23 12:00:00', 'attic', 1, '', '', '', 0, 60, 60, 'DE')";
+    database.query(earlier);
+    starts_at_once(&database).await;
+    let mut store = prepared(&database).await;
+    store.position(&writer(), 0).await.unwrap();
+    let context = RowContext {
+        host: "router".into(),
+        ct_state: Some(ConnectionState::Related),
+        ct_zone: Some(7),
+        source_network_name: "office".into(),
+        destination_network_name: "lab".into(),
+        list: "drop".into(),
+    };
+    let rows = [Row { context, ..tcp(NOON) }, tcp(NOON)];
+    store.write(&writer(), batch(0, &rows)).await.unwrap();
+    database.query(earlier);
+    let written = "SELECT count(*) FROM packets WHERE host = 'router' AND ct_state = 'related' AND ct_zone = 7 \
+        AND source_network_name = 'office' AND destination_network_name = 'lab' AND list = 'drop'";
+    assert_eq!(database.query(written), "1");
+    let without = "SELECT count(*) FROM packets WHERE host IN ('attic', 'gate') AND ct_state IS NULL AND ct_zone \
+        IS NULL AND source_network_name IS NULL AND destination_network_name IS NULL AND list IS NULL";
+    assert_eq!(database.query(without), "3");
+    assert_eq!(database.query("SELECT version FROM nflog_schema"), "1");
+}
+
+/// An administrator can run the program's SQL instead. `SQLite` needs none: the file belongs to the exporter.
+async fn an_administrator_upgrades_the_first_schema<D: Database>() {
+    let database = D::create();
+    database.query(D::FIRST_SCHEMA);
+    for _ in 0..2 {
+        database.query(schema::ddl(database.target().kind));
+    }
+    assert_eq!(database.query("SELECT count(list) FROM packets"), "0");
+    prepared(&database).await;
+}
+
 async fn concurrent_starts_create_the_schema_once<D: Database>() {
     let database = D::create();
-    let mut starting = tokio::task::JoinSet::new();
-    for _ in 0..8 {
-        let target = database.target();
-        starting.spawn(async move { D::Store::connect(&target).await?.prepare().await });
-    }
-    while let Some(result) = starting.join_next().await {
-        let result = result.unwrap();
-        let is_locked = matches!(result, Err(StoreError::Unavailable(_))) && D::MAY_BE_LOCKED;
-        assert!(result.is_ok() || is_locked, "{result:?}");
-    }
+    starts_at_once(&database).await;
     prepared(&database).await;
     assert_eq!(database.query("SELECT version FROM nflog_schema"), "1");
     assert_eq!(database.query("SELECT count(*) FROM nflog_writers"), "0");
@@ -183,6 +233,7 @@ macro_rules! for_each_database {
                 a_batch_is_written_once
                 writers_have_positions_of_their_own
                 a_dropped_table_is_created_again
+                the_first_schema_is_upgraded
                 concurrent_starts_create_the_schema_once
                 a_rejected_row_rolls_back_its_batch
                 tried_rows_are_rolled_back
@@ -192,6 +243,9 @@ macro_rules! for_each_database {
         )+
     };
 }
+
+suite!(mariadb_script, super::Maria, an_administrator_upgrades_the_first_schema);
+suite!(postgres_script, super::PostgreSql, an_administrator_upgrades_the_first_schema);
 
 for_each_database!(
     mariadb: super::Maria,

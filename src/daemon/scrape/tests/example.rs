@@ -16,6 +16,7 @@ use crate::{
         SnapshotMetrics, process::ProcessMetrics,
     },
     mirror::{MirrorStatus, account::Account},
+    networks::{FileStatus, NetworkMetrics},
     source::nflog::{GroupMeter, GroupMetrics},
     system::{logging::LogMetrics, privileges::Confinement},
 };
@@ -25,6 +26,7 @@ pub(super) struct Scrape {
     pub(super) packets: SnapshotMetrics,
     pub(super) groups: GroupMetrics,
     pub(super) databases: DatabaseMetrics,
+    pub(super) networks: NetworkMetrics,
     pub(super) process: ProcessMetrics,
 }
 
@@ -35,6 +37,7 @@ impl Scrape {
             Box::new(self.groups),
             Box::new(mirror()),
             Box::new(self.databases),
+            Box::new(self.networks),
             Box::new(ReloadStatus { successful: true, timestamp_seconds: 1_780_000_000.5 }),
             Box::new(server()),
             Box::new(LastScrape(Some(1_700_000_000.5))),
@@ -130,6 +133,7 @@ pub(super) fn scrape(prefix: &str, database: &str) -> Scrape {
             reloads_ok: 2,
             reloads_failed: 1,
         }]),
+        networks: NetworkMetrics(vec![file(None), file(Some("drop"))]),
         process: ProcessMetrics {
             cpu_seconds: Some(1.25),
             resident_bytes: Some(10_000_000),
@@ -139,6 +143,17 @@ pub(super) fn scrape(prefix: &str, database: &str) -> Scrape {
             start_time_seconds: Some(1_779_999_999.25),
             threads: Some(4),
         },
+    }
+}
+
+/// The file of the networks, or of a list.
+fn file(list: Option<&str>) -> FileStatus {
+    FileStatus {
+        list: list.map(str::to_owned),
+        entries: 1500,
+        modified: 1_780_000_000,
+        reloads_ok: 4,
+        reloads_failed: 3,
     }
 }
 

@@ -40,11 +40,20 @@ fn a_metric_without_samples_is_left_out() {
     let mut empty = scrape("drop", "dbip");
     empty.groups.0.clear();
     empty.databases.0.clear();
+    empty.networks.0.clear();
     empty.packets.snapshot.countries.clear();
     empty.process = ProcessMetrics::default();
     empty.packets.snapshot.families[1].series.clear();
     for text in texts(empty) {
-        for absent in ["process_", "geoip", "country_info", "lost_packets", "nflog_asn_packets"] {
+        for absent in [
+            "process_",
+            "geoip",
+            "_list_",
+            "_networks_",
+            "country_info",
+            "lost_packets",
+            "nflog_asn_packets",
+        ] {
             assert!(!text.contains(absent), "{absent} in {text}");
         }
     }

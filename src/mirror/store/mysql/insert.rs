@@ -11,13 +11,10 @@ use super::{super::StoreError, column, error::failure};
 use crate::mirror::{
     day::{Day, LATEST},
     row::{Row, sixteen_bytes},
-    schema::COLUMNS,
+    schema::{WIDTH, columns},
 };
 
-/// Number of [`COLUMNS`].
-const WIDTH: usize = 30;
-
-/// Maximum rows of a statement, as a power of two. 512 rows of the longest texts take 600 kB: they fit
+/// Maximum rows of a statement, as a power of two. 512 rows of the longest texts take 900 kB: they fit
 /// the smallest `max_allowed_packet` in use, 1 MiB, and the 65,535 parameters of a statement.
 const MAX_POWER: usize = 9;
 
@@ -118,14 +115,14 @@ async fn prepared<'a>(
 
 fn text(rows: usize) -> String {
     let row = format!("({})", vec!["?"; WIDTH].join(","));
-    format!("INSERT INTO packets ({COLUMNS}) VALUES {}", vec![row; rows].join(","))
+    format!("INSERT INTO packets ({}) VALUES {}", columns(), vec![row; rows].join(","))
 }
 
 /// The values of a row. Each column always has the same type: MariaDB reads the types once for each batch.
 fn parameters(host: &str, row: &Row, values: &mut Vec<Value>) {
     values.extend([
         time(row.time),
-        Value::from(host),
+        Value::from(row.host(host)),
         Value::UInt(row.group.into()),
         Value::from(row.prefix.as_str()),
         // The values of an ENUM count from 1.
@@ -155,6 +152,11 @@ fn parameters(host: &str, row: &Row, values: &mut Vec<Value>) {
         row.longitude.map_or(Value::NULL, Value::Double),
         number(row.asn),
         Value::UInt(row.weight.into()),
+        number(row.context.ct_state.map(|state| state as u8 + 1)),
+        number(row.context.ct_zone),
+        some_bytes(row.context.source_network_name.as_bytes()),
+        some_bytes(row.context.destination_network_name.as_bytes()),
+        some_bytes(row.context.list.as_bytes()),
     ]);
 }
 
@@ -193,14 +195,14 @@ fn address(address: Option<IpAddr>) -> Value {
 mod tests {
     use super::*;
     use crate::{
-        event::Hook,
+        event::{ConnectionState, Hook},
         mirror::{schema, store::Kind},
         packet::{DecodeIssue, Direction},
     };
 
     #[test]
     fn as_many_values_as_columns() {
-        assert_eq!(COLUMNS.split(',').count(), WIDTH);
+        assert_eq!(columns().split(',').count(), WIDTH);
         assert_eq!(text(2).matches('?').count(), 2 * WIDTH);
     }
 
@@ -208,7 +210,10 @@ mod tests {
     fn enums_match_the_order_of_their_numbers() {
         let listed = |names: Vec<&str>| format!("ENUM('{}')", names.join("', '"));
         let ddl = schema::ddl(Kind::MySql);
+        let states = listed(ConnectionState::ALL.map(ConnectionState::name).to_vec());
+        assert!(ddl.contains(&states.replace('\'', "''")), "the added column {states}");
         let lists = [
+            ("ct_state", states),
             ("hook", listed(Hook::ALL.map(Hook::name).to_vec())),
             ("direction", listed(Direction::ALL.map(Direction::name).to_vec())),
             ("flaw", listed(DecodeIssue::ALL.map(DecodeIssue::name).to_vec())),

@@ -39,7 +39,9 @@ async fn is_made(connection: &mut Conn) -> Result<bool, StoreError> {
              nflog_exporter, or use another database",
             schema::VERSION
         ))),
-        Some(schema::VERSION) => Ok(!lacks_table(connection).await?),
+        Some(schema::VERSION) => {
+            Ok(!lacks_table(connection).await? && has_added_columns(connection).await?)
+        }
         _ => Ok(false),
     }
 }
@@ -117,6 +119,31 @@ async fn lacks_table(connection: &mut Conn) -> Result<bool, StoreError> {
     Ok(false)
 }
 
+/// Whether the table `packets` has the columns that its first form did not have: one statement adds all of them.
+async fn has_added_columns(connection: &mut Conn) -> Result<bool, StoreError> {
+    let query = format!("SELECT {} FROM packets LIMIT 0", schema::ADDED_COLUMNS);
+    match connection.query_drop(query).await {
+        Err(error) if code(&error) == Some(NO_SUCH_COLUMN) => Ok(false),
+        Err(error @ Error::Io(_)) => Err(failure("check the schema", &error)),
+        // The check reports other errors.
+        _ => Ok(true),
+    }
+}
+
+/// Adds the columns that the first form of the table `packets` does not have. Waits for the transactions that use the
+/// table, no longer than the session's `lock_wait_timeout`, because later ones wait meanwhile.
+async fn add_columns(connection: &mut Conn) -> Result<(), StoreError> {
+    // Another program's table is not changed.
+    check_columns(connection, "packets", schema::FIRST_COLUMNS).await?;
+    for statement in schema::added_columns(Kind::MySql).map(without_comments) {
+        connection.query_drop(statement).await.map_err(|error| {
+            let doing = "add columns to the table `packets`";
+            if lacks_right(&error) { lacks_schema(&error) } else { failure(doing, &error) }
+        })?;
+    }
+    Ok(())
+}
+
 /// The version of the schema, `None` when there is none.
 async fn version(connection: &mut Conn) -> Result<Option<u32>, StoreError> {
     let found = column::first(connection, "SELECT MAX(version) FROM nflog_schema").await;
@@ -131,6 +158,9 @@ async fn version(connection: &mut Conn) -> Result<Option<u32>, StoreError> {
 async fn make(connection: &mut Conn) -> Result<(), StoreError> {
     for statement in schema::tables(Kind::MySql).map(without_comments) {
         if statement.starts_with("INSERT") {
+            if !has_added_columns(connection).await? {
+                add_columns(connection).await?;
+            }
             // Before the version is recorded: existing tables may belong to another program.
             check(connection).await?;
         }
@@ -180,21 +210,25 @@ async fn foreign_view(connection: &mut Conn) -> Result<Option<&'static str>, Sto
 
 /// Whether the tables are ours: they have every column that is written.
 async fn check(connection: &mut Conn) -> Result<(), StoreError> {
-    let tables =
-        [("packets", schema::COLUMNS), ("nflog_writers", "writer, host, delivered, updated")];
-    for (table, columns) in tables {
-        connection.query_drop(format!("SELECT {columns} FROM {table} LIMIT 0")).await.map_err(
-            |error| match code(&error) {
-                Some(NO_SUCH_COLUMN) => StoreError::Denied(format!(
-                    "MySQL: the table `{table}` is not nflog_exporter's: {}. Use another database",
-                    answer(&error)
-                )),
-                Some(code) if MISSING.contains(&code) => lacks_schema(&error),
-                _ => failure("check the schema", &error),
-            },
-        )?;
-    }
+    check_columns(connection, "packets", &schema::columns()).await?;
+    check_columns(connection, "nflog_writers", "writer, host, delivered, updated").await?;
     check_defaults(connection).await
+}
+
+async fn check_columns(
+    connection: &mut Conn,
+    table: &str,
+    columns: &str,
+) -> Result<(), StoreError> {
+    let query = format!("SELECT {columns} FROM {table} LIMIT 0");
+    connection.query_drop(query).await.map_err(|error| match code(&error) {
+        Some(NO_SUCH_COLUMN) => StoreError::Denied(format!(
+            "MySQL: the table `{table}` is not nflog_exporter's: {}. Use another database",
+            answer(&error)
+        )),
+        Some(code) if MISSING.contains(&code) => lacks_schema(&error),
+        _ => failure("check the schema", &error),
+    })
 }
 
 /// Checks what a server's defaults or an administrator can have changed: exactly-once depends on transactions,
@@ -215,7 +249,8 @@ async fn check_defaults(connection: &mut Conn) -> Result<(), StoreError> {
              COLUMN_NAME, ' ', COLUMN_TYPE, ' CHARACTER SET utf8mb4 COLLATE utf8mb4_bin', \
              IF(IS_NULLABLE = 'NO', ' NOT NULL', '')) \
              FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'packets' \
-             AND COLUMN_NAME IN ('host', 'prefix', 'in_device', 'out_device', 'city') \
+             AND COLUMN_NAME IN ('host', 'prefix', 'in_device', 'out_device', 'city', \
+             'source_network_name', 'destination_network_name', 'list') \
              AND CHARACTER_SET_NAME <> 'utf8mb4' LIMIT 1",
             "check the character set of the table packets",
         ),
@@ -237,7 +272,7 @@ async fn check_defaults(connection: &mut Conn) -> Result<(), StoreError> {
 /// The error, with the commands for an administrator.
 fn lacks_schema(error: &Error) -> StoreError {
     StoreError::Denied(format!(
-        "MySQL: the schema is missing and cannot be created: {}. As an administrator run \
+        "MySQL: the schema is missing or incomplete, and cannot be created: {}. As an administrator run \
          `nflog_exporter schema --for mysql | mysql -u ADMIN DATABASE` and \
          `GRANT SELECT, INSERT, UPDATE, DELETE ON DATABASE.* TO USER` (for retention `GRANT \
          ALTER, CREATE, DROP ON DATABASE.packets TO USER` as well)",

@@ -63,8 +63,12 @@ async fn version(store: &Postgres) -> Result<Option<u32>, StoreError> {
             database(store).await?,
             schema::VERSION
         ))),
-        // A dropped table is created again, as for a version before the first.
-        Some(_) if !(exists(store, "packets").await? && exists(store, "nflog_writers").await?) => {
+        // A dropped table is created again, and missing columns are added, as for a version before the first.
+        Some(_)
+            if !(exists(store, "packets").await?
+                && exists(store, "nflog_writers").await?
+                && has_added_columns(store).await?) =>
+        {
             Ok(Some(0))
         }
         found => Ok(found),
@@ -77,6 +81,14 @@ async fn exists(store: &Postgres, table: &str) -> Result<bool, StoreError> {
     let query =
         "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid))";
     let row = store.client.query_one(query, &[&table]).await;
+    value(&row.map_err(|error| failure("check the schema", &error))?, 0, "check the schema")
+}
+
+/// Whether the table `packets` has the columns that its first form did not have: one statement adds all of them.
+async fn has_added_columns(store: &Postgres) -> Result<bool, StoreError> {
+    let query = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+        WHERE c.relname = 'packets' AND pg_table_is_visible(c.oid) AND a.attname = 'list' AND NOT a.attisdropped)";
+    let row = store.client.query_one(query, &[]).await;
     value(&row.map_err(|error| failure("check the schema", &error))?, 0, "check the schema")
 }
 
@@ -104,6 +116,8 @@ async fn make(store: &Postgres) -> Result<(), StoreError> {
         }
         _ => {}
     }
+    // Rows wait behind a lock that waits for a long query.
+    store.run(doing, "SET LOCAL lock_timeout = '5s'").await?;
     for statement in schema::tables(Kind::Postgres) {
         if let Err(error) = store.client.batch_execute(statement).await {
             return Err(lacking(doing, &error));

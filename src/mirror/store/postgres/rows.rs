@@ -13,14 +13,18 @@ use tokio_postgres::{
 
 use super::{StoreError, error::failure};
 use crate::{
-    event::Hook,
-    mirror::{day::LATEST, row::Row, schema::COLUMNS},
+    event::{ConnectionState, Hook},
+    mirror::{
+        day::LATEST,
+        row::{Row, some_text},
+        schema::{WIDTH, columns},
+    },
     packet::{DecodeIssue, Direction},
     system::clock::time_since_1970,
 };
 
-/// Types of the columns, in the order of [`COLUMNS`].
-const TYPES: [Type; 30] = [
+/// Types of the columns, in the order of [`columns`].
+const TYPES: [Type; WIDTH] = [
     Type::TIMESTAMPTZ,
     Type::TEXT,
     Type::INT4,
@@ -51,6 +55,11 @@ const TYPES: [Type; 30] = [
     Type::FLOAT8,
     Type::INT8,
     Type::INT8,
+    Type::TEXT,
+    Type::INT4,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
 ];
 
 /// Copies rows into `packets`.
@@ -64,7 +73,7 @@ pub(super) async fn copy(
         return Err(StoreError::Rejected(format!("the time of a row, {time} µs, is past 9999")));
     }
     let doing = "write rows";
-    let copy = format!("COPY packets ({COLUMNS}) FROM STDIN BINARY");
+    let copy = format!("COPY packets ({}) FROM STDIN BINARY", columns());
     let sink = transaction.copy_in(&copy).await.map_err(|error| failure(doing, &error))?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &TYPES));
     for row in rows {
@@ -83,10 +92,10 @@ async fn write(
 ) -> Result<(), tokio_postgres::Error> {
     let time = time_since_1970(Duration::from_micros(row.time));
     let hardware_address = Some(row.hardware_address.as_bytes()).filter(|bytes| !bytes.is_empty());
-    let city = Some(row.city.as_str()).filter(|city| !city.is_empty());
+    let context = &row.context;
     let values: [&(dyn ToSql + Sync); TYPES.len()] = [
         &time,
-        &host,
+        &row.host(host),
         &i32::from(row.group),
         &row.prefix.as_str(),
         &row.hook.map(Hook::name),
@@ -110,11 +119,16 @@ async fn write(
         &row.icmp_code.map(i16::from),
         &row.issue.map(DecodeIssue::name),
         &row.country.as_str(),
-        &city,
+        &some_text(&row.city),
         &row.latitude,
         &row.longitude,
         &row.asn.map(i64::from),
         &i64::from(row.weight),
+        &context.ct_state.map(ConnectionState::name),
+        &context.ct_zone.map(i32::from),
+        &some_text(&context.source_network_name),
+        &some_text(&context.destination_network_name),
+        &some_text(&context.list),
     ];
     writer.write(&values).await
 }

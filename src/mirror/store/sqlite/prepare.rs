@@ -91,13 +91,25 @@ fn is_made(store: &Sqlite) -> Result<bool, StoreError> {
         // A dropped table is created again.
         found => Ok(found == Some(schema::VERSION)
             && connection.table_exists(None, "packets").map_err(failure)?
-            && connection.table_exists(None, "nflog_writers").map_err(failure)?),
+            && connection.table_exists(None, "nflog_writers").map_err(failure)?
+            && has_added_columns(store)?),
     }
+}
+
+fn has_added_columns(store: &Sqlite) -> Result<bool, StoreError> {
+    // One transaction adds all of them.
+    let found = store.connection.column_exists(None, "packets", "list");
+    found.map_err(|error| store.failure("read the schema", &error))
 }
 
 fn make(store: &Sqlite) -> Result<(), StoreError> {
     for statement in schema::tables(Kind::Sqlite) {
         store.run("create the schema", statement)?;
+    }
+    if !has_added_columns(store)? {
+        for statement in schema::added_columns(Kind::Sqlite) {
+            store.run("add columns to the schema", statement)?;
+        }
     }
     // The view is for people, not for the exporter: another program's `ulog` stays.
     store.run("create the view ulog", schema::view(Kind::Sqlite))?;

@@ -6,11 +6,11 @@ use rusqlite::{Connection, Statement, params};
 
 use super::{StoreError, error::failure};
 use crate::{
-    event::Hook,
+    event::{ConnectionState, Hook},
     mirror::{
         day::{Day, LATEST},
-        row::{Row, sixteen_bytes},
-        schema::COLUMNS,
+        row::{Row, sixteen_bytes, some_text},
+        schema::{WIDTH, columns},
     },
     packet::{DecodeIssue, Direction},
 };
@@ -23,8 +23,8 @@ pub(super) fn insert(
     rows: &[Row],
 ) -> Result<(), StoreError> {
     let failure = |error: rusqlite::Error| failure(name, "write rows", &error);
-    let values = vec!["?"; COLUMNS.split(',').count()].join(", ");
-    let statement = format!("INSERT INTO packets ({COLUMNS}) VALUES ({values})");
+    let values = vec!["?"; WIDTH].join(", ");
+    let statement = format!("INSERT INTO packets ({}) VALUES ({values})", columns());
     let mut statement = connection.prepare_cached(&statement).map_err(failure)?;
     let mut time = String::with_capacity(26);
     for row in rows {
@@ -38,7 +38,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// Inserts one row. The values are in the order of [`COLUMNS`].
+/// Inserts one row. The values are in the order of [`columns`].
 fn execute(
     statement: &mut Statement<'_>,
     time: &str,
@@ -46,10 +46,10 @@ fn execute(
     row: &Row,
 ) -> rusqlite::Result<usize> {
     let hardware_address = Some(row.hardware_address.as_bytes()).filter(|it| !it.is_empty());
-    let city = Some(row.city.as_str()).filter(|city| !city.is_empty());
+    let context = &row.context;
     statement.execute(params![
         time,
-        host,
+        row.host(host),
         row.group,
         row.prefix.as_str(),
         row.hook.map(Hook::name),
@@ -73,11 +73,16 @@ fn execute(
         row.icmp_code,
         row.issue.map(DecodeIssue::name),
         row.country.as_str(),
-        city,
+        some_text(&row.city),
         row.latitude,
         row.longitude,
         row.asn,
         row.weight,
+        context.ct_state.map(ConnectionState::name),
+        context.ct_zone,
+        some_text(&context.source_network_name),
+        some_text(&context.destination_network_name),
+        some_text(&context.list),
     ])
 }
 

@@ -1,9 +1,11 @@
 //! Parses NFLOG messages in place: a walk over a datagram's bytes without copies.
 
+mod connection;
+
 use std::ffi::CStr;
 
 use crate::{
-    event::Hook,
+    event::{Connection, ConnectionState, Hook},
     netlink,
     packet::Direction,
     source::{
@@ -11,6 +13,8 @@ use crate::{
         link::{self, Inner},
     },
 };
+
+pub(in crate::source) use connection::zone;
 
 pub use crate::netlink::Malformed;
 
@@ -49,6 +53,10 @@ pub struct Packet<'a> {
     pub uid: Option<u32>,
     /// Group id of the sending local socket.
     pub gid: Option<u32>,
+    /// `enum ip_conntrack_info`: what the packet is to its connection.
+    pub connection_info: Option<u32>,
+    /// Zone of the packet's connection.
+    pub connection_zone: Option<u16>,
     /// Microseconds since 1970-01-01 UTC.
     pub time: Option<u64>,
     /// Sequence number within the group: a gap means lost packets.
@@ -152,6 +160,8 @@ impl<'a> Packet<'a> {
             UID => self.uid = Some(number(value)?),
             SEQUENCE => self.sequence = Some(number(value)?),
             GID => self.gid = Some(number(value)?),
+            CONNECTION => self.connection_zone = Some(native_zone(value)),
+            CONNECTION_INFO => self.connection_info = Some(number(value)?),
             HARDWARE_TYPE => self.hardware_type = Some(u16::from_be_bytes(start(value)?)),
             HARDWARE_LENGTH => self.hardware_header_length = u16::from_be_bytes(start(value)?),
             _ => {}
@@ -188,6 +198,15 @@ impl<'a> Packet<'a> {
             Hook::Postrouting | Hook::Forward => Direction::Forward,
             Hook::Prerouting | Hook::Input | Hook::Ingress => Direction::In,
         })
+    }
+
+    /// The connection of the packet. The kernel sends it on request, and not for a packet without a connection: one that
+    /// `nft` calls invalid or untracked, or that was logged before it was tracked.
+    #[must_use]
+    pub fn connection(&self) -> Option<Connection> {
+        let state = self.connection_info.and_then(ConnectionState::from_info);
+        let tracked = self.connection_info.is_some() || self.connection_zone.is_some();
+        tracked.then(|| Connection { state, zone: self.connection_zone.unwrap_or_default() })
     }
 
     /// Indexes of the input and the output device, 0 for none. Without a bridge's index, the index of the
@@ -233,12 +252,18 @@ impl<'a> Packet<'a> {
             out_device,
             hardware_address: self.hardware_address,
             uid: self.uid,
+            connection: self.connection(),
             time: self.time,
             payload,
             // An attribute is shorter than 64 KiB.
             wire_length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// The zone in the attributes of a live message.
+fn native_zone(value: &[u8]) -> u16 {
+    zone(value, |value| netlink::attributes(value).flatten())
 }
 
 /// The first bytes of a value.
@@ -289,6 +314,8 @@ const SEQUENCE: u16 = 12;
 const GID: u16 = 14;
 const HARDWARE_TYPE: u16 = 15;
 const HARDWARE_LENGTH: u16 = 17;
+pub(in crate::source) const CONNECTION: u16 = 18;
+const CONNECTION_INFO: u16 = 19;
 
 #[cfg(test)]
 mod tests;

@@ -84,6 +84,8 @@ fn every_attribute() {
             (UID, &[0, 0, 0, 5]),
             (GID, &[0, 0, 0, 6]),
             (SEQUENCE, &[0, 0, 0, 7]),
+            (CONNECTION, &attribute(18, &[1, 2])),
+            (CONNECTION_INFO, &[0, 0, 0, 3]),
             (HARDWARE_TYPE, &[0, 1]),
             (HARDWARE_LENGTH, &[0, 14]),
             (99, &[1, 2, 3]),
@@ -106,6 +108,8 @@ fn every_attribute() {
         hardware_header_length: 14,
         uid: Some(5),
         gid: Some(6),
+        connection_info: Some(3),
+        connection_zone: Some(0x0102),
         time: Some(2_000_007),
         sequence: Some(7),
         payload: &[0x45, 0, 0],
@@ -131,11 +135,54 @@ fn invalid_values() {
     check(PREFIX, b"", Ok(nothing));
     check(PREFIX, b"\0hidden\0", Ok(nothing));
     check(PREFIX, b"open", Ok(Packet { prefix: b"open", ..nothing }));
+    check(CONNECTION_INFO, &[0, 0, 2], Err(Malformed));
     check(PACKET_HEADER, &[0, 0, 9, 0], Ok(Packet { hook_number: Some(9), ..nothing }));
     // An InfiniBand address has 20 bytes, the structure holds 8.
     let address = [0, 20, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
     check(HARDWARE_ADDRESS, &address, Ok(Packet { hardware_address: &address[4..], ..nothing }));
     assert_eq!(Packet::read(&[2, 0, 0]), Err(Malformed));
+}
+
+/// Attributes of a connection never make a packet malformed.
+#[test]
+fn zones_of_connections() {
+    let check = |value: &[u8], expect| {
+        let bytes = record(2, &[(CONNECTION, value)]);
+        let packet = Packet::read(&bytes).unwrap();
+        let connection = Connection { state: None, zone: expect };
+        assert_eq!(packet.connection(), Some(connection), "{value:?}");
+    };
+    let nest = |kind: u16, inner: &[u8]| attribute(kind | 0x8000, inner);
+    let zone = attribute(18, &[0, 7]);
+    check(&[], 0);
+    check(&zone, 7);
+    check(&[nest(1, &attribute(3, &[0, 8])), zone.clone()].concat(), 7);
+    check(&[nest(1, &attribute(3, &[0, 8])), nest(2, &attribute(3, &[0, 9]))].concat(), 8);
+    check(&nest(2, &[attribute(1, &[0; 8]), attribute(3, &[0, 9])].concat()), 9);
+    check(&attribute(18, &[7]), 0);
+    check(&nest(1, &attribute(3, &[7])), 0);
+    check(&[&[200, 0, 18, 0][..], &zone].concat(), 0);
+    assert_eq!(Packet::default().connection(), None);
+}
+
+#[test]
+fn states_of_connections() {
+    use ConnectionState as State;
+    let states = [
+        (0, Some(State::Established)),
+        (1, Some(State::Related)),
+        (2, Some(State::New)),
+        (3, Some(State::Established)),
+        (4, Some(State::Related)),
+        (5, Some(State::New)),
+        (6, None),
+        (7, Some(State::Untracked)),
+        (u32::MAX, None),
+    ];
+    for (info, state) in states {
+        let packet = Packet { connection_info: Some(info), ..Packet::default() };
+        assert_eq!(packet.connection(), Some(Connection { state, zone: 0 }), "{info}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use etherparse::PacketBuilder;
 
 use super::{Capture, CaptureOptions, PcapError};
 use crate::{
-    event::Hook,
+    event::{Connection, Hook},
     packet::{DecodeIssue, Direction},
     source::{ReadOutcome, Record, Source as _},
 };
@@ -32,6 +32,7 @@ struct Owned {
     out_device: String,
     hardware_address: Vec<u8>,
     uid: Option<u32>,
+    connection: Option<Connection>,
     time: Option<u64>,
     payload: Vec<u8>,
     wire_length: u32,
@@ -51,6 +52,7 @@ impl From<&Record<'_>> for Owned {
             out_device: record.out_device.into(),
             hardware_address: record.hardware_address.into(),
             uid: record.uid,
+            connection: record.connection,
             time: record.time,
             payload: record.payload.into(),
             wire_length: record.wire_length,

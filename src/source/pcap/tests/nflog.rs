@@ -1,9 +1,10 @@
 //! The link type NFLOG: the attributes and their fields.
 
 use super::{
-    Direction, Hook, Owned, check, packet, read,
+    Connection, Direction, Hook, Owned, check, packet, read,
     write::{MICROSECONDS, ORDERS, Order, attribute, pcap, pcap_file, pcap_frame},
 };
+use crate::event::ConnectionState;
 
 const NFLOG: u32 = 239;
 const INET: u8 = 2;
@@ -11,6 +12,12 @@ const INET: u8 = 2;
 /// `struct nfgenmsg` for group 5.
 fn header(family: u8) -> Vec<u8> {
     vec![family, 0, 0, 5]
+}
+
+/// The attributes of a connection in zone 9, which is the zone of its original direction only.
+fn connection(order: Order) -> Vec<u8> {
+    let zone = attribute(order, 3, &9_u16.to_be_bytes());
+    [attribute(order, 3, &[0, 0, 0, 8]), attribute(order, 1 | 0x8000, &zone)].concat()
 }
 
 /// All attributes, as the kernel writes them for a forwarded packet.
@@ -28,6 +35,8 @@ fn full(order: Order) -> Vec<u8> {
         attribute(order, 3, &time),
         attribute(order, 11, &1000_u32.to_be_bytes()),
         attribute(order, 14, &1000_u32.to_be_bytes()),
+        attribute(order, 0x8012, &connection(order)),
+        attribute(order, 19, &4_u32.to_be_bytes()),
         // The flag bits of a type are ignored.
         attribute(order, 9 | 0x8000, &packet()),
     ]
@@ -48,6 +57,7 @@ fn all_attributes() {
         out_device: "if4".into(),
         hardware_address: vec![1, 2, 3, 4, 5, 6],
         uid: Some(1000),
+        connection: Some(Connection { state: Some(ConnectionState::Related), zone: 9 }),
         time: Some(1_700_000_000_000_042),
         payload: packet(),
         wire_length: 48,

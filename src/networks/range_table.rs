@@ -1,0 +1,289 @@
+//! Disjoint ranges of addresses with values: the table behind lists and named networks.
+//!
+//! The ranges are sorted. The first bits of an address select a group of ranges, and the first bits in which those of the
+//! group differ select a slot with a few of them. So a lookup touches about three cache lines, also among a million
+//! ranges, and clustered ranges do not share a slot.
+
+/// An address as a number.
+pub(super) trait Address: Copy + Ord {
+    /// The first 64 bits, followed by zeros where there are fewer.
+    fn top(self) -> u64;
+    /// The next address; `None` after the last one.
+    fn next(self) -> Option<Self>;
+    /// The previous address; `None` before the first one.
+    fn previous(self) -> Option<Self>;
+}
+
+impl Address for u32 {
+    fn top(self) -> u64 {
+        u64::from(self) << 32
+    }
+
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+
+    fn previous(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+}
+
+impl Address for u128 {
+    fn top(self) -> u64 {
+        (self >> 64) as u64
+    }
+
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+
+    fn previous(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+}
+
+/// Consecutive addresses with one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range<A, V> {
+    pub(super) start: A,
+    /// The last address.
+    pub(super) end: A,
+    pub(super) value: V,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct RangeTable<A, V> {
+    groups: Box<[Group]>,
+    /// Number of ranges before each slot, and at the end the number of all ranges.
+    slots: Box<[u32]>,
+    ranges: Box<[Range<A, V>]>,
+}
+
+/// The ranges whose addresses have the same first bits.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    /// The first bits of all starts in the group: their common ones count.
+    base: u64,
+    /// Index of its first slot.
+    slots: u32,
+    /// Number of common bits.
+    common: u8,
+    /// Number of the following bits that select a slot.
+    bits: u8,
+}
+
+/// Maximum number of bits that select a group.
+const MAX_GROUP_BITS: u32 = 16;
+
+impl<A: Address, V: Copy> RangeTable<A, V> {
+    /// The table of ranges that are sorted and disjoint.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 64 bits, and ranges of one file")]
+    pub(super) fn new(ranges: Vec<Range<A, V>>) -> Self {
+        let group_bits = ranges.len().max(2).ilog2().min(MAX_GROUP_BITS);
+        let mut groups = Vec::with_capacity(1 << group_bits);
+        let mut slots = Vec::with_capacity(3 * ranges.len() + (1 << group_bits) + 1);
+        let mut first = 0;
+        for number in 0..1_u64 << group_bits {
+            let members = &ranges[first..];
+            let own = |range: &Range<A, V>| range.start.top() >> (64 - group_bits) == number;
+            let members = &members[..members.partition_point(own)];
+            let (base, common) = match members {
+                [] => (number << (64 - group_bits), group_bits),
+                [one, .., last] => {
+                    let differing = one.start.top() ^ last.start.top();
+                    (one.start.top(), differing.leading_zeros())
+                }
+                [one] => (one.start.top(), 64),
+            };
+            let wanted = members.len().next_power_of_two().ilog2() + 1;
+            let bits = wanted.min(64 - common);
+            groups.push(Group {
+                base,
+                slots: slots.len() as u32,
+                common: common as u8,
+                bits: bits as u8,
+            });
+            let mut passed = 0;
+            for slot in 0..1_usize << bits {
+                let before = |range: &&Range<A, V>| slot_of(range.start.top(), common, bits) < slot;
+                passed += members[passed..].iter().take_while(before).count();
+                slots.push((first + passed) as u32);
+            }
+            first += members.len();
+        }
+        slots.push(ranges.len() as u32);
+        Self { groups: groups.into(), slots: slots.into(), ranges: ranges.into() }
+    }
+
+    /// The value of the range that has this address.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 16 bits")]
+    pub(super) fn get(&self, address: A) -> Option<V> {
+        let top = address.top();
+        let group = &self.groups[(top >> (64 - self.groups.len().ilog2())) as usize];
+        let first = group.slots as usize;
+        let (common, bits) = (u32::from(group.common), u32::from(group.bits));
+        let differing = (top ^ group.base) >> (64 - common);
+        let before = if differing == 0 {
+            let slot = first + slot_of(top, common, bits);
+            let (low, high) = (self.slots[slot] as usize, self.slots[slot + 1] as usize);
+            low + self.ranges[low..high].partition_point(|range| range.start <= address)
+        } else if top < group.base {
+            self.slots[first] as usize
+        } else {
+            self.slots[first + (1 << bits)] as usize
+        };
+        // A range of an earlier slot or group can reach this address.
+        let range = self.ranges.get(before.checked_sub(1)?)?;
+        (address <= range.end).then_some(range.value)
+    }
+}
+
+/// The slot of an address with this number of common bits in a group with this number of slot bits.
+#[inline]
+fn slot_of(top: u64, common: u32, bits: u32) -> usize {
+    // In two steps: a shift by 64 bits is not defined.
+    let rest = if common == 64 { 0 } else { top << common };
+    (rest >> 1 >> (63 - bits)) as usize
+}
+
+/// Sorts ranges, and joins those that overlap or touch.
+pub(super) fn union<A: Address>(mut ranges: Vec<(A, A)>) -> Vec<Range<A, ()>> {
+    ranges.sort_unstable();
+    let mut joined: Vec<Range<A, ()>> = Vec::with_capacity(ranges.len());
+    for (start, end) in ranges {
+        match joined.last_mut() {
+            Some(last) if last.end.next().is_none_or(|next| start <= next) => {
+                last.end = last.end.max(end);
+            }
+            _ => joined.push(Range { start, end, value: () }),
+        }
+    }
+    joined
+}
+
+/// The ranges in which each address has the value of the narrowest prefix around it. Prefixes are ranges that are
+/// disjoint or inside each other.
+pub(super) fn narrowest<A: Address, V: Copy>(mut prefixes: Vec<Range<A, V>>) -> Vec<Range<A, V>> {
+    prefixes.sort_unstable_by(|one, other| (one.start, other.end).cmp(&(other.start, one.end)));
+    let mut ranges = Vec::with_capacity(2 * prefixes.len());
+    // The prefixes around the current address, and the first address of each that has no range yet.
+    let mut around: Vec<(Option<A>, Range<A, V>)> = Vec::new();
+    for prefix in prefixes {
+        end_before(Some(prefix.start), &mut around, &mut ranges);
+        if let Some((Some(start), outer)) = around.last().copied()
+            && start < prefix.start
+            && let Some(end) = prefix.start.previous()
+        {
+            ranges.push(Range { start, end, ..outer });
+        }
+        around.push((Some(prefix.start), prefix));
+    }
+    end_before(None, &mut around, &mut ranges);
+    ranges
+}
+
+/// Adds the rests of the prefixes that end before an address, or of all.
+fn end_before<A: Address, V: Copy>(
+    address: Option<A>,
+    around: &mut Vec<(Option<A>, Range<A, V>)>,
+    ranges: &mut Vec<Range<A, V>>,
+) {
+    while let Some((start, inner)) =
+        around.pop_if(|(_, inner)| address.is_none_or(|address| inner.end < address))
+    {
+        if let Some(start) = start.filter(|start| *start <= inner.end) {
+            ranges.push(Range { start, ..inner });
+        }
+        if let Some((start, _)) = around.last_mut() {
+            *start = inner.end.next();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The first and the last address of a prefix.
+    fn ends(address: u32, length: u32) -> (u32, u32) {
+        let host = u32::MAX.checked_shr(length).unwrap_or(0);
+        (address & !host, address | host)
+    }
+
+    fn wide((start, end): (u32, u32), shift: u32) -> (u128, u128) {
+        let low = (1_u128 << shift) - 1;
+        (u128::from(start) << shift, u128::from(end) << shift | low)
+    }
+
+    /// Addresses at and around the ends of ranges.
+    fn probes(ranges: &[(u32, u32)]) -> Vec<u32> {
+        let near = |end: u32| [end.wrapping_sub(1), end, end.wrapping_add(1)];
+        ranges.iter().flat_map(|(start, end)| [near(*start), near(*end)]).flatten().collect()
+    }
+
+    proptest! {
+        /// A list has exactly the addresses of its ranges, of either version, however they are clustered.
+        #[test]
+        fn a_union_has_the_addresses_of_its_ranges(
+            prefixes in proptest::collection::vec((any::<u32>(), 0..=32_u32, 0..4_u32), 0..200),
+            others in proptest::collection::vec(any::<u32>(), 50),
+            shift in 0..=96_u32,
+        ) {
+            let ranges: Vec<_> = prefixes
+                .iter()
+                // Clusters: within /30, /16 and /8.
+                .map(|(address, length, cluster)| ends(
+                    0x0a00_0000 | address >> [0, 8, 16, 30][*cluster as usize],
+                    *length,
+                ))
+                .collect();
+            let table = RangeTable::new(union(ranges.clone()));
+            let wider = ranges.iter().map(|range| wide(*range, shift)).collect();
+            let wide_table = RangeTable::new(union(wider));
+            for address in probes(&ranges).into_iter().chain(others) {
+                let expect = ranges.iter().any(|(start, end)| (*start..=*end).contains(&address));
+                prop_assert_eq!(table.get(address).is_some(), expect, "{:#x}", address);
+                let found = wide_table.get(u128::from(address) << shift).is_some();
+                prop_assert_eq!(found, expect, "{:#x} << {}", address, shift);
+            }
+        }
+
+        /// The longest prefix wins.
+        #[test]
+        fn the_narrowest_prefix_has_the_address(
+            prefixes in proptest::collection::btree_map((0..64_u32, 0..=32_u32), any::<u16>(), 0..60),
+            base in prop_oneof![Just(0), Just(u32::MAX - 63), any::<u32>()],
+        ) {
+            let prefixes: Vec<_> = prefixes
+                .into_iter()
+                .map(|((address, length), value)| (ends(base.wrapping_add(address), length), value))
+                .collect::<std::collections::BTreeMap<_, _>>()
+                .into_iter()
+                .collect();
+            let ranges = prefixes.iter().map(|&((start, end), value)| Range { start, end, value });
+            let table = RangeTable::new(narrowest(ranges.collect()));
+            let all: Vec<_> = prefixes.iter().map(|(range, _)| *range).collect();
+            for address in probes(&all) {
+                let around = prefixes.iter().filter(|((start, end), _)| (*start..=*end).contains(&address));
+                let expect = around.min_by_key(|((start, end), _)| end - start).map(|(_, value)| *value);
+                prop_assert_eq!(table.get(address), expect, "{:#x}", address);
+            }
+        }
+    }
+
+    #[test]
+    fn ends_of_the_address_space() {
+        let table = RangeTable::new(union(vec![(0_u32, 0), (u32::MAX, u32::MAX)]));
+        assert_eq!(
+            [0, 1, u32::MAX - 1, u32::MAX].map(|it| table.get(it).is_some()),
+            [true, false, false, true]
+        );
+        let all = RangeTable::new(union(vec![(0_u128, u128::MAX)]));
+        assert_eq!([all.get(0), all.get(1 << 127), all.get(u128::MAX)], [Some(()); 3]);
+        assert_eq!(RangeTable::<u32, ()>::new(Vec::new()).get(7), None);
+    }
+}
