@@ -16,6 +16,10 @@ pub const DCCP: u8 = 33;
 pub const ROUTING: u8 = 43;
 /// IPv6 fragment header, RFC 8200.
 pub const FRAGMENT: u8 = 44;
+/// ESP, RFC 4303.
+pub const ESP: u8 = 50;
+/// AH, RFC 4302.
+pub const AH: u8 = 51;
 /// ICMPv6, RFC 4443.
 pub const ICMPV6: u8 = 58;
 /// IPv6 destination options, RFC 8200.
@@ -49,8 +53,8 @@ pub fn name(number: u8) -> Cow<'static, str> {
         44 => "ipv6-frag",
         46 => "rsvp",
         47 => "gre",
-        50 => "esp",
-        51 => "ah",
+        ESP => "esp",
+        AH => "ah",
         ICMPV6 => "icmpv6",
         59 => "ipv6-nonxt",
         60 => "ipv6-opts",

@@ -1,6 +1,7 @@
 //! Sources of packets: the record type, the trait, and the sources NFLOG and captures.
 
 mod link;
+pub mod log;
 pub mod nflog;
 pub mod pcap;
 

@@ -4,6 +4,7 @@
 mod config_check;
 mod corpus;
 mod detail;
+mod kernel_log;
 mod ladder;
 mod markers;
 mod migrate;
