@@ -22,7 +22,10 @@ use crate::{
     metrics::{SharedAggregate, SnapshotMetrics, process},
     mirror::Queue,
     pipeline::{Clock, Route},
-    source::nflog::{GroupMeter, GroupMetrics},
+    source::{
+        kernel_log::{LineMeter, LineMetrics},
+        nflog::{GroupMeter, GroupMetrics},
+    },
     system::{logging::LogMetrics, privileges::Confinement},
 };
 
@@ -36,6 +39,7 @@ pub struct ScrapePage {
     clock: Clock,
     names: CurrentNames,
     groups: GroupMetrics,
+    lines: LineMetrics,
     mirror: Option<Queue>,
     geoip: GeoIp,
     reload: SharedStatus,
@@ -59,12 +63,20 @@ impl ScrapePage {
             names: route.current_names(),
             mirror: route.mirror(),
             groups: GroupMetrics(meters),
+            lines: LineMetrics::default(),
             geoip,
             reload,
             confinement: None,
             server: None,
             audience: Audience::default(),
         }
+    }
+
+    /// Adds the metrics of lines of the kernel log.
+    #[must_use]
+    pub fn with_lines(mut self, meter: Option<Arc<LineMeter>>) -> Self {
+        self.lines = LineMetrics(meter);
+        self
     }
 
     /// Adds the metrics of the confinement.
@@ -99,7 +111,7 @@ impl ScrapePage {
         let packets = SnapshotMetrics { snapshot, names };
         let capacity = FIXED_LENGTH + packets.expected_length();
         let mut collectors: Vec<Box<dyn Collector>> =
-            vec![Box::new(packets), Box::new(self.groups.clone())];
+            vec![Box::new(packets), Box::new(self.groups.clone()), Box::new(self.lines.clone())];
         collectors.extend(mirror.map(boxed));
         collectors.push(Box::new(DatabaseMetrics(self.geoip.status())));
         collectors.push(Box::new(self.reload.get()));

@@ -16,7 +16,10 @@ use crate::{
         SnapshotMetrics, process::ProcessMetrics,
     },
     mirror::{MirrorStatus, account::Account},
-    source::nflog::{GroupMeter, GroupMetrics},
+    source::{
+        kernel_log::{LineMeter, LineMetrics},
+        nflog::{GroupMeter, GroupMetrics},
+    },
     system::{logging::LogMetrics, privileges::Confinement},
 };
 
@@ -33,6 +36,7 @@ impl Scrape {
         let collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(self.packets),
             Box::new(self.groups),
+            Box::new(lines()),
             Box::new(mirror()),
             Box::new(self.databases),
             Box::new(ReloadStatus { successful: true, timestamp_seconds: 1_780_000_000.5 }),
@@ -140,6 +144,16 @@ pub(super) fn scrape(prefix: &str, database: &str) -> Scrape {
             threads: Some(4),
         },
     }
+}
+
+/// The metrics of lines of the kernel log.
+fn lines() -> LineMetrics {
+    LineMetrics(Some(Arc::new(LineMeter {
+        lines: [21, 22, 23, 24].map(Into::into),
+        skipped: [31, 32, 33, 34].map(Into::into),
+        lost: [41, 0, 43, 0].map(Into::into),
+        rejected: [51, 52, 53, 54].map(Into::into),
+    })))
 }
 
 fn mirror() -> MirrorStatus {
