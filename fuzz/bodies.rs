@@ -5,7 +5,9 @@ use std::{io::Cursor, time::Duration};
 use nflog_exporter::{
     config, packet,
     source::{
-        ReadOutcome, Source, nflog,
+        ReadOutcome, Source,
+        log::{envelope, line_time::Zone, packet_line},
+        nflog,
         pcap::{Capture, CaptureOptions},
     },
 };
@@ -85,5 +87,47 @@ pub fn config(data: &[u8]) {
     if let Ok(config) = config::parse(text, "fuzz.toml") {
         let shown = config.to_toml().unwrap();
         assert_eq!(config::parse(&shown, "shown.toml").unwrap(), config);
+    }
+}
+
+/// Reads the packet of a log line. A whole line after any text is read unchanged.
+pub fn packet_line(data: &[u8]) {
+    const WHOLE: &[u8] = b" DROP: IN=eth0 OUT= MAC= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 TOS=0x00 PREC=0x00 TTL=64 ID=1 \
+PROTO=TCP SPT=1 DPT=2 WINDOW=3 RES=0x00 SYN URGP=0 ";
+    if let Ok(packet) = packet_line::parse(data) {
+        let headers = packet.headers;
+        assert!(packet.prefix.len() < data.len());
+        // A packet without addresses has no ports, and has an issue.
+        if headers.addresses.is_none() {
+            assert!(headers.issue.is_some() && headers.transport == packet::Transport::None);
+        }
+        assert!(headers.transport == packet::Transport::None || headers.protocol.is_some());
+    }
+    let text = [data, WHOLE].concat();
+    if text.len() <= packet_line::MAX_TEXT {
+        let (read, whole) = (packet_line::parse(&text), packet_line::parse(WHOLE));
+        let prefix = read.unwrap().prefix;
+        let whole = packet_line::LoggedPacket { prefix, ..whole.unwrap() };
+        assert_eq!(read, Ok(whole));
+    }
+}
+
+/// Takes a line of a log apart, and the same bytes as a message with an envelope.
+pub fn envelope(data: &[u8]) {
+    const ENVELOPE: &[u8] = b"<4>Dec  3 10:11:12 host kernel: ";
+    let envelope = envelope::parse(data);
+    let zone = Zone::fixed(7200).unwrap();
+    for reference in [0, 1_796_342_400_000_000, u64::MAX] {
+        let _ = envelope.time.resolve(reference, &zone);
+    }
+    assert!(envelope.message.len() <= data.len());
+    let line = [ENVELOPE, data].concat();
+    let enclosed = envelope::parse(&line);
+    // The text after a NUL is another line.
+    let end = data.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0));
+    if end.is_some_and(|end| !data[..end].contains(&0)) {
+        assert_eq!(enclosed.host, Some(&b"host"[..]));
+        assert_eq!(enclosed.program, Some(&b"kernel"[..]));
+        assert!(enclosed.message.len() <= data.len());
     }
 }

@@ -5,6 +5,7 @@ mod clock_steps;
 mod config_files;
 mod end_to_end;
 mod geoip_layouts;
+mod log_lines;
 mod log_sources;
 mod log_unread;
 mod migrate_ulogd;

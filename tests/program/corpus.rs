@@ -40,3 +40,13 @@ fn link_handles_its_corpus() {
 fn config_handles_its_corpus() {
     replay("config", bodies::config);
 }
+
+#[test]
+fn packet_line_handles_its_corpus() {
+    replay("packet_line", bodies::packet_line);
+}
+
+#[test]
+fn envelope_handles_its_corpus() {
+    replay("envelope", bodies::envelope);
+}

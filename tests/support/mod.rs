@@ -9,6 +9,7 @@ pub mod documents;
 pub mod frame;
 pub mod fresh_root;
 pub mod golden;
+pub mod kernel_log;
 pub mod logged;
 pub mod mariadb;
 pub mod mmdb;

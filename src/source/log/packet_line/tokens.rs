@@ -8,40 +8,41 @@ pub(super) struct Token<'a> {
     /// Whether a blank follows. The kernel writes one after each field, so the last token of a line that was cut
     /// has none; nor has that of a line whose trailing blank was removed.
     pub is_ended: bool,
+    /// Offset in the text.
+    at: usize,
 }
 
 /// The tokens of a text, up to its end or its first control character.
 #[derive(Clone, Debug)]
 pub(super) struct Tokens<'a> {
-    rest: &'a [u8],
+    text: &'a [u8],
+    /// Offset of the text that is not read yet.
+    at: usize,
 }
 
 impl<'a> Tokens<'a> {
     pub fn new(text: &'a [u8]) -> Self {
-        Self { rest: text }
+        let end = text.iter().position(|byte| *byte < b' ');
+        Self { text: &text[..end.unwrap_or(text.len())], at: 0 }
     }
 
-    /// Skips to the end of the brackets that begin with this token, the last one that was returned. Returns the text
-    /// in them.
-    pub fn skip_brackets(&mut self, opening: Token<'a>, text: &'a [u8]) -> &'a [u8] {
-        let start =
-            text.len() - self.rest.len() - opening.text.len() - usize::from(opening.is_ended);
-        let text = &text[start..];
-        let mut depth = 0_usize;
-        for (index, byte) in text.iter().enumerate() {
+    /// Skips to the end of the brackets that open in this token. Returns the text in them.
+    pub fn skip_brackets(&mut self, opening: Token<'a>) -> &'a [u8] {
+        let rest = &self.text[opening.at..];
+        let start = rest.iter().position(|byte| *byte == b'[').map_or(rest.len(), |at| at + 1);
+        let rest = &rest[start..];
+        let mut depth = 1_usize;
+        let end = rest.iter().position(|byte| {
             match byte {
                 b'[' => depth += 1,
-                b']' if depth == 1 => {
-                    self.rest = &text[index + 1..];
-                    return &text[1..index];
-                }
                 b']' => depth -= 1,
-                0..b' ' => break,
                 _ => {}
             }
-        }
-        self.rest = &[];
-        &text[1..]
+            depth == 0
+        });
+        let inner = &rest[..end.unwrap_or(rest.len())];
+        self.at = (opening.at + start + inner.len() + 1).min(self.text.len());
+        inner
     }
 }
 
@@ -49,13 +50,14 @@ impl<'a> Iterator for Tokens<'a> {
     type Item = Token<'a>;
 
     fn next(&mut self) -> Option<Token<'a>> {
-        while let [b' ', rest @ ..] = self.rest {
-            self.rest = rest;
-        }
-        let length = self.rest.iter().position(|byte| *byte <= b' ').unwrap_or(self.rest.len());
-        let (text, rest) = self.rest.split_at(length);
-        let is_ended = rest.first() == Some(&b' ');
-        self.rest = if is_ended { &rest[1..] } else { &[] };
-        (!text.is_empty()).then_some(Token { text, is_ended })
+        let rest = &self.text[self.at..];
+        let start = rest.iter().position(|byte| *byte != b' ')?;
+        let rest = &rest[start..];
+        let length = rest.iter().position(|byte| *byte == b' ');
+        let text = &rest[..length.unwrap_or(rest.len())];
+        let at = self.at + start;
+        let is_ended = length.is_some();
+        self.at = at + text.len() + usize::from(is_ended);
+        Some(Token { text, is_ended, at })
     }
 }
