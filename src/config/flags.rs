@@ -6,8 +6,8 @@ use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use super::Config;
 use crate::{
-    source::kernel_log::syslog::{SenderNetwork, SyslogAddress},
     mirror::config::{MirrorUrl, URL_VARIABLE},
+    source::kernel_log::syslog::{SenderNetwork, SyslogAddress},
     system::logging::{LogFormat, LogLevel},
     web::ListenAddress,
 };
@@ -129,13 +129,20 @@ impl Flags {
     /// Sets the keys of the given flags; returns these keys.
     pub(super) fn apply(&self, config: &mut Config) -> Vec<SetByFlag> {
         let mut keys = Vec::new();
-        let Config { nflog, kernel_log, geoip, family: _, rules, mirror, web, privileges, log } = config;
+        let Config { nflog, kernel_log, geoip, family: _, rules, mirror, web, privileges, log } =
+            config;
         set(&mut keys, "nflog.groups", "--nflog.group", list(&self.groups), &mut nflog.groups);
         set(&mut keys, "kernel_log.kmsg", "--kernel-log.kmsg", self.kmsg, &mut kernel_log.kmsg);
         let files = list(&self.log_files);
         set(&mut keys, "kernel_log.files", "--kernel-log.file", files, &mut kernel_log.files);
         let addresses = list(&self.syslog);
-        set(&mut keys, "kernel_log.syslog", "--kernel-log.syslog", addresses, &mut kernel_log.syslog);
+        set(
+            &mut keys,
+            "kernel_log.syslog",
+            "--kernel-log.syslog",
+            addresses,
+            &mut kernel_log.syslog,
+        );
         let networks = list(&self.allow);
         set(&mut keys, "kernel_log.allow", "--kernel-log.allow", networks, &mut kernel_log.allow);
         set(&mut keys, "rules.install", "--rules.install", self.rules_install, &mut rules.install);

@@ -74,9 +74,15 @@ impl Config {
         let (key, reason) = if !self.nflog.groups.is_empty() {
             return None;
         } else if !self.kernel_log.has_source() {
-            ("nflog.groups", "is empty, and [kernel_log] has no source; use the group of the firewall rules, such as groups = [1]")
+            (
+                "nflog.groups",
+                "is empty, and [kernel_log] has no source; use the group of the firewall rules, such as groups = [1]",
+            )
         } else if self.rules.install {
-            ("rules.install", "is true, and there is no NFLOG group to log to; set nflog.groups = [1]")
+            (
+                "rules.install",
+                "is true, and there is no NFLOG group to log to; set nflog.groups = [1]",
+            )
         } else {
             return None;
         };

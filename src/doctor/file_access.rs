@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
     mirror::target::{Endpoint, Tls},
+    source::kernel_log::Pattern,
     system::files::open_regular,
     system::privileges::{PrivilegesError, UserAccount, with_rights_of},
 };
@@ -94,7 +95,7 @@ pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
     {
         files.push(file);
     }
-    files.extend(config.kernel_log.patterns().iter().flat_map(|pattern| pattern.files()));
+    files.extend(config.kernel_log.patterns().iter().flat_map(Pattern::files));
     files
 }
 

@@ -9,7 +9,7 @@ use super::Finding;
 use crate::{
     config::Config,
     firewall::{LogTarget, Logging, Reach, listing, logging},
-    source::kernel_log::{DEVICE, check_kmsg},
+    source::kernel_log::{DEVICE, Pattern, check_kmsg},
 };
 
 /// Only in the first network namespace of the host: netfilter's `nf_log.c`.
@@ -27,9 +27,9 @@ const RSYSLOG_LIMITS: [&str; 4] =
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let listing = listing();
     let found = logging(&listing.tables);
-    let reached = found.iter().find(|rule| {
-        *rule.log == LogTarget::Kernel && matches!(rule.reach, Reach::Reached)
-    });
+    let reached = found
+        .iter()
+        .find(|rule| *rule.log == LogTarget::Kernel && matches!(rule.reach, Reach::Reached));
     let mut findings = Vec::new();
     if !config.kernel_log.has_source() {
         findings.extend(reached.map(unused));
@@ -44,7 +44,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     }
     let patterns = config.kernel_log.patterns();
     if !patterns.is_empty() {
-        let files: Vec<_> = patterns.iter().flat_map(|pattern| pattern.files()).collect();
+        let files: Vec<_> = patterns.iter().flat_map(Pattern::files).collect();
         findings.push(log_files(config, &files));
         findings.extend(rate_limit(&rsyslog_files()));
     }
@@ -55,7 +55,10 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
 fn unused(rule: &Logging<'_>) -> Finding {
     Finding::hint(
         "kernel_log",
-        format!("{} {} logs to the kernel's log (LOG), which is not read", rule.table.place, rule.chain),
+        format!(
+            "{} {} logs to the kernel's log (LOG), which is not read",
+            rule.table.place, rule.chain
+        ),
         "read these lines without a change of the rules: --kernel-log.kmsg; an NFLOG group also gives whole headers and \
          an exact count of lost packets: nflog_exporter rules",
     )

@@ -356,7 +356,7 @@ mod tests {
         check_ends(
             "[[family]]\nname = 'a'",
             "family.a.labels: is missing; use 1 to 8 of: prefix,",
-            "tcp_flags",
+            "tcp_flags, host",
         );
         check(
             "[[family]]\nname = 'a'\nlabels = ['prefix', 'contry']",

@@ -90,12 +90,14 @@ impl Queue {
     pub(super) fn new(spool_limit: u64, names: CurrentNames) -> Self {
         let status = MirrorStatus { spool_limit, ..MirrorStatus::default() };
         let contents = Mutex::new(Contents { status, ..Contents::default() });
-        let shared = Shared { contents, names, filled: Condvar::new(), on_processed: OnceLock::new() };
+        let shared =
+            Shared { contents, names, filled: Condvar::new(), on_processed: OnceLock::new() };
         Self(Arc::new(shared))
     }
 
     /// Offers a batch to the mirror. Never waits: events that do not fit are dropped and counted. Returns the number of
     /// events accepted so far.
+    #[allow(clippy::must_use_candidate, reason = "only followed files need the number")]
     pub fn offer(&self, batch: &[Event]) -> u64 {
         let mut state = self.lock();
         if batch.is_empty() {

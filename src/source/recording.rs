@@ -80,7 +80,9 @@ impl Recording {
     pub fn begin(unread: UnreadRecording, options: RecordingOptions) -> Result<Self, PcapError> {
         let UnreadRecording { name, file, written } = unread;
         match Input::from_file(file) {
-            Ok(input) => Ok(Self { name, written, options, content: Content::Unknown(Some(input)) }),
+            Ok(input) => {
+                Ok(Self { name, written, options, content: Content::Unknown(Some(input)) })
+            }
             Err(cause) => Err(PcapError::Open { file: name, cause }),
         }
     }
@@ -139,9 +141,10 @@ impl Recording {
 /// Whether the first bytes are not those of a text. A log can begin with NULs after a crash.
 fn is_binary(first: &[u8]) -> bool {
     let first = &first[..first.len().min(512)];
-    let is_control = |byte: &&u8| **byte < b' ' && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x1b | 0);
-    let nuls = first.iter().filter(|byte| **byte == 0).count();
-    first.iter().any(|byte| is_control(&byte)) || (nuls > 0 && first.first() != Some(&0))
+    let is_control =
+        |byte: &&u8| **byte < b' ' && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x1b | 0);
+    let has_nul = first.contains(&0) && first.first() != Some(&0);
+    has_nul || first.iter().any(|byte| is_control(&byte))
 }
 
 impl Source for Recording {

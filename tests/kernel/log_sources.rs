@@ -18,8 +18,12 @@ use crate::support::{
 const FAMILY: &str = "
     [[family]]
     name = 'both'
-    labels = ['prefix', 'proto', 'country', 'port', 'source_port', 'direction', 'in_interface', 'out_interface', 'mark',
-              'ip_version', 'icmp_type', 'tcp_flags', 'network', 'continent']
+    labels = ['prefix', 'proto', 'country', 'port', 'source_port', 'direction', 'ip_version', 'network']
+    max_series = 20000
+    max_new_series_per_hour = 20000
+    [[family]]
+    name = 'other_labels'
+    labels = ['prefix', 'proto', 'in_interface', 'out_interface', 'mark', 'icmp_type', 'tcp_flags', 'continent']
     max_series = 20000
     max_new_series_per_hour = 20000
     [kernel_log]
@@ -48,7 +52,8 @@ fn traffic() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for number in 0..600_u16 {
         let host = u8::try_from(number % 200).unwrap() + 1;
-        let source = [[133, 11, 1, host], [193, 0, 2, host], [18, 7, 3, host]][usize::from(number % 3)];
+        let source =
+            [[133, 11, 1, host], [193, 0, 2, host], [18, 7, 3, host]][usize::from(number % 3)];
         let v6 = [0x20, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host];
         let (from, to) = (40_000 + number % 7, 20 + number % 5);
         frames.push(match number / 3 % 6 {
@@ -99,9 +104,14 @@ fn the_same_packets_give_the_same_counts_series_by_series() {
         });
     }
     let text = exporter.scrape();
-    for metric in ["nflog_both_packets_total", "nflog_both_bytes_total"] {
+    for (metric, series) in [
+        ("nflog_both_packets_total", 50),
+        ("nflog_both_bytes_total", 50),
+        ("nflog_other_labels_packets_total", 3),
+        ("nflog_other_labels_bytes_total", 3),
+    ] {
         let by_nflog = of_prefix(samples(&text, metric), &nflog);
-        assert!(by_nflog.len() > 50, "{by_nflog:#?}");
+        assert!(by_nflog.len() > series, "{by_nflog:#?}");
         assert_eq!(of_prefix(samples(&text, metric), &kernel), by_nflog);
     }
     assert_eq!(sum(&text, "nflog_exporter_lost_packets_total"), 0);
@@ -115,7 +125,10 @@ fn the_same_packets_give_the_same_counts_series_by_series() {
 fn records_of_programs_are_not_read() {
     let wire = Wire::new();
     let exporter = Exporter::start(&wire.host, FAMILY, &[]);
-    let forged = format!("<4>forged{}: IN=a OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=ICMP TYPE=8", std::process::id());
+    let forged = format!(
+        "<4>forged{}: IN=a OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=ICMP TYPE=8",
+        std::process::id()
+    );
     fs::write("/dev/kmsg", &forged).unwrap();
     let _log = KernelLog::open();
     let prefix = format!("own{}:", std::process::id());
@@ -147,7 +160,8 @@ fn a_log_of_the_group_adm_is_followed_without_root() {
     let (shown, state) = (file.display(), directory.path().join("state/positions"));
     let config = format!("[kernel_log]\nfiles = ['{shown}']\nstate_file = '{}'\n", state.display());
     let exporter = Exporter::start(&wire.host, &config, &[]);
-    let line = "kernel: [1.5] x: IN=eth0 OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=ICMP TYPE=8\n";
+    let line =
+        "kernel: [1.5] x: IN=eth0 OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=ICMP TYPE=8\n";
     let append = |expect: u64| {
         let mut log = OpenOptions::new().append(true).open(&file).unwrap();
         log.write_all(line.as_bytes()).unwrap();

@@ -84,7 +84,8 @@ async fn report(
 ) -> anyhow::Result<()> {
     let (aggregate, clock) = (route.aggregate(), route.clock());
     aggregate.lock().show_at_once();
-    let page = ScrapePage::new(&route, Vec::new(), geoip, reloader.status()).with_lines(Some(files.meter()));
+    let page = ScrapePage::new(&route, Vec::new(), geoip, reloader.status())
+        .with_lines(Some(files.meter()));
     let failures = files.failures.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = Arc::clone(&stop);

@@ -140,7 +140,9 @@ impl Source for Recordings {
                         )
                     ) || matches!(
                         error.downcast_ref(),
-                        Some(LogFileError::NoPackets { .. } | LogFileError::Read { packets: 0, .. })
+                        Some(
+                            LogFileError::NoPackets { .. } | LogFileError::Read { packets: 0, .. }
+                        )
                     );
                     self.has_packets |= !is_without_packets;
                     self.failures.add(&error);

@@ -16,9 +16,7 @@ use std::{
     time::Duration,
 };
 
-use self::{
-    pipe::{Pipe, Wait, at_most},
-};
+use self::pipe::{Pipe, Wait, at_most};
 
 /// Size of the buffer, bytes: the longest block that can be parsed.
 pub(super) const CAPACITY: usize = 1024 * 1024;

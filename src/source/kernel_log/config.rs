@@ -111,8 +111,8 @@ impl KernelLogConfig {
     /// Who can send to the listener can invent packets.
     fn validate_allow(&self) -> RuleResult {
         let is_open = |address: &&SyslogAddress| {
-            let needs_certificate =
-                address.transport == Transport::Tls && !self.tls.client_ca_file.as_os_str().is_empty();
+            let needs_certificate = address.transport == Transport::Tls
+                && !self.tls.client_ca_file.as_os_str().is_empty();
             !address.address.ip().is_loopback() && !needs_certificate
         };
         match self.syslog.iter().find(is_open) {
@@ -133,7 +133,8 @@ impl KernelLogConfig {
         };
         for (key, file) in [("cert_file", &self.tls.cert_file), ("key_file", &self.tls.key_file)] {
             if file.as_os_str().is_empty() {
-                let reason = format!("is empty, and {address} needs it; set the path of a PEM file");
+                let reason =
+                    format!("is empty, and {address} needs it; set the path of a PEM file");
                 return reject(format!("kernel_log.tls.{key}"), reason);
             }
         }
@@ -143,7 +144,10 @@ impl KernelLogConfig {
     fn validate_state_file(&self) -> RuleResult {
         if self.state_file.file_name().is_none() {
             let path = self.state_file.display();
-            return reject("kernel_log.state_file", format!("is \"{path}\"; use the path of a file"));
+            return reject(
+                "kernel_log.state_file",
+                format!("is \"{path}\"; use the path of a file"),
+            );
         }
         Ok(())
     }

@@ -153,20 +153,17 @@ fn unescape(mut text: &[u8], to: &mut Vec<u8>) {
         text = &text[at..];
         let digit = |byte: u8| char::from(byte).to_digit(16);
         let byte = match text {
-            [b'\\', b'x', high, low, ..] => {
-                digit(*high).zip(digit(*low)).and_then(|(high, low)| u8::try_from(high << 4 | low).ok())
-            }
+            [b'\\', b'x', high, low, ..] => digit(*high)
+                .zip(digit(*low))
+                .and_then(|(high, low)| u8::try_from(high << 4 | low).ok()),
             _ => None,
         };
-        match byte.filter(|byte| *byte >= b' ') {
-            Some(byte) => {
-                to.push(byte);
-                text = &text[4..];
-            }
-            None => {
-                to.push(b'\\');
-                text = &text[1..];
-            }
+        if let Some(byte) = byte.filter(|byte| *byte >= b' ') {
+            to.push(byte);
+            text = &text[4..];
+        } else {
+            to.push(b'\\');
+            text = &text[1..];
         }
     }
     to.extend_from_slice(text);

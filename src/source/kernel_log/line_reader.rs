@@ -207,7 +207,8 @@ mod tests {
 
     use super::*;
 
-    const PACKET: &str = "[UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.1 LEN=40 PROTO=ICMP TYPE=8 CODE=0";
+    const PACKET: &str =
+        "[UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.1 LEN=40 PROTO=ICMP TYPE=8 CODE=0";
     const ORIGIN: Origin<'static> = Origin {
         input: Input::File,
         stream: 0,

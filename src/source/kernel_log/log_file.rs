@@ -46,7 +46,9 @@ pub enum LogFileError {
         lines: u64,
     },
     /// Reading or decompressing failed.
-    #[error("cannot read {file} after line {lines}: {cause}; the {packets} packets before it are counted")]
+    #[error(
+        "cannot read {file} after line {lines}: {cause}; the {packets} packets before it are counted"
+    )]
     Read {
         /// The file.
         file: String,

@@ -115,7 +115,8 @@ impl Collector for LineMetrics {
         let Some(meter) = &self.0 else { return Ok(()) };
         let mut writer = MetricWriter::new(encoder);
         let by_input = |counts: &'_ [AtomicU64; Input::ALL.len()]| {
-            Input::ALL.map(|input| ([("source", input.name())], counts[input as usize].load(Relaxed)))
+            Input::ALL
+                .map(|input| ([("source", input.name())], counts[input as usize].load(Relaxed)))
         };
         writer.counters(
             "nflog_exporter_kernel_log_lines",

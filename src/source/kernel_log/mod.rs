@@ -31,9 +31,9 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-pub use config::KernelLogConfig;
 pub use checkpoint::Checkpoint;
-pub use follow::Positions;
+pub use config::KernelLogConfig;
+pub use follow::{Pattern, Positions};
 pub use kmsg::{DEVICE, KmsgError, check_kmsg};
 pub use log_file::{LogFile, LogFileError, first_time};
 pub use meter::{LineMeter, LineMetrics};
@@ -137,10 +137,11 @@ impl KernelLog {
             let (positions, saved) = open_positions(&config.state_file);
             log.positions = Some(Arc::clone(&positions));
             let saving = Arc::clone(&positions);
-            let saver = thread::Builder::new().name("positions".into());
-            log.saver = Some(saver.spawn(move || saving.run())?);
+            let thread = thread::Builder::new().name("positions".into());
+            log.saver = Some(thread.spawn(move || saving.run())?);
             let shared = (Arc::clone(&log.queue), Arc::clone(&log.meter));
-            let follower = Follower::new(patterns, config.from == StartAt::Start, shared, (positions, saved));
+            let follower =
+                Follower::new(patterns, config.from == StartAt::Start, shared, (positions, saved));
             log.spawn("log-files", false, move |_| follower.run())?;
         }
         Ok(log)
@@ -199,14 +200,16 @@ impl KernelLog {
         let mut records = self.reader.read_repeated(BATCH, take);
         if let Some((chunk, done)) = &mut self.current {
             let sender = chunk.sender.filter(|sender| !sender.is_loopback());
-            let sender = sender.map_or_else(String::new, |sender| sender.to_canonical().to_string());
+            let sender =
+                sender.map_or_else(String::new, |sender| sender.to_canonical().to_string());
             let now = unix_micros();
             let origin = Origin {
                 input: chunk.input,
                 stream: chunk.stream,
                 sender: sender.as_bytes(),
                 reference: now,
-                boot: matches!(chunk.input, meter::Input::Kmsg).then(|| now.saturating_sub(uptime())),
+                boot: matches!(chunk.input, meter::Input::Kmsg)
+                    .then(|| now.saturating_sub(uptime())),
                 unknown: None,
             };
             while records < BATCH && !self.reader.is_repeating() && *done < chunk.lines.len() {

@@ -152,7 +152,11 @@ impl ChunkQueue {
     }
 
     /// Waits until `input` is readable or the timeout passes; false if the inputs must stop.
-    pub fn wait(&self, input: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> io::Result<bool> {
+    pub fn wait(
+        &self,
+        input: Option<BorrowedFd<'_>>,
+        timeout: Option<Duration>,
+    ) -> io::Result<bool> {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut polled = vec![PollFd::new(&self.stop, PollFlags::IN)];
         polled.extend(input.map(|input| PollFd::from_borrowed_fd(input, PollFlags::IN)));

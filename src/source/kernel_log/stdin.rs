@@ -41,7 +41,10 @@ pub(super) fn run(queue: &ChunkQueue, meter: &Arc<LineMeter>) -> io::Result<()> 
                 }
             }
             Err(error)
-                if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+                ) => {}
             Err(error) => return Err(error),
         }
     }

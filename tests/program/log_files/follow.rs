@@ -25,7 +25,9 @@ fn new_lines_of_a_file_are_counted_from_its_end() {
         let text = exporter.scrape();
         (sum(&text, "nflog_exporter_kernel_log_lines_total") == 5).then_some(text)
     });
-    assert!(text.contains("nflog_exporter_kernel_log_skipped_lines_total{reason=\"not_a_packet\"} 1"));
+    assert!(
+        text.contains("nflog_exporter_kernel_log_skipped_lines_total{reason=\"not_a_packet\"} 1")
+    );
     assert!(text.contains("nflog_exporter_received_packets_total{group=\"0\"} 4"));
     assert!(text.contains("prefix=\"[UFW BLOCK]\",proto=\"udp\""), "{text}");
 }

@@ -19,11 +19,14 @@ fn ten_kills_write_every_line_once() {
     let file = logs.path("kern.log");
     append(&file, "");
     let (rows, spool) = (logs.path("state/packets.db"), logs.path("state/spool"));
-    let config = logs.config("kern.log", &format!(
-        "[mirror]\nurl = 'sqlite:{}'\nretention = '0s'\nspool.directory = '{}'\n",
-        rows.display(),
-        spool.display()
-    ));
+    let config = logs.config(
+        "kern.log",
+        &format!(
+            "[mirror]\nurl = 'sqlite:{}'\nretention = '0s'\nspool.directory = '{}'\n",
+            rows.display(),
+            spool.display()
+        ),
+    );
     let exporter = Exporter::start(&logs, &config);
     exporter.wait_for_log("following a log file");
     drop(exporter);
@@ -56,7 +59,9 @@ fn ten_kills_write_every_line_once() {
             let exporter = Exporter::start(&logs, &config);
             let before = written.load(Ordering::Relaxed);
             let more = fastrand::u64(50..500);
-            wait_for("more lines", || (written.load(Ordering::Relaxed) > before + more).then_some(()));
+            wait_for("more lines", || {
+                (written.load(Ordering::Relaxed) > before + more).then_some(())
+            });
             exporter.kill();
         }
         is_done.store(true, Ordering::Relaxed);
@@ -67,7 +72,9 @@ fn ten_kills_write_every_line_once() {
     let count = || {
         let connection = Connection::open(&rows).ok()?;
         let query = "SELECT count(*), count(DISTINCT source_port) FROM packets";
-        connection.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).ok()
+        connection
+            .query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+            .ok()
     };
     wait_for("every row", || count().filter(|(rows, _)| *rows >= written));
     exporter.stop();

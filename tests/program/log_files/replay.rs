@@ -84,7 +84,9 @@ fn the_corpus_of_lines_is_read() {
 fn rotated_files_are_read_in_the_order_of_their_times_also_over_the_turn_of_the_year() {
     let logs = Logs::new();
     let packet = |time: &str, source: u8| {
-        format!("{time} fw kernel: IN=eth0 OUT= SRC=203.0.113.{source} DST=198.51.100.1 LEN=40 PROTO=ICMP TYPE=8\n")
+        format!(
+            "{time} fw kernel: IN=eth0 OUT= SRC=203.0.113.{source} DST=198.51.100.1 LEN=40 PROTO=ICMP TYPE=8\n"
+        )
     };
     // Written on 3 January 2026.
     let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_398_400);

@@ -124,9 +124,7 @@ fn an_endless_line_and_wrong_counts_do_not_hide_later_messages() {
     // Endless digits are a line.
     stream.write_all(&vec![b'1'; 1 << 20]).unwrap();
     drop(stream);
-    wait_for("the end of the digits", || {
-        exporter.scrape().contains("too_long\"} 2").then_some(())
-    });
+    wait_for("the end of the digits", || exporter.scrape().contains("too_long\"} 2").then_some(()));
 }
 
 /// Others than the allowed senders get no connection, and cannot take the places of the allowed ones.
@@ -171,9 +169,7 @@ fn thousands_of_connections_leave_the_open_ones_and_the_memory_alone() {
             kept.push(stream);
         }
     }
-    wait_for("rejections", || {
-        (rejected(&exporter, "too_many_connections") >= 2900).then_some(())
-    });
+    wait_for("rejections", || (rejected(&exporter, "too_many_connections") >= 2900).then_some(()));
     writeln!(first, "{}", message("router", 22)).unwrap();
     exporter.wait_for_packets(2);
     // The places are free again.
@@ -209,7 +205,15 @@ fn tls_needs_a_certificate_that_the_authority_signed() {
     let to = address(&exporter).to_string();
     let send = |arguments: &[&str]| {
         let mut client = Command::new("openssl")
-            .args(["s_client", "-quiet", "-no_ign_eof", "-connect", &to, "-CAfile", &file("ca.pem")])
+            .args([
+                "s_client",
+                "-quiet",
+                "-no_ign_eof",
+                "-connect",
+                &to,
+                "-CAfile",
+                &file("ca.pem"),
+            ])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

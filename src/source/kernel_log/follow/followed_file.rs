@@ -1,7 +1,7 @@
 //! One followed file: reads its new lines, and notices that it was truncated.
 
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io,
     os::unix::fs::{FileExt as _, MetadataExt as _},
     path::PathBuf,
@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     fingerprint::FirstBytes,
+    rotated::RotatedFile,
     saved_position::{FileKey, SavedPosition},
 };
 
@@ -54,7 +55,7 @@ pub(super) enum FileRead {
 impl FollowedFile {
     /// Follows an open file from an offset on.
     pub fn new(id: u64, path: PathBuf, file: File, offset: u64) -> io::Result<Self> {
-        let key = key(&file.metadata()?);
+        let key = FileKey::of(&file.metadata()?);
         let first_bytes = FirstBytes::of(&file)?;
         Ok(Self {
             id,
@@ -91,7 +92,7 @@ impl FollowedFile {
 
     /// Continues in another file with the same content, such as the copy of a file that was truncated.
     pub fn switch_to(&mut self, file: File, is_rotated: bool) -> io::Result<()> {
-        self.key = key(&file.metadata()?);
+        self.key = FileKey::of(&file.metadata()?);
         self.first_bytes = FirstBytes::of(&file)?;
         (self.file, self.is_rotated) = (file, is_rotated);
         Ok(())
@@ -102,6 +103,12 @@ impl FollowedFile {
         self.first_bytes = FirstBytes::of(&self.file)?;
         (self.id, self.offset, self.is_in_skipped_line) = (id, 0, false);
         Ok(())
+    }
+
+    /// Whether another file is a copy of this one, as it is now or was when it was read.
+    pub fn is_copy(&self, other: &RotatedFile) -> bool {
+        other.key != self.key
+            && (other.begins_with(self.first_bytes) || other.is_start_of(&self.file))
     }
 
     /// Whether the file has no name.
@@ -156,9 +163,4 @@ impl FollowedFile {
         self.offset += bytes as u64;
         self.last_lines = Instant::now();
     }
-}
-
-/// The key of a file.
-pub(super) fn key(metadata: &Metadata) -> FileKey {
-    FileKey { device: metadata.dev(), inode: metadata.ino() }
 }

@@ -157,7 +157,11 @@ impl Follower {
         let mut newest: HashMap<PathBuf, RotatedFile> = HashMap::new();
         for position in std::mem::take(&mut self.saved.positions) {
             let Some(mut file) = find(&position, paths) else {
-                if self.patterns.iter().any(|pattern| pattern.path().as_ref() == Some(&position.path)) {
+                if self
+                    .patterns
+                    .iter()
+                    .any(|pattern| pattern.path().as_ref() == Some(&position.path))
+                {
                     tracing::warn!(
                         "{}: the file that was followed no longer exists: lines at its end may be missing",
                         position.path.display()
@@ -190,7 +194,9 @@ impl Follower {
     /// A file at a path of a pattern.
     fn found(&mut self, file: RotatedFile) {
         let previous = self.at_path.insert(file.path.clone(), file.key);
-        if previous == Some(file.key) && self.is_followed(file.key) || self.ignored.contains(&file.key) {
+        if previous == Some(file.key) && self.is_followed(file.key)
+            || self.ignored.contains(&file.key)
+        {
             return;
         }
         if let Some(followed) = self.files.iter_mut().find(|followed| followed.key == file.key) {
@@ -262,7 +268,7 @@ impl Follower {
 
     /// Whether the file is a copy of a followed one, made before that is truncated.
     fn is_copy(&self, file: &RotatedFile) -> bool {
-        self.files.iter().any(|followed| file.begins_with(followed.first_bytes))
+        self.files.iter().any(|followed| followed.is_copy(file))
     }
 
     fn is_followed(&self, key: FileKey) -> bool {
@@ -368,9 +374,9 @@ impl Follower {
         let file = &mut self.files[at];
         let before = file.position();
         let (path, offset) = (file.path.clone(), file.offset);
-        let copy = rotated_files(&path)
-            .into_iter()
-            .find(|copy| copy.key != before.key && copy.begins_with(before.first_bytes) && copy.has(&before));
+        let copy = rotated_files(&path).into_iter().find(|copy| {
+            copy.key != before.key && copy.begins_with(before.first_bytes) && copy.has(&before)
+        });
         tracing::info!(file = %path.display(), offset, copied = copy.is_some(), "a log file was truncated");
         let previous = file.id;
         let Some(copy) = copy else {
@@ -396,10 +402,13 @@ impl Follower {
     /// Whether a file has no more lines, and all were handed over.
     fn is_finished(&self, at: usize) -> bool {
         let file = &self.files[at];
-        // A file that is still at a path of a pattern would be found again.
-        let is_at_path = || self.at_path.values().any(|key| *key == file.key);
+        // A file at a path of a pattern would be found again, and one that was replaced was not looked at yet.
+        let is_here = |(path, key): (&PathBuf, &FileKey)| *key == file.key && path.exists();
+        if self.at_path.iter().any(is_here) {
+            return false;
+        }
         let is_old = file.is_rotated && file.last_lines.elapsed() > ROTATED_FOR;
-        let is_over = is_old && !is_at_path() || file.is_removed();
+        let is_over = is_old || file.is_removed();
         is_over && self.positions.offset(file.id).is_none_or(|offset| offset >= file.offset)
     }
 
@@ -430,8 +439,7 @@ fn find(position: &SavedPosition, paths: &[PathBuf]) -> Option<RotatedFile> {
         .chain(rotated_files(&position.path))
         .chain(others.filter_map(|path| rotated::open(path)))
         .collect();
-    let by_key =
-        candidates.iter().position(|file| file.key == position.key && file.has(position));
+    let by_key = candidates.iter().position(|file| file.key == position.key && file.has(position));
     let found = by_key.or_else(|| candidates.iter().position(|file| file.has(position)))?;
     Some(candidates.swap_remove(found))
 }
@@ -442,7 +450,10 @@ fn is_compressed(file: &File) -> bool {
     let read = file.read_at(&mut first, 0);
     let is_magic = matches!(
         first,
-        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd] | [0xfd, b'7', b'z', b'X'] | [b'B', b'Z', b'h', _]
+        [0x1f, 0x8b, ..]
+            | [0x28, 0xb5, 0x2f, 0xfd]
+            | [0xfd, b'7', b'z', b'X']
+            | [b'B', b'Z', b'h', _]
     );
     read.is_ok() && is_magic
 }

@@ -9,7 +9,6 @@ use std::{
 
 use super::{
     fingerprint::FirstBytes,
-    followed_file::key,
     saved_position::{FileKey, SavedPosition},
 };
 use crate::system::files::open_regular;
@@ -26,7 +25,9 @@ pub(super) struct RotatedFile {
 
 /// The rotated files of a path, the oldest first.
 pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Vec::new();
+    };
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let is_rotated = |other: &[u8]| {
         let suffix = other.strip_prefix(name.as_bytes()).unwrap_or_default();
@@ -49,10 +50,15 @@ pub(super) fn open(path: &Path) -> Option<RotatedFile> {
     Some(RotatedFile {
         path: path.into(),
         file,
-        key: key(&metadata),
+        key: FileKey::of(&metadata),
         length: metadata.len(),
         modified: metadata.modified().ok()?,
     })
+}
+
+fn begins_with(file: &fs::File, first_bytes: FirstBytes) -> bool {
+    // Any file begins with no bytes.
+    !first_bytes.is_weak() && first_bytes.grown(file).is_ok_and(|first| first.is_some())
 }
 
 impl RotatedFile {
@@ -71,7 +77,11 @@ impl RotatedFile {
 
     /// Whether the content is the one of these first bytes.
     pub fn begins_with(&self, first_bytes: FirstBytes) -> bool {
-        !first_bytes.is_weak()
-            && first_bytes.grown(&self.file).is_ok_and(|first| first.is_some())
+        begins_with(&self.file, first_bytes)
+    }
+
+    /// Whether another file has this content, and maybe more.
+    pub fn is_start_of(&self, other: &fs::File) -> bool {
+        FirstBytes::of(&self.file).is_ok_and(|first_bytes| begins_with(other, first_bytes))
     }
 }

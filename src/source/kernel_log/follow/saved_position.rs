@@ -1,6 +1,6 @@
 //! The saved position of a file, and what identifies the file.
 
-use std::path::PathBuf;
+use std::{fs::Metadata, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,13 @@ use super::fingerprint::FirstBytes;
 pub(super) struct FileKey {
     pub device: u64,
     pub inode: u64,
+}
+
+impl FileKey {
+    /// The key of the file with this metadata.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
 }
 
 /// The saved position of a file.

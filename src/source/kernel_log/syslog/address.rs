@@ -156,7 +156,9 @@ mod tests {
         for text in ["udp://192.0.2.1:514", "tcp://[::]:601", "tls://127.0.0.1:6514"] {
             assert_eq!(text.parse::<SyslogAddress>().unwrap().to_string(), text);
         }
-        for text in ["192.0.2.1:514", "udp://host:514", "udp://192.0.2.1", "http://192.0.2.1:80", ""] {
+        for text in
+            ["192.0.2.1:514", "udp://host:514", "udp://192.0.2.1", "http://192.0.2.1:80", ""]
+        {
             assert!(text.parse::<SyslogAddress>().is_err(), "{text}");
         }
     }

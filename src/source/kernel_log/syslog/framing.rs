@@ -78,10 +78,7 @@ impl FrameSplitter {
 
     /// Reads the octet count, if there is one.
     fn begin<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let (&first, rest) = match bytes.split_first() {
-            Some(split) => split,
-            None => return bytes,
-        };
+        let Some((&first, rest)) = bytes.split_first() else { return bytes };
         let is_first = self.start.is_empty();
         match first {
             // Between messages.
@@ -193,7 +190,7 @@ mod tests {
     #[test]
     fn messages_are_told_apart_by_counts_or_line_breaks() {
         check("<4>one\n<4>two\r\n", "<4>one\n<4>two\r\n", 0);
-        check("6 <4>one7 <4>t\no<4>three\n", "<4>one\n<4>t o\n", 0);
+        check("6 <4>one6 <4>t\no<4>three\n", "<4>one\n<4>t o\n<4>three\n", 0);
         check("6 <4>one6 <4>two<4>three\n", "<4>one\n<4>two\n<4>three\n", 0);
         check("6 <4>one\n6 <4>two\n", "<4>one\n<4>two\n", 0);
         check("<4>nul\0<4>two", "<4>nul\n<4>two\n", 0);

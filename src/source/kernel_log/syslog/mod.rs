@@ -68,6 +68,9 @@ pub(super) struct SyslogSockets {
     allow: Vec<SenderNetwork>,
 }
 
+/// The work of a thread, until the queue is stopped.
+type Work = Box<dyn FnOnce(&ChunkQueue) -> io::Result<()> + Send>;
+
 /// What all connections use.
 #[derive(Clone, Debug)]
 struct Receiver {
@@ -96,12 +99,8 @@ impl SyslogSockets {
         allow: &[SenderNetwork],
         tls: &SyslogTlsConfig,
     ) -> Result<Self, SyslogError> {
-        let mut sockets = Self {
-            datagrams: Vec::new(),
-            streams: Vec::new(),
-            tls: None,
-            allow: allow.to_vec(),
-        };
+        let mut sockets =
+            Self { datagrams: Vec::new(), streams: Vec::new(), tls: None, allow: allow.to_vec() };
         for address in addresses {
             let failed = |cause| SyslogError::Bind { address: *address, cause };
             if address.transport == Transport::Udp {
@@ -133,24 +132,20 @@ impl SyslogSockets {
     }
 
     /// The work of the threads: one for each UDP socket, and one for all connections.
-    pub fn threads(
-        self,
-        queue: &Arc<ChunkQueue>,
-        meter: &Arc<LineMeter>,
-    ) -> Vec<Box<dyn FnOnce(&ChunkQueue) -> io::Result<()> + Send>> {
+    pub fn threads(self, queue: &Arc<ChunkQueue>, meter: &Arc<LineMeter>) -> Vec<Work> {
         let receiver = Receiver {
             queue: Arc::clone(queue),
             meter: Arc::clone(meter),
             allow: self.allow.into(),
         };
-        let mut threads: Vec<Box<dyn FnOnce(&ChunkQueue) -> io::Result<()> + Send>> = Vec::new();
+        let mut threads: Vec<Work> = Vec::new();
         for socket in self.datagrams {
             let receiver = receiver.clone();
             threads.push(Box::new(move |_| datagrams::receive(&socket, &receiver)));
         }
         if !self.streams.is_empty() {
             let (streams, tls) = (self.streams, self.tls);
-            threads.push(Box::new(move |_| streams::receive(streams, tls, &receiver)));
+            threads.push(Box::new(move |_| streams::receive(streams, tls.as_ref(), &receiver)));
         }
         threads
     }

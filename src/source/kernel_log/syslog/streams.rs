@@ -50,7 +50,7 @@ const READ: usize = 16 * 1024;
 /// Receives until the queue is stopped.
 pub(super) fn receive(
     listeners: Vec<(TcpListener, bool)>,
-    tls: Option<Arc<ServerTls>>,
+    tls: Option<&Arc<ServerTls>>,
     receiver: &Receiver,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -59,7 +59,7 @@ pub(super) fn receive(
         for (listener, is_tls) in listeners {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let tls = tls.clone().filter(|_| is_tls);
+            let tls = tls.filter(|_| is_tls).cloned();
             tokio::spawn(accept(listener, tls, receiver.clone(), open.clone()));
         }
         while !receiver.queue.is_stopped() {
