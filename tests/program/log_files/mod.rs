@@ -156,3 +156,14 @@ impl Drop for Exporter {
         }
     }
 }
+
+#[test]
+fn two_exporters_do_not_share_a_state_file() {
+    let logs = Logs::new();
+    append(&logs.path("kern.log"), "");
+    let config = logs.config("kern.log", "");
+    let first = Exporter::start(&logs, &config);
+    first.wait_for_log("following a log file");
+    let second = Exporter::start(&logs, &config);
+    second.wait_for_log("another exporter uses it; set another kernel_log.state_file");
+}

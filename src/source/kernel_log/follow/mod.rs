@@ -64,6 +64,10 @@ pub(super) struct Follower {
     ignored: HashSet<FileKey>,
     /// Paths whose files cannot be opened, to log each once.
     unreadable: HashSet<PathBuf>,
+    /// Files that are followed since the positions were saved, each with its offset.
+    added: Vec<(PathBuf, u64)>,
+    /// Whether there is a file with too few bytes to know what it is.
+    has_undecided: bool,
     next_id: u64,
     saved: Saved,
     has_started: bool,
@@ -105,6 +109,8 @@ impl Follower {
             at_path: HashMap::new(),
             ignored: HashSet::new(),
             unreadable: HashSet::new(),
+            added: Vec::new(),
+            has_undecided: false,
             next_id: 1,
             saved: saved.0,
             has_started: false,
@@ -126,7 +132,8 @@ impl Follower {
             if !self.queue.wait(self.watch.descriptor(), Some(wait))? {
                 return Ok(());
             }
-            if self.watch.changes().names {
+            let changes = self.watch.changes();
+            if changes.names || (changes.contents && self.has_undecided) {
                 next_scan = Instant::now();
             }
         }
@@ -141,6 +148,7 @@ impl Follower {
         if !self.has_started {
             self.resume(&paths);
         }
+        self.has_undecided = false;
         for path in paths {
             match rotated::open(&path) {
                 Some(found) => {
@@ -150,6 +158,7 @@ impl Follower {
             }
         }
         self.has_started = true;
+        self.save_added();
     }
 
     /// Finds the files of the saved positions, wherever they were moved, and then the files that were rotated since.
@@ -193,12 +202,17 @@ impl Follower {
 
     /// A file at a path of a pattern.
     fn found(&mut self, file: RotatedFile) {
-        let previous = self.at_path.insert(file.path.clone(), file.key);
-        if previous == Some(file.key) && self.is_followed(file.key)
-            || self.ignored.contains(&file.key)
-        {
+        let previous = self.at_path.get(&file.path).copied();
+        let is_followed = self.is_followed(file.key);
+        if previous == Some(file.key) && is_followed || self.ignored.contains(&file.key) {
             return;
         }
+        if file.is_weak() && !is_followed && !self.files.is_empty() {
+            // It may become a copy of another file.
+            self.has_undecided = true;
+            return;
+        }
+        self.at_path.insert(file.path.clone(), file.key);
         if let Some(followed) = self.files.iter_mut().find(|followed| followed.key == file.key) {
             // Renamed to a name that matches too.
             followed.path.clone_from(&file.path);
@@ -300,12 +314,22 @@ impl Follower {
             Ok(mut followed) => {
                 followed.is_rotated = is_rotated;
                 self.next_id += 1;
-                let (file, offset) = (path.display(), followed.offset);
-                tracing::info!(%file, offset, "following a log file");
                 self.positions.set(followed.id, followed.position());
+                self.added.push((path, followed.offset));
                 self.files.push(followed);
             }
             Err(error) => tracing::warn!("cannot read {}: {error}", path.display()),
+        }
+    }
+
+    /// Saves the positions of new files. All at once, so that none is missing after a kill.
+    fn save_added(&mut self) {
+        if self.added.is_empty() {
+            return;
+        }
+        self.positions.save();
+        for (file, offset) in self.added.drain(..) {
+            tracing::info!(file = %file.display(), offset, "following a log file");
         }
     }
 
@@ -384,6 +408,7 @@ impl Follower {
             self.next_id += 1;
             self.positions.forget(previous);
             self.positions.set(file.id, file.position());
+            self.positions.save();
             return Ok(());
         };
         file.switch_to(copy.file, true)?;
@@ -393,6 +418,7 @@ impl Follower {
             let count = self.files.len();
             self.follow(current, Some(0), false);
             // Read after its copy.
+            self.save_added();
             let added = self.files.len() - count;
             self.files[at + 1..].rotate_right(added);
         }

@@ -58,10 +58,14 @@ impl Positions {
         }
     }
 
-    /// Adds or changes a file.
+    /// Adds or changes a file, without saving it.
     pub(super) fn set(&self, id: u64, position: SavedPosition) {
         lock(&self.state).positions.insert(id, position);
-        self.save_later();
+    }
+
+    /// Saves the positions at once.
+    pub(super) fn save(&self) {
+        lock(&self.state).save();
     }
 
     /// The file moved: its position stays.

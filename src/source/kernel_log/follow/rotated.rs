@@ -75,6 +75,11 @@ impl RotatedFile {
         self.key != other.key && self.modified >= other.modified
     }
 
+    /// Whether it has too few bytes to be told from another file.
+    pub fn is_weak(&self) -> bool {
+        FirstBytes::of(&self.file).is_ok_and(FirstBytes::is_weak)
+    }
+
     /// Whether the content is the one of these first bytes.
     pub fn begins_with(&self, first_bytes: FirstBytes) -> bool {
         begins_with(&self.file, first_bytes)

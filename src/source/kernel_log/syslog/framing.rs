@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_apart_by_counts_or_line_breaks() {
+    fn messages_have_counts_or_line_breaks() {
         check("<4>one\n<4>two\r\n", "<4>one\n<4>two\r\n", 0);
         check("6 <4>one6 <4>t\no<4>three\n", "<4>one\n<4>t o\n<4>three\n", 0);
         check("6 <4>one6 <4>two<4>three\n", "<4>one\n<4>two\n<4>three\n", 0);
