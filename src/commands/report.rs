@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::{
     UsageError, print,
-    replay::{captures::CaptureFiles, read_until_signal},
+    replay::{read_until_signal, recordings::Recordings},
     runtime::block_on,
     sandbox::confine_reader,
 };
@@ -46,7 +46,7 @@ pub(super) fn report(arguments: &Arguments, config: &Config) -> anyhow::Result<(
 fn of_files(arguments: &Arguments, config: &Config, tally: Tally) -> anyhow::Result<()> {
     let geoip = GeoIp::open(&config.geoip.databases)?;
     let networks = Networks::open(&config.networks, &config.list)?;
-    let files = CaptureFiles::open("report", &arguments.files, &arguments.prefix);
+    let files = Recordings::open("report", &arguments.files, &arguments.prefix);
     confine_reader(config, arguments.output.as_deref())?;
     let clock = Clock::packets();
     let aggregate = SharedAggregate::new(Aggregate::new(&[], &[], 0, clock.now()));

@@ -82,7 +82,7 @@ fn plan(rules: &Rules, config: &Config) -> RulesPlan {
     let ports = config.web.listen_addresses.iter().map(|address| address.port);
     RulesPlan {
         wanted: rules.log,
-        group: config.nflog.groups[0],
+        group: config.nflog.groups.first().copied().unwrap_or(1),
         prefix: rules.prefix.clone().unwrap_or_else(|| rules.log.prefix().into()),
         limit: Some(rules.limit).filter(|limit| *limit != 0),
         copy_range: config.nflog.copy_range,

@@ -19,7 +19,11 @@ use crate::{
     mirror::{Mirror, config::ResolvedConfig},
     networks::{LocationLookup, Networks},
     pipeline::{Clock, Route},
-    source::nflog::Nflog,
+    source::{
+        LiveSource,
+        kernel_log::{KernelLog, KernelLogResources, LINES_GROUP},
+        nflog::Nflog,
+    },
     system::{logging, privileges::Confinement, random, service_manager::Service},
 };
 
@@ -51,7 +55,8 @@ struct PrivilegedResources {
     web_config: WebConfigWatcher,
     addresses: Vec<SocketAddr>,
     mirror: Option<ResolvedConfig>,
-    nflog: Nflog,
+    nflog: Option<Nflog>,
+    kernel_log: Option<KernelLogResources>,
     rules: Option<Installed>,
 }
 
@@ -63,10 +68,15 @@ impl PrivilegedResources {
         let listeners = listeners::open(&config.web)?;
         let addresses = listeners::addresses(&listeners)?;
         let mirror = config.resolve_mirror()?;
-        let nflog = Nflog::open(&config.nflog)?;
-        let plan = install_plan(config, &addresses);
-        let rules = config.rules.install.then(|| firewall::install(&plan)).transpose()?;
-        Ok(Self { service, listeners, web_config, addresses, mirror, nflog, rules })
+        let has_groups = !config.nflog.groups.is_empty();
+        let nflog = has_groups.then(|| Nflog::open(&config.nflog)).transpose()?;
+        let log = &config.kernel_log;
+        let kernel_log = log.has_source().then(|| KernelLogResources::open(log)).transpose()?;
+        let rules = match install_plan(config, &addresses) {
+            Some(plan) if config.rules.install => Some(firewall::install(&plan)?),
+            _ => None,
+        };
+        Ok(Self { service, listeners, web_config, addresses, mirror, nflog, kernel_log, rules })
     }
 }
 
@@ -77,15 +87,27 @@ fn assemble(
     resources: PrivilegedResources,
     confinement: Confinement,
 ) -> anyhow::Result<Parts> {
-    let PrivilegedResources { service, listeners, web_config, addresses, mirror, nflog, rules } =
-        resources;
+    let PrivilegedResources {
+        service,
+        listeners,
+        web_config,
+        addresses,
+        mirror,
+        nflog,
+        kernel_log,
+        rules,
+    } = resources;
     let geoip = GeoIp::open(&config.geoip.databases)?;
     let networks = Networks::open(&config.networks, &config.list)?;
+    let mut groups = config.nflog.groups.clone();
+    if kernel_log.is_some() && !groups.contains(&LINES_GROUP) {
+        groups.push(LINES_GROUP);
+    }
     let mut route = Route::new(
         geoip.locator(),
         SharedAggregate::new(Aggregate::new(
             &config.family,
-            &config.nflog.groups,
+            &groups,
             random::number(),
             Duration::ZERO,
         )),
@@ -97,9 +119,20 @@ fn assemble(
         .map(|resolved| start_mirror(resolved, &mut route, networks.locations(geoip.city_lookup())))
         .transpose()?;
     listeners::log_urls(&config, &web_config, &addresses);
+    let kernel_log = kernel_log
+        .map(|resources| KernelLog::start(&config.kernel_log, resources))
+        .transpose()
+        .context("cannot start reading the kernel log")?;
+    if let Some(positions) = kernel_log.as_ref().and_then(KernelLog::positions)
+        && let Some(mirror) = &mirror
+    {
+        mirror.queue().on_processed(move |packets| positions.spooled(packets));
+    }
     Ok(Parts {
-        meters: nflog.meters(),
-        source: Box::new(nflog),
+        meters: nflog.as_ref().map(Nflog::meters).unwrap_or_default(),
+        lines: kernel_log.as_ref().map(KernelLog::meter),
+        is_recorded: false,
+        source: Box::new(LiveSource::new(nflog, kernel_log)),
         route,
         mirror,
         geoip,
@@ -126,9 +159,10 @@ fn start_mirror(
     Ok(mirror)
 }
 
-fn install_plan(config: &Config, addresses: &[SocketAddr]) -> InstallPlan {
-    InstallPlan {
-        group: config.nflog.groups[0],
+/// The rules to install; `None` without a group.
+fn install_plan(config: &Config, addresses: &[SocketAddr]) -> Option<InstallPlan> {
+    Some(InstallPlan {
+        group: *config.nflog.groups.first()?,
         prefix: INSTALLED_PREFIX.into(),
         interfaces: config.rules.interfaces.clone(),
         spare_tcp_ports: addresses
@@ -140,20 +174,27 @@ fn install_plan(config: &Config, addresses: &[SocketAddr]) -> InstallPlan {
         copy_range: config.nflog.copy_range,
         // The maximum of a rule. The group's own threshold still applies.
         queue_threshold: u16::try_from(config.nflog.queue_threshold).unwrap_or(u16::MAX),
-    }
+    })
 }
 
 /// Logs the groups, the databases and the installed rules.
 fn log_start(config: &Config, geoip: &GeoIp) {
     let version = crate::cli::VERSION;
-    tracing::info!(version, groups = ?config.nflog.groups, "reading the packet log");
+    let log = &config.kernel_log;
+    tracing::info!(
+        version,
+        groups = ?config.nflog.groups,
+        kmsg = log.kmsg,
+        log_files = ?log.files,
+        "reading the packet log"
+    );
     for database in geoip.status() {
         database.log("GeoIP database");
     }
     if config.rules.install {
         tracing::info!(
             table = "inet nflog_exporter",
-            group = config.nflog.groups[0],
+            group = config.nflog.groups.first(),
             prefix = INSTALLED_PREFIX,
             "installed an nftables table; the kernel removes it when this process ends"
         );

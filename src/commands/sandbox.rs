@@ -5,6 +5,7 @@ use std::{
     env,
     io::ErrorKind,
     net::IpAddr,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -80,13 +81,12 @@ pub(super) fn confine(
     target: Option<&Target>,
 ) -> Result<Confined, PrivilegesError> {
     let account = UserAccount::choose(&config.privileges.user, &config.privileges.group)?;
-    if let Some(target) = target {
-        match hand_over(config, target, account.as_ref()) {
-            // Without a change of user, the mirror reports the error when it uses the directory.
-            Err(error) if account.is_none() => tracing::warn!("{error}"),
-            result => result?,
-        }
+    match hand_over(config, target, account.as_ref()) {
+        // Without a change of user, the mirror reports the error when it uses the directory.
+        Err(error) if account.is_none() => tracing::warn!("{error}"),
+        result => result?,
     }
+    let account = account.map(|account| with_log_groups(account, config));
     let user = account.as_ref().map(ToString::to_string);
     let reread = reread_files(flags, config, web_config);
     let sandbox = config.privileges.sandbox.then(|| sandbox_access(&reread, config, target));
@@ -120,9 +120,13 @@ pub(super) fn confine_reader(
 /// another user owns.
 fn hand_over(
     config: &Config,
-    target: &Target,
+    target: Option<&Target>,
     account: Option<&UserAccount>,
 ) -> Result<(), PrivilegesError> {
+    if let Some(directory) = state_directory(config) {
+        privileges::hand_over(&directory, account)?;
+    }
+    let Some(target) = target else { return Ok(()) };
     let spool = &config.mirror.spool.directory;
     privileges::hand_over(spool, account)?;
     match &target.endpoint {
@@ -135,10 +139,32 @@ fn hand_over(
     }
 }
 
+/// The directory of the positions in followed log files, if any are followed.
+fn state_directory(config: &Config) -> Option<PathBuf> {
+    let log = &config.kernel_log;
+    (!log.patterns().is_empty()).then(|| directory_of(&log.state_file))
+}
+
+/// The account, with the groups whose members can read the followed log files. Rotation creates new files, so that opening
+/// them before privileges are dropped would not last. Root's group is not among them: it can read more than logs.
+fn with_log_groups(account: UserAccount, config: &Config) -> UserAccount {
+    let files = config.kernel_log.patterns().into_iter().flat_map(|pattern| pattern.files());
+    let groups = files.filter_map(|file| {
+        let metadata = file.metadata().ok()?;
+        (metadata.mode() & 0o044 == 0o040 && metadata.gid() != 0).then(|| metadata.gid())
+    });
+    account.with_groups(groups)
+}
+
 fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) -> SandboxAccess {
     // Landlock identifies files by inode, and a replaced file has another one: so directories are allowed.
     let mut read: BTreeSet<PathBuf> = reread.iter().flat_map(directories_of).collect();
     let mut access = SandboxAccess::default();
+    for pattern in config.kernel_log.patterns() {
+        read.extend(directories_of(pattern.directory().join("file")));
+        read.extend(pattern.files().iter().flat_map(directories_of));
+    }
+    access.write.extend(state_directory(config));
     if let Some(target) = target {
         access.write.push(config.mirror.spool.directory.clone());
         match &target.endpoint {

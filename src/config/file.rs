@@ -46,6 +46,12 @@ impl<'a> ConfigFile<'a> {
         (config, errors)
     }
 
+    /// Whether the file sets a key of a section.
+    pub(super) fn has(&self, section: &str, key: &str) -> bool {
+        let section = self.table.get_ref().get(section);
+        section.is_some_and(|section| section.get_ref().get(key).is_some())
+    }
+
     /// The line of a key. The key of a family has the family's name instead of its index: `family.asn.labels`. If the
     /// file does not have the key, the line of the innermost table around it.
     pub(super) fn origin(&self, key: &str) -> ValueOrigin {
@@ -133,7 +139,7 @@ mod tests {
     fn unknown_keys_have_a_line_and_a_suggestion() {
         check(
             "x = 1",
-            "f.toml:1: x: unknown key; valid names: family, geoip, list, log, mirror, networks, nflog, privileges, rules, web",
+            "f.toml:1: x: unknown key; valid names: family, geoip, kernel_log, list, log, mirror, networks, nflog, privileges, rules, web",
         );
         check(
             "[mirror]\n[mirror.spool]\nmax_sise = 1",

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, builder::BoolishValueParser};
 use super::Config;
 use crate::{
     mirror::config::{MirrorUrl, URL_VARIABLE},
+    source::kernel_log::syslog::{SenderNetwork, SyslogAddress},
     system::logging::{LogFormat, LogLevel},
     web::ListenAddress,
 };
@@ -27,6 +28,26 @@ pub struct Flags {
     /// `--nflog-group` in iptables; repeatable [default: 1]
     #[arg(long = "nflog.group", value_name = "GROUP", global = true)]
     pub groups: Vec<u16>,
+
+    /// Read firewall log lines of the kernel from /dev/kmsg: rules with LOG, nftables `log`, ufw [default: false]
+    #[arg(long = "kernel-log.kmsg", value_name = "BOOL", global = true, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true",
+          action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub kmsg: Option<bool>,
+
+    /// Follow a log file with firewall log lines, such as /var/log/kern.log; the last part of the path can contain
+    /// * and ?; - is standard input; repeatable [default: none]
+    #[arg(long = "kernel-log.file", value_name = "PATTERN", global = true)]
+    pub log_files: Vec<PathBuf>,
+
+    /// Receive syslog messages, of routers for example: udp://ADDRESS:PORT, tcp:// or tls://; repeatable
+    /// [default: none]
+    #[arg(long = "kernel-log.syslog", value_name = "URL", global = true)]
+    pub syslog: Vec<SyslogAddress>,
+
+    /// Network whose hosts can send syslog messages, such as 192.0.2.0/24; repeatable [default: this host]
+    #[arg(long = "kernel-log.allow", value_name = "NETWORK", global = true)]
+    pub allow: Vec<SenderNetwork>,
 
     /// Install the nftables table `inet nflog_exporter`, which logs inbound packets to the group and has no
     /// verdicts; the kernel removes it when this process ends [default: false]
@@ -110,6 +131,7 @@ impl Flags {
         let mut keys = Vec::new();
         let Config {
             nflog,
+            kernel_log,
             geoip,
             networks: _,
             list: _,
@@ -121,6 +143,19 @@ impl Flags {
             log,
         } = config;
         set(&mut keys, "nflog.groups", "--nflog.group", list(&self.groups), &mut nflog.groups);
+        set(&mut keys, "kernel_log.kmsg", "--kernel-log.kmsg", self.kmsg, &mut kernel_log.kmsg);
+        let files = list(&self.log_files);
+        set(&mut keys, "kernel_log.files", "--kernel-log.file", files, &mut kernel_log.files);
+        let addresses = list(&self.syslog);
+        set(
+            &mut keys,
+            "kernel_log.syslog",
+            "--kernel-log.syslog",
+            addresses,
+            &mut kernel_log.syslog,
+        );
+        let networks = list(&self.allow);
+        set(&mut keys, "kernel_log.allow", "--kernel-log.allow", networks, &mut kernel_log.allow);
         set(&mut keys, "rules.install", "--rules.install", self.rules_install, &mut rules.install);
         let interfaces = list(&self.rules_interfaces);
         set(&mut keys, "rules.interfaces", "--rules.interface", interfaces, &mut rules.interfaces);

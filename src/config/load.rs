@@ -72,6 +72,12 @@ fn combine(
         }
     };
     let set_by_flag = flags.apply(&mut config);
+    let has_groups = set_by_flag.iter().any(|(key, _)| *key == "nflog.groups")
+        || file.as_ref().is_some_and(|file| file.has("nflog", "groups"));
+    if config.kernel_log.has_source() && !has_groups {
+        // Who reads the kernel's log need not have the privilege that a group needs, and it may have another reader.
+        config.nflog.groups.clear();
+    }
     let mut invalid = config.validate();
     invalid.extend(rules(&config));
     let mut broken = Vec::new();

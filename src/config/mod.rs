@@ -26,7 +26,7 @@ use crate::{
     },
     networks::{ListConfigs, NetworksConfig},
     settings::{ConfigSection, InvalidSetting},
-    source::nflog::NflogConfig,
+    source::{kernel_log::KernelLogConfig, nflog::NflogConfig},
     system::{logging::LogConfig, privileges::PrivilegesConfig},
     web::WebServerConfig,
 };
@@ -43,6 +43,8 @@ pub use load::parse;
 pub struct Config {
     /// The NFLOG groups.
     pub nflog: NflogConfig,
+    /// The sources of kernel log lines.
+    pub kernel_log: KernelLogConfig,
     /// The GeoIP databases.
     pub geoip: GeoIpConfig,
     /// The names of networks.
@@ -66,11 +68,43 @@ pub struct Config {
 impl Config {
     /// Checks all sections; returns the invalid settings.
     fn validate(&self) -> Vec<InvalidSetting> {
-        let Self { nflog, geoip, networks, list, family, rules, mirror, web, privileges, log } =
-            self;
-        let sections: [&dyn ConfigSection; 10] =
-            [nflog, geoip, networks, list, family, rules, mirror, web, privileges, log];
-        sections.into_iter().flat_map(ConfigSection::validate).collect()
+        let Self {
+            nflog,
+            kernel_log,
+            geoip,
+            networks,
+            list,
+            family,
+            rules,
+            mirror,
+            web,
+            privileges,
+            log,
+        } = self;
+        let sections: [&dyn ConfigSection; 11] =
+            [nflog, kernel_log, geoip, networks, list, family, rules, mirror, web, privileges, log];
+        let invalid = sections.into_iter().flat_map(ConfigSection::validate);
+        invalid.chain(self.validate_groups()).collect()
+    }
+
+    /// NFLOG groups are optional beside another source.
+    fn validate_groups(&self) -> Option<InvalidSetting> {
+        let (key, reason) = if !self.nflog.groups.is_empty() {
+            return None;
+        } else if !self.kernel_log.has_source() {
+            (
+                "nflog.groups",
+                "is empty, and [kernel_log] has no source; use the group of the firewall rules, such as groups = [1]",
+            )
+        } else if self.rules.install {
+            (
+                "rules.install",
+                "is true, and there is no NFLOG group to log to; set nflog.groups = [1]",
+            )
+        } else {
+            return None;
+        };
+        Some(InvalidSetting::new(key, reason))
     }
 
     /// The files that are re-read while the program runs: the configuration file of the flags, and the files that the
@@ -85,7 +119,8 @@ impl Config {
             self.networks.file.clone(),
         ];
         let lists = self.list.iter().map(|list| list.file.clone());
-        let files = single.into_iter().chain(self.geoip.databases.clone()).chain(lists);
+        let tls = self.kernel_log.tls.files().map(PathBuf::from);
+        let files = single.into_iter().chain(self.geoip.databases.clone()).chain(lists).chain(tls);
         files.filter(|path| !path.as_os_str().is_empty())
     }
 

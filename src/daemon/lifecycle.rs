@@ -46,8 +46,8 @@ const LAST_ROWS: Duration = Duration::from_secs(5);
 pub(super) struct Daemon {
     config: Config,
     reader: Reader,
-    /// Whether the source is a capture, and not the kernel's log.
-    is_capture: bool,
+    /// Whether the source reads files that end, and not packets as they are logged.
+    is_recorded: bool,
     aggregate: SharedAggregate,
     clock: Clock,
     mirror: Option<Mirror>,
@@ -70,10 +70,10 @@ impl Daemon {
         let web_config = Arc::new(std::mem::take(&mut parts.web_config));
         let (reload, reload_requests) = mpsc::channel(RELOADS);
         let site = site::create(&parts, &web_config, &health, reload);
-        let is_capture = parts.meters.is_empty();
+        let is_recorded = parts.is_recorded;
         let (aggregate, clock) = (parts.route.aggregate(), parts.route.clock());
-        // A capture can be a slow pipe, so its reader has no heartbeat.
-        let source: Box<dyn Source> = if is_capture {
+        // A file can be a slow pipe, so its reader has no heartbeat.
+        let source: Box<dyn Source> = if is_recorded {
             parts.source
         } else {
             let heartbeat = health.heartbeat("the reader thread");
@@ -85,7 +85,7 @@ impl Daemon {
         Ok(Self {
             config: parts.config,
             reader,
-            is_capture,
+            is_recorded,
             aggregate,
             clock,
             mirror: parts.mirror,
@@ -120,7 +120,7 @@ impl Daemon {
         let mut file_checks =
             FileChecks::new(geoip.clone(), networks.clone(), Arc::clone(&self.web_config));
         let mut first_minute = pin!(sleep(FIRST_MINUTE));
-        let mut is_first_minute = !self.is_capture;
+        let mut is_first_minute = !self.is_recorded;
         loop {
             let request = tokio::select! {
                 () = &mut shutdown => return Ok(()),
@@ -202,6 +202,13 @@ async fn until_ready(health: Health) {
 /// Warns if no packet was received yet.
 fn warn_without_packets(config: &Config, aggregate: &SharedAggregate) {
     if aggregate.lock().received_packets() == 0 {
+        if config.kernel_log.has_source() {
+            tracing::warn!(
+                "received no packet in the first minute: check that a firewall rule logs (iptables: -j LOG; nft: log; \
+                 ufw: `ufw logging on`) and that its lines are in the sources of [kernel_log]"
+            );
+            return;
+        }
         tracing::warn!(
             groups = ?config.nflog.groups,
             "received no packet in the first minute: check that a rule logs to one of these groups \

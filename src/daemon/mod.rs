@@ -23,7 +23,7 @@ use crate::{
     mirror::Mirror,
     networks::Networks,
     pipeline::Route,
-    source::{Source, nflog::GroupMeter},
+    source::{Source, kernel_log::LineMeter, nflog::GroupMeter},
     system::{privileges::Confinement, service_manager::Service},
 };
 
@@ -33,8 +33,12 @@ pub struct Parts {
     pub config: Config,
     /// The source of packets, already bound.
     pub source: Box<dyn Source>,
-    /// The meters of its NFLOG groups; empty for captures.
+    /// The meters of its NFLOG groups.
     pub meters: Vec<Arc<GroupMeter>>,
+    /// The meter of its lines of the kernel log; `None` without such a source.
+    pub lines: Option<Arc<LineMeter>>,
+    /// Whether the source reads files that end, and not packets as they are logged.
+    pub is_recorded: bool,
     /// The route from the source's records to the counters.
     pub route: Route,
     /// The mirror that the route offers its batches to, if there is one.

@@ -140,6 +140,7 @@ impl Reloader {
         let previous = &self.running;
         let restart = [
             ("nflog", previous.nflog != config.nflog),
+            ("kernel_log", previous.kernel_log != config.kernel_log),
             ("rules", previous.rules != config.rules),
             ("mirror", previous.mirror != config.mirror),
             ("web", previous.web != config.web),

@@ -19,7 +19,7 @@ pub(super) fn create(
     health: &Health,
     reload: mpsc::Sender<ReloadRequest>,
 ) -> Site {
-    let Parts { config, meters, route, geoip, networks, reloader, confinement, .. } = parts;
+    let Parts { config, meters, lines, route, geoip, networks, reloader, confinement, .. } = parts;
     let page =
         PageInfo { telemetry_path: config.web.telemetry_path.clone(), version: cli::VERSION };
     let live =
@@ -27,6 +27,7 @@ pub(super) fn create(
     let rejections = Arc::<Rejections>::default();
     let scrape =
         ScrapePage::new(route, meters.clone(), geoip.clone(), networks.clone(), reloader.status())
+            .with_lines(lines.clone())
             .confined(confinement.clone())
             .served(Arc::clone(&rejections), Arc::clone(web_config));
     Site {

@@ -25,6 +25,10 @@ impl Source for HeartbeatSource {
         self.source.fill(patience, take)
     }
 
+    fn handed_over(&mut self, offered: Option<u64>) {
+        self.source.handed_over(offered);
+    }
+
     fn close(&mut self) {
         self.source.close();
     }

@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
     mirror::target::{Endpoint, Tls},
+    source::kernel_log::Pattern,
     system::files::open_regular,
     system::privileges::{PrivilegesError, UserAccount, with_rights_of},
 };
@@ -94,13 +95,17 @@ pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
     {
         files.push(file);
     }
+    files.extend(config.kernel_log.patterns().iter().flat_map(Pattern::files));
     files
 }
 
 /// The directories that the exporter writes to, including those that do not exist yet.
 pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
-    let Ok(Some(target)) = config.mirror_target() else { return Vec::new() };
-    let mut directories = vec![config.mirror.spool.directory.clone()];
+    let log = &config.kernel_log;
+    let state = log.state_file.parent().filter(|_| !log.patterns().is_empty());
+    let mut directories: Vec<_> = state.map(Path::to_owned).into_iter().collect();
+    let Ok(Some(target)) = config.mirror_target() else { return directories };
+    directories.push(config.mirror.spool.directory.clone());
     if let Endpoint::File(file) = &target.endpoint {
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         directories.push(parent.unwrap_or(Path::new(".")).to_owned());

@@ -8,6 +8,7 @@ mod exporter_checks;
 mod file_access;
 mod group;
 mod host;
+mod kernel_log;
 mod logging_rules;
 mod packets;
 mod peers;
@@ -38,13 +39,19 @@ pub fn examine(flags: &Flags, wait: Duration) -> Vec<Finding> {
     let mut findings = vec![config_source(flags)];
     findings.push(running_exporter::check(&config, exporter));
     findings.push(peers::web_config(&config));
-    findings.push(host::kernel(&config));
-    findings.push(host::capability());
+    let has_groups = !config.nflog.groups.is_empty();
+    if has_groups {
+        findings.push(host::kernel(&config));
+        findings.push(host::capability());
+    }
     findings.push(file_access::check(flags, &config, exporter));
     findings.extend(unit::sandbox(flags, &config));
     findings.extend(config.nflog.groups.iter().map(|group| group::check(*group, exporter)));
-    findings.extend(logging_rules::check(&config, exporter.is_some()));
-    findings.push(host::receive_buffer(&config));
+    if has_groups {
+        findings.extend(logging_rules::check(&config, exporter.is_some()));
+        findings.push(host::receive_buffer(&config));
+    }
+    findings.extend(kernel_log::check(&config));
     findings.push(host::interfaces(&config));
     findings.extend(check_packets(&config, exporter, wait));
     findings.extend(databases::geoip(&config));
@@ -71,7 +78,10 @@ fn check_packets(
     exporter: Option<&RunningExporter>,
     wait: Duration,
 ) -> Vec<Finding> {
-    let Some(exporter) = exporter else { return vec![packets::of_groups(config, wait)] };
+    let Some(exporter) = exporter else {
+        let has_groups = !config.nflog.groups.is_empty();
+        return has_groups.then(|| packets::of_groups(config, wait)).into_iter().collect();
+    };
     match &exporter.scraped {
         Err(why) => vec![packets::unavailable(exporter, why)],
         Ok(before) => {

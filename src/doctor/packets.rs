@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    source::{Source as _, nflog::Nflog},
+    source::{Source as _, kernel_log::LINES_GROUP, nflog::Nflog},
     system::privileges::{self, RetainedPrivileges, SandboxAccess, UserAccount},
 };
 
@@ -46,8 +46,9 @@ pub(super) fn of_exporter(
     before: &Metrics,
     wait: Duration,
 ) -> (Vec<Finding>, Option<Metrics>) {
-    let read: Vec<u16> =
-        config.nflog.groups.iter().copied().filter(|group| before.has_group(*group)).collect();
+    let lines = config.kernel_log.has_source().then_some(LINES_GROUP);
+    let groups = config.nflog.groups.iter().copied().chain(lines);
+    let read: Vec<u16> = groups.filter(|group| before.has_group(*group)).collect();
     let counts = |after: &Metrics, group: u16| {
         let count = |metrics: &Metrics| metrics.of_group(RECEIVED, group).unwrap_or(0);
         (count(after).saturating_sub(count(before)), count(after))

@@ -2,7 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard},
+    fmt,
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -32,11 +33,17 @@ const IDLE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Queue(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     contents: Mutex<Contents>,
     names: CurrentNames,
     filled: Condvar,
+    on_processed: OnceLock<Box<dyn Fn(u64) + Send + Sync>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").field("contents", &self.contents).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +52,10 @@ struct Contents {
     chunks: VecDeque<Chunk>,
     /// Events in all chunks.
     length: usize,
+    /// Events that were accepted so far.
+    accepted: u64,
+    /// Those of them that were processed.
+    processed: u64,
     /// Memory for the next chunk: the one that was taken before the last.
     spare: Vec<Event>,
     /// When the oldest event that the spooler processes was offered, microseconds since 1970.
@@ -79,23 +90,37 @@ impl Queue {
     pub(super) fn new(spool_limit: u64, names: CurrentNames) -> Self {
         let status = MirrorStatus { spool_limit, ..MirrorStatus::default() };
         let contents = Mutex::new(Contents { status, ..Contents::default() });
-        Self(Arc::new(Shared { contents, names, filled: Condvar::new() }))
+        let shared =
+            Shared { contents, names, filled: Condvar::new(), on_processed: OnceLock::new() };
+        Self(Arc::new(shared))
     }
 
-    /// Offers a batch to the mirror. Never waits: events that do not fit are dropped and counted.
-    pub fn offer(&self, batch: &[Event]) {
-        if batch.is_empty() {
-            return;
-        }
+    /// Offers a batch to the mirror. Never waits: events that do not fit are dropped and counted. Returns the number of
+    /// events accepted so far.
+    #[allow(clippy::must_use_candidate, reason = "only followed files need the number")]
+    pub fn offer(&self, batch: &[Event]) -> u64 {
         let mut state = self.lock();
+        if batch.is_empty() {
+            return state.accepted;
+        }
         let taken = batch.len().min(CAPACITY - state.length);
         let first = state.length == 0;
         state.append(&batch[..taken]);
         state.status.account.offer(batch.len(), taken);
+        state.accepted += taken as u64;
+        let accepted = state.accepted;
         if first || state.length >= CHUNK {
             drop(state);
             self.0.filled.notify_one();
         }
+        accepted
+    }
+
+    /// Sets what is called whenever events were spooled, filtered or dropped, with their number so far, in the order in
+    /// which they were accepted. Only the first call has an effect.
+    pub fn on_processed(&self, call: impl Fn(u64) + Send + Sync + 'static) {
+        // The first one stays.
+        let _ = self.0.on_processed.set(Box::new(call));
     }
 
     /// Marks every name that an event in the queue refers to. Only [`Self::offer`] adds one.
@@ -157,9 +182,16 @@ impl Queue {
         QueueState::Events(self.0.names.get())
     }
 
-    /// All events taken last are processed and booked.
-    pub(super) fn mark_processed(&self) {
-        self.lock().taken_since = None;
+    /// All events taken last, of this number, are processed and booked.
+    pub(super) fn mark_processed(&self, events: usize) {
+        let mut state = self.lock();
+        state.taken_since = None;
+        state.processed += events as u64;
+        let processed = state.processed;
+        drop(state);
+        if let Some(call) = self.0.on_processed.get() {
+            call(processed);
+        }
     }
 
     /// Changes the account.

@@ -63,7 +63,7 @@ impl Spooler {
             }
             // One frame of the spool.
             self.spool_supervised(&events, &mut rows, &mut throttle);
-            self.queue.mark_processed();
+            self.queue.mark_processed(events.len());
             self.row_builder.refresh();
             self.sync_spool();
         }

@@ -13,6 +13,7 @@ use neli::{
 use rustix::net::{RecvFlags, recv, sockopt};
 
 use super::frame::messages;
+use crate::system::descriptors::socket_drops;
 
 /// A netlink socket. Belongs to the network namespace in which it was opened.
 pub(crate) struct Socket {
@@ -127,28 +128,13 @@ impl Socket {
     }
 
     /// Datagrams that the kernel dropped because the receive buffer was full; wraps.
-    #[expect(unsafe_code, reason = "no crate wraps SO_MEMINFO")]
     pub(crate) fn drops(&self) -> io::Result<u32> {
-        let mut info = [0_u32; MEMINFO as usize];
-        let mut size = INT * MEMINFO;
-        // SAFETY: the kernel writes at most `size` bytes, which is the size of `info`.
-        let result = unsafe {
-            libc::getsockopt(
-                self.inner.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_MEMINFO,
-                info.as_mut_ptr().cast(),
-                &raw mut size,
-            )
-        };
-        if result == 0 { Ok(info[MEMINFO as usize - 1]) } else { Err(io::Error::last_os_error()) }
+        socket_drops(self.as_fd())
     }
 }
 
 /// Size of a C int and of a u32, in bytes.
 const INT: libc::socklen_t = 4;
-/// Values of `SO_MEMINFO` up to `SK_MEMINFO_DROPS`, the ninth (`linux/sock_diag.h`).
-const MEMINFO: libc::socklen_t = libc::SK_MEMINFO_DROPS.cast_unsigned() + 1;
 /// Maximum length of a datagram: the kernel rounds NFLOG's largest buffer, 131072 bytes and its
 /// bookkeeping, up to the next power of two, and fills it.
 pub(crate) const MAX_DATAGRAM: usize = 256 * 1024;

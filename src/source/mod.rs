@@ -1,11 +1,17 @@
-//! Sources of packets: the record type, the trait, and the sources NFLOG and captures.
+//! Sources of packets: the record type, the trait, and the sources NFLOG, kernel log lines and captures.
 
+mod combined;
+mod input;
+pub mod kernel_log;
 mod link;
 pub mod log;
 pub mod nflog;
 pub mod pcap;
+pub mod recording;
 
 use std::time::Duration;
+
+pub use combined::LiveSource;
 
 use crate::{
     event::{Connection, Hook},
@@ -71,6 +77,12 @@ pub trait Source: Send {
         timeout: Duration,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome>;
+
+    /// The records of the latest [`Source::fill`] were handed over to every consumer. `offered` is the number of packets
+    /// that the mirror has accepted so far; `None` without a mirror. The default does nothing.
+    fn handed_over(&mut self, offered: Option<u64>) {
+        let _ = offered;
+    }
 
     /// Stops the source. [`Source::fill`] still returns the records received so far, and then the end. The
     /// default does nothing, for finite sources.

@@ -6,6 +6,7 @@ mod config_files;
 mod end_to_end;
 mod geoip_layouts;
 mod log_lines;
+mod log_sources;
 mod log_unread;
 mod migrate_rules;
 mod migrate_ulogd;

@@ -6,6 +6,7 @@ mod corpus;
 mod detail;
 mod kernel_log;
 mod ladder;
+mod log_files;
 mod markers;
 mod migrate;
 mod mirror_sqlite;

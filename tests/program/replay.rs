@@ -154,8 +154,14 @@ fn a_file_that_is_not_a_capture_prints_no_metrics() {
     let missing = directory.path().join("missing.pcap").to_str().unwrap().to_owned();
     let directory = directory.path().to_str().unwrap().to_owned();
     let cases = [
-        ("/etc/passwd", "not a pcap or pcapng file (starts with \"root\"); use a capture"),
-        (&*log, "not a pcap or pcapng file (starts with \"Nov \"); "),
+        (
+            "/etc/passwd",
+            "neither a capture (pcap, pcapng) nor a log with packets of a firewall: none of its",
+        ),
+        (
+            &*log,
+            "neither a capture (pcap, pcapng) nor a log with packets of a firewall: none of its 1 lines",
+        ),
         (&*empty, "not a pcap or pcapng file (it is empty); "),
         (&*missing, "cannot open the capture: No such file"),
         (&*directory, "cannot open the capture: is a directory"),

@@ -185,7 +185,13 @@ fn every_key_has_a_row_with_its_default() {
 fn sample<'s>(flag: &str, web_config: &'s str) -> &'s str {
     match flag {
         "--nflog.group" => "7",
-        "--rules.install" | "--web.systemd-socket" | "--web.enable-reload" => "true",
+        "--kernel-log.file" => "/var/log/kern.log",
+        "--kernel-log.syslog" => "udp://127.0.0.1:5514",
+        "--kernel-log.allow" => "192.0.2.0/24",
+        "--kernel-log.kmsg"
+        | "--rules.install"
+        | "--web.systemd-socket"
+        | "--web.enable-reload" => "true",
         "--rules.interface" => "eth7",
         "--geoip.database" => "tests/data/geoip/GeoIP2-Country-Test.mmdb",
         "--mirror.url" => "sqlite:/tmp/x.db",
@@ -216,7 +222,12 @@ fn every_flag_has_a_row_and_sets_its_key() {
     let before = shown(&[]);
     for row in &rows {
         let Some(flag) = &row.flag else { continue };
-        let after = shown(&[format!("{flag}={}", sample(flag, web_config))]);
+        let mut arguments = vec![format!("{flag}={}", sample(flag, web_config))];
+        if flag.starts_with("--kernel-log.") {
+            // Otherwise no group is read.
+            arguments.push("--nflog.group=1".into());
+        }
+        let after = shown(&arguments);
         let changed: Vec<&String> = after
             .iter()
             .filter(|(key, value)| before[*key] != **value)

@@ -1,6 +1,6 @@
-//! `replay`: counts the packets of capture files.
+//! `replay`: counts the packets of captures and logs.
 
-pub(super) mod captures;
+pub(super) mod recordings;
 mod warnings;
 
 use std::sync::{
@@ -10,7 +10,7 @@ use std::sync::{
 
 use anyhow::Context as _;
 
-use self::{captures::CaptureFiles, warnings::log_warnings};
+use self::{recordings::Recordings, warnings::log_warnings};
 use super::{listeners, print, runtime::block_on, sandbox::confine};
 use crate::{
     cli::Replay,
@@ -34,20 +34,20 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
     let level = logging::start(config.log.level, config.log.format);
     let geoip = GeoIp::open(&config.geoip.databases)?;
     let networks = Networks::open(&config.networks, &config.list)?;
-    let files = CaptureFiles::open("replay", &replay.files, &replay.prefix);
+    let files = Recordings::open("replay", &replay.files, &replay.prefix);
     let (web_config, listeners) = if replay.serve {
         (WebConfigWatcher::open(&config.web.config_file)?, listeners::open(&config.web)?)
     } else {
         (WebConfigWatcher::default(), Vec::new())
     };
-    // Captures can come from anyone, and root often replays them.
+    // Files can come from anyone, and root often replays them.
     let confined = confine(&flags, &config, &web_config, None)?;
     let clock = Clock::packets();
     let aggregate = Aggregate::new(&config.family, &[], SEED, clock.now());
     let mut route = Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock);
     route.look_up(networks.lookup());
     let serve = replay.serve;
-    let failures = files.failures.clone();
+    let (failures, lines) = (files.failures.clone(), Some(files.meter()));
     let reloader = Reloader::new(flags, config.clone(), Some(level));
     block_on(|signals| async move {
         if !serve {
@@ -59,6 +59,8 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             config,
             source: Box::new(files),
             meters: Vec::new(),
+            lines,
+            is_recorded: true,
             // The packets are not from this host's log, so they are not mirrored.
             mirror: None,
             route,
@@ -78,7 +80,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
 
 /// Reads until the end of the files or a signal.
 pub(super) async fn read_until_signal(
-    mut files: CaptureFiles,
+    mut files: Recordings,
     mut route: Route,
     signals: Signals,
 ) -> anyhow::Result<()> {
@@ -97,9 +99,9 @@ pub(super) async fn read_until_signal(
     read.context("the reader thread panicked")?
 }
 
-/// Counts until the end or a signal, and prints the metrics. Prints nothing if no file is a capture.
+/// Counts until the end or a signal, and prints the metrics. Prints nothing if no file has packets.
 async fn report(
-    files: CaptureFiles,
+    files: Recordings,
     route: Route,
     (geoip, networks): (GeoIp, Networks),
     reloader: &Reloader,
@@ -107,7 +109,8 @@ async fn report(
 ) -> anyhow::Result<()> {
     let (aggregate, clock) = (route.aggregate(), route.clock());
     aggregate.lock().show_at_once();
-    let page = ScrapePage::new(&route, Vec::new(), geoip, networks, reloader.status());
+    let page = ScrapePage::new(&route, Vec::new(), geoip, networks, reloader.status())
+        .with_lines(Some(files.meter()));
     let failures = files.failures.clone();
     read_until_signal(files, route, signals).await?;
     // The counts of readable files are printed even if other files failed.

@@ -23,7 +23,10 @@ use crate::{
     mirror::Queue,
     networks::{NetworkMetrics, Networks},
     pipeline::{Clock, Route},
-    source::nflog::{GroupMeter, GroupMetrics},
+    source::{
+        kernel_log::{LineMeter, LineMetrics},
+        nflog::{GroupMeter, GroupMetrics},
+    },
     system::{logging::LogMetrics, privileges::Confinement},
 };
 
@@ -37,6 +40,7 @@ pub struct ScrapePage {
     clock: Clock,
     names: CurrentNames,
     groups: GroupMetrics,
+    lines: LineMetrics,
     mirror: Option<Queue>,
     geoip: GeoIp,
     networks: Networks,
@@ -62,6 +66,7 @@ impl ScrapePage {
             names: route.current_names(),
             mirror: route.mirror(),
             groups: GroupMetrics(meters),
+            lines: LineMetrics::default(),
             geoip,
             networks,
             reload,
@@ -69,6 +74,13 @@ impl ScrapePage {
             server: None,
             audience: Audience::default(),
         }
+    }
+
+    /// Adds the metrics of lines of the kernel log.
+    #[must_use]
+    pub fn with_lines(mut self, meter: Option<Arc<LineMeter>>) -> Self {
+        self.lines = LineMetrics(meter);
+        self
     }
 
     /// Adds the metrics of the confinement.
@@ -103,7 +115,7 @@ impl ScrapePage {
         let packets = SnapshotMetrics { snapshot, names };
         let capacity = FIXED_LENGTH + packets.expected_length();
         let mut collectors: Vec<Box<dyn Collector>> =
-            vec![Box::new(packets), Box::new(self.groups.clone())];
+            vec![Box::new(packets), Box::new(self.groups.clone()), Box::new(self.lines.clone())];
         collectors.extend(mirror.map(boxed));
         collectors.push(Box::new(DatabaseMetrics(self.geoip.status())));
         collectors.push(Box::new(NetworkMetrics(self.networks.status())));

@@ -157,7 +157,11 @@ fn none_reached(
     }
     if let Some(rule) = found.iter().find(|rule| *rule.log == LogTarget::Kernel) {
         let what = format!("{none}; {} logs to the kernel's log instead (LOG)", place(rule));
-        return Finding::failed("rules", what, instead_of_log(rule, ours[0]));
+        return Finding::failed(
+            "rules",
+            what,
+            instead_of_log(rule, ours.first().copied().unwrap_or(1)),
+        );
     }
     Finding::failed(
         "rules",
@@ -169,6 +173,13 @@ fn none_reached(
 
 /// How to log to a group with the tool that created a rule with another log target.
 fn instead_of_log(rule: &Logging<'_>, group: u16) -> String {
+    format!(
+        "read these lines unchanged: --kernel-log.kmsg; or log to a group: {}",
+        to_group(rule, group)
+    )
+}
+
+fn to_group(rule: &Logging<'_>, group: u16) -> String {
     if rule.chain.starts_with("ufw") {
         // ufw writes its LOG rules itself; they cannot be edited.
         return "nflog_exporter rules --for ufw --apply".into();

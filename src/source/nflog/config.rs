@@ -15,7 +15,7 @@ use crate::settings::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NflogConfig {
-    /// Groups to read, no duplicates; default 1. A group has one reader in a network namespace.
+    /// Groups to read, no duplicates; default 1, or none beside a source of `[kernel_log]`. A group has one reader in a network namespace.
     pub groups: Vec<u16>,
     /// Bytes of each packet that the kernel copies, from the IP header on; default 128. A rule's `snaplen` can only
     /// lower it.
@@ -65,11 +65,7 @@ impl ConfigSection for NflogConfig {
 }
 
 fn validate_groups(groups: &[u16]) -> RuleResult {
-    let key = "nflog.groups";
-    if groups.is_empty() {
-        return reject(key, "is empty; use the group of the firewall rules, such as groups = [1]");
-    }
-    check_list(key, groups.iter(), MAX_GROUPS)
+    check_list("nflog.groups", groups.iter(), MAX_GROUPS)
 }
 
 fn validate_copy_range(bytes: u32) -> RuleResult {
@@ -141,10 +137,6 @@ mod tests {
 
     #[test]
     fn groups_are_a_list_without_duplicates() {
-        check(
-            "groups = []",
-            "nflog.groups: is empty; use the group of the firewall rules, such as groups = [1]",
-        );
         check("groups = [2, 1, 2]", "nflog.groups: has 2 twice; remove the duplicate");
         let groups: Vec<_> = (0..65).collect();
         check(&format!("groups = {:?}", &groups[..64]), "");
@@ -205,7 +197,7 @@ mod tests {
 
     #[test]
     fn all_errors_are_reported() {
-        let text = "groups = []\ncopy_range = 0\nqueue_threshold = 0\nqueue_timeout = '0s'\n\
+        let text = "groups = [1, 1]\ncopy_range = 0\nqueue_threshold = 0\nqueue_timeout = '0s'\n\
                     kernel_buffer = 0\nreceive_buffer = 0";
         let text = format!("[nflog]\n{text}");
         assert_eq!(

@@ -16,6 +16,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fd::BorrowedFd,
     io::Errno,
 };
 
@@ -89,8 +90,13 @@ impl Nflog {
         self.groups.iter().map(|reader| Arc::clone(reader.group.meter())).collect()
     }
 
-    /// Waits for a datagram or a device event. Returns the index of the group to read, round robin.
-    fn wait(&mut self, timeout: Duration) -> rustix::io::Result<Option<usize>> {
+    /// Waits for a datagram, a device event, or another readable descriptor. Returns the index of the group to read,
+    /// round robin.
+    fn wait(
+        &mut self,
+        timeout: Duration,
+        wake: Option<BorrowedFd<'_>>,
+    ) -> rustix::io::Result<Option<usize>> {
         let count = self.groups.len();
         let turns = (0..count).map(|step| (self.turn + step) % count);
         let open = |index: &usize| !matches!(self.groups[*index].state, BindState::Closed);
@@ -109,6 +115,7 @@ impl Nflog {
         let mut polled: Vec<_> = std::iter::once(self.devices.socket())
             .chain(sockets)
             .map(|socket| PollFd::new(socket, PollFlags::IN))
+            .chain(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)))
             .collect();
         // A timeout that does not fit means none.
         poll(&mut polled, Timespec::try_from(timeout).ok().as_ref())?;
@@ -160,17 +167,19 @@ impl Nflog {
     }
 }
 
-impl Source for Nflog {
-    fn fill(
+impl Nflog {
+    /// As [`Source::fill`], but does not wait longer once `wake` is readable.
+    pub(super) fn fill_or_wake(
         &mut self,
         timeout: Duration,
+        wake: Option<BorrowedFd<'_>>,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome> {
         if self.groups.iter().all(|reader| matches!(reader.state, BindState::Closed)) {
             return Ok(ReadOutcome::End);
         }
         self.mark_ends();
-        match self.wait(timeout) {
+        match self.wait(timeout, wake) {
             Ok(Some(index)) => self.read(index, take),
             Ok(None) => {
                 self.groups.iter_mut().for_each(|reader| reader.group.read_drops());
@@ -179,6 +188,16 @@ impl Source for Nflog {
             Err(Errno::INTR) => Ok(ReadOutcome::Idle),
             Err(cause) => Err(cause.into()),
         }
+    }
+}
+
+impl Source for Nflog {
+    fn fill(
+        &mut self,
+        timeout: Duration,
+        take: &mut dyn FnMut(&Record<'_>),
+    ) -> anyhow::Result<ReadOutcome> {
+        self.fill_or_wake(timeout, None, take)
     }
 
     /// Unbinds the groups. Packets logged before can still be read; then [`Source::fill`] returns the end.

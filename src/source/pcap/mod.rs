@@ -2,14 +2,11 @@
 
 // pcap-parser 0.17 parses blocks of pcapng: safe code, no panic found, bounded by its input slice. Its readers
 // are not used, because they stop at a large block; pcap-file is not, because it transmutes.
-mod decompress;
 mod error;
 mod frame;
-mod input;
 mod legacy;
 mod nflog;
 mod ng;
-mod pipe;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -19,9 +16,11 @@ use std::{fs::File, io, path::Path, time::Duration};
 use self::{
     error::{ReadError, list},
     frame::{DeviceNames, Frame},
-    input::Input,
 };
-use super::{ReadOutcome, Source};
+use super::{
+    ReadOutcome, Source,
+    input::{self, Input},
+};
 
 pub use error::{CapturePart, PcapError};
 
@@ -112,6 +111,12 @@ impl Format {
     }
 }
 
+/// Whether a file with these first 4 bytes is a capture.
+#[must_use]
+pub(in crate::source) fn is_magic(first: &[u8]) -> bool {
+    first == ng::SECTION_HEADER.to_le_bytes() || legacy::is_magic(first)
+}
+
 /// An open capture of which nothing was read yet, so that privileges can be dropped before it is parsed.
 #[derive(Debug)]
 pub struct UnreadCapture {
@@ -157,7 +162,12 @@ impl Capture {
         }
     }
 
-    fn from_input(name: String, input: Input, options: CaptureOptions) -> Self {
+    /// Reads a capture from an input of which nothing was consumed.
+    pub(in crate::source) fn from_input(
+        name: String,
+        input: Input,
+        options: CaptureOptions,
+    ) -> Self {
         Self {
             name,
             options,

@@ -99,6 +99,17 @@ impl UserAccount {
         })
     }
 
+    /// The account, in more groups.
+    #[must_use]
+    pub fn with_groups(mut self, groups: impl IntoIterator<Item = u32>) -> Self {
+        for group in groups {
+            if !self.groups.contains(&group) {
+                self.groups.push(group);
+            }
+        }
+        self
+    }
+
     /// Whether this is the account of the current process.
     #[must_use]
     pub fn is_current(&self) -> bool {

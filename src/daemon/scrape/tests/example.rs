@@ -17,7 +17,10 @@ use crate::{
     },
     mirror::{MirrorStatus, account::Account},
     networks::{FileStatus, NetworkMetrics},
-    source::nflog::{GroupMeter, GroupMetrics},
+    source::{
+        kernel_log::{LineMeter, LineMetrics},
+        nflog::{GroupMeter, GroupMetrics},
+    },
     system::{logging::LogMetrics, privileges::Confinement},
 };
 
@@ -35,6 +38,7 @@ impl Scrape {
         let collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(self.packets),
             Box::new(self.groups),
+            Box::new(lines()),
             Box::new(mirror()),
             Box::new(self.databases),
             Box::new(self.networks),
@@ -155,6 +159,16 @@ fn file(list: Option<&str>) -> FileStatus {
         reloads_ok: 4,
         reloads_failed: 3,
     }
+}
+
+/// The metrics of lines of the kernel log.
+fn lines() -> LineMetrics {
+    LineMetrics(Some(Arc::new(LineMeter {
+        lines: [21, 22, 23, 24].map(Into::into),
+        skipped: [31, 32, 33, 34].map(Into::into),
+        lost: [41, 0, 43, 0].map(Into::into),
+        rejected: [51, 52, 53, 54].map(Into::into),
+    })))
 }
 
 fn mirror() -> MirrorStatus {

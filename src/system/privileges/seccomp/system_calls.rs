@@ -51,6 +51,9 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_dup,
     libc::SYS_dup3,
     libc::SYS_pipe2,
+    // Changes of followed files.
+    libc::SYS_inotify_init1,
+    libc::SYS_inotify_add_watch,
     // Memory.
     libc::SYS_mmap,
     libc::SYS_munmap,

@@ -1,4 +1,7 @@
-//! Reads a capture from a file, a pipe or stdin through one bounded buffer, decompressed.
+//! Reads a capture or a log from a file, a pipe or stdin through one bounded buffer, decompressed.
+
+mod decompress;
+mod pipe;
 
 use std::{
     fmt,
@@ -13,15 +16,12 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    decompress,
-    pipe::{Pipe, Wait, at_most},
-};
+use self::pipe::{Pipe, Wait, at_most};
 
 /// Size of the buffer, bytes: the longest block that can be parsed.
 pub(super) const CAPACITY: usize = 1024 * 1024;
 
-/// A capture's bytes.
+/// The bytes of a file.
 pub(super) struct Input {
     bytes: ByteSource,
     buffer: Box<[u8]>,

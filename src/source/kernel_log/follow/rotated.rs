@@ -1,0 +1,92 @@
+//! Finds rotated files: `kern.log.1`, `kern.log-20261203`.
+
+use std::{
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use super::{
+    fingerprint::FirstBytes,
+    saved_position::{FileKey, SavedPosition},
+};
+use crate::system::files::open_regular;
+
+/// A rotated file that is not compressed.
+#[derive(Debug)]
+pub(super) struct RotatedFile {
+    pub path: PathBuf,
+    pub file: fs::File,
+    pub key: FileKey,
+    length: u64,
+    modified: SystemTime,
+}
+
+/// The rotated files of a path, the oldest first.
+pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Vec::new();
+    };
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let is_rotated = |other: &[u8]| {
+        let suffix = other.strip_prefix(name.as_bytes()).unwrap_or_default();
+        // A number or a date, so that a copy of another name is not counted.
+        matches!(suffix, [b'.' | b'-', _, ..])
+            && suffix[1..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')
+    };
+    let mut files: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| is_rotated(entry.file_name().as_bytes()))
+        .filter_map(|entry| open(&entry.path()))
+        .collect();
+    files.sort_by_key(|file| file.modified);
+    files
+}
+
+/// The file at a path, if it is a regular file that can be read.
+pub(super) fn open(path: &Path) -> Option<RotatedFile> {
+    let (file, metadata) = open_regular(path).ok()?;
+    Some(RotatedFile {
+        path: path.into(),
+        file,
+        key: FileKey::of(&metadata),
+        length: metadata.len(),
+        modified: metadata.modified().ok()?,
+    })
+}
+
+fn begins_with(file: &fs::File, first_bytes: FirstBytes) -> bool {
+    // Any file begins with no bytes.
+    !first_bytes.is_weak() && first_bytes.grown(file).is_ok_and(|first| first.is_some())
+}
+
+impl RotatedFile {
+    /// Whether this is the file of a position, or a copy of it.
+    pub fn has(&self, position: &SavedPosition) -> bool {
+        let is_same = self.length >= position.offset
+            && position.first_bytes.grown(&self.file).is_ok_and(|first| first.is_some());
+        // Any file begins with no bytes.
+        is_same && (self.key == position.key || !position.first_bytes.is_weak())
+    }
+
+    /// Whether this is another file, which was not written last before the other one.
+    pub fn is_newer(&self, other: &Self) -> bool {
+        self.key != other.key && self.modified >= other.modified
+    }
+
+    /// Whether it has too few bytes to be told from another file.
+    pub fn is_weak(&self) -> bool {
+        FirstBytes::of(&self.file).is_ok_and(FirstBytes::is_weak)
+    }
+
+    /// Whether the content is the one of these first bytes.
+    pub fn begins_with(&self, first_bytes: FirstBytes) -> bool {
+        begins_with(&self.file, first_bytes)
+    }
+
+    /// Whether another file has this content, and maybe more.
+    pub fn is_start_of(&self, other: &fs::File) -> bool {
+        FirstBytes::of(&self.file).is_ok_and(|first_bytes| begins_with(other, first_bytes))
+    }
+}

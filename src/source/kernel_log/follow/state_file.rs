@@ -1,0 +1,156 @@
+//! The file with the positions: two slots, written in turn, so that one is whole after a crash.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::saved_position::SavedPosition;
+
+/// Distance of the two slots; each has at most this size.
+const SLOT: u64 = 4 << 20;
+
+/// Marks a slot, with the version of the format.
+const MAGIC: [u8; 8] = *b"nflgkl01";
+
+/// Length of the header of a slot: magic, length and checksum.
+const HEADER: usize = 16;
+
+/// The open file; without one, positions are not saved.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    path: PathBuf,
+    file: Option<File>,
+    number: u64,
+}
+
+/// What a slot contains.
+#[derive(Serialize, Deserialize)]
+struct Slot<P> {
+    /// Counts the writes: the higher one is the newer slot.
+    number: u64,
+    positions: P,
+}
+
+/// The content of an existing file.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    pub positions: Vec<SavedPosition>,
+    /// When the positions were saved.
+    pub time: Option<SystemTime>,
+}
+
+impl StateFile {
+    /// No file.
+    pub fn none() -> Self {
+        Self { path: PathBuf::new(), file: None, number: 0 }
+    }
+
+    /// Opens or creates the file, for one exporter only.
+    ///
+    /// # Errors
+    /// It cannot be opened, or another exporter uses it.
+    pub fn open(path: &Path) -> io::Result<(Self, Saved)> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            rustix::io::Errno::WOULDBLOCK => {
+                io::Error::other("another exporter uses it; set another kernel_log.state_file")
+            }
+            error => error.into(),
+        })?;
+        let newest = [0, SLOT].into_iter().filter_map(|at| read_slot(&file, at));
+        let newest = newest.max_by_key(|slot| slot.number);
+        let time = newest.as_ref().and_then(|_| file.metadata().ok()?.modified().ok());
+        let number = newest.as_ref().map_or(0, |slot| slot.number);
+        let positions = newest.map(|slot| slot.positions).unwrap_or_default();
+        Ok((Self { path: path.into(), file: Some(file), number }, Saved { positions, time }))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the positions.
+    pub fn save(&mut self, positions: &[&SavedPosition]) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        self.number += 1;
+        let mut bytes = MAGIC.to_vec();
+        bytes.resize(HEADER, 0);
+        let slot = Slot { number: self.number, positions };
+        let mut bytes = postcard::to_extend(&slot, bytes).map_err(io::Error::other)?;
+        if bytes.len() as u64 > SLOT {
+            return Err(io::Error::other("too many files are followed"));
+        }
+        let length = u32::try_from(bytes.len() - HEADER).map_err(io::Error::other)?;
+        let checksum = crc32fast::hash(&bytes[HEADER..]);
+        bytes[8..12].copy_from_slice(&length.to_le_bytes());
+        bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+        file.write_all_at(&bytes, self.number % 2 * SLOT)
+    }
+}
+
+fn read_slot(file: &File, at: u64) -> Option<Slot<Vec<SavedPosition>>> {
+    let mut header = [0; HEADER];
+    file.read_exact_at(&mut header, at).ok()?;
+    let number = |at: usize| Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?));
+    let length = u64::from(number(8)?);
+    if header[..8] != MAGIC || length > SLOT {
+        return None;
+    }
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    file.read_exact_at(&mut bytes, at + HEADER as u64).ok()?;
+    if crc32fast::hash(&bytes) != number(12)? {
+        return None;
+    }
+    postcard::from_bytes(&bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::kernel_log::follow::{fingerprint::FirstBytes, saved_position::FileKey};
+
+    fn position(offset: u64) -> SavedPosition {
+        SavedPosition {
+            path: "/var/log/kern.log".into(),
+            key: FileKey { device: 1, inode: 2 },
+            first_bytes: FirstBytes::default(),
+            offset,
+        }
+    }
+
+    #[test]
+    fn the_newest_whole_slot_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        let (mut file, saved) = StateFile::open(&path).unwrap();
+        assert!(saved.positions.is_empty() && saved.time.is_none());
+        for offset in [7, 8, 9] {
+            file.save(&[&position(offset)]).unwrap();
+        }
+        let error = StateFile::open(&path).unwrap_err().to_string();
+        assert_eq!(error, "another exporter uses it; set another kernel_log.state_file");
+        drop(file);
+        let saved = |path: &Path| StateFile::open(path).unwrap().1.positions;
+        assert_eq!(saved(&path), [position(9)]);
+        // The third write was cut by a crash.
+        let raw = OpenOptions::new().write(true).open(&path).unwrap();
+        raw.write_all_at(b"x", SLOT + 20).unwrap();
+        assert_eq!(saved(&path), [position(8)]);
+        raw.write_all_at(b"x", 20).unwrap();
+        assert!(saved(&path).is_empty());
+    }
+}

@@ -1,0 +1,317 @@
+//! Reads lines: the envelope, the packet, its time and its host.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use lru::LruCache;
+
+use super::{
+    LINES_GROUP,
+    meter::{Input, LineMeter},
+};
+use crate::source::{
+    Record,
+    log::{
+        envelope::{self, Envelope},
+        line_time::{LineTime, Zone},
+        packet_line::{self, SkipReason},
+    },
+};
+
+/// Maximum number of packets that a line can repeat.
+const MAX_REPEATED: u32 = 100_000;
+
+/// Maximum number of streams whose last line is known.
+const STREAMS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// Where a line comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    pub input: Input,
+    /// A line that says "last message repeated" repeats the line before it in this stream.
+    pub stream: u64,
+    /// Name of the host if the line has none; empty for this host.
+    pub sender: &'a [u8],
+    /// The latest time of the line, to guess the year: microseconds since 1970.
+    pub reference: u64,
+    /// When the system started, if times since then are those of this host: microseconds since 1970.
+    pub boot: Option<u64>,
+    /// Time of a line whose time is unknown; `None` for its arrival.
+    pub unknown: Option<u64>,
+}
+
+/// Reads lines, and counts those that are no packet.
+#[derive(Debug)]
+pub(super) struct LineReader {
+    zone: Zone,
+    meter: Arc<LineMeter>,
+    /// Names of this host, which are no value of `host`.
+    own_names: Vec<Vec<u8>>,
+    /// The message of the last line of each stream, if it is a packet.
+    last: LruCache<u64, Vec<u8>>,
+    repeated: Option<Repeated>,
+}
+
+/// A line whose packet is still to be counted.
+#[derive(Debug)]
+struct Repeated {
+    message: Vec<u8>,
+    host: Vec<u8>,
+    time: Option<u64>,
+    remaining: u32,
+}
+
+impl LineReader {
+    /// A reader of lines in a time zone. `own_name` is the name of this host; empty if each line has its host.
+    pub fn new(zone: Zone, meter: Arc<LineMeter>, own_name: &str) -> Self {
+        let short = own_name.split('.').next().unwrap_or_default();
+        let names = [own_name, short, "localhost"].into_iter();
+        let names = names.filter(|_| !own_name.is_empty());
+        Self {
+            zone,
+            meter,
+            own_names: names.map(|name| name.as_bytes().to_vec()).collect(),
+            last: LruCache::new(STREAMS),
+            repeated: None,
+        }
+    }
+
+    /// Reads one line. Returns the time of its packet, if it has both.
+    pub fn read(
+        &mut self,
+        line: &[u8],
+        origin: &Origin<'_>,
+        take: &mut dyn FnMut(&Record<'_>),
+    ) -> Option<u64> {
+        self.meter.count(origin.input, 1);
+        if line.len() > packet_line::MAX_TEXT {
+            self.meter.skip(SkipReason::TooLong, 1);
+            self.last.pop(&origin.stream);
+            return None;
+        }
+        let envelope = envelope::parse(line);
+        if let Some(count) = envelope.repeated {
+            return self.repeat(&envelope, count, origin);
+        }
+        if !envelope.may_log_packets() {
+            self.skip(SkipReason::NotAPacket, origin);
+            return None;
+        }
+        let packet = match packet_line::parse(envelope.message) {
+            Ok(packet) => packet,
+            Err(reason) => {
+                self.skip(reason, origin);
+                return None;
+            }
+        };
+        let time = self.time(&envelope, origin);
+        let host = self.host(&envelope, origin);
+        take(&record(&packet, host, time.or(origin.unknown)));
+        self.remember(envelope.message, origin.stream);
+        time
+    }
+
+    /// Passes the packet of a line that repeats an earlier one, at most `limit` times. Returns how many were passed.
+    pub fn read_repeated(&mut self, limit: u32, take: &mut dyn FnMut(&Record<'_>)) -> u32 {
+        let Some(repeated) = &mut self.repeated else { return 0 };
+        let count = repeated.remaining.min(limit);
+        if let Ok(packet) = packet_line::parse(&repeated.message) {
+            let record = record(&packet, &repeated.host, repeated.time);
+            (0..count).for_each(|_| take(&record));
+        }
+        repeated.remaining -= count;
+        if repeated.remaining == 0 {
+            self.repeated = None;
+        }
+        count
+    }
+
+    /// Whether [`Self::read_repeated`] has packets.
+    pub fn is_repeating(&self) -> bool {
+        self.repeated.is_some()
+    }
+
+    fn repeat(&mut self, envelope: &Envelope<'_>, count: u32, origin: &Origin<'_>) -> Option<u64> {
+        let message = match envelope.message {
+            [] => self.last.get(&origin.stream).cloned().unwrap_or_default(),
+            message => message.to_vec(),
+        };
+        if let Err(reason) = packet_line::parse(&message) {
+            self.meter.skip(reason, 1);
+            return None;
+        }
+        // The rest is more than any daemon writes.
+        self.meter.skip(SkipReason::Malformed, count.saturating_sub(MAX_REPEATED).into());
+        let time = self.time(envelope, origin);
+        let host = self.host(envelope, origin).to_vec();
+        let remaining = count.min(MAX_REPEATED);
+        if remaining > 0 {
+            self.repeated =
+                Some(Repeated { message, host, time: time.or(origin.unknown), remaining });
+        }
+        time
+    }
+
+    fn skip(&mut self, reason: SkipReason, origin: &Origin<'_>) {
+        self.meter.skip(reason, 1);
+        self.last.pop(&origin.stream);
+    }
+
+    /// Keeps the message of a stream, in the memory of the one before it.
+    fn remember(&mut self, message: &[u8], stream: u64) {
+        let last = self.last.get_or_insert_mut(stream, Vec::new);
+        last.clear();
+        last.extend_from_slice(message);
+    }
+
+    fn time(&self, envelope: &Envelope<'_>, origin: &Origin<'_>) -> Option<u64> {
+        match (envelope.time, origin.boot) {
+            (LineTime::SinceBoot(micros), Some(boot)) => Some(boot.saturating_add(micros)),
+            (time, _) => time.resolve(origin.reference, &self.zone),
+        }
+    }
+
+    fn host<'a>(&self, envelope: &Envelope<'a>, origin: &Origin<'a>) -> &'a [u8] {
+        let host = envelope.host.unwrap_or(origin.sender);
+        let is_own = |name: &Vec<u8>| name.eq_ignore_ascii_case(host);
+        if self.own_names.iter().any(is_own) { &[] } else { host }
+    }
+}
+
+fn record<'a>(
+    packet: &'a packet_line::LoggedPacket<'a>,
+    host: &'a [u8],
+    time: Option<u64>,
+) -> Record<'a> {
+    Record {
+        group: LINES_GROUP,
+        host,
+        prefix: packet.prefix,
+        hook: None,
+        direction: packet.direction,
+        ether_type: packet.ether_type,
+        headers: Some(packet.headers),
+        mark: packet.mark,
+        in_device: packet.in_device,
+        out_device: packet.out_device,
+        hardware_address: packet.hardware_address.as_bytes(),
+        uid: packet.uid,
+        connection: None,
+        time,
+        payload: &[],
+        wire_length: packet.headers.length,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::*;
+
+    const PACKET: &str =
+        "[UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.1 LEN=40 PROTO=ICMP TYPE=8 CODE=0";
+    const ORIGIN: Origin<'static> = Origin {
+        input: Input::File,
+        stream: 0,
+        sender: b"",
+        reference: 1_796_342_400_000_000,
+        boot: None,
+        unknown: None,
+    };
+
+    struct Lines {
+        reader: LineReader,
+        meter: Arc<LineMeter>,
+        packets: Vec<(String, Option<u64>)>,
+    }
+
+    impl Lines {
+        fn new() -> Self {
+            let meter = Arc::<LineMeter>::default();
+            let reader = LineReader::new(Zone::utc(), Arc::clone(&meter), "fw1.example.net");
+            Self { reader, meter, packets: Vec::new() }
+        }
+
+        fn read(&mut self, line: &str, origin: &Origin<'_>) {
+            let packets = &mut self.packets;
+            let mut take = |record: &Record<'_>| {
+                packets.push((String::from_utf8_lossy(record.host).into_owned(), record.time));
+            };
+            self.reader.read(line.as_bytes(), origin, &mut take);
+            while self.reader.is_repeating() {
+                self.reader.read_repeated(1000, &mut take);
+            }
+        }
+
+        fn skipped(&self) -> [u64; 4] {
+            std::array::from_fn(|at| self.meter.skipped[at].load(Relaxed))
+        }
+    }
+
+    #[test]
+    fn lines_that_are_no_packet_are_counted_by_reason() {
+        let mut lines = Lines::new();
+        let long = "x".repeat(8193);
+        for line in [
+            "Dec  3 10:11:12 fw1 kernel: usb 1-1: new device",
+            &format!("Dec  3 10:11:12 fw1 sshd[7]: Invalid user {PACKET}"),
+            "IN=eth0 OUT= SRC=192.0.2.1",
+            &long,
+            PACKET,
+        ] {
+            lines.read(line, &ORIGIN);
+        }
+        assert_eq!(lines.packets.len(), 1);
+        assert_eq!(lines.skipped(), [2, 1, 0, 1]);
+        assert_eq!(lines.meter.lines[Input::File as usize].load(Relaxed), 5);
+    }
+
+    #[test]
+    fn repeated_lines_count_for_their_stream_and_are_bounded() {
+        let mut lines = Lines::new();
+        let last = "Dec  3 10:11:13 fw1 last message repeated 3 times";
+        lines.read(PACKET, &ORIGIN);
+        lines.read(last, &ORIGIN);
+        assert_eq!(lines.packets.len(), 4);
+        // Another stream has no line to repeat.
+        lines.read(last, &Origin { stream: 1, ..ORIGIN });
+        assert_eq!((lines.packets.len(), lines.skipped()), (4, [1, 0, 0, 0]));
+        lines.read(
+            &format!("Dec  3 10:11:12 fw1 kernel: message repeated 28 times: [ {PACKET}]"),
+            &ORIGIN,
+        );
+        assert_eq!(lines.packets.len(), 32);
+        // What is between them is repeated, which is no packet.
+        lines.read("Dec  3 10:11:12 fw1 kernel: other", &ORIGIN);
+        lines.read(last, &ORIGIN);
+        assert_eq!(lines.packets.len(), 32);
+        lines.read(
+            &format!("Dec  3 10:11:12 fw1 kernel: message repeated 4000000000 times: [ {PACKET}]"),
+            &ORIGIN,
+        );
+        assert_eq!(lines.packets.len(), 100_032);
+        assert_eq!(lines.skipped()[SkipReason::Malformed as usize], 3_999_900_000);
+    }
+
+    #[test]
+    fn hosts_are_others_than_this_one() {
+        let mut lines = Lines::new();
+        for host in ["fw1", "FW1.example.net", "localhost", "fw2"] {
+            lines.read(&format!("Dec  3 10:11:12 {host} kernel: {PACKET}"), &ORIGIN);
+        }
+        lines.read(PACKET, &Origin { sender: b"192.0.2.9", ..ORIGIN });
+        let hosts: Vec<_> = lines.packets.iter().map(|(host, _)| host.as_str()).collect();
+        assert_eq!(hosts, ["", "", "", "fw2", "192.0.2.9"]);
+    }
+
+    #[test]
+    fn times_since_the_start_are_those_of_this_host() {
+        let mut lines = Lines::new();
+        let line = format!("4,7,5000001,-;{PACKET}");
+        lines.read(&line, &Origin { boot: Some(7_000_000), ..ORIGIN });
+        lines.read(&line, &Origin { unknown: Some(3), ..ORIGIN });
+        lines.read(&line, &ORIGIN);
+        let times: Vec<_> = lines.packets.iter().map(|(_, time)| *time).collect();
+        assert_eq!(times, [Some(12_000_001), Some(3), None]);
+    }
+}

@@ -1,0 +1,198 @@
+//! Rotation, truncation and restarts: every line is counted once.
+
+use std::{fs, io::Write as _, process::Stdio};
+
+use super::{Exporter, Logs, append, line, lines};
+use crate::support::program::{sum, wait_for};
+
+#[test]
+fn new_lines_of_a_file_are_counted_from_its_end() {
+    let logs = Logs::new();
+    let file = logs.path("kern.log");
+    append(&file, &lines(0..10));
+    let exporter = Exporter::start(&logs, &logs.config("kern.log", ""));
+    exporter.wait_for_log("following a log file");
+    append(&file, &lines(10..13));
+    // In two writes.
+    let text = line(13);
+    let (start, end) = text.split_at(50);
+    append(&file, start);
+    exporter.wait_for_packets(3);
+    append(&file, end);
+    append(&file, "Nov 28 10:00:00 web1 sshd[7]: Accepted\n");
+    exporter.wait_for_packets(4);
+    let text = wait_for("the last line", || {
+        let text = exporter.scrape();
+        (sum(&text, "nflog_exporter_kernel_log_lines_total") == 5).then_some(text)
+    });
+    assert!(
+        text.contains("nflog_exporter_kernel_log_skipped_lines_total{reason=\"not_a_packet\"} 1")
+    );
+    assert!(text.contains("nflog_exporter_received_packets_total{group=\"0\"} 4"));
+    assert!(text.contains("prefix=\"[UFW BLOCK]\",proto=\"udp\""), "{text}");
+}
+
+#[test]
+fn a_missing_file_is_waited_for_and_a_start_at_the_beginning_reads_it_whole() {
+    let logs = Logs::new();
+    let exporter = Exporter::start(&logs, &logs.config("kern.log", ""));
+    append(&logs.path("kern.log"), &lines(0..5));
+    exporter.wait_for_packets(5);
+    drop(exporter);
+
+    let logs = Logs::new();
+    append(&logs.path("kern.log"), &lines(0..7));
+    let exporter = Exporter::start(&logs, &logs.config("kern.log", "from = 'start'"));
+    exporter.wait_for_packets(7);
+}
+
+/// The writer keeps its descriptor, as a daemon does until logrotate signals it.
+#[test]
+fn a_file_that_is_renamed_is_read_to_its_end_and_then_the_new_one() {
+    let logs = Logs::new();
+    let file = logs.path("kern.log");
+    append(&file, "");
+    let exporter = Exporter::start(&logs, &logs.config("kern.log", ""));
+    exporter.wait_for_log("following a log file");
+    let mut count = 0;
+    for round in 0..5_u64 {
+        let mut writer = fs::OpenOptions::new().append(true).open(&file).unwrap();
+        writer.write_all(lines(count..count + 3).as_bytes()).unwrap();
+        for age in (1..5).rev() {
+            let name = |age: u64| logs.path(&format!("kern.log.{age}"));
+            let _ = fs::rename(name(age), name(age + 1));
+        }
+        fs::rename(&file, logs.path("kern.log.1")).unwrap();
+        writer.write_all(lines(count + 3..count + 5).as_bytes()).unwrap();
+        append(&file, &lines(count + 5..count + 9));
+        count += 9;
+        // The later rotations come at once, with several between two looks.
+        if round == 0 {
+            exporter.wait_for_packets(count);
+        }
+    }
+    exporter.wait_for_packets(count);
+}
+
+#[test]
+fn a_file_that_is_copied_and_truncated_is_counted_once() {
+    for pattern in ["kern.log", "kern.log*"] {
+        let logs = Logs::new();
+        let (file, copy) = (logs.path("kern.log"), logs.path("kern.log.1"));
+        append(&file, &lines(0..2));
+        let exporter = Exporter::start(&logs, &logs.config(pattern, "from = 'start'"));
+        exporter.wait_for_packets(2);
+        let mut count = 2;
+        for _ in 0..5 {
+            append(&file, &lines(count..count + 3));
+            fs::copy(&file, &copy).unwrap();
+            // As `copytruncate` of logrotate does.
+            fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
+            append(&file, &lines(count + 3..count + 4));
+            count += 4;
+            exporter.wait_for_packets(count);
+            fs::remove_file(&copy).unwrap();
+        }
+    }
+}
+
+/// As an editor, or `sed -i`, writes a file.
+#[test]
+fn a_file_that_is_replaced_by_a_copy_of_itself_is_counted_once() {
+    let logs = Logs::new();
+    let (file, copy) = (logs.path("kern.log"), logs.path("kern.log.new"));
+    append(&file, &lines(0..3));
+    let exporter = Exporter::start(&logs, &logs.config("kern.log", "from = 'start'"));
+    exporter.wait_for_packets(3);
+    fs::copy(&file, &copy).unwrap();
+    fs::rename(&copy, &file).unwrap();
+    append(&file, &lines(3..5));
+    exporter.wait_for_packets(5);
+}
+
+#[test]
+fn lines_written_while_the_exporter_was_down_are_counted_also_in_rotated_files() {
+    let logs = Logs::new();
+    let file = logs.path("kern.log");
+    append(&file, &lines(0..4));
+    let config = logs.config("kern.log", "");
+    let start = |expect: u64| {
+        let exporter = Exporter::start(&logs, &config);
+        exporter.wait_for_packets(expect);
+        exporter
+    };
+    let exporter = start(0);
+    exporter.wait_for_log("following a log file");
+    append(&file, &lines(4..6));
+    exporter.wait_for_packets(2);
+    exporter.stop();
+
+    append(&file, &lines(6..9));
+    start(3).stop();
+
+    // Renamed twice.
+    append(&file, &lines(9..11));
+    fs::rename(&file, logs.path("kern.log.1")).unwrap();
+    append(&file, &lines(11..14));
+    fs::rename(logs.path("kern.log.1"), logs.path("kern.log.2")).unwrap();
+    fs::rename(&file, logs.path("kern.log.1")).unwrap();
+    append(&file, &lines(14..15));
+    start(6).stop();
+    start(0).stop();
+
+    // Copied and truncated.
+    append(&file, &lines(15..17));
+    fs::copy(&file, logs.path("kern.log.1")).unwrap();
+    fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
+    append(&file, &lines(17..21));
+    start(6).stop();
+
+    // Renamed, and not written since.
+    append(&file, &lines(21..23));
+    fs::rename(&file, logs.path("kern.log.1")).unwrap();
+    let exporter = start(2);
+    append(&file, &lines(23..24));
+    exporter.wait_for_packets(3);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_skipped_to_its_end() {
+    let logs = Logs::new();
+    let file = logs.path("kern.log");
+    append(&file, "");
+    let exporter = Exporter::start(&logs, &logs.config("kern.log", ""));
+    exporter.wait_for_log("following a log file");
+    append(&file, &format!("{}{}", "x".repeat(1 << 20), line(0)));
+    append(&file, &format!("{}{}", "x".repeat(10_000), line(1)));
+    append(&file, &line(2));
+    exporter.wait_for_packets(1);
+    let text = exporter.scrape();
+    assert!(text.contains("skipped_lines_total{reason=\"too_long\"} 2"), "{text}");
+}
+
+#[test]
+fn compressed_files_of_a_pattern_are_not_followed() {
+    let logs = Logs::new();
+    fs::write(logs.path("kern.log.2.gz"), [0x1f, 0x8b, 8, 0, b'\n']).unwrap();
+    append(&logs.path("kern.log"), &line(0));
+    let exporter = Exporter::start(&logs, &logs.config("kern.log*", "from = 'start'"));
+    exporter.wait_for_packets(1);
+    exporter.wait_for_log("kern.log.2.gz: not followed, because it is compressed");
+    let text = exporter.scrape();
+    assert_eq!(sum(&text, "nflog_exporter_kernel_log_lines_total"), 1);
+}
+
+#[test]
+fn lines_of_standard_input_are_counted() {
+    let logs = Logs::new();
+    let config = "[web]\nlisten_addresses = ['127.0.0.1:0']\n[kernel_log]\nfiles = ['-']\n";
+    let mut exporter = Exporter::start_with(&logs, config, Stdio::piped());
+    let mut input = exporter.child.stdin.take().unwrap();
+    input.write_all(lines(0..9).as_bytes()).unwrap();
+    exporter.wait_for_packets(9);
+    input.write_all(line(9).trim_end().as_bytes()).unwrap();
+    drop(input);
+    // The counts are served after the end.
+    exporter.wait_for_packets(10);
+    exporter.stop();
+}
