@@ -26,6 +26,7 @@ use crate::{
     geoip::GeoIpError,
     http::WebConfigError,
     mirror::schema::ddl,
+    networks::NetworksError,
     system::privileges::PrivilegesError,
 };
 
@@ -97,6 +98,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     let is_usage = error.is::<ConfigErrors>()
         || error.is::<ConfigError>()
         || error.is::<GeoIpError>()
+        || error.is::<NetworksError>()
         || error.is::<WebConfigError>()
         || is_account_invalid;
     if is_usage { USAGE } else { FAILURE }
