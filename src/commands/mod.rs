@@ -27,6 +27,7 @@ use crate::{
     geoip::GeoIpError,
     http::WebConfigError,
     mirror::schema::ddl,
+    networks::NetworksError,
     system::privileges::PrivilegesError,
 };
 
@@ -108,6 +109,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<ConfigErrors>()
         || error.is::<ConfigError>()
         || error.is::<GeoIpError>()
+        || error.is::<NetworksError>()
         || error.is::<WebConfigError>()
         || is_account_invalid;
     if is_usage { USAGE } else { FAILURE }

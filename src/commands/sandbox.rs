@@ -266,6 +266,14 @@ mod tests {
     }
 
     #[test]
+    fn the_directories_of_networks_and_lists_are_needed() {
+        let access = access_of(
+            "[networks]\nfile = '/etc/networks.csv'\n[[list]]\nname = 'a'\nfile = '/var/lib/lists/a'",
+        );
+        assert_eq!(access.read, [Path::new("/etc"), Path::new("/var/lib/lists")]);
+    }
+
+    #[test]
     fn a_link_needs_its_own_and_its_targets_directory() {
         let directory = tempfile::tempdir().unwrap();
         let real = directory.path().canonicalize().unwrap();

@@ -157,3 +157,14 @@ impl Hook {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every packet is copied into three consumers, and the mirror's queue holds 131,072 of them.
+    #[test]
+    fn an_event_is_small() {
+        assert!(size_of::<Event>() <= 152, "{} bytes", size_of::<Event>());
+    }
+}

@@ -1,8 +1,8 @@
 //! Disjoint ranges of addresses with values: the table behind lists and named networks.
 //!
 //! The ranges are sorted. The first bits of an address select a group of ranges, and the first bits in which those of the
-//! group differ select a slot with a few of them. So a lookup touches about three cache lines, also among a million
-//! ranges, and clustered ranges do not share a slot.
+//! group differ select a slot with a few of them. So a look-up waits for memory about twice, also among a million ranges,
+//! and clustered ranges do not share a slot.
 
 /// An address as a number.
 pub(super) trait Address: Copy + Ord {
@@ -77,12 +77,16 @@ struct Group {
 const MAX_GROUP_BITS: u32 = 16;
 
 impl<A: Address, V: Copy> RangeTable<A, V> {
+    /// Number of ranges that a slot is made for: half a cache line, so that few slots are in the processor's cache too.
+    const SLOT_RANGES: usize =
+        if size_of::<Range<A, V>>() < 32 { 32 / size_of::<Range<A, V>>() } else { 1 };
+
     /// The table of ranges that are sorted and disjoint.
     #[expect(clippy::cast_possible_truncation, reason = "at most 64 bits, and ranges of one file")]
     pub(super) fn new(ranges: Vec<Range<A, V>>) -> Self {
         let group_bits = ranges.len().max(2).ilog2().min(MAX_GROUP_BITS);
         let mut groups = Vec::with_capacity(1 << group_bits);
-        let mut slots = Vec::with_capacity(3 * ranges.len() + (1 << group_bits) + 1);
+        let mut slots = Vec::new();
         let mut first = 0;
         for number in 0..1_u64 << group_bits {
             let members = &ranges[first..];
@@ -96,8 +100,8 @@ impl<A: Address, V: Copy> RangeTable<A, V> {
                 }
                 [one] => (one.start.top(), 64),
             };
-            let wanted = members.len().next_power_of_two().ilog2() + 1;
-            let bits = wanted.min(64 - common);
+            let wanted = members.len().next_power_of_two() / Self::SLOT_RANGES;
+            let bits = wanted.max(1).ilog2().min(64 - common);
             groups.push(Group {
                 base,
                 slots: slots.len() as u32,

@@ -43,15 +43,15 @@ fn packets_count_for_their_list_and_their_networks() {
     let all = sum(&plain, "nflog_country_packets_total", "");
     assert!(private > 0 && private < all, "{plain}");
 
-    let folder = directory.path().display();
+    let files = directory.path().display();
     write("everything", "0.0.0.0/0\n::/0\n");
     write("nothing", "# no entry\n");
     let networks = "0.0.0.0/0, four, DE, Köln\n::/0, six, DE\n";
     write("networks", networks);
     let config = format!(
-        "[networks]\nfile = '{folder}/networks'\n[[list]]\nname = 'nothing'\nfile = '{folder}/nothing'\n\
-         [[list]]\nname = 'all'\nfile = '{folder}/everything'\n[[list]]\nname = 'late'\nfile = \
-         '{folder}/everything'\n[[family]]\nname = 'list'\n\
+        "[networks]\nfile = '{files}/networks'\n[[list]]\nname = 'nothing'\nfile = '{files}/nothing'\n\
+         [[list]]\nname = 'all'\nfile = '{files}/everything'\n[[list]]\nname = 'late'\nfile = \
+         '{files}/everything'\n[[family]]\nname = 'list'\n\
          labels = ['list', 'source_network_name', 'destination_network_name']\n"
     );
     write("config.toml", &config);
@@ -74,21 +74,21 @@ fn packets_count_for_their_list_and_their_networks() {
 #[test]
 fn errors_name_the_file_the_line_and_the_key() {
     let directory = tempfile::tempdir().unwrap();
-    let folder = directory.path().display();
+    let files = directory.path().display();
     fs::write(directory.path().join("networks"), "# names\n10.0.0.0/8\n").unwrap();
     fs::write(directory.path().join("list"), "192.0.2.0/24\nexample.net\n").unwrap();
     fs::write(directory.path().join("empty"), "").unwrap();
     let file = directory.path().join("config.toml");
     let config = format!(
-        "[networks]\nfile = '{folder}/networks'\n[[list]]\nname = 'a'\nfile = '{folder}/list'\n\
-         [[list]]\nname = 'b'\nfile = '{folder}/empty'\n[[list]]\nname = 'c'\nfile = '{folder}/absent'\n"
+        "[networks]\nfile = '{files}/networks'\n[[list]]\nname = 'a'\nfile = '{files}/list'\n\
+         [[list]]\nname = 'b'\nfile = '{files}/empty'\n[[list]]\nname = 'c'\nfile = '{files}/absent'\n"
     );
     fs::write(&file, config).unwrap();
     let expect = [
-        format!(":2: networks.file: {folder}/networks:2: expected: prefix, name,"),
-        format!(":5: list.a.file: {folder}/list:2: invalid entry \"example.net\": use "),
-        format!(":8: list.b.file: {folder}/empty is empty: "),
-        format!(":11: list.c.file: cannot read {folder}/absent: "),
+        format!(":2: networks.file: {files}/networks:2: expected: prefix, name,"),
+        format!(":5: list.a.file: {files}/list:2: invalid entry \"example.net\": use "),
+        format!(":8: list.b.file: {files}/empty is empty: "),
+        format!(":11: list.c.file: cannot read {files}/absent: "),
     ];
     for arguments in [&["config", "check"][..], &["run"], &["replay", MIXED]] {
         let output = program(arguments, &file);

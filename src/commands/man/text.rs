@@ -22,10 +22,10 @@ pub(super) const SECTIONS: [(&str, &[&str]); 4] = [
             "/var/lib/nflog_exporter: the spool, where rows wait for the database; mirror.spool.directory names \
              another directory. Only one exporter uses it. The packaged service \
              can write to no other directory.",
-            "The configuration names further files: GeoIP databases (geoip.databases, .mmdb), TLS and basic \
-             auth (web.config_file), the database's URL (mirror.url_file) and the key that encrypts addresses \
-             (mirror.anonymize_key_file). GeoIP databases and the web configuration are reloaded \
-             when they are replaced.",
+            "The configuration names further files: GeoIP databases (geoip.databases, .mmdb), names of \
+             networks (networks.file), lists of addresses (list.file), TLS and basic auth (web.config_file), the database's URL (mirror.url_file) and the key that encrypts addresses \
+             (mirror.anonymize_key_file). GeoIP databases, networks, lists and the web \
+             configuration are reloaded when they are replaced.",
             "/proc/net/netfilter/nfnetlink_log: the groups that the kernel logs to, each with the port of its \
              reader.",
         ],
