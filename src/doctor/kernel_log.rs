@@ -23,19 +23,17 @@ const RSYSLOG_DIRECTORY: &str = "/etc/rsyslog.d";
 const RSYSLOG_LIMITS: [&str; 4] =
     ["ratelimitburst", "ratelimit.burst", "imjournalratelimitburst", "klogratelimitburst"];
 
-/// The findings; none if neither the configuration nor the rules use the kernel's log.
+/// The findings; none without a source.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
+    if !config.kernel_log.has_source() {
+        return Vec::new();
+    }
     let listing = listing();
     let found = logging(&listing.tables);
     let reached = found
         .iter()
         .find(|rule| *rule.log == LogTarget::Kernel && matches!(rule.reach, Reach::Reached));
-    let mut findings = Vec::new();
-    if !config.kernel_log.has_source() {
-        findings.extend(reached.map(unused));
-        return findings;
-    }
-    findings.push(rules(config, reached, listing.incomplete.as_deref()));
+    let mut findings = vec![rules(config, reached, listing.incomplete.as_deref())];
     if config.kernel_log.kmsg {
         findings.push(kmsg());
     }
@@ -49,19 +47,6 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         findings.extend(rate_limit(&rsyslog_files()));
     }
     findings
-}
-
-/// Rules log to the kernel's log, which is not read.
-fn unused(rule: &Logging<'_>) -> Finding {
-    Finding::hint(
-        "kernel_log",
-        format!(
-            "{} {} logs to the kernel's log (LOG), which is not read",
-            rule.table.place, rule.chain
-        ),
-        "read these lines without a change of the rules: --kernel-log.kmsg; an NFLOG group also gives whole headers and \
-         an exact count of lost packets: nflog_exporter rules",
-    )
 }
 
 /// Whether a rule writes lines.

@@ -41,6 +41,27 @@ fn with_iptables(program: &str, rules: &[&str]) -> Report {
 
 const LOG: &str = "log group 1 prefix \"x\"";
 
+/// A source of kernel log lines needs no NFLOG group, and no rule that logs to one.
+#[test]
+fn rules_that_log_to_the_kernel_are_enough_for_its_log() {
+    with_chain("log prefix \"x\"").failed("rules", "--kernel-log.kmsg");
+    let wire = Wire::new();
+    let report = doctor(&wire.host, &["--kernel-log.kmsg"]);
+    report.failed("kernel_log", "no rule that packets reach logs to the kernel's log");
+    wire.host
+        .nft("table inet f { chain c { type filter hook input priority 0; log prefix \"x\"; } }");
+    let report = doctor(&wire.host, &["--kernel-log.kmsg"]);
+    report.ok("kernel_log", "inet f c logs to the kernel's log");
+    report.ok("kmsg", "/dev/kmsg can be read");
+    // The test's namespace is not the first one.
+    report.hints("kernel_log_namespace", "nf_log_all_netns = 1");
+    report.has_none("rules");
+    report.has_none("capability");
+    let report = doctor(&wire.host, &["--kernel-log.file", "/no/such.log"]);
+    report.hints("log_files", "no file matches /no/such.log");
+    report.has_none("kmsg");
+}
+
 #[test]
 fn rules_that_log_elsewhere_are_reported() {
     let report = with_chain("counter");

@@ -133,7 +133,7 @@ fn records_of_programs_are_not_read() {
     let _log = KernelLog::open();
     let prefix = format!("own{}:", std::process::id());
     wire.host.nft(&format!(
-        "table inet t {{ chain in {{ type filter hook prerouting priority -100; iifname wan0 log prefix \"{prefix} \" level debug }} }}"
+        "table inet t {{ chain in {{ type filter hook prerouting priority -100; iifname wan0 log prefix \"{prefix} \" level debug; }} }}"
     ));
     wire.send([frame::ping([193, 0, 2, 1])]);
     let text = wait_for("a packet", || {
@@ -164,7 +164,11 @@ fn a_log_of_the_group_adm_is_followed_without_root() {
         "kernel: [1.5] x: IN=eth0 OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=ICMP TYPE=8\n";
     let append = |expect: u64| {
         let mut log = OpenOptions::new().append(true).open(&file).unwrap();
-        log.write_all(line.as_bytes()).unwrap();
+        writeln!(
+            log,
+            "kernel: [{expect}.5] x: IN=eth0 OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=ICMP TYPE=8"
+        )
+        .unwrap();
         wait_for("a line", || {
             let received = sum(&exporter.scrape(), "nflog_exporter_received_packets_total");
             (received == expect).then_some(())

@@ -174,7 +174,8 @@ fn none_reached(
 /// How to log to a group with the tool that created a rule with another log target.
 fn instead_of_log(rule: &Logging<'_>, group: u16) -> String {
     format!(
-        "read these lines unchanged: --kernel-log.kmsg; or log to a group: {}",
+        "read these lines unchanged: --kernel-log.kmsg; or log to a group, which gives whole headers and an exact count \
+         of lost packets: {}",
         to_group(rule, group)
     )
 }

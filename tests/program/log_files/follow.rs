@@ -108,6 +108,12 @@ fn a_file_that_is_replaced_by_a_copy_of_itself_is_counted_once() {
     fs::rename(&copy, &file).unwrap();
     append(&file, &lines(3..5));
     exporter.wait_for_packets(5);
+    // Without its last lines.
+    fs::write(&copy, lines(0..3)).unwrap();
+    fs::rename(&copy, &file).unwrap();
+    exporter.wait_for_log("offset=507");
+    append(&file, &lines(5..6));
+    exporter.wait_for_packets(6);
 }
 
 #[test]

@@ -207,6 +207,11 @@ impl Follower {
         if previous == Some(file.key) && is_followed || self.ignored.contains(&file.key) {
             return;
         }
+        if is_compressed(&file.file) {
+            self.ignored.insert(file.key);
+            tracing::info!("{}: not followed, because it is compressed", file.path.display());
+            return;
+        }
         if file.is_weak() && !is_followed && !self.files.is_empty() {
             // It may become a copy of another file.
             self.has_undecided = true;
@@ -219,17 +224,16 @@ impl Follower {
             self.positions.change(followed.id, &file.path, followed.key, followed.first_bytes);
             return;
         }
-        if is_compressed(&file.file) {
-            self.ignored.insert(file.key);
-            tracing::info!("{}: not followed, because it is compressed", file.path.display());
-            return;
-        }
         let file = match previous {
             None => Some(file),
             Some(previous) => self.replace(previous, file),
         };
         let Some(file) = file else { return };
-        if self.is_copy(&file) {
+        if let Some(copied) = self.files.iter().find(|followed| followed.is_copy(&file)) {
+            if copied.path == file.path {
+                // An edited file: which of its lines are new is unknown.
+                self.follow(file, None, false);
+            }
             return;
         }
         if let Some(previous) = previous {

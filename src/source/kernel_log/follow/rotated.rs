@@ -75,7 +75,7 @@ impl RotatedFile {
         self.key != other.key && self.modified >= other.modified
     }
 
-    /// Whether it has too few bytes to be told from another file.
+    /// Whether it has too few bytes to be distinguished from another file.
     pub fn is_weak(&self) -> bool {
         FirstBytes::of(&self.file).is_ok_and(FirstBytes::is_weak)
     }
