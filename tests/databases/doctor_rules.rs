@@ -49,7 +49,7 @@ fn rules_that_log_to_the_kernel_are_enough_for_its_log() {
     let report = doctor(&wire.host, &["--kernel-log.kmsg"]);
     report.failed("kernel_log", "no rule that packets reach logs to the kernel's log");
     wire.host
-        .nft("table inet f { chain c { type filter hook input priority 0; log prefix \"x\"; } }");
+        .nft("table inet f { chain c { type filter hook input priority 0; log prefix \"x\"; }\n}");
     let report = doctor(&wire.host, &["--kernel-log.kmsg"]);
     report.ok("kernel_log", "inet f c logs to the kernel's log");
     report.ok("kmsg", "/dev/kmsg can be read");

@@ -133,7 +133,7 @@ fn records_of_programs_are_not_read() {
     let _log = KernelLog::open();
     let prefix = format!("own{}:", std::process::id());
     wire.host.nft(&format!(
-        "table inet t {{ chain in {{ type filter hook prerouting priority -100; iifname wan0 log prefix \"{prefix} \" level debug; }} }}"
+        "table inet t {{ chain in {{ type filter hook prerouting priority -100; iifname wan0 log prefix \"{prefix} \" level debug; }}\n}}"
     ));
     wire.send([frame::ping([193, 0, 2, 1])]);
     let text = wait_for("a packet", || {
