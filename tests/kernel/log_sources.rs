@@ -160,8 +160,6 @@ fn a_log_of_the_group_adm_is_followed_without_root() {
     let (shown, state) = (file.display(), directory.path().join("state/positions"));
     let config = format!("[kernel_log]\nfiles = ['{shown}']\nstate_file = '{}'\n", state.display());
     let exporter = Exporter::start(&wire.host, &config, &[]);
-    let line =
-        "kernel: [1.5] x: IN=eth0 OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=ICMP TYPE=8\n";
     let append = |expect: u64| {
         let mut log = OpenOptions::new().append(true).open(&file).unwrap();
         writeln!(
