@@ -120,7 +120,7 @@ fn print(text: &str) -> anyhow::Result<()> {
     print_bytes(text.as_bytes())
 }
 
-/// As [`print`], for text in any encoding.
+/// As [`print()`], for text in any encoding.
 fn print_bytes(text: &[u8]) -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     match output.write_all(text).and_then(|()| output.flush()) {
