@@ -184,6 +184,9 @@ fn reached<'t>(plan: &RulesPlan, table: &'t Table) -> Result<Vec<Logging<'t>>, T
     Ok(ours)
 }
 
+/// A line of comment: the other way to the packets of a firewall that logs already.
+const WITHOUT_RULES: &str = "# Without these rules: nflog_exporter --kernel-log.kmsg reads the lines of the kernel's log.\n";
+
 /// The comments at the start of a script: its purpose and use.
 fn head(plan: &RulesPlan, limit: Option<u32>, further: &str, command: &str) -> String {
     let dropped = if plan.wanted == Wanted::Dropped { NOT_DROPPED } else { "" };
@@ -192,6 +195,7 @@ fn head(plan: &RulesPlan, limit: Option<u32>, further: &str, command: &str) -> S
          {}\
          {dropped}\
          {further}\
+         {WITHOUT_RULES}\
          # Load, as root: {command} --apply   (or pipe this script into sh)\n\
          # Remove: {command} --remove\n",
         plan.title(limit)

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Script, ToolError, head, placement_comment, reached, rollback::Undo, unverified};
+use super::{
+    Script, ToolError, WITHOUT_RULES, head, placement_comment, reached, rollback::Undo, unverified,
+};
 use crate::firewall::{
     COMMENT, RULES_TABLE,
     command::{CommandError, output_with_input},
@@ -268,6 +270,7 @@ fn table(plan: &RulesPlan) -> String {
          # (the pattern allows for a missing file).\n\
          # Remove: nft delete table inet {RULES_TABLE}\n\
          # No longer needed: rules with `log` and no group, which write to the kernel's log.\n\
+         {WITHOUT_RULES}\
          table inet {RULES_TABLE}\n\
          delete table inet {RULES_TABLE}\n\
          table inet {RULES_TABLE} {{\n    \
