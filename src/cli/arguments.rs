@@ -19,7 +19,7 @@ use crate::{
 /// Arguments of `replay`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
-    /// Capture files, read one after another; - for stdin
+    /// Captures and log files, read one after another; - for stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Serve the metrics over HTTP instead of printing them
@@ -33,7 +33,7 @@ pub struct Replay {
 /// Arguments of `report`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Capture files, read one after another; - for stdin
+    /// Captures and log files, read one after another; - for stdin
     #[arg(required_unless_present = "mirror", conflicts_with = "mirror", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Read the rows of the database of mirror.url instead of files

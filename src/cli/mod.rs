@@ -44,13 +44,13 @@ pub struct Cli {
 pub enum Command {
     /// Run the exporter; the default command
     Run,
-    /// Count the packets of capture files as if they had been logged, and print the metrics
+    /// Count the packets of captures and log files as if they had been logged, and print the metrics
     ///
     /// Reads pcap and pcapng, plain or compressed with gzip, zstd, xz or bzip2, of the link types that
     /// carry IP: NFLOG, Ethernet, Linux cooked, raw IP, PPP, 802.11 and others. The metrics go to
     /// stdout, the progress to stderr.
     Replay(Replay),
-    /// Report on the packets of capture files, or of the rows of the database
+    /// Report on the packets of captures and log files, or of the rows of the database
     ///
     /// Lists the countries, ports, prefixes, networks and sources with the most packets, port scans, and what was first
     /// seen in the last 24 hours. Prints nothing but the report, so that cron can mail it.

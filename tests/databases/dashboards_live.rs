@@ -170,9 +170,17 @@ fn rule_files() -> Vec<PathBuf> {
 }
 
 fn config(url: &str, spool: &Path) -> String {
+    // Every source and every kind of file, so that each metric exists.
+    for (name, content) in
+        [("list", "0.0.0.0/1\n128.0.0.0/1\n"), ("networks", "192.168.0.0/16, office\n")]
+    {
+        fs::write(spool.join(name), content).unwrap();
+    }
+    let spool = spool.display();
     format!(
-        "[mirror]\nurl = '{url}'\nhost = 'gate.example.net'\n[mirror.spool]\ndirectory = '{}'\n",
-        spool.display()
+        "[nflog]\ngroups = [1]\n[kernel_log]\nfiles = ['{spool}/kern.log']\nstate_file = '{spool}/state'\n\
+         [networks]\nfile = '{spool}/networks'\n[[list]]\nname = 'drop'\nfile = '{spool}/list'\n\
+         [mirror]\nurl = '{url}'\nhost = 'gate.example.net'\n[mirror.spool]\ndirectory = '{spool}'\n"
     )
 }
 
