@@ -56,7 +56,9 @@ fn of_files(arguments: &Arguments, config: &Config, tally: Tally) -> anyhow::Res
     route.divert_to(Box::new(tally.clone()));
     let names = route.names();
     let failures = files.failures.clone();
-    block_on(|signals| read_until_signal(files, route, signals))?;
+    if block_on(|signals| read_until_signal(files, route, signals))? {
+        return Err(anyhow!("a signal came before the end of the files: no report was written"));
+    }
     tally.with(|tally| write(arguments, tally, &names))?;
     failures.result()
 }

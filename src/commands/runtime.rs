@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use crate::system::{allocator, logging, signals::Signals};
 
 /// Runs `main` on a new runtime. The signals are received from before it begins, and a thread writes the log.
-pub(super) fn block_on<F>(main: impl FnOnce(Signals) -> F) -> anyhow::Result<()>
+pub(super) fn block_on<F, T>(main: impl FnOnce(Signals) -> F) -> anyhow::Result<T>
 where
-    F: Future<Output = anyhow::Result<()>>,
+    F: Future<Output = anyhow::Result<T>>,
 {
     allocator::bound();
     logging::start_thread().context("cannot start the thread that writes the log")?;

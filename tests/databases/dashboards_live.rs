@@ -179,6 +179,7 @@ fn config(url: &str, spool: &Path) -> String {
     let spool = spool.display();
     format!(
         "[nflog]\ngroups = [1]\n[kernel_log]\nfiles = ['{spool}/kern.log']\nstate_file = '{spool}/state'\n\
+         [[family]]\nname = 'list'\nlabels = ['list', 'prefix', 'ct_state']\n\
          [networks]\nfile = '{spool}/networks'\n[[list]]\nname = 'drop'\nfile = '{spool}/list'\n\
          [mirror]\nurl = '{url}'\nhost = 'gate.example.net'\n[mirror.spool]\ndirectory = '{spool}'\n"
     )

@@ -78,12 +78,12 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
     })
 }
 
-/// Reads until the end of the files or a signal.
+/// Reads until the end of the files or a signal. Returns whether a signal came first.
 pub(super) async fn read_until_signal(
     mut files: Recordings,
     mut route: Route,
     signals: Signals,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = Arc::clone(&stop);
     let mut reading =
@@ -96,7 +96,8 @@ pub(super) async fn read_until_signal(
             reading.await
         }
     };
-    read.context("the reader thread panicked")?
+    read.context("the reader thread panicked")??;
+    Ok(stop.load(Ordering::Relaxed))
 }
 
 /// Counts until the end or a signal, and prints the metrics. Prints nothing if no file has packets.

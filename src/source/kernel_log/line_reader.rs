@@ -18,7 +18,11 @@ use crate::source::{
 };
 
 /// Maximum number of packets that a line can repeat.
-const MAX_REPEATED: u32 = 100_000;
+const MAX_REPEATED: u32 = 10_000;
+
+/// Maximum time by which the clock of a sender can be ahead. A line with a later time has the time of its arrival: rows
+/// of the far future would never expire.
+const MAX_AHEAD: u64 = 24 * 3600 * 1_000_000;
 
 /// Maximum number of streams whose last line is known.
 const STREAMS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
@@ -89,12 +93,12 @@ impl LineReader {
             return None;
         }
         let envelope = envelope::parse(line);
-        if let Some(count) = envelope.repeated {
-            return self.repeat(&envelope, count, origin);
-        }
         if !envelope.may_log_packets() {
             self.skip(SkipReason::NotAPacket, origin);
             return None;
+        }
+        if let Some(count) = envelope.repeated {
+            return self.repeat(&envelope, count, origin);
         }
         let packet = match packet_line::parse(envelope.message) {
             Ok(packet) => packet,
@@ -164,10 +168,11 @@ impl LineReader {
     }
 
     fn time(&self, envelope: &Envelope<'_>, origin: &Origin<'_>) -> Option<u64> {
-        match (envelope.time, origin.boot) {
+        let time = match (envelope.time, origin.boot) {
             (LineTime::SinceBoot(micros), Some(boot)) => Some(boot.saturating_add(micros)),
             (time, _) => time.resolve(origin.reference, &self.zone),
-        }
+        };
+        time.filter(|time| *time <= origin.reference.saturating_add(MAX_AHEAD))
     }
 
     fn host<'a>(&self, envelope: &Envelope<'a>, origin: &Origin<'a>) -> &'a [u8] {
@@ -289,8 +294,43 @@ mod tests {
             &format!("Dec  3 10:11:12 fw1 kernel: message repeated 4000000000 times: [ {PACKET}]"),
             &ORIGIN,
         );
-        assert_eq!(lines.packets.len(), 100_032);
-        assert_eq!(lines.skipped()[SkipReason::Malformed as usize], 3_999_900_000);
+        assert_eq!(lines.packets.len(), 10_032);
+        assert_eq!(lines.skipped()[SkipReason::Malformed as usize], 3_999_990_000);
+    }
+
+    /// What a client sends to a program can be in the program's lines.
+    #[test]
+    fn text_of_other_programs_is_no_packet() {
+        let mut lines = Lines::new();
+        for line in [
+            "Dec  3 10:11:12 fw1 sshd[7]: message repeated 2 times: [ Invalid user PACKET]",
+            "Dec  3 10:11:12 fw1 node[123]: last message repeated 99999 times",
+            "Dec  3 10:11:12 fw1 node[123]: kernel: PACKET",
+            "Dec  3 10:11:12 fw1 sshd[7]: Invalid user \0PACKET",
+            "2026/11/28 10:00:00 fw1 nginx[7]: GET /x PACKET",
+            "<38>1 2026-12-03T10:11:12Z fw1 nginx 7 - [a@1 uri=\"/x PACKET",
+            "<38>nginx: Invalid user PACKET",
+            "<14>nginx: Invalid user PACKET",
+            "<86>Dec  3 10:11:12 fw1 PACKET",
+        ] {
+            lines.read(&line.replace("PACKET", PACKET), &ORIGIN);
+            assert_eq!(lines.packets.len(), 0, "{line}");
+        }
+        assert_eq!(lines.skipped()[SkipReason::NotAPacket as usize], 9);
+    }
+
+    #[test]
+    fn a_time_in_the_far_future_is_that_of_the_arrival() {
+        let mut lines = Lines::new();
+        let now = 1_796_292_672_000_000;
+        for time in ["2026-12-03T10:11:12Z", "2026-12-04T10:11:12Z", "2998-01-01T00:00:00Z"] {
+            lines.read(
+                &format!("{time} fw2 kernel: {PACKET}"),
+                &Origin { reference: now, ..ORIGIN },
+            );
+        }
+        let times: Vec<_> = lines.packets.iter().map(|(_, time)| *time).collect();
+        assert_eq!(times, [Some(now), Some(now + MAX_AHEAD), None]);
     }
 
     #[test]

@@ -35,7 +35,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Time limit for the rest of a message.
 const MESSAGE: Duration = Duration::from_secs(30);
 
-/// Time after which a connection without messages is closed. A quiet firewall logs rarely.
+/// Time limit for the first message, so that connections that send nothing do not exclude others.
+const FIRST_MESSAGE: Duration = Duration::from_secs(60);
+
+/// Time after which a connection without further messages is closed. A quiet firewall logs rarely.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// Pause while the queue is full, and after an error of accept(2).
@@ -82,7 +85,9 @@ async fn accept(
             continue;
         };
         let sender = sender.ip().to_canonical();
-        if !receiver.allows(sender) {
+        // A certificate is enough.
+        let needs_network = !tls.as_ref().is_some_and(|tls| tls.verifies_clients());
+        if (needs_network || !receiver.allow.is_empty()) && !receiver.allows(sender) {
             continue;
         }
         let Some(place) = open.take(sender) else {
@@ -119,10 +124,12 @@ async fn read(mut stream: impl AsyncRead + Unpin, sender: IpAddr, receiver: &Rec
     let mut buffer = vec![0; READ];
     // The time limit is one of the whole message, so that a sender cannot extend it byte by byte.
     let mut message_began = None;
+    let mut has_sent = false;
     loop {
         let limit = match message_began {
             Some(began) => MESSAGE.saturating_sub(tokio::time::Instant::elapsed(&began)),
-            None => IDLE,
+            None if has_sent => IDLE,
+            None => FIRST_MESSAGE,
         };
         let Ok(read) = timeout(limit, stream.read(&mut buffer)).await else {
             receiver.meter.reject(Rejection::Idle);
@@ -137,6 +144,7 @@ async fn read(mut stream: impl AsyncRead + Unpin, sender: IpAddr, receiver: &Rec
             Ok(length) => length,
         };
         splitter.split(&buffer[..length], &mut lines);
+        has_sent |= !lines.is_empty();
         message_began = match message_began {
             _ if !splitter.is_in_message() => None,
             Some(began) if lines.is_empty() => Some(began),

@@ -68,6 +68,11 @@ impl ServerTls {
         Ok(Self { config, state: Mutex::new(State { server, read, log }) })
     }
 
+    /// Whether a sender needs a certificate.
+    pub fn verifies_clients(&self) -> bool {
+        !self.config.client_ca_file.as_os_str().is_empty()
+    }
+
     /// The configuration for a new connection.
     pub fn current(&self) -> Arc<ServerConfig> {
         let mut state = lock(&self.state);

@@ -37,18 +37,47 @@ impl Envelope<'_> {
     }
 }
 
+/// The program of a line that shows by its facility, or by a process id in its text, that some program wrote it.
+const SOME_PROGRAM: &[u8] = b"?";
+
+/// The facility of the kernel (RFC 5424, section 6.2.1).
+const KERNEL: u64 = 0;
+
+/// Facilities that relays and routers also use for messages of the kernel: user, local0 to local7.
+fn may_be_of_the_kernel(facility: u64) -> bool {
+    matches!(facility, KERNEL | 1 | 16..=23)
+}
+
 /// Takes a line apart. It may end with a line break.
 #[must_use]
 pub fn parse(line: &[u8]) -> Envelope<'_> {
-    let (text, priority) = without_priority(trim(line));
-    let envelope = if let Some(envelope) = rfc5424::parse(text).filter(|_| priority) {
+    let (text, facility) = without_priority(trim(line));
+    let mut envelope = if let Some(envelope) = rfc5424::parse(text).filter(|_| facility.is_some()) {
         envelope
+    } else if facility.is_some() && text.starts_with(b"1 ") {
+        // RFC 5424, but invalid: what a client sent to a program can be in any place.
+        Envelope { program: Some(SOME_PROGRAM), ..bare(text) }
     } else if let Some((time, message)) = kmsg_record(text) {
         Envelope { time, ..bare(message) }
     } else {
-        traditional(text, priority)
+        traditional(text, facility)
     };
+    let is_other = facility.is_some_and(|facility| !may_be_of_the_kernel(facility));
+    if envelope.program.is_none() && (is_other || has_process(envelope.message)) {
+        envelope.program = Some(SOME_PROGRAM);
+    }
     content(envelope)
+}
+
+/// Whether the text before a packet has a `NAME[PROCESS]:`, as in a line whose time has an unknown form.
+fn has_process(message: &[u8]) -> bool {
+    let text = &message[..memchr::memmem::find(message, b"IN=").unwrap_or(message.len())];
+    memchr::memmem::find_iter(text, b"]:").any(|end| {
+        let before = &text[..end];
+        let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let name = before[..before.len() - digits].strip_suffix(b"[");
+        digits > 0 && name.and_then(|name| name.last()).is_some_and(u8::is_ascii_alphanumeric)
+    })
 }
 
 /// A message without anything around it.
@@ -56,21 +85,24 @@ fn bare(message: &[u8]) -> Envelope<'_> {
     Envelope { host: None, program: None, time: LineTime::Unknown, message, repeated: None }
 }
 
-/// The line without line breaks, and without what is before its last NUL: a crash leaves NULs in a file, between the
-/// line that it cut and the next one.
+/// The line without line breaks, and without what is before a run of NULs: a crash leaves them in a file, between the
+/// line that it cut and the next one. One NUL can be a part of a program's text.
 fn trim(line: &[u8]) -> &[u8] {
     let end = line.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0));
     let line = &line[..end.map_or(0, |at| at + 1)];
-    let line = memchr::memrchr(0, line).map_or(line, |at| &line[at + 1..]);
+    let line = match memchr::memrchr(0, line) {
+        Some(at) if at == 0 || line[at - 1] == 0 => &line[at + 1..],
+        _ => line,
+    };
     line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
 }
 
-/// The text after `<PRIORITY>`, and whether there is one.
-fn without_priority(text: &[u8]) -> (&[u8], bool) {
-    let Some(digits) = text.strip_prefix(b"<") else { return (text, false) };
+/// The text after `<PRIORITY>`, and its facility.
+fn without_priority(text: &[u8]) -> (&[u8], Option<u64>) {
+    let Some(digits) = text.strip_prefix(b"<") else { return (text, None) };
     match kernel_time::number(digits) {
-        Some((0..=999, [b'>', rest @ ..])) => (rest, true),
-        _ => (text, false),
+        Some((priority @ 0..=999, [b'>', rest @ ..])) => (rest, Some(priority / 8)),
+        _ => (text, None),
     }
 }
 
@@ -84,7 +116,7 @@ fn kmsg_record(text: &[u8]) -> Option<(LineTime, &[u8])> {
 }
 
 /// RFC 3164 and its kin: time, host and program, each of which may be missing.
-fn traditional(text: &[u8], has_priority: bool) -> Envelope<'_> {
+fn traditional(text: &[u8], facility: Option<u64>) -> Envelope<'_> {
     let mut envelope = bare(without_facility(text));
     // A relay can put its own time and host before those of the sender.
     for _ in 0..2 {
@@ -109,7 +141,8 @@ fn traditional(text: &[u8], has_priority: bool) -> Envelope<'_> {
         envelope.message = rest;
     }
     let has_time = envelope.time != LineTime::Unknown;
-    let sender = Sender::without_time(envelope.message, has_priority || has_time);
+    let is_other = facility.is_some_and(|facility| facility != KERNEL);
+    let sender = Sender::without_time(envelope.message, facility.is_some() || has_time, is_other);
     Envelope { host: sender.host, program: sender.program, message: sender.rest, ..envelope }
 }
 

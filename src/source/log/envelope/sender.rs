@@ -52,11 +52,14 @@ impl<'a> Sender<'a> {
     }
 
     /// Reads the text of a line without a wall time. A word with a colon is the prefix of a rule there, unless it has a
-    /// process id or is `kernel:`. `may_have_host` if something else than the message precedes.
-    pub fn without_time(text: &'a [u8], may_have_host: bool) -> Self {
+    /// process id, is `kernel:`, or another facility than the kernel's precedes (`is_other`). `may_have_host` if something
+    /// else than the message precedes.
+    pub fn without_time(text: &'a [u8], may_have_host: bool, is_other: bool) -> Self {
         let none = Self { host: None, program: None, rest: text };
         let (first, rest) = word(text);
-        if first == b"kernel:" || (first.ends_with(b"]:") && Tag::new(first).is_some()) {
+        if first == b"kernel:"
+            || ((is_other || first.ends_with(b"]:")) && Tag::new(first).is_some())
+        {
             return Self::program_of(None, text);
         }
         if may_have_host && is_host(first) && word(rest).0 == b"kernel:" {
@@ -73,17 +76,17 @@ impl<'a> Sender<'a> {
         if tag.name == b"kernel" {
             return Self { host, program: Some(tag.name), rest };
         }
-        // `MODEL,ADDRESS,VERSION: kernel: ` of UniFi devices.
-        let is_device = tag.name.contains(&b',');
-        let device = tag.name.split(|byte| *byte == b',').next();
-        let (second, after) = word(rest);
-        if let Some(inner) =
-            Tag::new(second).filter(|inner| matches!(inner.name, b"kernel" | b"ulogd"))
-        {
-            return Self { host: host.or(device), program: Some(inner.name), rest: after };
-        }
-        if is_device {
-            return Self { host: host.or(device), program: None, rest };
+        // `MODEL,ADDRESS,VERSION: kernel: ` of UniFi devices. Another program's text can begin with `kernel: `.
+        if tag.name.contains(&b',') {
+            let device = tag.name.split(|byte| *byte == b',').next();
+            let (second, after) = word(rest);
+            let inner = Tag::new(second).filter(|it| matches!(it.name, b"kernel" | b"ulogd"));
+            return match inner {
+                Some(inner) => {
+                    Self { host: host.or(device), program: Some(inner.name), rest: after }
+                }
+                None => Self { host: host.or(device), program: None, rest },
+            };
         }
         // The prefix of a rule: a program writes its own text here.
         if !tag.has_process && rest.starts_with(b"IN=") {
