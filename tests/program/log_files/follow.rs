@@ -202,3 +202,41 @@ fn lines_of_standard_input_are_counted() {
     exporter.wait_for_packets(10);
     exporter.stop();
 }
+
+/// A rotated file belongs to its path before the rotation.
+#[test]
+fn a_file_that_is_no_longer_configured_is_not_counted() {
+    let logs = Logs::new();
+    let (kern, ufw) = (logs.path("kern.log"), logs.path("ufw.log"));
+    append(&kern, &lines(0..20));
+    append(&ufw, &lines(20..40));
+    let both = logs.config("*.log", "");
+    let exporter = Exporter::start(&logs, &both);
+    exporter.wait_for_log("ufw.log offset=");
+    append(&ufw, &lines(40..43));
+    exporter.wait_for_packets(3);
+    exporter.stop();
+
+    append(&ufw, &lines(43..47));
+    fs::rename(&kern, logs.path("kern.log.1")).unwrap();
+    append(&logs.path("kern.log.1"), &lines(47..49));
+    append(&kern, &lines(49..50));
+    let exporter = Exporter::start(&logs, &logs.config("kern.log", ""));
+    exporter.wait_for_log("ufw.log");
+    append(&ufw, &lines(50..55));
+    append(&kern, &lines(55..56));
+    exporter.wait_for_packets(4);
+    let log = exporter.log();
+    assert!(
+        log.contains("a log file is no longer followed: no path of kernel_log.files matches it")
+    );
+    assert!(log.contains("kern.log.1 offset="), "{log}");
+    assert!(!log.contains("ufw.log offset="), "{log}");
+    exporter.stop();
+
+    // Configured again, it is a new file: its lines of the time between do not count.
+    let exporter = Exporter::start(&logs, &both);
+    exporter.wait_for_log("ufw.log offset=");
+    append(&ufw, &lines(56..58));
+    exporter.wait_for_packets(2);
+}

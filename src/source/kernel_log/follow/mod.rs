@@ -4,6 +4,7 @@ mod fingerprint;
 mod followed_file;
 mod pattern;
 mod positions;
+mod resume;
 mod rotated;
 mod saved_position;
 mod state_file;
@@ -25,7 +26,7 @@ pub use positions::Positions;
 use self::{
     followed_file::{FileRead, FollowedFile},
     rotated::{RotatedFile, rotated_files},
-    saved_position::{FileKey, SavedPosition},
+    saved_position::FileKey,
     state_file::{Saved, StateFile},
     watch::Watch,
 };
@@ -145,9 +146,7 @@ impl Follower {
             self.watch.add(pattern.directory());
         }
         let paths: Vec<_> = self.patterns.iter().flat_map(Pattern::files).collect();
-        if !self.has_started {
-            self.resume(&paths);
-        }
+        let has_dropped = !self.has_started && self.resume(&paths);
         self.has_undecided = false;
         for path in paths {
             match rotated::open(&path) {
@@ -158,46 +157,10 @@ impl Follower {
             }
         }
         self.has_started = true;
+        if has_dropped && self.added.is_empty() {
+            self.positions.save();
+        }
         self.save_added();
-    }
-
-    /// Finds the files of the saved positions, wherever they were moved, and then the files that were rotated since.
-    fn resume(&mut self, paths: &[PathBuf]) {
-        let mut newest: HashMap<PathBuf, RotatedFile> = HashMap::new();
-        for position in std::mem::take(&mut self.saved.positions) {
-            let Some(mut file) = find(&position, paths) else {
-                if self
-                    .patterns
-                    .iter()
-                    .any(|pattern| pattern.path().as_ref() == Some(&position.path))
-                {
-                    tracing::warn!(
-                        "{}: the file that was followed no longer exists: lines at its end may be missing",
-                        position.path.display()
-                    );
-                    self.at_path.entry(position.path).or_insert(position.key);
-                }
-                continue;
-            };
-            let is_rotated = file.path != position.path;
-            if let Some(copy) = rotated::open(&file.path)
-                && newest.get(&position.path).is_none_or(|newest| copy.is_newer(newest))
-            {
-                newest.insert(position.path.clone(), copy);
-            }
-            if !self.is_followed(file.key) {
-                file.path = position.path;
-                self.follow(file, Some(position.offset), is_rotated);
-            }
-        }
-        for (path, file) in newest {
-            self.at_path.insert(path.clone(), file.key);
-            if file.path != path {
-                self.follow_newer(&file, &path);
-            }
-        }
-        // The oldest first: the files that were added for a position precede it.
-        self.files.sort_by_key(|file| !file.is_rotated);
     }
 
     /// A file at a path of a pattern.
@@ -232,7 +195,8 @@ impl Follower {
         if let Some(copied) = self.files.iter().find(|followed| followed.is_copy(&file)) {
             if copied.path == file.path {
                 // An edited file: which of its lines are new is unknown.
-                self.follow(file, None, false);
+                let path = file.path.clone();
+                self.follow(file, path, None, false);
             }
             return;
         }
@@ -241,7 +205,8 @@ impl Follower {
         }
         let is_new = previous.is_some() || self.has_started || self.is_created_since(&file.file);
         let from_start = is_new || self.from_start;
-        self.follow(file, from_start.then_some(0), false);
+        let path = file.path.clone();
+        self.follow(file, path, from_start.then_some(0), false);
     }
 
     /// Continues in a file that replaced the one at its path and has its lines, as some editors write it. Returns any
@@ -279,7 +244,7 @@ impl Follower {
     fn follow_newer(&mut self, than: &RotatedFile, path: &Path) {
         for file in rotated_files(path) {
             if file.is_newer(than) && !self.is_followed(file.key) && !self.is_copy(&file) {
-                self.follow(file, Some(0), true);
+                self.follow(file, path.into(), Some(0), true);
             }
         }
     }
@@ -300,14 +265,20 @@ impl Follower {
         created.is_ok_and(|created| created > saved && created < SystemTime::now())
     }
 
-    /// Follows a file from an offset on; `None` for its end.
-    fn follow(&mut self, found: RotatedFile, offset: Option<u64>, is_rotated: bool) {
+    /// Follows a file, whose path before its rotation is given, from an offset on; `None` for its end.
+    fn follow(
+        &mut self,
+        found: RotatedFile,
+        live_path: PathBuf,
+        offset: Option<u64>,
+        is_rotated: bool,
+    ) {
         if self.files.len() == MAX_FILES {
             self.log_once(&found.path, &format!("{MAX_FILES} files are followed"));
             return;
         }
         let RotatedFile { path, file, .. } = found;
-        let opened = FollowedFile::new(self.next_id, path.clone(), file, offset.unwrap_or(0));
+        let opened = FollowedFile::new(self.next_id, live_path, file, offset.unwrap_or(0));
         let opened = opened.and_then(|mut followed| {
             if offset.is_none() {
                 followed.skip_to_end()?;
@@ -420,7 +391,7 @@ impl Follower {
         let current = rotated::open(&path).filter(|current| current.key == before.key);
         if let Some(current) = current {
             let count = self.files.len();
-            self.follow(current, Some(0), false);
+            self.follow(current, path, Some(0), false);
             // Read after its copy.
             self.save_added();
             let added = self.files.len() - count;
@@ -459,19 +430,6 @@ impl Follower {
             tracing::warn!("cannot follow {}: {reason}", path.display());
         }
     }
-}
-
-/// The file of a position: at its path, rotated, at another path of a pattern, or a copy.
-fn find(position: &SavedPosition, paths: &[PathBuf]) -> Option<RotatedFile> {
-    let others = paths.iter().filter(|path| **path != position.path);
-    let mut candidates: Vec<_> = rotated::open(&position.path)
-        .into_iter()
-        .chain(rotated_files(&position.path))
-        .chain(others.filter_map(|path| rotated::open(path)))
-        .collect();
-    let by_key = candidates.iter().position(|file| file.key == position.key && file.has(position));
-    let found = by_key.or_else(|| candidates.iter().position(|file| file.has(position)))?;
-    Some(candidates.swap_remove(found))
 }
 
 /// Whether the file is compressed: gzip, zstd, xz or bzip2.
