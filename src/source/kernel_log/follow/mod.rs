@@ -26,7 +26,7 @@ pub use positions::Positions;
 use self::{
     followed_file::{FileRead, FollowedFile},
     rotated::{RotatedFile, rotated_files},
-    saved_position::FileKey,
+    saved_position::{FileKey, SavedPosition},
     state_file::{Saved, StateFile},
     watch::Watch,
 };
@@ -35,7 +35,7 @@ use super::{
     meter::{Input, LineMeter},
     queue::{Chunk, ChunkQueue},
 };
-use crate::source::log::packet_line::SkipReason;
+use crate::{source::log::packet_line::SkipReason, system::files::open_regular};
 
 /// How often files are looked at without an event of inotify: network file systems have none.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -71,6 +71,8 @@ pub(super) struct Follower {
     has_undecided: bool,
     next_id: u64,
     saved: Saved,
+    /// The saved positions of files that cannot be read now, each with its number.
+    waiting: Vec<(u64, SavedPosition)>,
     has_started: bool,
 }
 
@@ -114,6 +116,7 @@ impl Follower {
             has_undecided: false,
             next_id: 1,
             saved: saved.0,
+            waiting: Vec::new(),
             has_started: false,
         }
     }
@@ -146,7 +149,7 @@ impl Follower {
             self.watch.add(pattern.directory());
         }
         let paths: Vec<_> = self.patterns.iter().flat_map(Pattern::files).collect();
-        let has_dropped = !self.has_started && self.resume(&paths);
+        let has_dropped = self.resume(&paths);
         self.has_undecided = false;
         for path in paths {
             match rotated::open(&path) {
@@ -414,15 +417,14 @@ impl Follower {
     }
 
     fn log_unreadable(&mut self, path: &Path) {
-        let error = File::open(path).err().map(|error| error.to_string());
-        let reason = error.as_deref().unwrap_or("it is not a regular file");
-        self.log_once(
-            path,
-            &format!(
-                "{reason}; the program's user must be able to read it: add the user to the group of the file \
-                 (Debian: adm), or set privileges.user = \"root\""
-            ),
-        );
+        let Err(error) = open_regular(path) else { return };
+        let advice = if error.kind() == io::ErrorKind::PermissionDenied {
+            "; the program's user must be able to read it: add the user to the group of the file (Debian: adm), or \
+             set privileges.user = \"root\""
+        } else {
+            ""
+        };
+        self.log_once(path, &format!("{error}{advice}"));
     }
 
     fn log_once(&mut self, path: &Path, reason: &str) {

@@ -64,7 +64,8 @@ impl Pattern {
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         if let Some(path) = self.path() {
-            return if path.exists() { vec![path] } else { Vec::new() };
+            // In a directory that cannot be searched, it may exist.
+            return if path.try_exists().unwrap_or(true) { vec![path] } else { Vec::new() };
         }
         let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
         let mut files: Vec<_> = entries

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,7 @@ use super::{
     rotated::{self, RotatedFile, rotated_files},
     saved_position::SavedPosition,
 };
+use crate::system::files::open_regular;
 
 impl Follower {
     /// Finds the files of the saved positions, wherever they were moved, and then the files that were rotated since.
@@ -17,7 +19,11 @@ impl Follower {
     pub(super) fn resume(&mut self, paths: &[PathBuf]) -> bool {
         let mut newest: HashMap<PathBuf, RotatedFile> = HashMap::new();
         let mut has_dropped = false;
-        for mut position in std::mem::take(&mut self.saved.positions) {
+        let (ids, positions) = self.take_positions();
+        if positions.is_empty() {
+            return false;
+        }
+        for mut position in positions {
             let Some(path) = configured_path(&self.patterns, &position, paths) else {
                 tracing::info!(
                     file = %position.path.display(),
@@ -28,7 +34,7 @@ impl Follower {
             };
             position.path = path;
             let Some(file) = find(&position, paths) else {
-                self.log_missing(position);
+                self.not_found(position);
                 continue;
             };
             let is_rotated = file.path != position.path;
@@ -49,11 +55,31 @@ impl Follower {
         }
         // The oldest first: the files that were added for a position precede it.
         self.files.sort_by_key(|file| !file.is_rotated);
+        // Now, so that no position is missing after a kill.
+        for id in ids {
+            self.positions.forget(id);
+        }
         has_dropped
     }
 
-    /// The file of a position was not found.
-    fn log_missing(&mut self, position: SavedPosition) {
+    /// The positions whose files are not followed yet, without those of files that still cannot be read. The numbers are those under which some
+    /// are saved.
+    fn take_positions(&mut self) -> (Vec<u64>, Vec<SavedPosition>) {
+        let is_readable = |(_, position): &mut (u64, SavedPosition)| !is_unreadable(&position.path);
+        let mut positions = std::mem::take(&mut self.saved.positions);
+        let (ids, waiting): (Vec<_>, Vec<_>) = self.waiting.extract_if(.., is_readable).unzip();
+        positions.extend(waiting);
+        (ids, positions)
+    }
+
+    /// The file of a position was not found, or cannot be read now.
+    fn not_found(&mut self, position: SavedPosition) {
+        if is_unreadable(&position.path) {
+            self.positions.set(self.next_id, position.clone());
+            self.waiting.push((self.next_id, position));
+            self.next_id += 1;
+            return;
+        }
         let is_path = |pattern: &Pattern| pattern.path().as_ref() == Some(&position.path);
         if self.patterns.iter().any(is_path) {
             tracing::warn!(
@@ -63,6 +89,11 @@ impl Follower {
             self.at_path.entry(position.path).or_insert(position.key);
         }
     }
+}
+
+/// Whether there is a file that cannot be read, so that it may be the one of a position.
+fn is_unreadable(path: &Path) -> bool {
+    open_regular(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// The path of a position that the configuration has now: its own, the one before its rotation, or another one of the same
