@@ -177,15 +177,17 @@ fn install_plan(config: &Config, addresses: &[SocketAddr]) -> Option<InstallPlan
     })
 }
 
-/// Logs the groups, the databases and the installed rules.
+/// Logs the sources, the databases and the installed rules.
 fn log_start(config: &Config, geoip: &GeoIp) {
     let version = crate::cli::VERSION;
     let log = &config.kernel_log;
+    let syslog: Vec<_> = log.syslog.iter().map(ToString::to_string).collect();
     tracing::info!(
         version,
         groups = ?config.nflog.groups,
         kmsg = log.kmsg,
         log_files = ?log.files,
+        ?syslog,
         "reading the packet log"
     );
     for database in geoip.status() {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    env,
+    env, fs,
     io::ErrorKind,
     net::IpAddr,
     os::unix::fs::MetadataExt as _,
@@ -20,6 +20,7 @@ use crate::{
         files::open_regular,
         privileges::{
             self, Confinement, PrivilegesError, RetainedPrivileges, SandboxAccess, UserAccount,
+            group_number,
         },
     },
 };
@@ -148,12 +149,34 @@ fn state_directory(config: &Config) -> Option<PathBuf> {
 /// The account, with the groups whose members can read the followed log files. Rotation creates new files, so that opening
 /// them before privileges are dropped would not last. Root's group is not among them: it can read more than logs.
 fn with_log_groups(account: UserAccount, config: &Config) -> UserAccount {
-    let files = config.kernel_log.patterns().into_iter().flat_map(|pattern| pattern.files());
-    let groups = files.filter_map(|file| {
+    let patterns = config.kernel_log.patterns();
+    let groups = patterns.iter().flat_map(|pattern| {
+        let files = pattern.files();
+        if files.is_empty() { group_of_later_logs(pattern.directory()) } else { log_groups(&files) }
+    });
+    account.with_groups(groups)
+}
+
+/// The groups whose members can read these files, and others cannot.
+fn log_groups(files: &[PathBuf]) -> Vec<u32> {
+    let groups = files.iter().filter_map(|file| {
         let metadata = file.metadata().ok()?;
         (metadata.mode() & 0o044 == 0o040 && metadata.gid() != 0).then(|| metadata.gid())
     });
-    account.with_groups(groups)
+    groups.collect()
+}
+
+/// The group that a file gets which does not exist yet: `adm`, which reads the logs on Debian, if another file of the
+/// directory has it, and for all of `/var/log`.
+fn group_of_later_logs(directory: &Path) -> Vec<u32> {
+    let Some(adm) = group_number("adm").filter(|group| *group != 0) else { return Vec::new() };
+    let has_logs = || {
+        let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+        let files = entries.filter_map(|entry| entry.metadata().ok());
+        files.filter(fs::Metadata::is_file).any(|metadata| metadata.gid() == adm)
+    };
+    let is_joined = directory.starts_with("/var/log") || has_logs();
+    is_joined.then_some(adm).into_iter().collect()
 }
 
 fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) -> SandboxAccess {

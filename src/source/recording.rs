@@ -124,6 +124,8 @@ impl Recording {
                 *unknown = Some(input);
                 return false;
             }
+            // A log is empty after its rotation; a capture has at least a header.
+            Ok(false) if input.peek_all().is_empty() => has_capture_name(&self.name),
             // A capture has errors for such files.
             Ok(false) | Err(_) => true,
         };
@@ -136,6 +138,12 @@ impl Recording {
         };
         true
     }
+}
+
+/// Whether a name is that of a capture: `a.pcap`, `a.pcapng.gz`, or `a.pcap1` as `tcpdump -C` writes it.
+fn has_capture_name(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.split('.').skip(1).any(|part| part.to_ascii_lowercase().starts_with("pcap"))
 }
 
 /// Whether the first bytes are not those of a text. A log can begin with NULs after a crash.

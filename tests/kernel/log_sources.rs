@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
     io::Write as _,
+    path::Path,
     process::Command,
 };
 
@@ -144,19 +145,26 @@ fn records_of_programs_are_not_read() {
     assert!(exporter.program.log().contains("groups=[]"));
 }
 
-/// Started as root, the exporter joins the group of a log that others cannot read, also after its rotation.
+/// Started as root, the exporter joins the group of a log that others cannot read, also after its rotation, and also if only
+/// another file has it.
 #[test]
 fn a_log_of_the_group_adm_is_followed_without_root() {
+    for is_later in [false, true] {
+        check_log_of_adm(is_later);
+    }
+}
+
+fn check_log_of_adm(is_later: bool) {
     let wire = Wire::new();
     let directory = tempfile::tempdir().unwrap();
     open_to_all(directory.path());
     let file = directory.path().join("kern.log");
-    let create = || {
-        fs::write(&file, "").unwrap();
-        run(Command::new("chown").arg("root:adm").arg(&file));
-        run(Command::new("chmod").arg("640").arg(&file));
+    let create = |file: &Path| {
+        fs::write(file, "").unwrap();
+        run(Command::new("chown").arg("root:adm").arg(file));
+        run(Command::new("chmod").arg("640").arg(file));
     };
-    create();
+    create(&if is_later { directory.path().join("auth.log") } else { file.clone() });
     let (shown, state) = (file.display(), directory.path().join("state/positions"));
     let config = format!("[kernel_log]\nfiles = ['{shown}']\nstate_file = '{}'\n", state.display());
     let exporter = Exporter::start(&wire.host, &config, &[]);
@@ -172,9 +180,12 @@ fn a_log_of_the_group_adm_is_followed_without_root() {
             (received == expect).then_some(())
         });
     };
+    if is_later {
+        create(&file);
+    }
     wait_for("the file", || exporter.program.log().contains("following a log file").then_some(()));
     append(1);
     fs::rename(&file, directory.path().join("kern.log.1")).unwrap();
-    create();
+    create(&file);
     append(2);
 }

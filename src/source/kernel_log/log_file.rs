@@ -30,7 +30,7 @@ const LINES: u32 = 4096;
 /// How much of a file is read to find its first time, bytes.
 const FIRST_LINES: usize = 64 * 1024;
 
-/// A log file cannot be read to its end, or has no packet.
+/// A log file cannot be read to its end, or has lines and no packet.
 #[derive(Debug, thiserror::Error)]
 pub enum LogFileError {
     /// No line is a packet.
@@ -179,7 +179,9 @@ impl LogFile {
         let (file, lines, packets) = (self.name.clone(), self.lines, self.packets);
         match error {
             Some(cause) => Err(LogFileError::Read { file, lines, packets, cause }.into()),
-            None if packets == 0 => Err(LogFileError::NoPackets { file, lines }.into()),
+            None if packets == 0 && lines > 0 => {
+                Err(LogFileError::NoPackets { file, lines }.into())
+            }
             None => Ok(ReadOutcome::End),
         }
     }

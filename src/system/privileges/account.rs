@@ -163,6 +163,12 @@ fn group_by_name(name: &str) -> Result<u32, PrivilegesError> {
     number.ok_or_else(|| unknown("group", name))
 }
 
+/// The number of a group; `None` if there is none of this name.
+#[must_use]
+pub fn group_number(name: &str) -> Option<u32> {
+    group_by_name(name).ok()
+}
+
 fn well_known(name: &str) -> Option<u32> {
     WELL_KNOWN.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }

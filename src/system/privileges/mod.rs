@@ -16,7 +16,7 @@ mod tests;
 
 use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
-pub use account::{UserAccount, hand_over};
+pub use account::{UserAccount, group_number, hand_over};
 pub use capabilities::has_net_admin;
 pub use config::PrivilegesConfig;
 pub use run_as::with_rights_of;

@@ -1,6 +1,6 @@
 //! Rotation, truncation and restarts: every line is counted once.
 
-use std::{fs, io::Write as _, process::Stdio};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 use super::{Exporter, Logs, append, line, lines};
 use crate::support::program::{sum, wait_for};
@@ -201,4 +201,88 @@ fn lines_of_standard_input_are_counted() {
     // The counts are served after the end.
     exporter.wait_for_packets(10);
     exporter.stop();
+}
+
+/// A rotated file belongs to its path before the rotation.
+#[test]
+fn a_file_that_is_no_longer_configured_is_not_counted() {
+    let logs = Logs::new();
+    let (kern, ufw) = (logs.path("kern.log"), logs.path("ufw.log"));
+    append(&kern, &lines(0..20));
+    append(&ufw, &lines(20..40));
+    let both = logs.config("*.log", "");
+    let exporter = Exporter::start(&logs, &both);
+    exporter.wait_for_log("ufw.log offset=");
+    append(&ufw, &lines(40..43));
+    exporter.wait_for_packets(3);
+    exporter.stop();
+
+    append(&ufw, &lines(43..47));
+    fs::rename(&kern, logs.path("kern.log.1")).unwrap();
+    append(&logs.path("kern.log.1"), &lines(47..49));
+    append(&kern, &lines(49..50));
+    let exporter = Exporter::start(&logs, &logs.config("kern.log", ""));
+    exporter.wait_for_log("ufw.log");
+    append(&ufw, &lines(50..55));
+    append(&kern, &lines(55..56));
+    exporter.wait_for_packets(4);
+    let log = exporter.log();
+    assert!(
+        log.contains("a log file is no longer followed: no path of kernel_log.files matches it")
+    );
+    assert!(log.contains("kern.log.1 offset="), "{log}");
+    assert!(!log.contains("ufw.log offset="), "{log}");
+    exporter.stop();
+
+    // Configured again, it is a new file: its lines of the time between do not count.
+    let exporter = Exporter::start(&logs, &both);
+    exporter.wait_for_log("ufw.log offset=");
+    append(&ufw, &lines(56..58));
+    exporter.wait_for_packets(2);
+}
+
+/// The tests run as root, and the exporter as another user.
+#[test]
+fn a_file_that_cannot_be_read_for_a_while_keeps_its_position() {
+    let logs = Logs::new();
+    let file = logs.path("kern.log");
+    let set_mode = |mode: u32| {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    append(&file, &lines(0..20));
+    let config = logs.config("kern.log", "");
+    let exporter = Exporter::start(&logs, &config);
+    exporter.wait_for_log("kern.log offset=");
+    append(&file, &lines(20..22));
+    exporter.wait_for_packets(2);
+    exporter.stop();
+
+    append(&file, &lines(22..25));
+    set_mode(0o600);
+    for _ in 0..2 {
+        let exporter = Exporter::start(&logs, &config);
+        exporter.wait_for_log("kern.log: Permission denied (os error 13); the program");
+        assert!(!exporter.log().contains("no longer exists"), "{}", exporter.log());
+        exporter.stop();
+    }
+    let exporter = Exporter::start(&logs, &config);
+    exporter.wait_for_log("kern.log: Permission denied (os error 13)");
+    set_mode(0o644);
+    exporter.wait_for_packets(3);
+    append(&file, &lines(25..26));
+    exporter.wait_for_packets(4);
+}
+
+#[test]
+fn a_directory_and_a_pipe_are_named_and_do_not_stop_the_others() {
+    let logs = Logs::new();
+    fs::create_dir(logs.path("a.log")).unwrap();
+    nix::unistd::mkfifo(&logs.path("b.log"), nix::sys::stat::Mode::from_bits_truncate(0o666))
+        .unwrap();
+    append(&logs.path("c.log"), &lines(0..5));
+    let exporter = Exporter::start(&logs, &logs.config("*.log", "from = 'start'"));
+    exporter.wait_for_packets(5);
+    for said in ["a.log: it is a directory", "b.log: it is a named pipe"] {
+        exporter.wait_for_log(&format!("{said}, not a regular file\""));
+    }
 }

@@ -120,6 +120,33 @@ fn a_log_without_packets_is_an_error() {
     assert!(said.contains("none of its 3 lines"), "{said}");
 }
 
+/// As a log is just after its rotation.
+#[test]
+fn an_empty_log_has_no_packets_and_is_no_error() {
+    let logs = Logs::new();
+    let (empty, packed, full) =
+        (logs.path("kern.log"), logs.path("kern.log.2.gz"), logs.path("kern.log.1"));
+    fs::write(&empty, "").unwrap();
+    gzip(&packed, "");
+    fs::write(&full, lines(0..7)).unwrap();
+    let paths = [&empty, &packed, &full].map(|path| path.to_str().unwrap());
+    assert_eq!(received(&metrics(&paths, "")), 7);
+    for path in [paths[0], paths[1], "-"] {
+        assert_eq!(received(&metrics(&[path], "")), 0, "{path}");
+    }
+    for (files, packets) in [(&paths[..], "7"), (&paths[..1], "0")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
+            .args(["report", "--format", "json"])
+            .args(files)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{said}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(&format!("\"packets\": {packets},")), "{text}");
+    }
+}
+
 #[test]
 fn a_compressed_log_that_is_cut_is_counted_up_to_its_end() {
     let logs = Logs::new();

@@ -57,6 +57,8 @@ fn connect(address: SocketAddr) -> TcpStream {
 fn datagrams_are_counted_by_host() {
     let logs = Logs::new();
     let exporter = Exporter::start(&logs, &config("udp://127.0.0.1:0", ""));
+    let start = "log_files=[] syslog=\"[\\\"udp://127.0.0.1:0\\\"]\"";
+    assert!(exporter.log().contains(start), "{}", exporter.log());
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let send = |text: &str| socket.send_to(text.as_bytes(), address(&exporter)).unwrap();
     for host in ["router1", "router1", "router2"] {

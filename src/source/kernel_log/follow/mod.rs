@@ -4,6 +4,7 @@ mod fingerprint;
 mod followed_file;
 mod pattern;
 mod positions;
+mod resume;
 mod rotated;
 mod saved_position;
 mod state_file;
@@ -34,7 +35,7 @@ use super::{
     meter::{Input, LineMeter},
     queue::{Chunk, ChunkQueue},
 };
-use crate::source::log::packet_line::SkipReason;
+use crate::{source::log::packet_line::SkipReason, system::files::open_regular};
 
 /// How often files are looked at without an event of inotify: network file systems have none.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -70,6 +71,8 @@ pub(super) struct Follower {
     has_undecided: bool,
     next_id: u64,
     saved: Saved,
+    /// The saved positions of files that cannot be read now, each with its number.
+    waiting: Vec<(u64, SavedPosition)>,
     has_started: bool,
 }
 
@@ -113,6 +116,7 @@ impl Follower {
             has_undecided: false,
             next_id: 1,
             saved: saved.0,
+            waiting: Vec::new(),
             has_started: false,
         }
     }
@@ -145,9 +149,7 @@ impl Follower {
             self.watch.add(pattern.directory());
         }
         let paths: Vec<_> = self.patterns.iter().flat_map(Pattern::files).collect();
-        if !self.has_started {
-            self.resume(&paths);
-        }
+        let has_dropped = self.resume(&paths);
         self.has_undecided = false;
         for path in paths {
             match rotated::open(&path) {
@@ -158,46 +160,10 @@ impl Follower {
             }
         }
         self.has_started = true;
+        if has_dropped && self.added.is_empty() {
+            self.positions.save();
+        }
         self.save_added();
-    }
-
-    /// Finds the files of the saved positions, wherever they were moved, and then the files that were rotated since.
-    fn resume(&mut self, paths: &[PathBuf]) {
-        let mut newest: HashMap<PathBuf, RotatedFile> = HashMap::new();
-        for position in std::mem::take(&mut self.saved.positions) {
-            let Some(mut file) = find(&position, paths) else {
-                if self
-                    .patterns
-                    .iter()
-                    .any(|pattern| pattern.path().as_ref() == Some(&position.path))
-                {
-                    tracing::warn!(
-                        "{}: the file that was followed no longer exists: lines at its end may be missing",
-                        position.path.display()
-                    );
-                    self.at_path.entry(position.path).or_insert(position.key);
-                }
-                continue;
-            };
-            let is_rotated = file.path != position.path;
-            if let Some(copy) = rotated::open(&file.path)
-                && newest.get(&position.path).is_none_or(|newest| copy.is_newer(newest))
-            {
-                newest.insert(position.path.clone(), copy);
-            }
-            if !self.is_followed(file.key) {
-                file.path = position.path;
-                self.follow(file, Some(position.offset), is_rotated);
-            }
-        }
-        for (path, file) in newest {
-            self.at_path.insert(path.clone(), file.key);
-            if file.path != path {
-                self.follow_newer(&file, &path);
-            }
-        }
-        // The oldest first: the files that were added for a position precede it.
-        self.files.sort_by_key(|file| !file.is_rotated);
     }
 
     /// A file at a path of a pattern.
@@ -232,7 +198,8 @@ impl Follower {
         if let Some(copied) = self.files.iter().find(|followed| followed.is_copy(&file)) {
             if copied.path == file.path {
                 // An edited file: which of its lines are new is unknown.
-                self.follow(file, None, false);
+                let path = file.path.clone();
+                self.follow(file, path, None, false);
             }
             return;
         }
@@ -241,7 +208,8 @@ impl Follower {
         }
         let is_new = previous.is_some() || self.has_started || self.is_created_since(&file.file);
         let from_start = is_new || self.from_start;
-        self.follow(file, from_start.then_some(0), false);
+        let path = file.path.clone();
+        self.follow(file, path, from_start.then_some(0), false);
     }
 
     /// Continues in a file that replaced the one at its path and has its lines, as some editors write it. Returns any
@@ -279,7 +247,7 @@ impl Follower {
     fn follow_newer(&mut self, than: &RotatedFile, path: &Path) {
         for file in rotated_files(path) {
             if file.is_newer(than) && !self.is_followed(file.key) && !self.is_copy(&file) {
-                self.follow(file, Some(0), true);
+                self.follow(file, path.into(), Some(0), true);
             }
         }
     }
@@ -300,14 +268,20 @@ impl Follower {
         created.is_ok_and(|created| created > saved && created < SystemTime::now())
     }
 
-    /// Follows a file from an offset on; `None` for its end.
-    fn follow(&mut self, found: RotatedFile, offset: Option<u64>, is_rotated: bool) {
+    /// Follows a file, whose path before its rotation is given, from an offset on; `None` for its end.
+    fn follow(
+        &mut self,
+        found: RotatedFile,
+        live_path: PathBuf,
+        offset: Option<u64>,
+        is_rotated: bool,
+    ) {
         if self.files.len() == MAX_FILES {
             self.log_once(&found.path, &format!("{MAX_FILES} files are followed"));
             return;
         }
         let RotatedFile { path, file, .. } = found;
-        let opened = FollowedFile::new(self.next_id, path.clone(), file, offset.unwrap_or(0));
+        let opened = FollowedFile::new(self.next_id, live_path, file, offset.unwrap_or(0));
         let opened = opened.and_then(|mut followed| {
             if offset.is_none() {
                 followed.skip_to_end()?;
@@ -420,7 +394,7 @@ impl Follower {
         let current = rotated::open(&path).filter(|current| current.key == before.key);
         if let Some(current) = current {
             let count = self.files.len();
-            self.follow(current, Some(0), false);
+            self.follow(current, path, Some(0), false);
             // Read after its copy.
             self.save_added();
             let added = self.files.len() - count;
@@ -443,15 +417,14 @@ impl Follower {
     }
 
     fn log_unreadable(&mut self, path: &Path) {
-        let error = File::open(path).err().map(|error| error.to_string());
-        let reason = error.as_deref().unwrap_or("it is not a regular file");
-        self.log_once(
-            path,
-            &format!(
-                "{reason}; the program's user must be able to read it: add the user to the group of the file \
-                 (Debian: adm), or set privileges.user = \"root\""
-            ),
-        );
+        let Err(error) = open_regular(path) else { return };
+        let advice = if error.kind() == io::ErrorKind::PermissionDenied {
+            "; the program's user must be able to read it: add the user to the group of the file (Debian: adm), or \
+             set privileges.user = \"root\""
+        } else {
+            ""
+        };
+        self.log_once(path, &format!("{error}{advice}"));
     }
 
     fn log_once(&mut self, path: &Path, reason: &str) {
@@ -459,19 +432,6 @@ impl Follower {
             tracing::warn!("cannot follow {}: {reason}", path.display());
         }
     }
-}
-
-/// The file of a position: at its path, rotated, at another path of a pattern, or a copy.
-fn find(position: &SavedPosition, paths: &[PathBuf]) -> Option<RotatedFile> {
-    let others = paths.iter().filter(|path| **path != position.path);
-    let mut candidates: Vec<_> = rotated::open(&position.path)
-        .into_iter()
-        .chain(rotated_files(&position.path))
-        .chain(others.filter_map(|path| rotated::open(path)))
-        .collect();
-    let by_key = candidates.iter().position(|file| file.key == position.key && file.has(position));
-    let found = by_key.or_else(|| candidates.iter().position(|file| file.has(position)))?;
-    Some(candidates.swap_remove(found))
 }
 
 /// Whether the file is compressed: gzip, zstd, xz or bzip2.

@@ -47,21 +47,31 @@ impl Pattern {
         (!has_wildcard(self.name.as_bytes())).then(|| self.directory.join(&self.name))
     }
 
-    /// The existing files that match, sorted. A pattern does not match names that begin with a dot.
+    /// Whether a path matches. Wildcards do not match names that begin with a dot.
+    #[must_use]
+    pub fn has(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default();
+        if path.parent() != Some(&self.directory) {
+            return false;
+        }
+        if !has_wildcard(self.name.as_bytes()) {
+            return name == self.name;
+        }
+        !name.as_bytes().starts_with(b".") && matches(self.name.as_bytes(), name.as_bytes())
+    }
+
+    /// The existing files that match, sorted.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         if let Some(path) = self.path() {
-            return if path.exists() { vec![path] } else { Vec::new() };
+            // In a directory that cannot be searched, it may exist.
+            return if path.try_exists().unwrap_or(true) { vec![path] } else { Vec::new() };
         }
         let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
         let mut files: Vec<_> = entries
             .filter_map(Result::ok)
-            .filter(|entry| {
-                let name = entry.file_name();
-                let name = name.as_bytes();
-                !name.starts_with(b".") && matches(self.name.as_bytes(), name)
-            })
             .map(|entry| entry.path())
+            .filter(|path| self.has(path))
             .collect();
         files.sort();
         files

@@ -1,6 +1,7 @@
 //! Finds rotated files: `kern.log.1`, `kern.log-20261203`.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
@@ -29,12 +30,7 @@ pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
         return Vec::new();
     };
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let is_rotated = |other: &[u8]| {
-        let suffix = other.strip_prefix(name.as_bytes()).unwrap_or_default();
-        // A number or a date, so that a copy of another name is not counted.
-        matches!(suffix, [b'.' | b'-', _, ..])
-            && suffix[1..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')
-    };
+    let is_rotated = |other: &[u8]| other.strip_prefix(name.as_bytes()).is_some_and(is_suffix);
     let mut files: Vec<_> = entries
         .filter_map(Result::ok)
         .filter(|entry| is_rotated(entry.file_name().as_bytes()))
@@ -42,6 +38,19 @@ pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
         .collect();
     files.sort_by_key(|file| file.modified);
     files
+}
+
+/// Whether the rest of a name is that of a rotated file: a number or a date, so that a copy of another name is not counted.
+fn is_suffix(rest: &[u8]) -> bool {
+    matches!(rest, [b'.' | b'-', _, ..])
+        && rest[1..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')
+}
+
+/// The paths that a file can have had before it was rotated.
+pub(super) fn live_paths(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let lengths = (1..name.len()).filter(|length| is_suffix(&name[*length..]));
+    lengths.map(|length| path.with_file_name(OsStr::from_bytes(&name[..length]))).collect()
 }
 
 /// The file at a path, if it is a regular file that can be read.
