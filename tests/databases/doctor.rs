@@ -94,7 +94,31 @@ fn packets_are_not_parsed_as_root() {
 fn an_invalid_configuration_is_reported() {
     let host = Namespace::new("host");
     doctor_with(&host, "[nflog]\ngroup = 1\n").failed("config", "group");
-    doctor_with(&host, "").ok("config", "config.toml is valid");
+    doctor_with(&host, "[nflog]\ngroups = [1]\n").ok("config", "config.toml is valid");
+    doctor_with(&host, "").hints("config", "config.toml is empty");
+}
+
+/// The doctor applies the rules of `config check`.
+#[test]
+fn invalid_files_of_the_configuration_are_reported() {
+    let host = Namespace::new("host");
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let file = directory.path().join("file");
+    fs::write(&file, "not a network\n").unwrap();
+    let lists = format!("[[list]]\nname = 'bad'\nfile = '{}'\n", file.display());
+    let networks = format!("[networks]\nfile = '{}'\n", file.display());
+    for (config, key) in [(&lists, "list.bad.file: "), (&networks, "networks.file: ")] {
+        let report = doctor_with(&host, config);
+        report.failed("config", key);
+        report.failed("config", &file.display().to_string());
+        // The other checks run all the same.
+        report.ok("kernel", "");
+    }
+    fs::write(&file, "192.0.2.0/24,office\n").unwrap();
+    doctor_with(&host, &networks).ok("config", "is valid");
+    fs::write(&file, "192.0.2.0/24\n").unwrap();
+    doctor_with(&host, &lists).ok("config", "is valid");
 }
 
 #[test]
