@@ -44,6 +44,7 @@ pub fn examine(
     let has_groups = !config.nflog.groups.is_empty();
     if has_groups {
         findings.push(host::kernel(&config));
+        findings.extend(host::conntrack(&config));
         findings.push(host::capability());
     }
     findings.push(file_access::check(flags, &config, exporter));

@@ -15,7 +15,7 @@ use seccompiler::{
     SeccompRule,
 };
 
-use nflog_exporter::source::nflog::Nflog;
+use nflog_exporter::source::nflog::{Nflog, NflogConfig, NflogError};
 
 use crate::support::{
     Namespace, Wire,
@@ -23,7 +23,7 @@ use crate::support::{
     mariadb::MariaDb,
     plan,
     postgres_server::PostgresServer,
-    program::{EXPORTER, open_to_all, wait_for},
+    program::{EXPORTER, Exporter, open_to_all, wait_for},
     tmpfs::Tmpfs,
 };
 
@@ -164,6 +164,32 @@ fn a_kernel_without_nflog_is_reported() {
         within.join().unwrap()
     });
     without.failed("kernel", "does not support NFLOG");
+}
+
+/// What the check finds is what the exporter finds at its start: this kernel adds connections, or it does not.
+#[test]
+fn a_kernel_that_cannot_add_connections_is_reported() {
+    let host = Namespace::new("host");
+    let config = "[nflog]\nconntrack = true\n";
+    let with_connections = NflogConfig { conntrack: true, ..plan(&[7]) };
+    let opened = host.run(|| Nflog::open(&with_connections).map(drop));
+    // Also while another program reads the group.
+    let other = host.run(|| Nflog::open(&plan(&[1])).unwrap());
+    let report = doctor_with(&host, config);
+    host.release(other);
+    match opened {
+        Ok(()) => report.ok("conntrack", "adds the connection"),
+        Err(error) => {
+            assert!(matches!(error, NflogError::NoConntrack { group: 7 }), "{error}");
+            report.failed("conntrack", "the exporter cannot start");
+            report.failed("conntrack", "modprobe nf_conntrack_netlink");
+            report.failed("conntrack", "nflog.conntrack = false");
+            let mut exporter = Exporter::spawn(&host, config, &[]);
+            assert!(!exporter.program.wait().success());
+            assert!(exporter.program.log().contains("cannot add connections"));
+        }
+    }
+    doctor_with(&host, "[nflog]\nconntrack = false\n").has_none("conntrack");
 }
 
 #[test]
