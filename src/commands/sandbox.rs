@@ -5,7 +5,6 @@ use std::{
     env,
     io::ErrorKind,
     net::IpAddr,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -86,7 +85,8 @@ pub(super) fn confine(
         Err(error) if account.is_none() => tracing::warn!("{error}"),
         result => result?,
     }
-    let account = account.map(|account| with_log_groups(account, config));
+    // Rotation creates new log files, so that opening them before privileges are dropped would not last.
+    let account = account.map(|account| account.with_groups(config.kernel_log.reader_groups()));
     let user = account.as_ref().map(ToString::to_string);
     let reread = reread_files(flags, config, web_config);
     let sandbox = config.privileges.sandbox.then(|| sandbox_access(&reread, config, target));
@@ -143,17 +143,6 @@ fn hand_over(
 fn state_directory(config: &Config) -> Option<PathBuf> {
     let log = &config.kernel_log;
     (!log.patterns().is_empty()).then(|| directory_of(&log.state_file))
-}
-
-/// The account, with the groups whose members can read the followed log files. Rotation creates new files, so that opening
-/// them before privileges are dropped would not last. Root's group is not among them: it can read more than logs.
-fn with_log_groups(account: UserAccount, config: &Config) -> UserAccount {
-    let files = config.kernel_log.patterns().into_iter().flat_map(|pattern| pattern.files());
-    let groups = files.filter_map(|file| {
-        let metadata = file.metadata().ok()?;
-        (metadata.mode() & 0o044 == 0o040 && metadata.gid() != 0).then(|| metadata.gid())
-    });
-    account.with_groups(groups)
 }
 
 fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) -> SandboxAccess {

@@ -16,6 +16,7 @@ use seccompiler::{
 };
 
 use nflog_exporter::source::nflog::{Nflog, NflogConfig, NflogError};
+use nix::unistd::Group;
 
 use crate::support::{
     Namespace, Wire,
@@ -310,6 +311,45 @@ fn files_that_the_exporters_user_cannot_access_are_reported() {
     command.args(["--reuid", "65534", "--clear-groups", EXPORTER]);
     let report = Report::of(&asked(command, &["--config.file", config.to_str().unwrap()]));
     report.ok("rights", "this user can");
+}
+
+/// Started as root, the exporter joins the groups of its log files; another user must be a member.
+#[test]
+fn a_log_that_its_group_can_read_is_no_failure_for_root() {
+    let host = Namespace::new("host");
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let file = directory.path().join("kern.log");
+    fs::write(&file, "").unwrap();
+    let adm = Group::from_name("adm").unwrap().unwrap().gid.as_raw();
+    chown(&file, Some(0), Some(adm)).unwrap();
+    let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o640);
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let config = directory.path().join("config.toml");
+    let (shown, positions) = (file.display(), state.join("positions"));
+    let text =
+        format!("[kernel_log]\nfiles = ['{shown}']\nstate_file = '{}'\n", positions.display());
+    fs::write(&config, text).unwrap();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
+    let arguments = ["--config.file", config.to_str().unwrap()];
+    // At its start it also becomes the owner of the directory of the positions.
+    doctor(&host, &arguments).ok("rights", "the user nobody can access all files");
+    let by_nobody = |groups: &str| {
+        let mut command = host.command("setpriv");
+        command.args(["--reuid", "65534", groups, EXPORTER]);
+        Report::of(&asked(command, &arguments))
+    };
+    by_nobody("--clear-groups").failed("rights", "usermod -aG adm ");
+    open_to_all(&state);
+    by_nobody(&format!("--groups={adm}")).ok("rights", "");
+    mode(0o600);
+    doctor(&host, &arguments).failed("rights", "make the file readable by its group");
+    // The exporter does not join root's group.
+    mode(0o640);
+    chown(&file, Some(0), Some(0)).unwrap();
+    doctor(&host, &arguments).failed("rights", "make the file readable by its group");
 }
 
 #[test]

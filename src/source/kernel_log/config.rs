@@ -1,6 +1,6 @@
 //! The configuration section `[kernel_log]`: where lines of the kernel log are read.
 
-use std::path::PathBuf;
+use std::{os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,17 @@ impl KernelLogConfig {
     pub fn patterns(&self) -> Vec<Pattern> {
         let files = self.files.iter().filter(|file| file.as_os_str() != "-");
         files.filter_map(|file| Pattern::new(file).ok()).collect()
+    }
+
+    /// The groups whose members can read the followed files. Root's group is not among them: it can read more than logs.
+    #[must_use]
+    pub fn reader_groups(&self) -> Vec<u32> {
+        let files = self.patterns().into_iter().flat_map(|pattern| pattern.files());
+        let groups = files.filter_map(|file| {
+            let metadata = file.metadata().ok()?;
+            (metadata.mode() & 0o044 == 0o040 && metadata.gid() != 0).then(|| metadata.gid())
+        });
+        groups.collect()
     }
 }
 
