@@ -54,7 +54,7 @@ pub fn examine(
         findings.extend(logging_rules::check(&config, exporter.is_some()));
         findings.push(host::receive_buffer(&config));
     }
-    findings.extend(kernel_log::check(&config));
+    findings.extend(kernel_log::check(&config, exporter));
     findings.push(host::interfaces(&config));
     findings.extend(check_packets(&config, exporter, wait));
     findings.extend(databases::geoip(&config));
