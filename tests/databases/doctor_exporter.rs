@@ -1,6 +1,6 @@
 //! `doctor` with a running exporter: which process it finds, and its checks of the metrics. Needs root.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, thread, time::Duration};
+use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt as _, thread, time::Duration};
 
 use nix::sys::signal::Signal;
 
@@ -253,6 +253,32 @@ fn lost_packets_are_reported() {
     });
     assert!(!samples(&exporter.scrape(), RECEIVED).is_empty());
     report.failed("loss", "packets lost during this check");
+}
+
+#[test]
+fn rejected_syslog_senders_are_reported() {
+    let host = Namespace::new("host");
+    let config = "[kernel_log]\nsyslog = ['udp://127.0.0.1:5514']\nallow = ['192.0.2.0/24']\n";
+    let exporter = Exporter::start(&host, config, &[]);
+    let report = doctor_with(&host, config);
+    report.ok("kernel_log", "other hosts send their lines by syslog");
+    report.hints("packets", "kernel_log.allow has the senders");
+    assert!(!report.all("packets", "hint")[0].contains("nc -vz"), "{:?}", report.checks);
+    report.has_none("kernel_log_senders");
+    let socket = host.run(|| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let send = || socket.send_to(b"<4>kernel: x", "127.0.0.1:5514").unwrap();
+    let report = thread::scope(|scope| {
+        let asked = scope.spawn(|| doctor_with(&host, config));
+        while !asked.is_finished() {
+            send();
+            thread::sleep(Duration::from_millis(20));
+        }
+        asked.join().unwrap()
+    });
+    report.failed("kernel_log_senders", "kernel_log.allow");
+    // Anyone can send: later it is only a hint.
+    doctor_with(&host, config).hints("kernel_log_senders", "0 of them during this check");
+    assert!(exporter.program.log().contains("127.0.0.1"));
 }
 
 /// Lines of other hosts arrive in a file, without a rule on this host.
