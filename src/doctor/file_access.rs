@@ -9,7 +9,7 @@ use std::{
 use nix::unistd::{Gid, Group};
 use rustix::fs::Access;
 
-use super::{Finding, running_exporter::RunningExporter, unit};
+use super::{Finding, running_exporter::RunningExporter};
 use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
@@ -28,8 +28,15 @@ struct RequiredFiles {
     write: Vec<PathBuf>,
 }
 
-pub(super) fn check(flags: &Flags, config: &Config, exporter: Option<&RunningExporter>) -> Finding {
-    let account = match account(flags, config, exporter) {
+/// Checks the access of the running exporter's user; otherwise of `service`, the account of the unit; otherwise of the
+/// configured one.
+pub(super) fn check(
+    flags: &Flags,
+    config: &Config,
+    exporter: Option<&RunningExporter>,
+    service: Option<UserAccount>,
+) -> Finding {
+    let account = match account(config, exporter, service) {
         Ok(account) => account,
         Err(finding) => return finding,
     };
@@ -81,9 +88,9 @@ fn fix_of_log_file(config: &Config, path: &Path, account: Option<&UserAccount>) 
 /// The account whose access is checked; `None` for the current one. Started as root, the exporter joins the groups of its
 /// log files.
 fn account(
-    flags: &Flags,
     config: &Config,
     exporter: Option<&RunningExporter>,
+    service: Option<UserAccount>,
 ) -> Result<Option<UserAccount>, Finding> {
     let chosen = match UserAccount::choose(&config.privileges.user, &config.privileges.group) {
         Err(why @ PrivilegesError::NotRoot { .. }) => {
@@ -105,7 +112,7 @@ fn account(
         )),
         None => Ok(chosen.map(|chosen| {
             let joins = || chosen.with_groups(config.kernel_log.reader_groups());
-            unit::account(flags).unwrap_or_else(joins)
+            service.unwrap_or_else(joins)
         })),
     }
 }

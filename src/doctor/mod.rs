@@ -47,7 +47,7 @@ pub fn examine(
         findings.extend(host::conntrack(&config));
         findings.push(host::capability());
     }
-    findings.push(file_access::check(flags, &config, exporter));
+    findings.push(file_access::check(flags, &config, exporter, unit::account(flags)));
     findings.extend(unit::sandbox(flags, &config));
     findings.extend(config.nflog.groups.iter().map(|group| group::check(*group, exporter)));
     if has_groups {
