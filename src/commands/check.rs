@@ -52,7 +52,7 @@ pub(super) fn empty(flags: &Flags) -> Option<String> {
 }
 
 /// The keys that name invalid files, users or groups, and the reasons.
-fn invalid_files(config: &Config) -> Vec<(String, String)> {
+pub(super) fn invalid_files(config: &Config) -> Vec<(String, String)> {
     let mut invalid = Vec::new();
     let mut check = |key: &str, outcome: anyhow::Result<()>| {
         if let Err(error) = outcome {

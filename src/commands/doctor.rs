@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::print;
+use super::{check, print};
 use crate::{
     config::Flags,
     doctor::{Status, examine, to_json, to_text},
@@ -15,7 +15,7 @@ use crate::{
 /// # Errors
 /// A check failed.
 pub(super) fn doctor(flags: &Flags, wait: Duration, json: bool) -> anyhow::Result<()> {
-    let findings = examine(flags, wait);
+    let findings = examine(flags, check::invalid_files, wait);
     print(&if json { to_json(&findings) } else { to_text(&findings) })?;
     match findings.iter().filter(|finding| finding.status == Status::Failed).count() {
         0 => Ok(()),

@@ -2,10 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs,
+    env,
     io::ErrorKind,
     net::IpAddr,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -20,7 +19,6 @@ use crate::{
         files::open_regular,
         privileges::{
             self, Confinement, PrivilegesError, RetainedPrivileges, SandboxAccess, UserAccount,
-            group_number,
         },
     },
 };
@@ -87,7 +85,8 @@ pub(super) fn confine(
         Err(error) if account.is_none() => tracing::warn!("{error}"),
         result => result?,
     }
-    let account = account.map(|account| with_log_groups(account, config));
+    // Rotation creates new log files, so that opening them before privileges are dropped would not last.
+    let account = account.map(|account| account.with_groups(config.kernel_log.reader_groups()));
     let user = account.as_ref().map(ToString::to_string);
     let reread = reread_files(flags, config, web_config);
     let sandbox = config.privileges.sandbox.then(|| sandbox_access(&reread, config, target));
@@ -144,39 +143,6 @@ fn hand_over(
 fn state_directory(config: &Config) -> Option<PathBuf> {
     let log = &config.kernel_log;
     (!log.patterns().is_empty()).then(|| directory_of(&log.state_file))
-}
-
-/// The account, with the groups whose members can read the followed log files. Rotation creates new files, so that opening
-/// them before privileges are dropped would not last. Root's group is not among them: it can read more than logs.
-fn with_log_groups(account: UserAccount, config: &Config) -> UserAccount {
-    let patterns = config.kernel_log.patterns();
-    let groups = patterns.iter().flat_map(|pattern| {
-        let files = pattern.files();
-        if files.is_empty() { group_of_later_logs(pattern.directory()) } else { log_groups(&files) }
-    });
-    account.with_groups(groups)
-}
-
-/// The groups whose members can read these files, and others cannot.
-fn log_groups(files: &[PathBuf]) -> Vec<u32> {
-    let groups = files.iter().filter_map(|file| {
-        let metadata = file.metadata().ok()?;
-        (metadata.mode() & 0o044 == 0o040 && metadata.gid() != 0).then(|| metadata.gid())
-    });
-    groups.collect()
-}
-
-/// The group that a file gets which does not exist yet: `adm`, which reads the logs on Debian, if another file of the
-/// directory has it, and for all of `/var/log`.
-fn group_of_later_logs(directory: &Path) -> Vec<u32> {
-    let Some(adm) = group_number("adm").filter(|group| *group != 0) else { return Vec::new() };
-    let has_logs = || {
-        let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-        let files = entries.filter_map(|entry| entry.metadata().ok());
-        files.filter(fs::Metadata::is_file).any(|metadata| metadata.gid() == adm)
-    };
-    let is_joined = directory.starts_with("/var/log") || has_logs();
-    is_joined.then_some(adm).into_iter().collect()
 }
 
 fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) -> SandboxAccess {

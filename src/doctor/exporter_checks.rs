@@ -9,6 +9,7 @@ use crate::config::Config;
 /// Checks the metrics scraped at the beginning and at the end of the wait for packets.
 pub(super) fn check(config: &Config, before: &Metrics, after: &Metrics) -> Vec<Finding> {
     let mut findings = vec![reload(after), loss(&config.nflog.groups, before, after)];
+    findings.extend(rejected_senders(before, after));
     if config.mirror_target().is_ok_and(|target| target.is_some()) {
         findings.extend(mirror(after));
     }
@@ -39,6 +40,29 @@ fn loss(groups: &[u16], before: &Metrics, after: &Metrics) -> Finding {
     }
     let all = lost + after.of_groups(RECEIVED, groups);
     Finding::ok("loss", format!("{lost} of {all} packets lost since the exporter's start"))
+}
+
+/// Reports senders of syslog messages that are not allowed; `None` if there were none. Anyone who can reach the listener can
+/// send to it, so earlier ones are only a hint.
+fn rejected_senders(before: &Metrics, after: &Metrics) -> Option<Finding> {
+    let count = |metrics: &Metrics| {
+        let metric = "nflog_exporter_kernel_log_rejected_senders_total";
+        metrics.of_label(metric, "reason", "not_allowed").unwrap_or(0)
+    };
+    let (all, new) = (count(after), count(after).saturating_sub(count(before)));
+    if all == 0 {
+        return None;
+    }
+    let what = format!(
+        "{all} syslog datagrams or connections of senders that are not allowed were rejected since the exporter's start, \
+         {new} of them during this check"
+    );
+    let fix = "if these hosts should send, add their networks to kernel_log.allow (the exporter's log names an address); \
+               otherwise let the firewall accept the port only from the senders";
+    Some(match new {
+        0 => Finding::hint("kernel_log_senders", what, fix),
+        _ => Finding::failed("kernel_log_senders", what, fix),
+    })
 }
 
 /// Checks whether the running exporter writes rows; `None` if it does.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::unistd::{Gid, Group};
 use rustix::fs::Access;
 
 use super::{Finding, running_exporter::RunningExporter};
@@ -27,8 +28,15 @@ struct RequiredFiles {
     write: Vec<PathBuf>,
 }
 
-pub(super) fn check(flags: &Flags, config: &Config, exporter: Option<&RunningExporter>) -> Finding {
-    let account = match account(config, exporter) {
+/// Checks the access of the running exporter's user; otherwise of `service`, the account of the unit; otherwise of the
+/// configured one.
+pub(super) fn check(
+    flags: &Flags,
+    config: &Config,
+    exporter: Option<&RunningExporter>,
+    service: Option<UserAccount>,
+) -> Finding {
+    let account = match account(config, exporter, service) {
         Ok(account) => account,
         Err(finding) => return finding,
     };
@@ -43,11 +51,13 @@ pub(super) fn check(flags: &Flags, config: &Config, exporter: Option<&RunningExp
                 path.display()
             );
             let fix = match doing {
-                "read" => {
+                "read" => fix_of_log_file(config, path, account.as_ref()).unwrap_or_else(|| {
                     "make the file readable by its group (chgrp, chmod g+r), and its parent directories accessible"
-                }
+                        .into()
+                }),
                 _ => {
                     "make it the owner of the file or directory (chown), and the parent directories accessible"
+                        .into()
                 }
             };
             Finding::failed("rights", what, fix)
@@ -58,10 +68,29 @@ pub(super) fn check(flags: &Flags, config: &Config, exporter: Option<&RunningExp
     }
 }
 
-/// The account whose access is checked; `None` for the current one.
+/// How to make a log file readable that its group can read; `None` for other files.
+fn fix_of_log_file(config: &Config, path: &Path, account: Option<&UserAccount>) -> Option<String> {
+    let is_log = |pattern: &Pattern| pattern.files().iter().any(|file| file == path);
+    if !config.kernel_log.patterns().iter().any(is_log) {
+        return None;
+    }
+    let about = fs::metadata(path).ok().filter(|about| about.mode() & 0o040 != 0)?;
+    // Root's group can read more than logs.
+    let number = Some(about.gid()).filter(|group| *group != 0)?;
+    let group = Group::from_gid(Gid::from_raw(number)).ok().flatten();
+    let group = group.map_or_else(|| number.to_string(), |group| group.name);
+    let user = account.map_or_else(|| "USER".into(), ToString::to_string);
+    Some(format!(
+        "add the user to the group of the file: usermod -aG {group} {user}; then restart the exporter"
+    ))
+}
+
+/// The account whose access is checked; `None` for the current one. Started as root, the exporter joins the groups of its
+/// log files.
 fn account(
     config: &Config,
     exporter: Option<&RunningExporter>,
+    service: Option<UserAccount>,
 ) -> Result<Option<UserAccount>, Finding> {
     let chosen = match UserAccount::choose(&config.privileges.user, &config.privileges.group) {
         Err(why @ PrivilegesError::NotRoot { .. }) => {
@@ -81,7 +110,10 @@ fn account(
             "rights",
             format!("the exporter runs as the user {running}, whose access only root can check"),
         )),
-        None => Ok(chosen),
+        None => Ok(chosen.map(|chosen| {
+            let joins = || chosen.with_groups(config.kernel_log.reader_groups());
+            service.unwrap_or_else(joins)
+        })),
     }
 }
 
@@ -116,9 +148,12 @@ pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
 fn required_files(flags: &Flags, config: &Config, runs: bool) -> RequiredFiles {
     let mut required = RequiredFiles { read: read_files(flags, config), write: Vec::new() };
     let spool = &config.mirror.spool.directory;
+    let state = config.kernel_log.state_file.parent();
     // At its start the exporter creates the directory, or changes its owner from root.
     let is_taken_over = |directory: &Path| {
-        directory == spool && !runs && fs::metadata(directory).is_ok_and(|about| about.uid() == 0)
+        (directory == spool || Some(directory) == state)
+            && !runs
+            && fs::metadata(directory).is_ok_and(|about| about.uid() == 0)
     };
     let mut directories = written_directories(config);
     directories.retain(|directory| directory.exists() && !is_taken_over(directory));

@@ -5,12 +5,15 @@ use std::{fs, path::Path, time::Duration};
 use super::Finding;
 use crate::{
     config::Config,
-    source::nflog::{Nflog, NflogConfig, NflogError, receive_buffer_for},
+    source::nflog::{Nflog, NflogConfig, NflogError, holder, receive_buffer_for},
     system::privileges::has_net_admin,
 };
 
 /// The kernel's list of bound groups in the network namespace of this process.
 const NFLOG: &str = "/proc/self/net/netfilter/nfnetlink_log";
+
+/// Maximum number of groups that are tried to find a free one.
+const MAX_TRIED: usize = 64;
 
 pub(super) fn kernel(config: &Config) -> Finding {
     if Path::new(NFLOG).exists() {
@@ -27,6 +30,28 @@ pub(super) fn kernel(config: &Config) -> Finding {
         ),
         Err(why) => Finding::unknown("kernel", format!("cannot check for NFLOG: {why}")),
     }
+}
+
+/// Checks whether the kernel adds connections to packets; `None` if they are not requested.
+pub(super) fn conntrack(config: &Config) -> Option<Finding> {
+    let plan = test_plan(config);
+    if !plan.conntrack || plan.groups.is_empty() {
+        return None;
+    }
+    // The configured groups can have a reader already.
+    let is_free = |group: &u16| !plan.groups.contains(group) && matches!(holder(*group), Ok(None));
+    let free = (1..=u16::MAX).rev().take(MAX_TRIED).find(is_free);
+    let groups = free.map_or_else(|| plan.groups.clone(), |group| vec![group]);
+    Some(match Nflog::open(&NflogConfig { groups, ..plan }) {
+        Ok(_) => Finding::ok("conntrack", "the kernel adds the connection of each packet"),
+        Err(NflogError::NoConntrack { .. }) => Finding::failed(
+            "conntrack",
+            "nflog.conntrack is true, and the kernel cannot add connections: the exporter cannot start",
+            "load its module: modprobe nf_conntrack_netlink, which needs CONFIG_NETFILTER_NETLINK_GLUE_CT; or set \
+             nflog.conntrack = false",
+        ),
+        Err(why) => Finding::unknown("conntrack", format!("cannot check for connections: {why}")),
+    })
 }
 
 /// The exporter's configuration with a short queue timeout, so that a short wait sees packets.

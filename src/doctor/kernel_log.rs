@@ -1,16 +1,32 @@
 //! Checks the sources of kernel log lines, and what hides lines from them.
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs::{self, File},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
+    thread,
 };
 
-use super::Finding;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::{Finding, response::RECEIVED, running_exporter::RunningExporter};
 use crate::{
     config::Config,
     firewall::{LogTarget, Logging, Reach, listing, logging},
-    source::kernel_log::{DEVICE, Pattern, check_kmsg},
+    source::kernel_log::{DEVICE, LINES_GROUP, Pattern, check_kmsg},
 };
+
+/// What is wrong without a rule, and the fix.
+const NO_RULE: &str = "no rule that packets reach logs to the kernel's log";
+const MAKE_RULE: &str = "ufw: ufw logging on; iptables: a rule with -j LOG; nftables: a rule with log; or log to an NFLOG \
+                         group: nflog_exporter rules";
+
+/// The settings of netfilter in the network namespace of the thread.
+const SETTINGS: &str = "/proc/sys/net/netfilter";
+
+/// Maximum number of network namespaces that are searched for the first one.
+const MAX_NAMESPACES: usize = 256;
 
 /// Only in the first network namespace of the host: netfilter's `nf_log.c`.
 const ALL_NAMESPACES: &str = "nf_log_all_netns";
@@ -24,7 +40,7 @@ const RSYSLOG_LIMITS: [&str; 4] =
     ["ratelimitburst", "ratelimit.burst", "imjournalratelimitburst", "klogratelimitburst"];
 
 /// The findings; none without a source.
-pub(super) fn check(config: &Config) -> Vec<Finding> {
+pub(super) fn check(config: &Config, exporter: Option<&RunningExporter>) -> Vec<Finding> {
     if !config.kernel_log.has_source() {
         return Vec::new();
     }
@@ -33,12 +49,16 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     let reached = found
         .iter()
         .find(|rule| *rule.log == LogTarget::Kernel && matches!(rule.reach, Reach::Reached));
-    let mut findings = vec![rules(config, reached, listing.incomplete.as_deref())];
+    let received = received(config, exporter);
+    let mut findings = vec![rules(config, reached, received, listing.incomplete.as_deref())];
     if config.kernel_log.kmsg {
         findings.push(kmsg());
     }
-    if config.kernel_log.kmsg || !config.kernel_log.files.is_empty() {
-        findings.extend(namespace(Path::new("/proc/sys/net/netfilter")));
+    // Files can have the lines of other hosts only.
+    let has_own_lines =
+        config.kernel_log.kmsg || !config.kernel_log.files.is_empty() && reached.is_some();
+    if has_own_lines && received == 0 {
+        findings.extend(namespace(Path::new(SETTINGS), first_namespace_allows));
     }
     let patterns = config.kernel_log.patterns();
     if !patterns.is_empty() {
@@ -49,12 +69,31 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     findings
 }
 
+/// The number of packets in lines that the running exporter received; 0 if it is not known.
+fn received(config: &Config, exporter: Option<&RunningExporter>) -> u64 {
+    // An NFLOG group has the same number in the metrics.
+    if config.nflog.groups.contains(&LINES_GROUP) {
+        return 0;
+    }
+    let metrics = exporter.and_then(RunningExporter::metrics);
+    metrics.and_then(|metrics| metrics.of_group(RECEIVED, LINES_GROUP)).unwrap_or(0)
+}
+
 /// Whether a rule writes lines.
-fn rules(config: &Config, reached: Option<&Logging<'_>>, incomplete: Option<&str>) -> Finding {
+fn rules(
+    config: &Config,
+    reached: Option<&Logging<'_>>,
+    received: u64,
+    incomplete: Option<&str>,
+) -> Finding {
     match (reached, incomplete) {
         (Some(rule), _) => Finding::ok(
             "kernel_log",
             format!("{} {} logs to the kernel's log", rule.table.place, rule.chain),
+        ),
+        (None, _) if received > 0 => Finding::ok(
+            "kernel_log",
+            format!("the running exporter received {received} packets in lines since its start"),
         ),
         (None, _) if !config.kernel_log.syslog.is_empty() => {
             Finding::ok("kernel_log", "other hosts send their lines by syslog")
@@ -63,12 +102,13 @@ fn rules(config: &Config, reached: Option<&Logging<'_>>, incomplete: Option<&str
             "kernel_log",
             format!("no rule with LOG found, but not all rules can be listed: {why}"),
         ),
-        (None, None) => Finding::failed(
+        // A syslog daemon writes the lines of other hosts to them.
+        (None, None) if !config.kernel_log.files.is_empty() => Finding::hint(
             "kernel_log",
-            "no rule that packets reach logs to the kernel's log",
-            "ufw: ufw logging on; iptables: a rule with -j LOG; nftables: a rule with log; or log to an NFLOG group: \
-             nflog_exporter rules",
+            format!("{NO_RULE}: the files can only have lines of other hosts"),
+            format!("if the files should have lines of this host: {MAKE_RULE}"),
         ),
+        (None, None) => Finding::failed("kernel_log", NO_RULE, MAKE_RULE),
     }
 }
 
@@ -88,12 +128,13 @@ fn kmsg() -> Finding {
 }
 
 /// Rules of other network namespaces than the first write no line, unless the host allows it.
-fn namespace(settings: &Path) -> Option<Finding> {
+fn namespace(settings: &Path, first_allows: impl FnOnce() -> bool) -> Option<Finding> {
     if !settings.exists() {
         return None;
     }
     match fs::read_to_string(settings.join(ALL_NAMESPACES)) {
         Ok(_) => None,
+        Err(_) if first_allows() => None,
         Err(_) => Some(Finding::hint(
             "kernel_log_namespace",
             "this is not the first network namespace of the host: its LOG rules write no line unless the host sets \
@@ -101,6 +142,25 @@ fn namespace(settings: &Path) -> Option<Finding> {
             "on the host: sysctl -w net.netfilter.nf_log_all_netns=1; or log to an NFLOG group, which each namespace has",
         )),
     }
+}
+
+/// Whether the first network namespace, that of some process, allows lines of all. Only root can enter it, and not from a
+/// container.
+fn first_namespace_allows() -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let namespaces: BTreeMap<_, _> = processes
+        .map(|process| process.path().join("ns/net"))
+        .filter_map(|namespace| Some((fs::read_link(&namespace).ok()?, namespace)))
+        .collect();
+    let setting = |namespace: &Path| {
+        let namespace = File::open(namespace).ok()?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
+        fs::read_to_string(Path::new(SETTINGS).join(ALL_NAMESPACES)).ok()
+    };
+    let find = || namespaces.values().take(MAX_NAMESPACES).find_map(|path| setting(path));
+    // Only this thread enters them.
+    let found = thread::scope(|scope| scope.spawn(find).join().ok().flatten());
+    found.is_some_and(|setting| setting.trim() == "1")
 }
 
 /// Whether there are files to follow. The check `rights` tells whether they can be read.
@@ -149,11 +209,12 @@ mod tests {
     #[test]
     fn another_network_namespace_is_recognised() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(namespace(&directory.path().join("missing")).is_none());
-        let finding = namespace(directory.path()).unwrap();
+        assert!(namespace(&directory.path().join("missing"), || false).is_none());
+        assert!(namespace(directory.path(), || true).is_none());
+        let finding = namespace(directory.path(), || false).unwrap();
         assert!(finding.message.contains("nf_log_all_netns = 1"), "{}", finding.message);
         fs::write(directory.path().join(ALL_NAMESPACES), "0\n").unwrap();
-        assert!(namespace(directory.path()).is_none());
+        assert!(namespace(directory.path(), || false).is_none());
     }
 
     #[test]

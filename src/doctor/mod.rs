@@ -20,38 +20,41 @@ mod unit;
 use std::time::Duration;
 
 use self::running_exporter::RunningExporter;
-use crate::config::{Config, Flags};
+use crate::config::{Config, ConfigErrors, Flags};
 
 pub use report::{Finding, Status, to_json, to_text};
 
-/// Runs all checks, and waits for packets for at most `wait`. An invalid configuration is the only finding.
+/// Runs all checks, and waits for packets for at most `wait`. `rules` are those of [`Flags::load_checked`]. A configuration
+/// that breaks other rules is the only finding.
 #[must_use]
-pub fn examine(flags: &Flags, wait: Duration) -> Vec<Finding> {
+pub fn examine(
+    flags: &Flags,
+    rules: impl FnOnce(&Config) -> Vec<(String, String)>,
+    wait: Duration,
+) -> Vec<Finding> {
     let config = match flags.load() {
         Ok(config) => config,
-        Err(error) => {
-            let fix = "fix the configuration; `nflog_exporter config show` prints every key";
-            return vec![Finding::failed("config", error.to_string(), fix)];
-        }
+        Err(errors) => return vec![invalid(&errors)],
     };
     let exporter = RunningExporter::find(&config);
     let exporter = exporter.as_ref();
-    let mut findings = vec![config_source(flags)];
+    let mut findings = vec![config_file(flags, rules)];
     findings.push(running_exporter::check(&config, exporter));
     findings.push(peers::web_config(&config));
     let has_groups = !config.nflog.groups.is_empty();
     if has_groups {
         findings.push(host::kernel(&config));
+        findings.extend(host::conntrack(&config));
         findings.push(host::capability());
     }
-    findings.push(file_access::check(flags, &config, exporter));
+    findings.push(file_access::check(flags, &config, exporter, unit::account(flags)));
     findings.extend(unit::sandbox(flags, &config));
     findings.extend(config.nflog.groups.iter().map(|group| group::check(*group, exporter)));
     if has_groups {
         findings.extend(logging_rules::check(&config, exporter.is_some()));
         findings.push(host::receive_buffer(&config));
     }
-    findings.extend(kernel_log::check(&config));
+    findings.extend(kernel_log::check(&config, exporter));
     findings.push(host::interfaces(&config));
     findings.extend(check_packets(&config, exporter, wait));
     findings.extend(databases::geoip(&config));
@@ -62,14 +65,30 @@ pub fn examine(flags: &Flags, wait: Duration) -> Vec<Finding> {
     findings
 }
 
-/// The finding that names the configuration that the checks use.
-fn config_source(flags: &Flags) -> Finding {
+/// Checks the configuration and the files that it names, and names its file.
+fn config_file(flags: &Flags, rules: impl FnOnce(&Config) -> Vec<(String, String)>) -> Finding {
+    if let Err(errors) = flags.load_checked(rules) {
+        return invalid(&errors);
+    }
+    if let Some(file) = flags.empty_file() {
+        return Finding::hint(
+            "config",
+            format!("{} is empty, so every key has its default", file.display()),
+            "if that is not intended, write it again",
+        );
+    }
     let what = match &flags.config_file {
         Some(file) => format!("{} is valid", file.display()),
         None => "no file: defaults and flags; to check a service, pass its file with --config.file"
             .into(),
     };
     Finding::ok("config", what)
+}
+
+/// The finding for an invalid configuration.
+fn invalid(errors: &ConfigErrors) -> Finding {
+    let fix = "fix the configuration; `nflog_exporter config show` prints every key";
+    Finding::failed("config", errors.to_string(), fix)
 }
 
 /// Checks whether packets arrive, and the running exporter's metrics meanwhile.

@@ -63,15 +63,25 @@ pub(super) fn of_exporter(
         if Instant::now() < deadline && read.iter().any(|group| counts(&after, *group).0 == 0) {
             continue;
         }
-        let finding = |group: &u16| of_group(*group, counts(&after, *group), wait);
+        let finding = |group: &u16| of_group(config, *group, counts(&after, *group), wait);
         let findings = read.iter().map(finding).collect();
         return (findings, Some(after));
     }
 }
 
 /// The finding for a group, by its packets during the wait and since the exporter's start.
-fn of_group(group: u16, (new, all): (u64, u64), wait: Duration) -> Finding {
+fn of_group(config: &Config, group: u16, (new, all): (u64, u64), wait: Duration) -> Finding {
     match (new, all) {
+        (0, 0) if has_only_senders(config) => Finding::hint(
+            "packets",
+            format!(
+                "waited {}: the exporter received no packet from syslog senders since its start",
+                format_duration(wait)
+            ),
+            "if packets are expected: check that the senders send the lines of their firewalls to an address of \
+             kernel_log.syslog, that the firewall of this host accepts them (tcpdump -ni any port PORT), and that \
+             kernel_log.allow has the senders",
+        ),
         (0, 0) => no_packets(
             &format!("the exporter received no packet of group {group} since its start"),
             wait,
@@ -88,6 +98,12 @@ fn of_group(group: u16, (new, all): (u64, u64), wait: Duration) -> Finding {
             format!("the running exporter received {new} packets of group {group}"),
         ),
     }
+}
+
+/// Whether all packets come from other hosts by syslog.
+fn has_only_senders(config: &Config) -> bool {
+    let log = &config.kernel_log;
+    config.nflog.groups.is_empty() && !log.kmsg && log.files.is_empty() && !log.syslog.is_empty()
 }
 
 /// Reads the groups for at most `wait`, if no exporter runs. Packets are parsed with the exporter's rights

@@ -56,7 +56,12 @@ impl Metrics {
 
     /// The value of a counter for one group; `None` if the exporter does not read the group.
     pub(super) fn of_group(&self, metric: &str, group: u16) -> Option<u64> {
-        let wanted = format!("{{group=\"{group}\"}}");
+        self.of_label(metric, "group", &group.to_string())
+    }
+
+    /// The value of a counter with one label.
+    pub(super) fn of_label(&self, metric: &str, label: &str, value: &str) -> Option<u64> {
+        let wanted = format!("{{{label}=\"{value}\"}}");
         self.samples(metric).find(|(labels, _)| *labels == wanted)?.1.parse().ok()
     }
 

@@ -6,11 +6,16 @@ use std::{
     process::Command,
 };
 
+use nix::unistd::Group;
+
 use super::{
     Finding,
     file_access::{read_files, written_directories},
 };
-use crate::config::{Config, Flags};
+use crate::{
+    config::{Config, Flags},
+    system::privileges::UserAccount,
+};
 
 /// The unit in the packages.
 const UNIT: &str = "nflog_exporter.service";
@@ -26,6 +31,12 @@ pub(super) fn sandbox(flags: &Flags, config: &Config) -> Option<Finding> {
         Some((what, fix)) => Finding::failed("unit", what, fix),
         None => Finding::ok("unit", format!("{UNIT} allows access to the exporter's files")),
     })
+}
+
+/// The account of the unit; `None` if it starts as root, or if no unit runs the exporter with this configuration.
+pub(super) fn account(flags: &Flags) -> Option<UserAccount> {
+    let unit = Unit::find()?;
+    unit.starts_with(flags.config_file.as_deref()?).then(|| unit.account())?
 }
 
 /// The properties of the unit, as `systemctl show` prints them: systemd.exec(5).
@@ -46,6 +57,15 @@ impl Unit {
 
     fn property(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// Its user with its groups; `None` for root.
+    fn account(&self) -> Option<UserAccount> {
+        let user = Some(self.property("User")).filter(|user| !user.is_empty())?;
+        let account = UserAccount::find(user, self.property("Group")).ok()?;
+        let names = self.property("SupplementaryGroups").split_whitespace();
+        let groups = names.filter_map(|name| Some(Group::from_name(name).ok()??.gid.as_raw()));
+        Some(account.with_groups(groups)).filter(|account| !account.is_root())
     }
 
     /// Whether it starts the exporter with this configuration file.
@@ -118,6 +138,20 @@ mod tests {
         let unit = Unit::of(SHOWN);
         assert!(unit.starts_with(Path::new("/etc/nflog_exporter/config.toml")));
         assert!(!unit.starts_with(Path::new("/etc/nflog_exporter/config")));
+    }
+
+    #[test]
+    fn the_unit_has_an_account() {
+        let account = |text: &str| Unit::of(text).account();
+        assert_eq!(account(SHOWN), None);
+        assert_eq!(account("User=root\n"), None);
+        let nobody = UserAccount::find("nobody", "").unwrap();
+        assert_eq!(account("User=nobody\n"), Some(nobody.clone()));
+        let adm = Group::from_name("adm").unwrap().unwrap().gid.as_raw();
+        assert_eq!(
+            account("User=nobody\nSupplementaryGroups=adm\n"),
+            Some(nobody.with_groups([adm]))
+        );
     }
 
     #[test]

@@ -15,7 +15,8 @@ use seccompiler::{
     SeccompRule,
 };
 
-use nflog_exporter::source::nflog::Nflog;
+use nflog_exporter::source::nflog::{Nflog, NflogConfig, NflogError};
+use nix::unistd::Group;
 
 use crate::support::{
     Namespace, Wire,
@@ -23,7 +24,7 @@ use crate::support::{
     mariadb::MariaDb,
     plan,
     postgres_server::PostgresServer,
-    program::{EXPORTER, open_to_all, wait_for},
+    program::{EXPORTER, Exporter, open_to_all, wait_for},
     tmpfs::Tmpfs,
 };
 
@@ -94,7 +95,31 @@ fn packets_are_not_parsed_as_root() {
 fn an_invalid_configuration_is_reported() {
     let host = Namespace::new("host");
     doctor_with(&host, "[nflog]\ngroup = 1\n").failed("config", "group");
-    doctor_with(&host, "").ok("config", "config.toml is valid");
+    doctor_with(&host, "[nflog]\ngroups = [1]\n").ok("config", "config.toml is valid");
+    doctor_with(&host, "").hints("config", "config.toml is empty");
+}
+
+/// The doctor applies the rules of `config check`.
+#[test]
+fn invalid_files_of_the_configuration_are_reported() {
+    let host = Namespace::new("host");
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let file = directory.path().join("file");
+    fs::write(&file, "not a network\n").unwrap();
+    let lists = format!("[[list]]\nname = 'bad'\nfile = '{}'\n", file.display());
+    let networks = format!("[networks]\nfile = '{}'\n", file.display());
+    for (config, key) in [(&lists, "list.bad.file: "), (&networks, "networks.file: ")] {
+        let report = doctor_with(&host, config);
+        report.failed("config", key);
+        report.failed("config", &file.display().to_string());
+        // The other checks run all the same.
+        report.ok("kernel", "");
+    }
+    fs::write(&file, "192.0.2.0/24,office\n").unwrap();
+    doctor_with(&host, &networks).ok("config", "is valid");
+    fs::write(&file, "192.0.2.0/24\n").unwrap();
+    doctor_with(&host, &lists).ok("config", "is valid");
 }
 
 #[test]
@@ -140,6 +165,32 @@ fn a_kernel_without_nflog_is_reported() {
         within.join().unwrap()
     });
     without.failed("kernel", "does not support NFLOG");
+}
+
+/// What the check finds is what the exporter finds at its start: this kernel adds connections, or it does not.
+#[test]
+fn a_kernel_that_cannot_add_connections_is_reported() {
+    let host = Namespace::new("host");
+    let config = "[nflog]\nconntrack = true\n";
+    let with_connections = NflogConfig { conntrack: true, ..plan(&[7]) };
+    let opened = host.run(|| Nflog::open(&with_connections).map(drop));
+    // Also while another program reads the group.
+    let other = host.run(|| Nflog::open(&plan(&[1])).unwrap());
+    let report = doctor_with(&host, config);
+    host.release(other);
+    match opened {
+        Ok(()) => report.ok("conntrack", "adds the connection"),
+        Err(error) => {
+            assert!(matches!(error, NflogError::NoConntrack { group: 7 }), "{error}");
+            report.failed("conntrack", "the exporter cannot start");
+            report.failed("conntrack", "modprobe nf_conntrack_netlink");
+            report.failed("conntrack", "nflog.conntrack = false");
+            let mut exporter = Exporter::spawn(&host, config, &[]);
+            assert!(!exporter.program.wait().success());
+            assert!(exporter.program.log().contains("cannot add connections"));
+        }
+    }
+    doctor_with(&host, "[nflog]\nconntrack = false\n").has_none("conntrack");
 }
 
 #[test]
@@ -260,6 +311,45 @@ fn files_that_the_exporters_user_cannot_access_are_reported() {
     command.args(["--reuid", "65534", "--clear-groups", EXPORTER]);
     let report = Report::of(&asked(command, &["--config.file", config.to_str().unwrap()]));
     report.ok("rights", "this user can");
+}
+
+/// Started as root, the exporter joins the groups of its log files; another user must be a member.
+#[test]
+fn a_log_that_its_group_can_read_is_no_failure_for_root() {
+    let host = Namespace::new("host");
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let file = directory.path().join("kern.log");
+    fs::write(&file, "").unwrap();
+    let adm = Group::from_name("adm").unwrap().unwrap().gid.as_raw();
+    chown(&file, Some(0), Some(adm)).unwrap();
+    let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o640);
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let config = directory.path().join("config.toml");
+    let (shown, positions) = (file.display(), state.join("positions"));
+    let text =
+        format!("[kernel_log]\nfiles = ['{shown}']\nstate_file = '{}'\n", positions.display());
+    fs::write(&config, text).unwrap();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
+    let arguments = ["--config.file", config.to_str().unwrap()];
+    // At its start it also becomes the owner of the directory of the positions.
+    doctor(&host, &arguments).ok("rights", "the user nobody can access all files");
+    let by_nobody = |groups: &str| {
+        let mut command = host.command("setpriv");
+        command.args(["--reuid", "65534", groups, EXPORTER]);
+        Report::of(&asked(command, &arguments))
+    };
+    by_nobody("--clear-groups").failed("rights", "usermod -aG adm ");
+    open_to_all(&state);
+    by_nobody(&format!("--groups={adm}")).ok("rights", "");
+    mode(0o600);
+    doctor(&host, &arguments).failed("rights", "make the file readable by its group");
+    // The exporter does not join root's group.
+    mode(0o640);
+    chown(&file, Some(0), Some(0)).unwrap();
+    doctor(&host, &arguments).failed("rights", "make the file readable by its group");
 }
 
 #[test]

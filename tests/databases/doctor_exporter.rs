@@ -1,6 +1,6 @@
 //! `doctor` with a running exporter: which process it finds, and its checks of the metrics. Needs root.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, thread, time::Duration};
+use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt as _, thread, time::Duration};
 
 use nix::sys::signal::Signal;
 
@@ -253,4 +253,60 @@ fn lost_packets_are_reported() {
     });
     assert!(!samples(&exporter.scrape(), RECEIVED).is_empty());
     report.failed("loss", "packets lost during this check");
+}
+
+#[test]
+fn rejected_syslog_senders_are_reported() {
+    let host = Namespace::new("host");
+    let config = "[kernel_log]\nsyslog = ['udp://127.0.0.1:5514']\nallow = ['192.0.2.0/24']\n";
+    let exporter = Exporter::start(&host, config, &[]);
+    let report = doctor_with(&host, config);
+    report.ok("kernel_log", "other hosts send their lines by syslog");
+    report.hints("packets", "kernel_log.allow has the senders");
+    assert!(!report.all("packets", "hint")[0].contains("nc -vz"), "{:?}", report.checks);
+    report.has_none("kernel_log_senders");
+    let socket = host.run(|| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let send = || socket.send_to(b"<4>kernel: x", "127.0.0.1:5514").unwrap();
+    let report = thread::scope(|scope| {
+        let asked = scope.spawn(|| doctor_with(&host, config));
+        while !asked.is_finished() {
+            send();
+            thread::sleep(Duration::from_millis(20));
+        }
+        asked.join().unwrap()
+    });
+    report.failed("kernel_log_senders", "kernel_log.allow");
+    // Anyone can send: later it is only a hint.
+    doctor_with(&host, config).hints("kernel_log_senders", "0 of them during this check");
+    assert!(exporter.program.log().contains("127.0.0.1"));
+}
+
+/// Lines of other hosts arrive in a file, without a rule on this host.
+#[test]
+fn files_with_lines_of_other_hosts_need_no_rule() {
+    let host = Namespace::new("host");
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let file = directory.path().join("routers.log");
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let config = format!(
+        "[kernel_log]\nfiles = ['{}']\nstate_file = '{}/positions'\n",
+        file.display(),
+        directory.path().display()
+    );
+    let report = doctor_with(&host, &config);
+    report.hints("kernel_log", "the files can only have lines of other hosts");
+    report.has_none("kernel_log_namespace");
+    let exporter = Exporter::start(&host, &config, &[]);
+    wait_for("the file", || exporter.program.log().contains("following a log file").then_some(()));
+    let line = "Nov 28 10:00:00 router kernel: [1.5] x: IN=a OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=ICMP TYPE=8\n";
+    fs::write(&file, line).unwrap();
+    wait_for("the packet", || (sum(&exporter.scrape(), RECEIVED) == 1).then_some(()));
+    // Although the rule of this namespace writes no line.
+    doctor_with(&host, &config).ok("kernel_log", "received 1 packets in lines");
+    host.nft("table inet f { chain c { type filter hook input priority 0; log prefix \"x\"; }\n}");
+    let report = doctor_with(&host, &config);
+    report.ok("kernel_log", "inet f c logs to the kernel's log");
+    report.has_none("kernel_log_namespace");
 }

@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 use crate::support::{
     Namespace, Wire,
     doctor::{Report, asked, doctor, in_traffic, last_line},
+    kernel_log::KernelLog,
     program::EXPORTER,
 };
 
@@ -54,7 +55,15 @@ fn rules_that_log_to_the_kernel_are_enough_for_its_log() {
     report.ok("kernel_log", "inet f c logs to the kernel's log");
     report.ok("kmsg", "/dev/kmsg can be read");
     // The test's namespace is not the first one.
-    report.hints("kernel_log_namespace", "nf_log_all_netns = 1");
+    {
+        let _log = KernelLog::forbid();
+        let report = doctor(&wire.host, &["--kernel-log.kmsg"]);
+        report.hints("kernel_log_namespace", "nf_log_all_netns = 1");
+    }
+    {
+        let _log = KernelLog::open();
+        doctor(&wire.host, &["--kernel-log.kmsg"]).has_none("kernel_log_namespace");
+    }
     report.has_none("rules");
     report.has_none("capability");
     let report = doctor(&wire.host, &["--kernel-log.file", "/no/such.log"]);

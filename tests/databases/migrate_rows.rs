@@ -2,7 +2,9 @@
 
 use std::{
     fmt::Write as _,
+    fs::{self, Permissions},
     net::IpAddr,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -10,10 +12,14 @@ use std::{
 use nflog_exporter::mirror::Target;
 
 use crate::support::{
+    Namespace,
     mariadb::MariaDb,
     postgres_server::PostgresServer,
-    program::{EXPORTER, wait_for},
+    program::{EXPORTER, Exporter, sum, wait_for},
 };
+
+/// Id of the user nobody and of its group.
+const NOBODY: u32 = 65534;
 
 fn shipped(name: &str) -> String {
     let path = format!("/usr/share/doc/ulogd2/{name}.gz");
@@ -713,4 +719,53 @@ fn another_spelling_is_the_same_source() {
     assert!(said.contains("1 of the copied rows are older than mirror.retention"), "{said}");
     let said = copy(&server.url("reader", "secret", name), &to.url(), &["--table", "logs"]);
     assert!(said.starts_with("copied 0 rows of logs ") && !said.contains("secret"), "{said}");
+}
+
+/// Root copies the rows, and the exporter continues the file as its own user.
+#[test]
+fn the_exporter_can_use_a_file_that_root_created() {
+    let from = Database::sqlite();
+    from.load(
+        "CREATE TABLE ulog (_id INTEGER PRIMARY KEY, oob_time_sec INT, oob_prefix TEXT); \
+         INSERT INTO ulog VALUES (1, 1795889420, 'old')",
+    );
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let owned = directory.path().join("owned");
+    fs::create_dir(&owned).unwrap();
+    chown(&owned, Some(NOBODY), Some(NOBODY)).unwrap();
+    // In the directory, and in a new one below it.
+    for file in [owned.join("rows.db"), owned.join("new/deep/rows.db")] {
+        let to = format!("sqlite:{}", file.display());
+        copy(&from.url(), &to, &[]);
+        for path in file.ancestors().take_while(|path| path.starts_with(&owned)) {
+            let about = fs::metadata(path).unwrap();
+            assert_eq!((about.uid(), about.gid()), (NOBODY, NOBODY), "{}", path.display());
+        }
+        let host = Namespace::new("host");
+        let config = format!(
+            "[privileges]\nuser = 'nobody'\n[mirror]\nurl = '{to}'\nspool.directory = '{}/spool'\n",
+            directory.path().display()
+        );
+        let exporter = Exporter::start(&host, &config, &[]);
+        wait_for("the mirror", || {
+            (sum(&exporter.scrape(), "nflog_exporter_mirror_up") == 1).then_some(())
+        });
+    }
+    // A file that the exporter cannot open is named with its cause.
+    let file = owned.join("rows.db");
+    chown(&file, Some(0), Some(0)).unwrap();
+    let host = Namespace::new("host");
+    let config = format!(
+        "[mirror]\nurl = 'sqlite:{}'\nspool.directory = '{}/spool'\nspool.other_target = 'drop'\n",
+        file.display(),
+        directory.path().display()
+    );
+    let exporter = Exporter::start(&host, &config, &[]);
+    wait_for("the log line", || {
+        let log = exporter.program.log();
+        let names_the_file = log.contains(&format!("SQLite {}: cannot ", file.display()))
+            && log.contains("can write to the directory and to the file");
+        names_the_file.then_some(())
+    });
 }

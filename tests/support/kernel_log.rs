@@ -32,10 +32,19 @@ pub struct KernelLog {
 impl KernelLog {
     /// Waits until no other test uses the setting.
     pub fn open() -> Self {
+        Self::with_setting("1")
+    }
+
+    /// As [`Self::open`], while the kernel logs only the packets of the first namespace.
+    pub fn forbid() -> Self {
+        Self::with_setting("0")
+    }
+
+    fn with_setting(value: &str) -> Self {
         let lock = File::create(LOCK).unwrap();
         flock(&lock, FlockOperation::LockExclusive).unwrap();
         let previous = fs::read_to_string(ALL_NAMESPACES).unwrap();
-        fs::write(ALL_NAMESPACES, "1").unwrap();
+        fs::write(ALL_NAMESPACES, value).unwrap();
         let mut records = File::open("/dev/kmsg").unwrap();
         fcntl_setfl(&records, OFlags::NONBLOCK).unwrap();
         records.seek(SeekFrom::End(0)).unwrap();

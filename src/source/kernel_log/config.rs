@@ -1,6 +1,10 @@
 //! The configuration section `[kernel_log]`: where lines of the kernel log are read.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +12,10 @@ use super::{
     follow::Pattern,
     syslog::{SenderNetwork, SyslogAddress, SyslogTlsConfig, Transport},
 };
-use crate::settings::{ConfigSection, InvalidSetting, RuleResult, broken, check_list, reject};
+use crate::{
+    settings::{ConfigSection, InvalidSetting, RuleResult, broken, check_list, reject},
+    system::privileges::group_number,
+};
 
 /// Maximum number of patterns.
 const MAX_PATTERNS: usize = 64;
@@ -81,6 +88,42 @@ impl KernelLogConfig {
         let files = self.files.iter().filter(|file| file.as_os_str() != "-");
         files.filter_map(|file| Pattern::new(file).ok()).collect()
     }
+
+    /// The groups whose members can read the followed files, and others cannot. Rotation creates new files, so that
+    /// opening them before privileges are dropped would not last. Root's group is not among them: it can read more than
+    /// logs.
+    #[must_use]
+    pub fn reader_groups(&self) -> Vec<u32> {
+        let groups = self.patterns().into_iter().flat_map(|pattern| {
+            let files = pattern.files();
+            if files.is_empty() {
+                return group_of_later_logs(pattern.directory()).into_iter().collect();
+            }
+            // A link among the matches of a wildcard can be anyone's.
+            let is_named = pattern.path().is_some();
+            files.iter().filter_map(|file| group_of_log(file, is_named)).collect::<Vec<_>>()
+        });
+        groups.collect()
+    }
+}
+
+/// The group whose members can read a log file, and others cannot.
+fn group_of_log(file: &Path, follows_link: bool) -> Option<u32> {
+    let metadata = if follows_link { file.metadata() } else { file.symlink_metadata() }.ok()?;
+    let is_readable = metadata.is_file() && metadata.mode() & 0o044 == 0o040;
+    (is_readable && metadata.gid() != 0).then(|| metadata.gid())
+}
+
+/// The group that a file gets which does not exist yet: `adm`, which reads the logs on Debian, if another file of the
+/// directory has it, and for all of `/var/log`.
+fn group_of_later_logs(directory: &Path) -> Option<u32> {
+    let adm = group_number("adm").filter(|group| *group != 0)?;
+    let has_logs = || {
+        let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+        let files = entries.filter_map(|entry| entry.metadata().ok());
+        files.filter(fs::Metadata::is_file).any(|metadata| metadata.gid() == adm)
+    };
+    (directory.starts_with("/var/log") || has_logs()).then_some(adm)
 }
 
 impl ConfigSection for KernelLogConfig {

@@ -138,7 +138,8 @@ fn senders_that_are_not_allowed_are_rejected() {
         let exporter = Exporter::start(&logs, &config(listener, more));
         let to = address(&exporter);
         if listener.starts_with("udp") {
-            for from in ["127.0.0.1:0", "127.0.0.2:0"] {
+            // The message of the second rejected datagram is held back.
+            for from in ["127.0.0.1:0", "127.0.0.1:0", "127.0.0.2:0"] {
                 let socket = UdpSocket::bind(from).unwrap();
                 socket.send_to(message("router", 22).as_bytes(), to).unwrap();
             }
@@ -151,7 +152,17 @@ fn senders_that_are_not_allowed_are_rejected() {
             writeln!(TcpStream::from(socket), "{}", message("router", 22)).unwrap();
         }
         exporter.wait_for_packets(1);
-        assert_eq!(rejected(&exporter, "not_allowed"), 1);
+        let expect = if listener.starts_with("udp") { 2 } else { 1 };
+        assert_eq!(rejected(&exporter, "not_allowed"), expect);
+        let log = wait_for("the log line", || {
+            let log = exporter.log();
+            log.contains("kernel_log.allow").then_some(log)
+        });
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("rejected a sys")).collect();
+        assert!(
+            lines.len() == 1 && lines[0].contains("127.0.0.1") && lines[0].contains("level=warn"),
+            "{log}"
+        );
         exporter.stop();
     }
 }

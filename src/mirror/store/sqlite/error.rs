@@ -36,7 +36,9 @@ fn hint(error: &Error) -> &'static str {
         }
         Some(ErrorCode::ReadOnly) => "; make the file, its directory and its file system writable",
         Some(ErrorCode::DiskFull) => "; free some space, or set mirror.retention",
-        Some(ErrorCode::CannotOpen) => "; check that its directory exists and is writable",
+        Some(ErrorCode::CannotOpen) => {
+            "; check that its directory exists, and that the program's user can write to the directory and to the file"
+        }
         Some(ErrorCode::NotADatabase) => "; use another file, or move this one away",
         Some(ErrorCode::DatabaseCorrupt) => "; sqlite3's .recover may restore its rows",
         _ => "",

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, fchown, lchown},
     path::Path,
 };
 
@@ -11,7 +11,9 @@ use super::{Sqlite, StoreError};
 use crate::mirror::{schema, store::Kind};
 
 /// Creates the file, readable by its group, and its directory, when they are missing. Existing ones keep their
-/// mode; SQLite gives its companion files the same.
+/// mode; SQLite gives its companion files the same mode and owner.
+///
+/// What root creates gets the owner of the directory that it is in, which is the user that the exporter runs as.
 pub(super) fn make_file(path: &Path, name: &str) -> Result<(), StoreError> {
     let failed = |what: &Path, error: io::Error| {
         StoreError::Unavailable(format!("SQLite {name}: cannot create {}: {error}", what.display()))
@@ -19,17 +21,50 @@ pub(super) fn make_file(path: &Path, name: &str) -> Result<(), StoreError> {
     if fs::exists(path).unwrap_or(true) {
         return Ok(());
     }
-    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(directory)
-            .map_err(|error| failed(directory, error))?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    make_directory(directory).map_err(|error| failed(directory, error))?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o640).open(path) {
+        Ok(file) => keep_owner(directory, |user, group| fchown(&file, user, group)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path);
-    match made {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(path, error)),
-        _ => sync_parent(path).map_err(|error| failed(path, error)),
+    .and_then(|()| sync_parent(path))
+    .map_err(|error| failed(path, error))
+}
+
+/// Creates a directory and its missing parents.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    // The last ancestor of a relative path is empty.
+    let ancestors = directory.ancestors().filter(|path| !path.as_os_str().is_empty());
+    let missing: Vec<_> = ancestors.take_while(|path| !path.exists()).collect();
+    for path in missing.iter().rev() {
+        match DirBuilder::new().mode(0o750).create(path) {
+            Ok(()) => {
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let parent = parent.unwrap_or(Path::new("."));
+                keep_owner(parent, |user, group| lchown(path, user, group))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// If root created an entry of the directory of another user, makes that user its owner.
+fn keep_owner(
+    directory: &Path,
+    change: impl FnOnce(Option<u32>, Option<u32>) -> io::Result<()>,
+) -> io::Result<()> {
+    let owner = fs::metadata(directory)?;
+    if owner.uid() == 0 || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    match change(Some(owner.uid()), Some(owner.gid())) {
+        // Root without the capability CAP_CHOWN, which is then the user that uses the file.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        outcome => outcome,
     }
 }
 

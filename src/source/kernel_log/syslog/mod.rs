@@ -9,7 +9,7 @@ mod tls;
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use rustix::net::sockopt;
@@ -22,7 +22,7 @@ use super::{
     meter::{LineMeter, Rejection},
     queue::ChunkQueue,
 };
-use crate::system::listen;
+use crate::system::{listen, lock::lock, logging::LogThrottle};
 
 /// Receive buffer of a UDP socket, bytes: a few seconds of a flood.
 const RECEIVE_BUFFER: usize = 16 << 20;
@@ -77,6 +77,7 @@ struct Receiver {
     queue: Arc<ChunkQueue>,
     meter: Arc<LineMeter>,
     allow: Arc<[SenderNetwork]>,
+    rejections: Arc<Mutex<LogThrottle>>,
 }
 
 impl Receiver {
@@ -87,6 +88,12 @@ impl Receiver {
             || self.allow.iter().any(|network| network.contains(sender));
         if !is_allowed {
             self.meter.reject(Rejection::NotAllowed);
+            if lock(&self.rejections).allows() {
+                tracing::warn!(
+                    %sender,
+                    "rejected a syslog sender that is not allowed: if it should send, add its network to kernel_log.allow"
+                );
+            }
         }
         is_allowed
     }
@@ -137,6 +144,7 @@ impl SyslogSockets {
             queue: Arc::clone(queue),
             meter: Arc::clone(meter),
             allow: self.allow.into(),
+            rejections: Arc::default(),
         };
         let mut threads: Vec<Work> = Vec::new();
         for socket in self.datagrams {
