@@ -20,9 +20,12 @@ use crate::{
 /// Descriptors for the server's connections and everything else; the usual soft limit.
 const DESCRIPTORS: u64 = 1024;
 
+/// Descriptors that are requested: followed log files and syslog connections need more.
+const REQUESTED_DESCRIPTORS: u64 = 4096;
+
 /// Opens a socket for every address of the configuration, or takes those that systemd passed.
 pub(super) fn open(web: &WebServerConfig) -> anyhow::Result<Vec<TcpListener>> {
-    let limit = descriptors::raise_limit(DESCRIPTORS);
+    let limit = descriptors::raise_limit(REQUESTED_DESCRIPTORS);
     if limit < DESCRIPTORS {
         tracing::warn!(
             descriptors = limit,
