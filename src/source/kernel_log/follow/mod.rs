@@ -21,6 +21,7 @@ use std::{
 
 pub use pattern::Pattern;
 pub use positions::Positions;
+pub use state_file::create as create_state_file;
 
 use self::{
     followed_file::{FileRead, FollowedFile},

@@ -57,14 +57,7 @@ impl StateFile {
     /// # Errors
     /// It cannot be opened, or another exporter uses it.
     pub fn open(path: &Path) -> io::Result<(Self, Saved)> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(path)?;
+        let file = create(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
             rustix::io::Errno::WOULDBLOCK => {
                 io::Error::other("another exporter uses it; set another kernel_log.state_file")
@@ -100,6 +93,21 @@ impl StateFile {
         bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
         file.write_all_at(&bytes, self.number % 2 * SLOT)
     }
+}
+
+/// Opens the file, or creates it; before privileges are dropped, because the program's user may not be able to.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)
 }
 
 fn read_slot(file: &File, at: u64) -> Option<Slot<Vec<SavedPosition>>> {
