@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::anyhow;
+
 use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
@@ -152,6 +154,11 @@ fn state_file(config: &Config) -> Option<&Path> {
 fn hand_over_state(config: &Config, account: Option<&UserAccount>) -> anyhow::Result<()> {
     let Some(path) = state_file(config) else { return Ok(()) };
     match (create_state_file(path), account) {
+        // It is somebody else's.
+        (Err(error), _) if error.kind() == ErrorKind::InvalidData => {
+            let path = path.display();
+            Err(anyhow!("cannot keep the positions in the followed log files in {path}: {error}"))
+        }
         (Ok(file), Some(account)) => Ok(privileges::hand_over_file(&file, path, account)?),
         // The follower logs that positions are not kept, and why.
         (Ok(_) | Err(_), _) => Ok(()),

@@ -179,6 +179,25 @@ fn the_directory_of_the_state_file_keeps_its_owner() {
 }
 
 #[test]
+fn a_state_file_of_another_program_ends_the_start() {
+    let logs = Logs::new();
+    append(&logs.path("kern.log"), "");
+    fs::write(logs.path("state/positions"), "important").unwrap();
+    fs::write(logs.path("config.toml"), logs.config("kern.log", "")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
+        .arg("--config.file")
+        .arg(logs.path("config.toml"))
+        .env_remove("NFLOG_EXPORTER_MIRROR_URL")
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    let expect =
+        "state/positions: it is not empty and contains no positions; set kernel_log.state_file";
+    assert!(!output.status.success() && error.contains(expect), "{error}");
+    assert_eq!(fs::read_to_string(logs.path("state/positions")).unwrap(), "important");
+}
+
+#[test]
 fn two_exporters_do_not_share_a_state_file() {
     let logs = Logs::new();
     append(&logs.path("kern.log"), "");
