@@ -171,7 +171,8 @@ fn with_log_groups(account: UserAccount, config: &Config) -> UserAccount {
     let files = config.kernel_log.patterns().into_iter().flat_map(|pattern| pattern.files());
     let groups = files.filter_map(|file| {
         let metadata = file.metadata().ok()?;
-        (metadata.mode() & 0o044 == 0o040 && metadata.gid() != 0).then(|| metadata.gid())
+        (metadata.is_file() && metadata.mode() & 0o044 == 0o040 && metadata.gid() != 0)
+            .then(|| metadata.gid())
     });
     account.with_groups(groups)
 }
@@ -384,6 +385,32 @@ mod tests {
             assert!(std::fs::remove_file(path("state")).is_err());
         };
         thread::scope(|scope| scope.spawn(confined).join().unwrap());
+    }
+
+    /// Whoever can write to a directory of logs could otherwise give the exporter the group of any file.
+    #[test]
+    fn links_that_match_a_wildcard_give_no_rights() {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let secret = elsewhere.path().join("shadow");
+        std::fs::write(&secret, "").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+        std::fs::set_permissions(&secret, mode).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&secret, None, Some(4712)).unwrap();
+        }
+        std::os::unix::fs::symlink(&secret, directory.path().join("evil.log")).unwrap();
+        let rights = |name: &str| {
+            let file = directory.path().join(name);
+            let toml = format!("[kernel_log]\nfiles = ['{}']", file.display());
+            let account = UserAccount::find("4711", "").unwrap();
+            let groups = with_log_groups(account.clone(), &config::parse(&toml, "f").unwrap());
+            let reads = access_of(&toml).read.contains(&elsewhere.path().to_owned());
+            (groups != account, reads)
+        };
+        assert_eq!(rights("*.log"), (false, false));
+        // Whoever writes the configuration means the target.
+        assert_eq!(rights("evil.log"), (true, true));
     }
 
     /// A remote database needs name resolution and the system's root certificates.

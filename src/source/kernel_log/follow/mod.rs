@@ -151,7 +151,10 @@ impl Follower {
         }
         self.has_undecided = false;
         for path in paths {
-            match rotated::open(&path) {
+            let is_named =
+                self.patterns.iter().any(|pattern| pattern.path().as_ref() == Some(&path));
+            let open = if is_named { rotated::open } else { rotated::open_without_link };
+            match open(&path) {
                 Some(found) => {
                     self.found(found);
                 }

@@ -1,7 +1,8 @@
 //! Finds rotated files: `kern.log.1`, `kern.log-20261203`.
 
 use std::{
-    fs,
+    fs::{self, Metadata},
+    io,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -11,7 +12,7 @@ use super::{
     fingerprint::FirstBytes,
     saved_position::{FileKey, SavedPosition},
 };
-use crate::system::files::open_regular;
+use crate::system::files::{open_regular, open_regular_without_link};
 
 /// A rotated file that is not compressed.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
     let mut files: Vec<_> = entries
         .filter_map(Result::ok)
         .filter(|entry| is_rotated(entry.file_name().as_bytes()))
-        .filter_map(|entry| open(&entry.path()))
+        .filter_map(|entry| open_without_link(&entry.path()))
         .collect();
     files.sort_by_key(|file| file.modified);
     files
@@ -46,7 +47,16 @@ pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
 
 /// The file at a path, if it is a regular file that can be read.
 pub(super) fn open(path: &Path) -> Option<RotatedFile> {
-    let (file, metadata) = open_regular(path).ok()?;
+    with_metadata(path, open_regular(path))
+}
+
+/// The file at a path that was found in a directory: never the target of a link.
+pub(super) fn open_without_link(path: &Path) -> Option<RotatedFile> {
+    with_metadata(path, open_regular_without_link(path))
+}
+
+fn with_metadata(path: &Path, opened: io::Result<(fs::File, Metadata)>) -> Option<RotatedFile> {
+    let (file, metadata) = opened.ok()?;
     Some(RotatedFile {
         path: path.into(),
         file,
