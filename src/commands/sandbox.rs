@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::anyhow;
+
 use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
@@ -15,6 +17,7 @@ use crate::{
         Target,
         target::{Endpoint, Tls},
     },
+    source::kernel_log::create_state_file,
     system::{
         files::open_regular,
         privileges::{
@@ -78,13 +81,14 @@ pub(super) fn confine(
     config: &Config,
     web_config: &WebConfigWatcher,
     target: Option<&Target>,
-) -> Result<Confined, PrivilegesError> {
+) -> anyhow::Result<Confined> {
     let account = UserAccount::choose(&config.privileges.user, &config.privileges.group)?;
     match hand_over(config, target, account.as_ref()) {
         // Without a change of user, the mirror reports the error when it uses the directory.
         Err(error) if account.is_none() => tracing::warn!("{error}"),
         result => result?,
     }
+    hand_over_state(config, account.as_ref())?;
     // Rotation creates new log files, so that opening them before privileges are dropped would not last.
     let account = account.map(|account| account.with_groups(config.kernel_log.reader_groups()));
     let user = account.as_ref().map(ToString::to_string);
@@ -123,26 +127,42 @@ fn hand_over(
     target: Option<&Target>,
     account: Option<&UserAccount>,
 ) -> Result<(), PrivilegesError> {
-    if let Some(directory) = state_directory(config) {
-        privileges::hand_over(&directory, account)?;
+    if let Some(file) = state_file(config) {
+        hand_over_new(&directory_of(file), account)?;
     }
     let Some(target) = target else { return Ok(()) };
     let spool = &config.mirror.spool.directory;
     privileges::hand_over(spool, account)?;
     match &target.endpoint {
-        Endpoint::File(file) => {
-            let directory = directory_of(file);
-            // An existing directory may have other users.
-            if directory.exists() { Ok(()) } else { privileges::hand_over(&directory, account) }
-        }
+        Endpoint::File(file) => hand_over_new(&directory_of(file), account),
         Endpoint::Tcp { .. } | Endpoint::Socket { .. } => Ok(()),
     }
 }
 
-/// The directory of the positions in followed log files, if any are followed.
-fn state_directory(config: &Config) -> Option<PathBuf> {
+/// Creates a directory for the account. An existing one stays as it is, because it may have other users.
+fn hand_over_new(directory: &Path, account: Option<&UserAccount>) -> Result<(), PrivilegesError> {
+    if directory.exists() { Ok(()) } else { privileges::hand_over(directory, account) }
+}
+
+/// The file of the positions in followed log files, if any are followed.
+fn state_file(config: &Config) -> Option<&Path> {
     let log = &config.kernel_log;
-    (!log.patterns().is_empty()).then(|| directory_of(&log.state_file))
+    (!log.patterns().is_empty()).then_some(&log.state_file)
+}
+
+/// Creates the file of the positions, and changes its owner to the account, which may not be able to create it.
+fn hand_over_state(config: &Config, account: Option<&UserAccount>) -> anyhow::Result<()> {
+    let Some(path) = state_file(config) else { return Ok(()) };
+    match (create_state_file(path), account) {
+        // It is somebody else's.
+        (Err(error), _) if error.kind() == ErrorKind::InvalidData => {
+            let path = path.display();
+            Err(anyhow!("cannot keep the positions in the followed log files in {path}: {error}"))
+        }
+        (Ok(file), Some(account)) => Ok(privileges::hand_over_file(&file, path, account)?),
+        // The follower logs that positions are not kept, and why.
+        (Ok(_) | Err(_), _) => Ok(()),
+    }
 }
 
 fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) -> SandboxAccess {
@@ -153,7 +173,7 @@ fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) 
         read.extend(directories_of(pattern.directory().join("file")));
         read.extend(pattern.files().iter().flat_map(directories_of));
     }
-    access.write.extend(state_directory(config));
+    access.write_files.extend(state_file(config).map(Path::to_owned));
     if let Some(target) = target {
         access.write.push(config.mirror.spool.directory.clone());
         match &target.endpoint {
@@ -318,6 +338,68 @@ mod tests {
         assert!(access.read.is_empty());
         let access = access_of("[mirror]\nurl = 'sqlite:/srv/rows.db'\nspool.directory = '/srv/s'");
         assert_eq!(access.write, [Path::new("/srv/s"), Path::new("/srv")]);
+    }
+
+    #[test]
+    fn of_the_positions_only_their_file_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("other"), "").unwrap();
+        let toml = format!(
+            "[kernel_log]\nfiles = ['/var/log/kern.log']\nstate_file = '{}'",
+            path("state").display()
+        );
+        let config = config::parse(&toml, "f.toml").unwrap();
+        let account = UserAccount::find("4711", "").unwrap();
+        hand_over(&config, None, Some(&account)).unwrap();
+        hand_over_state(&config, Some(&account)).unwrap();
+        let owner = |path: &Path| std::os::unix::fs::MetadataExt::uid(&path.metadata().unwrap());
+        let current = rustix::process::geteuid().as_raw();
+        let expect = if current == 0 { 4711 } else { current };
+        let owners = [path("state"), path("other"), path("")].map(|path| owner(&path));
+        assert_eq!(owners, [expect, current, current]);
+        // This thread's user cannot change.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(path("state"), mode).unwrap();
+        let access = access_of(&toml);
+        assert_eq!(access.write_files, [path("state")]);
+        assert!(access.write.is_empty());
+        let plan = RetainedPrivileges { account: None, sandbox: Some(access) };
+        let confined = || {
+            privileges::drop_privileges(&plan).unwrap();
+            create_state_file(&path("state")).unwrap();
+            assert!(std::fs::write(path("other"), "x").is_err());
+            assert!(std::fs::write(path("new"), "x").is_err());
+            assert!(std::fs::remove_file(path("state")).is_err());
+        };
+        thread::scope(|scope| scope.spawn(confined).join().unwrap());
+    }
+
+    /// Whoever can write to a directory of logs could otherwise give the exporter the group of any file.
+    #[test]
+    fn links_that_match_a_wildcard_give_no_rights() {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let secret = elsewhere.path().join("shadow");
+        std::fs::write(&secret, "").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+        std::fs::set_permissions(&secret, mode).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&secret, None, Some(4712)).unwrap();
+        }
+        std::os::unix::fs::symlink(&secret, directory.path().join("evil.log")).unwrap();
+        let rights = |name: &str| {
+            let file = directory.path().join(name);
+            let toml = format!("[kernel_log]\nfiles = ['{}']", file.display());
+            let account = UserAccount::find("4711", "").unwrap();
+            let log = config::parse(&toml, "f").unwrap().kernel_log;
+            let groups = account.clone().with_groups(log.reader_groups());
+            let reads = access_of(&toml).read.contains(&elsewhere.path().to_owned());
+            (groups != account, reads)
+        };
+        assert_eq!(rights("*.log"), (false, false));
+        // Whoever writes the configuration means the target.
+        assert_eq!(rights("evil.log"), (true, true));
     }
 
     /// A remote database needs name resolution and the system's root certificates.

@@ -135,9 +135,12 @@ pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
 pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
     let log = &config.kernel_log;
     let state = log.state_file.parent().filter(|_| !log.patterns().is_empty());
-    let mut directories: Vec<_> = state.map(Path::to_owned).into_iter().collect();
-    let Ok(Some(target)) = config.mirror_target() else { return directories };
-    directories.push(config.mirror.spool.directory.clone());
+    state.map(Path::to_owned).into_iter().chain(mirror_directories(config)).collect()
+}
+
+fn mirror_directories(config: &Config) -> Vec<PathBuf> {
+    let Ok(Some(target)) = config.mirror_target() else { return Vec::new() };
+    let mut directories = vec![config.mirror.spool.directory.clone()];
     if let Endpoint::File(file) = &target.endpoint {
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         directories.push(parent.unwrap_or(Path::new(".")).to_owned());
@@ -155,7 +158,14 @@ fn required_files(flags: &Flags, config: &Config, runs: bool) -> RequiredFiles {
             && !runs
             && fs::metadata(directory).is_ok_and(|about| about.uid() == 0)
     };
-    let mut directories = written_directories(config);
+    let log = &config.kernel_log;
+    // Its directory is not written.
+    if !log.patterns().is_empty()
+        && fs::metadata(&log.state_file).is_ok_and(|about| runs || about.uid() != 0)
+    {
+        required.write.push(log.state_file.clone());
+    }
+    let mut directories = mirror_directories(config);
     directories.retain(|directory| directory.exists() && !is_taken_over(directory));
     if let Ok(Some(target)) = config.mirror_target()
         && let Endpoint::File(file) = &target.endpoint

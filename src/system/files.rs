@@ -51,8 +51,21 @@ impl Fingerprint {
 /// The file cannot be opened, or is a directory, a named pipe, a socket or a device.
 pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     only_regular(fs::metadata(path)?.file_type())?;
+    open_checked(path, 0)
+}
+
+/// Opens a regular file for reading, if its path is not a link.
+///
+/// # Errors
+/// As [`open_regular`]; or it is a link.
+pub(crate) fn open_regular_without_link(path: &Path) -> io::Result<(File, Metadata)> {
+    only_regular(fs::symlink_metadata(path)?.file_type())?;
+    open_checked(path, libc::O_NOFOLLOW)
+}
+
+fn open_checked(path: &Path, flags: i32) -> io::Result<(File, Metadata)> {
     // The file may have been replaced since, so it is opened without blocking and checked again.
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let flags = flags | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     only_regular(metadata.file_type())?;
@@ -62,6 +75,7 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
 fn only_regular(kind: FileType) -> io::Result<()> {
     let kind = match kind {
         kind if kind.is_file() => return Ok(()),
+        kind if kind.is_symlink() => "a symbolic link",
         kind if kind.is_dir() => "a directory",
         kind if kind.is_fifo() => "a named pipe",
         kind if kind.is_socket() => "a socket",
@@ -133,6 +147,11 @@ mod tests {
         rejected(&link, "a named pipe");
         rejected(&socket, "a socket");
         rejected(Path::new("/dev/zero"), "a character device");
+        fs::write(directory.path().join("file"), "x").unwrap();
+        let link = directory.path().join("to_file");
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        assert!(open_regular(&link).is_ok() && open_regular_without_link(&link).is_err());
+        assert!(open_regular_without_link(&directory.path().join("file")).is_ok());
         let absent = read_small(&directory.path().join("absent"), 1).unwrap_err();
         assert_eq!(absent.kind(), io::ErrorKind::NotFound);
     }

@@ -33,7 +33,7 @@ use rustix::{
 
 pub use checkpoint::Checkpoint;
 pub use config::KernelLogConfig;
-pub use follow::{Pattern, Positions};
+pub use follow::{Pattern, Positions, create_state_file};
 pub use kmsg::{DEVICE, KmsgError, check_kmsg};
 pub use log_file::{LogFile, LogFileError, first_time};
 pub use meter::{LineMeter, LineMetrics};

@@ -3,7 +3,7 @@
 use std::{
     ffi::CString,
     fmt, fs, io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown, lchown},
     path::Path,
 };
 
@@ -219,8 +219,30 @@ pub fn hand_over(directory: &Path, account: Option<&UserAccount>) -> Result<(), 
         account.map_or(Ok(()), |account| change_owner(directory, &created, account))
     };
     handed_over().map_err(|error| PrivilegesError::HandOver {
-        directory: directory.to_owned(),
+        path: directory.to_owned(),
         account: account.map_or("this user", |account| &account.name).to_owned(),
+        error,
+    })
+}
+
+/// Makes the account the owner of an open file of root; `path` is for the error.
+///
+/// # Errors
+/// The owner cannot be changed.
+pub fn hand_over_file(
+    file: &fs::File,
+    path: &Path,
+    account: &UserAccount,
+) -> Result<(), PrivilegesError> {
+    let handed_over = || {
+        if account.is_root() || file.metadata()?.uid() != 0 {
+            return Ok(());
+        }
+        fchown(file, Some(account.user), Some(account.group))
+    };
+    handed_over().map_err(|error| PrivilegesError::HandOver {
+        path: path.to_owned(),
+        account: account.name.clone(),
         error,
     })
 }

@@ -12,6 +12,7 @@ use ::landlock::{
     NetPort, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreated,
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
+use rustix::fs::{Mode, OFlags};
 
 use super::SandboxAccess;
 
@@ -85,6 +86,12 @@ fn restrict(
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
     rules = allow(rules, &access.read, reading)?;
     rules = allow(rules, &access.write, AccessFs::from_all(RESTRICTED) & !AccessFs::Execute)?;
+    for path in &access.write_files {
+        if let Ok(file) = open(path, OFlags::NOFOLLOW) {
+            let writing = AccessFs::ReadFile | AccessFs::WriteFile;
+            rules = rules.add_rule(PathBeneath::new(file, writing))?;
+        }
+    }
     for file in process {
         // For other files, the crate removes the access rights of directories.
         rules = rules.add_rule(PathBeneath::new(&**file, reading))?;
@@ -112,19 +119,14 @@ fn allow<P: AsRef<Path>>(
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, RulesetError> {
     for directory in directories {
-        if let Ok(directory) = open(directory.as_ref()) {
+        if let Ok(directory) = open(directory.as_ref(), OFlags::DIRECTORY) {
             rules = rules.add_rule(PathBeneath::new(directory, access))?;
         }
     }
     Ok(rules)
 }
 
-/// Opens a directory as a reference only, which needs no permission to read it.
-fn open(directory: &Path) -> io::Result<rustix::fd::OwnedFd> {
-    use rustix::fs::{Mode, OFlags};
-    Ok(rustix::fs::open(
-        directory,
-        OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY,
-        Mode::empty(),
-    )?)
+/// Opens a directory or file as a reference only, which needs no permission to read it.
+fn open(path: &Path, flags: OFlags) -> io::Result<rustix::fd::OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty())?)
 }

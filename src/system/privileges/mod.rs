@@ -16,7 +16,7 @@ mod tests;
 
 use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
-pub use account::{UserAccount, group_number, hand_over};
+pub use account::{UserAccount, group_number, hand_over, hand_over_file};
 pub use capabilities::has_net_admin;
 pub use config::PrivilegesConfig;
 pub use run_as::with_rights_of;
@@ -28,6 +28,8 @@ pub struct SandboxAccess {
     pub read: Vec<PathBuf>,
     /// Directories in which files can be created, written and removed.
     pub write: Vec<PathBuf>,
+    /// Existing files that can be read and written, but not replaced or removed.
+    pub write_files: Vec<PathBuf>,
     /// TCP ports to which the program can connect.
     pub connect: Vec<u16>,
     /// Whether the program can connect to a socket in the file system.
@@ -173,11 +175,11 @@ pub enum PrivilegesError {
     /// The kernel rejected the removal of capabilities.
     #[error("cannot drop capabilities: {0}")]
     Capabilities(io::Error),
-    /// The owner of a directory could not be changed.
-    #[error("cannot make {account} the owner of {}: {error}", directory.display())]
+    /// The owner of a directory or file could not be changed.
+    #[error("cannot make {account} the owner of {}: {error}", path.display())]
     HandOver {
-        /// The directory.
-        directory: PathBuf,
+        /// The directory or file.
+        path: PathBuf,
         /// The new owner.
         account: String,
         /// The system's error.

@@ -9,7 +9,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write as _,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -155,6 +155,46 @@ impl Drop for Exporter {
             eprintln!("{}", self.log());
         }
     }
+}
+
+/// The directory may be the one of the configuration: the exporter's user must not own it.
+#[test]
+fn the_directory_of_the_state_file_keeps_its_owner() {
+    let logs = Logs::new();
+    fs::set_permissions(logs.path("state"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(logs.path("state/rules"), "").unwrap();
+    append(&logs.path("kern.log"), "");
+    let config = logs.config("kern.log", "");
+    let exporter = Exporter::start(&logs, &config);
+    exporter.wait_for_log("following a log file");
+    append(&logs.path("kern.log"), &lines(0..3));
+    exporter.wait_for_packets(3);
+    exporter.stop();
+    let user = nix::unistd::geteuid().as_raw();
+    for name in ["state", "state/rules"] {
+        assert_eq!(fs::metadata(logs.path(name)).unwrap().uid(), user, "{name}");
+    }
+    append(&logs.path("kern.log"), &lines(3..5));
+    Exporter::start(&logs, &config).wait_for_packets(2);
+}
+
+#[test]
+fn a_state_file_of_another_program_ends_the_start() {
+    let logs = Logs::new();
+    append(&logs.path("kern.log"), "");
+    fs::write(logs.path("state/positions"), "important").unwrap();
+    fs::write(logs.path("config.toml"), logs.config("kern.log", "")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
+        .arg("--config.file")
+        .arg(logs.path("config.toml"))
+        .env_remove("NFLOG_EXPORTER_MIRROR_URL")
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    let expect =
+        "state/positions: it is not empty and contains no positions; set kernel_log.state_file";
+    assert!(!output.status.success() && error.contains(expect), "{error}");
+    assert_eq!(fs::read_to_string(logs.path("state/positions")).unwrap(), "important");
 }
 
 #[test]

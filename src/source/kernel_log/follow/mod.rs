@@ -22,6 +22,7 @@ use std::{
 
 pub use pattern::Pattern;
 pub use positions::Positions;
+pub use state_file::create as create_state_file;
 
 use self::{
     followed_file::{FileRead, FollowedFile},
@@ -152,7 +153,10 @@ impl Follower {
         let has_dropped = self.resume(&paths);
         self.has_undecided = false;
         for path in paths {
-            match rotated::open(&path) {
+            let is_named =
+                self.patterns.iter().any(|pattern| pattern.path().as_ref() == Some(&path));
+            let open = if is_named { rotated::open } else { rotated::open_without_link };
+            match open(&path) {
                 Some(found) => {
                     self.found(found);
                 }

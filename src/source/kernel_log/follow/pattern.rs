@@ -60,7 +60,8 @@ impl Pattern {
         !name.as_bytes().starts_with(b".") && matches(self.name.as_bytes(), name.as_bytes())
     }
 
-    /// The existing files that match, sorted.
+    /// The existing files that match, sorted. A pattern does not match names that begin with a dot, and only regular
+    /// files: whoever can write to the directory could add a link to any file. A path without wildcards can be a link.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         if let Some(path) = self.path() {
@@ -70,6 +71,7 @@ impl Pattern {
         let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
         let mut files: Vec<_> = entries
             .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
             .map(|entry| entry.path())
             .filter(|path| self.has(path))
             .collect();
@@ -176,12 +178,15 @@ mod tests {
         for name in ["b.log", "a.log", ".c.log", "d.txt"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
+        std::os::unix::fs::symlink("d.txt", directory.path().join("link.log")).unwrap();
+        fs::create_dir(directory.path().join("directory.log")).unwrap();
         let files = |name: &str| {
             let files = Pattern::new(&directory.path().join(name)).unwrap().files();
             files.iter().map(|path| path.file_name().unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(files("*.log"), ["a.log", "b.log"]);
         assert_eq!(files("d.txt"), ["d.txt"]);
+        assert_eq!(files("link.log"), ["link.log"]);
         assert!(files("missing").is_empty());
         assert!(Pattern::new(Path::new("/no/such/*")).unwrap().files().is_empty());
     }

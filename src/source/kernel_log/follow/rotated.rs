@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs::{self, Metadata},
+    io,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -12,7 +13,7 @@ use super::{
     fingerprint::FirstBytes,
     saved_position::{FileKey, SavedPosition},
 };
-use crate::system::files::open_regular;
+use crate::system::files::{open_regular, open_regular_without_link};
 
 /// A rotated file that is not compressed.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
     let mut files: Vec<_> = entries
         .filter_map(Result::ok)
         .filter(|entry| is_rotated(entry.file_name().as_bytes()))
-        .filter_map(|entry| open(&entry.path()))
+        .filter_map(|entry| open_without_link(&entry.path()))
         .collect();
     files.sort_by_key(|file| file.modified);
     files
@@ -55,7 +56,16 @@ pub(super) fn live_paths(path: &Path) -> Vec<PathBuf> {
 
 /// The file at a path, if it is a regular file that can be read.
 pub(super) fn open(path: &Path) -> Option<RotatedFile> {
-    let (file, metadata) = open_regular(path).ok()?;
+    with_metadata(path, open_regular(path))
+}
+
+/// The file at a path that was found in a directory: never the target of a link.
+pub(super) fn open_without_link(path: &Path) -> Option<RotatedFile> {
+    with_metadata(path, open_regular_without_link(path))
+}
+
+fn with_metadata(path: &Path, opened: io::Result<(fs::File, Metadata)>) -> Option<RotatedFile> {
+    let (file, metadata) = opened.ok()?;
     Some(RotatedFile {
         path: path.into(),
         file,

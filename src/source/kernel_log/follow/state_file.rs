@@ -1,9 +1,9 @@
 //! The file with the positions: two slots, written in turn, so that one is whole after a crash.
 
 use std::{
-    fs::{File, OpenOptions},
-    io,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, ErrorKind, Read as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::saved_position::SavedPosition;
 
 /// Distance of the two slots; each has at most this size.
-const SLOT: u64 = 4 << 20;
+const SLOT: u64 = SLOT_LENGTH as u64;
+
+const SLOT_LENGTH: usize = 4 << 20;
 
 /// Marks a slot, with the version of the format.
 const MAGIC: [u8; 8] = *b"nflgkl01";
@@ -57,14 +59,7 @@ impl StateFile {
     /// # Errors
     /// It cannot be opened, or another exporter uses it.
     pub fn open(path: &Path) -> io::Result<(Self, Saved)> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(path)?;
+        let file = create(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
             rustix::io::Errno::WOULDBLOCK => {
                 io::Error::other("another exporter uses it; set another kernel_log.state_file")
@@ -100,6 +95,58 @@ impl StateFile {
         bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
         file.write_all_at(&bytes, self.number % 2 * SLOT)
     }
+}
+
+/// Opens the file, or creates it; before privileges are dropped, because the program's user may not be able to.
+///
+/// # Errors
+/// It cannot be opened; or it is not a file of positions, which is an error of the kind `InvalidData`.
+pub fn create(path: &Path) -> io::Result<File> {
+    // Before it is opened, which can have side effects.
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => only_own(&metadata)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    only_own(&metadata)?;
+    if has_positions(&file, metadata.len())? {
+        return Ok(file);
+    }
+    Err(foreign("it is not empty and contains no positions"))
+}
+
+/// Rejects a link, a device, and a file that has another name too.
+fn only_own(metadata: &Metadata) -> io::Result<()> {
+    if !metadata.is_file() {
+        return Err(foreign("it is not a regular file"));
+    }
+    // Without a link, it was removed since.
+    if metadata.nlink() > 1 { Err(foreign("it has more than one hard link")) } else { Ok(()) }
+}
+
+fn foreign(why: &str) -> io::Error {
+    let text = format!("{why}; set kernel_log.state_file to the path of a new file, or remove it");
+    io::Error::new(ErrorKind::InvalidData, text)
+}
+
+/// Whether the file is empty or begins a slot with [`MAGIC`]. After a power failure, it can consist of zeros.
+fn has_positions(file: &File, length: u64) -> io::Result<bool> {
+    if length > 2 * SLOT {
+        return Ok(false);
+    }
+    let mut bytes = Vec::new();
+    file.take(2 * SLOT).read_to_end(&mut bytes)?;
+    let begins = |slot: &[u8]| slot.starts_with(&MAGIC);
+    Ok(bytes.chunks(SLOT_LENGTH).any(begins) || bytes.iter().all(|byte| *byte == 0))
 }
 
 fn read_slot(file: &File, at: u64) -> Option<Slot<Vec<SavedPosition>>> {
@@ -152,5 +199,35 @@ mod tests {
         assert_eq!(saved(&path), [position(8)]);
         raw.write_all_at(b"x", 20).unwrap();
         assert!(saved(&path).is_empty());
+    }
+
+    #[test]
+    fn only_a_file_of_positions_is_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let is_rejected = |path: &Path, why: &str| {
+            let error = StateFile::open(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+            assert_eq!(
+                error.to_string(),
+                format!("{why}; set kernel_log.state_file to the path of a new file, or remove it")
+            );
+        };
+        for text in ["root:x:0:0", "\0\0\0\0\0\0\0\0\0\0\0\0x"] {
+            fs::write(path("text"), text).unwrap();
+            is_rejected(&path("text"), "it is not empty and contains no positions");
+            assert_eq!(fs::read_to_string(path("text")).unwrap(), text);
+        }
+        std::os::unix::fs::symlink(path("target"), path("link")).unwrap();
+        is_rejected(&path("link"), "it is not a regular file");
+        is_rejected(directory.path(), "it is not a regular file");
+        fs::write(path("one"), "").unwrap();
+        fs::hard_link(path("one"), path("other")).unwrap();
+        is_rejected(&path("one"), "it has more than one hard link");
+        fs::write(path("zeros"), [0; 100]).unwrap();
+        StateFile::open(&path("zeros")).unwrap();
+        // Only the second slot was written.
+        StateFile::open(&path("new")).unwrap().0.save(&[&position(7)]).unwrap();
+        assert_eq!(StateFile::open(&path("new")).unwrap().1.positions, [position(7)]);
     }
 }
