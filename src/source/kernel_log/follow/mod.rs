@@ -209,6 +209,10 @@ impl Follower {
         }
         if let Some(previous) = previous {
             self.rotate(&file.path, previous);
+            if self.is_followed(file.key) {
+                // It was rotated after it was opened here, and found under its next name.
+                return;
+            }
         }
         let is_new = previous.is_some() || self.has_started || self.is_created_since(&file.file);
         let from_start = is_new || self.from_start;
