@@ -27,14 +27,6 @@ use crate::{
 pub struct Positions {
     state: Mutex<State>,
     changed: Condvar,
-    /// Locked before `state`, and never by the reader's thread: a slow disk delays only those who save.
-    saved: Mutex<SavedState>,
-}
-
-#[derive(Debug)]
-struct SavedState {
-    file: StateFile,
-    throttle: LogThrottle,
 }
 
 #[derive(Debug)]
@@ -44,8 +36,10 @@ struct State {
     pending: VecDeque<(u64, Checkpoint)>,
     /// Number of packets that the mirror has spooled or filtered.
     spooled: u64,
+    file: StateFile,
     is_unsaved: bool,
     is_closed: bool,
+    throttle: LogThrottle,
 }
 
 impl Positions {
@@ -55,11 +49,12 @@ impl Positions {
                 positions: BTreeMap::new(),
                 pending: VecDeque::new(),
                 spooled: 0,
+                file,
                 is_unsaved: false,
                 is_closed: false,
+                throttle: LogThrottle::default(),
             }),
             changed: Condvar::new(),
-            saved: Mutex::new(SavedState { file, throttle: LogThrottle::default() }),
         }
     }
 
@@ -70,10 +65,7 @@ impl Positions {
 
     /// Saves the positions at once.
     pub(super) fn save(&self) {
-        let mut saved = lock(&self.saved);
-        // Copied, so that the reader can change them during the write.
-        let positions = lock(&self.state).copy();
-        saved.save(&positions);
+        lock(&self.state).save();
     }
 
     /// The file moved: its position stays.
@@ -128,8 +120,7 @@ impl Positions {
         }
         if is_changed {
             // On this thread, so that the time in which the program can be killed between rows and position is short.
-            drop(state);
-            self.save();
+            state.save();
         }
     }
 
@@ -143,13 +134,8 @@ impl Positions {
         let mut state = lock(&self.state);
         loop {
             if state.is_unsaved {
-                drop(state);
-                self.save();
-                state = lock(&self.state);
+                state.save();
             } else if state.is_closed {
-                drop(state);
-                // Another thread may still be saving.
-                drop(lock(&self.saved));
                 return;
             } else {
                 state = wait(&self.changed, state);
@@ -172,16 +158,9 @@ impl State {
         }
     }
 
-    /// The positions, which the caller saves.
-    fn copy(&mut self) -> Vec<SavedPosition> {
+    fn save(&mut self) {
         self.is_unsaved = false;
-        self.positions.values().cloned().collect()
-    }
-}
-
-impl SavedState {
-    fn save(&mut self, positions: &[SavedPosition]) {
-        let positions: Vec<_> = positions.iter().collect();
+        let positions: Vec<_> = self.positions.values().collect();
         if let Err(error) = self.file.save(&positions)
             && self.throttle.allows()
         {
@@ -191,41 +170,5 @@ impl SavedState {
                 self.file.path().display()
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{sync::mpsc, thread, time::Duration};
-
-    use super::*;
-
-    /// A write to a slow disk holds only the lock of the file.
-    #[test]
-    fn the_reader_does_not_wait_for_the_disk() {
-        let positions = Positions::new(StateFile::none());
-        let key = FileKey { device: 1, inode: 2 };
-        let first_bytes = FirstBytes::default();
-        positions.set(1, SavedPosition { path: "a".into(), key, first_bytes, offset: 0 });
-        thread::scope(|scope| {
-            let slow = lock(&positions.saved);
-            scope.spawn(|| positions.run());
-            scope.spawn(|| positions.save());
-            let (done, is_done) = mpsc::channel();
-            let reader = &positions;
-            scope.spawn(move || {
-                for offset in 1..=100 {
-                    reader.handed_over(Checkpoint { id: 1, offset }, None);
-                    thread::yield_now();
-                }
-                done.send(()).unwrap();
-            });
-            let outcome = is_done.recv_timeout(Duration::from_secs(10));
-            drop(slow);
-            positions.close();
-            outcome.expect("the reader waits for the disk");
-        });
-        assert_eq!(positions.offset(1), Some(100));
-        assert!(!lock(&positions.state).is_unsaved);
     }
 }
