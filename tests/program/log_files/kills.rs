@@ -81,7 +81,7 @@ fn ten_kills_write_every_line_once() {
     assert_eq!(count(), Some((written, written)));
 }
 
-/// A kill after the lines were counted counts none of them again.
+/// A kill after the position was saved counts no line again.
 #[test]
 fn ten_kills_count_every_line_once() {
     let logs = Logs::new();
@@ -104,6 +104,7 @@ fn ten_kills_count_every_line_once() {
         }
         number += 6;
         exporter.wait_for_packets(6);
+        logs.wait_for_saved_end(&file);
         exporter.kill();
     }
 }
