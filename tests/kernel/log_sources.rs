@@ -104,7 +104,12 @@ fn the_same_packets_give_the_same_counts_series_by_series() {
             (both(&nflog) >= sent && both(&kernel) >= sent).then_some(())
         });
     }
-    let text = exporter.scrape();
+    // The kernel can see more packets than were sent. Their lines come later than their messages.
+    let text = wait_for("the last line", || {
+        let text = exporter.scrape();
+        let both = |start: &str| packets(samples(&text, "nflog_both_packets_total"), start);
+        (both(&nflog) == both(&kernel)).then_some(text)
+    });
     for (metric, series) in [
         ("nflog_both_packets_total", 50),
         ("nflog_both_bytes_total", 50),
