@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,12 +17,12 @@ use crate::{
     geoip::GeoIp,
     http::WebConfigWatcher,
     metrics::{Aggregate, SharedAggregate},
-    mirror::{Mirror, config::ResolvedConfig},
+    mirror::{Mirror, QueueObserver, RowMark, config::ResolvedConfig},
     networks::{LocationLookup, Networks},
     pipeline::{Clock, Route},
     source::{
         LiveSource,
-        kernel_log::{KernelLog, KernelLogResources, LINES_GROUP},
+        kernel_log::{KernelLog, KernelLogResources, LINES_GROUP, Positions, SpoolMark},
         nflog::Nflog,
     },
     system::{logging, privileges::Confinement, random, service_manager::Service},
@@ -119,14 +120,17 @@ fn assemble(
         .map(|resolved| start_mirror(resolved, &mut route, networks.locations(geoip.city_lookup())))
         .transpose()?;
     listeners::log_urls(&config, &web_config, &addresses);
+    let has_spooled = |SpoolMark { writer, end }| {
+        mirror.as_ref().is_some_and(|mirror| mirror.has_spooled(RowMark { writer, end }))
+    };
     let kernel_log = kernel_log
-        .map(|resources| KernelLog::start(&config.kernel_log, resources))
+        .map(|resources| KernelLog::start(&config.kernel_log, resources, &has_spooled))
         .transpose()
         .context("cannot start reading the kernel log")?;
     if let Some(positions) = kernel_log.as_ref().and_then(KernelLog::positions)
         && let Some(mirror) = &mirror
     {
-        mirror.queue().on_processed(move |packets| positions.spooled(packets));
+        mirror.queue().observe(SavePositions(positions));
     }
     Ok(Parts {
         meters: nflog.as_ref().map(Nflog::meters).unwrap_or_default(),
@@ -145,6 +149,23 @@ fn assemble(
         rules: Box::new(rules),
         config,
     })
+}
+
+/// Saves the positions in followed files as their packets reach the spool.
+struct SavePositions(Arc<Positions>);
+
+impl QueueObserver for SavePositions {
+    fn offered(&self, accepted: u64) {
+        self.0.offered(accepted);
+    }
+
+    fn appending(&self, events: u64, RowMark { writer, end }: RowMark) {
+        self.0.appending(events, SpoolMark { writer, end });
+    }
+
+    fn processed(&self, events: u64) {
+        self.0.spooled(events);
+    }
 }
 
 fn start_mirror(

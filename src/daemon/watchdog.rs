@@ -25,8 +25,12 @@ impl Source for HeartbeatSource {
         self.source.fill(patience, take)
     }
 
-    fn handed_over(&mut self, offered: Option<u64>) {
-        self.source.handed_over(offered);
+    fn handing_over(&mut self) {
+        self.source.handing_over();
+    }
+
+    fn handed_over(&mut self) {
+        self.source.handed_over();
     }
 
     fn close(&mut self) {

@@ -44,7 +44,8 @@ use tokio::{
     time::sleep,
 };
 
-pub use queue::Queue;
+pub use queue::{Queue, QueueObserver};
+pub use spool::RowMark;
 pub use status::MirrorStatus;
 pub use stored_rows::read_rows;
 pub use target::Target;
@@ -81,6 +82,7 @@ pub struct Mirror {
     queue: Queue,
     spooler: JoinHandle<()>,
     delivery: JoinHandle<()>,
+    spool: SharedSpool,
     ending: watch::Sender<bool>,
     /// Dropping it ends the delivery at once.
     abort: watch::Sender<()>,
@@ -101,7 +103,8 @@ impl Mirror {
         let maintenance = resolved.maintenance();
         let ResolvedConfig { target, anonymizer, .. } = resolved;
         let queue = Queue::new(spool.max_size, names.clone());
-        let spool = SharedSpool::new(Spool::open(spool)?, queue.clone());
+        let shared = SharedSpool::new(Spool::open(spool)?, queue.clone());
+        let spool = shared.clone();
         let appended = Arc::new(Notify::new());
         let (ending, ending_receiver) = watch::channel(false);
         let (abort, aborted) = watch::channel(());
@@ -132,13 +135,19 @@ impl Mirror {
         let delivery = thread::Builder::new().name("mirror".into()).spawn(move || {
             runtime.block_on(until_aborted(deliver, aborted));
         })?;
-        Ok(Self { queue, spooler, delivery, ending, abort })
+        Ok(Self { queue, spool: shared, spooler, delivery, ending, abort })
     }
 
     /// The handle that accepts events and reports the mirror's state.
     #[must_use]
     pub fn queue(&self) -> Queue {
         self.queue.clone()
+    }
+
+    /// Whether an earlier run is known to have spooled all rows before this point.
+    #[must_use]
+    pub fn has_spooled(&self, mark: RowMark) -> bool {
+        self.spool.with(|spool| spool.has_appended(mark))
     }
 
     /// Spools what was offered, then waits at most `grace` for the database to accept the spooled rows, if it

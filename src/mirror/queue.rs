@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{account::Account, status::MirrorStatus};
+use super::{account::Account, spool::RowMark, status::MirrorStatus};
 use crate::{
     event::{CurrentNames, Event, Names, UsedNames},
     system::{
@@ -37,7 +37,20 @@ struct Shared {
     contents: Mutex<Contents>,
     names: CurrentNames,
     filled: Condvar,
-    on_processed: OnceLock<Box<dyn Fn(u64) + Send + Sync>>,
+    observer: OnceLock<Box<dyn QueueObserver>>,
+}
+
+/// Follows events on their way to the spool, by their number in the order in which they were accepted.
+pub trait QueueObserver: Send + Sync {
+    /// A batch was offered, and so many events are accepted so far. Called before the spooler can take the batch, under
+    /// the lock of the queue.
+    fn offered(&self, accepted: u64);
+
+    /// The rows of so many events are in the spool once it has all rows before `mark`. Called before they are appended.
+    fn appending(&self, events: u64, mark: RowMark);
+
+    /// So many events were spooled, filtered or dropped.
+    fn processed(&self, events: u64);
 }
 
 impl fmt::Debug for Shared {
@@ -90,37 +103,34 @@ impl Queue {
     pub(super) fn new(spool_limit: u64, names: CurrentNames) -> Self {
         let status = MirrorStatus { spool_limit, ..MirrorStatus::default() };
         let contents = Mutex::new(Contents { status, ..Contents::default() });
-        let shared =
-            Shared { contents, names, filled: Condvar::new(), on_processed: OnceLock::new() };
+        let shared = Shared { contents, names, filled: Condvar::new(), observer: OnceLock::new() };
         Self(Arc::new(shared))
     }
 
-    /// Offers a batch to the mirror. Never waits: events that do not fit are dropped and counted. Returns the number of
-    /// events accepted so far.
-    #[allow(clippy::must_use_candidate, reason = "only followed files need the number")]
-    pub fn offer(&self, batch: &[Event]) -> u64 {
+    /// Offers a batch to the mirror. Never waits: events that do not fit are dropped and counted.
+    pub fn offer(&self, batch: &[Event]) {
         let mut state = self.lock();
-        if batch.is_empty() {
-            return state.accepted;
-        }
         let taken = batch.len().min(CAPACITY - state.length);
         let first = state.length == 0;
+        state.accepted += taken as u64;
+        if let Some(observer) = self.0.observer.get() {
+            observer.offered(state.accepted);
+        }
+        if batch.is_empty() {
+            return;
+        }
         state.append(&batch[..taken]);
         state.status.account.offer(batch.len(), taken);
-        state.accepted += taken as u64;
-        let accepted = state.accepted;
         if first || state.length >= CHUNK {
             drop(state);
             self.0.filled.notify_one();
         }
-        accepted
     }
 
-    /// Sets what is called whenever events were spooled, filtered or dropped, with their number so far, in the order in
-    /// which they were accepted. Only the first call has an effect.
-    pub fn on_processed(&self, call: impl Fn(u64) + Send + Sync + 'static) {
+    /// Sets the observer. Only the first call has an effect.
+    pub fn observe(&self, observer: impl QueueObserver + 'static) {
         // The first one stays.
-        let _ = self.0.on_processed.set(Box::new(call));
+        let _ = self.0.observer.set(Box::new(observer));
     }
 
     /// Marks every name that an event in the queue refers to. Only [`Self::offer`] adds one.
@@ -189,8 +199,16 @@ impl Queue {
         state.processed += events as u64;
         let processed = state.processed;
         drop(state);
-        if let Some(call) = self.0.on_processed.get() {
-            call(processed);
+        if let Some(observer) = self.0.observer.get() {
+            observer.processed(processed);
+        }
+    }
+
+    /// The rows of the next events, of this number, are about to be appended: they end at `mark`.
+    pub(super) fn announce(&self, events: usize, mark: RowMark) {
+        if let Some(observer) = self.0.observer.get() {
+            let processed = self.lock().processed;
+            observer.appending(processed + events as u64, mark);
         }
     }
 

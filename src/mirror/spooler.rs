@@ -120,6 +120,8 @@ impl Spooler {
                 Err(reason) => filtered[reason as usize] += 1,
             }
         }
+        let mark = self.spool.with(|spool| spool.mark_after(rows.len()));
+        self.queue.announce(events.len(), mark);
         let appended = self.spool.with(|spool| {
             let appended = spool.append(rows, steady_micros());
             match &appended {

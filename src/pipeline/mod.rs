@@ -28,8 +28,9 @@ pub fn read(source: &mut dyn Source, route: &mut Route, stop: &AtomicBool) -> an
         let filled = source.fill(POLL_TIMEOUT, &mut |record| route.take(record));
         // Also for an empty batch, so that the aggregate's clock advances, and before an error is
         // returned, so that packets read before the error are counted.
-        let offered = route.hand_over();
-        source.handed_over(offered);
+        source.handing_over();
+        route.hand_over();
+        source.handed_over();
         if filled? == ReadOutcome::End {
             route.end_clock();
             return Ok(());

@@ -163,20 +163,21 @@ impl Route {
         *id.get_or_insert_with(|| self.interner.intern(NameField::Network, names[index].as_bytes()))
     }
 
-    /// Passes the batch to every consumer, with one lock each. Returns the number of packets that the mirror has
-    /// accepted so far; `None` without a mirror.
-    pub fn hand_over(&mut self) -> Option<u64> {
+    /// Passes the batch to every consumer, with one lock each.
+    pub fn hand_over(&mut self) {
         if let Some(sink) = &mut self.sink {
             sink.take(&self.batch);
             self.batch.clear();
             self.arrival = None;
             self.locator.refresh();
-            return None;
+            return;
         }
         let mut aggregate = self.aggregate.lock();
         aggregate.record(&self.batch, self.clock.now());
         // Under the same lock, so that a scrape sees the same number of packets in both.
-        let offered = self.mirror.as_ref().map(|mirror| mirror.offer(&self.batch));
+        if let Some(mirror) = &self.mirror {
+            mirror.offer(&self.batch);
+        }
         // A reload may have changed the families.
         self.shows_devices = self.mirror.is_some() || aggregate.has_devices();
         drop(aggregate);
@@ -190,7 +191,6 @@ impl Route {
         if self.interner.is_full() && self.clock.now() >= self.next_eviction {
             self.evict_names();
         }
-        offered
     }
 
     /// Evicts the names that nothing refers to. The batch is empty and only this thread adds names to the

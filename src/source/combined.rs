@@ -66,9 +66,15 @@ impl Source for LiveSource {
         })
     }
 
-    fn handed_over(&mut self, offered: Option<u64>) {
+    fn handing_over(&mut self) {
         if let Some(log) = &mut self.kernel_log {
-            log.handed_over(offered);
+            log.handing_over();
+        }
+    }
+
+    fn handed_over(&mut self) {
+        if let Some(log) = &mut self.kernel_log {
+            log.handed_over();
         }
     }
 

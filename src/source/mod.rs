@@ -78,11 +78,11 @@ pub trait Source: Send {
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome>;
 
-    /// The records of the latest [`Source::fill`] were handed over to every consumer. `offered` is the number of packets
-    /// that the mirror has accepted so far; `None` without a mirror. The default does nothing.
-    fn handed_over(&mut self, offered: Option<u64>) {
-        let _ = offered;
-    }
+    /// The records of the latest [`Source::fill`] are about to be handed over to every consumer. The default does nothing.
+    fn handing_over(&mut self) {}
+
+    /// They were handed over. The default does nothing.
+    fn handed_over(&mut self) {}
 
     /// Stops the source. [`Source::fill`] still returns the records received so far, and then the end. The
     /// default does nothing, for finite sources.

@@ -50,6 +50,7 @@ impl Spool {
             }
             self.adopt(session, &target);
         }
+        self.appended.extend(found.appended);
         self.ended = found.ended.filter(|ended| !writers.contains(ended));
         for other in other_targets::sum(self.others[before..].iter()) {
             tracing::warn!(

@@ -15,6 +15,7 @@ use rustix::{
 };
 
 use super::{
+    RowMark,
     format::HeaderError,
     io_error::explain,
     open::open_file,
@@ -97,6 +98,8 @@ pub struct FoundSessions {
     pub next_session: u64,
     /// The writer that was delivered last, if none of its rows is left: its run was killed.
     pub ended: Option<[u8; 16]>,
+    /// How many rows each writer is known to have appended, also those that are delivered.
+    pub appended: Vec<RowMark>,
 }
 
 impl FoundSessions {
@@ -112,6 +115,11 @@ impl FoundSessions {
         if let Some(position) = position {
             pass_over(&mut sessions, position);
         }
+        let of_session =
+            |session: &Session| RowMark { writer: session.writer.id, end: session.end() };
+        let delivered =
+            position.map(|position| RowMark { writer: position.writer, end: position.delivered });
+        let appended = sessions.iter().map(of_session).chain(delivered).collect();
         sessions.retain_mut(|session| {
             // A file that cannot be removed now is removed at the next start.
             let _ = session.pass(session.delivered, false);
@@ -121,7 +129,7 @@ impl FoundSessions {
         let ended = position.map(|position| position.writer);
         let ended =
             ended.filter(|ended| sessions.iter().all(|session| session.writer.id != *ended));
-        Self { sessions: sessions.into(), next_session, ended }
+        Self { sessions: sessions.into(), next_session, ended, appended }
     }
 }
 

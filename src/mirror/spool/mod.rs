@@ -92,6 +92,8 @@ pub struct Spool {
     recovered: u64,
     /// A writer of an earlier session whose rows are all delivered.
     ended: Option<[u8; 16]>,
+    /// How many rows each writer of an earlier session is known to have appended.
+    appended: Vec<RowMark>,
     discarded: u64,
     /// The portion returned last.
     last_portion: Option<LastPortion>,
@@ -119,6 +121,15 @@ pub struct Portion {
     pub lost: u64,
     /// When the oldest of them was appended, microseconds since 1970.
     pub since: u64,
+}
+
+/// A point in the rows of one writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowMark {
+    /// Id of the writer.
+    pub writer: [u8; 16],
+    /// Number of the row after the point.
+    pub end: u64,
 }
 
 /// Why rows were not appended.
@@ -156,6 +167,7 @@ impl Spool {
             next: 0,
             recovered: 0,
             ended: None,
+            appended: Vec::new(),
             discarded: 0,
             last_portion: None,
             io_error: None,
@@ -197,6 +209,22 @@ impl Spool {
         }
         self.next += rows.len() as u64;
         Ok(())
+    }
+
+    /// The point after so many more rows.
+    #[must_use]
+    pub fn mark_after(&self, rows: usize) -> RowMark {
+        RowMark { writer: self.present.writer.id, end: self.next + rows as u64 }
+    }
+
+    /// Whether an earlier session is known to have appended all rows before this point.
+    #[must_use]
+    pub fn has_appended(&self, mark: RowMark) -> bool {
+        mark.end == 0
+            || self
+                .appended
+                .iter()
+                .any(|known| known.writer == mark.writer && known.end >= mark.end)
     }
 
     /// Number of rows that are neither delivered nor counted as lost.

@@ -33,7 +33,7 @@ use rustix::{
 
 pub use checkpoint::Checkpoint;
 pub use config::KernelLogConfig;
-pub use follow::{Pattern, Positions, create_state_file};
+pub use follow::{Pattern, Positions, SpoolMark, create_state_file};
 pub use kmsg::{DEVICE, KmsgError, check_kmsg};
 pub use log_file::{LogFile, LogFileError, first_time};
 pub use meter::{LineMeter, LineMetrics};
@@ -101,11 +101,15 @@ struct InputThread {
 }
 
 impl KernelLog {
-    /// Starts the inputs.
+    /// Starts the inputs. `has_spooled` returns whether an earlier run spooled all rows before a point.
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(config: &KernelLogConfig, resources: KernelLogResources) -> io::Result<Self> {
+    pub fn start(
+        config: &KernelLogConfig,
+        resources: KernelLogResources,
+        has_spooled: &dyn Fn(SpoolMark) -> bool,
+    ) -> io::Result<Self> {
         let queue = ChunkQueue::new()?;
         let meter = Arc::<LineMeter>::default();
         let reader = LineReader::new(resources.zone, Arc::clone(&meter), &resources.host);
@@ -134,7 +138,7 @@ impl KernelLog {
         }
         let patterns = config.patterns();
         if !patterns.is_empty() {
-            let (positions, saved) = open_positions(&config.state_file);
+            let (positions, saved) = open_positions(&config.state_file, has_spooled);
             log.positions = Some(Arc::clone(&positions));
             let saving = Arc::clone(&positions);
             let thread = thread::Builder::new().name("positions".into());
@@ -272,9 +276,15 @@ impl Source for KernelLog {
         self.read(take)
     }
 
-    fn handed_over(&mut self, offered: Option<u64>) {
+    fn handing_over(&mut self) {
         if let (Some(checkpoint), Some(positions)) = (self.checkpoint.take(), &self.positions) {
-            positions.handed_over(checkpoint, offered);
+            positions.handing_over(checkpoint);
+        }
+    }
+
+    fn handed_over(&mut self) {
+        if let Some(positions) = &self.positions {
+            positions.handed_over();
         }
     }
 

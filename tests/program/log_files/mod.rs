@@ -65,23 +65,6 @@ impl Logs {
     }
 }
 
-impl Logs {
-    /// Waits until the state file has the end of a log as a position: an integer of postcard, in groups of 7 bits.
-    fn wait_for_saved_end(&self, log: &Path) {
-        let mut end = fs::metadata(log).unwrap().len();
-        let mut encoded = Vec::new();
-        while end >= 0x80 {
-            encoded.push(u8::try_from(end & 0x7f).unwrap() | 0x80);
-            end >>= 7;
-        }
-        encoded.push(u8::try_from(end).unwrap());
-        wait_for("the position to be saved", || {
-            let state = fs::read(self.path("state/positions")).ok()?;
-            state.windows(encoded.len()).any(|bytes| bytes == encoded).then_some(())
-        });
-    }
-}
-
 /// A running exporter.
 struct Exporter {
     child: Child,

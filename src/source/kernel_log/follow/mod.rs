@@ -22,6 +22,7 @@ use std::{
 
 pub use pattern::Pattern;
 pub use positions::Positions;
+pub use saved_position::SpoolMark;
 pub use state_file::create as create_state_file;
 
 use self::{
@@ -77,9 +78,13 @@ pub(super) struct Follower {
     has_started: bool,
 }
 
-/// Opens the file with the positions. Without it, positions are not kept.
-pub(super) fn open_positions(path: &Path) -> (Arc<Positions>, SavedPositions) {
-    match StateFile::open(path) {
+/// Opens the file with the positions; `has_spooled` returns whether an earlier run spooled all rows before a point.
+/// Without the file, positions are not kept.
+pub(super) fn open_positions(
+    path: &Path,
+    has_spooled: &dyn Fn(SpoolMark) -> bool,
+) -> (Arc<Positions>, SavedPositions) {
+    match StateFile::open(path, has_spooled) {
         Ok((file, saved)) => (Arc::new(Positions::new(file)), SavedPositions(saved)),
         Err(error) => {
             tracing::warn!(

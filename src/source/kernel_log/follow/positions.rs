@@ -1,7 +1,8 @@
 //! How far each followed file was counted, and the file that keeps it.
 //!
-//! A position is written once the packets before it were handed over: to the counters, and, with a mirror, to its spool.
-//! So lines are neither lost nor counted twice when the program is killed.
+//! Without a mirror, a position is written once the packets before it were counted. With a mirror, it is written before
+//! their rows are appended to the spool, with the point that the spool then has: after a kill, the spool decides whether
+//! the position holds. So no line becomes two rows, and none is missing.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,7 +12,7 @@ use std::{
 
 use super::{
     fingerprint::FirstBytes,
-    saved_position::{FileKey, SavedPosition},
+    saved_position::{FileKey, SavedPosition, SpoolMark},
     state_file::StateFile,
 };
 use crate::{
@@ -27,18 +28,28 @@ use crate::{
 pub struct Positions {
     state: Mutex<State>,
     changed: Condvar,
+    /// Locked before `state`, and never by the reader's thread: a slow disk delays only those who save.
+    saved: Mutex<SavedState>,
 }
 
 #[derive(Debug)]
 struct State {
     positions: BTreeMap<u64, SavedPosition>,
+    /// The position of the batch that is handed over now.
+    handing_over: Option<Checkpoint>,
     /// Positions whose packets are not in the spool yet, each with the number of the last packet.
     pending: VecDeque<(u64, Checkpoint)>,
     /// Number of packets that the mirror has spooled or filtered.
     spooled: u64,
-    file: StateFile,
+    /// Number of packets of which rows are being appended, and the point in the spool after them.
+    appending: Option<(u64, SpoolMark)>,
     is_unsaved: bool,
     is_closed: bool,
+}
+
+#[derive(Debug)]
+struct SavedState {
+    file: StateFile,
     throttle: LogThrottle,
 }
 
@@ -47,14 +58,15 @@ impl Positions {
         Self {
             state: Mutex::new(State {
                 positions: BTreeMap::new(),
+                handing_over: None,
                 pending: VecDeque::new(),
                 spooled: 0,
-                file,
+                appending: None,
                 is_unsaved: false,
                 is_closed: false,
-                throttle: LogThrottle::default(),
             }),
             changed: Condvar::new(),
+            saved: Mutex::new(SavedState { file, throttle: LogThrottle::default() }),
         }
     }
 
@@ -65,7 +77,10 @@ impl Positions {
 
     /// Saves the positions at once.
     pub(super) fn save(&self) {
-        lock(&self.state).save();
+        let mut saved = lock(&self.saved);
+        // Copied, so that the reader can change them during the write.
+        let (positions, after_append) = lock(&self.state).copy();
+        saved.save(&positions, after_append.as_ref());
     }
 
     /// The file moved: its position stays.
@@ -87,30 +102,55 @@ impl Positions {
         Some(lock(&self.state).positions.get(&id)?.offset)
     }
 
-    /// The packets before a position were handed over. `offered` is the number of packets that the mirror has accepted
-    /// so far; `None` without a mirror.
-    pub fn handed_over(&self, checkpoint: Checkpoint, offered: Option<u64>) {
+    /// The packets before a position are about to be handed over.
+    pub(in crate::source) fn handing_over(&self, checkpoint: Checkpoint) {
+        lock(&self.state).handing_over = Some(checkpoint);
+    }
+
+    /// They were handed over. With a mirror, [`Self::offered`] was called before.
+    pub(in crate::source) fn handed_over(&self) {
         let mut state = lock(&self.state);
-        if let Some(offered) = offered.filter(|offered| *offered > state.spooled) {
-            // Lines without packets move the position of those before them.
-            if let Some(last) = state.pending.back_mut()
-                && *last == (offered, Checkpoint { offset: last.1.offset, ..checkpoint })
-            {
-                last.1 = checkpoint;
-            } else {
-                state.pending.push_back((offered, checkpoint));
-            }
+        if let Some(checkpoint) = state.handing_over.take() {
+            state.advance(checkpoint);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The packets that are handed over were offered to the mirror, which has accepted this number so far.
+    pub fn offered(&self, packets: u64) {
+        let mut state = lock(&self.state);
+        let Some(checkpoint) = state.handing_over.take() else { return };
+        if packets <= state.spooled {
+            // Lines without packets.
+            state.advance(checkpoint);
+            self.changed.notify_all();
             return;
         }
-        state.advance(checkpoint);
-        drop(state);
-        self.save_later();
+        // Lines without packets move the position of those before them.
+        if let Some(last) = state.pending.back_mut()
+            && *last == (packets, Checkpoint { offset: last.1.offset, ..checkpoint })
+        {
+            last.1 = checkpoint;
+        } else {
+            state.pending.push_back((packets, checkpoint));
+        }
+    }
+
+    /// The rows of this number of packets in all are in the spool once it has all rows before the mark. Saves that.
+    pub fn appending(&self, packets: u64, mark: SpoolMark) {
+        let mut state = lock(&self.state);
+        if state.pending.front().is_some_and(|(offered, _)| *offered <= packets) {
+            state.appending = Some((packets, mark));
+            drop(state);
+            self.save();
+        }
     }
 
     /// The mirror has spooled or filtered this number of packets in all. Saves the positions.
     pub fn spooled(&self, packets: u64) {
         let mut state = lock(&self.state);
         state.spooled = packets;
+        state.appending = None;
         let mut is_changed = false;
         while state.pending.front().is_some_and(|(offered, _)| *offered <= packets) {
             if let Some((_, checkpoint)) = state.pending.pop_front() {
@@ -119,8 +159,7 @@ impl Positions {
             }
         }
         if is_changed {
-            // On this thread, so that the time in which the program can be killed between rows and position is short.
-            state.save();
+            self.changed.notify_all();
         }
     }
 
@@ -134,8 +173,13 @@ impl Positions {
         let mut state = lock(&self.state);
         loop {
             if state.is_unsaved {
-                state.save();
+                drop(state);
+                self.save();
+                state = lock(&self.state);
             } else if state.is_closed {
+                drop(state);
+                // Another thread may still be saving.
+                drop(lock(&self.saved));
                 return;
             } else {
                 state = wait(&self.changed, state);
@@ -150,6 +194,9 @@ impl Positions {
     }
 }
 
+/// The positions that hold once the spool has all rows before a mark.
+type AfterAppend = (SpoolMark, Vec<SavedPosition>);
+
 impl State {
     fn advance(&mut self, checkpoint: Checkpoint) {
         if let Some(position) = self.positions.get_mut(&checkpoint.id) {
@@ -158,10 +205,28 @@ impl State {
         }
     }
 
-    fn save(&mut self) {
+    /// What the caller saves.
+    fn copy(&mut self) -> (Vec<SavedPosition>, Option<AfterAppend>) {
         self.is_unsaved = false;
-        let positions: Vec<_> = self.positions.values().collect();
-        if let Err(error) = self.file.save(&positions)
+        let after_append = self.appending.map(|(packets, mark)| {
+            let mut after = self.positions.clone();
+            for (_, checkpoint) in
+                self.pending.iter().take_while(|(offered, _)| *offered <= packets)
+            {
+                if let Some(position) = after.get_mut(&checkpoint.id) {
+                    position.offset = checkpoint.offset;
+                }
+            }
+            (mark, after.into_values().collect())
+        });
+        (self.positions.values().cloned().collect(), after_append)
+    }
+}
+
+impl SavedState {
+    fn save(&mut self, positions: &[SavedPosition], after_append: Option<&AfterAppend>) {
+        let after_append = after_append.map(|(mark, positions)| (*mark, positions.as_slice()));
+        if let Err(error) = self.file.save(positions, after_append)
             && self.throttle.allows()
         {
             tracing::error!(
@@ -170,5 +235,42 @@ impl State {
                 self.file.path().display()
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use super::*;
+
+    /// A write to a slow disk holds only the lock of the file.
+    #[test]
+    fn the_reader_does_not_wait_for_the_disk() {
+        let positions = Positions::new(StateFile::none());
+        let key = FileKey { device: 1, inode: 2 };
+        let first_bytes = FirstBytes::default();
+        positions.set(1, SavedPosition { path: "a".into(), key, first_bytes, offset: 0 });
+        thread::scope(|scope| {
+            let slow = lock(&positions.saved);
+            scope.spawn(|| positions.run());
+            scope.spawn(|| positions.save());
+            let (done, is_done) = mpsc::channel();
+            let reader = &positions;
+            scope.spawn(move || {
+                for offset in 1..=100 {
+                    reader.handing_over(Checkpoint { id: 1, offset });
+                    reader.handed_over();
+                    thread::yield_now();
+                }
+                done.send(()).unwrap();
+            });
+            let outcome = is_done.recv_timeout(Duration::from_secs(10));
+            drop(slow);
+            positions.close();
+            outcome.expect("the reader waits for the disk");
+        });
+        assert_eq!(positions.offset(1), Some(100));
+        assert!(!lock(&positions.state).is_unsaved);
     }
 }

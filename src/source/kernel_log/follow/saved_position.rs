@@ -20,6 +20,15 @@ impl FileKey {
     }
 }
 
+/// A point in the rows of one writer of the mirror: its id, and the number of the row after the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolMark {
+    /// Id of the writer.
+    pub writer: [u8; 16],
+    /// Number of the row after the point.
+    pub end: u64,
+}
+
 /// The saved position of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedPosition {

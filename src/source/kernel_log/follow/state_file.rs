@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::saved_position::SavedPosition;
+use super::saved_position::{SavedPosition, SpoolMark};
 
 /// Distance of the two slots; each has at most this size.
 const SLOT: u64 = SLOT_LENGTH as u64;
@@ -38,6 +38,8 @@ struct Slot<P> {
     /// Counts the writes: the higher one is the newer slot.
     number: u64,
     positions: P,
+    /// The positions that hold once the spool has all rows before the mark.
+    after_append: Option<(SpoolMark, P)>,
 }
 
 /// The content of an existing file.
@@ -54,11 +56,12 @@ impl StateFile {
         Self { path: PathBuf::new(), file: None, number: 0 }
     }
 
-    /// Opens or creates the file, for one exporter only.
+    /// Opens or creates the file, for one exporter only. `has_spooled` returns whether an earlier run spooled all rows
+    /// before a point.
     ///
     /// # Errors
     /// It cannot be opened, or another exporter uses it.
-    pub fn open(path: &Path) -> io::Result<(Self, Saved)> {
+    pub fn open(path: &Path, has_spooled: &dyn Fn(SpoolMark) -> bool) -> io::Result<(Self, Saved)> {
         let file = create(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
             rustix::io::Errno::WOULDBLOCK => {
@@ -70,7 +73,11 @@ impl StateFile {
         let newest = newest.max_by_key(|slot| slot.number);
         let time = newest.as_ref().and_then(|_| file.metadata().ok()?.modified().ok());
         let number = newest.as_ref().map_or(0, |slot| slot.number);
-        let positions = newest.map(|slot| slot.positions).unwrap_or_default();
+        let positions = newest.map(|slot| match slot.after_append {
+            Some((mark, positions)) if has_spooled(mark) => positions,
+            _ => slot.positions,
+        });
+        let positions = positions.unwrap_or_default();
         Ok((Self { path: path.into(), file: Some(file), number }, Saved { positions, time }))
     }
 
@@ -78,13 +85,17 @@ impl StateFile {
         &self.path
     }
 
-    /// Writes the positions.
-    pub fn save(&mut self, positions: &[&SavedPosition]) -> io::Result<()> {
+    /// Writes the positions, and those that hold once the spool has all rows before a mark.
+    pub fn save(
+        &mut self,
+        positions: &[SavedPosition],
+        after_append: Option<(SpoolMark, &[SavedPosition])>,
+    ) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         self.number += 1;
         let mut bytes = MAGIC.to_vec();
         bytes.resize(HEADER, 0);
-        let slot = Slot { number: self.number, positions };
+        let slot = Slot { number: self.number, positions, after_append };
         let mut bytes = postcard::to_extend(&slot, bytes).map_err(io::Error::other)?;
         if bytes.len() as u64 > SLOT {
             return Err(io::Error::other("too many files are followed"));
@@ -183,15 +194,15 @@ mod tests {
     fn the_newest_whole_slot_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state");
-        let (mut file, saved) = StateFile::open(&path).unwrap();
+        let (mut file, saved) = StateFile::open(&path, &|_| false).unwrap();
         assert!(saved.positions.is_empty() && saved.time.is_none());
         for offset in [7, 8, 9] {
-            file.save(&[&position(offset)]).unwrap();
+            file.save(&[position(offset)], None).unwrap();
         }
-        let error = StateFile::open(&path).unwrap_err().to_string();
+        let error = StateFile::open(&path, &|_| false).unwrap_err().to_string();
         assert_eq!(error, "another exporter uses it; set another kernel_log.state_file");
         drop(file);
-        let saved = |path: &Path| StateFile::open(path).unwrap().1.positions;
+        let saved = |path: &Path| StateFile::open(path, &|_| false).unwrap().1.positions;
         assert_eq!(saved(&path), [position(9)]);
         // The third write was cut by a crash.
         let raw = OpenOptions::new().write(true).open(&path).unwrap();
@@ -206,7 +217,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let is_rejected = |path: &Path, why: &str| {
-            let error = StateFile::open(path).unwrap_err();
+            let error = StateFile::open(path, &|_| false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
             assert_eq!(
                 error.to_string(),
@@ -225,9 +236,26 @@ mod tests {
         fs::hard_link(path("one"), path("other")).unwrap();
         is_rejected(&path("one"), "it has more than one hard link");
         fs::write(path("zeros"), [0; 100]).unwrap();
-        StateFile::open(&path("zeros")).unwrap();
+        StateFile::open(&path("zeros"), &|_| false).unwrap();
         // Only the second slot was written.
-        StateFile::open(&path("new")).unwrap().0.save(&[&position(7)]).unwrap();
-        assert_eq!(StateFile::open(&path("new")).unwrap().1.positions, [position(7)]);
+        let open = || StateFile::open(&path("new"), &|_| false).unwrap();
+        open().0.save(&[position(7)], None).unwrap();
+        assert_eq!(open().1.positions, [position(7)]);
+    }
+
+    /// A kill between an append to the spool and the next save.
+    #[test]
+    fn the_spool_decides_which_positions_hold() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        let mark = SpoolMark { writer: [7; 16], end: 100 };
+        let (mut file, _) = StateFile::open(&path, &|_| false).unwrap();
+        file.save(&[position(7)], Some((mark, &[position(8)]))).unwrap();
+        drop(file);
+        for (spooled, offset) in [(99, 7), (100, 8), (101, 8)] {
+            let has_spooled = |mark: SpoolMark| mark.writer == [7; 16] && mark.end <= spooled;
+            let (_, saved) = StateFile::open(&path, &has_spooled).unwrap();
+            assert_eq!(saved.positions, [position(offset)], "{spooled}");
+        }
     }
 }
