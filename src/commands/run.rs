@@ -135,6 +135,7 @@ fn assemble(
     Ok(Parts {
         meters: nflog.as_ref().map(Nflog::meters).unwrap_or_default(),
         lines: kernel_log.as_ref().map(KernelLog::meter),
+        positions: kernel_log.as_ref().and_then(KernelLog::positions),
         is_recorded: false,
         source: Box::new(LiveSource::new(nflog, kernel_log)),
         route,

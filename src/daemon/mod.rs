@@ -23,7 +23,11 @@ use crate::{
     mirror::Mirror,
     networks::Networks,
     pipeline::Route,
-    source::{Source, kernel_log::LineMeter, nflog::GroupMeter},
+    source::{
+        Source,
+        kernel_log::{LineMeter, Positions},
+        nflog::GroupMeter,
+    },
     system::{privileges::Confinement, service_manager::Service},
 };
 
@@ -37,6 +41,8 @@ pub struct Parts {
     pub meters: Vec<Arc<GroupMeter>>,
     /// The meter of its lines of the kernel log; `None` without such a source.
     pub lines: Option<Arc<LineMeter>>,
+    /// The positions in its followed log files; `None` without such files.
+    pub positions: Option<Arc<Positions>>,
     /// Whether the source reads files that end, and not packets as they are logged.
     pub is_recorded: bool,
     /// The route from the source's records to the counters.

@@ -19,7 +19,18 @@ pub(super) fn create(
     health: &Health,
     reload: mpsc::Sender<ReloadRequest>,
 ) -> Site {
-    let Parts { config, meters, lines, route, geoip, networks, reloader, confinement, .. } = parts;
+    let Parts {
+        config,
+        meters,
+        lines,
+        positions,
+        route,
+        geoip,
+        networks,
+        reloader,
+        confinement,
+        ..
+    } = parts;
     let page =
         PageInfo { telemetry_path: config.web.telemetry_path.clone(), version: cli::VERSION };
     let live =
@@ -28,6 +39,7 @@ pub(super) fn create(
     let scrape =
         ScrapePage::new(route, meters.clone(), geoip.clone(), networks.clone(), reloader.status())
             .with_lines(lines.clone())
+            .with_positions(positions.clone())
             .confined(confinement.clone())
             .served(Arc::clone(&rejections), Arc::clone(web_config));
     Site {

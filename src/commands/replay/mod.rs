@@ -60,6 +60,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             source: Box::new(files),
             meters: Vec::new(),
             lines,
+            positions: None,
             is_recorded: true,
             // The packets are not from this host's log, so they are not mirrored.
             mirror: None,

@@ -5,7 +5,10 @@ mod build;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use prometheus_client::collector::Collector;
 
@@ -24,7 +27,7 @@ use crate::{
     networks::{NetworkMetrics, Networks},
     pipeline::{Clock, Route},
     source::{
-        kernel_log::{LineMeter, LineMetrics},
+        kernel_log::{LineMeter, LineMetrics, Positions},
         nflog::{GroupMeter, GroupMetrics},
     },
     system::{logging::LogMetrics, privileges::Confinement},
@@ -32,6 +35,9 @@ use crate::{
 
 /// Approximate size of the metrics whose number does not depend on the packets, bytes.
 const FIXED_LENGTH: usize = 8 * 1024;
+
+/// Maximum time for which a scrape waits for positions in log files: a broken disk must not break it.
+const SAVE_LIMIT: Duration = Duration::from_millis(100);
 
 /// The metrics of a running exporter.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ pub struct ScrapePage {
     names: CurrentNames,
     groups: GroupMetrics,
     lines: LineMetrics,
+    positions: Option<Arc<Positions>>,
     mirror: Option<Queue>,
     geoip: GeoIp,
     networks: Networks,
@@ -67,6 +74,7 @@ impl ScrapePage {
             mirror: route.mirror(),
             groups: GroupMetrics(meters),
             lines: LineMetrics::default(),
+            positions: None,
             geoip,
             networks,
             reload,
@@ -80,6 +88,13 @@ impl ScrapePage {
     #[must_use]
     pub fn with_lines(mut self, meter: Option<Arc<LineMeter>>) -> Self {
         self.lines = LineMetrics(meter);
+        self
+    }
+
+    /// Also waits for the positions in log files to be saved.
+    #[must_use]
+    pub fn with_positions(mut self, positions: Option<Arc<Positions>>) -> Self {
+        self.positions = positions;
         self
     }
 
@@ -138,6 +153,9 @@ impl ScrapePage {
                 comment + &exposition::to_plain(&openmetrics)
             }
         };
+        if let Some(positions) = &self.positions {
+            positions.wait_until_saved(SAVE_LIMIT);
+        }
         Rendered { body, generation }
     }
 }

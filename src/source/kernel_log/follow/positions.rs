@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::Path,
     sync::{Condvar, Mutex},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     source::kernel_log::checkpoint::Checkpoint,
     system::{
-        lock::{lock, wait},
+        lock::{lock, wait, wait_timeout},
         logging::LogThrottle,
     },
 };
@@ -43,7 +44,9 @@ struct State {
     spooled: u64,
     /// Number of packets of which rows are being appended, and the point in the spool after them.
     appending: Option<(u64, SpoolMark)>,
-    is_unsaved: bool,
+    /// Number of changes, and of those that are saved.
+    changes: u64,
+    saved_changes: u64,
     is_closed: bool,
 }
 
@@ -62,7 +65,8 @@ impl Positions {
                 pending: VecDeque::new(),
                 spooled: 0,
                 appending: None,
-                is_unsaved: false,
+                changes: 0,
+                saved_changes: 0,
                 is_closed: false,
             }),
             changed: Condvar::new(),
@@ -79,8 +83,24 @@ impl Positions {
     pub(super) fn save(&self) {
         let mut saved = lock(&self.saved);
         // Copied, so that the reader can change them during the write.
-        let (positions, after_append) = lock(&self.state).copy();
+        let (changes, positions, after_append) = lock(&self.state).copy();
         saved.save(&positions, after_append.as_ref());
+        lock(&self.state).saved_changes = changes;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the positions of all packets that were counted are saved, except of those that are on their way to the
+    /// spool; at most for the limit. A scrape waits, so that a kill after it does not count its packets again.
+    pub fn wait_until_saved(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        let mut state = lock(&self.state);
+        while state.handing_over.is_some() || state.saved_changes < state.changes {
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return;
+            }
+            state = wait_timeout(&self.changed, state, rest);
+        }
     }
 
     /// The file moved: its position stays.
@@ -123,17 +143,15 @@ impl Positions {
         if packets <= state.spooled {
             // Lines without packets.
             state.advance(checkpoint);
-            self.changed.notify_all();
-            return;
-        }
-        // Lines without packets move the position of those before them.
-        if let Some(last) = state.pending.back_mut()
+        } else if let Some(last) = state.pending.back_mut()
             && *last == (packets, Checkpoint { offset: last.1.offset, ..checkpoint })
         {
+            // Lines without packets move the position of those before them.
             last.1 = checkpoint;
         } else {
             state.pending.push_back((packets, checkpoint));
         }
+        self.changed.notify_all();
     }
 
     /// The rows of this number of packets in all are in the spool once it has all rows before the mark. Saves that.
@@ -164,7 +182,7 @@ impl Positions {
     }
 
     fn save_later(&self) {
-        lock(&self.state).is_unsaved = true;
+        lock(&self.state).changes += 1;
         self.changed.notify_all();
     }
 
@@ -172,7 +190,7 @@ impl Positions {
     pub(in crate::source) fn run(&self) {
         let mut state = lock(&self.state);
         loop {
-            if state.is_unsaved {
+            if state.saved_changes < state.changes {
                 drop(state);
                 self.save();
                 state = lock(&self.state);
@@ -201,13 +219,12 @@ impl State {
     fn advance(&mut self, checkpoint: Checkpoint) {
         if let Some(position) = self.positions.get_mut(&checkpoint.id) {
             position.offset = checkpoint.offset;
-            self.is_unsaved = true;
+            self.changes += 1;
         }
     }
 
-    /// What the caller saves.
-    fn copy(&mut self) -> (Vec<SavedPosition>, Option<AfterAppend>) {
-        self.is_unsaved = false;
+    /// The number of changes so far, and what the caller saves.
+    fn copy(&self) -> (u64, Vec<SavedPosition>, Option<AfterAppend>) {
         let after_append = self.appending.map(|(packets, mark)| {
             let mut after = self.positions.clone();
             for (_, checkpoint) in
@@ -219,7 +236,7 @@ impl State {
             }
             (mark, after.into_values().collect())
         });
-        (self.positions.values().cloned().collect(), after_append)
+        (self.changes, self.positions.values().cloned().collect(), after_append)
     }
 }
 
@@ -240,7 +257,7 @@ impl SavedState {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, thread, time::Duration};
+    use std::{sync::mpsc, thread};
 
     use super::*;
 
@@ -271,6 +288,8 @@ mod tests {
             outcome.expect("the reader waits for the disk");
         });
         assert_eq!(positions.offset(1), Some(100));
-        assert!(!lock(&positions.state).is_unsaved);
+        positions.wait_until_saved(Duration::ZERO);
+        let state = lock(&positions.state);
+        assert_eq!(state.saved_changes, state.changes);
     }
 }
