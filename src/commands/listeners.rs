@@ -20,17 +20,19 @@ use crate::{
 /// Descriptors for the server's connections and everything else; the usual soft limit.
 const DESCRIPTORS: u64 = 1024;
 
-/// Descriptors that are requested: followed log files and syslog connections need more.
-const REQUESTED_DESCRIPTORS: u64 = 4096;
-
-/// Opens a socket for every address of the configuration, or takes those that systemd passed.
-pub(super) fn open(web: &WebServerConfig) -> anyhow::Result<Vec<TcpListener>> {
-    let limit = descriptors::raise_limit(REQUESTED_DESCRIPTORS);
-    if limit < DESCRIPTORS {
+/// Opens a socket for every address of the configuration, or takes those that systemd passed. The sources need up to
+/// `descriptors_of_sources` further descriptors.
+pub(super) fn open(
+    web: &WebServerConfig,
+    descriptors_of_sources: u64,
+) -> anyhow::Result<Vec<TcpListener>> {
+    let needed = DESCRIPTORS + descriptors_of_sources;
+    let limit = descriptors::raise_limit(needed);
+    if limit < needed {
         tracing::warn!(
             descriptors = limit,
-            needed = DESCRIPTORS,
-            "low file-descriptor limit: fewer connections; raise LimitNOFILE= or `ulimit -n`"
+            needed,
+            "low file-descriptor limit: fewer connections and log files; raise LimitNOFILE= or `ulimit -n`"
         );
     }
     if web.systemd_socket {

@@ -66,7 +66,7 @@ impl PrivilegedResources {
         let service = Service::from_environment();
         // Its files may be readable only by root.
         let web_config = WebConfigWatcher::open(&config.web.config_file)?;
-        let listeners = listeners::open(&config.web)?;
+        let listeners = listeners::open(&config.web, config.kernel_log.max_descriptors())?;
         let addresses = listeners::addresses(&listeners)?;
         let mirror = config.resolve_mirror()?;
         let has_groups = !config.nflog.groups.is_empty();

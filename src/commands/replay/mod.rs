@@ -36,7 +36,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
     let networks = Networks::open(&config.networks, &config.list)?;
     let files = Recordings::open("replay", &replay.files, &replay.prefix);
     let (web_config, listeners) = if replay.serve {
-        (WebConfigWatcher::open(&config.web.config_file)?, listeners::open(&config.web)?)
+        (WebConfigWatcher::open(&config.web.config_file)?, listeners::open(&config.web, 0)?)
     } else {
         (WebConfigWatcher::default(), Vec::new())
     };

@@ -9,8 +9,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    follow::Pattern,
-    syslog::{SenderNetwork, SyslogAddress, SyslogTlsConfig, Transport},
+    follow::{MAX_FILES, Pattern},
+    syslog::{MAX_CONNECTIONS, SenderNetwork, SyslogAddress, SyslogTlsConfig, Transport},
 };
 use crate::{
     settings::{ConfigSection, InvalidSetting, RuleResult, broken, check_list, reject},
@@ -87,6 +87,14 @@ impl KernelLogConfig {
     pub fn patterns(&self) -> Vec<Pattern> {
         let files = self.files.iter().filter(|file| file.as_os_str() != "-");
         files.filter_map(|file| Pattern::new(file).ok()).collect()
+    }
+
+    /// Maximum open descriptors of the followed files and the syslog connections.
+    #[must_use]
+    pub fn max_descriptors(&self) -> u64 {
+        let files = if self.patterns().is_empty() { 0 } else { MAX_FILES };
+        let connections = if self.syslog.is_empty() { 0 } else { MAX_CONNECTIONS };
+        (files + connections) as u64
     }
 
     /// The groups whose members can read the followed files, and others cannot. Rotation creates new files, so that

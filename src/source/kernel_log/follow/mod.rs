@@ -49,7 +49,7 @@ const ROTATED_FOR: Duration = Duration::from_secs(60);
 const LAST_LINE: Duration = Duration::from_secs(5);
 
 /// Maximum number of followed files.
-const MAX_FILES: usize = 1024;
+pub(super) const MAX_FILES: usize = 1024;
 
 /// Follows the files of some patterns. Its work is that of one thread.
 pub(super) struct Follower {

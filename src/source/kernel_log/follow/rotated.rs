@@ -15,6 +15,9 @@ use super::{
 };
 use crate::system::files::{open_regular, open_regular_without_link};
 
+/// How often a directory is listed again until nothing moved meanwhile.
+const MAX_LISTS: usize = 8;
+
 /// A rotated file that is not compressed.
 #[derive(Debug)]
 pub(super) struct RotatedFile {
@@ -27,6 +30,20 @@ pub(super) struct RotatedFile {
 
 /// The rotated files of a path, the oldest first.
 pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
+    // A file that is renamed while the directory is read can be missing from the list, or be in it twice.
+    let mut files = list(path);
+    for _ in 0..MAX_LISTS {
+        let again = list(path);
+        let is_stable = files.iter().map(|file| file.key).eq(again.iter().map(|file| file.key));
+        files = again;
+        if is_stable {
+            break;
+        }
+    }
+    files
+}
+
+fn list(path: &Path) -> Vec<RotatedFile> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Vec::new();
     };
@@ -37,7 +54,7 @@ pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
         .filter(|entry| is_rotated(entry.file_name().as_bytes()))
         .filter_map(|entry| open_without_link(&entry.path()))
         .collect();
-    files.sort_by_key(|file| file.modified);
+    files.sort_by_key(|file| (file.modified, file.key.inode));
     files
 }
 

@@ -17,6 +17,7 @@ use rustix::net::sockopt;
 pub use address::{SenderNetwork, SyslogAddress, SyslogAddressError, Transport};
 pub use tls::SyslogTlsConfig;
 
+pub(super) use self::streams::MAX_CONNECTIONS;
 use self::tls::ServerTls;
 use super::{
     meter::{LineMeter, Rejection},

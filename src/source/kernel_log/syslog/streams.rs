@@ -25,8 +25,10 @@ use crate::{
     system::lock::lock,
 };
 
-/// Maximum number of connections, and of those of one sender.
-const CONNECTIONS: usize = 256;
+/// Maximum number of connections.
+pub(in super::super) const MAX_CONNECTIONS: usize = 256;
+
+/// Maximum number of connections of one sender.
 const CONNECTIONS_OF_SENDER: usize = 32;
 
 /// Time limit of a TLS handshake.
@@ -187,7 +189,7 @@ impl Connections {
         let mut open = lock(&self.0);
         let of_sender = open.get(&sender).copied().unwrap_or(0);
         let all: usize = open.values().sum();
-        if all >= CONNECTIONS || of_sender >= CONNECTIONS_OF_SENDER {
+        if all >= MAX_CONNECTIONS || of_sender >= CONNECTIONS_OF_SENDER {
             return None;
         }
         open.insert(sender, of_sender + 1);
