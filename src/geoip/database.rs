@@ -1,54 +1,63 @@
 //! One open database: finds the record of an address and decodes its facts.
 
-use std::{net::IpAddr, num::NonZeroUsize};
+use std::{net::IpAddr, num::NonZeroUsize, sync::Arc};
 
 use lru::LruCache;
 use maxminddb::{LookupResult, MaxMindDbError, Reader};
 
 use super::{
+    fact_cache::FactCache,
     location::Location,
     record::{Facts, Layout},
+    search_tree::SearchTree,
 };
 
-/// Records decoded from one database, by their offset.
-pub(super) type Records<R> = LruCache<u32, R>;
+/// Locations decoded from one database, by the offset of their record.
+pub(super) type Locations = LruCache<u32, Option<Location>>;
 
-/// Records kept per database and thread: a country database has about 250, a city database about 100,000.
-const RECORDS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
-
-/// An empty cache of facts.
-pub(super) fn fact_records() -> Records<Facts> {
-    LruCache::new(RECORDS)
-}
-
-/// An empty cache of locations, which takes no memory while it is empty.
-pub(super) fn location_records() -> Records<Option<Location>> {
-    LruCache::sparse(RECORDS)
-}
+/// Locations kept per database and thread: a city database has about 100,000.
+const LOCATIONS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
 /// Maximum characters shown of a database's type.
 const MAX_EDITION: usize = 64;
 
+/// An empty cache of locations, which takes no memory while it is empty.
+pub(super) fn no_locations(_: &Database) -> Locations {
+    LruCache::sparse(LOCATIONS)
+}
+
+/// The bytes of a file, shared by the reader and the search tree.
+#[derive(Clone, Debug)]
+pub(super) struct FileBytes(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for FileBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// A MaxMind DB file in memory. Its content is not trusted: an invalid record is one without facts.
 #[derive(Debug)]
 pub(super) struct Database {
-    reader: Reader<Vec<u8>>,
-    size: usize,
+    file: FileBytes,
+    reader: Reader<FileBytes>,
+    tree: SearchTree,
     layout: Layout,
 }
 
 impl Database {
     /// Opens a file's bytes.
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, MaxMindDbError> {
-        let size = bytes.len();
-        let reader = Reader::from_source(bytes)?;
+        let file = FileBytes(Arc::new(bytes));
+        let reader = Reader::from_source(file.clone())?;
         let layout = Layout::probe(&reader);
-        Ok(Self { reader, size, layout })
+        let tree = SearchTree::new(file.as_ref(), reader.metadata());
+        Ok(Self { file, reader, tree, layout })
     }
 
     /// Bytes in memory.
     pub(super) fn size(&self) -> usize {
-        self.size
+        self.file.as_ref().len()
     }
 
     /// Whether its records have countries.
@@ -88,34 +97,50 @@ impl Database {
         self.reader.metadata().database_type.chars().take(MAX_EDITION).collect()
     }
 
-    /// The facts of an address. `records` must belong to this database.
+    /// An empty cache of facts.
+    pub(super) fn fact_cache(&self) -> FactCache {
+        let metadata = self.reader.metadata();
+        // A node has two records.
+        let tree = metadata.node_count as usize * usize::from(metadata.record_size) / 4;
+        FactCache::new(self.size().saturating_sub(tree))
+    }
+
+    /// The facts of an address. `cache` must belong to this database.
     #[inline]
-    pub(super) fn facts(&self, address: IpAddr, records: &mut Records<Facts>) -> Facts {
-        match self.record(address) {
-            Some((offset, record)) => *records.get_or_insert(offset, || self.layout.facts(&record)),
+    pub(super) fn facts(&self, address: IpAddr, cache: &mut FactCache) -> Facts {
+        match self.tree.find(self.file.as_ref(), address) {
+            Some(data) => cache.get_or_insert(data, || self.decode_facts(address)),
             None => Facts::default(),
         }
     }
 
-    /// City and coordinates of an address. `records` must belong to this database.
+    /// Reads what a look-up of this address reads first. See [`SearchTree::touch`].
+    #[inline]
+    pub(super) fn touch(&self, address: IpAddr) -> u8 {
+        self.tree.touch(self.file.as_ref(), address)
+    }
+
+    /// City and coordinates of an address. `locations` must belong to this database.
     pub(super) fn location<'a>(
         &self,
         address: IpAddr,
-        records: &'a mut Records<Option<Location>>,
+        locations: &'a mut Locations,
     ) -> Option<&'a Location> {
-        let (offset, record) = self.record(address)?;
-        records.get_or_insert(offset, || self.layout.location(&record)).as_ref()
+        let record = self.record(address)?;
+        // A file has at most 2 GiB.
+        let offset = u32::try_from(record.offset()?).ok()?;
+        locations.get_or_insert(offset, || self.layout.location(&record)).as_ref()
     }
 
-    /// The record of an address and its offset.
-    #[inline]
-    fn record(&self, address: IpAddr) -> Option<(u32, LookupResult<'_, Vec<u8>>)> {
+    #[cold]
+    pub(super) fn decode_facts(&self, address: IpAddr) -> Facts {
+        self.record(address).map_or_else(Facts::default, |record| self.layout.facts(&record))
+    }
+
+    fn record(&self, address: IpAddr) -> Option<LookupResult<'_, FileBytes>> {
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return None;
         }
-        let record = self.reader.lookup(address).ok()?;
-        // A file has at most 2 GiB.
-        let offset = u32::try_from(record.offset()?).ok()?;
-        Some((offset, record))
+        self.reader.lookup(address).ok().filter(LookupResult::has_data)
     }
 }

@@ -43,10 +43,11 @@ fn unpack(compressed: &[u8]) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geoip::{CountryId, database::fact_records};
+    use crate::geoip::CountryId;
 
     fn check(address: &str, code: &str) {
-        let facts = database().unwrap().facts(address.parse().unwrap(), &mut fact_records());
+        let database = database().unwrap();
+        let facts = database.facts(address.parse().unwrap(), &mut database.fact_cache());
         assert_eq!(facts.country, CountryId::from_code(code), "{address}");
         assert_eq!(facts.asn, None, "{address}");
     }

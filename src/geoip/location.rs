@@ -9,6 +9,7 @@ use maxminddb::{
 };
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use super::database::FileBytes;
 use crate::system::untrusted_text::one_line;
 
 /// The path of a fact in a record.
@@ -60,12 +61,12 @@ static LAYOUTS: [LocationLayout; 3] = [
 
 impl LocationLayout {
     /// The layout by which this record has coordinates.
-    pub(super) fn of(record: &LookupResult<'_, Vec<u8>>) -> Option<&'static Self> {
+    pub(super) fn of(record: &LookupResult<'_, FileBytes>) -> Option<&'static Self> {
         LAYOUTS.iter().find(|layout| layout.coordinates(record).is_some())
     }
 
     /// Decodes the record's location; `None` when it has no coordinates, or invalid ones.
-    pub(super) fn location(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Location> {
+    pub(super) fn location(&self, record: &LookupResult<'_, FileBytes>) -> Option<Location> {
         let (latitude, longitude) = self.coordinates(record)?;
         // An error is a value of another type or an invalid record: neither has a city.
         let city = record.decode_path::<&str>(self.city).ok().flatten();
@@ -73,7 +74,7 @@ impl LocationLayout {
         Some(Location { city: city.unwrap_or_default(), latitude, longitude })
     }
 
-    fn coordinates(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<(f64, f64)> {
+    fn coordinates(&self, record: &LookupResult<'_, FileBytes>) -> Option<(f64, f64)> {
         let Degrees(latitude) = record.decode_path(self.latitude).ok().flatten()?;
         let Degrees(longitude) = record.decode_path(self.longitude).ok().flatten()?;
         is_valid(latitude, longitude).then_some((latitude, longitude))

@@ -8,12 +8,14 @@ mod city_lookup;
 mod config;
 mod database;
 mod embedded;
+mod fact_cache;
 mod file;
 mod location;
 mod locator;
 mod metrics;
 mod record;
 mod scope;
+mod search_tree;
 mod thread_databases;
 mod watch;
 

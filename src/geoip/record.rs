@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{
     CountryId,
+    database::FileBytes,
     location::{Location, LocationLayout, Path},
 };
 
@@ -52,7 +53,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Finds the layout from the database's first records, whatever its type says.
-    pub(super) fn probe(reader: &Reader<Vec<u8>>) -> Self {
+    pub(super) fn probe(reader: &Reader<FileBytes>) -> Self {
         // With these options each step of the iterator is short, because it skips nothing.
         let options =
             WithinOptions::default().include_aliased_networks().include_networks_without_data();
@@ -99,12 +100,12 @@ impl Layout {
     }
 
     /// Decodes city and coordinates of a record.
-    pub(super) fn location(&self, record: &LookupResult<'_, Vec<u8>>) -> Option<Location> {
+    pub(super) fn location(&self, record: &LookupResult<'_, FileBytes>) -> Option<Location> {
         self.location?.location(record)
     }
 
     /// Decodes the facts of a record, and nothing else of it.
-    pub(super) fn facts(&self, record: &LookupResult<'_, Vec<u8>>) -> Facts {
+    pub(super) fn facts(&self, record: &LookupResult<'_, FileBytes>) -> Facts {
         Facts {
             country: self.country.and_then(|paths| country(record, paths)),
             asn: self.asn.and_then(|paths| asn(record, paths)),
@@ -112,7 +113,7 @@ impl Layout {
     }
 }
 
-fn country(record: &LookupResult<'_, Vec<u8>>, paths: &[Path]) -> Option<CountryId> {
+fn country(record: &LookupResult<'_, FileBytes>, paths: &[Path]) -> Option<CountryId> {
     // An error is a value of another type or an invalid record: neither has a country.
     paths
         .iter()
@@ -120,7 +121,7 @@ fn country(record: &LookupResult<'_, Vec<u8>>, paths: &[Path]) -> Option<Country
         .find_map(CountryId::from_code)
 }
 
-fn asn(record: &LookupResult<'_, Vec<u8>>, paths: &[Path]) -> Option<u32> {
+fn asn(record: &LookupResult<'_, FileBytes>, paths: &[Path]) -> Option<u32> {
     paths
         .iter()
         .filter_map(|path| record.decode_path::<AsNumber>(path).ok().flatten())

@@ -5,16 +5,12 @@ use std::{net::IpAddr, num::NonZeroUsize, sync::Arc};
 use arc_swap::{ArcSwap, Cache};
 use lru::LruCache;
 
-use super::{
-    database::{Database, Records},
-    watch::Generation,
-};
+use super::{database::Database, watch::Generation};
 
 /// Total size of databases, bytes, from which on answers are cached by address.
 ///
-/// A lookup walks a search tree. If the tree stays in the processor's cache, that takes about 80 ns,
-/// and a second cache would cost as much again on a miss; in a city database of 60 MB it takes
-/// about 400 ns, and most packets come from few sources.
+/// A lookup walks a search tree. If the tree stays in the processor's cache, a second cache would cost as much again on a
+/// miss; in a city database of 60 MB it takes several times as long, and most packets come from few sources.
 const LARGE: usize = 16 << 20;
 
 /// Addresses in the cache of answers: about a megabyte.
@@ -24,17 +20,17 @@ const ANSWERS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 #[derive(Debug)]
 pub(super) struct CachedDatabase<R> {
     pub(super) database: Arc<Database>,
-    pub(super) records: Records<R>,
+    pub(super) records: R,
 }
 
-/// The databases of the current generation that have the wanted fact, in the order of lookups. `R` is a decoded
-/// record, `A` the answer for an address.
+/// The databases of the current generation that have the wanted fact, in the order of lookups. `R` is a cache
+/// of decoded records, `A` the answer for an address.
 #[derive(Debug)]
 pub(super) struct ThreadDatabases<R, A> {
     newest: Cache<Arc<ArcSwap<Generation>>, Arc<Generation>>,
     current: Arc<Generation>,
     is_wanted: fn(&Database) -> bool,
-    new_records: fn() -> Records<R>,
+    new_records: fn(&Database) -> R,
     pub(super) list: Vec<CachedDatabase<R>>,
     /// Answers by address; `None` while the databases are small.
     pub(super) answers: Option<LruCache<IpAddr, A>>,
@@ -45,7 +41,7 @@ impl<R, A> ThreadDatabases<R, A> {
     pub(super) fn new(
         shared: &Arc<ArcSwap<Generation>>,
         is_wanted: fn(&Database) -> bool,
-        new_records: fn() -> Records<R>,
+        new_records: fn(&Database) -> R,
     ) -> Self {
         let mut newest = Cache::new(Arc::clone(shared));
         let current = Arc::clone(newest.load());
@@ -72,9 +68,10 @@ impl<R, A> ThreadDatabases<R, A> {
             // Records of a database that stays are still valid.
             self.list.push(match same {
                 Some(index) => previous.swap_remove(index),
-                None => {
-                    CachedDatabase { database: Arc::clone(database), records: (self.new_records)() }
-                }
+                None => CachedDatabase {
+                    database: Arc::clone(database),
+                    records: (self.new_records)(database),
+                },
             });
         }
         let size: usize = self.list.iter().map(|it| it.database.size()).sum();

@@ -1,6 +1,6 @@
 //! The route of one reading thread: each record becomes an event, and each batch goes to every consumer.
 
-use std::time::Duration;
+use std::{hint::black_box, time::Duration};
 
 use super::{Clock, EventSink};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     geoip::{Country, Locator, Place},
     metrics::SharedAggregate,
     mirror::Queue,
-    networks::{NameIndex, NetworkLookup, Networks, PacketNetworks},
+    networks::{NameIndex, NetworkLookup, Networks},
     packet::{self, remote_end},
     recent::{SharedRecent, WindowMode},
     source::Record,
@@ -85,35 +85,15 @@ impl Route {
         self.networks = networks;
     }
 
-    /// Adds a record to the current batch as an event.
+    /// Adds a record to the current batch as an event, whose addresses are looked up when the batch is handed over.
     pub fn take(&mut self, record: &Record<'_>) {
-        if self.batch.is_empty() {
-            // Replaced while this thread waited for the batch.
-            self.refresh_networks();
-        }
         let headers = record.headers.unwrap_or_else(|| {
             packet::decode(record.payload, record.ether_type, record.wire_length)
         });
-        let mut networks = PacketNetworks::default();
-        let place = match headers.addresses {
-            Some(addresses) => {
-                let remote = remote_end(addresses, record.direction);
-                let located = self.locator.locate(remote);
-                if !self.networks.is_empty() {
-                    networks = self.networks.packet(addresses, remote);
-                }
-                let country = networks.country.map(Country::Known);
-                Place { country: country.unwrap_or(located.country), ..located }
-            }
-            None => Place { country: Country::Unknown, asn: 0 },
-        };
         let time = record.time.unwrap_or_else(|| *self.arrival.get_or_insert_with(unix_micros));
         self.clock.observe(time);
         let in_device = self.device(NameField::InDevice, record.in_device.as_bytes());
         let out_device = self.device(NameField::OutDevice, record.out_device.as_bytes());
-        let source_network = self.network(networks.source);
-        let destination_network = self.network(networks.destination);
-        let list = self.network(networks.list);
         self.batch.push(Event {
             time,
             group: record.group,
@@ -129,11 +109,47 @@ impl Route {
             hardware_address: HardwareAddress::new(record.hardware_address),
             captured_length: u32::try_from(record.payload.len()).unwrap_or(u32::MAX),
             headers,
-            place,
-            source_network,
-            destination_network,
-            list,
+            place: Place { country: Country::Unknown, asn: 0 },
+            source_network: NameId::EMPTY,
+            destination_network: NameId::EMPTY,
+            list: NameId::EMPTY,
         });
+    }
+
+    /// Looks up the addresses of the batch: all of them in one stage after the other, so that the processor waits for
+    /// the memory of many packets at a time.
+    fn look_up_addresses(&mut self) {
+        // They may be replaced while this thread waited for the batch.
+        self.locator.refresh();
+        if self.networks.refresh() {
+            self.network_ids = vec![None; self.networks.names().len()];
+        }
+        let remotes = || self.batch.iter().filter_map(Event::remote);
+        // Returned, so that the compiler does not leave out the reads.
+        black_box(remotes().fold(0, |touched, remote| touched ^ self.locator.touch(remote)));
+        for event in &mut self.batch {
+            if let Some(remote) = event.remote() {
+                event.place = self.locator.locate(remote);
+            }
+        }
+        if self.networks.is_empty() {
+            return;
+        }
+        for index in 0..self.batch.len() {
+            let Some(addresses) = self.batch[index].headers.addresses else { continue };
+            let remote = remote_end(addresses, self.batch[index].direction);
+            let found = self.networks.packet(addresses, remote);
+            let source_network = self.network(found.source);
+            let destination_network = self.network(found.destination);
+            let list = self.network(found.list);
+            let event = &mut self.batch[index];
+            (event.source_network, event.destination_network) =
+                (source_network, destination_network);
+            event.list = list;
+            if let Some(country) = found.country {
+                event.place.country = Country::Known(country);
+            }
+        }
     }
 
     #[inline]
@@ -142,14 +158,6 @@ impl Route {
             true => self.interner.intern(named, name),
             false if name.is_empty() => NameId::EMPTY,
             false => NameId::OTHER,
-        }
-    }
-
-    /// Switches to the newest networks and lists.
-    #[inline]
-    fn refresh_networks(&mut self) {
-        if self.networks.refresh() {
-            self.network_ids = vec![None; self.networks.names().len()];
         }
     }
 
@@ -165,11 +173,11 @@ impl Route {
 
     /// Passes the batch to every consumer, with one lock each.
     pub fn hand_over(&mut self) {
+        self.look_up_addresses();
         if let Some(sink) = &mut self.sink {
             sink.take(&self.batch);
             self.batch.clear();
             self.arrival = None;
-            self.locator.refresh();
             return;
         }
         let mut aggregate = self.aggregate.lock();
@@ -186,8 +194,6 @@ impl Route {
         }
         self.batch.clear();
         self.arrival = None;
-        self.locator.refresh();
-        self.refresh_networks();
         if self.interner.is_full() && self.clock.now() >= self.next_eviction {
             self.evict_names();
         }

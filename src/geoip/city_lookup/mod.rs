@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use arc_swap::ArcSwap;
 
 use super::{
-    database::{Database, location_records},
+    database::{Database, Locations, no_locations},
     location::Location,
     scope,
     thread_databases::{CachedDatabase, ThreadDatabases},
@@ -15,12 +15,12 @@ use super::{
 /// Looks up the locations of addresses, for one thread; keeps the records it decoded.
 #[derive(Debug)]
 pub struct CityLookup {
-    databases: ThreadDatabases<Option<Location>, Option<Location>>,
+    databases: ThreadDatabases<Locations, Option<Location>>,
 }
 
 impl CityLookup {
     pub(super) fn new(shared: &Arc<ArcSwap<Generation>>) -> Self {
-        Self { databases: ThreadDatabases::new(shared, Database::has_locations, location_records) }
+        Self { databases: ThreadDatabases::new(shared, Database::has_locations, no_locations) }
     }
 
     /// Switches to the newest databases; to be called once per batch. Takes a few nanoseconds if
@@ -46,10 +46,7 @@ impl CityLookup {
 
 /// Looks up an address in the databases in order, until one has its location.
 #[inline]
-fn look_up(
-    databases: &mut [CachedDatabase<Option<Location>>],
-    address: IpAddr,
-) -> Option<&Location> {
+fn look_up(databases: &mut [CachedDatabase<Locations>], address: IpAddr) -> Option<&Location> {
     if databases.is_empty() {
         return None;
     }

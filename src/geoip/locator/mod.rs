@@ -12,7 +12,8 @@ use tracing::error;
 use super::{
     Country, GeoIpError, Place,
     city_lookup::CityLookup,
-    database::fact_records,
+    database::Database,
+    fact_cache::FactCache,
     record::Facts,
     scope,
     thread_databases::{CachedDatabase, ThreadDatabases},
@@ -44,7 +45,7 @@ impl GeoIp {
     /// Access to countries and AS numbers for one thread.
     #[must_use]
     pub fn locator(&self) -> Locator {
-        Locator { databases: ThreadDatabases::new(&self.current, |_| true, fact_records) }
+        Locator { databases: ThreadDatabases::new(&self.current, |_| true, Database::fact_cache) }
     }
 
     /// Access to cities and coordinates for one thread, separate from the reader.
@@ -102,7 +103,7 @@ impl GeoIp {
 /// Locates addresses, for one thread; keeps the records it decoded.
 #[derive(Debug)]
 pub struct Locator {
-    databases: ThreadDatabases<Facts, Place>,
+    databases: ThreadDatabases<FactCache, Place>,
 }
 
 impl Locator {
@@ -111,6 +112,20 @@ impl Locator {
     #[inline]
     pub fn refresh(&mut self) {
         self.databases.refresh();
+    }
+
+    /// Reads what the look-ups of this address read first, and returns a part of it. The processor loads memory for many
+    /// addresses at a time if their look-ups do not wait for it one after the other.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, address: IpAddr) -> u8 {
+        let ThreadDatabases { list, answers, .. } = &self.databases;
+        match scope::global(address) {
+            Some(address) if answers.is_none() => {
+                list.iter().fold(0, |touched, it| touched ^ it.database.touch(address))
+            }
+            _ => 0,
+        }
     }
 
     /// The place of an address. An address that is not globally routable is not looked up.
@@ -126,7 +141,7 @@ impl Locator {
 
 /// Looks up an address in the databases in order, until all facts are known.
 #[inline]
-fn look_up(databases: &mut [CachedDatabase<Facts>], address: IpAddr) -> Place {
+fn look_up(databases: &mut [CachedDatabase<FactCache>], address: IpAddr) -> Place {
     let Some(address) = scope::global(address) else {
         return Place { country: Country::Private, asn: 0 };
     };

@@ -5,7 +5,7 @@ use super::*;
 /// Looks up addresses in a database of arbitrary bytes. Any answer is allowed if it is valid.
 fn survive(bytes: &[u8]) {
     let Ok(database) = Database::from_bytes(bytes.to_vec()) else { return };
-    let (mut memo, mut locations) = (fact_records(), location_records());
+    let (mut memo, mut locations) = (database.fact_cache(), no_locations(&database));
     for address in ["1.1.1.1", "89.160.20.112", "81.2.69.142", "255.0.0.1", "2001:218::1", "::"] {
         let _ = database.facts(address.parse().unwrap(), &mut memo);
         if let Some(location) = database.location(address.parse().unwrap(), &mut locations) {
@@ -40,7 +40,7 @@ fn values_of_unexpected_types_or_text_are_ignored() {
         let mut bytes = fs::read(data(COUNTRY)).unwrap();
         replace(&mut bytes, old, new);
         let database = Database::from_bytes(bytes).unwrap();
-        database.facts("89.160.20.112".parse().unwrap(), &mut fact_records()).country
+        database.facts("89.160.20.112".parse().unwrap(), &mut database.fact_cache()).country
     };
     // The network has another registered country, which is used if its country is invalid.
     let registered = CountryId::from_code("DE");

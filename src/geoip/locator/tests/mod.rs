@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use super::*;
 use crate::geoip::{
     CountryId,
-    database::{Database, location_records},
+    database::{Database, no_locations},
     file::tests::data,
 };
 
