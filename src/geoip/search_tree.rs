@@ -217,8 +217,7 @@ mod tests {
         addresses
     }
 
-    fn check(file: &[u8], reader: &Reader<Vec<u8>>, address: IpAddr) {
-        let tree = SearchTree::new(file, reader.metadata());
+    fn check(tree: &SearchTree, file: &[u8], reader: &Reader<Vec<u8>>, address: IpAddr) {
         let found = tree.find(file, address).map(|data| data as usize);
         let expect = match reader.lookup(address) {
             Ok(record) => record.offset(),
@@ -240,8 +239,9 @@ mod tests {
             let reader = Reader::from_source(file.clone()).unwrap();
             let addresses = ends(&reader, 500);
             assert!(addresses.len() > 10, "{name}");
+            let tree = SearchTree::new(&file, reader.metadata());
             for address in addresses {
-                check(&file, &reader, address);
+                check(&tree, &file, &reader, address);
             }
         }
     }
@@ -273,16 +273,20 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10))]
+
         #[test]
         fn any_address_is_found_as_the_reader_finds_it(
-            v4 in any::<u32>(),
-            v6 in any::<u128>(),
+            addresses in prop::collection::vec(any::<(u32, u128)>(), 100),
         ) {
             for name in ["GeoIP2-City-Test.mmdb", "MaxMind-DB-test-ipv4-24.mmdb"] {
                 let file = fs::read(data(name)).unwrap();
                 let reader = Reader::from_source(file.clone()).unwrap();
-                check(&file, &reader, Ipv4Addr::from_bits(v4).into());
-                check(&file, &reader, Ipv6Addr::from_bits(v6).into());
+                let tree = SearchTree::new(&file, reader.metadata());
+                for &(v4, v6) in &addresses {
+                    check(&tree, &file, &reader, Ipv4Addr::from_bits(v4).into());
+                    check(&tree, &file, &reader, Ipv6Addr::from_bits(v6).into());
+                }
             }
         }
     }

@@ -8,14 +8,14 @@ use super::hyperloglog::Registers;
 const SLOT: Duration = Duration::from_secs(600);
 
 /// The running slot and those of the hour before.
-const SLOTS: usize = 7;
+const SLOTS: u32 = 7;
 
 /// Estimates the number of distinct keys over the last hour, with `HyperLogLog` in slots of ten minutes: 14 KiB.
 #[derive(Debug)]
 pub struct Demand {
     /// Number of the running slot since the clock's start.
-    running: u64,
-    slots: Box<[Registers; SLOTS]>,
+    running: u32,
+    slots: Box<[Registers; SLOTS as usize]>,
 }
 
 impl Demand {
@@ -32,14 +32,14 @@ impl Demand {
     }
 
     /// The number of the running slot: a key that was added in it need not be added again.
-    pub fn running(&self) -> u64 {
+    pub fn running(&self) -> u32 {
         self.running
     }
 
     /// Advances the time.
     pub fn advance(&mut self, now: Duration) {
         let running = number(now).max(self.running);
-        let passed = (running - self.running).min(SLOTS as u64);
+        let passed = (running - self.running).min(SLOTS);
         for slot in 0..passed {
             self.slots[index(running - slot)] = Registers::default();
         }
@@ -56,13 +56,13 @@ impl Demand {
     }
 }
 
-fn number(now: Duration) -> u64 {
-    now.as_secs() / SLOT.as_secs()
+fn number(now: Duration) -> u32 {
+    // Below the maximum for 80,000 years.
+    u32::try_from(now.as_secs() / SLOT.as_secs()).unwrap_or(u32::MAX)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the remainder is below SLOTS")]
-fn index(number: u64) -> usize {
-    (number % SLOTS as u64) as usize
+fn index(number: u32) -> usize {
+    (number % SLOTS) as usize
 }
 
 #[cfg(test)]

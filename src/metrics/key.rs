@@ -11,6 +11,19 @@ use crate::event::{Event, UsedNames};
 pub struct Key([u64; MAX_LABELS]);
 
 impl Key {
+    /// The first value, of which a key has at least one.
+    #[must_use]
+    #[inline]
+    pub fn first(&self) -> u64 {
+        self.0[0]
+    }
+
+    /// Sets one value.
+    #[inline]
+    pub fn set(&mut self, label: usize, value: u64) {
+        self.0[label] = value;
+    }
+
     /// Creates a key of these values, in the order of a family's labels.
     ///
     /// # Panics

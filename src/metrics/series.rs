@@ -36,8 +36,9 @@ pub enum Phase {
     },
 }
 
-/// One series.
+/// One series, in two cache lines: its key, and what a packet changes.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub struct Series {
     /// Its label values.
     pub key: Key,
@@ -48,7 +49,7 @@ pub struct Series {
     /// Its packets, each with the weight of its time; the lightest series is replaced first.
     pub weight: f64,
     /// The slot of the demand to which its key was last added.
-    pub demanded: u64,
+    pub demanded: u32,
     /// Number of labels folded, from the last.
     pub rung: u8,
     /// Its phase.
@@ -118,5 +119,15 @@ impl Series {
             Phase::Retiring { until, .. } => until <= now,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_has_two_cache_lines() {
+        assert_eq!(size_of::<Series>(), 128);
     }
 }

@@ -47,11 +47,13 @@ impl Recent {
 
     /// Adds a batch that was received at `now`, by the clock of the route.
     pub fn push(&mut self, events: &[Event], now: Duration) {
+        self.window.advance(now);
         for event in events {
             let cell = Cell::of(event);
             self.ring.push(Observation { time: event.time, remote: event.remote(), cell });
-            self.window.count(&cell, event.headers.length, now);
+            self.window.count(&cell, event.headers.length);
         }
+        self.window.count_second(events, now);
     }
 
     /// Marks every prefix that is used here. Of those that no other part uses, only the newest are kept, at most a

@@ -8,6 +8,7 @@ use super::{
     prefixes::KeptPrefixes,
     slice::{Count, Slice},
 };
+use crate::event::Event;
 
 /// Number of slices in the window, including the running one.
 pub const SLICES: usize = 60;
@@ -64,17 +65,21 @@ impl Window {
         self.mode
     }
 
+    /// Counts a packet in the open slice.
     #[inline]
-    pub(super) fn count(&mut self, cell: &Cell, bytes: u32, now: Duration) {
-        let count = Count { packets: 1, bytes: bytes.into() };
-        self.advance(now);
-        self.open.1.add(cell, count);
+    pub(super) fn count(&mut self, cell: &Cell, bytes: u32) {
+        self.open.1.add(cell, Count { packets: 1, bytes: bytes.into() });
+    }
+
+    /// Counts packets in the second of `now`.
+    pub(super) fn count_second(&mut self, events: &[Event], now: Duration) {
         let second = now.as_secs();
         let (number, counted) = &mut self.seconds[second_index(second)];
         if *number != second {
             (*number, *counted) = (second, Count::default());
         }
-        counted.add(count);
+        counted.packets += events.len() as u64;
+        counted.bytes += events.iter().map(|event| u64::from(event.headers.length)).sum::<u64>();
     }
 
     /// Folds prefixes that are not kept. The newest slices have priority.
@@ -128,8 +133,7 @@ impl Window {
     }
 
     /// Opens the slice of `now` if it is not open.
-    #[inline]
-    fn advance(&mut self, now: Duration) {
+    pub(super) fn advance(&mut self, now: Duration) {
         let number = self.slice_of(now);
         if number > self.open.0 || self.origin.is_none() {
             self.open_slice(now);

@@ -3,7 +3,7 @@
 
 mod admission;
 
-use std::{sync::Arc, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use admission::Promise;
 
@@ -18,6 +18,9 @@ use super::{
     weight::{Unit, Volume},
 };
 use crate::event::{Event, UsedNames};
+
+/// Packets whose series are looked up at a time. What is read for them fits the processor's first cache.
+const LOOKUPS: usize = 128;
 
 /// Bounded counters over one list of labels.
 #[derive(Debug)]
@@ -57,6 +60,16 @@ pub struct Family {
     generation: u64,
     /// Whether new series show their count at once.
     shows_at_once: bool,
+    /// Empty memory for the look-ups of a batch.
+    lookups: Vec<Lookup>,
+}
+
+/// One packet on its way to a series.
+#[derive(Debug)]
+struct Lookup {
+    key: Key,
+    hash: u64,
+    bytes: u32,
 }
 
 impl Family {
@@ -95,6 +108,7 @@ impl Family {
             replaced_series: 0,
             generation,
             shows_at_once: false,
+            lookups: Vec::new(),
             labels,
         };
         let rungs = family.labels.len();
@@ -103,24 +117,58 @@ impl Family {
         family
     }
 
-    /// Counts one packet on the first rung that has a series or room for one.
-    pub fn record(&mut self, event: &Event, now: Duration) {
-        let mut key = Key::of(&self.labels, event);
-        let bytes = event.headers.length;
-        let hash = self.table.hash(&key);
+    /// Counts packets, each on the first rung that has a series or room for one.
+    pub fn record(&mut self, events: &[Event], now: Duration) {
+        let mut lookups = std::mem::take(&mut self.lookups);
+        for events in events.chunks(LOOKUPS) {
+            self.look_up(events, &mut lookups);
+            for lookup in &mut lookups {
+                self.count(lookup, now);
+            }
+        }
+        self.lookups = lookups;
+    }
+
+    /// Computes the keys of packets, and reads their series, all of them in one stage after the other: the processor
+    /// waits for the memory of many packets at a time.
+    fn look_up(&self, events: &[Event], lookups: &mut Vec<Lookup>) {
+        lookups.clear();
+        lookups.extend(events.iter().map(|event| Lookup {
+            key: Key::default(),
+            hash: 0,
+            bytes: event.headers.length,
+        }));
+        for (label, dimension) in self.labels.iter().enumerate() {
+            for (lookup, event) in lookups.iter_mut().zip(events) {
+                lookup.key.set(label, dimension.value(event));
+            }
+        }
+        let mut touched = 0;
+        for lookup in lookups {
+            lookup.hash = self.table.hash(&lookup.key);
+            touched ^= self.table.touch(lookup.hash);
+        }
+        // Used, so that the compiler does not leave out the reads.
+        black_box(touched);
+    }
+
+    /// Counts one packet.
+    #[inline]
+    fn count(&mut self, lookup: &mut Lookup, now: Duration) {
+        let Lookup { key, hash, bytes } = lookup;
         self.volume.count();
-        match self.table.find(hash, &key) {
+        match self.table.find(*hash, key) {
             Some(series) if !series.is_retiring() => {
-                series.count(bytes, self.unit.get());
+                series.count(*bytes, self.unit.get());
                 if series.demanded != self.demand.running() {
                     series.demanded = self.demand.running();
-                    self.demand.add(hash);
+                    self.demand.add(*hash);
                 }
             }
             found => {
                 let is_absent = found.is_none();
-                self.demand.add(hash);
-                self.descend(hash, &mut key, is_absent, bytes, now);
+                self.demand.add(*hash);
+                self.descend(*hash, key, is_absent, *bytes, now);
             }
         }
     }
