@@ -54,6 +54,9 @@ pub struct Report {
     /// End of the period, not included
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     pub until: Option<u64>,
+    /// Count only packets that this host logged; repeatable. Hosts are those of syslog lines and of rows
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
     /// Anonymize addresses as in rows: truncate them (without METHOD), or encrypt them with the configured key
     #[arg(long, value_name = "METHOD", value_enum, num_args = 0..=1, require_equals = true,
           default_value = "none", default_missing_value = "truncate", hide_default_value = true)]
@@ -71,8 +74,8 @@ pub struct Migrate {
     #[arg(value_name = "ULOGD.CONF", required_unless_present = "rules")]
     pub file: Option<PathBuf>,
     /// Convert firewall rules instead: the output of iptables-save, ip6tables-save or nft list ruleset, or a file
-    /// of ufw; - for stdin. Prints the rules with NFLOG in place of LOG and ULOG, and loads nothing
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "output"])]
+    /// of ufw; - for stdin. Prints or writes the rules with NFLOG in place of LOG and ULOG, and loads nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
     pub rules: Option<PathBuf>,
     /// NFLOG group of rules that log with LOG, which has no group
     #[arg(
@@ -86,7 +89,7 @@ pub struct Migrate {
     /// Something else than a configuration or rules.
     #[command(subcommand)]
     pub command: Option<MigrateCommand>,
-    /// Write the configuration to this file, and print the settings without an equivalent. A new file has
+    /// Write the configuration or the rules to this file, and print what has no equivalent. A new file has
     /// mode 0600; an existing one keeps its owner, and its mode unless others can read it
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -51,6 +51,8 @@ fn migrate_has_three_forms() {
     );
     let expect = Migrate { rules: Some("-".into()), group: 7, ..none.clone() };
     check("migrate --rules - --group 7", &Command::Migrate(expect));
+    let expect = Migrate { rules: Some("-".into()), output: Some("new".into()), ..none.clone() };
+    check("migrate --rules - -o new", &Command::Migrate(expect));
     let rows = MigrateRows { from: "sqlite:a".into(), table: Some("logs".into()) };
     let expect = Migrate { command: Some(MigrateCommand::Rows(rows)), ..none };
     check("migrate rows sqlite:a --table logs --mirror.url sqlite:b", &Command::Migrate(expect));
@@ -60,7 +62,6 @@ fn migrate_has_three_forms() {
         "migrate --group 7",
         "migrate ulogd.conf --group 7",
         "migrate ulogd.conf --rules -",
-        "migrate --rules - -o new",
         "migrate --rules - --group 65536",
         "migrate --rules - rows sqlite:a",
     ] {
@@ -102,6 +103,7 @@ fn a_report_reads_files_or_rows() {
         top: 10,
         since: None,
         until: None,
+        host: Vec::new(),
         anonymize: Anonymize::None,
         prefix: String::new(),
     };

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use super::warnings::warnings;
 use crate::{
     config::{Config, ConfigErrors, Flags},
     geoip::GeoIp,
     http::WebConfigWatcher,
     mirror::target::Tls,
     networks::{ListConfigs, Networks, NetworksConfig},
+    source::kernel_log::syslog::check_tls,
     system::files::read_small,
     system::privileges::UserAccount,
 };
@@ -30,7 +32,7 @@ pub(super) fn load(flags: &Flags) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// Every error, not only the first.
 pub(super) fn report(flags: &Flags) -> anyhow::Result<String> {
-    load(flags)?;
+    let config = load(flags)?;
     let mut text = match &flags.config_file {
         Some(file) => format!("{}: configuration is valid\n", file.display()),
         None => "configuration is valid: no --config.file, only defaults and flags\n".into(),
@@ -38,6 +40,10 @@ pub(super) fn report(flags: &Flags) -> anyhow::Result<String> {
     if let Some(warning) = empty(flags) {
         text.push_str(&warning);
         text.push('\n');
+    }
+    let databases = GeoIp::open(&config.geoip.databases)?.status();
+    for warning in warnings(&config, &databases) {
+        text.extend(["warning: ", &warning, "\n"]);
     }
     Ok(text)
 }
@@ -71,6 +77,14 @@ pub(super) fn invalid_files(config: &Config) -> Vec<(String, String)> {
     }
     let web_config = WebConfigWatcher::open(&config.web.config_file);
     check("web.config_file", web_config.map(drop).map_err(Into::into));
+    // Missing files are reported with their own keys.
+    let tls = &config.kernel_log.tls;
+    if config.kernel_log.uses_tls()
+        && ![&tls.cert_file, &tls.key_file].iter().any(|file| file.as_os_str().is_empty())
+        && let Err((key, reason)) = check_tls(tls)
+    {
+        check(&key, Err(anyhow::anyhow!(reason)));
+    }
     let privileges = &config.privileges;
     let user = UserAccount::find(&privileges.user, "");
     check("privileges.user", user.map(drop).map_err(Into::into));

@@ -13,6 +13,7 @@ mod rules;
 mod run;
 mod runtime;
 mod sandbox;
+mod warnings;
 
 use std::{
     io::{ErrorKind, Write as _},

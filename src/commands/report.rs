@@ -16,7 +16,7 @@ use crate::{
     event::{Interner, Names},
     geoip::GeoIp,
     metrics::{Aggregate, SharedAggregate},
-    mirror::{day::LATEST, read_rows},
+    mirror::{RowSelection, day::LATEST, read_rows},
     networks::Networks,
     pipeline::{Clock, Route},
     report::{SharedTally, Style, Tally},
@@ -53,6 +53,10 @@ fn of_files(arguments: &Arguments, config: &Config, tally: Tally) -> anyhow::Res
     let mut route = Route::new(geoip.locator(), aggregate, clock);
     let tally = SharedTally::new(tally);
     route.look_up(networks.lookup());
+    if !arguments.host.is_empty() {
+        let hosts = arguments.host.iter().map(|host| route.host_id(host)).collect();
+        tally.with(|tally| tally.only_hosts(hosts));
+    }
     route.divert_to(Box::new(tally.clone()));
     let names = route.names();
     let failures = files.failures.clone();
@@ -74,7 +78,8 @@ fn of_rows(arguments: &Arguments, config: &Config, mut tally: Tally) -> anyhow::
         .build()
         .context("cannot start the async runtime")?;
     let mut take = |row| tally.add_row(&row, &mut interner);
-    let read = read_rows(&target, period, &mut take);
+    let selection = RowSelection { period, hosts: &arguments.host };
+    let read = read_rows(&target, selection, &mut take);
     runtime.block_on(read).map_err(|error| anyhow!("report: {error}"))?;
     write(arguments, &tally, &interner.names())
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{check, listeners, runtime::block_on, sandbox::confine};
+use super::{check, listeners, runtime::block_on, sandbox::confine, warnings::warnings};
 use crate::{
     config::{Config, Flags},
     daemon::{self, Parts, Reloader},
@@ -99,6 +99,9 @@ fn assemble(
         rules,
     } = resources;
     let geoip = GeoIp::open(&config.geoip.databases)?;
+    for warning in warnings(&config, &geoip.status()) {
+        tracing::warn!("{warning}");
+    }
     let networks = Networks::open(&config.networks, &config.list)?;
     let mut groups = config.nflog.groups.clone();
     if kernel_log.is_some() && !groups.contains(&LINES_GROUP) {

@@ -9,7 +9,7 @@ use crate::{
     cli,
     http::{Limits, Rejections, ReloadRequest, Site, WebConfigWatcher},
     system::Health,
-    web::{LiveData, PageInfo},
+    web::{LiveData, PageInfo, PageSources},
 };
 
 /// Creates the site of an exporter. `reload` receives the requests to reload the configuration.
@@ -31,8 +31,14 @@ pub(super) fn create(
         confinement,
         ..
     } = parts;
-    let page =
-        PageInfo { telemetry_path: config.web.telemetry_path.clone(), version: cli::VERSION };
+    let page = PageInfo {
+        telemetry_path: config.web.telemetry_path.clone(),
+        version: cli::VERSION,
+        sources: PageSources {
+            groups: !config.nflog.groups.is_empty(),
+            lines: config.kernel_log.has_source(),
+        },
+    };
     let live =
         LiveData::new(route, meters.clone(), geoip.clone(), networks, health.clone(), page.clone());
     let rejections = Arc::<Rejections>::default();

@@ -49,7 +49,7 @@ pub fn tcp(country: &str, source: impl Into<Ipv4Addr>, port: u16) -> Event {
         addresses: Some(addresses),
         protocol: Some(protocol::TCP),
         length: 60,
-        ttl: 64,
+        ttl: Some(64),
         transport: Transport::Tcp { source: 40_000, destination: port, flags: 2 },
         issue: None,
     };

@@ -49,7 +49,7 @@ pub struct Event {
     pub connection: Option<Connection>,
     /// Hardware address of the sender.
     pub hardware_address: HardwareAddress,
-    /// Bytes of the packet that the kernel copied.
+    /// Bytes of the packet that the kernel copied; of a line of the kernel log, the length of the packet.
     pub captured_length: u32,
     /// The decoded headers.
     pub headers: Headers,

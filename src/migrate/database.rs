@@ -43,6 +43,19 @@ pub(super) fn keys(plugin: &str) -> Option<Vec<&'static str>> {
     }
 }
 
+/// Why a key of these plugins has no equivalent; `None` if it is converted.
+pub(super) fn no_equivalent(key: &str) -> Option<&'static str> {
+    match key {
+        "reconnect" | "connect_timeout" => {
+            Some("the connection is retried by itself, and rows wait in the spool meanwhile")
+        }
+        "backlog_memcap" | "backlog_oneshot_requests" | "ring_buffer_size" | "buffer" => {
+            Some("rows wait in the spool, see [mirror.spool]")
+        }
+        _ => None,
+    }
+}
+
 /// A database that ulogd wrote to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Database {
@@ -52,6 +65,9 @@ pub(super) struct Database {
     /// Settings of the section without an equivalent.
     pub(super) notes: Vec<String>,
 }
+
+/// The advice on the rows that ulogd wrote.
+const COPY: &str = "Copy ulogd's rows into `packets` with: nflog_exporter --config.file THIS_FILE migrate rows FROM-URL";
 
 /// The parameters of a connection to a database server.
 #[derive(Default)]
@@ -217,7 +233,12 @@ fn sqlite(path: &str) -> Database {
         relative if relative.len() == path.len() => relative.to_owned(),
         below_root => format!("/{below_root}"),
     };
-    let mut advice = Vec::new();
+    let mut advice = vec![
+        "`ulog` in this file is ulogd's own table, which does not get the new rows. Stop ulogd and rename it".into(),
+        "before the first start; the new `ulog` is then created:".into(),
+        format!("  sqlite3 {path} 'ALTER TABLE ulog RENAME TO ulogd_ulog'"),
+        COPY.into(),
+    ];
     if !Path::new(&path).starts_with(STATE_DIRECTORY) {
         let directory = Path::new(&path).parent().unwrap_or(Path::new("/"));
         advice.extend([
@@ -288,6 +309,7 @@ fn rename_advice(database: &str, command: &str) -> Vec<String> {
         "`ulog` in this database is ulogd's own view, which does not have the new rows. Stop ulogd and rename it".into(),
         "before the first start; the new `ulog` is then created:".into(),
         format!("  {command}"),
+        COPY.into(),
         format!(
             "Or use a separate database: create one, and replace {database:?} in the URL by its name."
         ),

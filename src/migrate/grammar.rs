@@ -9,8 +9,8 @@ const LINE: usize = 254;
 const VALUE: usize = 224;
 
 /// Separators of words in settings and in section headers.
-const BETWEEN_WORDS: &[u8] = b" =\t\n\r";
-const AROUND_NAMES: &[u8] = b" \t\n\r[]";
+pub(super) const BETWEEN_WORDS: &[u8] = b" =\t\n\r";
+pub(super) const AROUND_NAMES: &[u8] = b" \t\n\r[]";
 
 /// The settings of a section that ulogd parses, in order.
 pub(super) struct ConfSection {
@@ -42,12 +42,30 @@ impl ConfSection {
         keys: &[&str],
         repeatable: &[&str],
     ) -> Result<Self, MigrateError> {
-        let mut section = Self {
-            name: name.to_owned(),
-            exists: false,
-            settings: Vec::new(),
-            ignored: Vec::new(),
-        };
+        Self::read_from(text, name, false, keys, repeatable)
+    }
+
+    /// Parses the lines of a file that has no section headers.
+    ///
+    /// # Errors
+    /// A line that ulogd does not parse.
+    pub(super) fn read_without_header(
+        text: &[u8],
+        keys: &[&str],
+        repeatable: &[&str],
+    ) -> Result<Self, MigrateError> {
+        Self::read_from(text, "global", true, keys, repeatable)
+    }
+
+    fn read_from(
+        text: &[u8],
+        name: &str,
+        exists: bool,
+        keys: &[&str],
+        repeatable: &[&str],
+    ) -> Result<Self, MigrateError> {
+        let mut section =
+            Self { name: name.to_owned(), exists, settings: Vec::new(), ignored: Vec::new() };
         for (line, piece) in pieces(text) {
             if piece.starts_with(b"#") {
                 continue;
@@ -60,7 +78,12 @@ impl ConfSection {
                 section.exists = first == Some(name.as_bytes());
                 continue;
             }
-            let Some((key, rest)) = word(piece, BETWEEN_WORDS) else { continue };
+            let Some((key, rest)) = word(piece, BETWEEN_WORDS) else {
+                if !piece.trim_ascii().is_empty() {
+                    section.ignored.push(format!("[{name}] line {line}: ulogd finds no key in it"));
+                }
+                continue;
+            };
             if key.starts_with(b"[") {
                 break;
             }
@@ -83,6 +106,17 @@ impl ConfSection {
             section.settings.push(Setting { line, key, value });
         }
         Ok(section)
+    }
+
+    /// The settings whose keys begin with a prefix, as a section with the keys after it.
+    pub(super) fn with_prefix(&self, prefix: &str, name: &str) -> Self {
+        let settings = self.settings.iter().filter_map(|Setting { line, key, value }| {
+            let key = key.strip_prefix(prefix)?.to_owned();
+            Some(Setting { line: *line, key, value: value.clone() })
+        });
+        let settings: Vec<_> = settings.collect();
+        let exists = !settings.is_empty();
+        Self { name: name.to_owned(), exists, settings, ignored: Vec::new() }
     }
 
     /// The keys in the section, in order.
@@ -166,7 +200,7 @@ impl ConfSection {
 
 /// Splits a file like `fgets`: pieces up to a newline, or of [`LINE`] bytes, each with its line number and
 /// truncated at a zero byte.
-fn pieces(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+pub(super) fn pieces(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut rest = text;
     let mut line = 1;
     std::iter::from_fn(move || {
@@ -184,7 +218,7 @@ fn pieces(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 /// The first word and the rest (`get_word`): a quoted word, or one that ends at one of these bytes.
-fn word<'t>(text: &'t [u8], ends: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
+pub(super) fn word<'t>(text: &'t [u8], ends: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
     let start = text.iter().position(|byte| !ends.contains(byte))?;
     let text = &text[start..];
     if let Some(quoted) = text.strip_prefix(b"\"") {

@@ -12,14 +12,19 @@ use super::{
 /// A migration in progress.
 pub(super) struct Migration<'t> {
     /// The file.
-    text: &'t [u8],
-    output: Output,
+    pub(super) text: &'t [u8],
+    pub(super) output: Output,
+    /// The sections that were read, with the plugin if their lines have no equivalent.
+    pub(super) sections: Vec<(String, Option<String>)>,
+    /// The group of each converted stack, and whether it writes rows.
+    stacks: Vec<(u16, bool)>,
 }
 
 impl<'t> Migration<'t> {
     /// Starts the conversion of a file.
     pub(super) fn new(text: &'t [u8]) -> Self {
-        Self { text, output: Output::default() }
+        let sections = vec![("global".to_owned(), None)];
+        Self { text, output: Output::default(), sections, stacks: Vec::new() }
     }
 
     /// Checks that a stack reads packets from NFLOG.
@@ -52,19 +57,58 @@ impl<'t> Migration<'t> {
             self.output.not_migrated(format!("stack={stack}: {why}"));
             return Ok(());
         }
-        nflog::convert(self.text, &source.name, &mut self.output)?;
-        for step in rest {
-            self.step(step)?;
+        self.sections.push((source.name.clone(), None));
+        let group = nflog::convert(self.text, &source.name, &mut self.output)?;
+        for StackPlugin { name, plugin } in rest {
+            self.output_section(name, plugin)?;
         }
+        let writes_rows = rest.iter().any(|step| database::keys(&step.plugin).is_some());
+        self.stacks.push((group, writes_rows));
         Ok(())
     }
 
-    /// Converts a filter or an output of a stack.
-    fn step(&mut self, StackPlugin { name, plugin }: &StackPlugin) -> Result<(), MigrateError> {
+    /// Notes which packets become rows, if several groups are read.
+    pub(super) fn rows_of_groups(&mut self) {
+        let mut with: Vec<_> =
+            self.stacks.iter().filter(|(_, rows)| *rows).map(|it| it.0).collect();
+        with.dedup();
+        let without = |group: &&u16| !with.contains(group);
+        let others: Vec<_> = self.output.groups.iter().filter(without).copied().collect();
+        if self.output.database.is_none() || self.output.groups.len() < 2 {
+            return;
+        }
+        let list =
+            |groups: &[u16]| groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let rest = if others.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "; ulogd wrote none of group {}: to leave them out, give their rules other prefixes, and list those of \
+                 the others in mirror.prefixes",
+                list(&others)
+            )
+        };
+        self.output.note(format!(
+            "the packets of all groups ({}) become rows of one table, and the column nflog_group has the group{rest}",
+            list(&self.output.groups)
+        ));
+    }
+
+    /// Notes the lines that load plugins.
+    pub(super) fn plugins(&mut self, count: usize) {
+        if count > 0 {
+            self.output.note(format!("plugin ({count} lines): this program loads no plugins"));
+        }
+    }
+
+    /// Converts a filter or an output.
+    pub(super) fn output_section(&mut self, name: &str, plugin: &str) -> Result<(), MigrateError> {
         if let Some(keys) = database::keys(plugin) {
+            self.sections.push((name.to_owned(), None));
             let section = ConfSection::read(self.text, name, &keys, &[])?;
             return self.database(&section, name, plugin);
         }
+        self.sections.push((name.to_owned(), Some(plugin.to_owned())));
         if let Some(why) = stack::no_equivalent(plugin) {
             self.output.not_migrated(format!("{name}:{plugin}: {why}"));
         }
@@ -72,7 +116,7 @@ impl<'t> Migration<'t> {
     }
 
     /// Converts the section of an output that writes to a database.
-    fn database(
+    pub(super) fn database(
         &mut self,
         section: &ConfSection,
         name: &str,
@@ -91,6 +135,11 @@ impl<'t> Migration<'t> {
                     "[{name}] {key}={value}: rows are written to this program's tables; the view `ulog` has \
                      ulogd's column names"
                 ));
+            }
+        }
+        for key in section.keys() {
+            if let Some(why) = database::no_equivalent(key) {
+                self.output.not_migrated(format!("[{name}] {key}: {why}"));
             }
         }
         for ignored in &section.ignored {

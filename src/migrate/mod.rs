@@ -1,13 +1,16 @@
 //! Converts a `ulogd.conf` to a configuration of this program, and rules with LOG or ULOG to rules with NFLOG.
 
+mod conf_lines;
 mod connection;
 mod database;
+mod first_version;
 mod grammar;
 mod migration;
 mod nflog;
 mod output;
 pub mod rules;
 mod stack;
+mod unused_lines;
 
 use self::{grammar::ConfSection, migration::Migration};
 
@@ -64,6 +67,10 @@ pub struct Migrated {
 /// The text is not a `ulogd.conf`, has no stack with the source NFLOG, or has a value that ulogd cannot parse.
 pub fn ulogd(text: &[u8]) -> Result<Migrated, MigrateError> {
     let global = ConfSection::read(text, "global", &GLOBAL_KEYS, &["plugin", "stack"])?;
+    let first_version = first_version::global(text)?;
+    if first_version.exists && first_version::is_first_version(&first_version) {
+        return first_version::convert(text, &first_version);
+    }
     if !global.exists {
         return Err(MigrateError::NoGlobal);
     }
@@ -78,6 +85,9 @@ pub fn ulogd(text: &[u8]) -> Result<Migrated, MigrateError> {
     }
     migration.require_group()?;
     migration.global(&global)?;
+    migration.plugins(plugins.len());
+    migration.rows_of_groups();
+    migration.unused_lines();
     Ok(migration.finish())
 }
 

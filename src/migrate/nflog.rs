@@ -19,11 +19,11 @@ const NFLOG_KEYS: [&str; 12] = [
     "attach_conntrack",
 ];
 
-/// Converts a section of the plugin.
+/// Converts a section of the plugin. Returns its group.
 ///
 /// # Errors
 /// A value of the section is invalid.
-pub(super) fn convert(text: &[u8], name: &str, output: &mut Output) -> Result<(), MigrateError> {
+pub(super) fn convert(text: &[u8], name: &str, output: &mut Output) -> Result<u16, MigrateError> {
     let section = ConfSection::read(text, name, &NFLOG_KEYS, &[])?;
     if !section.exists {
         output.note(format!("[{name}]: there is no such section; the group is 0, as in ulogd"));
@@ -32,6 +32,10 @@ pub(super) fn convert(text: &[u8], name: &str, output: &mut Output) -> Result<()
     let group = output.number(&section, name, "group", u32::from(u16::MAX))?.unwrap_or(0);
     queue(&section, name, output)?;
     receive_buffer(&section, name, output)?;
+    let conntrack = output.number(&section, name, "attach_conntrack", i32::MAX as u32)?;
+    if conntrack.is_some_and(|value| value != 0) {
+        output.set("conntrack", "true".into());
+    }
     for key in section.keys() {
         if let Some(why) = no_equivalent(key) {
             output.not_migrated(format!("[{name}] {key}: {why}"));
@@ -41,8 +45,9 @@ pub(super) fn convert(text: &[u8], name: &str, output: &mut Output) -> Result<()
         output.note(ignored);
     }
     // The range is that of the type.
-    add_group(u16::try_from(group).unwrap_or(u16::MAX), name, output);
-    Ok(())
+    let group = u16::try_from(group).unwrap_or(u16::MAX);
+    add_group(group, name, output);
+    Ok(group)
 }
 
 /// Converts the threshold and the timeout of the kernel's queue.
@@ -89,9 +94,8 @@ fn no_equivalent(key: &str) -> Option<&'static str> {
             Some("sequence numbers are always used to count losses; rows do not have them")
         }
         "numeric_label" => Some("packets have no label; use the rule's log prefix"),
-        "attach_conntrack" => Some("conntrack's data is not used"),
         "bufsize" => Some("the read buffer has a fixed size"),
-        // `bind` and `unbind` replace another reader, which kernels since 2.6.29 do not need.
+        "bind" | "unbind" => Some("kernels since 2.6.29 need no binding of the protocol"),
         _ => None,
     }
 }

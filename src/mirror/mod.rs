@@ -21,6 +21,7 @@ mod per_name;
 pub mod queue;
 pub mod row;
 pub mod row_builder;
+mod row_selection;
 pub mod schema;
 pub mod select;
 mod shared_spool;
@@ -45,6 +46,7 @@ use tokio::{
 };
 
 pub use queue::{Queue, QueueObserver};
+pub use row_selection::RowSelection;
 pub use spool::RowMark;
 pub use status::MirrorStatus;
 pub use stored_rows::read_rows;

@@ -46,7 +46,7 @@ pub struct Row {
     pub protocol: Option<u8>,
     /// Bytes on the wire, from the IP header on.
     pub length: u32,
-    /// Bytes that the kernel copied.
+    /// Bytes that the kernel copied; of a line of the kernel log, as `length`.
     pub captured_length: u32,
     /// IPv4 time to live or IPv6 hop limit, when the IP header was decoded.
     pub ttl: Option<u8>,

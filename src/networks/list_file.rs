@@ -11,6 +11,7 @@ use super::{
     file::{NetworksError, read_lines},
     prefix::AddressRange,
     range_table::{RangeTable, union},
+    wide_table::WideTable,
 };
 use crate::system::files::Fingerprint;
 
@@ -21,7 +22,7 @@ const MAX_ENTRIES: usize = 2_000_000;
 #[derive(Debug)]
 pub(super) struct AddressSet {
     v4: RangeTable<u32, ()>,
-    v6: RangeTable<u128, ()>,
+    v6: WideTable<()>,
     /// Number of entries of the file.
     pub(super) entries: usize,
 }
@@ -58,7 +59,7 @@ impl Parser {
     fn set(self) -> AddressSet {
         let entries = self.v4.len() + self.v6.len();
         let (v4, v6) = (union(self.v4), union(self.v6));
-        AddressSet { v4: RangeTable::new(v4), v6: RangeTable::new(v6), entries }
+        AddressSet { v4: RangeTable::new(v4), v6: WideTable::new(v6), entries }
     }
 
     /// Parses a line without white space around it.

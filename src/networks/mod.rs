@@ -12,6 +12,7 @@ mod names_file;
 mod prefix;
 mod range_table;
 mod watch;
+mod wide_table;
 
 use std::sync::{Arc, Mutex};
 

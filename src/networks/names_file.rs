@@ -6,6 +6,7 @@ use super::{
     file::{NetworksError, read_lines},
     prefix::AddressRange,
     range_table::{Range, RangeTable, narrowest},
+    wide_table::WideTable,
 };
 use crate::{
     geoip::{CountryId, Location},
@@ -37,7 +38,7 @@ pub(super) struct NamedNetworks {
     pub(super) names: Vec<Arc<str>>,
     networks: Vec<NamedNetwork>,
     v4: RangeTable<u32, u32>,
-    v6: RangeTable<u128, u32>,
+    v6: WideTable<u32>,
 }
 
 impl NamedNetworks {
@@ -82,7 +83,7 @@ impl Parser {
             names: self.names,
             networks: self.networks,
             v4: RangeTable::new(narrowest(self.v4)),
-            v6: RangeTable::new(narrowest(self.v6)),
+            v6: WideTable::new(narrowest(self.v6)),
         }
     }
 

@@ -28,6 +28,20 @@ impl Address for u32 {
     }
 }
 
+impl Address for u64 {
+    fn top(self) -> u64 {
+        self
+    }
+
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+
+    fn previous(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+}
+
 impl Address for u128 {
     fn top(self) -> u64 {
         (self >> 64) as u64
@@ -122,8 +136,15 @@ impl<A: Address, V: Copy> RangeTable<A, V> {
 
     /// The value of the range that has this address.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "at most 16 bits")]
     pub(super) fn get(&self, address: A) -> Option<V> {
+        let range = self.at_or_before(address)?;
+        (address <= range.end).then_some(range.value)
+    }
+
+    /// The last range that starts at or before this address.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 16 bits")]
+    pub(super) fn at_or_before(&self, address: A) -> Option<&Range<A, V>> {
         let top = address.top();
         let group = &self.groups[(top >> (64 - self.groups.len().ilog2())) as usize];
         let first = group.slots as usize;
@@ -139,8 +160,7 @@ impl<A: Address, V: Copy> RangeTable<A, V> {
             self.slots[first + (1 << bits)] as usize
         };
         // A range of an earlier slot or group can reach this address.
-        let range = self.ranges.get(before.checked_sub(1)?)?;
-        (address <= range.end).then_some(range.value)
+        self.ranges.get(before.checked_sub(1)?)
     }
 }
 
@@ -210,7 +230,7 @@ fn end_before<A: Address, V: Copy>(
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::wide_table::WideTable, *};
 
     /// The first and the last address of a prefix.
     fn ends(address: u32, length: u32) -> (u32, u32) {
@@ -247,7 +267,7 @@ mod tests {
                 .collect();
             let table = RangeTable::new(union(ranges.clone()));
             let wider = ranges.iter().map(|range| wide(*range, shift)).collect();
-            let wide_table = RangeTable::new(union(wider));
+            let wide_table = WideTable::new(union(wider));
             for address in probes(&ranges).into_iter().chain(others) {
                 let expect = ranges.iter().any(|(start, end)| (*start..=*end).contains(&address));
                 prop_assert_eq!(table.get(address).is_some(), expect, "{:#x}", address);
@@ -286,7 +306,7 @@ mod tests {
             [0, 1, u32::MAX - 1, u32::MAX].map(|it| table.get(it).is_some()),
             [true, false, false, true]
         );
-        let all = RangeTable::new(union(vec![(0_u128, u128::MAX)]));
+        let all = WideTable::new(union(vec![(0_u128, u128::MAX)]));
         assert_eq!([all.get(0), all.get(1 << 127), all.get(u128::MAX)], [Some(()); 3]);
         assert_eq!(RangeTable::<u32, ()>::new(Vec::new()).get(7), None);
     }

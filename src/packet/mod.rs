@@ -27,8 +27,8 @@ pub struct Headers {
     /// Length of the packet on the wire in bytes, from the IP header on: the IP total length, not the captured
     /// length. The length before capture if the header has none.
     pub length: u32,
-    /// IPv4 time to live or IPv6 hop limit; 0 if unread.
-    pub ttl: u8,
+    /// IPv4 time to live or IPv6 hop limit; `None` if unread.
+    pub ttl: Option<u8>,
     /// Ports, flags or ICMP type.
     pub transport: Transport,
     /// Why the packet could not be decoded in full; `None` if it was.
@@ -43,7 +43,7 @@ impl Headers {
             addresses: None,
             protocol: None,
             length,
-            ttl: 0,
+            ttl: None,
             transport: Transport::None,
             issue: Some(issue),
         }

@@ -79,6 +79,11 @@ impl Route {
         self.shows_devices = false;
     }
 
+    /// The id that packets of this host have.
+    pub fn host_id(&mut self, host: &str) -> NameId {
+        self.interner.intern(NameField::Host, host.as_bytes())
+    }
+
     /// Also looks up the addresses of every packet in networks and lists.
     pub fn look_up(&mut self, networks: NetworkLookup) {
         self.network_ids = vec![None; networks.names().len()];
@@ -107,7 +112,11 @@ impl Route {
             uid: record.uid,
             connection: record.connection,
             hardware_address: HardwareAddress::new(record.hardware_address),
-            captured_length: u32::try_from(record.payload.len()).unwrap_or(u32::MAX),
+            captured_length: match record.headers {
+                // Lines have no bytes of the packet: the kernel had all of its headers.
+                Some(headers) => headers.length,
+                None => u32::try_from(record.payload.len()).unwrap_or(u32::MAX),
+            },
             headers,
             place: Place { country: Country::Unknown, asn: 0 },
             source_network: NameId::EMPTY,

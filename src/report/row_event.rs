@@ -38,7 +38,7 @@ pub(super) fn event(row: &Row, interner: &mut Interner) -> Event {
             addresses,
             protocol: row.protocol,
             length: row.length,
-            ttl: row.ttl.unwrap_or(0),
+            ttl: row.ttl,
             transport: transport(row),
             issue: row.issue,
         },

@@ -1,13 +1,19 @@
 //! Makes a report of a tally: sorts, names and limits its figures, and says which are estimates.
 
-use std::{hash::Hash, net::IpAddr};
+use std::{
+    hash::Hash,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use super::{
     model::{
         CountryRow, FORMAT, List, NameRow, NetworkRow, New, Period, PortRow, Report, RowCounts,
         SourceRow, TimelineReport, Undecoded,
     },
-    tally::{Entry, MAX_SOURCES, MAX_VALUES, Slots, SourceDetails, Table, Tally},
+    tally::{
+        Counts, Entry, HiddenHosts, MAX_HIDDEN_HOSTS, MAX_SOURCES, MAX_VALUES, Slots,
+        SourceDetails, Table, Tally,
+    },
     utc::utc,
 };
 use crate::{
@@ -91,19 +97,13 @@ impl Tally {
     }
 
     fn source_row(&self, source: IpAddr, entry: &Entry<SourceDetails>) -> SourceRow {
-        let Entry { counts, details } = entry;
-        SourceRow {
-            source: source.to_string(),
-            country: details.country.map_or("", Country::code),
-            counts: row_counts(entry),
-            ports: details.ports.count(),
-            ports_at_least: counts.missing > 0 || self.may_lack_ports(&details.ports),
-            first: utc(counts.first),
-            last: utc(counts.last),
-        }
+        source_row(source, entry.counts, &entry.details, self.may_lack_ports(&entry.details.ports))
     }
 
     fn port_scans(&self, top: usize) -> List<SourceRow> {
+        if let Some(hosts) = &self.hidden_hosts {
+            return hidden_port_scans(hosts, top);
+        }
         let is_scan =
             |entry: &Entry<SourceDetails>| entry.details.ports.count() >= SCANNING_PORTS.into();
         let order =
@@ -144,6 +144,11 @@ impl Tally {
             ("source addresses", self.sources.is_exact(), MAX_SOURCES),
             ("networks", self.networks.is_exact(), MAX_VALUES),
             ("ports", self.ports.is_exact(), MAX_VALUES),
+            (
+                "hosts behind the shown networks",
+                self.hidden_hosts.as_ref().is_none_or(|hosts| hosts.table.is_exact()),
+                MAX_HIDDEN_HOSTS,
+            ),
         ];
         for (what, _, limit) in lists.into_iter().filter(|(_, is_exact, _)| !is_exact) {
             notes.push(format!(
@@ -166,8 +171,44 @@ impl Tally {
     }
 }
 
+fn source_row(
+    source: IpAddr,
+    counts: Counts,
+    details: &SourceDetails,
+    may_lack_ports: bool,
+) -> SourceRow {
+    SourceRow {
+        source: source.to_string(),
+        country: details.country.map_or("", Country::code),
+        counts: counts_of(counts),
+        ports: details.ports.count(),
+        ports_at_least: counts.missing > 0 || may_lack_ports,
+        first: utc(counts.first),
+        last: utc(counts.last),
+    }
+}
+
+/// The hosts that tried many ports, each with the network that is shown instead of its address.
+fn hidden_port_scans(hosts: &HiddenHosts, top: usize) -> List<SourceRow> {
+    list(
+        &hosts.table,
+        top,
+        |host| host.details.source.ports.count() >= SCANNING_PORTS.into(),
+        |host| (host.details.source.ports.count(), host.counts.packets),
+        |_, host| {
+            let source = &host.details.source;
+            // Set with the first packet.
+            let shown = host.details.shown.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+            source_row(shown, host.counts, source, hosts.may_lack_ports(&source.ports))
+        },
+    )
+}
+
 fn row_counts<V>(entry: &Entry<V>) -> RowCounts {
-    let counts = entry.counts;
+    counts_of(entry.counts)
+}
+
+fn counts_of(counts: Counts) -> RowCounts {
     RowCounts { packets: counts.packets, bytes: counts.bytes, missing: counts.missing }
 }
 

@@ -90,20 +90,20 @@ impl Recording {
     /// Bytes read from the file so far, compressed ones if it is compressed.
     #[must_use]
     pub fn position(&self) -> u64 {
-        match &self.content {
-            Content::Unknown(input) => input.as_ref().map_or(0, Input::position),
-            Content::Capture(capture) => capture.position(),
-            Content::Log(log) => log.position(),
-        }
+        self.input().map_or(0, Input::position)
     }
 
     /// Size of the file, bytes; `None` for a pipe.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
+        self.input()?.size()
+    }
+
+    fn input(&self) -> Option<&Input> {
         match &self.content {
-            Content::Unknown(input) => input.as_ref()?.size(),
-            Content::Capture(capture) => capture.size(),
-            Content::Log(log) => log.size(),
+            Content::Unknown(input) => input.as_ref(),
+            Content::Capture(capture) => Some(capture.input()),
+            Content::Log(log) => Some(log.input()),
         }
     }
 

@@ -47,6 +47,40 @@ pub struct PageInfo {
     pub telemetry_path: String,
     /// Version of the exporter.
     pub version: &'static str,
+    /// The configured sources.
+    pub sources: PageSources,
+}
+
+/// The sources that a page without packets explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageSources {
+    /// Whether NFLOG groups are read.
+    pub groups: bool,
+    /// Whether lines of the kernel log are read.
+    pub lines: bool,
+}
+
+const OF_GROUPS: &str = r#"<p>The exporter shows the packets of firewall rules that log to an NFLOG group, for example:</p>
+<pre>nft add rule inet filter input log prefix '"input "' group 1</pre>
+<p>Or start the exporter with <code>--rules.install</code>: it then logs all inbound packets itself.</p>
+"#;
+
+const OF_LINES: &str = r#"<p>The exporter shows the packets in lines of the kernel log, which firewall rules with LOG write, for example those of
+<code>ufw logging on</code>, or:</p>
+<pre>nft add rule inet filter input log prefix '"input "'</pre>
+<p>The lines have to reach a configured source: <code>/dev/kmsg</code>, a log file or the syslog listener.</p>
+"#;
+
+const DOCTOR: &str =
+    "<p><code>nflog_exporter doctor</code>, run as root, shows what is missing.</p>\n";
+
+impl PageSources {
+    /// How packets reach these sources, as HTML.
+    fn instructions(self) -> String {
+        let of_groups = if self.groups { OF_GROUPS } else { "" };
+        let of_lines = if self.lines { OF_LINES } else { "" };
+        [of_groups, of_lines, DOCTOR].concat()
+    }
 }
 
 /// The page itself. Its links are relative, so that it works under a path prefix of a reverse proxy.
@@ -54,7 +88,10 @@ pub struct PageInfo {
 pub fn index(info: &PageInfo) -> String {
     // Without the dot, a browser reads a path such as `/a:b` as a scheme.
     let metrics = format!(".{}", info.telemetry_path);
-    INDEX.replace("{version}", &escape(info.version)).replace("{telemetry_path}", &escape(&metrics))
+    INDEX
+        .replace("{instructions}", &info.sources.instructions())
+        .replace("{version}", &escape(info.version))
+        .replace("{telemetry_path}", &escape(&metrics))
 }
 
 /// Text for an element or a quoted attribute.
@@ -80,7 +117,9 @@ mod tests {
 
     #[test]
     fn the_index_escapes_its_values_and_loads_nothing_from_other_hosts() {
-        let page = index(&PageInfo { telemetry_path: "/m\"><b>&'".into(), version: "1.2.3" });
+        let sources = PageSources { groups: true, lines: true };
+        let page =
+            index(&PageInfo { telemetry_path: "/m\"><b>&'".into(), version: "1.2.3", sources });
         assert!(
             page.contains(r#"<a href="./m&quot;&gt;&lt;b&gt;&amp;&#39;">Metrics</a>"#),
             "{page}"
@@ -94,6 +133,17 @@ mod tests {
         assert!(!page.contains("//") && !page.contains("style=") && !page.contains("<style"));
         // Under a path prefix of a proxy, an absolute link leads out of it.
         assert!(!page.contains("=\"/"), "{page}");
+    }
+
+    #[test]
+    fn a_page_without_packets_explains_the_configured_sources() {
+        for (groups, lines) in [(true, false), (false, true), (true, true)] {
+            let sources = PageSources { groups, lines };
+            let page = index(&PageInfo { telemetry_path: "/m".into(), version: "1", sources });
+            assert_eq!(page.contains("NFLOG group") && page.contains("--rules.install"), groups);
+            assert_eq!(page.contains("lines of the kernel log"), lines);
+            assert!(page.contains("nflog_exporter doctor"));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod overview;
 pub mod paths;
 mod query;
 
-pub use assets::PageInfo;
+pub use assets::{PageInfo, PageSources};
 pub use config::{ListenAddress, WebServerConfig};
 pub use live_data::LiveData;
 pub use query::BadQuery;

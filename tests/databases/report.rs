@@ -2,9 +2,8 @@
 //! other rights than to read.
 
 use std::{
-    io::Write as _,
     os::unix::fs::MetadataExt as _,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
 use nflog_exporter::mirror::Target;
@@ -13,20 +12,14 @@ use nflog_exporter::mirror::store::{Batch, MySql, Postgres, Sqlite, Store, Write
 use crate::support::{
     mariadb::MariaDb,
     postgres_server::PostgresServer,
-    program::EXPORTER,
+    program::{EXPORTER, run_with_input},
     report_traffic::{rows, week},
 };
 
 fn report(arguments: &[&str], capture: &[u8]) -> Output {
     let mut command = Command::new(EXPORTER);
     command.arg("report").args(arguments).env("LC_ALL", "C.UTF-8");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let (mut stdin, capture) = (child.stdin.take().unwrap(), capture.to_owned());
-    let writer = std::thread::spawn(move || drop(stdin.write_all(&capture)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
+    run_with_input(&mut command, capture)
 }
 
 /// The report of a run that succeeds, and writes nothing else.
@@ -65,6 +58,9 @@ fn compare(url: &str) {
         let of_packets = text(&["-", &format, "--top=500"], capture.bytes());
         assert_eq!(text(&["--mirror", &url, &format, "--top=500"], &[]), of_packets);
     }
+    let packets = |host: &str| text(&["--mirror", &url, host, "--format=json"], &[]);
+    assert!(packets("--host=gate").contains("\"packets\": 3200,\n  \"bytes\""));
+    assert!(packets("--host=other").contains("\"packets\": 0,\n  \"bytes\""));
     // Half of a microsecond step at both ends: packets have the times 17 + n * 201,600,000 µs.
     let since = "--since=2026-11-16T12:00:00.000017Z";
     for (until, packets) in [("12:03:21.600017", 1), ("12:03:21.600018", 2)] {

@@ -4,6 +4,8 @@ use std::{
     process::{Command, Output},
 };
 
+use crate::support::server::certificates;
+
 fn program(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"));
     command.env_remove("NFLOG_EXPORTER_MIRROR_URL").args(arguments).output().unwrap()
@@ -138,4 +140,64 @@ fn an_empty_file_causes_a_warning_at_start() {
         said.contains("level=warn") && said.contains("the configuration file is empty"),
         "{said}"
     );
+}
+
+/// Settings that are valid but have no effect, or count twice, are named by `config check` and at start.
+#[test]
+fn settings_without_effect_cause_warnings() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    let name = file.to_str().unwrap();
+    fs::write(
+        &file,
+        "[kernel_log]\nkmsg = true\nfiles = ['/var/log/kern.log']\nallow = ['192.0.2.0/24']\n\
+         [[family]]\nname = 'x'\nlabels = ['list', 'asn', 'host']\n",
+    )
+    .unwrap();
+    let output = program(&["config", "check", "--config.file", name]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    let warnings: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("warning: ")).collect();
+    let expected = [
+        "family.x.labels: the label list is always empty, because there is no [[list]]: add a [[list]], or remove the label",
+        "family.x.labels: the label asn is always empty, because no GeoIP database provides AS numbers: add one to \
+         geoip.databases, such as GeoLite2-ASN.mmdb, or remove the label",
+        "kernel_log.kmsg: a syslog daemon writes the lines of /dev/kmsg to /var/log/kern.log too, so packets count \
+         twice: remove these files from kernel_log.files, or set kernel_log.kmsg = false",
+        "kernel_log.allow: it has no effect, because kernel_log.syslog is not set: set it, or remove the key",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+/// The files of a TLS listener are read, as at start.
+#[test]
+fn certificates_of_syslog_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    certificates(directory.path(), ",IP:127.0.0.1");
+    let file = |name: &str| directory.path().join(name);
+    fs::write(file("text"), "no certificate").unwrap();
+    let check = |certificate: &str, key: &str, authority: &str, expect: &str| {
+        fs::write(
+            file("config.toml"),
+            format!(
+                "[kernel_log]\nsyslog = ['tls://127.0.0.1:6514']\n[kernel_log.tls]\ncert_file = {:?}\n\
+                 key_file = {:?}\nclient_ca_file = {:?}\n",
+                file(certificate),
+                file(key),
+                file(authority)
+            ),
+        )
+        .unwrap();
+        let output =
+            program(&["config", "check", "--config.file", file("config.toml").to_str().unwrap()]);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.success(), expect.is_empty(), "{said}");
+        assert!(said.contains(expect), "{said}");
+    };
+    check("server.pem", "server.key", "ca.pem", "");
+    check("missing", "server.key", "ca.pem", ":4: kernel_log.tls.cert_file: ");
+    check("text", "server.key", "ca.pem", "text: no certificate in PEM");
+    check("server.pem", "text", "ca.pem", ":5: kernel_log.tls.key_file: ");
+    check("server.pem", "server.key", "text", ":6: kernel_log.tls.client_ca_file: ");
+    check("server.pem", "ca.key", "ca.pem", ":4: kernel_log.tls.cert_file: ");
 }

@@ -20,3 +20,4 @@ mod spool_model;
 mod spool_targets;
 #[path = "../support/mod.rs"]
 mod support;
+mod unused_sources;

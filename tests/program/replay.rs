@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::golden::check_golden;
+use crate::support::{golden::check_golden, program::run_with_input};
 
 /// 189 packets recorded with tcpdump from a group of a real kernel: four rules of nftables and one
 /// of iptables with a hostile prefix, ssh attempts, a port scan, pings, fragments, unusual
@@ -21,23 +21,8 @@ fn root() -> &'static Path {
 }
 
 fn program(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
-        .args(arguments)
-        .current_dir(root())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || {
-        // A program that does not read its input does not fail the test.
-        let _ = stdin.write_all(&input);
-    });
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"));
+    run_with_input(command.args(arguments).current_dir(root()), input)
 }
 
 /// The metrics of a replay that succeeds.

@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output, Stdio},
@@ -18,27 +17,14 @@ use serde_json::Value;
 
 use crate::support::{
     golden::check_golden,
-    program::EXPORTER,
+    program::{EXPORTER, run_with_input},
     report_traffic::{DAY, END, INPUT, NflogCapture, rows, syn, week},
 };
 
 /// Runs a program in a UTF-8 locale, with this input.
 fn run(mut command: Command, input: &[u8]) -> Output {
-    let mut child = command
-        .env("LC_ALL", "C.UTF-8")
-        .env_remove("NFLOG_EXPORTER_MIRROR_URL")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    // A program that does not read its input does not fail the test.
-    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
+    command.env("LC_ALL", "C.UTF-8").env_remove("NFLOG_EXPORTER_MIRROR_URL");
+    run_with_input(&mut command, input)
 }
 
 fn report(arguments: &[&str], capture: &[u8]) -> Output {
@@ -208,6 +194,89 @@ fn an_anonymized_report_has_no_address_of_a_packet() {
     let output = report(&["-", "--anonymize=cryptopan"], capture.bytes());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("openssl rand"), "{said}");
+}
+
+/// Hosts of one network that try one port each are no port scan, and a host that scans is one under any method.
+#[test]
+fn port_scans_are_those_of_hosts_before_addresses_are_truncated() {
+    let mut capture = NflogCapture::new();
+    for host in 1..=20_u16 {
+        let time = END * 1_000_000 + u64::from(host);
+        let address = |network: [u8; 3]| {
+            let [a, b, c] = network;
+            std::net::Ipv4Addr::new(a, b, c, u8::try_from(host).unwrap())
+        };
+        capture.packet(time, b"drop", INPUT, &syn(address([198, 51, 100]).into(), host));
+        for port in [2 * host, 2 * host + 1] {
+            capture.packet(
+                time,
+                b"drop",
+                INPUT,
+                &syn(std::net::Ipv4Addr::new(203, 0, 113, 9).into(), port),
+            );
+        }
+        capture.packet(
+            time,
+            b"drop",
+            INPUT,
+            &syn(std::net::Ipv4Addr::new(203, 0, 113, 10).into(), 22),
+        );
+    }
+    for (method, expect) in [
+        ("--anonymize=none", "[[203.0.113.9,40,40]]"),
+        ("--anonymize=truncate", "[[203.0.113.0,40,40]]"),
+    ] {
+        let report = json(&["-", method], capture.bytes());
+        let rows = report["port_scans"]["rows"].as_array().unwrap();
+        let scans: Vec<_> = rows
+            .iter()
+            .map(|row| format!("[{},{},{}]", row["source"], row["ports"], row["packets"]))
+            .collect();
+        assert_eq!(format!("[{}]", scans.join(",")).replace('"', ""), expect, "{method}");
+    }
+    let text = text(&["-", "--anonymize"], capture.bytes());
+    assert!(!text.contains("203.0.113.9") && !text.contains("198.51.100.1 "), "{text}");
+}
+
+/// `--host` counts the packets of the named hosts, in lines of syslog and in rows.
+#[test]
+fn a_report_on_some_hosts() {
+    let line = |host: &str, port: u16| {
+        format!(
+            "Nov 28 10:00:00 {host} kernel: DROP IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.1 LEN=40 TOS=0x00 PREC=0x00 \
+             TTL=64 ID=1 PROTO=UDP SPT=7 DPT={port} LEN=20 \n"
+        )
+    };
+    let lines = [line("gw1", 1), line("gw2", 2), line("gw3", 3), line("gw1", 4)].concat();
+    let directory = tempfile::tempdir().unwrap();
+    let rows: Vec<_> = ["gw1", "gw2", "", "gw1"]
+        .into_iter()
+        .zip(rows(&week()))
+        .map(|(host, mut row)| {
+            row.context.host = host.into();
+            row
+        })
+        .collect();
+    let url = database(&directory.path().join("packets.db"), &rows);
+    for (hosts, of_lines, of_rows) in [
+        (&[][..], 4, 4),
+        (&["--host=gw1"], 2, 2),
+        (&["--host=gw1", "--host", "gw2"], 3, 3),
+        (&["--host=gate"], 0, 1),
+        (&["--host=gw"], 0, 0),
+    ] {
+        let packets = |report: Value| report["packets"].as_u64().unwrap();
+        assert_eq!(
+            packets(json(&[&["-"], hosts].concat(), lines.as_bytes())),
+            of_lines,
+            "{hosts:?}"
+        );
+        assert_eq!(
+            packets(json(&[&["--mirror", &url], hosts].concat(), &[])),
+            of_rows,
+            "{hosts:?}"
+        );
+    }
 }
 
 /// A prefix with markup and control characters stays text in every format.

@@ -8,7 +8,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -358,4 +358,20 @@ impl<'n> Prometheus<'n> {
 fn labels(series: &Value) -> BTreeMap<String, String> {
     let metric = series["metric"].as_object().unwrap();
     metric.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().into())).collect()
+}
+
+/// Runs a program with this input to its end.
+pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
+    // A program that does not read its input does not fail the test.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
 }

@@ -12,7 +12,7 @@ use crate::{
     geoip::GeoIp,
     mirror::{
         Target,
-        import::{self, ImportReport, Progress},
+        import::{self, Import, ImportReport, Progress},
     },
     networks::Networks,
 };
@@ -57,17 +57,19 @@ pub(super) fn rows(MigrateRows { from, table }: &MigrateRows, flags: &Flags) -> 
         bar.set_position(position.saturating_sub(first));
         bar.set_message(copied.to_string());
     };
-    let copied =
-        runtime.block_on(import::copy(&from, table.as_deref(), to, &geoip, &networks, &mut show));
+    let import =
+        Import { from: &from, table: table.as_deref(), to, geoip: &geoip, networks: &networks };
+    let copied = runtime.block_on(import::copy(import, &mut show));
     bar.finish_and_clear();
     print(&text(&copied?, &from, &target))
 }
 
 /// The result as text.
 fn text(report: &ImportReport, from: &Target, target: &str) -> String {
-    let ImportReport { table, copied, skipped, expiring } = report;
+    let ImportReport { table, copied, skipped, shortened, expiring } = report;
     let mut lines = vec![format!("copied {copied} rows of {table} from {from} to {target}")];
     lines.extend(skipped.iter().map(|(reason, count)| format!("not copied: {count}: {reason}")));
+    lines.extend(shortened.iter().map(|(reason, count)| format!("shortened: {count}: {reason}")));
     if *expiring > 0 {
         lines.push(format!(
             "{expiring} of the copied rows are older than mirror.retention, so the exporter will delete them; to \

@@ -22,6 +22,7 @@ use crate::{
     metrics::{Aggregate, SharedAggregate},
     networks::Networks,
     pipeline::{self, Clock, Route},
+    source::kernel_log::KernelLogConfig,
     system::{logging, service_manager::Service, signals::Signals},
 };
 
@@ -41,7 +42,9 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
         (WebConfigWatcher::default(), Vec::new())
     };
     // Files can come from anyone, and root often replays them.
-    let confined = confine(&flags, &config, &web_config, None)?;
+    // The sources of the configuration stay closed: no directory or file is created for them.
+    let without_sources = Config { kernel_log: KernelLogConfig::default(), ..config.clone() };
+    let confined = confine(&flags, &without_sources, &web_config, None)?;
     let clock = Clock::packets();
     let aggregate = Aggregate::new(&config.family, &[], SEED, clock.now());
     let mut route = Route::new(geoip.locator(), SharedAggregate::new(aggregate), clock);

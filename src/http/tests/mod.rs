@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::web::PageSources;
 
 /// Maximum time for events that must happen.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -143,7 +144,11 @@ impl Served {
         let live = content.clone();
         let (shutdown, stop) = watch::channel(false);
         let site = Arc::new(Site {
-            page: PageInfo { telemetry_path: options.telemetry_path.into(), version: "1.2.3" },
+            page: PageInfo {
+                telemetry_path: options.telemetry_path.into(),
+                version: "1.2.3",
+                sources: PageSources { groups: true, lines: false },
+            },
             enable_reload: options.enable_reload,
             metrics: content.clone(),
             live: Arc::new(move |resource, query| live.live(resource, query)),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::MigratedRules;
+use super::{Loader, MigratedRules};
 
 /// The changes of a text, in the order of their places.
 pub(super) struct Edits<'a> {
@@ -46,9 +46,9 @@ impl<'a> Edits<'a> {
         self.notes.push(format!("line {line}: {what}"));
     }
 
-    pub(super) fn finish(mut self) -> MigratedRules {
+    pub(super) fn finish(mut self, loader: Loader) -> MigratedRules {
         self.result.extend_from_slice(&self.text[self.copied..]);
         let Self { result, notes, changed, groups, .. } = self;
-        MigratedRules { text: result, notes, changed, groups }
+        MigratedRules { text: result, notes, changed, groups, loader }
     }
 }

@@ -5,73 +5,13 @@ use std::{collections::HashSet, ops::Range};
 use super::{
     RulesError,
     edits::Edits,
+    iptables_jump::{Jump, is_text_option, jump},
+    iptables_targets::{Change, LOG, Target, ULOG, ULOG_GROUP},
     iptables_words::{Word, words},
 };
 
 /// Longest prefix that NFLOG accepts, bytes.
 const MAX_PREFIX: usize = 63;
-
-/// Options with an arbitrary text, which may look like another option.
-const TEXT_OPTIONS: [&[u8]; 7] = [
-    b"--comment",
-    b"--string",
-    b"--hex-string",
-    b"--u32",
-    b"--log-prefix",
-    b"--ulog-prefix",
-    b"--nflog-prefix",
-];
-
-/// What an option of LOG or ULOG becomes.
-#[derive(Clone, Copy)]
-enum Change {
-    /// `--nflog-prefix`.
-    Prefix,
-    /// `--nflog-group`, a number from 1 to 32.
-    Group,
-    /// `--nflog-size`; 0, the whole packet, is the default.
-    Size,
-    /// `--nflog-threshold`.
-    Threshold,
-    /// Nothing; the option has a value.
-    NoneWithValue(&'static str),
-    /// Nothing; the option has no value.
-    None(&'static str),
-}
-
-/// A target that logs.
-struct Target {
-    name: &'static str,
-    options: &'static [(&'static str, Change)],
-}
-
-const IN_PACKET: &str = "NFLOG sends the header itself";
-
-const LOG: Target = Target {
-    name: "LOG",
-    options: &[
-        ("--log-prefix", Change::Prefix),
-        ("--log-level", Change::NoneWithValue("NFLOG has no level; use another prefix or group")),
-        ("--log-tcp-sequence", Change::None(IN_PACKET)),
-        ("--log-tcp-options", Change::None(IN_PACKET)),
-        ("--log-ip-options", Change::None(IN_PACKET)),
-        ("--log-uid", Change::None("NFLOG always sends the user id")),
-        ("--log-macdecode", Change::None("NFLOG always sends the hardware address")),
-    ],
-};
-
-const ULOG: Target = Target {
-    name: "ULOG",
-    options: &[
-        ("--ulog-nlgroup", Change::Group),
-        ("--ulog-prefix", Change::Prefix),
-        ("--ulog-cprange", Change::Size),
-        ("--ulog-qthreshold", Change::Threshold),
-    ],
-};
-
-/// Group of a rule with ULOG and without `--ulog-nlgroup`.
-const ULOG_GROUP: u16 = 1;
 
 /// Converts each rule. Rules with LOG get the group.
 pub(super) fn convert(text: &[u8], group: u16, edits: &mut Edits<'_>) -> Result<(), RulesError> {
@@ -132,55 +72,6 @@ fn own_chains(text: &[u8]) -> HashSet<(&[u8], &[u8])> {
         }
     }
     chains
-}
-
-/// Where a rule jumps to.
-struct Jump<'a> {
-    /// Index of the word with the target.
-    index: usize,
-    /// Place of the target in the text.
-    place: Range<usize>,
-    /// The target.
-    name: &'a [u8],
-}
-
-/// The target of a rule: after `-j`, `-jTARGET`, `--jump`, also abbreviated, or `--jump=TARGET`.
-fn jump(words: &[Word]) -> Option<Jump<'_>> {
-    let mut index = 0;
-    while let Some(word) = words.get(index) {
-        let (value, place) = (&word.value[..], &word.place);
-        if is_text_option(value) {
-            index += 2;
-            continue;
-        }
-        let is_long = value.len() >= 3 && b"--jump".starts_with(value);
-        if value == b"-j" || is_long {
-            let target = words.get(index + 1)?;
-            return Some(Jump {
-                index: index + 1,
-                place: target.place.clone(),
-                name: &target.value,
-            });
-        }
-        let attached = match value {
-            [b'-', b'j', ..] => Some(2),
-            [b'-', b'-', b'j', ..] => value.iter().position(|&byte| byte == b'=').map(|at| at + 1),
-            _ => None,
-        };
-        if let Some(length) = attached {
-            return Some(Jump {
-                index,
-                place: place.start + length..place.end,
-                name: &value[length..],
-            });
-        }
-        index += 1;
-    }
-    None
-}
-
-fn is_text_option(word: &[u8]) -> bool {
-    TEXT_OPTIONS.contains(&word)
 }
 
 /// A rule whose target logs.

@@ -2,6 +2,8 @@
 
 mod edits;
 mod iptables;
+mod iptables_jump;
+mod iptables_targets;
 mod iptables_words;
 mod nft;
 mod nft_tokens;
@@ -47,6 +49,34 @@ pub struct MigratedRules {
     pub changed: usize,
     /// The NFLOG groups of the changed rules.
     pub groups: BTreeSet<u16>,
+    /// What loads the rules.
+    pub loader: Loader,
+}
+
+/// What loads rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loader {
+    /// `iptables-restore`.
+    Iptables,
+    /// `ip6tables-restore`.
+    Ip6tables,
+    /// ufw, of whose files this is one.
+    Ufw,
+    /// `nft -f`.
+    Nft,
+}
+
+impl Loader {
+    /// What loads a text of iptables.
+    fn of_iptables(text: &[u8]) -> Self {
+        let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+        let is_saved = has(b"tables-save");
+        match (has(b"ip6tables-save") || has(b"-p ipv6-icmp") || has(b"-p icmpv6"), is_saved) {
+            _ if !is_saved && (has(b":ufw-") || has(b":ufw6-")) => Self::Ufw,
+            (true, _) => Self::Ip6tables,
+            (false, _) => Self::Iptables,
+        }
+    }
 }
 
 /// Converts the rules of iptables, ufw or nft. Rules with LOG, which has no group, get this group.
@@ -55,11 +85,17 @@ pub struct MigratedRules {
 /// The text has another format, or a value of ULOG is out of range.
 pub fn rules(text: &[u8], group: u16) -> Result<MigratedRules, RulesError> {
     let mut edits = Edits::new(text);
-    match Format::of(text)? {
-        Format::Iptables => iptables::convert(text, group, &mut edits)?,
-        Format::Nft => nft::convert(text, group, &mut edits),
-    }
-    Ok(edits.finish())
+    let loader = match Format::of(text)? {
+        Format::Iptables => {
+            iptables::convert(text, group, &mut edits)?;
+            Loader::of_iptables(text)
+        }
+        Format::Nft => {
+            nft::convert(text, group, &mut edits);
+            Loader::Nft
+        }
+    };
+    Ok(edits.finish(loader))
 }
 
 /// The format of rules.

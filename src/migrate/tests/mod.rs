@@ -1,6 +1,7 @@
 //! Converts examples of `ulogd.conf`, and checks that every result is a valid configuration.
 
 mod database;
+mod differences;
 mod properties;
 
 use super::{MigrateError, ulogd as migrated};

@@ -34,6 +34,12 @@ pub enum Anonymizer {
 }
 
 impl Anonymizer {
+    /// Whether several addresses can become the same one.
+    #[must_use]
+    pub fn joins_addresses(&self) -> bool {
+        matches!(self, Self::Truncate)
+    }
+
     /// Changes both IP addresses of a row, and removes its hardware address.
     #[inline]
     pub fn apply(&mut self, row: &mut Row) {

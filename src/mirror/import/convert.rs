@@ -1,6 +1,6 @@
 //! Makes a row of `packets` from a row of ulogd.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use compact_str::CompactString;
 
@@ -11,7 +11,12 @@ use super::{
 use crate::{
     event::{Hook, clean},
     geoip::{Country, GeoIp, Locator},
-    mirror::{anonymize::Anonymizer, day::LATEST, row::Row, row_builder::location},
+    mirror::{
+        anonymize::Anonymizer,
+        day::LATEST,
+        row::{MAX_TEXT, Row},
+        row_builder::location,
+    },
     networks::{LocationLookup, NameIndex, NetworkLookup, Networks},
     packet::{Addresses, Direction},
 };
@@ -43,10 +48,15 @@ impl Converter {
         Self { locator: geoip.locator(), networks: networks.lookup(), locations, anonymizer, order }
     }
 
-    /// The row of a row, or why it cannot be copied.
-    pub(super) fn row(&mut self, from: &UlogdRow) -> Result<Row, String> {
+    /// The row of a row, or why it cannot be copied. Counts texts that are too long for their columns.
+    pub(super) fn row(
+        &mut self,
+        from: &UlogdRow,
+        shortened: &mut BTreeMap<String, u64>,
+    ) -> Result<Row, String> {
         let hook = hook(from)?;
-        let (in_device, out_device) = (text(from, Field::InDevice), text(from, Field::OutDevice));
+        let [prefix, in_device, out_device] = [Field::Prefix, Field::InDevice, Field::OutDevice]
+            .map(|field| text(from, field, shortened));
         let direction = direction(hook, &in_device, &out_device);
         let ip_version = ip_version(from)?;
         let source = self.address(from, Field::Source, ip_version)?;
@@ -59,7 +69,7 @@ impl Converter {
             time: time(from)?,
             // ulogd does not store the group.
             group: 0,
-            prefix: text(from, Field::Prefix),
+            prefix,
             hook,
             direction,
             in_device,
@@ -158,8 +168,14 @@ fn integer<T: TryFrom<i64>>(from: &UlogdRow, field: Field) -> Result<Option<T>, 
     number.map(Some).ok_or_else(|| invalid(field))
 }
 
-fn text(from: &UlogdRow, field: Field) -> CompactString {
-    from.value(field).map(|value| clean(value).into()).unwrap_or_default()
+/// A text, shortened to the length that its column holds.
+fn text(from: &UlogdRow, field: Field, shortened: &mut BTreeMap<String, u64>) -> CompactString {
+    let Some(value) = from.value(field) else { return CompactString::default() };
+    if value.trim_ascii().len() > MAX_TEXT {
+        let reason = format!("{} is longer than {MAX_TEXT} bytes", field.name());
+        *shortened.entry(reason).or_default() += 1;
+    }
+    clean(value).into()
 }
 
 /// Microseconds since 1970. Packets of this host have no time of their own in older versions of ulogd.

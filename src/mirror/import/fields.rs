@@ -108,6 +108,11 @@ pub(super) struct UlogdRow {
 }
 
 impl UlogdRow {
+    /// Number of bytes of its values.
+    pub(super) fn bytes(&self) -> usize {
+        self.values.iter().flatten().map(Vec::len).sum()
+    }
+
     /// The value of a field; `None` for NULL and for an empty text.
     pub(super) fn value(&self, field: Field) -> Option<&[u8]> {
         let value = self.values.get(field as usize)?.as_deref()?;

@@ -4,6 +4,7 @@
 //! derived from the source, and the transaction that inserts rows moves it. So an interrupted copy resumes, and
 //! another copy finds only new rows.
 
+mod batch_size;
 mod convert;
 mod fields;
 mod mysql;
@@ -14,7 +15,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use self::{convert::Converter, tables::Source};
+use self::{batch_size::BatchSize, convert::Converter, tables::Source};
 use super::{
     config::ResolvedConfig,
     kind::Kind,
@@ -23,9 +24,6 @@ use super::{
     target::Target,
 };
 use crate::{geoip::GeoIp, networks::Networks, system::clock::micros_since_1970};
-
-/// Rows of a batch: enough to share the cost of a commit, and a few megabytes.
-const BATCH: usize = 5_000;
 
 /// Rows could not be copied.
 #[derive(Debug, thiserror::Error)]
@@ -85,35 +83,43 @@ pub struct ImportReport {
     pub copied: u64,
     /// Rows that were not copied, by reason.
     pub skipped: BTreeMap<String, u64>,
+    /// Values that were shortened, by the reason.
+    pub shortened: BTreeMap<String, u64>,
     /// Copied rows that the exporter will delete, because they are older than `mirror.retention`.
     pub expiring: u64,
 }
 
-/// Copies the rows of a table of ulogd; of the one that is found if `table` is `None`.
+/// A copy of the rows of one table.
+pub struct Import<'a> {
+    /// The database of ulogd.
+    pub from: &'a Target,
+    /// The table of ulogd; `None` for the one that is found.
+    pub table: Option<&'a str>,
+    /// The mirror that gets the rows.
+    pub to: ResolvedConfig,
+    /// The databases that locate the rows.
+    pub geoip: &'a GeoIp,
+    /// The networks and lists that name the rows.
+    pub networks: &'a Networks,
+}
+
+/// Copies the rows of a table of ulogd.
 ///
 /// # Errors
 /// A database failed or has no such table. What was copied stays.
 pub async fn copy(
-    from: &Target,
-    table: Option<&str>,
-    to: ResolvedConfig,
-    geoip: &GeoIp,
-    networks: &Networks,
+    import: Import<'_>,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ImportReport, ImportError> {
-    match to.target.kind {
-        Kind::MySql => copy_to::<MySql>(from, table, to, geoip, networks, progress).await,
-        Kind::Postgres => copy_to::<Postgres>(from, table, to, geoip, networks, progress).await,
-        Kind::Sqlite => copy_to::<Sqlite>(from, table, to, geoip, networks, progress).await,
+    match import.to.target.kind {
+        Kind::MySql => copy_to::<MySql>(import, progress).await,
+        Kind::Postgres => copy_to::<Postgres>(import, progress).await,
+        Kind::Sqlite => copy_to::<Sqlite>(import, progress).await,
     }
 }
 
 async fn copy_to<S: Store>(
-    from: &Target,
-    table: Option<&str>,
-    to: ResolvedConfig,
-    geoip: &GeoIp,
-    networks: &Networks,
+    Import { from, table, to, geoip, networks }: Import<'_>,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ImportReport, ImportError> {
     let source_error = |error| ImportError::Store { what: format!("the source {from}"), error };
@@ -129,14 +135,16 @@ async fn copy_to<S: Store>(
     let mut converter = Converter::new(geoip, networks, to.anonymizer, source.is_first_version());
     let mut report = ImportReport { table: source.table().to_owned(), ..ImportReport::default() };
     let mut position = first;
+    let mut size = BatchSize::default();
     progress(Progress { first, position, last, copied: 0 });
     // Rows that arrive meanwhile are for the next run.
     while position < last {
-        let read = source.read(position, BATCH).await.map_err(source_error)?;
+        let read = source.read(position, size.rows()).await.map_err(source_error)?;
+        size.adapt(&read);
         let Some(end) = read.last().map(|row| row.id) else { break };
         let mut rows = Vec::with_capacity(read.len());
         for row in &read {
-            match converter.row(row) {
+            match converter.row(row, &mut report.shortened) {
                 Ok(copy) => rows.push((row.id, copy)),
                 Err(reason) => *report.skipped.entry(reason).or_default() += 1,
             }

@@ -27,6 +27,9 @@ const PARTS: [(&str, &str); 6] = [
 /// Table of hardware addresses, which rows share: its id, and the column of a row that refers to it.
 const MAC: (&str, &str, &str) = ("mac", "_mac_id", "mac_id");
 
+/// Maximum length of a value that is read, characters or bytes: more than any column of `packets` holds.
+const MAX_VALUE: usize = 512;
+
 /// Columns that only this program's tables and views have.
 const OWN: [&str; 2] = ["country", "weight"];
 
@@ -238,19 +241,23 @@ fn query(
     let mut joins = String::new();
     for (part, reference, _) in parts {
         let key = if *part == MAC.0 { connection.quoted(MAC.2) } else { "nflog_id".to_owned() };
-        let _ =
-            write!(joins, " LEFT JOIN {part} ON {part}.{} = p.{key}", connection.quoted(reference));
+        let of = if *part == MAC.0 { "p" } else { "k" };
+        let _ = write!(
+            joins,
+            " LEFT JOIN {part} ON {part}.{} = {of}.{key}",
+            connection.quoted(reference)
+        );
     }
     let table = connection.quoted(table);
-    // The rows are limited before they are joined.
+    // The rows are limited before they are joined, and by their ids only: their values can be long.
     format!(
-        "SELECT {}{values} FROM (SELECT {id} AS nflog_id, {table}.* FROM {table} WHERE {id} > {{after}} \
-         ORDER BY {id} LIMIT {{count}}) AS p{joins} ORDER BY p.nflog_id",
-        connection.bigint("p.nflog_id")
+        "SELECT {}{values} FROM (SELECT {id} AS nflog_id FROM {table} WHERE {id} > {{after}} \
+         ORDER BY {id} LIMIT {{count}}) AS k JOIN {table} AS p ON p.{id} = k.nflog_id{joins} ORDER BY k.nflog_id",
+        connection.bigint("k.nflog_id")
     )
 }
 
-/// The expression of a column's value as text.
+/// The expression of a column's value as text, of at most [`MAX_VALUE`] characters or bytes.
 fn text(connection: &Connection, field: Field, column: &str, is_binary: bool) -> String {
     match (connection, field == Field::Inserted, is_binary) {
         (Connection::MySql(_), true, _) => format!("UNIX_TIMESTAMP({column})"),
@@ -259,13 +266,18 @@ fn text(connection: &Connection, field: Field, column: &str, is_binary: bool) ->
             let zone = "(SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')";
             format!("floor(extract(epoch FROM {column} AT TIME ZONE {zone}))::bigint::text")
         }
-        (Connection::MySql(_), false, true) => format!("CONCAT('x', HEX({column}))"),
-        (Connection::MySql(_), false, false) => column.to_owned(),
-        (Connection::Postgres(_), false, true) => format!("'x' || encode({column}, 'hex')"),
-        (Connection::Postgres(_), false, false) => format!("{column}::text"),
+        (Connection::MySql(_), false, true) => {
+            format!("CONCAT('x', HEX(LEFT({column}, {MAX_VALUE})))")
+        }
+        (Connection::MySql(_), false, false) => format!("LEFT({column}, {MAX_VALUE})"),
+        (Connection::Postgres(_), false, true) => {
+            format!("'x' || encode(substring({column} FROM 1 FOR {MAX_VALUE}), 'hex')")
+        }
+        (Connection::Postgres(_), false, false) => format!("left({column}::text, {MAX_VALUE})"),
         (Connection::Sqlite(_), ..) => {
             format!(
-                "CASE typeof({column}) WHEN 'blob' THEN 'x' || hex({column}) ELSE CAST({column} AS TEXT) END"
+                "CASE typeof({column}) WHEN 'blob' THEN 'x' || hex(substr({column}, 1, {MAX_VALUE})) \
+                 ELSE substr(CAST({column} AS TEXT), 1, {MAX_VALUE}) END"
             )
         }
     }

@@ -76,7 +76,7 @@ impl RowBuilder {
             protocol: headers.protocol,
             length: headers.length,
             captured_length: event.captured_length,
-            ttl: addresses.map(|_| headers.ttl),
+            ttl: headers.ttl,
             source_port: ports.map(|(source, _)| source),
             destination_port: ports.map(|(_, destination)| destination),
             tcp_flags,

@@ -36,7 +36,7 @@ pub fn decode(payload: &[u8], ether_type: Option<u16>, wire_length: u32) -> Head
         addresses: None,
         protocol: None,
         length: wire_length,
-        ttl: 0,
+        ttl: None,
         transport: Transport::None,
         issue: None,
     };
@@ -88,7 +88,7 @@ fn ipv4_fields(header: &Ipv4HeaderSlice<'_>, headers: &mut Headers) {
         source: header.source_addr(),
         destination: header.destination_addr(),
     });
-    headers.ttl = header.ttl();
+    headers.ttl = Some(header.ttl());
     // The field is 0 for a segment above 64 KiB that offloading has not split yet (BIG TCP).
     if header.total_len() != 0 {
         headers.length = header.total_len().into();
@@ -106,7 +106,7 @@ fn ipv6(packet: &[u8], headers: &mut Headers) {
         source: header.source_addr(),
         destination: header.destination_addr(),
     });
-    headers.ttl = header.hop_limit();
+    headers.ttl = Some(header.hop_limit());
     let length = header.slice().len();
     let fixed = u32::try_from(length).unwrap_or(u32::MAX);
     let mut claimed = Some(usize::from(header.payload_length()));

@@ -67,7 +67,7 @@ fn check(packet: &[u8], protocol: u8, transport: Transport, issue: Option<Decode
         (Some(protocol), transport, issue)
     );
     assert!(headers.addresses.is_some());
-    assert_eq!(headers.ttl, 57);
+    assert_eq!(headers.ttl, Some(57));
 }
 
 const PORTS: [u8; 12] = [0x11, 0x5c, 0, 53, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -16,7 +16,7 @@ use foldhash::quality::FixedState;
 use self::ports_tried::Allowance;
 pub(super) use self::{
     ports_tried::PortsTried,
-    table::{Entry, Table},
+    table::{Counts, Entry, Table},
     timeline::{Slots, Timeline},
 };
 use crate::{
@@ -35,6 +35,9 @@ pub(super) const MAX_SOURCES: usize = 200_000;
 /// Networks, and pairs of protocol and port, with figures of their own.
 pub(super) const MAX_VALUES: usize = 100_000;
 
+/// Hosts whose ports are counted apart from those of other hosts with the same anonymized address.
+pub(super) const MAX_HIDDEN_HOSTS: usize = 100_000;
+
 /// Sources with an exact number of more than 63 ports.
 const MAX_SCANNERS: usize = 1024;
 
@@ -51,7 +54,7 @@ pub(super) struct SourceDetails {
     pub(super) ports: PortsTried,
 }
 
-/// The figures of a report. At most about 150 MB, whatever is counted.
+/// The figures of a report. At most about 180 MB, whatever is counted.
 #[derive(Debug)]
 pub struct Tally {
     period: RangeInclusive<u64>,
@@ -74,15 +77,39 @@ pub struct Tally {
     pub(super) without_port: u64,
     pub(super) networks: Table<u64, Option<Country>>,
     pub(super) sources: Table<IpAddr, SourceDetails>,
+    /// Sources by their true addresses, if an anonymized address can be that of several hosts: hosts that try one port
+    /// each are no port scan. These addresses are not shown.
+    pub(super) hidden_hosts: Option<HiddenHosts>,
     distinct_sources: Box<HyperLogLog>,
     allowance: Allowance,
     hasher: FixedState,
+    /// The hosts whose packets count; `None` for all.
+    hosts: Option<Vec<NameId>>,
+}
+
+/// Sources by their true addresses, and what is shown of them.
+#[derive(Debug)]
+pub(super) struct HiddenHosts {
+    pub(super) table: Table<IpAddr, HiddenHost>,
+    allowance: Allowance,
+}
+
+/// A source whose address is not shown.
+#[derive(Debug, Default)]
+pub(super) struct HiddenHost {
+    /// The anonymized address.
+    pub(super) shown: Option<IpAddr>,
+    pub(super) source: SourceDetails,
 }
 
 impl Tally {
     /// Creates a tally of the packets with these times, in microseconds since 1970.
     #[must_use]
     pub fn new(period: RangeInclusive<u64>, anonymizer: Anonymizer) -> Self {
+        let hidden_hosts = anonymizer.joins_addresses().then(|| HiddenHosts {
+            table: Table::new(MAX_HIDDEN_HOSTS),
+            allowance: Allowance(MAX_SCANNERS),
+        });
         Self {
             period,
             anonymizer,
@@ -98,9 +125,11 @@ impl Tally {
             without_port: 0,
             networks: Table::new(MAX_VALUES),
             sources: Table::new(MAX_SOURCES),
+            hidden_hosts,
             distinct_sources: Box::default(),
             allowance: Allowance(MAX_SCANNERS),
             hasher: FixedState::with_seed(SEED),
+            hosts: None,
         }
     }
 
@@ -110,12 +139,21 @@ impl Tally {
         self.period.clone()
     }
 
+    /// Counts only packets that these hosts logged. The names are not evicted.
+    pub fn only_hosts(&mut self, hosts: Vec<NameId>) {
+        self.hosts = Some(hosts);
+    }
+
     /// Counts an event that represents `weight` packets.
     pub fn add(&mut self, event: &Event, weight: u32) {
+        if self.hosts.as_ref().is_some_and(|hosts| !hosts.contains(&event.host)) {
+            return;
+        }
         if !self.period.contains(&event.time) {
             self.outside = self.outside.saturating_add(weight.into());
             return;
         }
+        let true_source = event.headers.addresses.map(Addresses::source);
         let event = &self.anonymized(event);
         let (packets, time) = (u64::from(weight), event.time);
         let bytes = packets * u64::from(event.headers.length);
@@ -135,6 +173,20 @@ impl Tally {
             _ => self.without_port += packets,
         }
         self.add_source(event, packets, bytes);
+        if let Some(source) = true_source {
+            self.add_hidden_host(source, event, packets, bytes);
+        }
+    }
+
+    /// Counts the ports of a source by its true address. The event has the anonymized one.
+    fn add_hidden_host(&mut self, source: IpAddr, event: &Event, packets: u64, bytes: u64) {
+        let Some(HiddenHosts { table, allowance }) = &mut self.hidden_hosts else { return };
+        let Some(port) = port_reached(event) else { return };
+        let (host, _) = table.add(source, packets, bytes, event.time);
+        host.shown = event.headers.addresses.map(Addresses::source);
+        let country = (event.remote() == host.shown).then_some(event.place.country);
+        host.source.country = host.source.country.or(country);
+        host.source.ports.add(port, allowance);
     }
 
     fn add_source(&mut self, event: &Event, packets: u64, bytes: u64) {
@@ -185,6 +237,13 @@ impl Tally {
     }
 
     /// Whether the number of ports of a source is a lower bound.
+    pub(super) fn may_lack_ports(&self, ports: &PortsTried) -> bool {
+        self.allowance.0 == 0 && ports.is_full()
+    }
+}
+
+impl HiddenHosts {
+    /// Whether the number of ports of a host is a lower bound.
     pub(super) fn may_lack_ports(&self, ports: &PortsTried) -> bool {
         self.allowance.0 == 0 && ports.is_full()
     }

@@ -76,6 +76,12 @@ impl KernelLogConfig {
         self.kmsg || !self.files.is_empty() || !self.syslog.is_empty()
     }
 
+    /// Whether syslog messages are received over TLS.
+    #[must_use]
+    pub fn uses_tls(&self) -> bool {
+        self.syslog.iter().any(|it| it.transport == Transport::Tls)
+    }
+
     /// Whether standard input is a source.
     #[must_use]
     pub fn reads_stdin(&self) -> bool {

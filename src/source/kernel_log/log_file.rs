@@ -103,16 +103,9 @@ impl LogFile {
         }
     }
 
-    /// Bytes read from the file so far, compressed ones if it is compressed.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.input.position()
-    }
-
-    /// Size of the file, bytes; `None` for a pipe.
-    #[must_use]
-    pub fn size(&self) -> Option<u64> {
-        self.input.size()
+    /// The input, for its position and its size.
+    pub(in crate::source) fn input(&self) -> &Input {
+        &self.input
     }
 
     /// The name in messages.

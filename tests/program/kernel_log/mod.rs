@@ -96,7 +96,7 @@ fn shown_packet(packet: &LoggedPacket<'_>) -> String {
     show("destination", headers.addresses.map(|addresses| addresses.destination().to_string()));
     show("protocol", headers.protocol.map(|number| number.to_string()));
     show("length", Some(headers.length.to_string()));
-    show("ttl", Some(headers.ttl.to_string()));
+    show("ttl", headers.ttl.map(|ttl| ttl.to_string()));
     show("transport", Some(format!("{:?}", headers.transport)));
     show("mark", (packet.mark != 0).then(|| format!("{:#x}", packet.mark)));
     show("uid", packet.uid.map(|uid| uid.to_string()));

@@ -234,7 +234,7 @@ impl Line {
             addresses: Some(self.ip.addresses),
             protocol: Some(self.upper.protocol(&self.ip)),
             length: self.ip.length.into(),
-            ttl: self.ip.hop_limit,
+            ttl: Some(self.ip.hop_limit),
             transport: match self.upper {
                 _ if is_later => Transport::None,
                 Upper::Tcp { ports: [source, destination], flags, .. } => {

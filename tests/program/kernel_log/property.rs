@@ -186,7 +186,7 @@ fn agrees(read: &Headers, whole: &Headers) -> bool {
         && protocol
         && read.addresses == whole.addresses
         && [0, whole.length].contains(&read.length)
-        && [0, whole.ttl].contains(&read.ttl)
+        && [None, whole.ttl].contains(&read.ttl)
 }
 
 /// Whether a packet that was read from a part of a line is the line's packet, as far as it was read.

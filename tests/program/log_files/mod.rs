@@ -3,6 +3,7 @@
 mod follow;
 mod kills;
 mod replay;
+mod rows;
 mod syslog;
 
 use std::{

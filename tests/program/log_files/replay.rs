@@ -4,28 +4,19 @@ use std::{
     fs,
     io::Write as _,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     time::{Duration, SystemTime},
 };
 
 use flate2::{Compression, write::GzEncoder};
 
 use super::{Logs, lines};
-use crate::support::program::{samples, sum};
+use crate::support::program::{run_with_input, samples, sum};
 
 fn replay(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
-        .arg("replay")
-        .args(arguments)
-        .env("TZ", "UTC")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that does not read its input ends before.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"));
+    command.arg("replay").args(arguments).env("TZ", "UTC");
+    run_with_input(&mut command, input.as_bytes())
 }
 
 fn metrics(arguments: &[&str], input: &str) -> String {

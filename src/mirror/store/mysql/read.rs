@@ -1,36 +1,40 @@
 //! Reads rows, one by one as the server sends them.
 
-use std::{net::Ipv6Addr, ops::RangeInclusive};
+use std::net::Ipv6Addr;
 
-use mysql_async::{Conn, Row as Answer, prelude::Queryable};
+use mysql_async::{Conn, Row as Answer, Value, prelude::Queryable};
 
 use super::{
     super::{READ_COLUMNS, StoreError, stored},
     column, connect,
     error::failure,
 };
-use crate::mirror::{row::Row, target::Target};
+use crate::mirror::{row::Row, row_selection::RowSelection, target::Target};
 
 const DOING: &str = "read rows";
 
-/// Passes the rows with these times, in microseconds since 1970, to `take`, in any order and one by one: memory does not
-/// grow with their number. Creates neither a file nor a table. Only the fields that a report needs are set.
+/// Passes the selected rows to `take`, in any order and one by one: memory does not grow with their number. Creates neither a file nor a table. Only the fields that a report needs are set.
 ///
 /// # Errors
 /// The database cannot be opened or read, or a row is invalid.
 pub async fn read(
     target: &Target,
-    period: RangeInclusive<u64>,
+    RowSelection { period, hosts }: RowSelection<'_>,
     take: &mut (dyn FnMut(Row) + Send),
 ) -> Result<(), StoreError> {
     let failed = |error: mysql_async::Error| failure(DOING, &error);
     let mut connection: Conn = connect::connect(target).await?;
     connection.query_drop("START TRANSACTION READ ONLY").await.map_err(failed)?;
+    let of_hosts = match hosts.len() {
+        0 => String::new(),
+        count => format!(" AND host IN (?{})", ", ?".repeat(count - 1)),
+    };
     let query = format!(
         "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', time), {READ_COLUMNS} FROM packets \
-         WHERE time BETWEEN '1970-01-01' + INTERVAL ? MICROSECOND AND '1970-01-01' + INTERVAL ? MICROSECOND"
+         WHERE time BETWEEN '1970-01-01' + INTERVAL ? MICROSECOND AND '1970-01-01' + INTERVAL ? MICROSECOND{of_hosts}"
     );
-    let parameters = (*period.start(), *period.end());
+    let mut parameters: Vec<Value> = vec![(*period.start()).into(), (*period.end()).into()];
+    parameters.extend(hosts.iter().map(Value::from));
     let mut answers = connection.exec_iter(query, parameters).await.map_err(failed)?;
     while let Some(answer) = answers.next().await.map_err(failed)? {
         take(row(&answer)?);

@@ -1,6 +1,6 @@
 //! Reads rows, some thousands at a time.
 
-use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use tokio_postgres::{Row as Answer, types::FromSql};
 
@@ -10,7 +10,7 @@ use super::{
     error::{failure, value},
 };
 use crate::{
-    mirror::{row::Row, target::Target},
+    mirror::{row::Row, row_selection::RowSelection, target::Target},
     system::clock::{micros_since_1970, time_since_1970},
 };
 
@@ -19,24 +19,26 @@ const DOING: &str = "read rows";
 /// Rows of one answer of the server.
 const BATCH: i32 = 5_000;
 
-/// Passes the rows with these times, in microseconds since 1970, to `take`, in any order and one by one: memory does not
-/// grow with their number. Creates neither a file nor a table. Only the fields that a report needs are set.
+/// Passes the selected rows to `take`, in any order and one by one: memory does not grow with their number. Creates neither a file nor a table. Only the fields that a report needs are set.
 ///
 /// # Errors
 /// The database cannot be opened or read, or a row is invalid.
 pub async fn read(
     target: &Target,
-    period: RangeInclusive<u64>,
+    RowSelection { period, hosts }: RowSelection<'_>,
     take: &mut (dyn FnMut(Row) + Send),
 ) -> Result<(), StoreError> {
     let failed = |error: tokio_postgres::Error| failure(DOING, &error);
     let mut store = Postgres::connect(target).await?;
     let transaction =
         store.client.build_transaction().read_only(true).start().await.map_err(failed)?;
-    let query = format!("SELECT time, {READ_COLUMNS} FROM packets WHERE time BETWEEN $1 AND $2");
+    let query = format!(
+        "SELECT time, {READ_COLUMNS} FROM packets WHERE time BETWEEN $1 AND $2 \
+         AND (cardinality($3::text[]) = 0 OR host = ANY($3))"
+    );
     let time = |micros: &u64| time_since_1970(Duration::from_micros(*micros));
     let (start, end) = (time(period.start()), time(period.end()));
-    let portal = transaction.bind(&query, &[&start, &end]).await.map_err(failed)?;
+    let portal = transaction.bind(&query, &[&start, &end, &hosts]).await.map_err(failed)?;
     loop {
         let answers = transaction.query_portal(&portal, BATCH).await.map_err(failed)?;
         if answers.is_empty() {

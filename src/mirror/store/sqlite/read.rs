@@ -1,8 +1,8 @@
 //! Reads rows, one by one, from a file that is opened for reading only.
 
-use std::{net::Ipv6Addr, ops::RangeInclusive};
+use std::net::Ipv6Addr;
 
-use rusqlite::{Connection, OpenFlags, Row as Answer};
+use rusqlite::{Connection, OpenFlags, Row as Answer, params_from_iter};
 
 use super::{
     super::{READ_COLUMNS, StoreError, stored},
@@ -11,17 +11,17 @@ use super::{
 };
 use crate::mirror::{
     row::Row,
+    row_selection::RowSelection,
     target::{Endpoint, Target},
 };
 
-/// Passes the rows with these times, in microseconds since 1970, to `take`, in any order and one by one: memory does not
-/// grow with their number. Creates neither a file nor a table. Only the fields that a report needs are set.
+/// Passes the selected rows to `take`, in any order and one by one: memory does not grow with their number. Creates neither a file nor a table. Only the fields that a report needs are set.
 ///
 /// # Errors
 /// The database cannot be opened or read, or a row is invalid.
 pub async fn read(
     target: &Target,
-    period: RangeInclusive<u64>,
+    RowSelection { period, hosts }: RowSelection<'_>,
     take: &mut (dyn FnMut(Row) + Send),
 ) -> Result<(), StoreError> {
     let Endpoint::File(path) = &target.endpoint else {
@@ -35,15 +35,21 @@ pub async fn read(
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
+    let of_hosts = match hosts.len() {
+        0 => String::new(),
+        count => format!(" AND host IN (?{})", ", ?".repeat(count - 1)),
+    };
     let query = format!(
         "SELECT CAST(strftime('%s', substr(time, 1, 19)) AS INTEGER) * 1000000 + CAST(substr(time, 21) AS INTEGER), \
-         {READ_COLUMNS} FROM packets WHERE time BETWEEN ?1 AND ?2"
+         {READ_COLUMNS} FROM packets WHERE time BETWEEN ?1 AND ?2{of_hosts}"
     );
     let mut statement = connection.prepare(&query).map_err(failed)?;
     let (mut start, mut end) = (String::new(), String::new());
     write_time(&mut start, *period.start());
     write_time(&mut end, *period.end());
-    let mut answers = statement.query([start, end]).map_err(failed)?;
+    let mut answers = statement
+        .query(params_from_iter([&start, &end].into_iter().chain(hosts)))
+        .map_err(failed)?;
     while let Some(answer) = answers.next().map_err(failed)? {
         take(row(answer).map_err(failed)?);
     }

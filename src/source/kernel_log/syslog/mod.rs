@@ -15,7 +15,7 @@ use std::{
 use rustix::net::sockopt;
 
 pub use address::{SenderNetwork, SyslogAddress, SyslogAddressError, Transport};
-pub use tls::SyslogTlsConfig;
+pub use tls::{SyslogTlsConfig, check_tls};
 
 pub(super) use self::streams::MAX_CONNECTIONS;
 use self::tls::ServerTls;

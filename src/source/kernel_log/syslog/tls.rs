@@ -42,6 +42,17 @@ impl SyslogTlsConfig {
     }
 }
 
+/// Reads the files and checks that they fit together.
+///
+/// # Errors
+/// The key, and the file with the reason.
+pub fn check_tls(config: &SyslogTlsConfig) -> Result<(), (String, String)> {
+    load(config).map(drop).map_err(|error| match error.split_once(": ") {
+        Some((key, reason)) => (key.to_owned(), reason.to_owned()),
+        None => ("kernel_log.tls".to_owned(), error),
+    })
+}
+
 /// The configuration in use.
 #[derive(Debug)]
 pub(super) struct ServerTls {

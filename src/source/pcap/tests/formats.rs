@@ -293,12 +293,12 @@ fn many_frames_are_read_in_batches_and_the_position_advances() {
     let bytes = pcap_file(RAW.into(), &frames);
     std::fs::write(file.path(), &bytes).unwrap();
     let mut capture = Capture::open(file.path(), CaptureOptions::default()).unwrap();
-    assert_eq!(capture.size(), Some(bytes.len() as u64));
-    assert!(capture.position() < bytes.len() as u64);
+    assert_eq!(capture.input().size(), Some(bytes.len() as u64));
+    assert!(capture.input().position() < bytes.len() as u64);
     let (records, error) = drain(&mut capture);
     assert!(error.is_none() && records.len() == 60_000);
-    assert_eq!(capture.position(), bytes.len() as u64);
-    assert_eq!(open(&bytes).unwrap().size(), None);
+    assert_eq!(capture.input().position(), bytes.len() as u64);
+    assert_eq!(open(&bytes).unwrap().input().size(), None);
 }
 
 /// Compressed files with one damaged byte each: reading yields an error or other records, and does not panic.

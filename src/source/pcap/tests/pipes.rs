@@ -27,7 +27,7 @@ fn a_pipe_that_pauses() {
 
     let input = Input::from_file(File::from(OwnedFd::from(reader))).unwrap();
     let mut capture = Capture::from_input("pipe".into(), input, CaptureOptions::default());
-    assert_eq!(capture.size(), None);
+    assert_eq!(capture.input().size(), None);
     let mut records = 0;
     let mut fill = |timeout| {
         let outcome = capture.fill(timeout, &mut |_| records += 1).unwrap();

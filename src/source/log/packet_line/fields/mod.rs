@@ -249,7 +249,7 @@ impl<'a> Fields<'a> {
             addresses: Some(addresses),
             protocol: self.transport.protocol,
             length: self.length.unwrap_or(0),
-            ttl: self.hop_limit.unwrap_or(0),
+            ttl: self.hop_limit,
             transport: self.transport.transport(),
             issue: issue(self.is_malformed, self.is_truncated || !has_all),
         };
