@@ -13,10 +13,9 @@ use std::{
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use nflog_exporter::{
     config::Config,
-    event::{Event, NameId, fixture},
-    exposition,
+    event::{Event, fixture},
     geoip::{GeoIp, Locator},
-    metrics::{Aggregate, Dimension, FamilyConfig, SharedAggregate, SnapshotMetrics},
+    metrics::{Aggregate, SharedAggregate},
     packet,
     pipeline::{Clock, Route},
     source::nflog,
@@ -179,41 +178,5 @@ fn route(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A scrape of the default families at their full budget.
-fn scrape(criterion: &mut Criterion) {
-    let plans: Vec<_> = Config::default()
-        .family
-        .iter()
-        .map(|family| FamilyConfig { max_new_series_per_hour: 100_000, ..family.clone() })
-        .collect();
-    assert!(plans.iter().any(|plan| plan.labels.contains(&Dimension::Network)));
-    let geoip = GeoIp::open(&[]).unwrap();
-    let mut locator = geoip.locator();
-    let mut aggregate = Aggregate::new(&plans, &[1], 1, Duration::ZERO);
-    for number in 0..20_000_u32 {
-        let mut event = event(&mut locator, source(number));
-        let port = u16::try_from(number % 60_000).unwrap();
-        event.headers.transport = packet::Transport::Ports { source: 1, destination: port };
-        event.prefix = NameId::from_index(1 + u16::try_from(number % 10).unwrap());
-        aggregate.record(&[event], Duration::ZERO);
-    }
-    let names = nflog_exporter::event::Names::default();
-    let mut group = criterion.benchmark_group("scrape");
-    group.bench_function("snapshot, under the lock", |bencher| {
-        bencher.iter(|| black_box(aggregate.snapshot(Duration::ZERO)));
-    });
-    let snapshot = aggregate.snapshot(Duration::ZERO);
-    let series: usize = snapshot.families.iter().map(|family| family.series.len()).sum();
-    group.bench_function(format!("render {series} series"), |bencher| {
-        bencher.iter(|| {
-            let packets = SnapshotMetrics { snapshot: snapshot.clone(), names: names.clone() };
-            let length = packets.expected_length();
-            let text = exposition::render(vec![Box::new(packets)], length).unwrap();
-            black_box(exposition::to_plain(&text))
-        });
-    });
-    group.finish();
-}
-
-criterion_group!(benches, stages, route, scrape);
+criterion_group!(benches, stages, route);
 criterion_main!(benches);

@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::mariadb::MariaDb;
-
 /// Measurements for some rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
@@ -18,33 +16,34 @@ pub struct Figures {
     pub server: Duration,
 }
 
-/// Runs `work` and measures it; `client` returns its writer's processor time so far.
+/// Runs `work` and measures it; `client` and `server` return the processor time of the writer and the server so far.
 pub fn measured(
-    server: &MariaDb,
     rows: u64,
     client: impl Fn() -> Duration,
+    server: impl Fn() -> Duration,
     work: impl FnOnce(),
 ) -> Figures {
-    let pid = server_id(server);
-    let (spent, answered, began) = (client(), cpu(pid), Instant::now());
+    let (spent, answered, began) = (client(), server(), Instant::now());
     work();
     let time = began.elapsed();
     Figures {
         rows,
         time,
         client: client().saturating_sub(spent),
-        server: cpu(pid).saturating_sub(answered),
+        server: server().saturating_sub(answered),
     }
-}
-
-/// Process id of a server.
-pub fn server_id(server: &MariaDb) -> u32 {
-    fs::read_to_string(server.directory().join("pid")).unwrap().trim().parse().unwrap()
 }
 
 /// Processor time of a process so far, all its threads.
 pub fn cpu(pid: u32) -> Duration {
     ticks(pid, 14)
+}
+
+/// Processor time of a process so far, with its children and those that ended.
+pub fn cpu_with_children(pid: u32) -> Duration {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let children = children.split_whitespace().map(|child| cpu(child.parse().unwrap()));
+    cpu(pid) + ticks(pid, 16) + children.sum::<Duration>()
 }
 
 /// Processor time of children that ended and were waited for.

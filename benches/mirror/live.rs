@@ -6,7 +6,8 @@ use std::{
 };
 
 use crate::{
-    figures::{cpu, server_id},
+    figures::cpu,
+    mariadb::server_id,
     support::{
         Wire, frame,
         mariadb::MariaDb,

@@ -1,9 +1,11 @@
-//! Inserts into MariaDB: the mirror's writer compared with LOAD DATA and with ulogd2, and the whole
-//! exporter under load. Uses the real table with its indexes, durable commits and a buffer pool of 1 GiB.
+//! Rows into MariaDB, PostgreSQL and SQLite: the mirror compared with each database's own bulk loader and with ulogd2,
+//! the whole exporter under load, and the mirror's cost on the thread that reads packets.
 //!
-//! `cargo bench --bench mirror`, as root, with Debian's `mariadb-server` and `ulogd2-mysql`. It uses
+//! `cargo bench --bench mirror`, as root, with Debian's `mariadb-server`, `postgresql`, `sqlite3` and `ulogd2-mysql`. It
+//! uses the real tables with their indexes, durable commits, and buffers of 1 GiB in the servers. It uses
 //! both cores; on a busy machine the ranges show how reliable the medians are. The rate of ulogd2 depends
 //! on the time of a commit on the disk, so it is measured without commits to disk as well.
+//! `cargo bench --bench mirror -- reader mariadb postgresql sqlite exporter` runs these parts; the default is all.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,15 +16,24 @@
 
 mod bulk;
 mod figures;
+mod file;
 mod live;
+mod mariadb;
+mod packets;
+mod postgres;
+mod reader;
+mod sqlite;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod ulogd;
 
-use std::fs;
+use std::{env, fs};
 
+use bulk::Database;
 use figures::{Figures, median};
-use support::mariadb::MariaDb;
+use nflog_exporter::event::Event;
+use packets::Packets;
+use support::{mariadb::MariaDb, postgres_server::PostgresServer};
 
 /// Rows of one run.
 const ROWS: u64 = 1_000_000;
@@ -30,35 +41,60 @@ const ROWS: u64 = 1_000_000;
 /// Number of runs of each method; the methods alternate.
 const RUNS: usize = 3;
 
+/// Options of MariaDB: its defaults, which the tests' servers do not use, and a large buffer.
+const MARIADB: [&str; 2] = ["--innodb-buffer-pool-size=1G", "--innodb-log-file-size=96M"];
+
 fn main() {
-    let load = fs::read_to_string("/proc/loadavg").unwrap();
-    let server = MariaDb::start_with(&[
-        "--innodb-buffer-pool-size=1G",
-        // MariaDB's defaults, which the tests' servers do not use.
-        "--innodb-log-file-size=96M",
-    ]);
-    println!("{}, load of this machine before: {load}", server.query("mysql", "SELECT VERSION()"));
-
-    let rows = bulk::rows(ROWS);
-    let file = bulk::file(&rows);
-    let (mut ours, mut loaded) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        loaded.push(bulk::load_data(&server, file.path(), ROWS));
-        ours.push(bulk::write(&server, &rows));
+    println!("load of this machine before: {}", fs::read_to_string("/proc/loadavg").unwrap());
+    let parts: Vec<_> = env::args().skip(1).filter(|part| !part.starts_with('-')).collect();
+    let is_wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    if is_wanted("reader") {
+        reader::run();
     }
-    drop((rows, file));
-    let (durable, buffered) = (ulogd::run(&server, true), ulogd::run(&server, false));
-    let live = live::run(&server);
-
+    let mut packets = Packets::new();
+    let events = packets.events(ROWS);
     println!("{:>30} {:>9} {:>19} {:>11} {:>11}", "", "rows/s", "of runs", "client", "server");
     println!("{:>30} {:>9} {:>19} {:>11} {:>11}", "", "", "", "µs/row", "µs/row");
-    let (ours, loaded) = (line("our writer", &ours), line("(a) LOAD DATA LOCAL", &loaded));
-    let durable = line("(b) ulogd2", &[durable]);
-    let buffered = line("(c) ulogd2, commits in memory", &[buffered]);
-    println!("{live}");
-    println!("ours / (a): {:.0} % (aim: 70 % or more)", 100.0 * ours / loaded);
-    println!("ours / (b): {:.0} times (aim: 30 or more)", ours / durable);
-    println!("ours, durable / (c): {:.0} times", ours / buffered);
+    let mut ours = None;
+    if is_wanted("mariadb") {
+        ours = Some(compare(&MariaDb::start_with(&MARIADB), &packets, &events));
+    }
+    if is_wanted("postgresql") {
+        compare(&PostgresServer::start_with(&["shared_buffers=1GB"]), &packets, &events);
+    }
+    if is_wanted("sqlite") {
+        compare(&sqlite::Files::new(), &packets, &events);
+    }
+    drop(events);
+    if is_wanted("exporter") {
+        let server = MariaDb::start_with(&MARIADB);
+        let durable = line("ulogd2", &[ulogd::run(&server, true)]);
+        let buffered = line("ulogd2, commits in memory", &[ulogd::run(&server, false)]);
+        if let Some(ours) = ours {
+            println!("the mirror / ulogd2: {:.0} times (aim: 30 or more)", ours / durable);
+            println!("the mirror, durable / ulogd2 in memory: {:.0} times", ours / buffered);
+        }
+        println!("{}", live::run(&server));
+    }
+}
+
+/// Compares the mirror with the bulk loader of a database. Returns the mirror's rows per second.
+fn compare<D: Database>(server: &D, packets: &Packets, events: &[Event]) -> f64 {
+    let (name, loader) = D::NAMES;
+    let rows = packets.rows(events);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    server.write_file(&rows, file.path());
+    let [mut loaded, mut written, mut mirrored] = [const { Vec::new() }; 3];
+    for _ in 0..RUNS {
+        loaded.push(bulk::load(server, file.path(), rows.len()));
+        written.push(bulk::write(server, &rows));
+        mirrored.push(bulk::mirror(server, packets, events));
+    }
+    let loaded = line(&format!("{name}, {loader}"), &loaded);
+    line(&format!("{name}, store"), &written);
+    let mirrored = line(&format!("{name}, mirror"), &mirrored);
+    println!("{:>30} {:>8.0} % of {loader}", "", 100.0 * mirrored / loaded);
+    mirrored
 }
 
 /// Prints the median of some runs. Returns its rows per second.

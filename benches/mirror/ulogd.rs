@@ -8,8 +8,9 @@ use std::{
 };
 
 use crate::{
-    figures::{Figures, cpu, server_id},
+    figures::{Figures, cpu},
     live,
+    mariadb::server_id,
     support::{Wire, mariadb::MariaDb, program::wait_for},
 };
 

@@ -1,19 +1,11 @@
 //! The country database inside the binary.
 
-use std::{
-    io::{self, Read},
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
-use ruzstd::decoding::StreamingDecoder;
-
-use super::{database::Database, file::GeoIpError};
+use super::{database::Database, file::GeoIpError, packed_database::unpack};
 
 /// DB-IP Lite, countries, IPv4 and IPv6 (see NOTICE); written by `assets/refresh database`.
-const COMPRESSED: &[u8] = include_bytes!("../../assets/dbip-country-lite.mmdb.zst");
-
-/// Maximum size of the unpacked database, bytes.
-const MAX_SIZE: u64 = 64 << 20;
+const PACKED: &[u8] = include_bytes!("../../assets/dbip-country-lite.packed");
 
 /// The embedded database, unpacked at the first call and shared after that.
 pub(super) fn database() -> Result<Arc<Database>, GeoIpError> {
@@ -21,29 +13,15 @@ pub(super) fn database() -> Result<Arc<Database>, GeoIpError> {
     if let Some(database) = DATABASE.get() {
         return Ok(Arc::clone(database));
     }
-    let bytes = unpack(COMPRESSED).map_err(GeoIpError::Unpack)?;
+    let bytes = unpack(PACKED).map_err(GeoIpError::Unpack)?;
     let database = Database::from_bytes(bytes).map_err(GeoIpError::Embedded)?;
     Ok(Arc::clone(DATABASE.get_or_init(|| Arc::new(database))))
-}
-
-fn unpack(compressed: &[u8]) -> io::Result<Vec<u8>> {
-    let decoder = StreamingDecoder::new_with_max_window_size(compressed, MAX_SIZE)
-        .map_err(io::Error::other)?;
-    let mut bytes = Vec::new();
-    decoder.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it unpacks to more than {MAX_SIZE} bytes"),
-        ));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geoip::CountryId;
+    use crate::geoip::{CountryId, packed_database::UnpackError};
 
     fn check(address: &str, code: &str) {
         let database = database().unwrap();
@@ -69,9 +47,34 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_or_empty_asset_is_an_error() {
-        assert!(unpack(&COMPRESSED[..COMPRESSED.len() / 2]).is_err());
-        assert!(unpack(&[]).is_err());
-        assert!(unpack(b"no zstd frame at all").is_err());
+    fn the_packed_form_is_small_and_has_the_checksum_of_the_whole_file() {
+        let bytes = unpack(PACKED).unwrap();
+        assert!(PACKED.len() < bytes.len() / 8, "{} of {} bytes", PACKED.len(), bytes.len());
+        assert_eq!(unpack(&PACKED[..PACKED.len() / 2]), Err(UnpackError::Truncated));
+        let mut damaged = PACKED.to_vec();
+        damaged[PACKED.len() / 2] ^= 1;
+        assert!(unpack(&damaged).is_err());
+    }
+
+    /// The walk decodes each network's record by its position in the tree, a look-up by the bits of an address.
+    #[test]
+    fn the_ends_of_every_network_have_its_country() {
+        let reader = maxminddb::Reader::from_source(unpack(PACKED).unwrap()).unwrap();
+        let database = database().unwrap();
+        let mut records = database.fact_cache();
+        let mut networks = 0;
+        for record in reader.networks(maxminddb::WithinOptions::default()).unwrap() {
+            let record = record.unwrap();
+            let code = record.decode_path::<&str>(&[maxminddb::PathElement::Key("country_code")]);
+            let expect = code.unwrap().and_then(CountryId::from_code);
+            assert!(expect.is_some(), "{record:?}");
+            let network = record.network().unwrap();
+            for address in [network.network(), network.broadcast()] {
+                let facts = database.facts(address, &mut records);
+                assert_eq!(facts.country, expect, "{address} of {network}");
+            }
+            networks += 1;
+        }
+        assert!(networks > 1_000_000, "{networks} networks");
     }
 }

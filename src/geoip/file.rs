@@ -8,7 +8,7 @@ use std::{
 use flate2::read::GzDecoder;
 use maxminddb::MaxMindDbError;
 
-use super::database::Database;
+use super::{database::Database, packed_database::UnpackError};
 use crate::system::files::{Fingerprint, open_regular};
 
 /// First bytes of a gzip file (RFC 1952, 2.3.1).
@@ -69,7 +69,7 @@ pub enum GeoIpError {
     },
     /// The embedded database cannot be unpacked: the binary is damaged.
     #[error("cannot unpack the embedded GeoIP database, reinstall the program: {0}")]
-    Unpack(#[source] io::Error),
+    Unpack(#[source] UnpackError),
     /// The embedded database cannot be opened: the binary is damaged.
     #[error("cannot open the embedded GeoIP database, reinstall the program: {0}")]
     Embedded(#[source] MaxMindDbError),

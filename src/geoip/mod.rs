@@ -13,6 +13,7 @@ mod file;
 mod location;
 mod locator;
 mod metrics;
+mod packed_database;
 mod record;
 mod scope;
 mod search_tree;
@@ -26,6 +27,7 @@ pub use file::GeoIpError;
 pub use location::Location;
 pub use locator::{GeoIp, Locator};
 pub use metrics::DatabaseMetrics;
+pub use packed_database::UnpackError;
 pub use scope::is_global;
 pub use watch::DatabaseStatus;
 

@@ -1,7 +1,8 @@
 //! Layouts of database records: the paths of country and AS number of each publisher, and their detection.
 
-use std::{collections::HashSet, fmt};
+use std::fmt;
 
+use hashbrown::HashSet;
 use maxminddb::{LookupResult, PathElement::Key, Reader, WithinOptions};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 

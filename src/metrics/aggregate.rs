@@ -6,7 +6,7 @@ use super::{
     FamilyConfig,
     family::Family,
     port_scans::{self, PortScans},
-    snapshot::Snapshot,
+    snapshot::{Snapshot, SnapshotMemory},
     source_counts::SourceCounts,
 };
 
@@ -145,13 +145,26 @@ impl Aggregate {
         self.sources.estimates()
     }
 
+    /// Number of series of each family, for [`SnapshotMemory::new`].
+    #[must_use]
+    pub fn series_counts(&self) -> Vec<usize> {
+        self.families.iter().map(Family::series_count).collect()
+    }
+
     /// Copies the current state for one scrape.
     pub fn snapshot(&mut self, now: Duration) -> Snapshot {
+        self.snapshot_into(SnapshotMemory::default(), now)
+    }
+
+    /// Copies the current state into memory that was made before the lock was acquired.
+    pub fn snapshot_into(&mut self, memory: SnapshotMemory, now: Duration) -> Snapshot {
         self.advance(now);
         self.generation += 1;
         let generation = self.generation;
         let (_, source_addresses) = self.sources.estimates();
         let scans = self.scans.figures(source_addresses.iter().map(|&(prefix, _)| prefix));
+        // A reload can have added families meanwhile.
+        let memory = memory.0.into_iter().chain(std::iter::repeat_with(Vec::new));
         Snapshot {
             generation,
             received: self.received.clone(),
@@ -159,7 +172,8 @@ impl Aggregate {
             families: self
                 .families
                 .iter_mut()
-                .map(|family| family.snapshot(generation, now))
+                .zip(memory)
+                .map(|(family, series)| family.snapshot(generation, now, series))
                 .collect(),
             source_addresses,
             source_addresses_folded_packets: self.sources.folded_packets(),

@@ -28,4 +28,4 @@ pub use hyperloglog::Registers as HyperLogLog;
 pub use key::Key;
 pub use port_scans::{SCANNING_PORTS, ScanFigures, port_reached};
 pub use shared::SharedAggregate;
-pub use snapshot::{FamilySnapshot, SeriesSnapshot, Snapshot};
+pub use snapshot::{FamilySnapshot, SeriesSnapshot, Snapshot, SnapshotMemory};

@@ -96,6 +96,15 @@ impl Series {
         until
     }
 
+    /// When its phase ends without another call.
+    #[must_use]
+    pub fn phase_end(&self) -> Duration {
+        match self.phase {
+            Phase::Held { until } | Phase::Retiring { until, .. } => until,
+            Phase::Promised | Phase::Newborn { .. } | Phase::Live => Duration::MAX,
+        }
+    }
+
     /// Called when the scrape of snapshot `generation` was delivered.
     pub fn delivered(&mut self, generation: u64, hold: Duration, now: Duration) {
         match &mut self.phase {

@@ -70,8 +70,31 @@ impl FamilySnapshot {
     }
 }
 
+/// Memory for the series of a snapshot, made before the lock of the aggregate is acquired. The first write to a page of
+/// new memory waits for the kernel, which takes longer than to copy the series that fit on it.
+#[derive(Debug, Default)]
+pub struct SnapshotMemory(pub(super) Vec<Vec<SeriesSnapshot>>);
+
+impl SnapshotMemory {
+    /// Number of series that may be created before the lock is acquired again, without new memory.
+    const SPARE: usize = 64;
+
+    /// Memory for families with so many series.
+    #[must_use]
+    pub fn new(series_counts: &[usize]) -> Self {
+        // Not zero, or the compiler could leave the first write to the copy.
+        let written = SeriesSnapshot { packets: 1, ..SeriesSnapshot::default() };
+        let memory = |count: &usize| {
+            let mut series = vec![written; count + Self::SPARE];
+            series.clear();
+            series
+        };
+        Self(series_counts.iter().map(memory).collect())
+    }
+}
+
 /// One exposed series.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SeriesSnapshot {
     /// Its label values.
     pub key: Key,

@@ -111,7 +111,7 @@ impl Queue {
     pub fn offer(&self, batch: &[Event]) {
         let mut state = self.lock();
         let taken = batch.len().min(CAPACITY - state.length);
-        let first = state.length == 0;
+        let before = state.length;
         state.accepted += taken as u64;
         if let Some(observer) = self.0.observer.get() {
             observer.offered(state.accepted);
@@ -121,7 +121,8 @@ impl Queue {
         }
         state.append(&batch[..taken]);
         state.status.account.offer(batch.len(), taken);
-        if first || state.length >= CHUNK {
+        // The spooler waits only for these, and each notification is a system call.
+        if before == 0 || (before < CHUNK && state.length >= CHUNK) {
             drop(state);
             self.0.filled.notify_one();
         }

@@ -7,7 +7,9 @@ use std::{
 use nflog_exporter::{
     event::{Event, NameId, fixture},
     geoip::{Country, CountryId, Place},
-    metrics::{Aggregate, Dimension, FamilyConfig, FamilySnapshot, Key, OTHER, Snapshot},
+    metrics::{
+        Aggregate, Dimension, FamilyConfig, FamilySnapshot, Key, OTHER, Snapshot, SnapshotMemory,
+    },
 };
 use proptest::prelude::*;
 
@@ -155,7 +157,8 @@ impl World {
 
     /// Takes a snapshot without delivering it, and checks every invariant.
     fn look(&mut self) -> Snapshot {
-        let snapshot = self.aggregate.snapshot(self.now);
+        let memory = SnapshotMemory::new(&self.aggregate.series_counts());
+        let snapshot = self.aggregate.snapshot_into(memory, self.now);
         let family = &snapshot.families[0];
         let sum: u64 = family.series.iter().map(|series| series.packets).sum();
         assert_eq!(

@@ -41,7 +41,7 @@ fn the_published_crate_has_the_files_that_build_and_package_the_program() {
     for file in ["README.md", "CHANGELOG.md", "NOTICE", "LICENSE-APACHE", "LICENSE-MIT"] {
         needed.insert(file.to_owned());
     }
-    needed.insert("assets/dbip-country-lite.mmdb.zst".to_owned());
+    needed.insert("assets/dbip-country-lite.packed".to_owned());
     let missing: Vec<_> = needed.difference(&published).collect();
     assert!(missing.is_empty(), "not published: {missing:?}");
 

@@ -33,6 +33,7 @@ pub struct PostgresServer {
     directory: TempDir,
     port: u16,
     account: Option<(u32, u32)>,
+    settings: Vec<String>,
     child: Mutex<Child>,
 }
 
@@ -51,6 +52,11 @@ impl PostgresServer {
 
     /// A server for a test that kills or stops it.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server with additional settings, `name=value`.
+    pub fn start_with(settings: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("nflog-pg-").tempdir().unwrap();
         let account = account();
         if let Some((user, group)) = account {
@@ -71,8 +77,9 @@ impl PostgresServer {
         )
         .unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Mutex::new(spawn(directory.path(), port, account));
-        let server = Self { directory, port, account, child };
+        let settings: Vec<_> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let child = Mutex::new(spawn(directory.path(), port, account, &settings));
+        let server = Self { directory, port, account, settings, child };
         server.wait_until_ready();
         server
     }
@@ -148,7 +155,8 @@ impl PostgresServer {
     /// Starts it again after [`Self::kill_9`].
     pub fn restart(&self) {
         wait_for("PostgreSQL to start again", || {
-            *self.child.lock().unwrap() = spawn(self.directory(), self.port, self.account);
+            *self.child.lock().unwrap() =
+                spawn(self.directory(), self.port, self.account, &self.settings);
             // It does not start while processes of the previous run exist.
             wait_for("PostgreSQL to start or fail", || {
                 if self.child.lock().unwrap().try_wait().unwrap().is_some() {
@@ -234,7 +242,7 @@ fn program(name: &str, account: Option<(u32, u32)>) -> Command {
     command
 }
 
-fn spawn(directory: &Path, port: u16, account: Option<(u32, u32)>) -> Child {
+fn spawn(directory: &Path, port: u16, account: Option<(u32, u32)>, settings: &[String]) -> Child {
     let log = fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
     let mut command = program("postgres", account);
     command.arg("-D").arg(directory.join("data")).args(["-p", &port.to_string()]);
@@ -250,5 +258,7 @@ fn spawn(directory: &Path, port: u16, account: Option<(u32, u32)>) -> Child {
     ] {
         command.args(["-c", setting]);
     }
+    // The last one of a name counts.
+    command.args(settings.iter().flat_map(|setting| ["-c", setting]));
     command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }

@@ -22,7 +22,7 @@ use crate::{
     exposition::{self, Format},
     geoip::{DatabaseMetrics, GeoIp},
     http::{Client, MetricsPage, Rejections, Rendered, ServerMetrics, WebConfigWatcher},
-    metrics::{SharedAggregate, SnapshotMetrics, process},
+    metrics::{SharedAggregate, SnapshotMemory, SnapshotMetrics, process},
     mirror::Queue,
     networks::{NetworkMetrics, Networks},
     pipeline::{Clock, Route},
@@ -119,8 +119,10 @@ impl ScrapePage {
     /// The current metrics as text.
     #[must_use]
     pub fn text(&self, format: Format) -> Rendered {
+        let series_counts = self.aggregate.lock().series_counts();
+        let memory = SnapshotMemory::new(&series_counts);
         let mut aggregate = self.aggregate.lock();
-        let snapshot = aggregate.snapshot(self.clock.now());
+        let snapshot = aggregate.snapshot_into(memory, self.clock.now());
         // Under the same lock, so that names and the mirror's counts belong to the snapshot.
         let names = self.names.get();
         let mirror = self.mirror.as_ref().map(Queue::status);

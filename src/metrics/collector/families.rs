@@ -2,12 +2,13 @@
 
 use std::{borrow::Cow, fmt};
 
+use hashbrown::HashMap;
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 
 use crate::{
     event::Names,
     exposition::MetricWriter,
-    metrics::{Dimension, FamilySnapshot, MAX_LABELS},
+    metrics::{Dimension, FamilySnapshot, MAX_LABELS, SeriesSnapshot},
 };
 
 /// The family whose name is not part of its metric names.
@@ -18,7 +19,7 @@ pub(super) fn traffic(
     writer: &mut MetricWriter<'_>,
     family: &FamilySnapshot,
 ) -> fmt::Result {
-    let rows = rows(names, family);
+    let sorted = SortedSeries::new(names, family);
     let infix = match &*family.name {
         TRAFFIC => String::new(),
         name => format!("{name}_"),
@@ -27,14 +28,14 @@ pub(super) fn traffic(
     writer.counters(
         &format!("nflog_{infix}packets"),
         &format!("Packets that the firewall logged, by {by}."),
-        rows.iter().map(|row| (row.labels(&family.labels), row.packets)),
+        sorted.samples(&family.labels, |series| series.packets),
     )?;
     writer.counters(
         &format!("nflog_{infix}bytes"),
         &format!(
             "Bytes of the packets that the firewall logged, including the IP header, by {by}."
         ),
-        rows.iter().map(|row| (row.labels(&family.labels), row.bytes)),
+        sorted.samples(&family.labels, |series| series.bytes),
     )
 }
 
@@ -81,47 +82,93 @@ pub(super) fn budgets(families: &[FamilySnapshot], writer: &mut MetricWriter<'_>
     )
 }
 
-/// Renders the series of a family, sorted by their labels.
-fn rows(names: &Names, family: &FamilySnapshot) -> Vec<SeriesText> {
-    let mut rows: Vec<SeriesText> = family
-        .series
-        .iter()
-        .map(|series| {
-            let mut texts = [const { None }; MAX_LABELS];
-            let values = family.labels.iter().zip(series.key.values(family.labels.len()));
-            for (text, (dimension, &value)) in texts.iter_mut().zip(values) {
-                *text = dimension.text(value, names);
-            }
-            SeriesText { texts, packets: series.packets, bytes: series.bytes }
-        })
-        .collect();
-    rows.sort_unstable_by(|one, other| one.texts.cmp(&other.texts));
-    rows
+/// The series of a family, sorted by the texts of their labels, and these texts.
+struct SortedSeries {
+    /// The different texts of each label, in their order.
+    texts: Vec<Vec<LabelText>>,
+    series: Vec<RankedSeries>,
 }
 
-/// One exposed series with rendered labels.
-struct SeriesText {
-    texts: [Option<Cow<'static, str>>; MAX_LABELS],
+/// The text of a label; `None` if the series does not have the label.
+type LabelText = Option<Cow<'static, str>>;
+
+/// A series with the index of the text of each label: numbers are sorted faster than texts.
+struct RankedSeries {
+    texts: [u32; MAX_LABELS],
     packets: u64,
     bytes: u64,
 }
 
-impl SeriesText {
-    fn labels<'r>(&'r self, dimensions: &'r [Dimension]) -> SeriesLabels<'r> {
-        SeriesLabels { dimensions, texts: &self.texts }
+impl SortedSeries {
+    fn new(names: &Names, family: &FamilySnapshot) -> Self {
+        let mut series: Vec<_> = family
+            .series
+            .iter()
+            .map(|&SeriesSnapshot { packets, bytes, .. }| RankedSeries {
+                texts: [0; MAX_LABELS],
+                packets,
+                bytes,
+            })
+            .collect();
+        let count = family.labels.len();
+        let texts = family.labels.iter().enumerate().map(|(label, dimension)| {
+            let values = family.series.iter().map(|series| series.key.values(count)[label]);
+            let (texts, ranks) = ranked(values.clone(), |value| dimension.text(value, names));
+            for (series, value) in series.iter_mut().zip(values) {
+                series.texts[label] = ranks[&value];
+            }
+            texts
+        });
+        let texts = texts.collect();
+        series.sort_unstable_by_key(|series| series.texts);
+        Self { texts, series }
     }
+
+    /// The samples of one number of each series.
+    fn samples<'r>(
+        &'r self,
+        dimensions: &'r [Dimension],
+        number: impl Fn(&RankedSeries) -> u64 + 'r,
+    ) -> impl Iterator<Item = (SeriesLabels<'r>, u64)> {
+        self.series.iter().map(move |series| {
+            let labels = SeriesLabels { dimensions, texts: &self.texts, indices: &series.texts };
+            (labels, number(series))
+        })
+    }
+}
+
+/// The different texts of these values in their order, and the index of each value's text.
+#[expect(clippy::cast_possible_truncation, reason = "a family has far fewer than 2^32 series")]
+fn ranked(
+    values: impl Iterator<Item = u64>,
+    text: impl Fn(u64) -> LabelText,
+) -> (Vec<LabelText>, HashMap<u64, u32>) {
+    let mut ranks: HashMap<u64, u32> = values.map(|value| (value, 0)).collect();
+    let mut sorted: Vec<_> = ranks.keys().map(|&value| (text(value), value)).collect();
+    sorted.sort_unstable();
+    let mut texts: Vec<LabelText> = Vec::with_capacity(sorted.len());
+    for (text, value) in sorted {
+        // Two values can have one text: `other`, and a name that is `other`.
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        ranks.insert(value, texts.len() as u32 - 1);
+    }
+    (texts, ranks)
 }
 
 /// The labels of a series that are not absent.
 struct SeriesLabels<'a> {
     dimensions: &'a [Dimension],
-    texts: &'a [Option<Cow<'static, str>>],
+    texts: &'a [Vec<LabelText>],
+    indices: &'a [u32; MAX_LABELS],
 }
 
 impl EncodeLabelSet for SeriesLabels<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        for (dimension, text) in self.dimensions.iter().zip(self.texts) {
-            if let Some(text) = text {
+        for ((dimension, texts), &index) in self.dimensions.iter().zip(self.texts).zip(self.indices)
+        {
+            if let Some(text) = &texts[index as usize] {
                 (dimension.name(), text.as_ref()).encode(encoder.encode_label())?;
             }
         }

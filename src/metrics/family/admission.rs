@@ -165,7 +165,7 @@ impl Family {
                 self.used[usize::from(series.rung)] -= 1;
                 self.fold_series(index);
             } else {
-                self.next_drop = self.next_drop.min(series.retire(self.generation, now));
+                self.next_phase = self.next_phase.min(series.retire(self.generation, now));
             }
         }
     }
@@ -217,7 +217,7 @@ impl Family {
     ) -> &mut Series {
         let victim = &mut self.table.all_mut()[index];
         self.promises.push(Promise { victim: victim.key, successor: key });
-        self.next_drop = self.next_drop.min(victim.retire(self.generation, now));
+        self.next_phase = self.next_phase.min(victim.retire(self.generation, now));
         self.candidates.remove(hash);
         let before = weight - self.unit.get();
         self.table.insert(hash, Series::new(key, rung, before, Phase::Promised))

@@ -50,8 +50,8 @@ pub struct Family {
     /// The time of the last search that found no series to replace, and the packets received before it.
     failed_search: (Duration, u64),
     promises: Vec<Promise>,
-    /// When the next retiring series must be dropped.
-    next_drop: Duration,
+    /// When the phase of a series ends next: searched for only then.
+    next_phase: Duration,
     demand: Demand,
     folded: Vec<u64>,
     retired_packets: u64,
@@ -101,7 +101,7 @@ impl Family {
             lightest: f64::INFINITY,
             failed_search: (Duration::ZERO, 0),
             promises: Vec::new(),
-            next_drop: Duration::MAX,
+            next_phase: Duration::MAX,
             demand: Demand::new(now),
             folded: vec![0; labels.len()],
             retired_packets: missed,
@@ -175,30 +175,35 @@ impl Family {
 
     /// Drops retiring series whose time is over. Called for every batch.
     pub fn drop_due(&mut self, now: Duration) {
-        if self.next_drop <= now {
+        if self.next_phase <= now {
             self.advance(now);
         }
     }
 
-    /// The family as a scrape shows it. `generation` increases with every snapshot.
-    pub fn snapshot(&mut self, generation: u64, now: Duration) -> FamilySnapshot {
+    /// Number of its series.
+    pub fn series_count(&self) -> usize {
+        self.table.all().len()
+    }
+
+    /// The family as a scrape shows it, its series in this empty memory. `generation` increases with every snapshot.
+    pub fn snapshot(
+        &mut self,
+        generation: u64,
+        now: Duration,
+        mut series: Vec<SeriesSnapshot>,
+    ) -> FamilySnapshot {
         self.advance(now);
         self.generation = generation;
         let mut pending_packets = 0;
-        let series = self
-            .table
-            .all()
-            .iter()
-            .filter_map(|series| {
-                let (packets, bytes) = if series.is_pending() {
-                    pending_packets += series.packets;
-                    (0, 0)
-                } else {
-                    (series.packets, series.bytes)
-                };
-                series.is_exposed().then_some(SeriesSnapshot { key: series.key, packets, bytes })
-            })
-            .collect();
+        series.extend(self.table.all().iter().filter_map(|series| {
+            let (packets, bytes) = if series.is_pending() {
+                pending_packets += series.packets;
+                (0, 0)
+            } else {
+                (series.packets, series.bytes)
+            };
+            series.is_exposed().then_some(SeriesSnapshot { key: series.key, packets, bytes })
+        }));
         FamilySnapshot {
             name: Arc::clone(&self.name),
             labels: Arc::clone(&self.labels),
@@ -214,9 +219,12 @@ impl Family {
 
     /// Called when the scrape of snapshot `generation` was delivered.
     pub fn delivered(&mut self, generation: u64, now: Duration) {
+        let mut next = Duration::MAX;
         for series in self.table.all_mut() {
             series.delivered(generation, self.newborn_hold, now);
+            next = next.min(series.phase_end());
         }
+        self.next_phase = next;
         self.advance(now);
     }
 
@@ -364,15 +372,18 @@ impl Family {
     /// Advances the phases of all series. Dropped series are replaced by their successors.
     fn advance(&mut self, now: Duration) {
         self.demand.advance(now);
-        self.next_drop = Duration::MAX;
+        if now < self.next_phase {
+            return;
+        }
+        self.next_phase = Duration::MAX;
         // From the end, because the last series moves to the index of a removed one. A drop can remove two.
         for index in (0..self.table.all().len()).rev() {
             let Some(series) = self.table.all_mut().get_mut(index) else { continue };
             if series.advance(now) {
                 let dropped = self.drop_series(index);
                 self.keep_promise(&dropped, now);
-            } else if let Phase::Retiring { until, .. } = series.phase {
-                self.next_drop = self.next_drop.min(until);
+            } else {
+                self.next_phase = self.next_phase.min(series.phase_end());
             }
         }
     }
