@@ -3,8 +3,11 @@
 use std::{
     collections::BTreeSet,
     env,
+    ffi::OsStr,
+    fs,
     io::ErrorKind,
     net::IpAddr,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -15,6 +18,7 @@ use crate::{
     http::WebConfigWatcher,
     mirror::{
         Target,
+        spool::is_spool_file,
         target::{Endpoint, Tls},
     },
     source::kernel_log::create_state_file,
@@ -121,27 +125,56 @@ pub(super) fn confine_reader(
 }
 
 /// Creates the exporter's own directories and changes their owner to the account. Does not change a directory that
-/// another user owns.
+/// another user owns, or that has files of others.
 fn hand_over(
     config: &Config,
     target: Option<&Target>,
     account: Option<&UserAccount>,
 ) -> Result<(), PrivilegesError> {
-    if let Some(file) = state_file(config) {
-        hand_over_new(&directory_of(file), account)?;
+    let state = state_file(config);
+    let rows = target.and_then(|target| match &target.endpoint {
+        Endpoint::File(file) => Some(file.as_path()),
+        Endpoint::Tcp { .. } | Endpoint::Socket { .. } => None,
+    });
+    // They can share a directory.
+    let is_own = |name: &OsStr| {
+        is_spool_file(name)
+            || state.is_some_and(|file| file.file_name() == Some(name))
+            || rows.is_some_and(|file| is_database_file(file, name))
+    };
+    if target.is_some() {
+        privileges::hand_over(&config.mirror.spool.directory, account, &is_own)?;
     }
-    let Some(target) = target else { return Ok(()) };
-    let spool = &config.mirror.spool.directory;
-    privileges::hand_over(spool, account)?;
-    match &target.endpoint {
-        Endpoint::File(file) => hand_over_new(&directory_of(file), account),
-        Endpoint::Tcp { .. } | Endpoint::Socket { .. } => Ok(()),
+    for file in state.into_iter().chain(rows) {
+        hand_over_directory_of(file, account, &is_own)?;
     }
+    Ok(())
 }
 
-/// Creates a directory for the account. An existing one stays as it is, because it may have other users.
-fn hand_over_new(directory: &Path, account: Option<&UserAccount>) -> Result<(), PrivilegesError> {
-    if directory.exists() { Ok(()) } else { privileges::hand_over(directory, account) }
+/// Whether a name is that of a SQLite database or of its journals.
+fn is_database_file(database: &Path, name: &OsStr) -> bool {
+    let database = database.file_name().unwrap_or_default().as_bytes();
+    let journal = name.as_bytes().strip_prefix(database);
+    matches!(journal, Some(b"" | b"-wal" | b"-shm" | b"-journal"))
+}
+
+/// Creates the directory of a file for the account. An existing one stays as it is, because it may have other users;
+/// unless only root can reach it and it has only files of the program, which an earlier start as root wrote.
+fn hand_over_directory_of(
+    file: &Path,
+    account: Option<&UserAccount>,
+    is_own: &dyn Fn(&OsStr) -> bool,
+) -> Result<(), PrivilegesError> {
+    let directory = directory_of(file);
+    let Ok(metadata) = directory.metadata() else {
+        return privileges::hand_over(&directory, account, is_own);
+    };
+    let entries = || fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);
+    let is_private = metadata.mode() & 0o777 == 0o700 && file.exists();
+    if is_private && entries().all(|entry| is_own(&entry.file_name())) {
+        return privileges::hand_over(&directory, account, is_own);
+    }
+    Ok(())
 }
 
 /// The file of the positions in followed log files, if any are followed.

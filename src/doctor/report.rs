@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::system::untrusted_text::with_spaces;
+
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -86,9 +88,9 @@ pub fn to_text(findings: &[Finding]) -> String {
             Status::Skipped => "skipped",
         };
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{status:<8} {check:<16} {}", one_line(message));
+        let _ = writeln!(text, "{status:<8} {check:<16} {}", with_spaces(message));
         if let Some(fix) = fix {
-            let _ = writeln!(text, "{:>8} {:<16} {}", "", "  fix:", one_line(fix));
+            let _ = writeln!(text, "{:>8} {:<16} {}", "", "  fix:", with_spaces(fix));
         }
     }
     let _ = writeln!(text, "{}", summary(findings));
@@ -130,10 +132,6 @@ pub fn to_json(findings: &[Finding]) -> String {
 
 fn count(findings: &[Finding], status: Status) -> usize {
     findings.iter().filter(|finding| finding.status == status).count()
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

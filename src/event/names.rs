@@ -195,7 +195,7 @@ impl UsedNames {
 }
 
 /// Converts untrusted bytes to text that is safe to show: one line of valid UTF-8, trimmed, at most 128 bytes.
-/// Control characters and invalid UTF-8 become U+FFFD.
+/// Control characters, invisible characters and invalid UTF-8 become U+FFFD.
 #[must_use]
 pub fn clean(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(4 * MAX_LENGTH)];
@@ -220,6 +220,7 @@ mod tests {
         check(b"   ", "");
         check(b"a\nb\x1b[2J\0c", "a\u{fffd}b\u{fffd}[2J\u{fffd}c");
         check(b"\xff\xfe", "\u{fffd}\u{fffd}");
+        check("DROP\u{202e}TPECCA".as_bytes(), "DROP\u{fffd}TPECCA");
         check("münchen".as_bytes(), "münchen");
         check(&[b'x'; 1000], &"x".repeat(128));
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{MigrateError, Migrated, database::Database, grammar::ConfSection};
-use crate::config;
+use crate::{config, system::untrusted_text::with_spaces};
 
 /// Prefix of notes on settings without an equivalent.
 const NOT_MIGRATED: &str = "Not migrated: ";
@@ -32,7 +32,7 @@ impl Output {
     }
 
     fn add(&mut self, note: &str) {
-        let note = one_line(note);
+        let note = with_spaces(note).into_owned();
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -118,13 +118,8 @@ fn write_mirror(text: &mut String, database: &Database) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "\n[mirror]");
     for advice in &database.advice {
-        let _ = writeln!(text, "# {}", one_line(advice));
+        let _ = writeln!(text, "# {}", with_spaces(advice));
     }
     let url = toml::Value::from(database.url.as_str());
     let _ = writeln!(text, "url = {url}\n# ulogd never deletes rows.\nretention = \"0s\"");
-}
-
-/// Replaces control characters, for a comment in TOML.
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }

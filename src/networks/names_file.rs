@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     geoip::{CountryId, Location},
-    system::files::Fingerprint,
+    system::{files::Fingerprint, untrusted_text::is_unsafe},
 };
 
 /// Maximum number of different names.
@@ -158,8 +158,8 @@ fn text<'a>(what: &str, text: &'a str) -> Result<&'a str, String> {
     if text.len() > MAX_TEXT {
         return Err(format!("the {what} is longer than {MAX_TEXT} bytes"));
     }
-    if text.chars().any(char::is_control) {
-        return Err(format!("the {what} has control characters"));
+    if text.contains(is_unsafe) {
+        return Err(format!("the {what} has control characters or invisible ones"));
     }
     Ok(text)
 }
@@ -254,6 +254,7 @@ mod tests {
         check("10.0.0.0/8, ", "invalid name \"\"");
         check("10.0.0.0/8, other", "invalid name \"other\"");
         check("10.0.0.0/8, a\u{1b}b", "the name has control characters");
+        check("10.0.0.0/8, a\u{202e}b", "the name has control characters or invisible ones");
         check(&format!("10.0.0.0/8, {}", "x".repeat(129)), "the name is longer than 128 bytes");
         check("10.0.0.0/8, a, XX", "invalid country \"XX\"");
         check("10.0.0.0/8, a, , Berlin", "a city without coordinates needs a country");

@@ -41,8 +41,6 @@ impl Source for LiveSource {
         let log = self.kernel_log.as_mut().filter(|_| !self.has_kernel_log_ended);
         let packets = match &mut self.nflog {
             Some(nflog) if !self.has_nflog_ended => {
-                let has_lines = log.as_ref().is_some_and(|log| log.has_lines());
-                let timeout = if has_lines { Duration::ZERO } else { timeout };
                 let outcome =
                     nflog.fill_or_wake(timeout, log.as_ref().map(|log| log.descriptor()), take)?;
                 self.has_nflog_ended = outcome == ReadOutcome::End;

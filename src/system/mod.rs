@@ -7,6 +7,7 @@ pub mod descriptors;
 pub(crate) mod file_watch;
 pub mod files;
 mod health;
+mod host_network;
 pub mod listen;
 pub mod lock;
 pub mod logging;
@@ -19,3 +20,4 @@ pub mod socket_owner;
 pub(crate) mod untrusted_text;
 
 pub use health::{Health, Heartbeat, Latch};
+pub use host_network::host_network;

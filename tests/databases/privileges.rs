@@ -415,7 +415,8 @@ fn nested_directories_are_created() {
     });
 }
 
-/// The owner of a directory does not change if other users can write to it or if it has other content.
+/// The owner of a directory does not change if other users can write to it. A directory with files of others ends the
+/// start.
 #[test]
 fn only_the_programs_own_directories_change_their_owner() {
     let wire = Wire::new();
@@ -424,19 +425,55 @@ fn only_the_programs_own_directories_change_their_owner() {
     fs::create_dir(&shared).unwrap();
     open_to_all(&shared);
     fs::write(shared.join("secret"), "").unwrap();
-    fs::create_dir_all(full.join("beneath")).unwrap();
-    for spool in [&shared, &full] {
-        let config = format!(
+    fs::create_dir_all(&full).unwrap();
+    fs::write(full.join("accounts.csv"), "").unwrap();
+    let config = |spool: &Path| {
+        format!(
             "[mirror]\nurl = 'sqlite:{}'\n[mirror.spool]\ndirectory = '{}'\n",
             directory.path().join("new/rows.db").display(),
             spool.display()
-        );
-        let _exporter = Exporter::start(&wire.host, &config, &[]);
-        assert_eq!(fs::metadata(spool).unwrap().uid(), 0);
+        )
+    };
+    let exporter = Exporter::start(&wire.host, &config(&shared), &[]);
+    assert_eq!(fs::metadata(&shared).unwrap().uid(), 0);
+    drop(exporter);
+    let file = directory.path().join("config.toml");
+    fs::write(&file, config(&full)).unwrap();
+    let output = wire.host.command(EXPORTER).arg("--config.file").arg(&file).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let why = "it belongs to root and has accounts.csv, which this program did not write: set another directory, or run: chown";
+    assert!(!output.status.success() && error.contains(why), "{error}");
+    for path in [full.clone(), full.join("accounts.csv")] {
+        assert_eq!(fs::metadata(path).unwrap().uid(), 0);
     }
     assert_eq!(fs::metadata(shared.join("secret")).unwrap().uid(), 0);
     // It owns a directory that it created.
     assert_ne!(fs::metadata(directory.path().join("new")).unwrap().uid(), 0);
+}
+
+/// The program's own user can use what a first start as root wrote.
+#[test]
+fn a_start_as_root_does_not_lock_out_the_user() {
+    let wire = Wire::new();
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let own = directory.path().join("own");
+    fs::write(directory.path().join("kern.log"), "").unwrap();
+    let config = |user: &str| {
+        let (logs, own) = (directory.path().display(), own.display());
+        format!(
+            "[privileges]\nuser = '{user}'\n[mirror]\nurl = 'sqlite:{own}/rows.db'\nspool.directory = '{own}'\n\
+             [kernel_log]\nfiles = ['{logs}/kern.log']\nstate_file = '{own}/positions'\n"
+        )
+    };
+    let up = |metrics: &str| sum(metrics, "nflog_exporter_mirror_up") == 1;
+    for user in ["root", "daemon"] {
+        let exporter = Exporter::start(&wire.host, &config(user), &[]);
+        wait_for("the mirror", || up(&exporter.scrape()).then_some(()));
+        let log = exporter.program.log();
+        assert!(!log.contains("level=warn") && !log.contains("level=error"), "{log}");
+    }
+    assert_ne!(fs::metadata(own.join("positions")).unwrap().uid(), 0);
 }
 
 /// Hides the list of users from a program in a separate mount namespace.

@@ -5,7 +5,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write as _,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use crate::support::{
@@ -193,4 +193,41 @@ fn check_log_of_adm(is_later: bool) {
     fs::rename(&file, directory.path().join("kern.log.1")).unwrap();
     create(&file);
     append(2);
+}
+
+/// A killed test drops nothing. This test starts itself, as the one that is killed.
+#[test]
+fn a_killed_test_restores_the_system() {
+    const SETTING: &str = "/proc/sys/net/netfilter/nf_log_all_netns";
+    const CHILD: &str = "NFLOG_EXPORTER_TEST_KILLED";
+    if std::env::var_os(CHILD).is_some() {
+        let _log = KernelLog::open();
+        let wire = Wire::new();
+        println!("namespace {}", wire.host.name());
+        loop {
+            std::thread::park();
+        }
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "--nocapture", "log_sources::a_killed_test_restores_the_system"])
+        .env(CHILD, "1")
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let name = loop {
+        let mut line = String::new();
+        assert_ne!(std::io::BufRead::read_line(&mut output, &mut line).unwrap(), 0, "no namespace");
+        if let Some((_, name)) = line.split_once("namespace ") {
+            break name.trim().to_owned();
+        }
+    };
+    let exists = || Path::new("/run/netns").join(&name).exists();
+    assert!(exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for("the namespace to be removed", || (!exists()).then_some(()));
+    // The lock is free again once the setting is restored.
+    drop(KernelLog::forbid());
+    assert_eq!(fs::read_to_string(SETTING).unwrap().trim(), "0");
 }

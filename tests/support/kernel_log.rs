@@ -12,7 +12,7 @@ use rustix::{
     fs::{FlockOperation, OFlags, fcntl_setfl, flock},
 };
 
-use super::logged::DEADLINE;
+use super::{after_exit::AfterExit, logged::DEADLINE};
 
 const ALL_NAMESPACES: &str = "/proc/sys/net/netfilter/nf_log_all_netns";
 
@@ -22,11 +22,10 @@ const LOCK: &str = "/run/lock/nflog-exporter-test-kernel-log";
 /// A reader of the records that the kernel writes from now on.
 ///
 /// The kernel logs packets of other namespaces than the first only if a setting of the whole system allows it. The
-/// setting is restored when this value is dropped.
+/// setting is restored when this value is dropped, or this process is killed.
 pub struct KernelLog {
     records: File,
-    previous: String,
-    _lock: File,
+    _restored: AfterExit,
 }
 
 impl KernelLog {
@@ -44,11 +43,14 @@ impl KernelLog {
         let lock = File::create(LOCK).unwrap();
         flock(&lock, FlockOperation::LockExclusive).unwrap();
         let previous = fs::read_to_string(ALL_NAMESPACES).unwrap();
+        // The lock is held until then.
+        let restore = format!("echo {} > {ALL_NAMESPACES}", previous.trim());
+        let restored = AfterExit::new(&restore, Some(lock.into()));
         fs::write(ALL_NAMESPACES, value).unwrap();
         let mut records = File::open("/dev/kmsg").unwrap();
         fcntl_setfl(&records, OFlags::NONBLOCK).unwrap();
         records.seek(SeekFrom::End(0)).unwrap();
-        Self { records, previous, _lock: lock }
+        Self { records, _restored: restored }
     }
 
     /// Reads until there are `count` records that contain a text.
@@ -78,11 +80,5 @@ impl KernelLog {
         let second = Timespec { tv_sec: 1, tv_nsec: 0 };
         let mut polled = [PollFd::from_borrowed_fd(self.records.as_fd(), PollFlags::IN)];
         poll(&mut polled, Some(&second)).map_err(io::Error::from).unwrap();
-    }
-}
-
-impl Drop for KernelLog {
-    fn drop(&mut self) {
-        let _ = fs::write(ALL_NAMESPACES, &self.previous);
     }
 }

@@ -1,6 +1,7 @@
 //! Shared by all test binaries: network namespaces, programs, servers, packets and rows.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
+pub mod after_exit;
 pub mod background_noise;
 pub mod dashboards;
 pub mod delivered;

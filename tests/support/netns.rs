@@ -9,7 +9,10 @@ use std::{
     panic,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     thread,
     time::Instant,
 };
@@ -21,7 +24,7 @@ use nix::{
 };
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
-use super::logged::DEADLINE;
+use super::{after_exit::AfterExit, logged::DEADLINE};
 
 /// A network namespace with a loopback device that is up.
 pub struct Namespace {
@@ -33,6 +36,7 @@ impl Namespace {
     pub fn new(label: &str) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         assert!(rustix::process::geteuid().is_root(), "kernel tests require root");
+        remove_after_exit();
         let name = format!("nfl-{}-{}-{label}", std::process::id(), COUNTER.fetch_add(1, Relaxed));
         succeed(Command::new("ip").args(["netns", "add", &name]), "");
         let namespace = Self { name };
@@ -143,6 +147,20 @@ impl Namespace {
             sent
         })
     }
+}
+
+/// Removes the namespaces of this process after its end, with what runs in them: when a test is killed, no value is dropped.
+fn remove_after_exit() {
+    static REMOVED: OnceLock<AfterExit> = OnceLock::new();
+    let id = std::process::id();
+    let script = format!(
+        "for name in $(ip netns list | grep -o '^nfl-{id}-[^ ]*'); do
+            kill -9 $(ip netns pids $name)
+            ip netns del $name
+            rm -rf /etc/netns/$name
+        done"
+    );
+    REMOVED.get_or_init(|| AfterExit::new(&script, None));
 }
 
 /// Directories that programs in a namespace see instead of those below `/etc`: ip-netns(8).

@@ -169,12 +169,14 @@ impl PostgresServer {
 
     /// Sends a signal to all of its processes: SIGSTOP stops it, SIGCONT continues it.
     pub fn signal(&self, signal: Signal) {
-        let main = self.child.lock().unwrap().id();
+        let main = self.child.lock().unwrap_or_else(std::sync::PoisonError::into_inner).id();
         let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
         let children = children.unwrap_or_default();
         for id in [main.to_string().as_str()].into_iter().chain(children.split_whitespace()) {
             // A child can have ended meanwhile.
-            let _ = kill(Pid::from_raw(id.parse().unwrap()), signal);
+            if let Ok(id) = id.parse() {
+                let _ = kill(Pid::from_raw(id), signal);
+            }
         }
     }
 
@@ -205,6 +207,7 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
+        // A stopped process does not handle other signals. This does not panic.
         self.signal(Signal::SIGCONT);
         let child = self.child.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Immediate shutdown: unlike a kill, it releases its shared memory.

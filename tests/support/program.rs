@@ -68,6 +68,13 @@ impl Program {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
+    /// Sends it a signal, if it still runs.
+    pub fn try_signal(&self, signal: Signal) {
+        if let Ok(id) = i32::try_from(self.child.id()) {
+            let _ = kill(Pid::from_raw(id), signal);
+        }
+    }
+
     /// Waits until it ends.
     pub fn wait(&mut self) -> ExitStatus {
         wait_for("the end of a program", || self.child.try_wait().unwrap())

@@ -173,8 +173,11 @@ impl Booted<'_> {
 impl Drop for Booted<'_> {
     fn drop(&mut self) {
         // It shuts the system down cleanly, and removes its namespaces.
-        self.program.signal(Signal::SIGTERM);
-        if !thread::panicking() {
+        if thread::panicking() {
+            // A panic would abort the tests. The system ends with the program.
+            self.program.try_signal(Signal::SIGTERM);
+        } else {
+            self.program.signal(Signal::SIGTERM);
             self.program.wait();
         }
         let _ = fs::remove_dir_all(Path::new("/run/systemd/nspawn/propagate").join(&self.machine));

@@ -15,6 +15,7 @@ use super::{
     inspect::{LogTarget, Logging, Reach, Table, logging},
     plan::{Placement, RulesPlan, Tool, Wanted},
 };
+use crate::system::untrusted_text::with_spaces;
 
 /// The comment about packets that `dropped` does not log.
 const NOT_DROPPED: &str = "\
@@ -207,12 +208,7 @@ fn placement_comment(table: &str, placement: &Placement) -> String {
     let before = placement.before.as_ref();
     let before = before.map_or("at the end".into(), |rule| format!("before {}", rule.text));
     // Names may contain any byte.
-    format!("# {}\n", one_line(&format!("{table} {}: {before}", placement.chain)))
-}
-
-/// Replaces control characters, for one line of a comment in a script.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    format!("# {}\n", with_spaces(&format!("{table} {}: {before}", placement.chain)))
 }
 
 /// Quotes a word for a shell.

@@ -2,12 +2,15 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use super::{Script, ToolError, head, one_line, reached, rollback::Undo, unverified};
-use crate::firewall::{
-    COMMENT,
-    command::output,
-    inspect::{Table, saved},
-    plan::{RulesPlan, Wanted, first_doomed},
+use super::{Script, ToolError, head, reached, rollback::Undo, unverified};
+use crate::{
+    firewall::{
+        COMMENT,
+        command::output,
+        inspect::{Table, saved},
+        plan::{RulesPlan, Wanted, first_doomed},
+    },
+    system::untrusted_text::with_spaces,
 };
 
 const BEGIN: &str = "# begin nflog_exporter";
@@ -43,7 +46,7 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
             "# {}, in the chain {}, {place}:\n#   {}\n",
             it.file,
             it.chain,
-            one_line(&line(plan, &it.chain))
+            with_spaces(&line(plan, &it.chain))
         );
         // Fails if the file has no position for it.
         inserted(plan, it, &read(&it.file)?)?;

@@ -2,7 +2,7 @@
 //! No client can fill the queue.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::system::lock::lock;
+use crate::system::{host_network, lock::lock};
 
 /// Maximum checks in the queue, with the running one.
 const MAX_QUEUED: usize = 32;
@@ -54,7 +54,7 @@ impl PasswordQueue {
     /// Waits until a password from this address can be checked; `None` if the queue is full for its network
     /// or for all, or the wait is too long.
     pub(super) async fn permit(&self, peer: IpAddr) -> Option<QueuedCheck> {
-        let mut check = self.join(network(peer))?;
+        let mut check = self.join(host_network(peer))?;
         let permit = timeout(self.max_wait, self.running.clone().acquire_owned()).await.ok()?;
         // The semaphore is never closed.
         check.running = Some(permit.ok()?);
@@ -85,17 +85,6 @@ impl Drop for QueuedCheck {
     }
 }
 
-/// The network of one host: an IPv4 address, or the first 64 bits of an IPv6 address (RFC 4291, 2.5.4).
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,7 +92,7 @@ mod tests {
     #[test]
     fn no_network_fills_the_queue() {
         let queue = PasswordQueue::default();
-        let join = |address: &str| queue.join(network(address.parse().unwrap()));
+        let join = |address: &str| queue.join(host_network(address.parse().unwrap()));
         let mut entries = Vec::new();
         for (address, is_queued) in [
             ("192.0.2.1", true),

@@ -7,6 +7,7 @@ use crate::{
     event::MAX_PREFIXES,
     geoip::Country,
     settings::{ConfigSection, InvalidSetting, RuleResult, broken, check_list, reject},
+    system::untrusted_text::is_unsafe,
 };
 
 /// Length of the column `host`.
@@ -37,7 +38,7 @@ impl ConfigSection for MirrorConfig {
 }
 
 fn validate_host(host: &str) -> RuleResult {
-    if host.len() > MAX_HOST || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if host.len() > MAX_HOST || host.chars().any(|c| is_unsafe(c) || c.is_whitespace()) {
         return reject(
             "mirror.host",
             format!("is {host:?}; use a name of {MAX_HOST} bytes at most, without spaces"),

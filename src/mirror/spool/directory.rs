@@ -2,9 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    ffi::OsStr,
     fs::{self, DirBuilder, File, Metadata},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{DirBuilderExt, MetadataExt},
+    },
     path::{Path, PathBuf},
     process,
 };
@@ -212,6 +216,15 @@ fn is_lack_of_resources(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE, Errno::NOMEM]
         .iter()
         .any(|errno| code == Some(errno.raw_os_error()))
+}
+
+/// Whether a file in a spool's directory has the name of one of the spool.
+#[must_use]
+pub fn is_spool_file(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    matches!(name, b"lock" | b"position" | b"unmarked")
+        || name.ends_with(b".seg")
+        || memchr::memmem::find(name, b".seg.aside").is_some()
 }
 
 /// Renames a file, so that it is kept for inspection and not read again.

@@ -21,7 +21,8 @@ pub fn explain(what: &str, directory: &Path, error: &io::Error) -> String {
         }
         Some(Errno::ACCESS | Errno::PERM) => format!(
             "no permission to {what} in {directory}: make the user that runs nflog_exporter its owner \
-             (chown, mode 0700), restart it if the directory was replaced while it ran, {elsewhere}"
+             (chown -R {} {directory}), restart it if the directory was replaced while it ran, {elsewhere}",
+            rustix::process::geteuid().as_raw()
         ),
         Some(Errno::NOTDIR | Errno::EXIST) => {
             format!("{directory} is not a directory: move it away, {elsewhere}")

@@ -51,6 +51,7 @@ use self::{
 use super::{row::Row, store::Writer};
 use crate::system::random;
 
+pub use directory::is_spool_file;
 pub use other_targets::{OtherRows, OtherTarget, rows_of_others};
 
 /// Pause between attempts after an I/O error.

@@ -43,6 +43,11 @@ enum ByteSource {
     Pipe(Pipe),
 }
 
+/// A reader of the decompressed bytes of a file; of its bytes if it is not compressed.
+pub(super) fn decompressed(file: File) -> io::Result<Box<dyn Read + Send>> {
+    decompress::reader(file)
+}
+
 /// Opens a file, or stdin for `-`.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     if path == Path::new("-") {

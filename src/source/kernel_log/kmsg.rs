@@ -76,10 +76,11 @@ impl Kmsg {
         opened().map(Self).map_err(|cause| KmsgError { cause })
     }
 
-    /// Reads records until the queue is stopped.
+    /// Reads records until the queue is stopped, and then those that are there.
     pub fn run(mut self, queue: &ChunkQueue, meter: &Arc<LineMeter>) -> io::Result<()> {
         let mut records = Records::default();
         loop {
+            let is_last = queue.is_stopped();
             let is_blocked = records.read(&mut self.0)?;
             if records.lost > 0 {
                 meter.lose(Input::Kmsg, std::mem::take(&mut records.lost));
@@ -90,8 +91,11 @@ impl Kmsg {
             if !chunk.lines.is_empty() && !queue.push(chunk) {
                 return Ok(());
             }
-            if is_blocked && !queue.wait(Some(self.0.as_fd()), None)? || queue.is_stopped() {
+            if is_last && (is_blocked || queue.is_over()) {
                 return Ok(());
+            }
+            if is_blocked {
+                queue.wait(Some(self.0.as_fd()), None)?;
             }
         }
     }

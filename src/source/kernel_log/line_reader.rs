@@ -20,9 +20,35 @@ use crate::source::{
 /// Maximum number of packets that a line can repeat.
 const MAX_REPEATED: u32 = 10_000;
 
-/// Maximum time by which the clock of a sender can be ahead. A line with a later time has the time of its arrival: rows
-/// of the far future would never expire.
-const MAX_AHEAD: u64 = 24 * 3600 * 1_000_000;
+/// The times that lines can have. A line with another time has the time of its arrival, and is counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimeLimits {
+    /// How far after [`Origin::reference`], microseconds: rows of the far future would never expire.
+    ahead: u64,
+    /// How far before, microseconds; `None` for any time.
+    past: Option<u64>,
+}
+
+const MINUTE: u64 = 60 * 1_000_000;
+const DAY: u64 = 24 * 60 * MINUTE;
+
+impl TimeLimits {
+    /// Lines of recorded files.
+    pub const RECORDED: Self = Self { ahead: DAY, past: None };
+
+    /// Lines that this host writes. They are old if they are read from the start, or were written while the program was
+    /// down.
+    pub const OWN: Self = Self { ahead: 5 * MINUTE, past: None };
+
+    /// Lines of other hosts as they arrive. A relay can keep them while the program is down. A clock that was never set
+    /// is years behind.
+    pub const RECEIVED: Self = Self { ahead: 5 * MINUTE, past: Some(DAY) };
+
+    fn has(self, time: u64, reference: u64) -> bool {
+        time <= reference.saturating_add(self.ahead)
+            && self.past.is_none_or(|past| time.saturating_add(past) >= reference)
+    }
+}
 
 /// Maximum number of streams whose last line is known.
 const STREAMS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
@@ -41,6 +67,8 @@ pub(super) struct Origin<'a> {
     pub boot: Option<u64>,
     /// Time of a line whose time is unknown; `None` for its arrival.
     pub unknown: Option<u64>,
+    /// The times that the line can have.
+    pub limits: TimeLimits,
 }
 
 /// Reads lines, and counts those that are no packet.
@@ -57,7 +85,7 @@ pub(super) struct LineReader {
 
 /// A line whose packet is still to be counted.
 #[derive(Debug)]
-struct Repeated {
+pub(super) struct Repeated {
     message: Vec<u8>,
     host: Vec<u8>,
     time: Option<u64>,
@@ -129,6 +157,11 @@ impl LineReader {
         count
     }
 
+    /// Exchanges what is still to be counted, before another chunk of lines is read.
+    pub fn swap_repeated(&mut self, repeated: &mut Option<Repeated>) {
+        std::mem::swap(&mut self.repeated, repeated);
+    }
+
     /// Whether [`Self::read_repeated`] has packets.
     pub fn is_repeating(&self) -> bool {
         self.repeated.is_some()
@@ -172,7 +205,11 @@ impl LineReader {
             (LineTime::SinceBoot(micros), Some(boot)) => Some(boot.saturating_add(micros)),
             (time, _) => time.resolve(origin.reference, &self.zone),
         };
-        time.filter(|time| *time <= origin.reference.saturating_add(MAX_AHEAD))
+        let valid = time.filter(|time| origin.limits.has(*time, origin.reference));
+        if valid.is_none() && time.is_some() {
+            self.meter.reject_time(origin.input);
+        }
+        valid
     }
 
     fn host<'a>(&self, envelope: &Envelope<'a>, origin: &Origin<'a>) -> &'a [u8] {
@@ -222,6 +259,7 @@ mod tests {
         reference: 1_796_342_400_000_000,
         boot: None,
         unknown: None,
+        limits: TimeLimits::RECORDED,
     };
 
     struct Lines {
@@ -319,18 +357,36 @@ mod tests {
         assert_eq!(lines.skipped()[SkipReason::NotAPacket as usize], 9);
     }
 
-    #[test]
-    fn a_time_in_the_far_future_is_that_of_the_arrival() {
+    /// The packet of a line with this time, and whether the time was counted as a wrong one.
+    fn time_of(text: &str, limits: TimeLimits) -> (Option<u64>, u64) {
         let mut lines = Lines::new();
-        let now = 1_796_292_672_000_000;
-        for time in ["2026-12-03T10:11:12Z", "2026-12-04T10:11:12Z", "2998-01-01T00:00:00Z"] {
-            lines.read(
-                &format!("{time} fw2 kernel: {PACKET}"),
-                &Origin { reference: now, ..ORIGIN },
-            );
+        let line = format!("{text} fw2 kernel: {PACKET}");
+        lines.read(&line, &Origin { reference: NOW, limits, ..ORIGIN });
+        (lines.packets[0].1, lines.meter.wrong_times[Input::File as usize].load(Relaxed))
+    }
+
+    const NOW: u64 = 1_796_292_672_000_000;
+
+    #[test]
+    fn a_wrong_time_is_that_of_the_arrival() {
+        let (own, received) = (TimeLimits::OWN, TimeLimits::RECEIVED);
+        for limits in [TimeLimits::RECORDED, own, received] {
+            assert_eq!(time_of("2026-12-03T10:11:12Z", limits), (Some(NOW), 0));
+            assert_eq!(time_of("2998-01-01T00:00:00Z", limits), (None, 1));
         }
-        let times: Vec<_> = lines.packets.iter().map(|(_, time)| *time).collect();
-        assert_eq!(times, [Some(now), Some(now + MAX_AHEAD), None]);
+        for limits in [own, received] {
+            let latest = NOW + 5 * MINUTE;
+            assert_eq!(time_of("2026-12-03T10:16:12Z", limits), (Some(latest), 0));
+            assert_eq!(time_of("2026-12-03T10:16:13Z", limits), (None, 1));
+        }
+        assert_eq!(time_of("2026-12-04T10:11:12Z", TimeLimits::RECORDED), (Some(NOW + DAY), 0));
+        // A clock that starts in 1970, and a message that a relay kept.
+        assert_eq!(time_of("1970-01-01T00:00:07Z", received), (None, 1));
+        assert_eq!(time_of("1970-01-01T00:00:07Z", own), (Some(7_000_000), 0));
+        assert_eq!(time_of("2026-12-02T10:11:12Z", received), (Some(NOW - DAY), 0));
+        assert_eq!(time_of("2026-12-02T10:11:11Z", received), (None, 1));
+        // Without a year, a time of the day after tomorrow is one of the last year.
+        assert_eq!(time_of("Dec  5 10:11:12", received), (None, 1));
     }
 
     #[test]

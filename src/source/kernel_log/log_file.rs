@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    line_reader::{LineReader, Origin},
+    line_reader::{LineReader, Origin, TimeLimits},
     meter::{Input as InputKind, LineMeter},
 };
 use crate::source::{
@@ -150,6 +150,7 @@ impl LogFile {
             reference: self.written,
             boot: None,
             unknown: self.last_time.or(Some(self.written)),
+            limits: TimeLimits::RECORDED,
         };
         self.lines += 1;
         let time = self.reader.read(self.input.take(length), &origin, take);

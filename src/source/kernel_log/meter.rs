@@ -80,8 +80,12 @@ pub struct LineMeter {
     pub skipped: [AtomicU64; SkipReason::ALL.len()],
     /// Lines that were lost, by [`Input`].
     pub lost: [AtomicU64; Input::ALL.len()],
+    /// Lines whose time was replaced by that of their arrival, by [`Input`].
+    pub wrong_times: [AtomicU64; Input::ALL.len()],
     /// Datagrams and connections that were rejected, by [`Rejection`].
     pub rejected: [AtomicU64; Rejection::ALL.len()],
+    /// Files that are not followed because too many match.
+    pub unfollowed_files: AtomicU64,
 }
 
 impl LineMeter {
@@ -98,6 +102,11 @@ impl LineMeter {
     /// Counts a datagram or connection that was rejected.
     pub fn reject(&self, reason: Rejection) {
         self.rejected[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Counts a line whose time is replaced by that of its arrival.
+    pub fn reject_time(&self, input: Input) {
+        self.wrong_times[input as usize].fetch_add(1, Relaxed);
     }
 
     /// Counts lines that were lost.
@@ -132,8 +141,18 @@ impl Collector for LineMetrics {
         )?;
         writer.counters(
             "nflog_exporter_kernel_log_lost_lines",
-            "Lines lost before they were read: overwritten in the ring buffer of the kernel, or syslog datagrams dropped.",
+            "Lines lost before they were read: overwritten in the ring buffer of the kernel, dropped by the syslog listener, or left at the end.",
             by_input(&meter.lost),
+        )?;
+        writer.counters(
+            "nflog_exporter_kernel_log_wrong_time_lines",
+            "Lines whose time was too far from the time of their arrival, which replaced it.",
+            by_input(&meter.wrong_times),
+        )?;
+        writer.gauge(
+            "nflog_exporter_kernel_log_unfollowed_files",
+            "Log files that match a pattern and are not followed, because too many files match.",
+            Some(meter.unfollowed_files.load(Relaxed)),
         )?;
         writer.counters(
             "nflog_exporter_kernel_log_rejected_senders",

@@ -21,7 +21,7 @@ use std::{
     io,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow};
@@ -42,8 +42,8 @@ use self::{
     config::StartAt,
     follow::{Follower, open_positions},
     kmsg::Kmsg,
-    line_reader::{LineReader, Origin},
-    queue::{Chunk, ChunkQueue},
+    line_reader::{LineReader, Origin, TimeLimits},
+    queue::{ChunkQueue, QueuedChunk},
     syslog::SyslogSockets,
 };
 use super::{ReadOutcome, Record, Source, log::line_time::Zone};
@@ -52,8 +52,11 @@ use crate::system::clock::unix_micros;
 /// Group of the packets of lines.
 pub const LINES_GROUP: u16 = 0;
 
-/// Maximum number of records of one [`Source::fill`], except those of one chunk.
+/// Maximum number of records of one [`Source::fill`].
 const BATCH: u32 = 1024;
+
+/// Time limit for reading the lines in the queue after the inputs were stopped. The shutdown waits longer.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// What needs privileges, or files that are not readable later.
 #[derive(Debug)]
@@ -86,11 +89,10 @@ pub struct KernelLog {
     positions: Option<Arc<Positions>>,
     /// Saves the positions.
     saver: Option<JoinHandle<()>>,
-    /// The chunk that is read, and the number of its bytes that were.
-    current: Option<(Chunk, usize)>,
     /// The position to save once the batch was handed over.
     checkpoint: Option<Checkpoint>,
-    is_closed: bool,
+    /// When the rest of the queue is given up; `None` before [`Source::close`].
+    drained_by: Option<Instant>,
 }
 
 struct InputThread {
@@ -120,9 +122,8 @@ impl KernelLog {
             meter,
             positions: None,
             saver: None,
-            current: None,
             checkpoint: None,
-            is_closed: false,
+            drained_by: None,
         };
         if let Some(kmsg) = resources.kmsg {
             let meter = Arc::clone(&log.meter);
@@ -185,52 +186,58 @@ impl KernelLog {
         self.queue.filled()
     }
 
-    /// Whether lines were taken from the queue that are not read yet.
-    pub(in crate::source) fn has_lines(&self) -> bool {
-        self.current.is_some() || self.reader.is_repeating()
-    }
-
     /// Reads the next lines without waiting.
     pub(in crate::source) fn read(
         &mut self,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome> {
-        if self.current.is_none() && !self.reader.is_repeating() {
-            match self.queue.pop() {
-                Some(chunk) => self.current = Some((chunk, 0)),
-                None => return self.without_lines(),
-            }
+        if self.drained_by.is_some_and(|end| Instant::now() >= end) {
+            return Ok(self.end());
         }
-        let mut records = self.reader.read_repeated(BATCH, take);
-        if let Some((chunk, done)) = &mut self.current {
-            let sender = chunk.sender.filter(|sender| !sender.is_loopback());
-            let sender =
-                sender.map_or_else(String::new, |sender| sender.to_canonical().to_string());
-            let now = unix_micros();
-            let origin = Origin {
-                input: chunk.input,
-                stream: chunk.stream,
-                sender: sender.as_bytes(),
-                reference: now,
-                boot: matches!(chunk.input, meter::Input::Kmsg)
-                    .then(|| now.saturating_sub(uptime())),
-                unknown: None,
-            };
-            while records < BATCH && !self.reader.is_repeating() && *done < chunk.lines.len() {
-                let rest = &chunk.lines[*done..];
-                let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-                self.reader.read(&rest[..end], &origin, &mut |record| {
-                    records += 1;
-                    take(record);
-                });
-                *done += end;
-            }
-            if *done == chunk.lines.len() && !self.reader.is_repeating() {
-                self.checkpoint = chunk.checkpoint;
-                self.current = None;
-            }
+        let Some(mut chunk) = self.queue.pop() else { return self.without_lines() };
+        let (lines, records) = self.read_chunk(&mut chunk, take);
+        if chunk.is_done() {
+            self.checkpoint = chunk.chunk.checkpoint;
         }
+        self.queue.worked(chunk, u64::from(lines + records));
         Ok(if records > 0 { ReadOutcome::Batch } else { ReadOutcome::Idle })
+    }
+
+    /// Reads at most a batch. Returns the numbers of lines and of records.
+    fn read_chunk(
+        &mut self,
+        queued: &mut QueuedChunk,
+        take: &mut dyn FnMut(&Record<'_>),
+    ) -> (u32, u32) {
+        let QueuedChunk { chunk, done, repeated, .. } = queued;
+        let is_received = chunk.sender.is_some();
+        let sender = chunk.sender.filter(|sender| !sender.is_loopback());
+        let sender = sender.map_or_else(String::new, |sender| sender.to_canonical().to_string());
+        let now = unix_micros();
+        let origin = Origin {
+            input: chunk.input,
+            stream: chunk.stream,
+            sender: sender.as_bytes(),
+            reference: now,
+            boot: matches!(chunk.input, meter::Input::Kmsg).then(|| now.saturating_sub(uptime())),
+            unknown: None,
+            limits: if is_received { TimeLimits::RECEIVED } else { TimeLimits::OWN },
+        };
+        self.reader.swap_repeated(repeated);
+        let mut lines = 0;
+        let mut records = self.reader.read_repeated(BATCH, take);
+        while records < BATCH && !self.reader.is_repeating() && *done < chunk.lines.len() {
+            let rest = &chunk.lines[*done..];
+            let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            self.reader.read(&rest[..end], &origin, &mut |record| {
+                records += 1;
+                take(record);
+            });
+            *done += end;
+            lines += 1;
+        }
+        self.reader.swap_repeated(repeated);
+        (lines, records)
     }
 
     /// The queue is empty: checks whether the inputs still run.
@@ -239,19 +246,32 @@ impl KernelLog {
             return Err(anyhow!(failure));
         }
         let has_ended = |input: &InputThread| input.thread.is_finished();
+        let is_closed = self.drained_by.is_some();
         if let Some(input) =
-            self.inputs.iter().find(|input| has_ended(input) && !input.can_end && !self.is_closed)
+            self.inputs.iter().find(|input| has_ended(input) && !input.can_end && !is_closed)
         {
             return Err(anyhow!("the thread {} of the kernel log panicked", input.name));
         }
         // An input may have added its last lines after the queue was empty.
-        let all_ended = self.inputs.iter().all(has_ended);
-        match (all_ended, self.queue.pop()) {
-            (_, Some(chunk)) => self.current = Some((chunk, 0)),
-            (true, None) => return Ok(ReadOutcome::End),
-            (false, None) => {}
+        let is_over = self.inputs.iter().all(has_ended) && self.queue.is_empty();
+        Ok(if is_over { self.end() } else { ReadOutcome::Idle })
+    }
+
+    /// Counts the lines that are not read any more. Those in files are read after the next start.
+    fn end(&self) -> ReadOutcome {
+        let lost = self.queue.clear();
+        for (input, lines) in meter::Input::ALL.into_iter().zip(lost) {
+            self.meter.lose(input, lines);
+            if lines > 0 {
+                let source = input.name();
+                tracing::warn!(
+                    source,
+                    lines,
+                    "lines of the kernel log were not read before the end"
+                );
+            }
         }
-        Ok(ReadOutcome::Idle)
+        ReadOutcome::End
     }
 
     /// Waits until there are lines, or the timeout passes.
@@ -270,9 +290,7 @@ impl Source for KernelLog {
         timeout: Duration,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome> {
-        if !self.has_lines() {
-            self.wait(timeout)?;
-        }
+        self.wait(timeout)?;
         self.read(take)
     }
 
@@ -288,9 +306,9 @@ impl Source for KernelLog {
         }
     }
 
-    /// Stops the inputs. Lines in the queue are still read.
+    /// Stops the inputs. Lines that they have received are still read, within a time limit.
     fn close(&mut self) {
-        self.is_closed = true;
+        self.drained_by.get_or_insert_with(|| Instant::now() + DRAIN);
         self.queue.stop();
     }
 }

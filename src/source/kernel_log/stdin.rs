@@ -10,13 +10,13 @@ use std::{
 use super::{
     line_splitter::LineSplitter,
     meter::{Input, LineMeter},
-    queue::{Chunk, ChunkQueue},
+    queue::{Chunk, ChunkQueue, is_readable},
 };
 
 /// Maximum bytes of one read.
 const CHUNK: usize = 64 * 1024;
 
-/// Reads standard input until its end, or until the queue is stopped.
+/// Reads standard input until its end, or until the queue is stopped, and then what is there.
 pub(super) fn run(queue: &ChunkQueue, meter: &Arc<LineMeter>) -> io::Result<()> {
     // Not through `std::io::stdin`, whose buffer `poll` does not see.
     let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -27,7 +27,9 @@ pub(super) fn run(queue: &ChunkQueue, meter: &Arc<LineMeter>) -> io::Result<()> 
         chunk.lines.is_empty() || queue.push(chunk)
     };
     loop {
-        if !queue.wait(Some(input.as_fd()), None)? {
+        let is_stopped = !queue.wait(Some(input.as_fd()), None)?;
+        if is_stopped && (queue.is_over() || !is_readable(input.as_fd())) {
+            push(splitter.end());
             return Ok(());
         }
         match input.read(&mut buffer) {

@@ -20,7 +20,10 @@ use rustix::{
     io::Errno,
 };
 
-use crate::system::lock::{lock, wait, wait_timeout};
+use crate::system::{
+    lock::{lock, wait, wait_timeout},
+    untrusted_text::lines,
+};
 
 /// Maximum size of the queue in bytes: about 1,500 lines.
 const MAX_QUEUED: usize = 256 << 10;
@@ -67,7 +70,7 @@ fn remaining(deadline: Option<Instant>) -> Option<Duration> {
     deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
-/// One log line, which is queued when it is dropped.
+/// One log line, which is queued when it is dropped. It can contain names of files and other text from outside.
 #[derive(Debug, Default)]
 pub(super) struct LogLine(Vec<u8>);
 
@@ -84,7 +87,7 @@ impl Write for LogLine {
 
 impl Drop for LogLine {
     fn drop(&mut self) {
-        WRITER.push(&self.0);
+        WRITER.push(lines(&String::from_utf8_lossy(&self.0)).as_bytes());
     }
 }
 

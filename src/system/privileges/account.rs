@@ -1,22 +1,28 @@
 //! The user and group of the process, and the directories that they own.
 
 use std::{
-    ffi::CString,
+    ffi::{CString, OsStr},
     fmt, fs, io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown, lchown},
     path::Path,
 };
 
 use nix::unistd::{self, getgrouplist};
-use rustix::process::{Gid, Uid, getegid, geteuid};
+use rustix::{
+    fs::Access,
+    process::{Gid, Uid, getegid, geteuid},
+};
 
-use super::PrivilegesError;
+use super::{PrivilegesError, with_rights_of};
 
 /// The user that the package creates; the default if it exists.
 const DEFAULT_USER: &str = "nflog_exporter";
 
 /// The default if [`DEFAULT_USER`] does not exist.
 const NOBODY: &str = "nobody";
+
+/// What a new file system has: mke2fs(8).
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// Ids of users and groups that the user database may lack, as in a container without
 /// `/etc/passwd`: credentials(7), `user_namespaces(7)`.
@@ -207,16 +213,20 @@ pub(super) fn become_account(account: &UserAccount) -> Result<(), PrivilegesErro
 /// Creates a directory and its missing parents, and makes the account the owner of those that it created; `None` is
 /// the current user.
 ///
-/// An existing directory of root and the files in it get the new owner as well, with two exceptions: a directory that
-/// others can write to, because it could contain a link to a file of root; and a directory that contains more than
-/// files, because it is not the program's own.
+/// An existing directory of root that the account cannot write gets the new owner as well, with its files, if it has
+/// only files of this program: `is_own` returns whether a name is one of them. So a first try as root does not lock out
+/// the account. A directory that others can write to could contain a link to a file of root, and stays.
 ///
 /// # Errors
-/// The directory cannot be created, or its owner cannot be changed.
-pub fn hand_over(directory: &Path, account: Option<&UserAccount>) -> Result<(), PrivilegesError> {
+/// The directory cannot be created, its owner cannot be changed, or it has other files and the account cannot write it.
+pub fn hand_over(
+    directory: &Path,
+    account: Option<&UserAccount>,
+    is_own: &dyn Fn(&OsStr) -> bool,
+) -> Result<(), PrivilegesError> {
     let handed_over = || {
         let created = create_with_parents(directory)?;
-        account.map_or(Ok(()), |account| change_owner(directory, &created, account))
+        account.map_or(Ok(()), |account| change_owner(directory, &created, account, is_own))
     };
     handed_over().map_err(|error| PrivilegesError::HandOver {
         path: directory.to_owned(),
@@ -258,8 +268,13 @@ fn create_with_parents(directory: &Path) -> io::Result<Vec<&Path>> {
     Ok(missing)
 }
 
-/// Changes the owner of the created directories, and of an existing directory of root with its files.
-fn change_owner(directory: &Path, created: &[&Path], account: &UserAccount) -> io::Result<()> {
+/// Changes the owner of the created directories, and of an existing directory of root with the program's files.
+fn change_owner(
+    directory: &Path,
+    created: &[&Path],
+    account: &UserAccount,
+    is_own: &dyn Fn(&OsStr) -> bool,
+) -> io::Result<()> {
     let own = |path: &Path| lchown(path, Some(account.user), Some(account.group));
     // The innermost first, so that no other user can change it meanwhile.
     created.iter().try_for_each(|path| own(path))?;
@@ -268,15 +283,31 @@ fn change_owner(directory: &Path, created: &[&Path], account: &UserAccount) -> i
         || metadata.uid() != 0
         || !metadata.is_dir()
         || metadata.mode() & 0o022 != 0
+        || can_write(account, directory)
     {
         return Ok(());
     }
-    let entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
-    for entry in &entries {
-        if !entry.file_type()?.is_file() {
-            return Ok(());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if is_own(&name) && entry.file_type()?.is_file() {
+            files.push(entry.path());
+        } else if name != LOST_AND_FOUND {
+            return Err(io::Error::other(format!(
+                "it belongs to root and has {}, which this program did not write: set another directory, or run: \
+                 chown {account} {}",
+                name.display(),
+                directory.display()
+            )));
         }
     }
-    entries.iter().try_for_each(|entry| own(&entry.path()))?;
+    files.iter().try_for_each(|file| own(file))?;
     own(directory)
+}
+
+/// Whether the account can create files in a directory.
+fn can_write(account: &UserAccount, directory: &Path) -> bool {
+    let access = || rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    with_rights_of(Some(account), access).unwrap_or(false)
 }

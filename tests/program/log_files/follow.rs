@@ -289,3 +289,87 @@ fn a_directory_and_a_pipe_are_named_and_do_not_stop_the_others() {
         exporter.wait_for_log(&format!("{name}: {said}, not a regular file\""));
     }
 }
+
+/// The newest files are followed, and the others cost little and are counted.
+#[test]
+fn more_files_than_can_be_followed_are_counted_and_new_ones_are_followed() {
+    const FILES: u64 = 3000;
+    let logs = Logs::new();
+    let path = |number: u64| logs.path(&format!("{number:05}.log"));
+    let start = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    for number in 0..FILES {
+        append(&path(number), &line(number));
+        let file = fs::File::options().write(true).open(path(number)).unwrap();
+        file.set_modified(start - std::time::Duration::from_secs(number)).unwrap();
+    }
+    let exporter = Exporter::start(&logs, &logs.config("*.log", ""));
+    let unfollowed = |expect: u64| {
+        wait_for("the number of files", || {
+            let metric = "nflog_exporter_kernel_log_unfollowed_files";
+            (sum(&exporter.scrape(), metric) == expect).then_some(())
+        });
+    };
+    unfollowed(FILES - 1024);
+    let cpu = || {
+        let text = exporter.scrape();
+        crate::support::program::samples(&text, "process_cpu_seconds_total")[0].1
+    };
+    let before = cpu();
+    append(&path(0), &lines(0..2));
+    exporter.wait_for_packets(2);
+    // One that is created takes the place of one that was not written since.
+    append(&path(FILES), &lines(0..3));
+    exporter.wait_for_packets(5);
+    unfollowed(FILES - 1023);
+    append(&path(FILES), &lines(3..4));
+    exporter.wait_for_packets(6);
+    let log = exporter.log();
+    assert_eq!(log.matches("files match kernel_log.files").count(), 1, "{log}");
+    assert!(cpu() - before < 4.0, "{} s", cpu() - before);
+}
+
+/// As logrotate without `delaycompress`: the time of the file is that of its original.
+fn compress(file: &std::path::Path) {
+    let done = std::process::Command::new("gzip").arg(file).status().unwrap();
+    assert!(done.success());
+}
+
+#[test]
+fn lines_of_files_that_were_compressed_meanwhile_are_counted_once() {
+    let logs = Logs::new();
+    let file = logs.path("kern.log");
+    append(&file, &lines(0..4));
+    let config = logs.config("kern.log", "");
+    let start = |expect: u64| {
+        let exporter = Exporter::start(&logs, &config);
+        exporter.wait_for_packets(expect);
+        exporter
+    };
+    let exporter = start(0);
+    exporter.wait_for_log("following a log file");
+    append(&file, &lines(4..6));
+    exporter.wait_for_packets(2);
+    exporter.stop();
+
+    append(&file, &lines(6..9));
+    fs::rename(&file, logs.path("kern.log.1")).unwrap();
+    compress(&logs.path("kern.log.1"));
+    append(&file, &lines(9..10));
+    let exporter = start(4);
+    append(&file, &lines(10..12));
+    exporter.wait_for_packets(6);
+    exporter.stop();
+    start(0).stop();
+
+    // Two rotations, both compressed, and one that is not.
+    append(&file, &lines(12..15));
+    fs::rename(logs.path("kern.log.1.gz"), logs.path("kern.log.4.gz")).unwrap();
+    for (number, name) in [(0, "kern.log.3"), (1, "kern.log.2"), (2, "kern.log.1")] {
+        fs::rename(&file, logs.path(name)).unwrap();
+        append(&file, &lines(15 + number * 2..17 + number * 2));
+    }
+    compress(&logs.path("kern.log.3"));
+    compress(&logs.path("kern.log.2"));
+    start(9).stop();
+    start(0).stop();
+}

@@ -251,3 +251,81 @@ fn tls_needs_a_certificate_that_the_authority_signed() {
     wait_for("a rejected client", || (rejected(&exporter, "tls_failed") == 2).then_some(()));
     exporter.wait_for_packets(1);
 }
+
+/// What the kernel and the queue hold when the program is told to stop.
+#[test]
+fn lines_that_were_received_before_the_end_are_counted() {
+    const LINES: u64 = 3000;
+    let logs = Logs::new();
+    for listener in ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"] {
+        let mut exporter = Exporter::start(&logs, &config(listener, ""));
+        let to = address(&exporter);
+        let pid = nix::unistd::Pid::from_raw(exporter.child.id().try_into().unwrap());
+        let signal = |signal| nix::sys::signal::kill(pid, signal).unwrap();
+        signal(nix::sys::signal::Signal::SIGSTOP);
+        let text = message("router", 22);
+        let stream = if listener.starts_with("udp") {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for _ in 0..LINES {
+                socket.send_to(text.as_bytes(), to).unwrap();
+            }
+            None
+        } else {
+            // The kernel accepts the connection.
+            let mut stream = connect(to);
+            for _ in 0..LINES {
+                writeln!(stream, "{text}").unwrap();
+            }
+            Some(stream)
+        };
+        signal(nix::sys::signal::Signal::SIGTERM);
+        signal(nix::sys::signal::Signal::SIGCONT);
+        let status = wait_for("the exporter to end", || exporter.child.try_wait().unwrap());
+        let log = exporter.log();
+        assert!(status.success() && log.contains(&format!("received={LINES}")), "{log}");
+        drop(stream);
+    }
+}
+
+/// Each line of one sender is as much work as 10,000 lines of another.
+#[test]
+fn lines_that_repeat_a_packet_do_not_hold_up_other_senders() {
+    let logs = Logs::new();
+    let exporter = Exporter::start(&logs, &config("udp://127.0.0.1:0", "allow = ['127.0.0.0/8']"));
+    let to = address(&exporter);
+    let packet = message("x", 53);
+    let (_, packet) = packet.split_once("kernel: ").unwrap();
+    let flood = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let text =
+        format!("<4>Nov 28 10:00:00 flood kernel: message repeated 10000 times: [ {packet}]");
+    for _ in 0..1000 {
+        flood.send_to(text.as_bytes(), to).unwrap();
+    }
+    // Some of these have another lane than the flood.
+    for last in 2..40_u8 {
+        let other = UdpSocket::bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+        other.send_to(message("other", u16::from(last)).as_bytes(), to).unwrap();
+    }
+    let text = wait_for("a packet of another sender", || {
+        let text = exporter.scrape();
+        text.contains("host=\"other\"").then_some(text)
+    });
+    let received = sum(&text, "nflog_exporter_received_packets_total");
+    assert!(received < 5_000_000, "{received} packets were counted before");
+}
+
+#[test]
+fn a_wrong_clock_of_a_sender_is_counted() {
+    let logs = Logs::new();
+    let exporter = Exporter::start(&logs, &config("udp://127.0.0.1:0", ""));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (_, packet) =
+        message("x", 53).split_once("kernel: ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    for time in ["1970-01-01T00:00:09Z", "2998-01-01T00:00:00Z"] {
+        let text = format!("<4>1 {time} router3 kernel - - - {packet}");
+        socket.send_to(text.as_bytes(), address(&exporter)).unwrap();
+    }
+    exporter.wait_for_packets(2);
+    let text = exporter.scrape();
+    assert_eq!(sum(&text, "nflog_exporter_kernel_log_wrong_time_lines_total"), 2);
+}

@@ -167,7 +167,9 @@ fn lines() -> LineMetrics {
         lines: [21, 22, 23, 24].map(Into::into),
         skipped: [31, 32, 33, 34].map(Into::into),
         lost: [41, 0, 43, 0].map(Into::into),
+        wrong_times: [0, 45, 46, 0].map(Into::into),
         rejected: [51, 52, 53, 54].map(Into::into),
+        unfollowed_files: 55.into(),
     })))
 }
 

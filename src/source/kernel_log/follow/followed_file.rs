@@ -108,7 +108,13 @@ impl FollowedFile {
     /// Whether another file is a copy of this one, as it is now or was when it was read.
     pub fn is_copy(&self, other: &RotatedFile) -> bool {
         other.key != self.key
-            && (other.begins_with(self.first_bytes) || other.is_start_of(&self.file))
+            && (other.begins_with(self.first_bytes)
+                || other.is_start_of(&self.file, self.first_bytes))
+    }
+
+    /// Whether it was read to its end.
+    pub fn is_read(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.len() == self.offset)
     }
 
     /// Whether the file has no name.

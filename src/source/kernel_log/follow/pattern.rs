@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    fs::{self, Metadata},
+    io,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
@@ -64,19 +65,34 @@ impl Pattern {
     /// files: whoever can write to the directory could add a link to any file. A path without wildcards can be a link.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
-        if let Some(path) = self.path() {
-            // In a directory that cannot be searched, it may exist.
-            return if path.try_exists().unwrap_or(true) { vec![path] } else { Vec::new() };
-        }
-        let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
-        let mut files: Vec<_> = entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
-            .map(|entry| entry.path())
-            .filter(|path| self.has(path))
-            .collect();
+        let mut files = Vec::new();
+        self.for_each(|path, _| files.push(path));
         files.sort();
         files
+    }
+
+    /// Passes the files of [`Self::files`], in any order, with their metadata if that can be read.
+    pub(super) fn for_each(&self, mut take: impl FnMut(PathBuf, Option<&Metadata>)) {
+        if let Some(path) = self.path() {
+            match fs::metadata(&path) {
+                Ok(metadata) => take(path, Some(&metadata)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // In a directory that cannot be searched, it may exist.
+                Err(_) => take(path, None),
+            }
+            return;
+        }
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for entry in entries.filter_map(Result::ok) {
+            let path = entry.path();
+            // Not that of the target of a link.
+            if entry.file_type().is_ok_and(|kind| kind.is_file())
+                && self.has(&path)
+                && let Ok(metadata) = entry.metadata()
+            {
+                take(path, Some(&metadata));
+            }
+        }
     }
 }
 

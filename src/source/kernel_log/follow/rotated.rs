@@ -1,6 +1,7 @@
 //! Finds rotated files: `kern.log.1`, `kern.log-20261203`.
 
 use std::{
+    cell::OnceCell,
     ffi::OsStr,
     fs::{self, Metadata},
     io,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use super::{
-    fingerprint::FirstBytes,
+    fingerprint::{FirstBytes, start_of},
     saved_position::{FileKey, SavedPosition},
 };
 use crate::system::files::{open_regular, open_regular_without_link};
@@ -18,7 +19,10 @@ use crate::system::files::{open_regular, open_regular_without_link};
 /// How often a directory is listed again until nothing moved meanwhile.
 const MAX_LISTS: usize = 8;
 
-/// A rotated file that is not compressed.
+/// Maximum number of compressed files of a path: a hundred days, one a day.
+const MAX_COMPRESSED: usize = 100;
+
+/// A rotated file.
 #[derive(Debug)]
 pub(super) struct RotatedFile {
     pub path: PathBuf,
@@ -26,9 +30,11 @@ pub(super) struct RotatedFile {
     pub key: FileKey,
     length: u64,
     modified: SystemTime,
+    /// Its first bytes, once they were read.
+    start: OnceCell<Vec<u8>>,
 }
 
-/// The rotated files of a path, the oldest first.
+/// The rotated files of a path that are not compressed, the oldest first.
 pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
     // A file that is renamed while the directory is read can be missing from the list, or be in it twice.
     let mut files = list(path);
@@ -43,12 +49,23 @@ pub(super) fn rotated_files(path: &Path) -> Vec<RotatedFile> {
     files
 }
 
+/// The compressed rotated files of a path, the oldest first; at most [`MAX_COMPRESSED`], the newest.
+pub(super) fn compressed_files(path: &Path) -> Vec<RotatedFile> {
+    let mut files = list_with(path, is_compressed_suffix);
+    files.drain(..files.len().saturating_sub(MAX_COMPRESSED));
+    files
+}
+
 fn list(path: &Path) -> Vec<RotatedFile> {
+    list_with(path, is_suffix)
+}
+
+fn list_with(path: &Path, is_rest: impl Fn(&[u8]) -> bool) -> Vec<RotatedFile> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Vec::new();
     };
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let is_rotated = |other: &[u8]| other.strip_prefix(name.as_bytes()).is_some_and(is_suffix);
+    let is_rotated = |other: &[u8]| other.strip_prefix(name.as_bytes()).is_some_and(&is_rest);
     let mut files: Vec<_> = entries
         .filter_map(Result::ok)
         .filter(|entry| is_rotated(entry.file_name().as_bytes()))
@@ -56,6 +73,12 @@ fn list(path: &Path) -> Vec<RotatedFile> {
         .collect();
     files.sort_by_key(|file| (file.modified, file.key.inode));
     files
+}
+
+/// As [`is_suffix`], of a compressed file.
+fn is_compressed_suffix(rest: &[u8]) -> bool {
+    let endings: [&[u8]; 4] = [b".gz", b".xz", b".zst", b".bz2"];
+    endings.iter().any(|ending| rest.strip_suffix(*ending).is_some_and(is_suffix))
 }
 
 /// Whether the rest of a name is that of a rotated file: a number or a date, so that a copy of another name is not counted.
@@ -89,12 +112,8 @@ fn with_metadata(path: &Path, opened: io::Result<(fs::File, Metadata)>) -> Optio
         key: FileKey::of(&metadata),
         length: metadata.len(),
         modified: metadata.modified().ok()?,
+        start: OnceCell::new(),
     })
-}
-
-fn begins_with(file: &fs::File, first_bytes: FirstBytes) -> bool {
-    // Any file begins with no bytes.
-    !first_bytes.is_weak() && first_bytes.grown(file).is_ok_and(|first| first.is_some())
 }
 
 impl RotatedFile {
@@ -111,18 +130,29 @@ impl RotatedFile {
         self.key != other.key && self.modified >= other.modified
     }
 
+    /// The first bytes; empty if they cannot be read.
+    pub fn start(&self) -> &[u8] {
+        self.start.get_or_init(|| start_of(&self.file).unwrap_or_default())
+    }
+
     /// Whether it has too few bytes to be distinguished from another file.
     pub fn is_weak(&self) -> bool {
-        FirstBytes::of(&self.file).is_ok_and(FirstBytes::is_weak)
+        FirstBytes::new(self.start()).is_weak()
     }
 
     /// Whether the content is the one of these first bytes.
     pub fn begins_with(&self, first_bytes: FirstBytes) -> bool {
-        begins_with(&self.file, first_bytes)
+        // Any file begins with no bytes.
+        !first_bytes.is_weak() && first_bytes.begin(self.start())
     }
 
-    /// Whether another file has this content, and maybe more.
-    pub fn is_start_of(&self, other: &fs::File) -> bool {
-        FirstBytes::of(&self.file).is_ok_and(|first_bytes| begins_with(other, first_bytes))
+    /// Whether another file, with these first bytes when it was read, has this content, and maybe more.
+    pub fn is_start_of(&self, other: &fs::File, first_bytes: FirstBytes) -> bool {
+        let own = FirstBytes::new(self.start());
+        // Without reading the other file, if its first bytes do not change.
+        if own.is_full() && first_bytes.is_full() {
+            return own == first_bytes;
+        }
+        !own.is_weak() && own.grown(other).is_ok_and(|first| first.is_some())
     }
 }

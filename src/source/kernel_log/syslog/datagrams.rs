@@ -18,18 +18,20 @@ const DATAGRAM: usize = 65_536;
 /// Maximum number of datagrams between two looks at the drops of the kernel.
 const BATCH: u32 = 4096;
 
-/// Receives until the queue is stopped.
+/// Receives until the queue is stopped, and then what is in the receive buffer.
 pub(super) fn receive(socket: &UdpSocket, receiver: &Receiver) -> io::Result<()> {
     let mut buffer = vec![0; DATAGRAM];
     let mut drops = 0;
     loop {
-        if !receiver.queue.wait(Some(socket.as_fd()), None)? {
-            return Ok(());
-        }
+        let is_last = !receiver.queue.wait(Some(socket.as_fd()), None)?;
+        let mut is_empty = false;
         for _ in 0..BATCH {
             match socket.recv_from(&mut buffer) {
-                Ok((length, sender)) => take(&buffer[..length], sender.ip(), receiver),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Ok((length, sender)) => take(&buffer[..length], sender.ip(), receiver, is_last),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    is_empty = true;
+                    break;
+                }
                 // Interrupted, or an ICMP error of an earlier message.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -42,10 +44,14 @@ pub(super) fn receive(socket: &UdpSocket, receiver: &Receiver) -> io::Result<()>
         if lost > 0 {
             receiver.meter.lose(Input::Syslog, lost.into());
         }
+        if is_last && (is_empty || receiver.queue.is_over()) {
+            return Ok(());
+        }
     }
 }
 
-fn take(datagram: &[u8], sender: IpAddr, receiver: &Receiver) {
+/// Puts a datagram into the queue; waits for room only if `can_wait`.
+fn take(datagram: &[u8], sender: IpAddr, receiver: &Receiver, can_wait: bool) {
     if datagram.is_empty() || !receiver.allows(sender) {
         return;
     }
@@ -59,7 +65,9 @@ fn take(datagram: &[u8], sender: IpAddr, receiver: &Receiver) {
         sender: Some(sender),
         checkpoint: None,
     };
-    if receiver.queue.try_push(chunk).is_err() {
+    if can_wait {
+        receiver.queue.push(chunk);
+    } else if receiver.queue.try_push(chunk).is_err() {
         receiver.meter.lose(Input::Syslog, 1);
     }
 }
@@ -73,4 +81,31 @@ pub(super) fn stream_of(sender: IpAddr) -> u64 {
     // Both halves; a collision only repeats the line of another sender.
     let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
     half(bits) ^ half(bits >> 64).rotate_left(17) | 1 << 63
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::kernel_log::queue::ChunkQueue;
+
+    #[test]
+    fn what_was_received_before_the_stop_is_in_the_queue() {
+        let queue = ChunkQueue::new().unwrap();
+        let receiver = Receiver {
+            queue: queue.clone(),
+            meter: std::sync::Arc::default(),
+            allow: std::sync::Arc::new([]),
+            rejections: std::sync::Arc::default(),
+        };
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for number in 0..100 {
+            let text = format!("<4>{number}");
+            sender.send_to(text.as_bytes(), socket.local_addr().unwrap()).unwrap();
+        }
+        queue.stop();
+        receive(&socket, &receiver).unwrap();
+        assert_eq!(queue.clear()[Input::Syslog as usize], 100);
+    }
 }
