@@ -84,17 +84,17 @@ fn compare<D: Database>(server: &D, packets: &Packets, events: &[Event]) -> f64 
     let rows = packets.rows(events);
     let file = tempfile::NamedTempFile::new().unwrap();
     server.write_file(&rows, file.path());
-    let [mut loaded, mut written, mut mirrored] = [const { Vec::new() }; 3];
+    let [mut bulk, mut store, mut mirror] = [const { Vec::new() }; 3];
     for _ in 0..RUNS {
-        loaded.push(bulk::load(server, file.path(), rows.len()));
-        written.push(bulk::write(server, &rows));
-        mirrored.push(bulk::mirror(server, packets, events));
+        bulk.push(bulk::load(server, file.path(), rows.len()));
+        store.push(bulk::write(server, &rows));
+        mirror.push(bulk::mirror(server, packets, events));
     }
-    let loaded = line(&format!("{name}, {loader}"), &loaded);
-    line(&format!("{name}, store"), &written);
-    let mirrored = line(&format!("{name}, mirror"), &mirrored);
-    println!("{:>30} {:>8.0} % of {loader}", "", 100.0 * mirrored / loaded);
-    mirrored
+    let bulk = line(&format!("{name}, {loader}"), &bulk);
+    line(&format!("{name}, store"), &store);
+    let mirror = line(&format!("{name}, mirror"), &mirror);
+    println!("{:>30} {:>8.0} % of {loader}", "", 100.0 * mirror / bulk);
+    mirror
 }
 
 /// Prints the median of some runs. Returns its rows per second.

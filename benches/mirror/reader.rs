@@ -63,7 +63,7 @@ fn nanoseconds(is_mirrored: bool) -> f64 {
         let began = thread_time();
         nflog::walk(datagram, |packet| route.take(&packet.record("eth0", "")));
         route.hand_over();
-        spent += thread_time() - began;
+        spent += thread_time().saturating_sub(began);
         while mirror.as_ref().is_some_and(|it| it.queue().status().account.queued > QUEUED) {
             std::thread::sleep(Duration::from_micros(200));
         }
