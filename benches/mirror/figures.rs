@@ -25,7 +25,7 @@ pub fn measured(
     client: impl Fn() -> Duration,
     work: impl FnOnce(),
 ) -> Figures {
-    let pid = server_id(server);
+    let pid = server.pid();
     let (spent, answered, began) = (client(), cpu(pid), Instant::now());
     work();
     let time = began.elapsed();
@@ -35,11 +35,6 @@ pub fn measured(
         client: client().saturating_sub(spent),
         server: cpu(pid).saturating_sub(answered),
     }
-}
-
-/// Process id of a server.
-pub fn server_id(server: &MariaDb) -> u32 {
-    fs::read_to_string(server.directory().join("pid")).unwrap().trim().parse().unwrap()
 }
 
 /// Processor time of a process so far, all its threads.
