@@ -17,8 +17,8 @@ use crate::{
 /// Maximum number of frames sent with one system call.
 const BATCH: usize = 32;
 
-/// Sends for some time. Returns the time that it took. The rule's counter has the number of packets: at saturation, the
-/// kernel drops some frames before the rule.
+/// Sends for some time: at a rate, as many packets as belong to that time, even if it takes longer. Returns the time that it
+/// took. The rule's counter has the number of packets: at saturation, the kernel drops some frames before the rule.
 pub fn send(wire: &Wire, frames: &Frames, rate: Option<u64>, time: Duration) -> Duration {
     wire.peer.run(|| {
         cores::use_sender_core();
@@ -28,10 +28,15 @@ pub fn send(wire: &Wire, frames: &Frames, rate: Option<u64>, time: Duration) -> 
         let mut sent = 0;
         loop {
             check();
-            let due = rate
-                .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(sent as f64 / rate as f64));
-            thread::sleep(due.saturating_sub(start.elapsed()));
-            if due.max(start.elapsed()) >= time {
+            let reached = match rate {
+                Some(rate) => {
+                    let due = Duration::from_secs_f64(sent as f64 / rate as f64);
+                    thread::sleep(due.saturating_sub(start.elapsed()));
+                    due
+                }
+                None => start.elapsed(),
+            };
+            if reached >= time {
                 return start.elapsed();
             }
             sent += messages.send(socket.as_fd(), BATCH);
