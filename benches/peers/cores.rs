@@ -1,4 +1,4 @@
-//! Which core runs what: the sender has the first core, the peer the second one.
+//! Which core runs what, with `--pin`: the sender has the first core, the peer the second one.
 
 use std::{
     process::Command,

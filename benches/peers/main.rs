@@ -43,7 +43,7 @@ fn main() {
         return;
     }
     interrupt::handle();
-    if !options.unpinned {
+    if options.pin {
         cores::pin();
     }
     let (name, table) = if options.overload {

@@ -31,9 +31,9 @@ pub struct Options {
     /// Runs of each scenario and peer; the table has the medians.
     #[arg(long, default_value_t = 3)]
     pub runs: usize,
-    /// Let the scheduler choose the cores. By default the sender has the first core and the peer the second one.
+    /// Give the sender the first core and the peer the second one. By default the scheduler chooses.
     #[arg(long)]
-    pub unpinned: bool,
+    pub pin: bool,
     /// Measure the exporter with more packets than it can write as rows or count, instead of the peers.
     #[arg(long)]
     pub overload: bool,
