@@ -7,7 +7,6 @@ use std::{
 
 use crate::{
     figures::cpu,
-    mariadb::server_id,
     support::{
         Wire, frame,
         mariadb::MariaDb,
@@ -93,7 +92,7 @@ pub fn run(server: &MariaDb) -> Live {
     wait_for("the mirror", || (of(&exporter.scrape(), "mirror_up") == 1).then_some(()));
     let frames: Vec<_> = (0..SOURCES * 19).map(packet).collect();
 
-    let (id, server_id) = (exporter.program.pid(), server_id(server));
+    let (id, server_id) = (exporter.program.pid(), server.pid());
     let (spent, answered, began) = (cpu(id), cpu(server_id), Instant::now());
     let (text, lag, sending) = thread::scope(|scope| {
         let sender = scope.spawn(|| {

@@ -1,6 +1,6 @@
 //! MariaDB and `LOAD DATA LOCAL INFILE`.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 use nflog_exporter::mirror::{Target, row::Row, store::MySql};
 
@@ -61,13 +61,8 @@ impl Database for MariaDb {
     }
 
     fn server(&self) -> Duration {
-        cpu(server_id(self))
+        cpu(self.pid())
     }
-}
-
-/// Process id of a server.
-pub fn server_id(server: &MariaDb) -> u32 {
-    fs::read_to_string(server.directory().join("pid")).unwrap().trim().parse().unwrap()
 }
 
 /// Bytes with special characters escaped.

@@ -1,12 +1,13 @@
 //! One open database: finds the record of an address and decodes its facts.
 
-use std::{net::IpAddr, num::NonZeroUsize, sync::Arc};
+use std::{net::IpAddr, num::NonZeroUsize};
 
 use lru::LruCache;
 use maxminddb::{LookupResult, MaxMindDbError, Reader};
 
 use super::{
     fact_cache::FactCache,
+    file_bytes::FileBytes,
     location::Location,
     record::{Facts, Layout},
     search_tree::SearchTree,
@@ -26,16 +27,6 @@ pub(super) fn no_locations(_: &Database) -> Locations {
     LruCache::sparse(LOCATIONS)
 }
 
-/// The bytes of a file, shared by the reader and the search tree.
-#[derive(Clone, Debug)]
-pub(super) struct FileBytes(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for FileBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 /// A MaxMind DB file in memory. Its content is not trusted: an invalid record is one without facts.
 #[derive(Debug)]
 pub(super) struct Database {
@@ -48,7 +39,7 @@ pub(super) struct Database {
 impl Database {
     /// Opens a file's bytes.
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, MaxMindDbError> {
-        let file = FileBytes(Arc::new(bytes));
+        let file = FileBytes::new(bytes);
         let reader = Reader::from_source(file.clone())?;
         let layout = Layout::probe(&reader);
         let tree = SearchTree::new(file.as_ref(), reader.metadata());

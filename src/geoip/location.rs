@@ -9,7 +9,7 @@ use maxminddb::{
 };
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::database::FileBytes;
+use super::file_bytes::FileBytes;
 use crate::system::untrusted_text::one_line;
 
 /// The path of a fact in a record.

@@ -10,6 +10,7 @@ mod database;
 mod embedded;
 mod fact_cache;
 mod file;
+mod file_bytes;
 mod location;
 mod locator;
 mod metrics;

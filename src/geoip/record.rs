@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{
     CountryId,
-    database::FileBytes,
+    file_bytes::FileBytes,
     location::{Location, LocationLayout, Path},
 };
 

@@ -135,3 +135,23 @@ fn every_command_line_can_be_parsed() {
     }
     assert!(checked >= 8, "{checked}");
 }
+
+/// `cargo bench --bench peers -- --write` replaces the tables between these markers.
+#[test]
+fn the_page_about_performance_has_the_tables_of_the_benchmark() {
+    let page = read("docs/performance.md");
+    let tables = [
+        ("peers", &["bare reader", "nflog_exporter", "uacctd", "ulogd2, text file"][..]),
+        ("overload", &["2 times", "saturation"]),
+    ];
+    for (name, rows) in tables {
+        let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->\n"));
+        let rest = page.split_once(&begin).unwrap_or_else(|| panic!("no {begin}")).1;
+        let table = rest.split_once(&end).unwrap_or_else(|| panic!("no {end}")).0;
+        assert!(table.starts_with("Measured on "), "{name}: {table}");
+        for row in rows {
+            let has = table.lines().any(|line| line.starts_with('|') && line.contains(row));
+            assert!(has, "{name}: no row of {row}");
+        }
+    }
+}

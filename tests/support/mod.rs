@@ -24,6 +24,7 @@ pub mod server;
 pub mod spool;
 pub mod system;
 pub mod tmpfs;
+pub mod ulogd;
 
 pub use logged::{Logged, plan, read_packets, read_to_end};
 pub use netns::{Etc, Namespace, Wire, lacking_net_admin};

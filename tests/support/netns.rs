@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File},
     io::Write,
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, OwnedFd},
     panic,
     path::PathBuf,
     process::{Command, Stdio},
@@ -131,14 +131,7 @@ impl Namespace {
     /// Sends raw frames on a device. Returns their number.
     pub fn send(&self, device: &str, frames: impl IntoIterator<Item = Vec<u8>> + Send) -> u64 {
         self.run(|| {
-            let link = getifaddrs()
-                .unwrap()
-                .filter(|interface| interface.interface_name == device)
-                .find_map(|interface| interface.address?.as_link_addr().copied())
-                .unwrap();
-            let raw =
-                socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).unwrap();
-            bind(raw.as_raw_fd(), &link).unwrap();
+            let raw = packet_socket(device);
             let mut sent = 0;
             for frame in frames {
                 send(raw.as_raw_fd(), &frame, MsgFlags::empty()).unwrap();
@@ -161,6 +154,18 @@ fn remove_after_exit() {
         done"
     );
     REMOVED.get_or_init(|| AfterExit::new(&script, None));
+}
+
+/// A socket for raw frames, bound to a device of this thread's namespace.
+pub fn packet_socket(device: &str) -> OwnedFd {
+    let link = getifaddrs()
+        .unwrap()
+        .filter(|interface| interface.interface_name == device)
+        .find_map(|interface| interface.address?.as_link_addr().copied())
+        .unwrap();
+    let raw = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(raw.as_raw_fd(), &link).unwrap();
+    raw
 }
 
 /// Directories that programs in a namespace see instead of those below `/etc`: ip-netns(8).

@@ -146,7 +146,8 @@ impl<'n> Exporter<'n> {
         Self::spawn_by(namespace, namespace.command(EXPORTER), config, arguments)
     }
 
-    fn spawn_by(
+    /// Starts it with the beginning of a command, without waiting.
+    pub fn spawn_by(
         namespace: &'n Namespace,
         mut command: Command,
         config: &str,

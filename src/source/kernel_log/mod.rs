@@ -91,7 +91,7 @@ pub struct KernelLog {
     saver: Option<JoinHandle<()>>,
     /// The position to save once the batch was handed over.
     checkpoint: Option<Checkpoint>,
-    /// When the rest of the queue is given up; `None` before [`Source::close`].
+    /// When the rest of the queue counts as lost; `None` before [`Source::close`].
     drained_by: Option<Instant>,
 }
 

@@ -252,7 +252,7 @@ fn tls_needs_a_certificate_that_the_authority_signed() {
     exporter.wait_for_packets(1);
 }
 
-/// What the kernel and the queue hold when the program is told to stop.
+/// What the kernel and the queue hold when a signal stops the program.
 #[test]
 fn lines_that_were_received_before_the_end_are_counted() {
     const LINES: u64 = 3000;

@@ -42,7 +42,7 @@ const LANES: usize = Input::ALL.len() + SENDER_LANES;
 /// How often an input that waits for room checks whether it must stop.
 const STOP_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long the inputs can add their last lines after they were told to stop.
+/// How long the inputs can add their last lines after they must stop.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Number of lines by [`Input`].

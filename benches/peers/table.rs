@@ -1,0 +1,123 @@
+//! The table: medians of the runs, as Markdown.
+
+use std::{fmt::Write as _, fs, path::Path, process::Command};
+
+use crate::{
+    cores,
+    measure::Figures,
+    options::Options,
+    peer::Kind,
+    support::server::run,
+    traffic::{Scenario, grouped},
+};
+
+/// All runs of one peer in one scenario.
+pub struct Measured {
+    pub scenario: Scenario,
+    pub kind: Kind,
+    pub runs: Vec<Figures>,
+}
+
+/// The median of some values.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+impl Measured {
+    fn median(&self, value: impl Fn(&Figures) -> f64) -> f64 {
+        median(self.runs.iter().map(value))
+    }
+
+    /// CPU time per packet, µs.
+    fn cost(&self) -> f64 {
+        self.median(|run| run.user + run.system)
+    }
+}
+
+/// The table of the peers, with the machine and the versions.
+pub fn peers(measured: &[Measured], options: &Options) -> String {
+    let mut text = format!("{}\n", machine());
+    let runs =
+        if options.runs == 1 { "one run".to_owned() } else { format!("{} runs", options.runs) };
+    let cores = if cores::are_pinned() {
+        "The sender has one core, the peer the other one."
+    } else {
+        "The scheduler chooses the cores."
+    };
+    writeln!(text, "Medians of {runs} of {} s. {cores}\n", options.seconds).unwrap();
+    text += "| packets | reader | sent | received | lost | µs/packet: user | system | sum | times the bare reader | times the exporter | MiB |\n";
+    text += "|---|---|---|---|---|---|---|---|---|---|---|\n";
+    for one in measured {
+        let ratio_to = |kind| {
+            let is_it = |other: &&Measured| other.kind == kind && other.scenario == one.scenario;
+            let other = measured.iter().find(is_it);
+            other.map_or("–".to_owned(), |other| format!("{:.1}", one.cost() / other.cost()))
+        };
+        let count = |value: fn(&Figures) -> f64| grouped(one.median(value).round() as u64);
+        writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {:.2} | {:.2} | {:.2} | {} | {} | {:.0} |",
+            one.scenario,
+            one.kind,
+            count(|run| run.sent as f64),
+            count(|run| run.received as f64),
+            count(|run| run.sent.saturating_sub(run.received) as f64),
+            one.median(|run| run.user),
+            one.median(|run| run.system),
+            one.cost(),
+            ratio_to(Kind::BareReader),
+            ratio_to(Kind::Exporter),
+            one.median(|run| run.peak as f64) / 1024.0,
+        )
+        .unwrap();
+    }
+    let servers: Vec<_> = measured
+        .iter()
+        .filter(|one| one.runs.iter().all(|run| run.server.is_some()))
+        .map(|one| one.median(|run| run.server.unwrap_or_default()))
+        .collect();
+    if !servers.is_empty() {
+        let cost = median(servers.into_iter());
+        writeln!(text, "\nMariaDB itself used {cost:.0} µs per packet more.").unwrap();
+    }
+    text
+}
+
+/// Date, processor, kernel and versions.
+pub fn machine() -> String {
+    let output = |program: &str, arguments: &[&str]| {
+        let output = run(Command::new(program).args(arguments));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap();
+    let model =
+        processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let version =
+        |package: &str| output("dpkg-query", &["--show", "--showformat=${Version}", package]);
+    format!(
+        "Measured on {} with {} cores ({}), Linux {}; ulogd2 {}, pmacct {}, MariaDB {}; the exporter has version {}.",
+        output("date", &["--utc", "+%Y-%m-%d"]),
+        std::thread::available_parallelism().unwrap(),
+        model.map_or("unknown processor", |(_, model)| model),
+        output("uname", &["-r"]).split('-').next().unwrap_or_default(),
+        version("ulogd2"),
+        version("pmacct"),
+        version("mariadb-server-core"),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// Replaces what is between the two markers of a table in a file.
+pub fn write(file: &Path, name: &str, table: &str) {
+    let text =
+        fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+    let replaced = text.split_once(&begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(&end)?;
+        Some(format!("{before}{begin}{table}{end}{after}"))
+    });
+    let replaced = replaced.unwrap_or_else(|| panic!("{} has no {begin}", file.display()));
+    fs::write(file, replaced).unwrap();
+}
