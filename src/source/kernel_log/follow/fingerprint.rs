@@ -15,7 +15,7 @@ pub(super) struct FirstBytes {
 }
 
 impl FirstBytes {
-    /// Those of a file; fewer than [`MAX`] if it is shorter.
+    /// Those of a file; fewer than [`START`] if it is shorter.
     pub fn of(file: &File) -> io::Result<Self> {
         let mut bytes = [0; START];
         let length = read_at_most(file, &mut bytes)?;
