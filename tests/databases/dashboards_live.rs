@@ -169,19 +169,20 @@ fn rule_files() -> Vec<PathBuf> {
         .into()
 }
 
-fn config(url: &str, spool: &Path) -> String {
+fn config(url: &str, directory: &Path) -> String {
     // Every source and every kind of file, so that each metric exists.
     for (name, content) in
         [("list", "0.0.0.0/1\n128.0.0.0/1\n"), ("networks", "192.168.0.0/16, office\n")]
     {
-        fs::write(spool.join(name), content).unwrap();
+        fs::write(directory.join(name), content).unwrap();
     }
-    let spool = spool.display();
+    crate::support::program::open_to_all(directory);
+    let directory = directory.display();
     format!(
-        "[nflog]\ngroups = [1]\n[kernel_log]\nfiles = ['{spool}/kern.log']\nstate_file = '{spool}/state'\n\
+        "[nflog]\ngroups = [1]\n[kernel_log]\nfiles = ['{directory}/kern.log']\nstate_file = '{directory}/state/positions'\n\
          [[family]]\nname = 'list'\nlabels = ['list', 'prefix', 'ct_state']\n\
-         [networks]\nfile = '{spool}/networks'\n[[list]]\nname = 'drop'\nfile = '{spool}/list'\n\
-         [mirror]\nurl = '{url}'\nhost = 'gate.example.net'\n[mirror.spool]\ndirectory = '{spool}'\n"
+         [networks]\nfile = '{directory}/networks'\n[[list]]\nname = 'drop'\nfile = '{directory}/list'\n\
+         [mirror]\nurl = '{url}'\nhost = 'gate.example.net'\n[mirror.spool]\ndirectory = '{directory}/spool'\n"
     )
 }
 
@@ -207,7 +208,7 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
     maria.query("mysql", "CREATE DATABASE log");
     let postgres = PostgresServer::start();
     postgres.psql("postgres", "CREATE DATABASE log");
-    let spools = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let urls = [
         format!("mysql://root@localhost/log?socket={}", maria.socket().display()),
         format!(
@@ -227,7 +228,7 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
     fs::write(&web, "{}").unwrap();
     let start = |number: usize| {
         let arguments = ["--web.config.file", &web];
-        let config = config(&urls[number], spools[number].path());
+        let config = config(&urls[number], directories[number].path());
         Exporter::start(&wires[number].host, &config, &arguments)
     };
     let exporters = [start(0), start(1)];
