@@ -28,20 +28,6 @@ impl Address for u32 {
     }
 }
 
-impl Address for u64 {
-    fn top(self) -> u64 {
-        self
-    }
-
-    fn next(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-
-    fn previous(self) -> Option<Self> {
-        self.checked_sub(1)
-    }
-}
-
 impl Address for u128 {
     fn top(self) -> u64 {
         (self >> 64) as u64
@@ -68,13 +54,19 @@ pub(super) struct Range<A, V> {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct RangeTable<A, V> {
-    groups: Box<[Group]>,
-    /// Number of ranges before each slot, and at the end the number of all ranges.
-    slots: Box<[u32]>,
+    directory: Directory,
     ranges: Box<[Range<A, V>]>,
 }
 
-/// The ranges whose addresses have the same first bits.
+/// Selects a few of many sorted starts by the first bits of an address.
+#[derive(Debug)]
+pub(super) struct Directory {
+    groups: Box<[Group]>,
+    /// Number of starts before each slot, and at the end the number of all.
+    slots: Box<[u32]>,
+}
+
+/// The starts with the same first bits.
 #[derive(Clone, Copy, Debug)]
 struct Group {
     /// The first bits of all starts in the group: their common ones count.
@@ -90,31 +82,28 @@ struct Group {
 /// Maximum number of bits that select a group.
 const MAX_GROUP_BITS: u32 = 16;
 
-impl<A: Address, V: Copy> RangeTable<A, V> {
-    /// Number of ranges that a slot is made for: half a cache line, so that few slots are in the processor's cache too.
-    const SLOT_RANGES: usize =
-        if size_of::<Range<A, V>>() < 32 { 32 / size_of::<Range<A, V>>() } else { 1 };
+/// Bytes of the entries that a slot is made for: half a cache line, so that few slots are in the processor's cache too.
+const SLOT_BYTES: usize = 32;
 
-    /// The table of ranges that are sorted and disjoint.
-    #[expect(clippy::cast_possible_truncation, reason = "at most 64 bits, and ranges of one file")]
-    pub(super) fn new(ranges: Vec<Range<A, V>>) -> Self {
-        let group_bits = ranges.len().max(2).ilog2().min(MAX_GROUP_BITS);
+impl Directory {
+    /// The directory of entries of so many bytes, whose starts have these first 64 bits, in their order.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 64 bits, and entries of one file")]
+    pub(super) fn new(starts: &[u64], entry_bytes: usize) -> Self {
+        let per_slot = (SLOT_BYTES / entry_bytes).max(1);
+        let group_bits = starts.len().max(2).ilog2().min(MAX_GROUP_BITS);
         let mut groups = Vec::with_capacity(1 << group_bits);
         let mut slots = Vec::new();
         let mut first = 0;
         for number in 0..1_u64 << group_bits {
-            let members = &ranges[first..];
-            let own = |range: &Range<A, V>| range.start.top() >> (64 - group_bits) == number;
+            let members = &starts[first..];
+            let own = |start: &u64| start >> (64 - group_bits) == number;
             let members = &members[..members.partition_point(own)];
             let (base, common) = match members {
                 [] => (number << (64 - group_bits), group_bits),
-                [one, .., last] => {
-                    let differing = one.start.top() ^ last.start.top();
-                    (one.start.top(), differing.leading_zeros())
-                }
-                [one] => (one.start.top(), 64),
+                [one, .., last] => (*one, (one ^ last).leading_zeros()),
+                [one] => (*one, 64),
             };
-            let wanted = members.len().next_power_of_two() / Self::SLOT_RANGES;
+            let wanted = members.len().next_power_of_two() / per_slot;
             let bits = wanted.max(1).ilog2().min(64 - common);
             groups.push(Group {
                 base,
@@ -124,43 +113,52 @@ impl<A: Address, V: Copy> RangeTable<A, V> {
             });
             let mut passed = 0;
             for slot in 0..1_usize << bits {
-                let before = |range: &&Range<A, V>| slot_of(range.start.top(), common, bits) < slot;
+                let before = |start: &&u64| slot_of(**start, common, bits) < slot;
                 passed += members[passed..].iter().take_while(before).count();
                 slots.push((first + passed) as u32);
             }
             first += members.len();
         }
-        slots.push(ranges.len() as u32);
-        Self { groups: groups.into(), slots: slots.into(), ranges: ranges.into() }
+        slots.push(starts.len() as u32);
+        Self { groups: groups.into(), slots: slots.into() }
+    }
+
+    /// The entries among which is the last one that starts at or before an address with these first 64 bits, or which it
+    /// precedes immediately.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 16 bits")]
+    pub(super) fn slot(&self, top: u64) -> std::ops::Range<usize> {
+        let group = &self.groups[(top >> (64 - self.groups.len().ilog2())) as usize];
+        let first = group.slots as usize;
+        let (common, bits) = (u32::from(group.common), u32::from(group.bits));
+        let differing = (top ^ group.base) >> (64 - common);
+        if differing == 0 {
+            let slot = first + slot_of(top, common, bits);
+            return self.slots[slot] as usize..self.slots[slot + 1] as usize;
+        }
+        let slot = if top < group.base { first } else { first + (1 << bits) };
+        let before = self.slots[slot] as usize;
+        before..before
+    }
+}
+
+impl<A: Address, V: Copy> RangeTable<A, V> {
+    /// The table of ranges that are sorted and disjoint.
+    pub(super) fn new(ranges: Vec<Range<A, V>>) -> Self {
+        let starts: Vec<_> = ranges.iter().map(|range| range.start.top()).collect();
+        let directory = Directory::new(&starts, size_of::<Range<A, V>>());
+        Self { directory, ranges: ranges.into() }
     }
 
     /// The value of the range that has this address.
     #[inline]
     pub(super) fn get(&self, address: A) -> Option<V> {
-        let range = self.at_or_before(address)?;
-        (address <= range.end).then_some(range.value)
-    }
-
-    /// The last range that starts at or before this address.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "at most 16 bits")]
-    pub(super) fn at_or_before(&self, address: A) -> Option<&Range<A, V>> {
-        let top = address.top();
-        let group = &self.groups[(top >> (64 - self.groups.len().ilog2())) as usize];
-        let first = group.slots as usize;
-        let (common, bits) = (u32::from(group.common), u32::from(group.bits));
-        let differing = (top ^ group.base) >> (64 - common);
-        let before = if differing == 0 {
-            let slot = first + slot_of(top, common, bits);
-            let (low, high) = (self.slots[slot] as usize, self.slots[slot + 1] as usize);
-            low + self.ranges[low..high].partition_point(|range| range.start <= address)
-        } else if top < group.base {
-            self.slots[first] as usize
-        } else {
-            self.slots[first + (1 << bits)] as usize
-        };
+        let slot = self.directory.slot(address.top());
+        let first = slot.start;
+        let before = self.ranges[slot].partition_point(|range| range.start <= address);
         // A range of an earlier slot or group can reach this address.
-        self.ranges.get(before.checked_sub(1)?)
+        let range = self.ranges.get((first + before).checked_sub(1)?)?;
+        (address <= range.end).then_some(range.value)
     }
 }
 
