@@ -16,6 +16,8 @@ pub mod meter;
 mod queue;
 mod stdin;
 pub mod syslog;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
@@ -196,14 +198,13 @@ impl KernelLog {
         }
         let Some(mut chunk) = self.queue.pop() else { return self.without_lines() };
         let (lines, records) = self.read_chunk(&mut chunk, take);
-        if chunk.is_done() {
-            self.checkpoint = chunk.chunk.checkpoint;
-        }
+        self.checkpoint = chunk.checkpoint();
         self.queue.worked(chunk, u64::from(lines + records));
         Ok(if records > 0 { ReadOutcome::Batch } else { ReadOutcome::Idle })
     }
 
-    /// Reads at most a batch. Returns the numbers of lines and of records.
+    /// Reads about a batch. Returns the numbers of lines and of records. A batch of a file ends with a line: a position
+    /// cannot be inside one, and after a kill the packets before it would count again.
     fn read_chunk(
         &mut self,
         queued: &mut QueuedChunk,
@@ -233,6 +234,9 @@ impl KernelLog {
                 records += 1;
                 take(record);
             });
+            if chunk.checkpoint.is_some() {
+                records += self.reader.read_repeated(u32::MAX, take);
+            }
             *done += end;
             lines += 1;
         }

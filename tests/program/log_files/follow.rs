@@ -116,25 +116,33 @@ fn a_file_that_is_replaced_by_a_copy_of_itself_is_counted_once() {
     exporter.wait_for_packets(6);
 }
 
-#[test]
-fn lines_written_while_the_exporter_was_down_are_counted_also_in_rotated_files() {
+/// A log of six lines, which an exporter has read, and the configuration of the exporter.
+fn stopped_after_six_lines() -> (Logs, String) {
     let logs = Logs::new();
     let file = logs.path("kern.log");
     append(&file, &lines(0..4));
     let config = logs.config("kern.log", "");
-    let start = |expect: u64| {
-        let exporter = Exporter::start(&logs, &config);
-        exporter.wait_for_packets(expect);
-        exporter
-    };
-    let exporter = start(0);
+    let exporter = started(&logs, &config, 0);
     exporter.wait_for_log("following a log file");
     append(&file, &lines(4..6));
     exporter.wait_for_packets(2);
     exporter.stop();
+    (logs, config)
+}
 
+/// An exporter that counts so many packets after its start.
+fn started(logs: &Logs, config: &str, packets: u64) -> Exporter {
+    let exporter = Exporter::start(logs, config);
+    exporter.wait_for_packets(packets);
+    exporter
+}
+
+#[test]
+fn lines_written_while_the_exporter_was_down_are_counted_also_in_rotated_files() {
+    let (logs, config) = stopped_after_six_lines();
+    let file = logs.path("kern.log");
     append(&file, &lines(6..9));
-    start(3).stop();
+    started(&logs, &config, 3).stop();
 
     // Renamed twice.
     append(&file, &lines(9..11));
@@ -143,20 +151,20 @@ fn lines_written_while_the_exporter_was_down_are_counted_also_in_rotated_files()
     fs::rename(logs.path("kern.log.1"), logs.path("kern.log.2")).unwrap();
     fs::rename(&file, logs.path("kern.log.1")).unwrap();
     append(&file, &lines(14..15));
-    start(6).stop();
-    start(0).stop();
+    started(&logs, &config, 6).stop();
+    started(&logs, &config, 0).stop();
 
     // Copied and truncated.
     append(&file, &lines(15..17));
     fs::copy(&file, logs.path("kern.log.1")).unwrap();
     fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
     append(&file, &lines(17..21));
-    start(6).stop();
+    started(&logs, &config, 6).stop();
 
     // Renamed, and not written since.
     append(&file, &lines(21..23));
     fs::rename(&file, logs.path("kern.log.1")).unwrap();
-    let exporter = start(2);
+    let exporter = started(&logs, &config, 2);
     append(&file, &lines(23..24));
     exporter.wait_for_packets(3);
 }
@@ -336,30 +344,17 @@ fn compress(file: &std::path::Path) {
 
 #[test]
 fn lines_of_files_that_were_compressed_meanwhile_are_counted_once() {
-    let logs = Logs::new();
+    let (logs, config) = stopped_after_six_lines();
     let file = logs.path("kern.log");
-    append(&file, &lines(0..4));
-    let config = logs.config("kern.log", "");
-    let start = |expect: u64| {
-        let exporter = Exporter::start(&logs, &config);
-        exporter.wait_for_packets(expect);
-        exporter
-    };
-    let exporter = start(0);
-    exporter.wait_for_log("following a log file");
-    append(&file, &lines(4..6));
-    exporter.wait_for_packets(2);
-    exporter.stop();
-
     append(&file, &lines(6..9));
     fs::rename(&file, logs.path("kern.log.1")).unwrap();
     compress(&logs.path("kern.log.1"));
     append(&file, &lines(9..10));
-    let exporter = start(4);
+    let exporter = started(&logs, &config, 4);
     append(&file, &lines(10..12));
     exporter.wait_for_packets(6);
     exporter.stop();
-    start(0).stop();
+    started(&logs, &config, 0).stop();
 
     // Two rotations, both compressed, and one that is not.
     append(&file, &lines(12..15));
@@ -370,6 +365,6 @@ fn lines_of_files_that_were_compressed_meanwhile_are_counted_once() {
     }
     compress(&logs.path("kern.log.3"));
     compress(&logs.path("kern.log.2"));
-    start(9).stop();
-    start(0).stop();
+    started(&logs, &config, 9).stop();
+    started(&logs, &config, 0).stop();
 }

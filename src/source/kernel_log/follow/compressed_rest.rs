@@ -15,7 +15,6 @@ use super::{
 use crate::source::{
     input::decompressed,
     kernel_log::{
-        checkpoint::Checkpoint,
         line_splitter::LineSplitter,
         meter::{Input, LineMeter},
         queue::Chunk,
@@ -140,13 +139,7 @@ impl Follower {
         while let Some(rest) = self.compressed.front_mut() {
             match rest.next() {
                 Ok(Some(lines)) => {
-                    let chunk = Chunk {
-                        lines,
-                        input: Input::File,
-                        stream: rest.id,
-                        sender: None,
-                        checkpoint: Some(Checkpoint { id: rest.id, offset: rest.offset }),
-                    };
+                    let chunk = Chunk::of_file(lines, rest.id, rest.offset);
                     if !self.queue.push(chunk) || self.queue.is_stopped() {
                         return false;
                     }

@@ -9,7 +9,7 @@ use super::{
     saved_position::FileKey,
 };
 use crate::source::{
-    kernel_log::{checkpoint::Checkpoint, meter::Input, queue::Chunk},
+    kernel_log::{meter::Input, queue::Chunk},
     log::packet_line::SkipReason,
 };
 
@@ -58,13 +58,7 @@ impl Follower {
             }
             match read {
                 FileRead::Lines(lines) => {
-                    let chunk = Chunk {
-                        lines,
-                        input: Input::File,
-                        stream: file.id,
-                        sender: None,
-                        checkpoint: Some(Checkpoint { id: file.id, offset: file.offset }),
-                    };
+                    let chunk = Chunk::of_file(lines, file.id, file.offset);
                     if !self.queue.push(chunk) {
                         return Ok(false);
                     }

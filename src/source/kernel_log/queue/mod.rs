@@ -62,6 +62,14 @@ pub(super) struct Chunk {
     pub checkpoint: Option<Checkpoint>,
 }
 
+impl Chunk {
+    /// Lines of a followed file of this number, which are before this offset.
+    pub fn of_file(lines: Vec<u8>, id: u64, offset: u64) -> Self {
+        let checkpoint = Some(Checkpoint { id, offset });
+        Self { lines, input: Input::File, stream: id, sender: None, checkpoint }
+    }
+}
+
 /// A chunk, and how far it was read.
 #[derive(Debug)]
 pub(super) struct QueuedChunk {
@@ -76,6 +84,13 @@ pub(super) struct QueuedChunk {
 impl QueuedChunk {
     fn cost(&self) -> usize {
         self.chunk.lines.capacity() + OVERHEAD
+    }
+
+    /// The position in the file after the lines that were read, unless it is inside a line.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        let Checkpoint { id, offset } = self.chunk.checkpoint?;
+        let unread = self.chunk.lines.len() - self.done;
+        self.repeated.is_none().then_some(Checkpoint { id, offset: offset - unread as u64 })
     }
 
     /// Whether every line was read.
