@@ -19,7 +19,8 @@ use crate::{
 /// Maximum number of queued events, about 20 MB: more than two seconds of 50,000 packets a second.
 pub const CAPACITY: usize = 131_072;
 
-/// Number of events of a full chunk, which is taken at once, however recent its events are.
+/// Number of events of a full chunk, which is taken at once, however recent its events are. Only a batch that is larger has
+/// a larger chunk.
 pub(super) const CHUNK: usize = 4_096;
 
 /// Maximum time that an event waits for others.
@@ -61,7 +62,7 @@ impl fmt::Debug for Shared {
 
 #[derive(Debug, Default)]
 struct Contents {
-    /// In the order of their events; all except the last are full.
+    /// In the order of their events; all except the last have no room for the batch after them.
     chunks: VecDeque<Chunk>,
     /// Events in all chunks.
     length: usize,
@@ -253,22 +254,21 @@ impl Queue {
 }
 
 impl Contents {
-    /// Appends events.
-    fn append(&mut self, mut events: &[Event]) {
-        self.length += events.len();
-        while !events.is_empty() {
-            let room = self.chunks.back().map_or(0, |last| CHUNK - last.events.len());
-            let (some, rest) = events.split_at(room.min(events.len()));
-            if let Some(last) = self.chunks.back_mut() {
-                last.events.extend_from_slice(some);
-            }
-            events = rest;
-            if !events.is_empty() {
-                let mut memory = std::mem::take(&mut self.spare);
-                memory.reserve_exact(CHUNK);
-                self.chunks
-                    .push_back(Chunk { events: memory, since: (Instant::now(), steady_micros()) });
-            }
+    /// Appends a batch. It is in one chunk, so that all its rows are appended to the spool at once: its position in a file
+    /// holds for all of them or for none.
+    fn append(&mut self, batch: &[Event]) {
+        if batch.is_empty() {
+            return;
+        }
+        self.length += batch.len();
+        let room = self.chunks.back().map_or(0, |last| CHUNK.saturating_sub(last.events.len()));
+        if room < batch.len() {
+            let mut events = std::mem::take(&mut self.spare);
+            events.reserve_exact(CHUNK.max(batch.len()));
+            self.chunks.push_back(Chunk { events, since: (Instant::now(), steady_micros()) });
+        }
+        if let Some(last) = self.chunks.back_mut() {
+            last.events.extend_from_slice(batch);
         }
     }
 }
@@ -286,12 +286,13 @@ mod tests {
     #[test]
     fn a_chunk_at_a_time_makes_room_and_gives_its_memory_back() {
         let queue = Queue::new(0, CurrentNames::new(Names::default()));
-        for start in (0..CAPACITY + 1_000).step_by(1_000) {
-            queue.offer(&events(start..start + 1_000));
+        // As many as fill a chunk.
+        for start in (0..CAPACITY + 1_024).step_by(1_024) {
+            queue.offer(&events(start..start + 1_024));
         }
         let dropped = queue.status().account.dropped[DropReason::QueueFull as usize];
         assert_eq!(queue.status().account.queued, CAPACITY as u64);
-        assert!(dropped >= 1_000, "{dropped}");
+        assert!(dropped >= 1_024, "{dropped}");
 
         // What was taken is no more than a chunk, and as much fits again.
         let mut taken = Vec::new();
@@ -311,5 +312,21 @@ mod tests {
         let state = queue.lock();
         assert!(state.chunks.is_empty() && state.length == 0);
         assert!(taken.capacity() + state.spare.capacity() <= 2 * CHUNK);
+    }
+
+    /// A kill between two chunks must not divide a batch, which has one position.
+    #[test]
+    fn a_batch_is_in_one_chunk() {
+        let queue = Queue::new(0, CurrentNames::new(Names::default()));
+        for size in [100, CHUNK - 100, 1, CHUNK, 2 * CHUNK + 1, 1, 2] {
+            queue.offer(&events(0..size));
+        }
+        queue.close();
+        let mut taken = Vec::new();
+        let mut sizes = Vec::new();
+        while let QueueState::Events(_) = queue.take(&mut taken) {
+            sizes.push(taken.len());
+        }
+        assert_eq!(sizes, [CHUNK, 1, CHUNK, 2 * CHUNK + 1, 3]);
     }
 }
