@@ -2,7 +2,9 @@
 
 mod check;
 mod completions;
+mod directories;
 mod doctor;
+mod hand_over;
 mod hide_password;
 mod listeners;
 mod man;

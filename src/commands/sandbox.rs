@@ -3,25 +3,22 @@
 use std::{
     collections::BTreeSet,
     env,
-    ffi::OsStr,
-    fs,
     io::ErrorKind,
     net::IpAddr,
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
-use anyhow::anyhow;
-
+use super::{
+    directories::{directories_of, directory_of},
+    hand_over::{hand_over, hand_over_state, state_file},
+};
 use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
     mirror::{
         Target,
-        spool::is_spool_file,
         target::{Endpoint, Tls},
     },
-    source::kernel_log::create_state_file,
     system::{
         files::open_regular,
         privileges::{
@@ -51,9 +48,6 @@ const ROOT_BUNDLES: [&str; 5] = [
 
 /// Environment variables with further paths of root certificates.
 const ROOT_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-
-/// Maximum number of symbolic links in a path: `MAXSYMLINKS` of `linux/namei.h`.
-const MAX_LINKS: usize = 40;
 
 /// The active confinement, and the facts that its log lines need.
 pub(super) struct Confined {
@@ -124,80 +118,6 @@ pub(super) fn confine_reader(
     Ok(())
 }
 
-/// Creates the exporter's own directories and changes their owner to the account. Does not change a directory that
-/// another user owns, or that has files of others.
-fn hand_over(
-    config: &Config,
-    target: Option<&Target>,
-    account: Option<&UserAccount>,
-) -> Result<(), PrivilegesError> {
-    let state = state_file(config);
-    let rows = target.and_then(|target| match &target.endpoint {
-        Endpoint::File(file) => Some(file.as_path()),
-        Endpoint::Tcp { .. } | Endpoint::Socket { .. } => None,
-    });
-    // They can share a directory.
-    let is_own = |name: &OsStr| {
-        is_spool_file(name)
-            || state.is_some_and(|file| file.file_name() == Some(name))
-            || rows.is_some_and(|file| is_database_file(file, name))
-    };
-    if target.is_some() {
-        privileges::hand_over(&config.mirror.spool.directory, account, &is_own)?;
-    }
-    for file in state.into_iter().chain(rows) {
-        hand_over_directory_of(file, account, &is_own)?;
-    }
-    Ok(())
-}
-
-/// Whether a name is that of a SQLite database or of its journals.
-fn is_database_file(database: &Path, name: &OsStr) -> bool {
-    let database = database.file_name().unwrap_or_default().as_bytes();
-    let journal = name.as_bytes().strip_prefix(database);
-    matches!(journal, Some(b"" | b"-wal" | b"-shm" | b"-journal"))
-}
-
-/// Creates the directory of a file for the account. An existing one stays as it is, because it may have other users;
-/// unless only root can reach it and it has only files of the program, which an earlier start as root wrote.
-fn hand_over_directory_of(
-    file: &Path,
-    account: Option<&UserAccount>,
-    is_own: &dyn Fn(&OsStr) -> bool,
-) -> Result<(), PrivilegesError> {
-    let directory = directory_of(file);
-    let Ok(metadata) = directory.metadata() else {
-        return privileges::hand_over(&directory, account, is_own);
-    };
-    let entries = || fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);
-    let is_private = metadata.mode() & 0o777 == 0o700 && file.exists();
-    if is_private && entries().all(|entry| is_own(&entry.file_name())) {
-        return privileges::hand_over(&directory, account, is_own);
-    }
-    Ok(())
-}
-
-/// The file of the positions in followed log files, if any are followed.
-fn state_file(config: &Config) -> Option<&Path> {
-    let log = &config.kernel_log;
-    (!log.patterns().is_empty()).then_some(&log.state_file)
-}
-
-/// Creates the file of the positions, and changes its owner to the account, which may not be able to create it.
-fn hand_over_state(config: &Config, account: Option<&UserAccount>) -> anyhow::Result<()> {
-    let Some(path) = state_file(config) else { return Ok(()) };
-    match (create_state_file(path), account) {
-        // It is somebody else's.
-        (Err(error), _) if error.kind() == ErrorKind::InvalidData => {
-            let path = path.display();
-            Err(anyhow!("cannot keep the positions in the followed log files in {path}: {error}"))
-        }
-        (Ok(file), Some(account)) => Ok(privileges::hand_over_file(&file, path, account)?),
-        // The follower logs that positions are not kept, and why.
-        (Ok(_) | Err(_), _) => Ok(()),
-    }
-}
-
 fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) -> SandboxAccess {
     // Landlock identifies files by inode, and a replaced file has another one: so directories are allowed.
     let mut read: BTreeSet<PathBuf> = reread.iter().flat_map(directories_of).collect();
@@ -240,38 +160,6 @@ fn reread_files(flags: &Flags, config: &Config, web_config: &WebConfigWatcher) -
     config.files(flags).chain(web_config.files()).collect()
 }
 
-/// The directory of a file, the directories of all symbolic links in its path, and the directories of their targets. A
-/// link that is switched usually leads to a sibling of the previous target.
-fn directories_of(file: impl AsRef<Path>) -> BTreeSet<PathBuf> {
-    let mut directories = BTreeSet::from([directory_of(file.as_ref())]);
-    let mut path = file.as_ref().to_owned();
-    for _ in 0..MAX_LINKS {
-        let mut above: Vec<_> = path.ancestors().collect();
-        above.reverse();
-        let Some((link, target)) =
-            above.iter().find_map(|part| Some((part, part.read_link().ok()?)))
-        else {
-            break;
-        };
-        let directory = directory_of(link);
-        // The link is an ancestor, so this does not fail.
-        let rest = path.strip_prefix(link).unwrap_or(Path::new(""));
-        let next = directory.join(target);
-        path = if rest.as_os_str().is_empty() { next } else { next.join(rest) };
-        directories.extend([directory, directory_of(&path)]);
-    }
-    // It would allow every file.
-    directories.remove(Path::new("/"));
-    directories
-}
-
-fn directory_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => directory.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
 /// Warns about files that the next reload cannot read.
 fn warn_of_unreadable_files(files: &[PathBuf]) {
     for file in files {
@@ -290,7 +178,7 @@ mod tests {
     use std::{net::ToSocketAddrs as _, thread};
 
     use super::*;
-    use crate::config;
+    use crate::{config, source::kernel_log::create_state_file};
 
     fn access_of(toml: &str) -> SandboxAccess {
         let config = config::parse(toml, "f.toml").unwrap();
@@ -313,16 +201,6 @@ mod tests {
             "[networks]\nfile = '/etc/networks.csv'\n[[list]]\nname = 'a'\nfile = '/var/lib/lists/a'",
         );
         assert_eq!(access.read, [Path::new("/etc"), Path::new("/var/lib/lists")]);
-    }
-
-    #[test]
-    fn a_link_needs_its_own_and_its_targets_directory() {
-        let directory = tempfile::tempdir().unwrap();
-        let real = directory.path().canonicalize().unwrap();
-        std::fs::create_dir(real.join("v1")).unwrap();
-        std::fs::write(real.join("v1/a.mmdb"), "").unwrap();
-        std::os::unix::fs::symlink("v1/a.mmdb", real.join("a.mmdb")).unwrap();
-        assert_eq!(directories_of(real.join("a.mmdb")), [real.clone(), real.join("v1")].into());
     }
 
     /// Orchestrators switch a link above a file.

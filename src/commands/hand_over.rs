@@ -1,0 +1,96 @@
+//! Makes the program's user the owner of the files and directories that the program writes.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::ErrorKind,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::Path,
+};
+
+use anyhow::anyhow;
+
+use super::directories::directory_of;
+use crate::{
+    config::Config,
+    mirror::{Target, spool::is_spool_file, target::Endpoint},
+    source::kernel_log::create_state_file,
+    system::privileges::{self, PrivilegesError, UserAccount},
+};
+
+/// Creates the exporter's own directories and changes their owner to the account. Does not change a directory that
+/// another user owns, or that has files of others.
+pub(super) fn hand_over(
+    config: &Config,
+    target: Option<&Target>,
+    account: Option<&UserAccount>,
+) -> Result<(), PrivilegesError> {
+    let state = state_file(config);
+    let rows = target.and_then(|target| match &target.endpoint {
+        Endpoint::File(file) => Some(file.as_path()),
+        Endpoint::Tcp { .. } | Endpoint::Socket { .. } => None,
+    });
+    // They can share a directory.
+    let is_own = |name: &OsStr| {
+        is_spool_file(name)
+            || state.is_some_and(|file| file.file_name() == Some(name))
+            || rows.is_some_and(|file| is_database_file(file, name))
+    };
+    if target.is_some() {
+        privileges::hand_over(&config.mirror.spool.directory, account, &is_own)?;
+    }
+    for file in state.into_iter().chain(rows) {
+        hand_over_directory_of(file, account, &is_own)?;
+    }
+    Ok(())
+}
+
+/// Whether a name is that of a SQLite database or of its journals.
+fn is_database_file(database: &Path, name: &OsStr) -> bool {
+    let database = database.file_name().unwrap_or_default().as_bytes();
+    let journal = name.as_bytes().strip_prefix(database);
+    matches!(journal, Some(b"" | b"-wal" | b"-shm" | b"-journal"))
+}
+
+/// Creates the directory of a file for the account. An existing one stays as it is, because it may have other users;
+/// unless only root can reach it and it has only files of the program, which an earlier start as root wrote.
+fn hand_over_directory_of(
+    file: &Path,
+    account: Option<&UserAccount>,
+    is_own: &dyn Fn(&OsStr) -> bool,
+) -> Result<(), PrivilegesError> {
+    let directory = directory_of(file);
+    let Ok(metadata) = directory.metadata() else {
+        return privileges::hand_over(&directory, account, is_own);
+    };
+    let entries = || fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);
+    let is_private = metadata.mode() & 0o777 == 0o700 && file.exists();
+    if is_private && entries().all(|entry| is_own(&entry.file_name())) {
+        return privileges::hand_over(&directory, account, is_own);
+    }
+    Ok(())
+}
+
+/// The file of the positions in followed log files, if any are followed.
+pub(super) fn state_file(config: &Config) -> Option<&Path> {
+    let log = &config.kernel_log;
+    (!log.patterns().is_empty()).then_some(&log.state_file)
+}
+
+/// Creates the file of the positions, and changes its owner to the account, which may not be able to create it.
+pub(super) fn hand_over_state(
+    config: &Config,
+    account: Option<&UserAccount>,
+) -> anyhow::Result<()> {
+    let Some(path) = state_file(config) else { return Ok(()) };
+    match (create_state_file(path), account) {
+        // It is somebody else's.
+        (Err(error), _) if error.kind() == ErrorKind::InvalidData => {
+            let path = path.display();
+            Err(anyhow!("cannot keep the positions in the followed log files in {path}: {error}"))
+        }
+        (Ok(file), Some(account)) => Ok(privileges::hand_over_file(&file, path, account)?),
+        // The follower logs that positions are not kept, and why.
+        (Ok(_) | Err(_), _) => Ok(()),
+    }
+}
