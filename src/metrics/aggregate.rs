@@ -1,6 +1,6 @@
 //! The aggregate: all packet counters, in families and outside of them.
 
-use std::{hint::black_box, time::Duration};
+use std::time::Duration;
 
 use super::{
     FamilyConfig,
@@ -68,31 +68,15 @@ impl Aggregate {
             if let Country::Known(id) = event.place.country {
                 self.countries[id.index()] = true;
             }
+            if let Some(addresses) = event.headers.addresses {
+                let prefix = self.sources.record(event.prefix, addresses.source());
+                if let Some(port) = port_scans::port_reached(event) {
+                    self.scans.record(prefix, addresses.source(), port);
+                }
+            }
         }
-        self.record_sources(events);
         for family in &mut self.families {
             family.record(events, now);
-        }
-    }
-
-    fn record_sources(&mut self, events: &[Event]) {
-        let reached = |event: &Event| {
-            let addresses = event.headers.addresses?;
-            Some((event.prefix, addresses.source(), port_scans::port_reached(event)?))
-        };
-        // Used, so that the compiler does not leave out the reads.
-        black_box(
-            events
-                .iter()
-                .filter_map(reached)
-                .fold(0, |touched, (prefix, source, _)| touched ^ self.scans.touch(prefix, source)),
-        );
-        for event in events {
-            let Some(addresses) = event.headers.addresses else { continue };
-            let prefix = self.sources.record(event.prefix, addresses.source());
-            if let Some(port) = port_scans::port_reached(event) {
-                self.scans.record(prefix, addresses.source(), port);
-            }
         }
     }
 

@@ -147,19 +147,15 @@ impl PortScans {
         }
     }
 
-    /// Reads what [`Self::record`] reads for a source, and returns a part of it. The processor loads memory for many
-    /// sources at a time if nothing else happens in between.
-    #[inline]
-    #[must_use]
-    pub fn touch(&self, prefix: NameId, source: IpAddr) -> u32 {
-        let (bucket_index, _) = self.place(prefix, source);
-        let bucket = &self.buckets[bucket_index];
-        bucket.tags[0] ^ u32::from(bucket.minutes[0])
-    }
-
     /// Counts a destination port of a source.
+    #[expect(clippy::cast_possible_truncation, reason = "the tag is part of the hash")]
     pub fn record(&mut self, prefix: NameId, source: IpAddr, port: u16) {
-        let (bucket_index, tag) = self.place(prefix, source);
+        let hash = match source {
+            IpAddr::V4(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
+            IpAddr::V6(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
+        };
+        let bucket_index = (hash >> (u64::BITS - BUCKET_BITS)) as usize;
+        let tag = hash as u32;
         let bucket = &mut self.buckets[bucket_index];
         let known = (0..WAYS).find(|&way| bucket.tags[way] == tag && bucket.minutes[way] > 0);
         let Some(way) = known else { return self.admit(bucket_index, tag, prefix, port) };
@@ -176,17 +172,6 @@ impl PortScans {
         let slot = &mut slots[slot(&self.hasher, port)];
         bucket.ports[way] += u16::from(*slot == 0);
         *slot = MINUTES;
-    }
-
-    /// The bucket of a source, and its tag there.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the tag is part of the hash")]
-    fn place(&self, prefix: NameId, source: IpAddr) -> (usize, u32) {
-        let hash = match source {
-            IpAddr::V4(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
-            IpAddr::V6(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
-        };
-        ((hash >> (u64::BITS - BUCKET_BITS)) as usize, hash as u32)
     }
 
     /// Marks the prefixes of all entries that have not expired.
