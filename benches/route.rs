@@ -4,6 +4,8 @@
 //! different source addresses, most of them public.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a failure here fails the benchmark")]
 
+mod datagrams;
+
 use std::{
     hint::black_box,
     net::{IpAddr, Ipv4Addr},
@@ -21,43 +23,15 @@ use nflog_exporter::{
     source::nflog,
 };
 
-const DATAGRAM: &[u8] = include_bytes!("../tests/data/nflog/100-packets.bin");
-const PACKETS: usize = 100;
-const SOURCES: u32 = 100_000;
+use datagrams::{DATAGRAM, PACKETS, SOURCES, datagrams, source};
 
 /// Bytes that are written between two datagrams: more than the L2 cache of most processors.
 const EVICTED: usize = 4 << 20;
-
-/// Distinct addresses, spread over the address space.
-fn source(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from_bits((number % SOURCES).wrapping_mul(0x9e37_79b9))
-}
 
 /// As many addresses in 400 networks, which all have a series.
 fn source_in_few_networks(number: u32) -> Ipv4Addr {
     let number = number % SOURCES;
     Ipv4Addr::from_bits(source(number % 400).to_bits() & 0xffff_ff00 | (1 + number / 400))
-}
-
-/// A thousand copies of the datagram, each packet with another source.
-fn datagrams() -> Vec<Vec<u8>> {
-    let base = DATAGRAM.as_ptr() as usize;
-    let mut offsets = Vec::new();
-    nflog::walk(DATAGRAM, |packet| {
-        // The offset of the IPv4 source address in the datagram.
-        offsets.push(packet.payload.as_ptr() as usize - base + 12);
-    });
-    assert_eq!(offsets.len(), PACKETS);
-    (0..SOURCES / 100)
-        .map(|number| {
-            let mut datagram = DATAGRAM.to_vec();
-            for (index, offset) in offsets.iter().enumerate() {
-                let address = source(number * 100 + u32::try_from(index).unwrap());
-                datagram[*offset..offset + 4].copy_from_slice(&address.octets());
-            }
-            datagram
-        })
-        .collect()
 }
 
 fn payloads() -> Vec<Vec<u8>> {

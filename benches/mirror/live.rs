@@ -10,6 +10,7 @@ use crate::{
     support::{
         Wire, frame,
         mariadb::MariaDb,
+        netns::log_and_drop,
         program::{Exporter, samples, sum, wait_for},
     },
 };
@@ -41,20 +42,6 @@ pub struct Live {
     server: Duration,
 }
 
-/// Logs and drops TCP and UDP from the wire.
-pub fn rules(group: u16) -> String {
-    format!(
-        "table inet t {{
-            counter logged {{}}
-            chain in {{
-                type filter hook prerouting priority -100;
-                iifname wan0 meta l4proto {{ tcp, udp }} counter name logged \
-                    log prefix \"drop-in: \" group {group} drop
-            }}
-        }}"
-    )
-}
-
 /// The frame with this number: four of five are SYNs, one of five is IPv6.
 pub fn packet(number: u64) -> Vec<u8> {
     const PORTS: [u16; 19] = [
@@ -79,7 +66,7 @@ pub fn packet(number: u64) -> Vec<u8> {
 pub fn run(server: &MariaDb) -> Live {
     let database = server.database();
     let wire = Wire::new();
-    wire.host.nft(&rules(1));
+    wire.host.nft(&log_and_drop(1, ""));
     let spool = tempfile::tempdir().unwrap();
     let config = format!(
         "[mirror]\nurl = 'mysql://root@localhost/{database}?socket={}'\n\

@@ -15,6 +15,8 @@
 )]
 
 mod bulk;
+#[path = "../datagrams/mod.rs"]
+mod datagrams;
 mod figures;
 mod file;
 mod live;

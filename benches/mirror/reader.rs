@@ -11,12 +11,11 @@ use nflog_exporter::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::{bulk, figures::median};
-
-const DATAGRAM: &[u8] = include_bytes!("../../tests/data/nflog/100-packets.bin");
-
-/// Packets of the datagram.
-const PACKETS: usize = 100;
+use crate::{
+    bulk,
+    datagrams::{PACKETS, datagrams},
+    figures::median,
+};
 
 /// Datagrams of a run.
 const DATAGRAMS: u32 = 50_000;
@@ -74,27 +73,6 @@ fn nanoseconds(is_mirrored: bool) -> f64 {
         runtime.block_on(mirror.end(Duration::ZERO));
     }
     spent.as_secs_f64() * 1e9 / (f64::from(DATAGRAMS) * PACKETS as f64)
-}
-
-/// A thousand copies of the datagram, each packet with another source.
-fn datagrams() -> Vec<Vec<u8>> {
-    let base = DATAGRAM.as_ptr() as usize;
-    let mut offsets = Vec::new();
-    nflog::walk(DATAGRAM, |packet| {
-        // The offset of the IPv4 source address in the datagram.
-        offsets.push(packet.payload.as_ptr() as usize - base + 12);
-    });
-    assert_eq!(offsets.len(), PACKETS);
-    let mut number = 0_u32;
-    let mut copy = |_| {
-        let mut datagram = DATAGRAM.to_vec();
-        for offset in &offsets {
-            number = number.wrapping_add(0x9e37_79b9);
-            datagram[*offset..offset + 4].copy_from_slice(&number.to_be_bytes());
-        }
-        datagram
-    };
-    (0..1_000).map(&mut copy).collect()
 }
 
 /// Processor time of this thread so far.

@@ -13,6 +13,7 @@ use crate::{
     support::{
         Wire,
         mariadb::MariaDb,
+        netns::log_and_drop,
         program::wait_for,
         ulogd::{Database, Input},
     },
@@ -42,7 +43,7 @@ pub fn run(server: &MariaDb, durable: bool) -> Figures {
     flush(u8::from(durable));
     let database = Database::new(server);
     let wire = Wire::new();
-    wire.host.nft(&live::rules(2));
+    wire.host.nft(&log_and_drop(2, ""));
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("ulogd.conf");
     fs::write(&config, database.configuration(&INPUT, directory.path())).unwrap();

@@ -4,7 +4,7 @@ use std::{fmt, io::IoSlice};
 
 use etherparse::PacketBuilder;
 
-use crate::support::netns::{HOST, HOST_MAC, PEER_MAC};
+use crate::support::netns::{HOST, HOST_MAC, PEER_MAC, log_and_drop};
 
 /// Group of the rule and of all peers.
 pub const GROUP: u16 = 1;
@@ -24,16 +24,7 @@ pub const RECEIVE_BUFFER: usize = 16 << 20;
 
 /// Logs and drops TCP and UDP from the wire. The rule limits the bytes copied for peers that request whole packets.
 pub fn rules() -> String {
-    format!(
-        "table inet t {{
-            counter logged {{}}
-            chain in {{
-                type filter hook prerouting priority -100;
-                iifname wan0 meta l4proto {{ tcp, udp }} counter name logged \
-                    log prefix \"drop-in: \" group {GROUP} snaplen {COPY_RANGE} drop
-            }}
-        }}"
-    )
+    log_and_drop(GROUP, &format!("snaplen {COPY_RANGE}"))
 }
 
 /// Rate, number of sources and length of packets.

@@ -168,6 +168,21 @@ pub fn packet_socket(device: &str) -> OwnedFd {
     raw
 }
 
+/// Rules that log TCP and UDP packets from the wire to a group, with further options of the statement, and drop them. The
+/// counter `logged` counts them.
+pub fn log_and_drop(group: u16, options: &str) -> String {
+    format!(
+        "table inet t {{
+            counter logged {{}}
+            chain in {{
+                type filter hook prerouting priority -100;
+                iifname wan0 meta l4proto {{ tcp, udp }} counter name logged \
+                    log prefix \"drop-in: \" group {group} {options} drop
+            }}
+        }}"
+    )
+}
+
 /// Directories that programs in a namespace see instead of those below `/etc`: ip-netns(8).
 pub struct Etc(PathBuf);
 
