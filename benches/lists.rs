@@ -1,4 +1,4 @@
-//! A look-up of the remote end in a list of a million prefixes: time for one packet.
+//! Look-ups of remote ends in a list of a million prefixes, as many at a time as the kernel sends packets in a datagram.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a failure here fails the benchmark")]
 
 use std::{
@@ -17,6 +17,8 @@ use nflog_exporter::{
 
 const PREFIXES: usize = 1_000_000;
 const ADDRESSES: usize = 100_000;
+/// Packets of a batch.
+const BATCH: usize = 100;
 
 /// Addresses of a list: lengths as on published lists, at random places of the address space.
 fn prefix(random: &mut fastrand::Rng, v6: bool) -> (IpAddr, u32) {
@@ -64,7 +66,7 @@ fn addresses(remote: IpAddr) -> Addresses {
 fn lists(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let mut group = criterion.benchmark_group("a list of a million prefixes");
-    group.throughput(Throughput::Elements(1));
+    group.throughput(Throughput::Elements(BATCH as u64));
     for (name, v6) in [("IPv4", false), ("IPv6", true)] {
         let mut random = fastrand::Rng::with_seed(1);
         let prefixes: Vec<_> = (0..PREFIXES).map(|_| prefix(&mut random, v6)).collect();
@@ -78,7 +80,8 @@ fn lists(criterion: &mut Criterion) {
         let start = Instant::now();
         let networks = Networks::open(&NetworksConfig::default(), &vec![config].into()).unwrap();
         println!("{name}: read and built in {:?}", start.elapsed());
-        let lookup = networks.lookup();
+        let mut lookup = networks.lookup();
+        let mut found = Vec::new();
         let hits: Vec<_> = (0..ADDRESSES)
             .map(|_| {
                 let prefix = prefixes[random.usize(..PREFIXES)];
@@ -87,11 +90,13 @@ fn lists(criterion: &mut Criterion) {
             .collect();
         let others: Vec<_> = (0..ADDRESSES).map(|_| address(&mut random, v6)).collect();
         for (kind, remotes) in [("listed", hits), ("random", others)] {
-            let mut remotes = remotes.iter().cycle();
+            let mut batches = remotes.chunks(BATCH).cycle();
             group.bench_function(format!("{name}, {kind}"), |bencher| {
                 bencher.iter(|| {
-                    let &remote = remotes.next().unwrap();
-                    black_box(lookup.packet(addresses(remote), remote))
+                    let batch = batches.next().unwrap().iter();
+                    let packets = batch.map(|&remote| Some((addresses(remote), remote)));
+                    lookup.packets(packets, &mut found);
+                    black_box(&found);
                 });
             });
         }

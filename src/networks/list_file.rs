@@ -5,13 +5,13 @@
 //! - `add NAME PREFIX` of `ipset save`
 //! - `elements = { … }` of `nft list set`, and `add element … { … }` of its scripts
 
-use std::{net::IpAddr, path::Path};
+use std::path::Path;
 
 use super::{
+    address_table::AddressTable,
     file::{NetworksError, read_lines},
     prefix::AddressRange,
-    range_table::{RangeTable, union},
-    wide_table::WideTable,
+    range_table::union,
 };
 use crate::system::files::Fingerprint;
 
@@ -21,8 +21,7 @@ const MAX_ENTRIES: usize = 2_000_000;
 /// The addresses of a list.
 #[derive(Debug)]
 pub(super) struct AddressSet {
-    v4: RangeTable<u32, ()>,
-    v6: WideTable<()>,
+    pub(super) table: AddressTable<()>,
     /// Number of entries of the file.
     pub(super) entries: usize,
 }
@@ -33,14 +32,6 @@ impl AddressSet {
         let mut parser = Parser::default();
         let fingerprint = read_lines(path, |line| parser.line(line))?;
         Ok((parser.set(), fingerprint))
-    }
-
-    #[inline]
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(address) => self.v4.get(address.to_bits()).is_some(),
-            IpAddr::V6(address) => self.v6.get(address.to_bits()).is_some(),
-        }
     }
 }
 
@@ -58,8 +49,7 @@ struct Parser {
 impl Parser {
     fn set(self) -> AddressSet {
         let entries = self.v4.len() + self.v6.len();
-        let (v4, v6) = (union(self.v4), union(self.v6));
-        AddressSet { v4: RangeTable::new(v4), v6: WideTable::new(v6), entries }
+        AddressSet { table: AddressTable::new(union(self.v4), union(self.v6)), entries }
     }
 
     /// Parses a line without white space around it.
@@ -181,7 +171,7 @@ mod tests {
     fn check(text: &str, entries: usize, has: &[&str], has_not: &[&str]) {
         let set = parse(text).unwrap();
         assert_eq!(set.entries, entries);
-        let is_on = |address: &&&str| set.contains(address.parse().unwrap());
+        let is_on = |address: &&&str| set.table.get(address.parse().unwrap()).is_some();
         assert_eq!(has.iter().find(|it| !is_on(it)), None);
         assert_eq!(has_not.iter().find(is_on), None);
     }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-use super::{names_file::NamedNetwork, watch::Generation};
+use super::{address_table::AddressBatch, names_file::NamedNetwork, watch::Generation};
 use crate::{
     geoip::{CountryId, Location},
     packet::Addresses,
@@ -15,6 +15,17 @@ use crate::{
 pub struct NetworkLookup {
     shared: Arc<ArcSwap<Generation>>,
     current: Arc<Generation>,
+    ends: PacketEnds,
+}
+
+/// The addresses of the packets that are looked up.
+#[derive(Debug, Default)]
+struct PacketEnds {
+    sources: AddressBatch,
+    destinations: AddressBatch,
+    remotes: AddressBatch,
+    /// Whether the source is the remote end, for each packet.
+    from_remote: Vec<bool>,
 }
 
 /// Index of a name in [`NetworkLookup::names`].
@@ -36,7 +47,8 @@ pub struct PacketNetworks {
 
 impl NetworkLookup {
     pub(super) fn new(shared: &Arc<ArcSwap<Generation>>) -> Self {
-        Self { shared: Arc::clone(shared), current: shared.load_full() }
+        let (shared, current) = (Arc::clone(shared), shared.load_full());
+        Self { shared, current, ends: PacketEnds::default() }
     }
 
     /// Switches to the newest files, and returns whether they changed; to be called once per batch.
@@ -63,21 +75,45 @@ impl NetworkLookup {
         &self.current.names
     }
 
-    /// Looks up the addresses of a packet.
-    #[inline]
-    #[must_use]
-    pub fn packet(&self, addresses: Addresses, remote: IpAddr) -> PacketNetworks {
-        let mut found = PacketNetworks { list: self.list(remote), ..PacketNetworks::default() };
-        if self.current.networks.is_some() {
-            let (source, destination) = (addresses.source(), addresses.destination());
-            let (of_source, of_destination) = (self.network(source), self.network(destination));
-            let index = |network: &NamedNetwork| NameIndex(network.name);
-            found.source = of_source.map(index);
-            found.destination = of_destination.map(index);
-            let of_remote = if remote == source { of_source } else { of_destination };
-            found.country = of_remote.and_then(|network| network.country);
+    /// Looks up the addresses of packets, each with its remote end: all of them in one table after the other. Sets `found`
+    /// to a result for each packet, an empty one for a packet without addresses.
+    pub fn packets(
+        &mut self,
+        packets: impl IntoIterator<Item = Option<(Addresses, IpAddr)>>,
+        found: &mut Vec<PacketNetworks>,
+    ) {
+        let Self { current, ends, .. } = self;
+        ends.set(packets);
+        found.clear();
+        found.resize(ends.from_remote.len(), PacketNetworks::default());
+        for (list, name) in current.lists.iter().zip(current.first_list..) {
+            let name = u16::try_from(name).ok().map(NameIndex);
+            list.table.get_all(&ends.remotes, |packet, ()| {
+                let first = &mut found[packet].list;
+                *first = first.or(name);
+            });
         }
-        found
+        let Some(networks) = &current.networks else { return };
+        networks.get_all(&ends.sources, |packet, network| {
+            found[packet].source = Some(NameIndex(network.name));
+            if ends.from_remote[packet] {
+                found[packet].country = network.country;
+            }
+        });
+        networks.get_all(&ends.destinations, |packet, network| {
+            found[packet].destination = Some(NameIndex(network.name));
+            if !ends.from_remote[packet] {
+                found[packet].country = network.country;
+            }
+        });
+    }
+
+    /// Looks up the addresses of one packet.
+    #[must_use]
+    pub fn packet(&mut self, addresses: Addresses, remote: IpAddr) -> PacketNetworks {
+        let mut found = Vec::new();
+        self.packets([Some((addresses, remote))], &mut found);
+        found.pop().unwrap_or_default()
     }
 
     /// Where an address is, if the file of the networks says so.
@@ -87,12 +123,24 @@ impl NetworkLookup {
     }
 
     fn network(&self, address: IpAddr) -> Option<&NamedNetwork> {
-        self.current.networks.as_ref()?.get(address.to_canonical())
+        self.current.networks.as_ref()?.get(address)
     }
+}
 
-    fn list(&self, address: IpAddr) -> Option<NameIndex> {
-        let lists = &self.current.lists;
-        let index = lists.iter().position(|list| list.contains(address.to_canonical()))?;
-        u16::try_from(self.current.first_list + index).ok().map(NameIndex)
+impl PacketEnds {
+    fn set(&mut self, packets: impl IntoIterator<Item = Option<(Addresses, IpAddr)>>) {
+        let Self { sources, destinations, remotes, from_remote } = self;
+        for addresses in [&mut *sources, destinations, remotes] {
+            addresses.clear();
+        }
+        from_remote.clear();
+        for (number, packet) in packets.into_iter().enumerate() {
+            from_remote
+                .push(packet.is_some_and(|(addresses, remote)| addresses.source() == remote));
+            let Some((addresses, remote)) = packet else { continue };
+            sources.add(number, addresses.source());
+            destinations.add(number, addresses.destination());
+            remotes.add(number, remote);
+        }
     }
 }

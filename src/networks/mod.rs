@@ -2,6 +2,7 @@
 //!
 //! The files are read again when they are replaced. A broken file leaves its previous content in use.
 
+mod address_table;
 mod config;
 mod file;
 mod list_file;

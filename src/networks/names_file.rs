@@ -3,10 +3,10 @@
 use std::{collections::HashMap, net::IpAddr, path::Path, sync::Arc};
 
 use super::{
+    address_table::{AddressBatch, AddressTable},
     file::{NetworksError, read_lines},
     prefix::AddressRange,
-    range_table::{Range, RangeTable, narrowest},
-    wide_table::WideTable,
+    range_table::{Range, narrowest},
 };
 use crate::{
     geoip::{CountryId, Location},
@@ -37,8 +37,7 @@ pub(super) struct NamedNetworks {
     /// The different names.
     pub(super) names: Vec<Arc<str>>,
     networks: Vec<NamedNetwork>,
-    v4: RangeTable<u32, u32>,
-    v6: WideTable<u32>,
+    table: AddressTable<u32>,
 }
 
 impl NamedNetworks {
@@ -50,13 +49,13 @@ impl NamedNetworks {
     }
 
     /// The longest prefix with this address.
-    #[inline]
     pub(super) fn get(&self, address: IpAddr) -> Option<&NamedNetwork> {
-        let index = match address {
-            IpAddr::V4(address) => self.v4.get(address.to_bits()),
-            IpAddr::V6(address) => self.v6.get(address.to_bits()),
-        };
-        self.networks.get(index? as usize)
+        self.networks.get(self.table.get(address)? as usize)
+    }
+
+    /// Passes the number of each address that a prefix has, with the longest one.
+    pub(super) fn get_all(&self, batch: &AddressBatch, mut take: impl FnMut(usize, &NamedNetwork)) {
+        self.table.get_all(batch, |number, index| take(number, &self.networks[index as usize]));
     }
 
     /// Number of prefixes.
@@ -82,8 +81,7 @@ impl Parser {
         NamedNetworks {
             names: self.names,
             networks: self.networks,
-            v4: RangeTable::new(narrowest(self.v4)),
-            v6: WideTable::new(narrowest(self.v6)),
+            table: AddressTable::new(narrowest(self.v4), narrowest(self.v6)),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The ranges are sorted. The first bits of an address select a group of ranges, and the first bits in which those of the
 //! group differ select a slot with a few of them. So a look-up waits for memory about twice, also among a million ranges,
-//! and clustered ranges do not share a slot.
+//! and clustered ranges do not share a slot. Each of these steps is done for many addresses before the next one: the
+//! processor waits for the memory of all of them at a time.
 
 /// An address as a number.
 pub(super) trait Address: Copy + Ord {
@@ -62,7 +63,7 @@ pub(super) struct RangeTable<A, V> {
 #[derive(Debug)]
 pub(super) struct Directory {
     groups: Box<[Group]>,
-    /// Number of starts before each slot, and at the end the number of all.
+    /// Number of starts before each slot, and at the end the number of all, twice.
     slots: Box<[u32]>,
 }
 
@@ -78,6 +79,18 @@ struct Group {
     /// Number of the following bits that select a slot.
     bits: u8,
 }
+
+/// A few consecutive entries of a table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Slot {
+    /// Index of the first one.
+    pub(super) first: u32,
+    /// Index after the last one.
+    end: u32,
+}
+
+/// Addresses that are looked up at a time.
+pub(super) const STAGED: usize = 64;
 
 /// Maximum number of bits that select a group.
 const MAX_GROUP_BITS: u32 = 16;
@@ -119,26 +132,47 @@ impl Directory {
             }
             first += members.len();
         }
-        slots.push(starts.len() as u32);
+        // The end of the last slot, and a slot after the last group.
+        slots.extend([starts.len() as u32; 2]);
         Self { groups: groups.into(), slots: slots.into() }
     }
 
-    /// The entries among which is the last one that starts at or before an address with these first 64 bits, or which it
-    /// precedes immediately.
+    /// Sets the slot of each address, of which these are the first 64 bits: the last entry that starts at or before the
+    /// address is in its slot or immediately before it.
+    #[inline]
+    pub(super) fn slots(&self, tops: impl Iterator<Item = u64>, slots: &mut [Slot]) {
+        for (slot, top) in slots.iter_mut().zip(tops) {
+            slot.first = self.place(top);
+        }
+        for slot in slots {
+            let place = slot.first as usize;
+            *slot = Slot { first: self.slots[place], end: self.slots[place + 1] };
+        }
+    }
+
+    /// The number of a slot.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "at most 16 bits")]
-    pub(super) fn slot(&self, top: u64) -> std::ops::Range<usize> {
+    fn place(&self, top: u64) -> u32 {
         let group = &self.groups[(top >> (64 - self.groups.len().ilog2())) as usize];
-        let first = group.slots as usize;
         let (common, bits) = (u32::from(group.common), u32::from(group.bits));
         let differing = (top ^ group.base) >> (64 - common);
         if differing == 0 {
-            let slot = first + slot_of(top, common, bits);
-            return self.slots[slot] as usize..self.slots[slot + 1] as usize;
+            group.slots + slot_of(top, common, bits) as u32
+        } else if top < group.base {
+            group.slots
+        } else {
+            // The first slot after the group.
+            group.slots + (1 << bits)
         }
-        let slot = if top < group.base { first } else { first + (1 << bits) };
-        let before = self.slots[slot] as usize;
-        before..before
+    }
+}
+
+impl Slot {
+    /// The indices of its entries.
+    #[inline]
+    pub(super) fn entries(self) -> std::ops::Range<usize> {
+        self.first as usize..self.end as usize
     }
 }
 
@@ -151,14 +185,30 @@ impl<A: Address, V: Copy> RangeTable<A, V> {
     }
 
     /// The value of the range that has this address.
-    #[inline]
     pub(super) fn get(&self, address: A) -> Option<V> {
-        let slot = self.directory.slot(address.top());
-        let first = slot.start;
-        let before = self.ranges[slot].partition_point(|range| range.start <= address);
-        // A range of an earlier slot or group can reach this address.
-        let range = self.ranges.get((first + before).checked_sub(1)?)?;
-        (address <= range.end).then_some(range.value)
+        let mut found = None;
+        self.get_all(&[address], |_, value| found = Some(value));
+        found
+    }
+
+    /// Passes the index and the value of each address that a range has.
+    pub(super) fn get_all(&self, addresses: &[A], mut take: impl FnMut(usize, V)) {
+        for (chunk, addresses) in addresses.chunks(STAGED).enumerate() {
+            let mut slots = [Slot::default(); STAGED];
+            let slots = &mut slots[..addresses.len()];
+            self.directory.slots(addresses.iter().map(|address| address.top()), slots);
+            for (index, (slot, address)) in slots.iter().zip(addresses).enumerate() {
+                let own = &self.ranges[slot.entries()];
+                let before = own.partition_point(|range| range.start <= *address);
+                // A range of an earlier slot or group can reach this address.
+                let last = (slot.first as usize + before).checked_sub(1);
+                if let Some(range) = last.and_then(|last| self.ranges.get(last))
+                    && *address <= range.end
+                {
+                    take(chunk * STAGED + index, range.value);
+                }
+            }
+        }
     }
 }
 
@@ -266,11 +316,16 @@ mod tests {
             let table = RangeTable::new(union(ranges.clone()));
             let wider = ranges.iter().map(|range| wide(*range, shift)).collect();
             let wide_table = WideTable::new(union(wider));
-            for address in probes(&ranges).into_iter().chain(others) {
-                let expect = ranges.iter().any(|(start, end)| (*start..=*end).contains(&address));
-                prop_assert_eq!(table.get(address).is_some(), expect, "{:#x}", address);
-                let found = wide_table.get(u128::from(address) << shift).is_some();
-                prop_assert_eq!(found, expect, "{:#x} << {}", address, shift);
+            let addresses: Vec<_> = probes(&ranges).into_iter().chain(others).collect();
+            let wide_addresses: Vec<_> = addresses.iter().map(|it| u128::from(*it) << shift).collect();
+            let (mut found, mut wide_found) = (vec![0; addresses.len()], vec![0; addresses.len()]);
+            table.get_all(&addresses, |index, ()| found[index] += 1);
+            wide_table.get_all(&wide_addresses, |index, ()| wide_found[index] += 1);
+            for (index, address) in addresses.into_iter().enumerate() {
+                let is_in = ranges.iter().any(|(start, end)| (*start..=*end).contains(&address));
+                let expect = usize::from(is_in);
+                prop_assert_eq!(found[index], expect, "{:#x}", address);
+                prop_assert_eq!(wide_found[index], expect, "{:#x} << {}", address, shift);
             }
         }
 

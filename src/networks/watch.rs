@@ -234,7 +234,7 @@ impl<T: Content> WatchedFile<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, net::IpAddr};
 
     use super::super::{ListConfig, NameIndex, Networks, PacketNetworks};
     use super::*;
@@ -274,7 +274,7 @@ mod tests {
 
         /// The names of the source's and the destination's network and of the list; empty without one.
         fn names(&self, source: [u8; 4]) -> [String; 3] {
-            let lookup = self.networks.lookup();
+            let mut lookup = self.networks.lookup();
             let destination = [10, 0, 0, 1].into();
             let addresses = Addresses::V4 { source: source.into(), destination };
             let found = lookup.packet(addresses, source.into());
@@ -287,6 +287,47 @@ mod tests {
         fn counts(&self) -> Vec<(usize, u64, u64)> {
             let status = self.networks.status().into_iter();
             status.map(|file| (file.entries, file.reloads_ok, file.reloads_failed)).collect()
+        }
+    }
+
+    #[test]
+    fn each_packet_of_a_batch_has_its_own_result() {
+        let setup = Setup::new();
+        let mut lookup = setup.networks.lookup();
+        let pair = |source: &str, destination: &str| match (
+            source.parse().unwrap(),
+            destination.parse().unwrap(),
+        ) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Addresses::V4 { source, destination },
+            (IpAddr::V6(source), IpAddr::V6(destination)) => Addresses::V6 { source, destination },
+            _ => panic!("two versions"),
+        };
+        let incoming = pair("192.0.2.7", "10.0.0.1");
+        let outgoing = pair("10.0.0.1", "192.0.3.7");
+        let mapped = pair("::ffff:10.0.0.1", "2001:db8::1");
+        let kinds = [
+            None,
+            Some((incoming, incoming.source())),
+            Some((outgoing, outgoing.destination())),
+            Some((mapped, mapped.source())),
+        ];
+        let mut found = vec![PacketNetworks::default(); 7];
+        lookup.packets((0..400).map(|packet| kinds[packet % 4]), &mut found);
+        let index = |name: &str| {
+            let at = lookup.names().iter().position(|other| &**other == name).unwrap();
+            Some(NameIndex(u16::try_from(at).unwrap()))
+        };
+        let (office, none) = (index("office"), PacketNetworks::default());
+        let country = crate::geoip::CountryId::from_code("DE");
+        let expect = [
+            none,
+            PacketNetworks { destination: office, list: index("drop"), ..none },
+            PacketNetworks { source: office, list: index("more"), ..none },
+            PacketNetworks { source: office, country, ..none },
+        ];
+        assert_eq!(found.len(), 400);
+        for (packet, found) in found.iter().enumerate() {
+            assert_eq!(*found, expect[packet % 4], "{packet}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! lengths apart from them: a look-up waits for less memory and fewer pages than with ranges of whole addresses. Ranges
 //! that begin or end inside a /64 are cut there, and their parts are in a second table.
 
-use super::range_table::{Directory, Range, RangeTable};
+use super::range_table::{Directory, Range, RangeTable, STAGED, Slot};
 
 /// In place of a length: parts of this /64 are in the second table.
 const PARTS: u8 = u8::MAX;
@@ -66,23 +66,71 @@ impl<V: Copy> WideTable<V> {
     }
 
     /// The value of the range that has this address.
-    #[inline]
     pub(super) fn get(&self, address: u128) -> Option<V> {
-        let half = half(address);
-        let slot = self.directory.slot(half);
-        let first = slot.start;
-        let before = self.starts[slot].partition_point(|start| *start <= half);
-        let index = (first + before).checked_sub(1)?;
-        let differing = half ^ self.starts[index];
-        match self.lengths[index] {
-            PARTS if differing == 0 => self.parts.get(address),
-            PARTS => None,
-            length => {
-                // A shift by all bits leaves none.
-                let outside = differing.checked_shr(u64::BITS - u32::from(length)).unwrap_or(0);
-                (outside == 0).then(|| self.values[index])
+        let mut found = None;
+        self.get_all(&[address], |_, value| found = Some(value));
+        found
+    }
+
+    /// Passes the index and the value of each address that a range has.
+    pub(super) fn get_all(&self, addresses: &[u128], mut take: impl FnMut(usize, V)) {
+        for (chunk, addresses) in addresses.chunks(STAGED).enumerate() {
+            let mut in_parts = InParts { addresses: [0; STAGED], indices: [0; STAGED], count: 0 };
+            let first = chunk * STAGED;
+            self.get_whole(addresses, &mut in_parts, &mut |index, value| {
+                take(first + index, value);
+            });
+            self.parts.get_all(&in_parts.addresses[..in_parts.count], |index, value| {
+                take(first + in_parts.indices[index], value);
+            });
+        }
+    }
+
+    /// The same for at most [`STAGED`] addresses, without those of the second table.
+    fn get_whole(
+        &self,
+        addresses: &[u128],
+        in_parts: &mut InParts,
+        take: &mut impl FnMut(usize, V),
+    ) {
+        let mut slots = [Slot::default(); STAGED];
+        let slots = &mut slots[..addresses.len()];
+        self.directory.slots(addresses.iter().map(|address| half(*address)), slots);
+        let mut ends = [0; STAGED];
+        for ((end, slot), address) in ends.iter_mut().zip(&*slots).zip(addresses) {
+            let own = &self.starts[slot.entries()];
+            *end = slot.first as usize + own.partition_point(|start| *start <= half(*address));
+        }
+        for (index, (end, address)) in ends.iter().zip(addresses).enumerate() {
+            let Some(last) = end.checked_sub(1) else { continue };
+            let differing = half(*address) ^ self.starts[last];
+            match self.lengths[last] {
+                PARTS if differing == 0 => in_parts.add(index, *address),
+                PARTS => {}
+                length => {
+                    // A shift by all bits leaves none.
+                    let outside = differing.checked_shr(u64::BITS - u32::from(length));
+                    if outside.unwrap_or(0) == 0 {
+                        take(index, self.values[last]);
+                    }
+                }
             }
         }
+    }
+}
+
+/// Addresses to look up in the second table.
+struct InParts {
+    addresses: [u128; STAGED],
+    /// The index of each address in its chunk.
+    indices: [usize; STAGED],
+    count: usize,
+}
+
+impl InParts {
+    fn add(&mut self, index: usize, address: u128) {
+        (self.addresses[self.count], self.indices[self.count]) = (address, index);
+        self.count += 1;
     }
 }
 

@@ -8,8 +8,8 @@ use crate::{
     geoip::{Country, Locator, Place},
     metrics::SharedAggregate,
     mirror::Queue,
-    networks::{NameIndex, NetworkLookup, Networks},
-    packet::{self, remote_end},
+    networks::{NameIndex, NetworkLookup, Networks, PacketNetworks},
+    packet,
     recent::{SharedRecent, WindowMode},
     source::Record,
     system::clock::unix_micros,
@@ -24,6 +24,8 @@ pub struct Route {
     interner: Interner,
     locator: Locator,
     networks: NetworkLookup,
+    /// Empty memory for the networks of a batch.
+    found: Vec<PacketNetworks>,
     /// The ids of the names of networks and lists, by their index; `None` until the first packet that has one.
     network_ids: Vec<Option<NameId>>,
     aggregate: SharedAggregate,
@@ -54,6 +56,7 @@ impl Route {
             interner: Interner::new(Names::default()),
             locator,
             networks: Networks::none().lookup(),
+            found: Vec::new(),
             network_ids: Vec::new(),
             aggregate,
             mirror: None,
@@ -144,10 +147,10 @@ impl Route {
         if self.networks.is_empty() {
             return;
         }
-        for index in 0..self.batch.len() {
-            let Some(addresses) = self.batch[index].headers.addresses else { continue };
-            let remote = remote_end(addresses, self.batch[index].direction);
-            let found = self.networks.packet(addresses, remote);
+        let ends = self.batch.iter().map(|event| Some((event.headers.addresses?, event.remote()?)));
+        let mut found = std::mem::take(&mut self.found);
+        self.networks.packets(ends, &mut found);
+        for (index, found) in found.iter().enumerate() {
             let source_network = self.network(found.source);
             let destination_network = self.network(found.destination);
             let list = self.network(found.list);
@@ -159,6 +162,7 @@ impl Route {
                 event.place.country = Country::Known(country);
             }
         }
+        self.found = found;
     }
 
     #[inline]

@@ -138,7 +138,7 @@ impl Converter {
     }
 
     /// Sets the names of networks and lists. Returns the country of the remote end's network.
-    fn name_networks(&self, row: &mut Row, remote: IpAddr) -> Option<Country> {
+    fn name_networks(&mut self, row: &mut Row, remote: IpAddr) -> Option<Country> {
         let addresses = match (row.source?, row.destination?) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Addresses::V4 { source, destination },
             (IpAddr::V6(source), IpAddr::V6(destination)) => Addresses::V6 { source, destination },
