@@ -68,13 +68,12 @@ impl Aggregate {
             if let Country::Known(id) = event.place.country {
                 self.countries[id.index()] = true;
             }
-            if let Some(addresses) = event.headers.addresses {
-                let prefix = self.sources.record(event.prefix, addresses.source());
-                if let Some(port) = port_scans::port_reached(event) {
-                    self.scans.record(prefix, addresses.source(), port);
-                }
-            }
         }
+        self.scans.record(events.iter().filter_map(|event| {
+            let source = event.headers.addresses?.source();
+            let prefix = self.sources.record(event.prefix, source);
+            Some((prefix, source, port_scans::port_reached(event)?))
+        }));
         for family in &mut self.families {
             family.record(events, now);
         }

@@ -15,7 +15,7 @@
 //! entry would be replaced in such a flood before it reaches a second port. A scanner that sends less than about one in
 //! 100,000 of the packets can still be missed.
 
-use std::{array, hash::BuildHasher, net::IpAddr, time::Duration};
+use std::{array, hash::BuildHasher, hint::black_box, net::IpAddr, time::Duration};
 
 use foldhash::quality::FixedState;
 
@@ -95,6 +95,20 @@ pub struct PortScans {
     /// State of a xorshift random number generator.
     random: u64,
     minute: u64,
+    /// Empty memory for a batch.
+    batch: Vec<Reached>,
+}
+
+/// A port that a source reached, on its way to an entry.
+#[derive(Debug)]
+struct Reached {
+    prefix: NameId,
+    port: u16,
+    /// The index of the source's bucket.
+    bucket: usize,
+    tag: u32,
+    /// The slot of the port in an entry.
+    slot: usize,
 }
 
 /// Eight entries in parallel arrays, so that a look-up touches two cache lines.
@@ -125,6 +139,7 @@ impl PortScans {
             hasher: FixedState::with_seed(seed),
             random: seed | 1,
             minute: 0,
+            batch: Vec::new(),
         }
     }
 
@@ -147,15 +162,37 @@ impl PortScans {
         }
     }
 
-    /// Counts a destination port of a source.
-    #[expect(clippy::cast_possible_truncation, reason = "the tag is part of the hash")]
-    pub fn record(&mut self, prefix: NameId, source: IpAddr, port: u16) {
-        let hash = match source {
-            IpAddr::V4(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
-            IpAddr::V6(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
-        };
-        let bucket_index = (hash >> (u64::BITS - BUCKET_BITS)) as usize;
-        let tag = hash as u32;
+    /// Counts destination ports of sources, each with its prefix.
+    ///
+    /// What the table has for all of them is read first: the processor waits for the memory of many sources at a time.
+    pub fn record(&mut self, reached: impl IntoIterator<Item = (NameId, IpAddr, u16)>) {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
+        batch.extend(reached.into_iter().map(|(prefix, source, port)| {
+            let (bucket, tag) = self.place(prefix, source);
+            Reached { prefix, port, bucket, tag, slot: slot(&self.hasher, port) }
+        }));
+        // Used, so that the compiler does not leave out the reads.
+        black_box(batch.iter().fold(0, |touched, reached| touched ^ self.touch(reached)));
+        for reached in &batch {
+            self.count(reached);
+        }
+        self.batch = batch;
+    }
+
+    /// Reads what [`Self::count`] reads, and returns a part of it.
+    #[inline]
+    fn touch(&self, reached: &Reached) -> u8 {
+        let bucket = &self.buckets[reached.bucket];
+        let known = (0..WAYS).filter(|way| bucket.tags[*way] == reached.tag);
+        // The last one, because a search for the first one has branches that would often be predicted wrongly.
+        let way = known.fold(0, |_, way| way);
+        self.slots[reached.bucket * WAYS + way][reached.slot]
+    }
+
+    #[inline]
+    fn count(&mut self, reached: &Reached) {
+        let &Reached { prefix, port, bucket: bucket_index, tag, slot: slot_index } = reached;
         let bucket = &mut self.buckets[bucket_index];
         let known = (0..WAYS).find(|&way| bucket.tags[way] == tag && bucket.minutes[way] > 0);
         let Some(way) = known else { return self.admit(bucket_index, tag, prefix, port) };
@@ -169,9 +206,19 @@ impl PortScans {
             slots[slot(&self.hasher, bucket.first_ports[way])] = last;
             bucket.uses_slots[way] = true;
         }
-        let slot = &mut slots[slot(&self.hasher, port)];
-        bucket.ports[way] += u16::from(*slot == 0);
-        *slot = MINUTES;
+        bucket.ports[way] += u16::from(slots[slot_index] == 0);
+        slots[slot_index] = MINUTES;
+    }
+
+    /// The bucket of a source, and its tag there.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the tag is part of the hash")]
+    fn place(&self, prefix: NameId, source: IpAddr) -> (usize, u32) {
+        let hash = match source {
+            IpAddr::V4(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
+            IpAddr::V6(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
+        };
+        ((hash >> (u64::BITS - BUCKET_BITS)) as usize, hash as u32)
     }
 
     /// Marks the prefixes of all entries that have not expired.
@@ -253,12 +300,16 @@ fn slot(hasher: &FixedState, port: u16) -> usize {
 
 /// Expires the slots of an entry; returns the number of slots left.
 fn age(slots: &mut [u8; SLOTS], passed: u8) -> u16 {
-    let mut left = 0;
-    for slot in slots {
-        *slot = slot.saturating_sub(passed);
-        left += u16::from(*slot > 0);
-    }
-    left
+    // So few slots that their number has 8 bits like them: the compiler then handles a whole vector at a time.
+    let parts = slots.chunks_exact_mut(SLOTS / 8).map(|part| {
+        let mut left = 0;
+        for slot in part {
+            *slot = slot.saturating_sub(passed);
+            left += u8::from(*slot > 0);
+        }
+        u16::from(left)
+    });
+    parts.sum()
 }
 
 /// Estimates the number of ports from the number of slots in use.

@@ -31,14 +31,14 @@ fn the_estimate_holds_up_to_thousands_of_ports() {
         for seed in 0..5 {
             let mut scans = PortScans::new(seed);
             for port in 0..count {
-                scans.record(PREFIX, address(7), port);
-                scans.record(PREFIX, address(7), port);
+                scans.record([(PREFIX, address(7), port)]);
+                scans.record([(PREFIX, address(7), port)]);
             }
             close(figures(&scans).1, count);
         }
     }
     let mut scans = PortScans::new(0);
-    (0..=u16::MAX).for_each(|port| scans.record(PREFIX, Ipv6Addr::LOCALHOST.into(), port));
+    (0..=u16::MAX).for_each(|port| scans.record([(PREFIX, Ipv6Addr::LOCALHOST.into(), port)]));
     assert_eq!(figures(&scans), (1, 7098.0));
 }
 
@@ -47,9 +47,9 @@ fn a_scanner_is_found_among_a_million_spoofed_sources() {
     for seed in 0..4 {
         let mut scans = PortScans::new(seed);
         for packet in 0..1_000_000_u32 {
-            scans.record(PREFIX, address(packet.wrapping_mul(0x9e37_79b9) | 1), 80);
+            scans.record([(PREFIX, address(packet.wrapping_mul(0x9e37_79b9) | 1), 80)]);
             if packet % 10_000 == 5_000 {
-                scans.record(PREFIX, address(2), u16::try_from(packet / 10_000).unwrap());
+                scans.record([(PREFIX, address(2), u16::try_from(packet / 10_000).unwrap())]);
             }
         }
         let (sources, most) = figures(&scans);
@@ -61,12 +61,12 @@ fn a_scanner_is_found_among_a_million_spoofed_sources() {
 #[test]
 fn a_flood_does_not_evict_a_scanner() {
     let mut scans = PortScans::new(3);
-    (0..100).for_each(|port| scans.record(PREFIX, address(2), port));
+    (0..100).for_each(|port| scans.record([(PREFIX, address(2), port)]));
     let before = figures(&scans);
     for minute in 0..5 {
         scans.advance(Duration::from_secs(60 * minute));
         let first = u32::try_from(minute).unwrap() * 200_000 + 10;
-        (first..first + 200_000).for_each(|number| scans.record(PREFIX, address(number), 80));
+        (first..first + 200_000).for_each(|number| scans.record([(PREFIX, address(number), 80)]));
     }
     assert_eq!(figures(&scans), before);
 }
@@ -76,8 +76,8 @@ fn clients_of_a_service_are_no_scanners() {
     let mut scans = PortScans::new(0);
     for round in 0..5 {
         for client in 0..20_000 {
-            scans.record(PREFIX, address(client), 443);
-            scans.record(PREFIX, address(client), if round % 2 == 0 { 80 } else { 443 });
+            scans.record([(PREFIX, address(client), 443)]);
+            scans.record([(PREFIX, address(client), if round % 2 == 0 { 80 } else { 443 })]);
         }
     }
     let (sources, most) = figures(&scans);
@@ -88,7 +88,7 @@ fn clients_of_a_service_are_no_scanners() {
 #[test]
 fn a_port_expires_after_the_window_and_a_slow_scanner_does_not() {
     let mut scans = PortScans::new(1);
-    (0..100).for_each(|port| scans.record(PREFIX, address(7), port));
+    (0..100).for_each(|port| scans.record([(PREFIX, address(7), port)]));
     scans.advance(Duration::from_secs(659));
     close(figures(&scans).1, 100);
     scans.advance(Duration::from_secs(660));
@@ -98,7 +98,7 @@ fn a_port_expires_after_the_window_and_a_slow_scanner_does_not() {
     for minute in 11..71_u16 {
         scans.advance(Duration::from_secs(u64::from(minute) * 60));
         for step in 0..3 {
-            scans.record(PREFIX, address(7), minute * 3 + step);
+            scans.record([(PREFIX, address(7), minute * 3 + step)]);
         }
     }
     let (sources, most) = figures(&scans);
@@ -111,8 +111,8 @@ fn a_port_expires_after_the_window_and_a_slow_scanner_does_not() {
 #[test]
 fn each_prefix_is_counted_separately() {
     let mut scans = PortScans::new(1);
-    (0..20).for_each(|port| scans.record(NameId::OTHER, address(7), port));
-    scans.record(PREFIX, address(7), 1);
+    (0..20).for_each(|port| scans.record([(NameId::OTHER, address(7), port)]));
+    scans.record([(PREFIX, address(7), 1)]);
     let unseen = NameId::from_index(9);
     let figures = scans.figures([PREFIX, NameId::OTHER, unseen].into_iter());
     assert_eq!(figures.iter().map(|of| of.sources).collect::<Vec<_>>(), [0, 1, 0]);
@@ -171,7 +171,7 @@ proptest! {
             // Mostly no time passes, and sometimes more than half a window.
             minute += [0, 0, 1, 7][usize::try_from(passed).unwrap()];
             scans.advance(Duration::from_secs(minute * 60));
-            scans.record(PREFIX, address(source), port);
+            scans.record([(PREFIX, address(source), port)]);
             for (bucket, slots) in scans.buckets.iter().zip(scans.slots.chunks(WAYS)) {
                 for way in (0..WAYS).filter(|&way| bucket.minutes[way] > 0) {
                     let used = slots[way].iter().filter(|slot| **slot > 0).count();
