@@ -90,7 +90,7 @@ pub(super) struct Slot {
 }
 
 /// Addresses that are looked up at a time.
-pub(super) const STAGED: usize = 64;
+pub(super) const STAGED: usize = 128;
 
 /// Maximum number of bits that select a group.
 const MAX_GROUP_BITS: u32 = 16;
