@@ -10,6 +10,7 @@ mod dashboards_texts;
 mod documents;
 mod documents_tables;
 mod files;
+mod instructions;
 #[path = "../support/mod.rs"]
 mod support;
 mod words;
