@@ -28,6 +28,8 @@ use nflog_exporter::{
     source::nflog,
 };
 
+use rustix::thread::{CpuSet, sched_setaffinity};
+
 use datagrams::{PACKETS, datagrams};
 
 /// Passes over all datagrams in one measurement.
@@ -51,6 +53,13 @@ fn read_all(route: &mut Route, datagrams: &[Vec<u8>]) {
     }
 }
 
+/// Pins the calling thread: in a second, the scheduler does not always find the idle processors.
+fn use_processor(number: usize) {
+    let mut processors = CpuSet::new();
+    processors.set(number);
+    sched_setaffinity(None, &processors).unwrap();
+}
+
 /// Nanoseconds per packet with this number of threads, each with its part of the datagrams: their flows. If they share
 /// nothing, this shows what the processors can do.
 fn with_threads(count: usize, shares: bool, datagrams: &[Vec<u8>]) -> f64 {
@@ -70,6 +79,7 @@ fn with_threads(count: usize, shares: bool, datagrams: &[Vec<u8>]) -> f64 {
             .map(|(index, route)| {
                 let barrier = &barrier;
                 scope.spawn(move || {
+                    use_processor(index);
                     let ours: Vec<_> =
                         datagrams.iter().skip(index).step_by(count).cloned().collect();
                     read_all(route, &ours);
