@@ -131,6 +131,10 @@ pub struct Rules {
     #[arg(long, value_name = "PACKETS", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub limit: u32,
+    /// Spread the packets over this many groups, from the first of the configuration on, by a hash of their addresses
+    #[arg(long, value_name = "GROUPS", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=MAX_SPREAD))]
+    pub spread: u16,
     /// Log prefix: letters, digits, spaces and - _ . : [default: the value of --log]
     #[arg(long, value_name = "TEXT", value_parser = prefix)]
     pub prefix: Option<String>,
@@ -144,6 +148,9 @@ pub struct Rules {
     #[arg(long)]
     pub remove: bool,
 }
+
+/// Maximum number of groups to spread packets over: as many as an exporter reads.
+const MAX_SPREAD: i64 = 64;
 
 /// Accepts prefixes that need no quotes in any tool or shell, of at most 63 bytes, the limit of iptables.
 fn prefix(text: &str) -> Result<String, &'static str> {

@@ -75,6 +75,7 @@ fn rules_accept_only_values_that_every_tool_accepts() {
         tool: Tool::Ufw,
         log: Wanted::New,
         limit: 10_000,
+        spread: 1,
         prefix: None,
         apply: false,
         verify: false,
@@ -82,13 +83,30 @@ fn rules_accept_only_values_that_every_tool_accepts() {
     };
     check("rules --for ufw", &Command::Rules(expect.clone()));
     let prefix = Some("a:b".into());
-    let expect =
-        Rules { tool: Tool::Nft, log: Wanted::All, limit: 0, prefix, apply: true, ..expect };
-    check("rules --for nft --log all --limit 0 --prefix a:b --apply", &Command::Rules(expect));
+    let expect = Rules {
+        tool: Tool::Nft,
+        log: Wanted::All,
+        limit: 0,
+        spread: 64,
+        prefix,
+        apply: true,
+        ..expect
+    };
+    check(
+        "rules --for nft --log all --limit 0 --spread 64 --prefix a:b --apply",
+        &Command::Rules(expect),
+    );
     let long = format!("rules --for nft --prefix {}", "x".repeat(64));
     let two = "rules --for nft --apply --remove";
-    for line in ["rules", two, "rules --for nft --limit 10001", "rules --for nft --prefix '", &long]
-    {
+    for line in [
+        "rules",
+        two,
+        "rules --for nft --limit 10001",
+        "rules --for nft --prefix '",
+        "rules --for nft --spread 0",
+        "rules --for nft --spread 65",
+        &long,
+    ] {
         assert_eq!(cli(line).unwrap_err().exit_code(), 2, "{line}");
     }
 }

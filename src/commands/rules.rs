@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, env, fmt::Write as _};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::{hide_password::without_url, print};
 use crate::{
     cli::{Rules, writes_file},
     config::{Config, Flags},
     firewall::{self, RulesPlan, Tool, Wanted},
+    system::random,
 };
 
 /// The output if there are no rules: `sh` exits with 1, and `nft -f` rejects it.
@@ -37,7 +38,7 @@ fn is_included(rules: &Rules) -> bool {
 }
 
 fn act(rules: &Rules, config: &Config) -> anyhow::Result<()> {
-    let plan = plan(rules, config);
+    let plan = plan(rules, config)?;
     let places = if rules.apply {
         let applied = firewall::apply(&plan, rules.tool)?;
         warn(&applied.warnings);
@@ -50,12 +51,21 @@ fn act(rules: &Rules, config: &Config) -> anyhow::Result<()> {
         return print(&script.text);
     };
     let mut text = format!(
-        "verified: packets reach the rules that log to group {} with the prefix {:?}, in\n",
-        plan.group, plan.prefix
+        "verified: packets reach the rules that log to {} with the prefix {:?}, in\n",
+        plan.groups_text(),
+        plan.prefix
     );
     for place in places {
         // Writing to a string does not fail.
         let _ = writeln!(text, "  {place}");
+    }
+    if rules.spread > 1
+        && let Some(unread) = plan.groups().find(|group| !config.nflog.groups.contains(group))
+    {
+        let groups: Vec<u16> = plan.groups().collect();
+        warn(&[format!(
+            "the configuration does not read group {unread}: add it, [nflog] groups = {groups:?}"
+        )]);
     }
     print(&text)
 }
@@ -78,11 +88,19 @@ fn command() -> anyhow::Result<String> {
 }
 
 /// The plan of the rules.
-fn plan(rules: &Rules, config: &Config) -> RulesPlan {
+fn plan(rules: &Rules, config: &Config) -> anyhow::Result<RulesPlan> {
     let ports = config.web.listen_addresses.iter().map(|address| address.port);
-    RulesPlan {
+    let group = config.nflog.groups.first().copied().unwrap_or(1);
+    ensure!(
+        group.checked_add(rules.spread - 1).is_some(),
+        "cannot spread packets over {} groups from group {group} on: the last group is 65535; use a lower --nflog.group",
+        rules.spread
+    );
+    Ok(RulesPlan {
         wanted: rules.log,
-        group: config.nflog.groups.first().copied().unwrap_or(1),
+        group,
+        spread: rules.spread,
+        seed: u32::try_from(random::number() >> 32).unwrap_or_default(),
         prefix: rules.prefix.clone().unwrap_or_else(|| rules.log.prefix().into()),
         limit: Some(rules.limit).filter(|limit| *limit != 0),
         copy_range: config.nflog.copy_range,
@@ -93,5 +111,5 @@ fn plan(rules: &Rules, config: &Config) -> RulesPlan {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
-    }
+    })
 }

@@ -3,7 +3,9 @@
 use std::{
     collections::BTreeSet,
     net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -21,9 +23,9 @@ use crate::{
     networks::{LocationLookup, Networks},
     pipeline::{Clock, Route},
     source::{
-        LiveSource,
+        LiveSource, Source,
         kernel_log::{KernelLog, KernelLogResources, LINES_GROUP, Positions, SpoolMark},
-        nflog::Nflog,
+        nflog::{GroupMeter, Nflog},
     },
     system::{logging, privileges::Confinement, random, service_manager::Service},
 };
@@ -56,7 +58,8 @@ struct PrivilegedResources {
     web_config: WebConfigWatcher,
     addresses: Vec<SocketAddr>,
     mirror: Option<ResolvedConfig>,
-    nflog: Option<Nflog>,
+    /// One source for each reading thread.
+    nflog: Vec<Nflog>,
     kernel_log: Option<KernelLogResources>,
     rules: Option<Installed>,
 }
@@ -69,8 +72,11 @@ impl PrivilegedResources {
         let listeners = listeners::open(&config.web, config.kernel_log.max_descriptors())?;
         let addresses = listeners::addresses(&listeners)?;
         let mirror = config.resolve_mirror()?;
-        let has_groups = !config.nflog.groups.is_empty();
-        let nflog = has_groups.then(|| Nflog::open(&config.nflog)).transpose()?;
+        let nflog = if config.nflog.groups.is_empty() {
+            Vec::new()
+        } else {
+            Nflog::open_for_threads(&config.nflog, processors())?
+        };
         let log = &config.kernel_log;
         let kernel_log = log.has_source().then(|| KernelLogResources::open(log)).transpose()?;
         let rules = match install_plan(config, &addresses) {
@@ -79,6 +85,11 @@ impl PrivilegedResources {
         };
         Ok(Self { service, listeners, web_config, addresses, mirror, nflog, kernel_log, rules })
     }
+}
+
+/// Number of processors that this process may use.
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// Assembles the parts of the exporter.
@@ -135,12 +146,20 @@ fn assemble(
     {
         mirror.queue().observe(SavePositions(positions));
     }
+    let meters = meters(&config, &nflog);
+    let mut nflog = nflog.into_iter();
+    let first = nflog.next();
+    let further = nflog.map(|nflog| {
+        let source: Box<dyn Source> = Box::new(LiveSource::new(Some(nflog), None));
+        (source, route.another(geoip.locator(), networks.lookup()))
+    });
     Ok(Parts {
-        meters: nflog.as_ref().map(Nflog::meters).unwrap_or_default(),
+        meters,
+        further: further.collect(),
         lines: kernel_log.as_ref().map(KernelLog::meter),
         positions: kernel_log.as_ref().and_then(KernelLog::positions),
         is_recorded: false,
-        source: Box::new(LiveSource::new(nflog, kernel_log)),
+        source: Box::new(LiveSource::new(first, kernel_log)),
         route,
         mirror,
         geoip,
@@ -153,6 +172,13 @@ fn assemble(
         rules: Box::new(rules),
         config,
     })
+}
+
+/// The meters of all groups, in the order of the configuration.
+fn meters(config: &Config, nflog: &[Nflog]) -> Vec<Arc<GroupMeter>> {
+    let mut meters: Vec<_> = nflog.iter().flat_map(Nflog::meters).collect();
+    meters.sort_by_key(|meter| config.nflog.groups.iter().position(|group| *group == meter.group));
+    meters
 }
 
 /// Saves the positions in followed files as their packets reach the spool.

@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     Parts,
     file_check::FileChecks,
-    reader::Reader,
+    reader::Readers,
     reload::Reloader,
     site,
     watchdog::{HeartbeatSource, Watchdog},
@@ -45,7 +45,7 @@ const LAST_ROWS: Duration = Duration::from_secs(5);
 /// A started exporter.
 pub(super) struct Daemon {
     config: Config,
-    reader: Reader,
+    readers: Readers,
     /// Whether the source reads files that end, and not packets as they are logged.
     is_recorded: bool,
     aggregate: SharedAggregate,
@@ -64,7 +64,7 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the reader thread and the HTTP server.
+    /// Starts the reader threads and the HTTP server.
     pub(super) fn start(mut parts: Parts) -> anyhow::Result<Self> {
         let health = Health::new();
         let web_config = Arc::new(std::mem::take(&mut parts.web_config));
@@ -72,19 +72,23 @@ impl Daemon {
         let site = site::create(&parts, &web_config, &health, reload);
         let is_recorded = parts.is_recorded;
         let (aggregate, clock) = (parts.route.aggregate(), parts.route.clock());
-        // A file can be a slow pipe, so its reader has no heartbeat.
-        let source: Box<dyn Source> = if is_recorded {
-            parts.source
-        } else {
-            let heartbeat = health.heartbeat("the reader thread");
-            Box::new(HeartbeatSource { source: parts.source, heartbeat })
-        };
-        let reader = Reader::start(source, parts.route, &health)?;
+        let all = std::iter::once((parts.source, parts.route)).chain(parts.further);
+        let mut readers = Readers::default();
+        for (source, route) in all {
+            let name = readers.next_name();
+            // A file can be a slow pipe, so its reader has no heartbeat.
+            let source: Box<dyn Source> = if is_recorded {
+                source
+            } else {
+                Box::new(HeartbeatSource { source, heartbeat: health.heartbeat(&name) })
+            };
+            readers.start(source, route, health.latch(&name))?;
+        }
         let (close_server, server_closing) = watch::channel(false);
         let server = tokio::spawn(http::serve(parts.listeners, Arc::new(site), server_closing));
         Ok(Self {
             config: parts.config,
-            reader,
+            readers,
             is_recorded,
             aggregate,
             clock,
@@ -102,7 +106,7 @@ impl Daemon {
         })
     }
 
-    /// Serves until `shutdown` completes or the reader fails.
+    /// Serves until `shutdown` completes or a reader fails.
     ///
     /// # Errors
     /// The HTTP server ended.
@@ -111,7 +115,7 @@ impl Daemon {
         mut hangups: Signal,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
-        let Self { reader, geoip, networks, reloader, aggregate, clock, service, health, .. } =
+        let Self { readers, geoip, networks, reloader, aggregate, clock, service, health, .. } =
             self;
         let mut shutdown = pin!(shutdown);
         let mut ready = pin!(until_ready(health.clone()));
@@ -124,7 +128,7 @@ impl Daemon {
         loop {
             let request = tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                failed = reader.end() => if failed { return Ok(()) } else { continue },
+                failed = readers.end() => if failed { return Ok(()) } else { continue },
                 () = &mut ready, if !is_ready => {
                     is_ready = true;
                     service.ready();
@@ -167,7 +171,7 @@ impl Daemon {
         tracing::info!("shutting down");
         self.service.stopping();
         drop(self.rules);
-        let outcome = self.reader.stop(self.config.nflog.queue_timeout + DRAIN).await;
+        let outcome = self.readers.stop(self.config.nflog.queue_timeout + DRAIN).await;
         if let Err(error) = &outcome {
             self.health.fail(format!("{error:#}"));
         }

@@ -47,6 +47,8 @@ pub struct Parts {
     pub is_recorded: bool,
     /// The route from the source's records to the counters.
     pub route: Route,
+    /// Sources and routes of further reading threads, to the same counters.
+    pub further: Vec<(Box<dyn Source>, Route)>,
     /// The mirror that the route offers its batches to, if there is one.
     pub mirror: Option<Mirror>,
     /// The `GeoIP` databases.

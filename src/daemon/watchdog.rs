@@ -25,6 +25,10 @@ impl Source for HeartbeatSource {
         self.source.fill(patience, take)
     }
 
+    fn can_defer(&self) -> bool {
+        self.source.can_defer()
+    }
+
     fn handing_over(&mut self) {
         self.source.handing_over();
     }

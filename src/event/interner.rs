@@ -1,91 +1,60 @@
 //! Assigns ids to log prefixes, device names and host names, and evicts unused names.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
-use super::names::{
-    CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_LENGTH, MAX_NAMES, MAX_NETWORKS, MAX_PREFIXES,
-    NameId, Names, UsedNames, clean,
+use super::{
+    name_table::{NameField, OpenBatch, SharedTable},
+    names::{CurrentNames, MAX_LENGTH, MAX_NAMES, NameId, Names, UsedNames, clean},
 };
 
-/// The field of a packet that has a name. The last spelling of each field is cached, because most packets
-/// of a batch share it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameField {
-    /// A rule's log prefix.
-    Prefix,
-    /// The input device.
-    InDevice,
-    /// The output device.
-    OutDevice,
-    /// The host that logged the packet.
-    Host,
-    /// The configured name of a network or a list.
-    Network,
-}
-
-/// Each kind of name has its own maximum. A name keeps the kind with which it was first seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum NameKind {
-    Prefix,
-    Device,
-    Host,
-    Network,
-}
-
-impl NameField {
-    fn kind(self) -> NameKind {
-        match self {
-            Self::Prefix => NameKind::Prefix,
-            Self::InDevice | Self::OutDevice => NameKind::Device,
-            Self::Host => NameKind::Host,
-            Self::Network => NameKind::Network,
-        }
-    }
-}
-
-/// Maximum number of names of each [`NameKind`].
-const MAXIMA: [usize; 4] = [MAX_PREFIXES, MAX_DEVICES, MAX_HOSTS, MAX_NETWORKS];
-
-/// The writer of [`Names`]: one per thread that interns. Bounded like the table.
+/// Assigns ids to names, for one thread. Bounded like the table.
+///
+/// Interners of several threads share a table ([`Self::sharing`]); each has the spellings that it has seen, so a name that
+/// repeats takes no lock. The first name after [`Self::close_batch`] opens a batch, and no name is evicted while the batch
+/// of another interner is open. So an id can be used until the batch was handed over.
 #[derive(Debug)]
 pub struct Interner {
-    names: Names,
-    current: CurrentNames,
-    ids: HashMap<Box<str>, NameId>,
+    table: Arc<SharedTable>,
     /// Spellings as received. A name can have several, such as with trailing spaces.
     spellings: HashMap<Box<[u8]>, NameId>,
     /// The last spelling and id, by [`NameField`].
     last: [(Vec<u8>, NameId); 5],
-    /// The kind of each name, by the number of its id.
-    kinds: Vec<NameKind>,
-    /// Number of names of each [`NameKind`].
-    counts: [usize; 4],
-    /// Unassigned ids; the last is assigned first.
-    free: Vec<NameId>,
+    /// The evictions before the spellings were learned.
+    evictions: u64,
+    open: Option<OpenBatch>,
 }
 
 impl Interner {
     /// Creates an interner for a table that no other interner writes to.
     #[must_use]
     pub fn new(names: Names) -> Self {
-        let ids = [("other".into(), NameId::OTHER), ("".into(), NameId::EMPTY)].into();
+        Self::of(Arc::new(SharedTable::new(names)))
+    }
+
+    /// Creates an interner for another thread that shares the table of this one.
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        Self::of(Arc::clone(&self.table))
+    }
+
+    fn of(table: Arc<SharedTable>) -> Self {
         Self {
-            current: CurrentNames::new(names.clone()),
-            names,
-            ids,
+            table,
             spellings: HashMap::new(),
             last: std::array::from_fn(|_| (Vec::new(), NameId::EMPTY)),
-            // The kinds of `other` and of the empty name, which are never evicted.
-            kinds: vec![NameKind::Prefix; 2],
-            counts: [0; 4],
-            free: Vec::new(),
+            evictions: 0,
+            open: None,
         }
     }
 
     /// Returns the id of a name given as untrusted bytes, which are cleaned by [`clean`]. While its kind has
     /// reached its maximum, a new name is [`NameId::OTHER`].
     pub fn intern(&mut self, named: NameField, bytes: &[u8]) -> NameId {
+        if self.open.is_none() {
+            self.open_batch();
+        }
         let last = &self.last[named as usize];
         // Byte by byte: for these few bytes, a vector compare took 60 ns, measured in the whole route.
         if last.0.len() == bytes.len() && last.0.iter().zip(bytes).all(|(a, b)| a == b) {
@@ -93,7 +62,6 @@ impl Interner {
         }
         let Some(id) = self.spellings.get(bytes).copied().or_else(|| self.learn(named, bytes))
         else {
-            self.names.refuse();
             return NameId::OTHER;
         };
         let last = &mut self.last[named as usize];
@@ -103,81 +71,63 @@ impl Interner {
         id
     }
 
+    /// Marks the end of a batch: its ids were handed over to their owners, and are not used any more.
+    pub fn close_batch(&mut self) {
+        self.open = None;
+    }
+
+    /// Number of evictions before this batch. Ids from before an eviction must not be used after it.
+    #[must_use]
+    pub fn evictions(&self) -> u64 {
+        self.evictions
+    }
+
     /// The table that new names are added to.
     #[must_use]
     pub fn names(&self) -> Names {
-        self.names.clone()
+        self.table.names()
     }
 
     /// The table that new names are added to, also after evictions.
     #[must_use]
     pub fn current_names(&self) -> CurrentNames {
-        self.current.clone()
+        self.table.current_names()
     }
 
     /// Whether a kind has reached its maximum.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.counts.iter().zip(MAXIMA).any(|(count, maximum)| *count >= maximum)
+        self.table.is_full()
     }
 
     /// Evicts every unused name by switching to a new table, and returns their number. Their ids are reused.
     ///
-    /// `used` must contain all ids of this interner that will be looked up in the new table.
-    pub fn evict_unused(&mut self, used: &UsedNames) -> usize {
-        let evicted: Vec<_> = self.ids.values().copied().filter(|id| !used.contains(*id)).collect();
-        if evicted.is_empty() {
-            return 0;
+    /// Closes the batch of this interner, waits until no other one has an open batch, and keeps new ones from being opened
+    /// until the end. `used` must return all ids that will be looked up in the new table.
+    pub fn evict_unused(&mut self, used: impl FnOnce() -> UsedNames) -> usize {
+        self.close_batch();
+        self.table.evict_unused(used)
+    }
+
+    /// Opens a batch, and forgets the spellings if a name was evicted since the last one.
+    #[cold]
+    fn open_batch(&mut self) {
+        let open = OpenBatch::new(&self.table);
+        if open.evictions() != self.evictions {
+            self.evictions = open.evictions();
+            self.spellings.clear();
+            self.last.fill((Vec::new(), NameId::EMPTY));
         }
-        for id in &evicted {
-            self.counts[self.kinds[usize::from(id.index())] as usize] -= 1;
-        }
-        let count = evicted.len();
-        self.free.extend(evicted);
-        // Lowest first, so that assigned ids do not depend on the order of a map.
-        self.free.sort_unstable_by(|one, other| other.cmp(one));
-        self.ids.retain(|_, id| used.contains(*id));
-        self.spellings.retain(|_, id| used.contains(*id));
-        for last in self.last.iter_mut().filter(|(_, id)| !used.contains(*id)) {
-            *last = (Vec::new(), NameId::EMPTY);
-        }
-        self.names = self.names.without_unused(used);
-        self.current.set(self.names.clone());
-        count
+        self.open = Some(open);
     }
 
     /// Adds a new spelling; `None` if its kind has reached its maximum.
     #[cold]
     fn learn(&mut self, named: NameField, bytes: &[u8]) -> Option<NameId> {
-        let text = clean(bytes);
-        let id = if let Some(&id) = self.ids.get(text.as_str()) {
-            id
-        } else {
-            let id = self.add(named.kind(), &text)?;
-            self.ids.insert(text.into(), id);
-            id
-        };
+        let id = self.table.id(named.kind(), clean(bytes))?;
         if self.spellings.len() < 2 * MAX_NAMES && bytes.len() <= 2 * MAX_LENGTH {
             self.spellings.insert(bytes.into(), id);
         }
-        Some(id)
-    }
-
-    /// Assigns an id to a new name.
-    fn add(&mut self, kind: NameKind, text: &str) -> Option<NameId> {
-        if self.counts[kind as usize] >= MAXIMA[kind as usize] {
-            return None;
-        }
-        let id = if let Some(id) = self.free.pop() {
-            self.kinds[usize::from(id.index())] = kind;
-            id
-        } else {
-            let id = NameId::from_index(u16::try_from(self.kinds.len()).ok()?);
-            self.kinds.push(kind);
-            id
-        };
-        self.counts[kind as usize] += 1;
-        self.names.put(id, text);
         Some(id)
     }
 }
@@ -185,6 +135,7 @@ impl Interner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{MAX_DEVICES, MAX_HOSTS, MAX_NETWORKS, MAX_PREFIXES};
 
     #[test]
     fn the_same_label_is_the_same_id() {
@@ -203,9 +154,9 @@ mod tests {
         for number in 0..count {
             interner.intern(field, format!("{field:?}{number}").as_bytes());
         }
-        assert_eq!(interner.names.rejected(), 0);
+        assert_eq!(interner.names().rejected(), 0);
         let id = interner.intern(field, b"one more");
-        assert_eq!((id, interner.names.rejected()), (NameId::OTHER, 1));
+        assert_eq!((id, interner.names().rejected()), (NameId::OTHER, 1));
     }
 
     #[test]
@@ -258,7 +209,7 @@ mod tests {
         let before = current.get();
         let kept = interner.intern(NameField::Prefix, b"Prefix7");
         let gone = interner.intern(NameField::Prefix, b"Prefix8");
-        assert_eq!(interner.evict_unused(&used(&[kept])), MAX_PREFIXES - 1);
+        assert_eq!(interner.evict_unused(|| used(&[kept])), MAX_PREFIXES - 1);
         assert!(!interner.is_full());
         assert_eq!(current.get().len(), 3);
         for number in 0..MAX_PREFIXES - 1 {
@@ -266,7 +217,7 @@ mod tests {
             let id = interner.intern(NameField::Prefix, name.as_bytes());
             assert_eq!(*current.get().text(id), *name);
         }
-        assert!(interner.is_full() && interner.names.rejected() == 1);
+        assert!(interner.is_full() && interner.names().rejected() == 1);
         // A copy of the previous table keeps its names.
         assert_eq!(&*before.text(gone), "Prefix8");
         assert_eq!((&*before.text(kept), &*current.get().text(kept)), ("Prefix7", "Prefix7"));
@@ -278,7 +229,7 @@ mod tests {
     fn the_last_spelling_is_removed_with_its_name() {
         let mut interner = Interner::new(Names::default());
         let id = interner.intern(NameField::Prefix, b"drop ");
-        assert_eq!(interner.evict_unused(&used(&[])), 1);
+        assert_eq!(interner.evict_unused(|| used(&[])), 1);
         assert_eq!(interner.intern(NameField::InDevice, b"eth0"), id);
         let again = interner.intern(NameField::Prefix, b"drop ");
         assert_ne!(again, id);
@@ -290,7 +241,7 @@ mod tests {
         let mut interner = Interner::new(Names::default());
         let id = interner.intern(NameField::Prefix, b"drop");
         let before = interner.names();
-        assert_eq!(interner.evict_unused(&used(&[id])), 0);
+        assert_eq!(interner.evict_unused(|| used(&[id])), 0);
         assert!(interner.names().is(&before));
     }
 
@@ -334,10 +285,10 @@ mod tests {
                     6 => copies.push((kept.clone(), current.get())),
                     _ => {
                         let ids: Vec<_> = kept.iter().map(|(id, _)| *id).collect();
-                        interner.evict_unused(&used(&ids));
+                        interner.evict_unused(|| used(&ids));
                         let distinct: std::collections::HashSet<_> = ids.into_iter().collect();
                         assert_eq!(current.get().len(), distinct.len() + 2);
-                        assert_eq!(interner.counts.iter().sum::<usize>(), distinct.len());
+                        assert_eq!(interner.table.len(), distinct.len());
                     }
                 }
                 copies.push((kept.clone(), current.get()));

@@ -4,10 +4,12 @@ mod connection;
 #[doc(hidden)]
 pub mod fixture;
 mod interner;
+mod name_table;
 mod names;
 
 pub use connection::{Connection, ConnectionState};
-pub use interner::{Interner, NameField};
+pub use interner::Interner;
+pub use name_table::NameField;
 pub use names::{
     CurrentNames, MAX_DEVICES, MAX_HOSTS, MAX_NAMES, MAX_NETWORKS, MAX_PREFIXES, NameId, Names,
     UsedNames, clean,

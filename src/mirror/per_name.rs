@@ -62,7 +62,7 @@ mod tests {
         let mut lengths = PerName::new(interner.names());
         let id = interner.intern(NameField::Prefix, b"abc");
         assert_eq!(*lengths.get(id, str::len), 3);
-        assert_eq!(interner.evict_unused(&UsedNames::default()), 1);
+        assert_eq!(interner.evict_unused(UsedNames::default), 1);
         lengths.turn_to(&interner.names());
         // Not yet given again.
         assert_eq!(*lengths.get(NameId::EMPTY, str::len), 0);

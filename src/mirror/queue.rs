@@ -32,7 +32,11 @@ const IDLE: Duration = Duration::from_secs(1);
 /// The reader's handle to the mirror, and the owner of its account. Its lock is held no longer than the copy of
 /// a batch takes.
 #[derive(Clone, Debug)]
-pub struct Queue(Arc<Shared>);
+pub struct Queue {
+    shared: Arc<Shared>,
+    /// Whether the observer is called for the batches offered through this handle.
+    is_observed: bool,
+}
 
 struct Shared {
     contents: Mutex<Contents>,
@@ -43,8 +47,8 @@ struct Shared {
 
 /// Follows events on their way to the spool, by their number in the order in which they were accepted.
 pub trait QueueObserver: Send + Sync {
-    /// A batch was offered, and so many events are accepted so far. Called before the spooler can take the batch, under
-    /// the lock of the queue.
+    /// A batch was offered through an observed handle, and so many events are accepted so far, through all handles. Called
+    /// before the spooler can take the batch, under the lock of the queue.
     fn offered(&self, accepted: u64);
 
     /// The rows of so many events are in the spool once it has all rows before `mark`. Called before they are appended.
@@ -105,7 +109,7 @@ impl Queue {
         let status = MirrorStatus { spool_limit, ..MirrorStatus::default() };
         let contents = Mutex::new(Contents { status, ..Contents::default() });
         let shared = Shared { contents, names, filled: Condvar::new(), observer: OnceLock::new() };
-        Self(Arc::new(shared))
+        Self { shared: Arc::new(shared), is_observed: true }
     }
 
     /// Offers a batch to the mirror. Never waits: events that do not fit are dropped and counted.
@@ -114,7 +118,9 @@ impl Queue {
         let taken = batch.len().min(CAPACITY - state.length);
         let before = state.length;
         state.accepted += taken as u64;
-        if let Some(observer) = self.0.observer.get() {
+        if self.is_observed
+            && let Some(observer) = self.shared.observer.get()
+        {
             observer.offered(state.accepted);
         }
         if batch.is_empty() {
@@ -125,14 +131,20 @@ impl Queue {
         // The spooler waits only for these, and each notification is a system call.
         if before == 0 || (before < CHUNK && state.length >= CHUNK) {
             drop(state);
-            self.0.filled.notify_one();
+            self.shared.filled.notify_one();
         }
+    }
+
+    /// A handle of a thread that reads none of the followed files: its batches are no news to the observer.
+    #[must_use]
+    pub fn unobserved(&self) -> Self {
+        Self { is_observed: false, ..self.clone() }
     }
 
     /// Sets the observer. Only the first call has an effect.
     pub fn observe(&self, observer: impl QueueObserver + 'static) {
         // The first one stays.
-        let _ = self.0.observer.set(Box::new(observer));
+        let _ = self.shared.observer.set(Box::new(observer));
     }
 
     /// Marks every name that an event in the queue refers to. Only [`Self::offer`] adds one.
@@ -161,7 +173,7 @@ impl Queue {
     /// Closes the queue: the spooler takes the remaining events, then ends.
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.0.filled.notify_all();
+        self.shared.filled.notify_all();
     }
 
     /// Waits for a full chunk, or until the oldest event has waited long enough, then swaps it for the `emptied`
@@ -179,7 +191,7 @@ impl Queue {
             if ready || wait.is_zero() {
                 break;
             }
-            state = match self.0.filled.wait_timeout(state, wait) {
+            state = match self.shared.filled.wait_timeout(state, wait) {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
             };
@@ -191,7 +203,7 @@ impl Queue {
         state.taken_since = Some(chunk.since.1);
         state.spare = std::mem::replace(emptied, chunk.events);
         // Still under the lock: the ids of the events are of this table.
-        QueueState::Events(self.0.names.get())
+        QueueState::Events(self.shared.names.get())
     }
 
     /// All events taken last, of this number, are processed and booked.
@@ -201,14 +213,14 @@ impl Queue {
         state.processed += events as u64;
         let processed = state.processed;
         drop(state);
-        if let Some(observer) = self.0.observer.get() {
+        if let Some(observer) = self.shared.observer.get() {
             observer.processed(processed);
         }
     }
 
     /// The rows of the next events, of this number, are about to be appended: they end at `mark`.
     pub(super) fn announce(&self, events: usize, mark: RowMark) {
-        if let Some(observer) = self.0.observer.get() {
+        if let Some(observer) = self.shared.observer.get() {
             let processed = self.lock().processed;
             observer.appending(processed + events as u64, mark);
         }
@@ -249,7 +261,7 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
         // After a panic the account may be off by one batch; the reader continues.
-        lock(&self.0.contents)
+        lock(&self.shared.contents)
     }
 }
 
@@ -312,6 +324,30 @@ mod tests {
         let state = queue.lock();
         assert!(state.chunks.is_empty() && state.length == 0);
         assert!(taken.capacity() + state.spare.capacity() <= 2 * CHUNK);
+    }
+
+    /// The position of a followed file belongs to the batches of one thread; their numbers count those of all threads.
+    #[test]
+    fn the_observer_is_called_for_its_thread_only() {
+        struct Offers(Arc<Mutex<Vec<u64>>>);
+        impl QueueObserver for Offers {
+            fn offered(&self, accepted: u64) {
+                lock(&self.0).push(accepted);
+            }
+            fn appending(&self, _: u64, _: RowMark) {}
+            fn processed(&self, _: u64) {}
+        }
+        let queue = Queue::new(0, CurrentNames::new(Names::default()));
+        let offers = Arc::default();
+        queue.observe(Offers(Arc::clone(&offers)));
+        let of_another_thread = queue.unobserved();
+        queue.offer(&events(0..3));
+        of_another_thread.offer(&events(0..5));
+        queue.offer(&events(0..2));
+        of_another_thread.offer(&[]);
+        queue.offer(&[]);
+        assert_eq!(*lock(&offers), [3, 10, 10]);
+        assert_eq!(queue.status().account.queued, 10);
     }
 
     /// A kill between two chunks must not divide a batch, which has one position.

@@ -24,12 +24,18 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 /// Errors of the source.
 pub fn read(source: &mut dyn Source, route: &mut Route, stop: &AtomicBool) -> anyhow::Result<()> {
     let mut closed = false;
+    let mut is_deferred = false;
     loop {
-        let filled = source.fill(POLL_TIMEOUT, &mut |record| route.take(record));
+        let timeout = if is_deferred { Duration::ZERO } else { POLL_TIMEOUT };
+        let filled = source.fill(timeout, &mut |record| route.take(record));
         // Also for an empty batch, so that the aggregate's clock advances, and before an error is
         // returned, so that packets read before the error are counted.
         source.handing_over();
-        route.hand_over();
+        let can_defer = matches!(filled, Ok(ReadOutcome::Batch)) && source.can_defer();
+        is_deferred = can_defer && !route.try_hand_over();
+        if !can_defer {
+            route.hand_over();
+        }
         source.handed_over();
         if filled? == ReadOutcome::End {
             route.end_clock();
@@ -38,6 +44,90 @@ pub fn read(source: &mut dyn Source, route: &mut Route, stop: &AtomicBool) -> an
         if !closed && stop.load(Ordering::Relaxed) {
             source.close();
             closed = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::AtomicU32};
+
+    use super::*;
+    use crate::{
+        geoip::GeoIp,
+        metrics::{Aggregate, SharedAggregate},
+        source::Record,
+    };
+
+    /// A source of datagrams of ten packets each, which end after some number.
+    struct Datagrams {
+        left: u32,
+        read: Arc<AtomicU32>,
+        can_defer: bool,
+    }
+
+    impl Source for Datagrams {
+        fn fill(
+            &mut self,
+            timeout: Duration,
+            take: &mut dyn FnMut(&Record<'_>),
+        ) -> anyhow::Result<ReadOutcome> {
+            let reads = self.read.fetch_add(1, Ordering::Relaxed);
+            // Nothing waits for packets while a batch is deferred. The lock is held during these reads.
+            assert!(reads == 0 || reads > 50 || timeout.is_zero() == self.can_defer);
+            if self.left == 0 {
+                return Ok(ReadOutcome::End);
+            }
+            self.left -= 1;
+            for _ in 0..10 {
+                take(&Record {
+                    group: 1,
+                    host: &[],
+                    prefix: b"rule",
+                    hook: None,
+                    direction: None,
+                    ether_type: None,
+                    headers: None,
+                    mark: 0,
+                    in_device: "",
+                    out_device: "",
+                    hardware_address: &[],
+                    uid: None,
+                    connection: None,
+                    time: Some(1),
+                    payload: &[],
+                    wire_length: 0,
+                });
+            }
+            Ok(ReadOutcome::Batch)
+        }
+
+        fn can_defer(&self) -> bool {
+            self.can_defer
+        }
+    }
+
+    /// While another thread has the lock, datagrams are read until a batch of 1,024 packets waits for it; none is lost.
+    #[test]
+    fn a_held_lock_delays_batches_up_to_a_size() {
+        for (can_defer, datagrams, reads) in [(true, 50, 51), (true, 200, 103), (false, 50, 1)] {
+            let geoip = GeoIp::open(&[]).unwrap();
+            let aggregate = SharedAggregate::new(Aggregate::new(&[], &[1], 1, Duration::ZERO));
+            let mut route = Route::new(geoip.locator(), aggregate.clone(), Clock::running());
+            let read = Arc::default();
+            let mut source = Datagrams { left: datagrams, read: Arc::clone(&read), can_defer };
+            std::thread::scope(|scope| {
+                let held = aggregate.lock();
+                let reading = scope.spawn(move || {
+                    super::read(&mut source, &mut route, &AtomicBool::new(false)).unwrap();
+                });
+                while read.load(Ordering::Relaxed) < reads {
+                    std::thread::yield_now();
+                }
+                assert_eq!((held.received_packets(), reading.is_finished()), (0, false));
+                drop(held);
+            });
+            assert_eq!(aggregate.lock().received_packets(), u64::from(datagrams) * 10);
         }
     }
 }

@@ -1,12 +1,19 @@
 //! The route of one reading thread: each record becomes an event, and each batch goes to every consumer.
 
-use std::{hint::black_box, time::Duration};
+use std::{
+    hint::black_box,
+    sync::{
+        Arc, MutexGuard,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use super::{Clock, EventSink};
 use crate::{
     event::{CurrentNames, Event, HardwareAddress, Interner, NameField, NameId, Names, UsedNames},
     geoip::{Country, Locator, Place},
-    metrics::SharedAggregate,
+    metrics::{Aggregate, SharedAggregate},
     mirror::Queue,
     networks::{NameIndex, NetworkLookup, Networks, PacketNetworks},
     packet,
@@ -14,6 +21,9 @@ use crate::{
     source::Record,
     system::clock::unix_micros,
 };
+
+/// Number of packets from which on a batch waits for the lock of the aggregate: some datagrams.
+const MAX_DEFERRED: usize = 1024;
 
 /// Minimum time between two searches of a full name table for unused names. A search takes some milliseconds.
 const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
@@ -28,6 +38,8 @@ pub struct Route {
     found: Vec<PacketNetworks>,
     /// The ids of the names of networks and lists, by their index; `None` until the first packet that has one.
     network_ids: Vec<Option<NameId>>,
+    /// Evictions of names before these ids.
+    network_evictions: u64,
     aggregate: SharedAggregate,
     mirror: Option<Queue>,
     /// Takes every event instead of the other consumers.
@@ -36,9 +48,11 @@ pub struct Route {
     clock: Clock,
     /// Whether a family or the mirror shows device names. If not, they are not interned.
     shows_devices: bool,
-    /// Earliest time of the next eviction of names.
-    next_eviction: Duration,
+    /// Earliest time of the next eviction of names, milliseconds of the clock. Shared by all routes.
+    next_eviction: Arc<AtomicU64>,
     batch: Vec<Event>,
+    /// Events of earlier datagrams whose addresses were looked up, and which are handed over with the batch.
+    deferred: Vec<Event>,
     /// Time of the current batch, for packets without a timestamp.
     arrival: Option<u64>,
 }
@@ -58,16 +72,33 @@ impl Route {
             networks: Networks::none().lookup(),
             found: Vec::new(),
             network_ids: Vec::new(),
+            network_evictions: 0,
             aggregate,
             mirror: None,
             sink: None,
             recent,
             clock,
             shows_devices,
-            next_eviction: Duration::ZERO,
+            next_eviction: Arc::default(),
             batch: Vec::new(),
+            deferred: Vec::new(),
             arrival: None,
         }
+    }
+
+    /// Creates the route of another thread to the same consumers, with the same names.
+    #[must_use]
+    pub fn another(&self, locator: Locator, networks: NetworkLookup) -> Self {
+        let mut route = Self::new(locator, self.aggregate(), self.clock());
+        route.interner = self.interner.sharing();
+        route.recent = self.recent();
+        route.next_eviction = Arc::clone(&self.next_eviction);
+        if let Some(mirror) = &self.mirror {
+            // The observer follows the batches of the first thread, which reads the log files.
+            route.mirror_to(mirror.unobserved());
+        }
+        route.look_up(networks);
+        route
     }
 
     /// Also offers every batch to a mirror.
@@ -133,7 +164,8 @@ impl Route {
     fn look_up_addresses(&mut self) {
         // They may be replaced while this thread waited for the batch.
         self.locator.refresh();
-        if self.networks.refresh() {
+        if self.networks.refresh() || self.interner.evictions() != self.network_evictions {
+            self.network_evictions = self.interner.evictions();
             self.network_ids = vec![None; self.networks.names().len()];
         }
         let remotes = || self.batch.iter().filter_map(Event::remote);
@@ -189,43 +221,88 @@ impl Route {
         self.look_up_addresses();
         if let Some(sink) = &mut self.sink {
             sink.take(&self.batch);
-            self.batch.clear();
-            self.arrival = None;
-            return;
+        } else {
+            let aggregate = self.aggregate.clone();
+            self.record(aggregate.lock());
         }
-        let mut aggregate = self.aggregate.lock();
-        aggregate.record(&self.batch, self.clock.now());
+        self.end_batch();
+    }
+
+    /// As [`Self::hand_over`], but keeps a small batch if another thread has the lock of the aggregate. Returns whether it
+    /// was handed over. To wait for a lock that is held for microseconds costs more than to read another datagram first.
+    pub fn try_hand_over(&mut self) -> bool {
+        let aggregate = self.aggregate.clone();
+        if self.sink.is_some() || self.deferred.len() + self.batch.len() >= MAX_DEFERRED {
+            self.hand_over();
+            return true;
+        }
+        self.look_up_addresses();
+        let Some(aggregate) = aggregate.try_lock() else {
+            self.deferred.append(&mut self.batch);
+            self.arrival = None;
+            return false;
+        };
+        self.record(aggregate);
+        self.end_batch();
+        true
+    }
+
+    /// Passes the batch and what was deferred before it to the aggregate, the mirror and the recent packets.
+    fn record(&mut self, mut aggregate: MutexGuard<'_, Aggregate>) {
+        let batch = if self.deferred.is_empty() {
+            &mut self.batch
+        } else {
+            self.deferred.append(&mut self.batch);
+            &mut self.deferred
+        };
+        aggregate.record(batch, self.clock.now());
         // Under the same lock, so that a scrape sees the same number of packets in both.
         if let Some(mirror) = &self.mirror {
-            mirror.offer(&self.batch);
+            mirror.offer(batch);
         }
         // A reload may have changed the families.
         self.shows_devices = self.mirror.is_some() || aggregate.has_devices();
         drop(aggregate);
-        if !self.batch.is_empty() {
-            self.recent.lock().push(&self.batch, self.clock.now());
+        if !batch.is_empty() {
+            self.recent.lock().push(batch, self.clock.now());
         }
+    }
+
+    /// Empties the batch, and evicts names if their table is full.
+    fn end_batch(&mut self) {
         self.batch.clear();
+        self.deferred.clear();
+        self.interner.close_batch();
         self.arrival = None;
-        if self.interner.is_full() && self.clock.now() >= self.next_eviction {
+        if self.sink.is_none() && self.interner.is_full() {
             self.evict_names();
         }
     }
 
-    /// Evicts the names that nothing refers to. The batch is empty and only this thread adds names to the
-    /// consumers, so none of them can refer to another name before the new table is in use.
+    /// Evicts the names that nothing refers to, unless a route did so within the interval. No batch of any route is open
+    /// meanwhile, and only routes add names to the consumers, so none of them can refer to another name before the new
+    /// table is in use.
     #[cold]
     fn evict_names(&mut self) {
-        self.next_eviction = self.clock.now() + EVICTION_INTERVAL;
-        let mut used = UsedNames::default();
-        self.aggregate.lock().mark_names(&mut used);
-        if let Some(mirror) = &self.mirror {
-            mirror.mark_names(&mut used);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let now = self.clock.now();
+        let due = self.next_eviction.load(Relaxed);
+        let next = millis(now + EVICTION_INTERVAL);
+        let is_due = millis(now) >= due;
+        if !is_due || self.next_eviction.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
+            return;
         }
-        // Last, because it keeps only some of the names that nothing else refers to.
-        self.recent.lock().keep_names(&mut used);
-        let evicted = self.interner.evict_unused(&used);
-        self.network_ids.fill(None);
+        let used = || {
+            let mut used = UsedNames::default();
+            self.aggregate.lock().mark_names(&mut used);
+            if let Some(mirror) = &self.mirror {
+                mirror.mark_names(&mut used);
+            }
+            // Last, because it keeps only some of the names that nothing else refers to.
+            self.recent.lock().keep_names(&mut used);
+            used
+        };
+        let evicted = self.interner.evict_unused(used);
         tracing::debug!(evicted, "evicted unused prefixes and device names: the table was full");
     }
 

@@ -64,6 +64,11 @@ impl Source for LiveSource {
         })
     }
 
+    fn can_defer(&self) -> bool {
+        // Positions in log files are those of the latest lines.
+        self.kernel_log.is_none()
+    }
+
     fn handing_over(&mut self) {
         if let Some(log) = &mut self.kernel_log {
             log.handing_over();

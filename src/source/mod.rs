@@ -78,6 +78,11 @@ pub trait Source: Send {
         take: &mut dyn FnMut(&Record<'_>),
     ) -> anyhow::Result<ReadOutcome>;
 
+    /// Whether records may be handed over after a later [`Source::fill`], which then does not wait. The default is no.
+    fn can_defer(&self) -> bool {
+        false
+    }
+
     /// The records of the latest [`Source::fill`] are about to be handed over to every consumer. The default does nothing.
     fn handing_over(&mut self) {}
 

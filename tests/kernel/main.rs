@@ -16,6 +16,7 @@ mod rules_firewalls;
 mod rules_install;
 mod rules_tools;
 mod spool_disk;
+mod spread;
 mod sqlite_disk;
 #[path = "../support/mod.rs"]
 mod support;

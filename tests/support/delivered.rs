@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Namespace, Wire,
-    doctor::doctor,
+    doctor::{doctor, doctor_with},
     frame,
     netns::{HOST, HOST_V6, PEER},
     program::{Exporter, samples, wait_for, whole},
@@ -112,11 +112,21 @@ fn answered_pings(namespace: &Namespace) -> u64 {
 
 /// Checks that the requested packets were logged once each, and that the doctor reports the rules.
 pub fn check(wire: &Wire, log: &str, prefix: &str, forwards: bool) {
-    let exporter = Exporter::start(&wire.host, "", &[]);
-    let said = doctor(&wire.host, &[]);
+    check_groups(wire, log, prefix, forwards, &[1]);
+}
+
+/// As [`check`], with rules that log to several groups.
+pub fn check_groups(wire: &Wire, log: &str, prefix: &str, forwards: bool, groups: &[u16]) {
+    let config = format!("[nflog]\ngroups = {groups:?}\n");
+    let exporter = Exporter::start(&wire.host, &config, &[]);
+    let said = doctor_with(&wire.host, &config);
     said.ok("rules", &format!("they log {prefix:?} in "));
     for mistake in ["rules_order", "rules_chain", "rules_prefix"] {
         said.did_not_fail(mistake);
+    }
+    said.has_none("rules_unread");
+    if groups.len() > 1 {
+        said.has_none("rules_twice");
     }
     let delivered = deliver(wire, &exporter, prefix, true);
     let Delivered { open, closed, pings, loopback, forwarded, .. } = delivered;

@@ -68,6 +68,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             // The packets are not from this host's log, so they are not mirrored.
             mirror: None,
             route,
+            further: Vec::new(),
             geoip,
             networks,
             listeners,

@@ -36,8 +36,35 @@ pub(super) fn check(config: &Config, exporter_runs: bool) -> Vec<Finding> {
     findings.extend(obstacles);
     findings.extend(duplicate::counted_twice(&found, ours));
     findings.extend(found.iter().filter(|rule| is_mistaken(rule, ours)).map(mistaken));
+    findings.extend(unread(&found, ours));
     findings.extend(ulog());
     findings
+}
+
+/// A hint if the sub-command `rules` spread packets over more groups than are read: rules to a group that is read, and
+/// beside them rules to one that is not.
+fn unread(found: &[Logging<'_>], ours: &[u16]) -> Option<Finding> {
+    let group_of = |rule: &Logging<'_>| match rule.log {
+        LogTarget::Group(group, _) => Some(*group),
+        LogTarget::Kernel => None,
+    };
+    let is_read = |rule: &Logging<'_>| group_of(rule).is_some_and(|group| ours.contains(&group));
+    let reached = || found.iter().filter(|rule| rule.rule.is_ours && rule.reach == Reach::Reached);
+    let is_beside = |rule: &&Logging<'_>| {
+        reached().any(|other| other.table.place == rule.table.place && is_read(other))
+    };
+    let rule = reached().filter(|rule| !is_read(rule)).find(is_beside)?;
+    let group = group_of(rule)?;
+    Some(Finding::hint(
+        "rules_unread",
+        format!(
+            "in {}, a rule logs a part of the packets to group {group}, which this configuration does not read",
+            place(rule)
+        ),
+        format!(
+            "add it to nflog.groups (--nflog.group {group}); or apply the rules again with fewer groups: --spread"
+        ),
+    ))
 }
 
 fn and_more(more: usize) -> String {

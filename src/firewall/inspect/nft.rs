@@ -143,8 +143,10 @@ fn rule<'v>(listed: &'v Value, of_map: impl Fn(&'v str) -> Vec<Verdict>) -> Rule
 /// Whether nft accepts a copy of a match, and the copy matches the same packets.
 fn is_copyable_match(value: &Value) -> bool {
     let text = value.to_string();
+    // Without a seed, the kernel gives each rule another one.
+    let has_own_seed = text.contains("\"jhash\"") && !text.contains("\"seed\"");
     // The JSON of `socket cgroupv2` lacks the level, so nft does not accept it.
-    !text.contains("\"numgen\"") && !text.contains("\"cgroupv2\"")
+    !has_own_seed && !text.contains("\"numgen\"") && !text.contains("\"cgroupv2\"")
 }
 
 /// The implicit match of a `reject` of this type, which nft omits from the listing.
@@ -293,6 +295,20 @@ mod tests {
     fn a_match_that_nft_does_not_accept_back_is_not_copied() {
         let socket = json!({ "match": { "op": "==", "left": { "socket": { "key": "cgroupv2" } }, "right": 1 } });
         assert!(!parsed("inet", &json!([socket, { "drop": null }])).is_copyable);
+    }
+
+    #[test]
+    fn a_hash_is_copied_only_with_its_seed() {
+        let hash = |seed: Value| {
+            let mut hash =
+                json!({ "mod": 2, "expr": { "payload": { "protocol": "ip", "field": "saddr" } } });
+            if !seed.is_null() {
+                hash["seed"] = seed;
+            }
+            json!([{ "match": { "op": "==", "left": { "jhash": hash }, "right": 0 } }, { "drop": null }])
+        };
+        assert!(parsed("ip", &hash(json!(7))).is_copyable);
+        assert!(!parsed("ip", &hash(Value::Null)).is_copyable);
     }
 
     #[test]

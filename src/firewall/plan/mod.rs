@@ -2,8 +2,10 @@
 
 mod dropped;
 mod outcome;
+mod spread;
 
 pub use dropped::{Placement, Placements, first_doomed, placements};
+pub use spread::IpVersion;
 
 /// The tool that loads the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -55,8 +57,12 @@ impl Wanted {
 pub struct RulesPlan {
     /// Which packets are logged.
     pub wanted: Wanted,
-    /// The NFLOG group.
+    /// The NFLOG group, or the first of several.
     pub group: u16,
+    /// Number of groups, over which flows are spread; at least 1, and the last one is at most 65535.
+    pub spread: u16,
+    /// Chooses the hash that spreads them, so that no sender knows the group of its packets.
+    pub seed: u32,
     /// The log prefix: letters, digits, spaces and `-_.:`.
     pub prefix: String,
     /// Maximum number of packets logged per second, 1 to 10000; `None` for no limit.
@@ -79,31 +85,57 @@ impl RulesPlan {
             (Some(limit), _) => format!("at most {limit} per second"),
             (None, _) => "without a limit".into(),
         };
-        format!("# Logs {} to NFLOG group {}, {limit}.\n", self.wanted.title(), self.group)
+        let (wanted, groups) = (self.wanted.title(), self.groups_text());
+        format!("# Logs {wanted} to NFLOG {groups}, {limit}.\n{}", self.spread_comment())
     }
 
     /// The limit that xtables enforce, at most the requested one: they count the time between packets in whole
     /// units of 1/10,000 s (`XT_LIMIT_SCALE`).
     pub(super) fn xtables_limit(&self) -> Option<u32> {
-        const SCALE: u32 = 10_000;
-        self.limit.map(|limit| SCALE / SCALE.div_ceil(limit.clamp(1, SCALE)))
+        Some(self.xtables_limit_of_group()? * u32::from(self.spread))
     }
 
-    /// The rule that logs, without its chain, in the syntax of xtables.
+    /// The limit of the rule of each group.
+    fn xtables_limit_of_group(&self) -> Option<u32> {
+        const SCALE: u32 = 10_000;
+        self.limit_of_group().map(|limit| SCALE / SCALE.div_ceil(limit.min(SCALE)))
+    }
+
+    /// The limit where each group has a rule of its own: its part, at least 1.
+    pub(super) fn limit_of_group(&self) -> Option<u32> {
+        self.limit.map(|limit| (limit / u32::from(self.spread)).max(1))
+    }
+
+    /// The rule that logs to the only group, without its chain, in the syntax of xtables.
     pub(super) fn xtables_rule(&self) -> String {
+        self.xtables_rule_of("", self.group)
+    }
+
+    /// The rules that log, one for each group, without their chain, in the syntax of xtables.
+    pub(super) fn xtables_rules(&self, version: IpVersion) -> Vec<String> {
+        if self.spread == 1 {
+            return vec![self.xtables_rule()];
+        }
+        let rule = |(number, group)| {
+            self.xtables_rule_of(&format!("{} ", self.bpf_hash_match(version, number)), group)
+        };
+        (0..).zip(self.groups()).map(rule).collect()
+    }
+
+    fn xtables_rule_of(&self, hash: &str, group: u16) -> String {
         let state = match self.wanted {
             Wanted::New => "-m conntrack --ctstate NEW ",
             Wanted::All | Wanted::Dropped => "",
         };
-        let limit = match self.xtables_limit() {
+        let limit = match self.xtables_limit_of_group() {
             Some(limit) => format!("-m limit --limit {limit}/second --limit-burst {limit} "),
             None => String::new(),
         };
         // The kernel's field has 16 bits.
         let threshold = self.queue_threshold.min(u32::from(u16::MAX));
         format!(
-            "{state}{limit}-j NFLOG --nflog-group {} --nflog-prefix \"{}\" --nflog-size {} --nflog-threshold {threshold}",
-            self.group, self.prefix, self.copy_range
+            "{hash}{state}{limit}-j NFLOG --nflog-group {group} --nflog-prefix \"{}\" --nflog-size {} --nflog-threshold {threshold}",
+            self.prefix, self.copy_range
         )
     }
 
@@ -128,6 +160,8 @@ mod tests {
             let plan = RulesPlan {
                 wanted: Wanted::New,
                 group: 1,
+                spread: 1,
+                seed: 0,
                 prefix: "new".into(),
                 limit: Some(asked),
                 copy_range: 128,

@@ -48,6 +48,9 @@ pub enum ToolError {
     /// The tool's firewall is not active.
     #[error("{0}")]
     Inactive(&'static str),
+    /// Packets cannot be spread over several groups.
+    #[error("cannot spread packets over {0}: {1}")]
+    Spread(String, &'static str),
     /// The loaded rules differ from the plan.
     #[error("the rules are not loaded as planned: {0}")]
     Unverified(String),
@@ -90,12 +93,25 @@ impl ToolError {
     }
 }
 
+/// Checks that the tool can spread packets over the groups of the plan.
+fn check_spread(plan: &RulesPlan, tool: Tool) -> Result<(), ToolError> {
+    if plan.spread > 1 && matches!(tool, Tool::Ufw | Tool::Firewalld) {
+        return Err(ToolError::Spread(
+            plan.groups_text(),
+            "--spread is for nft and iptables. Beside ufw and firewalld, use a table of its own: --for nft with --log new or \
+             --log all",
+        ));
+    }
+    Ok(())
+}
+
 /// Prints the rules; those for dropped packets are planned for the rules of this host. `command` is the shell
 /// command line of this sub-command: scripts call it to remove and to verify rules.
 ///
 /// # Errors
 /// No rules can log these packets, or this host's rules cannot be listed.
 pub fn script(plan: &RulesPlan, tool: Tool, command: &str) -> Result<Script, ToolError> {
+    check_spread(plan, tool)?;
     match tool {
         Tool::Nft => nft::script(plan, command),
         Tool::Iptables => iptables::script(plan, command),
@@ -118,6 +134,7 @@ pub struct AppliedRules {
 /// # Errors
 /// Loading or verifying failed. The loaded rules are then removed, or named in the error.
 pub fn apply(plan: &RulesPlan, tool: Tool) -> Result<AppliedRules, ToolError> {
+    check_spread(plan, tool)?;
     let warnings = match tool {
         Tool::Nft => nft::apply(plan),
         Tool::Iptables => iptables::apply(plan),
@@ -150,6 +167,7 @@ pub fn remove(tool: Tool) -> Result<(), ToolError> {
 /// # Errors
 /// A rule is missing, has another position or log target, or packets do not reach it.
 pub fn verify(plan: &RulesPlan, tool: Tool) -> Result<Vec<String>, ToolError> {
+    check_spread(plan, tool)?;
     match tool {
         Tool::Nft => nft::verify(plan),
         Tool::Iptables => iptables::verify(plan),
@@ -164,9 +182,9 @@ fn unverified<T>(why: impl Into<String>) -> Result<T, ToolError> {
 
 /// The rules of a table that log as planned. Fails if packets do not reach one of our rules.
 fn reached<'t>(plan: &RulesPlan, table: &'t Table) -> Result<Vec<Logging<'t>>, ToolError> {
-    let log = LogTarget::Group(plan.group, plan.prefix.clone());
+    let is_planned = |log: &LogTarget| matches!(log, LogTarget::Group(group, prefix) if plan.groups().contains(group) && *prefix == plan.prefix);
     let all = logging(std::slice::from_ref(table));
-    let ours: Vec<Logging<'t>> = all.into_iter().filter(|rule| *rule.log == log).collect();
+    let ours: Vec<Logging<'t>> = all.into_iter().filter(|rule| is_planned(rule.log)).collect();
     for rule in ours.iter().filter(|rule| rule.rule.is_ours) {
         let place = format!("{} {}", table.place, rule.chain);
         match rule.reach {
@@ -183,6 +201,14 @@ fn reached<'t>(plan: &RulesPlan, table: &'t Table) -> Result<Vec<Logging<'t>>, T
         }
     }
     Ok(ours)
+}
+
+/// The first group of the plan that none of these rules logs to.
+fn missing_group(plan: &RulesPlan, rules: &[Logging<'_>]) -> Option<u16> {
+    let logs_to = |group: u16| {
+        rules.iter().any(|rule| matches!(rule.log, LogTarget::Group(it, _) if *it == group))
+    };
+    plan.groups().find(|group| !logs_to(*group))
 }
 
 /// A line of comment: the other way to the packets of a firewall that logs already.

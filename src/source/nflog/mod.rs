@@ -60,23 +60,45 @@ enum BindState {
     Closed,
 }
 
+impl GroupReader {
+    fn open(group: u16, config: &NflogConfig) -> Result<Self, NflogError> {
+        Ok(Self { group: Group::open(group, config)?, state: BindState::Open })
+    }
+}
+
 impl Nflog {
     /// Binds every group; from then on the kernel queues their packets.
     ///
     /// # Errors
     /// The first group that cannot be bound. No group stays bound then.
     pub fn open(config: &NflogConfig) -> Result<Self, NflogError> {
-        let &first = config.groups.first().ok_or(NflogError::NoGroup)?;
+        let groups = config.groups.iter().map(|group| GroupReader::open(*group, config));
+        Self::of(groups.collect::<Result<_, _>>()?, config)
+    }
+
+    /// Binds every group, and deals them onto at most this many sources, for as many threads.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_for_threads(config: &NflogConfig, threads: usize) -> Result<Vec<Self>, NflogError> {
+        let mut parts: Vec<Vec<GroupReader>> = Vec::new();
+        parts.resize_with(threads.clamp(1, config.groups.len().max(1)), Vec::new);
+        let count = parts.len();
+        for (index, group) in config.groups.iter().enumerate() {
+            parts[index % count].push(GroupReader::open(*group, config)?);
+        }
+        parts.into_iter().map(|groups| Self::of(groups, config)).collect()
+    }
+
+    fn of(groups: Vec<GroupReader>, config: &NflogConfig) -> Result<Self, NflogError> {
+        let first = groups.first().ok_or(NflogError::NoGroup)?.group.meter().group;
         let devices = Devices::open().map_err(|cause| NflogError::Io {
             group: first,
             doing: "open a socket for device events",
             cause,
         })?;
-        let reader = |group: &u16| {
-            Group::open(*group, config).map(|group| GroupReader { group, state: BindState::Open })
-        };
         Ok(Self {
-            groups: config.groups.iter().map(reader).collect::<Result<_, _>>()?,
+            groups,
             devices,
             buffer: vec![0; MAX_DATAGRAM].into(),
             queue_timeout: config.queue_timeout,

@@ -6,7 +6,7 @@ use std::{collections::HashSet, fmt::Write as _, path::Path};
 
 use self::restore::{Jumps, is_jump, load, load_nothing, own_rules, restore, table_name, words};
 use super::{
-    Script, ToolError, head, placement_comment, reached,
+    Script, ToolError, head, missing_group, placement_comment, reached,
     rollback::{Undo, rolled_back},
     unverified,
 };
@@ -16,6 +16,11 @@ use crate::firewall::{
     plan::{Placement, Placements, RulesPlan, Wanted, placements},
 };
 
+/// The comment about the hash: no match of iptables hashes addresses without a conntrack entry, and `statistic` chooses for
+/// each packet.
+const SPREAD: &str = "\
+    # iptables has no match for this hash, so a program of the match `bpf` (kernel module xt_bpf) computes it.\n";
+
 /// iptables, and ip6tables if the kernel has IPv6.
 fn programs() -> impl Iterator<Item = &'static str> {
     let has_ipv6 = Path::new("/proc/net/if_inet6").exists();
@@ -23,13 +28,13 @@ fn programs() -> impl Iterator<Item = &'static str> {
 }
 
 pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolError> {
-    let mut text = head(
-        plan,
-        plan.xtables_limit(),
-        "# Keep after a reboot: netfilter-persistent save (Debian), or your system's equivalent.\n\
-         # No longer needed: rules with -j LOG or -j ULOG.\n",
-        command,
+    let spread = if plan.spread == 1 { "" } else { SPREAD };
+    let further = format!(
+        "{spread}\
+         # Keep after a reboot: netfilter-persistent save (Debian), or your system's equivalent.\n\
+         # No longer needed: rules with -j LOG or -j ULOG.\n"
     );
+    let mut text = head(plan, plan.xtables_limit(), &further, command);
     // Writing to a string does not fail.
     let _ = writeln!(text, "set -e\n{command} --remove");
     let mut warnings = Vec::new();
@@ -41,7 +46,11 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
                     text += &placement_comment(&format!("{program} {table}"), placement);
                 }
             }
-            let _ = write!(text, "{}", here_document(program, &load(&own_rules(plan), jumps, &[])));
+            let _ = write!(
+                text,
+                "{}",
+                here_document(program, &load(&own_rules(plan, program), jumps, &[]))
+            );
         }
         warnings = all.warnings;
     } else {
@@ -49,8 +58,8 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
         let _ = write!(
             text,
             "{}if [ -e /proc/net/if_inet6 ]; then\n{}fi\n",
-            here_document("iptables", &load(&own_rules(plan), &jumps, &[])),
-            here_document("ip6tables", &load(&own_rules(plan), &jumps, &[]))
+            here_document("iptables", &load(&own_rules(plan, "iptables"), &jumps, &[])),
+            here_document("ip6tables", &load(&own_rules(plan, "ip6tables"), &jumps, &[]))
         );
     }
     let _ = writeln!(text, "{command} --verify");
@@ -68,7 +77,7 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let all = if plan.wanted == Wanted::Dropped { all_dropped()? } else { all_prerouting(plan)? };
     for (program, listed, jumps) in &all.families {
         // Each program, and each table, is loaded separately.
-        restore(program, &load(&own_rules(plan), jumps, listed))
+        restore(program, &load(&own_rules(plan, program), jumps, listed))
             .map_err(|error| rolled_back(error, &UNDO))?;
     }
     Ok(all.warnings)
@@ -133,10 +142,12 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
 /// Compares the jumps of a table and our chain with the plan.
 fn verify_table(plan: &RulesPlan, table: &Table, wanted: &[Placement]) -> Result<(), ToolError> {
     let place = &table.place;
-    if !reached(plan, table)?.iter().any(|rule| rule.chain == CHAIN) {
+    let mut rules = reached(plan, table)?;
+    rules.retain(|rule| rule.chain == CHAIN);
+    if let Some(group) = missing_group(plan, &rules) {
         return unverified(format!(
-            "no rule of {place} {CHAIN} logs to group {} with the prefix {:?}",
-            plan.group, plan.prefix
+            "no rule of {place} {CHAIN} logs to group {group} with the prefix {:?}",
+            plan.prefix
         ));
     }
     let mut found = HashSet::new();

@@ -6,7 +6,7 @@ use crate::firewall::{
     CHAIN, COMMENT,
     command::output_with_input,
     inspect::{Matches, Rule, Table, Verdict, quoted},
-    plan::{Placement, RulesPlan},
+    plan::{IpVersion, Placement, RulesPlan},
     tool::ToolError,
 };
 
@@ -79,12 +79,14 @@ fn remove_jumps(table: &Table) -> Vec<String> {
     jumps.map(|rule| rule.text.replacen("-A", "-D", 1)).collect()
 }
 
-/// The rules of our chain.
-pub(super) fn own_rules(plan: &RulesPlan) -> Vec<String> {
+/// The rules of our chain in the tables of a program.
+pub(super) fn own_rules(plan: &RulesPlan, program: &str) -> Vec<String> {
+    let version = if program == "iptables" { IpVersion::V4 } else { IpVersion::V6 };
     let spared = plan.xtables_excluded().map(|spared| format!("-A {CHAIN} {spared} -j RETURN"));
     // The comment distinguishes our chain from a user's chain with the same name.
-    let logs = format!("-A {CHAIN} -m comment --comment {COMMENT} {}", plan.xtables_rule());
-    spared.chain([logs]).collect()
+    let rules = plan.xtables_rules(version).into_iter();
+    let logs = rules.map(|rule| format!("-A {CHAIN} -m comment --comment {COMMENT} {rule}"));
+    spared.chain(logs).collect()
 }
 
 /// Loads input for iptables-restore.

@@ -1,19 +1,19 @@
 //! Rules for nft: our own table for new or all packets; for dropped ones, rules in the chains that drop them.
 
+mod own_table;
 mod verify;
-
-use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use self::own_table::{is_own, reject_foreign, table};
 use super::{
-    Script, ToolError, WITHOUT_RULES, head, placement_comment, reached, rollback::Undo, unverified,
+    Script, ToolError, head, missing_group, placement_comment, reached, rollback::Undo, unverified,
 };
 use crate::firewall::{
     COMMENT, RULES_TABLE,
     command::{CommandError, output_with_input},
     inspect::{Matches, Table, native},
-    plan::{Placement, Placements, RulesPlan, Wanted, placements},
+    plan::{IpVersion, Placement, Placements, RulesPlan, Wanted, placements},
 };
 
 /// The warning about tables of iptables and firewalld.
@@ -36,7 +36,7 @@ pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolErro
         places += &placement_comment(&table.place, placement);
     }
     let commands: Vec<Value> =
-        rules.iter().map(|(table, placement)| insert(plan, table, placement)).collect();
+        rules.iter().flat_map(|(table, placement)| inserts(plan, table, placement)).collect();
     let text = format!(
         "{head}\
          set -e\n\
@@ -64,8 +64,8 @@ pub(super) fn apply(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     let mut warnings = Vec::new();
     if plan.wanted == Wanted::Dropped {
         let dropped = dropped(&listed)?;
-        let insert = |(table, placement): &(&Table, Placement)| insert(plan, table, placement);
-        commands.extend(dropped.rules.iter().map(insert));
+        let inserts = |(table, placement): &(&Table, Placement)| inserts(plan, table, placement);
+        commands.extend(dropped.rules.iter().flat_map(inserts));
         warnings = dropped.warnings;
         load(&commands)?;
     } else {
@@ -114,10 +114,10 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
     };
     reject_foreign(&listed)?;
     let rules = reached(plan, table)?;
-    if rules.is_empty() {
+    if let Some(group) = missing_group(plan, &rules) {
         return unverified(format!(
-            "no rule of the table {place} logs to group {} with the prefix {:?}",
-            plan.group, plan.prefix
+            "no rule of the table {place} logs to group {group} with the prefix {:?}",
+            plan.prefix
         ));
     }
     Ok(rules.iter().map(|rule| format!("{place} {}", rule.chain)).collect())
@@ -168,24 +168,6 @@ fn is_of_others(table: &Table) -> bool {
             && table.chains.iter().any(|chain| chain.base.is_some() && is_of_iptables(&chain.name))
 }
 
-/// Whether this program created a table, by its name, its only chain and the comment of the rule that logs.
-fn is_own(table: &Table) -> bool {
-    let [chain] = &table.chains[..] else { return false };
-    has_own_name(table) && chain.name == "inbound" && chain.rules.iter().any(|rule| rule.is_ours)
-}
-
-fn has_own_name(table: &Table) -> bool {
-    table.place.strip_prefix("inet ") == Some(RULES_TABLE)
-}
-
-/// Fails if a table with our name was not created by this program.
-fn reject_foreign(listed: &[Table]) -> Result<(), ToolError> {
-    match listed.iter().find(|table| has_own_name(table) && !is_own(table)) {
-        Some(table) => Err(ToolError::Reserved(format!("the nftables table {}", table.place))),
-        None => Ok(()),
-    }
-}
-
 /// The commands that remove our rules.
 fn removal(listed: &[Table]) -> Vec<Value> {
     let mut commands = Vec::new();
@@ -206,19 +188,40 @@ fn removal(listed: &[Table]) -> Vec<Value> {
     commands
 }
 
+/// The commands that insert our rules at a position: one, or one for each group and version of IP.
+fn inserts(plan: &RulesPlan, table: &Table, placement: &Placement) -> Vec<Value> {
+    if plan.spread == 1 {
+        return vec![insert(plan, table, placement, None, plan.group)];
+    }
+    let (family, _) = table.place.split_once(' ').unwrap_or_default();
+    let versions = IpVersion::of_family(family).iter();
+    let rules = versions.flat_map(|version| {
+        let groups = (0..).zip(plan.groups());
+        groups.map(|(number, group)| (plan.nft_hash_match(*version, number), group))
+    });
+    rules.map(|(hash, group)| insert(plan, table, placement, Some(hash), group)).collect()
+}
+
 /// The command that inserts one of our rules.
-fn insert(plan: &RulesPlan, table: &Table, placement: &Placement) -> Value {
+fn insert(
+    plan: &RulesPlan,
+    table: &Table,
+    placement: &Placement,
+    hash: Option<Value>,
+    group: u16,
+) -> Value {
     let loopback =
         json!({ "match": { "op": "!=", "left": { "meta": { "key": "iif" } }, "right": "lo" } });
     let mut statements = vec![loopback];
     if let Some(Matches::Nft(matches)) = &placement.matches {
         statements.extend(matches.iter().cloned());
     }
-    if let Some(limit) = plan.limit {
+    statements.extend(hash);
+    if let Some(limit) = plan.limit_of_group() {
         statements.push(json!({ "limit": { "rate": limit, "burst": limit, "per": "second" } }));
     }
     statements.push(json!({ "log": {
-        "prefix": plan.prefix, "group": plan.group, "snaplen": plan.copy_range,
+        "prefix": plan.prefix, "group": group, "snaplen": plan.copy_range,
         "queue-threshold": plan.queue_threshold,
     } }));
     let (family, name) = table.place.split_once(' ').unwrap_or_default();
@@ -246,46 +249,4 @@ fn load(commands: &[Value]) -> Result<(), CommandError> {
         output_with_input("nft", &["-j", "-f", "-"], &batch(commands))?;
     }
     Ok(())
-}
-
-/// Our own table.
-fn table(plan: &RulesPlan) -> String {
-    // For all packets before `raw` (-300), so that packets dropped there are logged; for new ones after
-    // conntrack (-200).
-    let (priority, state) =
-        if plan.wanted == Wanted::All { ("-310", "") } else { ("-150", "ct state new ") };
-    let mut spare = String::new();
-    for port in &plan.spare_tcp_ports {
-        // Writing to a string does not fail.
-        let _ = writeln!(spare, "        tcp dport {port} return");
-    }
-    let limit = match plan.limit {
-        Some(limit) => format!("limit rate {limit}/second burst {limit} packets "),
-        None => String::new(),
-    };
-    format!(
-        "#!/usr/sbin/nft -f\n\
-         {title}\
-         # Load or reload: nft -f FILE; at boot: include \"/path/of/FILE*\" at the end of /etc/nftables.conf\n\
-         # (the pattern allows for a missing file).\n\
-         # Remove: nft delete table inet {RULES_TABLE}\n\
-         # No longer needed: rules with `log` and no group, which write to the kernel's log.\n\
-         {WITHOUT_RULES}\
-         table inet {RULES_TABLE}\n\
-         delete table inet {RULES_TABLE}\n\
-         table inet {RULES_TABLE} {{\n    \
-             chain inbound {{\n        \
-                 type filter hook prerouting priority {priority}; policy accept;\n        \
-                 iif \"lo\" return\n\
-         {spare}        \
-                 {state}{limit}log prefix \"{prefix}\" group {group} snaplen {range} queue-threshold \
-                 {threshold} comment \"{COMMENT}\"\n    \
-             }}\n\
-         }}\n",
-        title = plan.title(plan.limit),
-        prefix = plan.prefix,
-        group = plan.group,
-        range = plan.copy_range,
-        threshold = plan.queue_threshold,
-    )
 }

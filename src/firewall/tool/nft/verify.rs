@@ -2,45 +2,67 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::{
     super::{ToolError, reached, unverified},
     dropped as planned,
 };
 use crate::firewall::{
-    inspect::{Matches, Rule, Table},
-    plan::RulesPlan,
+    inspect::{LogTarget, Matches, Rule, Table},
+    plan::{IpVersion, Placement, RulesPlan},
 };
 
-/// Position of one of our rules: table and chain, index of the next rule, and whether it has a condition.
-type RulePosition = (String, usize, bool);
+/// Position of one of our rules: table and chain, index of the next rule, whether it has a condition, its group, and the
+/// version of IP whose addresses choose the group.
+type RulePosition = (String, usize, bool, u16, Option<IpVersion>);
 
 /// Compares our loaded rules with a new plan for the same chains.
 pub(super) fn dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>, ToolError> {
     let wanted = planned(listed)?.rules;
-    let mut wanted: Vec<RulePosition> = wanted
-        .iter()
-        .map(|(table, it)| {
-            (format!("{} {}", table.place, it.chain), it.index, it.matches.is_some())
-        })
-        .collect();
+    let mut wanted: Vec<RulePosition> =
+        wanted.iter().flat_map(|(table, placement)| positions(plan, table, placement)).collect();
     let mut found = found(plan, listed)?;
     // Sorted for binary search: a firewall may have tens of thousands of rules.
     wanted.sort();
     found.sort();
-    if let Some((place, index, _)) = wanted.iter().find(|it| found.binary_search(it).is_err()) {
+    if let Some((place, index, _, group, _)) =
+        wanted.iter().find(|it| found.binary_search(it).is_err())
+    {
         return unverified(format!(
-            "no rule before rule {} of {place} logs to group {} with the prefix {:?}",
+            "no rule before rule {} of {place} logs to group {group} with the prefix {:?}",
             index + 1,
-            plan.group,
             plan.prefix
         ));
     }
     if found != wanted {
         return unverified("there are more rules than planned, so packets count twice");
     }
-    let mut places: Vec<String> = wanted.into_iter().map(|(place, _, _)| place).collect();
+    let mut places: Vec<String> = wanted.into_iter().map(|(place, ..)| place).collect();
     places.dedup();
     Ok(places)
+}
+
+/// The positions of our rules for one placement.
+fn positions(plan: &RulesPlan, table: &Table, placement: &Placement) -> Vec<RulePosition> {
+    let (family, _) = table.place.split_once(' ').unwrap_or_default();
+    let versions: Vec<_> = match plan.spread {
+        1 => vec![None],
+        _ => IpVersion::of_family(family).iter().copied().map(Some).collect(),
+    };
+    let place = format!("{} {}", table.place, placement.chain);
+    let position = |version, group| {
+        (place.clone(), placement.index, placement.matches.is_some(), group, version)
+    };
+    let of_version = |version| plan.groups().map(move |group| (version, group));
+    let all = versions.into_iter().flat_map(of_version);
+    all.map(|(version, group)| position(version, group)).collect()
+}
+
+/// The version of IP whose addresses a match hashes.
+fn hashed(value: &Value) -> Option<IpVersion> {
+    let name = value["match"]["left"]["jhash"]["expr"]["concat"][0]["payload"]["protocol"].as_str();
+    IpVersion::ALL.into_iter().find(|version| Some(version.name()) == name)
 }
 
 /// Our rules that log as planned.
@@ -55,10 +77,15 @@ fn found(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<RulePosition>, ToolEr
             for rule in &chain.rules {
                 if !rule.is_ours {
                     index += 1;
-                } else if reached.contains(&std::ptr::from_ref(rule)) {
-                    // Our rules have one match for loopback, and the copied ones.
-                    let is_copy = matches!(&rule.matches, Matches::Nft(all) if all.len() > 1);
-                    found.push((format!("{} {}", table.place, chain.name), index, is_copy));
+                } else if reached.contains(&std::ptr::from_ref(rule))
+                    && let (Matches::Nft(all), Some(LogTarget::Group(group, _))) =
+                        (&rule.matches, &rule.log)
+                {
+                    let version = all.iter().find_map(hashed);
+                    // Our rules have one match for loopback, one for their group if there are several, and the copied ones.
+                    let is_copy = all.len() > 1 + usize::from(version.is_some());
+                    let place = format!("{} {}", table.place, chain.name);
+                    found.push((place, index, is_copy, *group, version));
                 }
             }
         }
@@ -73,7 +100,7 @@ mod tests {
     use super::*;
     use crate::firewall::{
         Wanted,
-        inspect::{Base, Chain, Condition, LogTarget, Syntax, Verdict},
+        inspect::{Base, Chain, Condition, Syntax, Verdict},
     };
 
     /// A chain in which one of our rules precedes each rule that drops.
@@ -120,6 +147,8 @@ mod tests {
         let plan = RulesPlan {
             wanted: Wanted::Dropped,
             group: 1,
+            spread: 1,
+            seed: 0,
             prefix: "dropped".into(),
             limit: None,
             copy_range: 128,

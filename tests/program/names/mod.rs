@@ -1,4 +1,6 @@
 //! Many device names and log prefixes: names that are no longer used make room for new ones.
+mod threads;
+
 use std::{
     borrow::Cow,
     collections::HashSet,
@@ -41,7 +43,13 @@ fn send(route: &mut Route, prefix: &str, device: &str) {
 }
 
 /// A packet of a rule, received on this device, to this port, at this time.
-fn send_to(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: Duration) {
+fn send_to(route: &mut Route, names: (&str, &str), port: u16, time: Duration) {
+    take(route, names, port, time);
+    route.hand_over();
+}
+
+/// As [`send_to`], without the end of the batch.
+fn take(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: Duration) {
     // UDP from 8.8.8.8 to 192.0.2.1, without data.
     let [high, low] = port.to_be_bytes();
     let packet = [
@@ -66,7 +74,6 @@ fn send_to(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: D
         payload: &packet,
         wire_length: 28,
     });
-    route.hand_over();
 }
 
 /// The label sets of all series. Checks that they are distinct and that they contain every packet.
