@@ -1,8 +1,9 @@
 //! The aggregate behind one lock, shared by the readers and the scrapes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Aggregate;
+use crate::system::lock::{lock, lock_soon, try_lock};
 
 /// The aggregate, shared by the readers and the scrapes under one lock.
 ///
@@ -22,17 +23,17 @@ impl SharedAggregate {
     pub fn lock(&self) -> MutexGuard<'_, Aggregate> {
         // A thread that panics under the lock ends the program through the reader's result. Until then,
         // scrapes can still read the counts.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
+    }
+
+    /// Acquires the lock as a reading thread, which other reading threads hold for microseconds.
+    pub fn lock_soon(&self) -> MutexGuard<'_, Aggregate> {
+        lock_soon(&self.0)
     }
 
     /// Acquires the lock unless another thread holds it.
     #[must_use]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, Aggregate>> {
-        match self.0.try_lock() {
-            Ok(aggregate) => Some(aggregate),
-            // As above.
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        try_lock(&self.0)
     }
 }

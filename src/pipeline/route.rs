@@ -223,7 +223,7 @@ impl Route {
             sink.take(&self.batch);
         } else {
             let aggregate = self.aggregate.clone();
-            self.record(aggregate.lock());
+            self.record(aggregate.lock_soon());
         }
         self.end_batch();
     }
@@ -264,7 +264,7 @@ impl Route {
         self.shows_devices = self.mirror.is_some() || aggregate.has_devices();
         drop(aggregate);
         if !batch.is_empty() {
-            self.recent.lock().push(batch, self.clock.now());
+            self.recent.lock_soon().push(batch, self.clock.now());
         }
     }
 

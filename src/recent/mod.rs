@@ -25,7 +25,7 @@ pub use window::{SLICES, Span, WindowMode};
 
 use crate::{
     event::{Event, UsedNames},
-    system::lock::lock,
+    system::lock::{lock, lock_soon},
 };
 use prefixes::KeptPrefixes;
 use ring::Ring;
@@ -101,6 +101,11 @@ impl SharedRecent {
     pub fn lock(&self) -> MutexGuard<'_, Recent> {
         // A thread that panics under the lock ends the program through the reader's result.
         lock(&self.0)
+    }
+
+    /// Locks the data as a reading thread, which other reading threads hold for microseconds.
+    pub fn lock_soon(&self) -> MutexGuard<'_, Recent> {
+        lock_soon(&self.0)
     }
 }
 

@@ -4,13 +4,45 @@
 //! that is not.
 
 use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
+    hint::spin_loop,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        TryLockError,
+    },
+    time::{Duration, Instant},
 };
+
+/// For how long [`lock_soon`] tries before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(50);
 
 /// Locks the mutex.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks the mutex unless another thread holds it.
+pub fn try_lock<T: ?Sized>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// Locks a mutex that others hold for microseconds. Tries for some of them, because a thread that sleeps is woken later
+/// than that, and finds the mutex locked again.
+pub fn lock_soon<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    let mut end = None;
+    loop {
+        if let Some(guard) = try_lock(mutex) {
+            return guard;
+        }
+        let now = Instant::now();
+        if now >= *end.get_or_insert(now + PATIENCE) {
+            return lock(mutex);
+        }
+        (0..32).for_each(|_| spin_loop());
+    }
 }
 
 /// Locks for reading.
@@ -53,7 +85,25 @@ mod tests {
         }));
         assert!(holder.is_err() && mutex.is_poisoned());
         assert_eq!(*lock(&mutex), 2);
+        assert_eq!(*try_lock(&mutex).unwrap(), 2);
+        assert_eq!(*lock_soon(&mutex), 2);
         assert_eq!(*wait_timeout(&condition, lock(&mutex), Duration::ZERO), 2);
+    }
+
+    #[test]
+    fn a_held_lock_is_waited_for_or_not() {
+        let mutex = Mutex::new(1);
+        let held = lock(&mutex);
+        assert!(try_lock(&mutex).is_none());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| *lock_soon(&mutex) += 1);
+            let end = Instant::now() + 2 * PATIENCE;
+            while Instant::now() < end {
+                assert!(!waiting.is_finished());
+            }
+            drop(held);
+        });
+        assert_eq!(*lock_soon(&mutex), 2);
     }
 
     #[test]
