@@ -140,10 +140,13 @@ fn rewrite(file: &Path, measured: &Table) -> Result<(), String> {
     let write = |file: &Path, text: String| {
         fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
     };
-    write(file, measured.text(&comment))?;
+    let kept = measured.text(&comment);
+    // As a reader of the file rounds them: the same counts can be rounded in another way before.
+    let rounded = Table::parse(&kept)?;
+    write(file, kept)?;
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
     let text = fs::read_to_string(&document).map_err(|error| format!("{DOCUMENT}: {error}"))?;
-    let text = replace(&text, &measured.markdown())
+    let text = replace(&text, &rounded.markdown())
         .ok_or_else(|| format!("{DOCUMENT}: no markers of the table of instructions"))?;
     write(&document, text)
 }
