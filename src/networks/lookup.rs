@@ -24,7 +24,7 @@ struct PacketEnds {
     sources: AddressBatch,
     destinations: AddressBatch,
     remotes: AddressBatch,
-    /// Whether the source is the remote end, for each packet.
+    /// Whether the source is the remote end, for each packet; without named networks empty.
     from_remote: Vec<bool>,
 }
 
@@ -83,9 +83,9 @@ impl NetworkLookup {
         found: &mut Vec<PacketNetworks>,
     ) {
         let Self { current, ends, .. } = self;
-        ends.set(packets);
+        let packet_count = ends.set(packets, current.networks.is_some());
         found.clear();
-        found.resize(ends.from_remote.len(), PacketNetworks::default());
+        found.resize(packet_count, PacketNetworks::default());
         for (list, name) in current.lists.iter().zip(current.first_list..) {
             let name = u16::try_from(name).ok().map(NameIndex);
             list.table.get_all(&ends.remotes, |packet, ()| {
@@ -128,19 +128,33 @@ impl NetworkLookup {
 }
 
 impl PacketEnds {
-    fn set(&mut self, packets: impl IntoIterator<Item = Option<(Addresses, IpAddr)>>) {
+    /// Sets the ends of packets, without named networks only their remote ones; returns the number of packets.
+    fn set(
+        &mut self,
+        packets: impl IntoIterator<Item = Option<(Addresses, IpAddr)>>,
+        has_networks: bool,
+    ) -> usize {
         let Self { sources, destinations, remotes, from_remote } = self;
         for addresses in [&mut *sources, destinations, remotes] {
             addresses.clear();
         }
         from_remote.clear();
+        let mut count = 0;
         for (number, packet) in packets.into_iter().enumerate() {
+            count = number + 1;
+            if let Some((_, remote)) = packet {
+                remotes.add(number, remote);
+            }
+            if !has_networks {
+                continue;
+            }
             from_remote
                 .push(packet.is_some_and(|(addresses, remote)| addresses.source() == remote));
-            let Some((addresses, remote)) = packet else { continue };
-            sources.add(number, addresses.source());
-            destinations.add(number, addresses.destination());
-            remotes.add(number, remote);
+            if let Some((addresses, _)) = packet {
+                sources.add(number, addresses.source());
+                destinations.add(number, addresses.destination());
+            }
         }
+        count
     }
 }

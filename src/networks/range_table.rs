@@ -5,6 +5,8 @@
 //! and clustered ranges do not share a slot. Each of these steps is done for many addresses before the next one: the
 //! processor waits for the memory of all of them at a time.
 
+use std::hint::black_box;
+
 /// An address as a number.
 pub(super) trait Address: Copy + Ord {
     /// The first 64 bits, followed by zeros where there are fewer.
@@ -197,6 +199,12 @@ impl<A: Address, V: Copy> RangeTable<A, V> {
             let mut slots = [Slot::default(); STAGED];
             let slots = &mut slots[..addresses.len()];
             self.directory.slots(addresses.iter().map(|address| address.top()), slots);
+            // The searches below branch on these values: a wrong guess would stop the loads of the next ones.
+            let touched = slots.iter().zip(addresses).fold(false, |touched, (slot, address)| {
+                let first = self.ranges.get(slot.first as usize);
+                touched ^ first.is_some_and(|range| range.start <= *address)
+            });
+            black_box(touched);
             for (index, (slot, address)) in slots.iter().zip(addresses).enumerate() {
                 let own = &self.ranges[slot.entries()];
                 let before = own.partition_point(|range| range.start <= *address);

@@ -4,6 +4,8 @@
 //! lengths apart from them: a look-up waits for less memory and fewer pages than with ranges of whole addresses. Ranges
 //! that begin or end inside a /64 are cut there, and their parts are in a second table.
 
+use std::hint::black_box;
+
 use super::range_table::{Directory, Range, RangeTable, STAGED, Slot};
 
 /// In place of a length: parts of this /64 are in the second table.
@@ -96,6 +98,13 @@ impl<V: Copy> WideTable<V> {
         let mut slots = [Slot::default(); STAGED];
         let slots = &mut slots[..addresses.len()];
         self.directory.slots(addresses.iter().map(|address| half(*address)), slots);
+        // The searches below branch on these values: a wrong guess would stop the loads of the next ones.
+        let touched = slots.iter().fold((0, 0), |(start, length), slot| {
+            let first = slot.first as usize;
+            let (first_start, first_length) = (self.starts.get(first), self.lengths.get(first));
+            (start ^ first_start.unwrap_or(&0), length ^ first_length.unwrap_or(&0))
+        });
+        black_box(touched);
         let mut ends = [0; STAGED];
         for ((end, slot), address) in ends.iter_mut().zip(&*slots).zip(addresses) {
             let own = &self.starts[slot.entries()];

@@ -110,8 +110,12 @@ impl OpenSlice {
             let value = cell.values()[position];
             if value != OTHER && !self.folded[position].fold_light(value, count, self.packets) {
                 folded.fold(position);
+                if self.add_if_known(&folded, count) {
+                    return;
+                }
             }
-            if self.add_if_room(&folded, count, room) {
+            if self.cells.len() < room {
+                self.cells.insert(folded, count);
                 return;
             }
         }
@@ -122,22 +126,18 @@ impl OpenSlice {
                 folded.fold(position);
             }
         }
-        if !self.add_if_room(&folded, count, ROOM_FOR_COUNTRIES) {
+        if self.add_if_known(&folded, count) {
+            return;
+        }
+        if self.cells.len() >= ROOM_FOR_COUNTRIES {
             // Not with the countries that exist.
             folded.fold(0);
-            self.cells.entry(folded).or_default().add(count);
         }
+        self.cells.entry(folded).or_default().add(count);
     }
 
-    fn add_if_room(&mut self, cell: &Cell, count: Count, room: usize) -> bool {
-        if let Some(counted) = self.cells.get_mut(cell) {
-            counted.add(count);
-            return true;
-        }
-        let has_room = self.cells.len() < room;
-        if has_room {
-            self.cells.insert(*cell, count);
-        }
-        has_room
+    fn add_if_known(&mut self, cell: &Cell, count: Count) -> bool {
+        let known = self.cells.get_mut(cell);
+        known.map(|counted| counted.add(count)).is_some()
     }
 }

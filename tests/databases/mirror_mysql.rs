@@ -612,17 +612,11 @@ async fn the_oldest_days_are_dropped_above_the_size_limit() {
 async fn maintenance_waits_neither_for_readers_nor_for_other_hosts() {
     let server = MariaDb::shared();
     let (database, mut store) = ready(&server).await;
-    let mut reader: Conn = Conn::new(
-        OptsBuilder::default()
-            .user(Some("root"))
-            .db_name(Some(&database))
-            .socket(server.socket().to_str()),
-    )
-    .await
-    .unwrap();
+    let mut reader = administrator(&server, &database).await;
     reader.query_drop("BEGIN").await.unwrap();
     reader.query_drop("SELECT * FROM packets").await.unwrap();
-    let patience = Duration::from_secs(15);
+    // Rows wait longer for the table.
+    let patience = Duration::from_secs(5);
     let maintenance = Maintenance::default();
     let kept = tokio::time::timeout(patience, store.maintain(&maintenance, noon())).await;
     let kept = kept.expect("stops in time").unwrap();
@@ -635,6 +629,33 @@ async fn maintenance_waits_neither_for_readers_nor_for_other_hosts() {
     reader.query_drop("DO RELEASE_LOCK(CONCAT('nflog_exporter ', DATABASE()))").await.unwrap();
     store.maintain(&Maintenance::default(), noon()).await.unwrap();
     assert_eq!(names(&server, &database), AHEAD);
+}
+
+/// Another session of the server.
+async fn administrator(server: &MariaDb, database: &str) -> Conn {
+    let options = OptsBuilder::default()
+        .user(Some("root"))
+        .db_name(Some(database))
+        .socket(server.socket().to_str());
+    Conn::new(options).await.unwrap()
+}
+
+#[tokio::test]
+async fn rows_wait_while_the_table_is_changed() {
+    let server = MariaDb::shared();
+    let (database, mut store) = ready(&server).await;
+    let mut other = administrator(&server, &database).await;
+    other.query_drop("LOCK TABLES packets WRITE").await.unwrap();
+    let unlock = async {
+        // Longer than a change of partitions waits for the table.
+        other.query_drop("DO SLEEP(2)").await.unwrap();
+        other.query_drop("UNLOCK TABLES").await.unwrap();
+    };
+    let rows = kinds();
+    let (writer, batch) = (writer(), batch(0, &rows));
+    let ((), written) = tokio::join!(unlock, store.write(&writer, batch));
+    written.unwrap();
+    assert_eq!(count(&server, &database), rows.len().to_string());
 }
 
 #[tokio::test]

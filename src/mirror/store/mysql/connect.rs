@@ -13,6 +13,9 @@ use crate::mirror::target::{Endpoint, Target, Tls};
 /// Interval of TCP keepalives.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// Sets how long a statement waits for a table: another host's change of partitions can take seconds.
+pub(super) const TABLE_WAIT: &str = "SET SESSION lock_wait_timeout = 10";
+
 /// Settings of the session. A server that lacks some of them (a cluster, a proxy) is used without.
 const SETTINGS: [&str; 7] = [
     "SET SESSION time_zone = '+00:00'",
@@ -22,8 +25,7 @@ const SETTINGS: [&str; 7] = [
     // The transaction of a lost connection must not hold its locks for the default of eight hours.
     "SET SESSION wait_timeout = 60",
     "SET SESSION innodb_lock_wait_timeout = 10",
-    // A change of partitions that waits for the table blocks all later statements.
-    "SET SESSION lock_wait_timeout = 1",
+    TABLE_WAIT,
     // Otherwise MySQL 8 reports sizes of up to a day ago.
     "SET SESSION information_schema_stats_expiry = 0",
 ];

@@ -6,7 +6,7 @@ use mysql_async::{Conn, Error, Row, prelude::Queryable};
 
 use super::{
     super::{Maintenance, MaintenanceReport, StoreError},
-    column,
+    alter, column,
     error::{answer, code, failure, lacks_right},
     partitions::{RangePartition, ahead, end_of, expired_or_excess, quoted},
 };
@@ -107,7 +107,7 @@ async fn alter(
     statement: &str,
     report: &mut MaintenanceReport,
 ) -> Result<bool, StoreError> {
-    let Err(error) = connection.query_drop(statement).await else { return Ok(true) };
+    let Err(error) = alter::alter(connection, statement).await else { return Ok(true) };
     let warning = match code(&error) {
         None => return Err(failure("change the partitions", &error)),
         Some(1205) => warning("`packets` is in use; retrying at the next maintenance", &error),

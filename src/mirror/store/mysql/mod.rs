@@ -1,5 +1,6 @@
 //! Rows in MySQL, MariaDB and clusters that speak their protocol.
 
+mod alter;
 mod column;
 mod connect;
 mod error;

@@ -4,6 +4,7 @@ use mysql_async::{Conn, Error, prelude::Queryable};
 
 use super::{
     super::{Kind, StoreError},
+    alter::alter,
     column,
     error::{answer, code, failure, lacks_right},
 };
@@ -49,7 +50,7 @@ async fn is_made(connection: &mut Conn) -> Result<bool, StoreError> {
 /// Creates what is missing, under the lock.
 async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
     // Clusters without named locks create it twice: each statement skips existing objects.
-    run_optional(connection, &format!("DO GET_LOCK({LOCK}, {LOCK_WAIT})")).await?;
+    optional(connection.query_drop(format!("DO GET_LOCK({LOCK}, {LOCK_WAIT})")).await)?;
     // Another exporter may have created it meanwhile, and writes to it already.
     let made = match is_made(connection).await {
         Ok(true) => check(connection).await,
@@ -59,7 +60,7 @@ async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
         },
         Err(error) => Err(error),
     };
-    run_optional(connection, &format!("DO RELEASE_LOCK({LOCK})")).await?;
+    optional(connection.query_drop(format!("DO RELEASE_LOCK({LOCK})")).await)?;
     made
 }
 
@@ -71,13 +72,13 @@ async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
     // With rows this takes too long for a start: the advice explains how.
     if rows.is_none() {
         for statement in schema::mysql_index().map(without_comments) {
-            run_optional(connection, statement).await?;
+            optional(alter(connection, statement).await)?;
         }
     }
     make_view(connection).await?;
     if foreign_view(connection).await?.is_none() {
         for statement in schema::ulogd_views(Kind::MySql).map(without_comments) {
-            run_optional(connection, statement).await?;
+            optional(alter(connection, statement).await)?;
         }
     }
     Ok(())
@@ -98,9 +99,9 @@ pub(super) async fn advice(connection: &mut Conn) -> Result<Vec<&'static str>, S
     Ok(view.into_iter().chain(index).collect())
 }
 
-/// Runs a statement that a server may reject.
-async fn run_optional(connection: &mut Conn, statement: &str) -> Result<(), StoreError> {
-    match connection.query_drop(statement).await {
+/// The result of a statement that a server may reject.
+fn optional(ran: Result<(), Error>) -> Result<(), StoreError> {
+    match ran {
         Ok(()) | Err(Error::Server(_)) => Ok(()),
         Err(error) => Err(failure("create the schema", &error)),
     }
@@ -131,12 +132,12 @@ async fn has_added_columns(connection: &mut Conn) -> Result<bool, StoreError> {
 }
 
 /// Adds the columns that the first form of the table `packets` does not have. Waits for the transactions that use the
-/// table, no longer than the session's `lock_wait_timeout`, because later ones wait meanwhile.
+/// table, a second at most.
 async fn add_columns(connection: &mut Conn) -> Result<(), StoreError> {
     // Another program's table is not changed.
     check_columns(connection, "packets", schema::FIRST_COLUMNS).await?;
     for statement in schema::added_columns(Kind::MySql).map(without_comments) {
-        connection.query_drop(statement).await.map_err(|error| {
+        alter(connection, statement).await.map_err(|error| {
             let doing = "add columns to the table `packets`";
             if lacks_right(&error) { lacks_schema(&error) } else { failure(doing, &error) }
         })?;
