@@ -10,7 +10,7 @@ use super::{
     file_bytes::FileBytes,
     location::Location,
     record::{Facts, Layout},
-    search_tree::SearchTree,
+    search_tree::{Search, SearchTree},
 };
 
 /// Locations decoded from one database, by the offset of their record.
@@ -96,19 +96,32 @@ impl Database {
         FactCache::new(self.size().saturating_sub(tree))
     }
 
-    /// The facts of an address. `cache` must belong to this database.
+    /// The start of a search for an address.
     #[inline]
-    pub(super) fn facts(&self, address: IpAddr, cache: &mut FactCache) -> Facts {
-        match self.tree.find(self.file.as_ref(), address) {
+    pub(super) fn search(&self, address: IpAddr) -> Search {
+        self.tree.search(address)
+    }
+
+    /// Completes searches. See [`SearchTree::complete`].
+    pub(super) fn complete(&self, searches: &mut [Search], open: &mut Vec<usize>) {
+        self.tree.complete(self.file.as_ref(), searches, open);
+    }
+
+    /// The facts of an address, whose search is complete. `cache` must belong to this database.
+    #[inline]
+    pub(super) fn found(&self, search: &Search, address: IpAddr, cache: &mut FactCache) -> Facts {
+        match self.tree.found(search) {
             Some(data) => cache.get_or_insert(data, || self.decode_facts(address)),
             None => Facts::default(),
         }
     }
 
-    /// Reads what a look-up of this address reads first. See [`SearchTree::touch`].
-    #[inline]
-    pub(super) fn touch(&self, address: IpAddr) -> u8 {
-        self.tree.touch(self.file.as_ref(), address)
+    /// The facts of one address. `cache` must belong to this database.
+    #[cfg(test)]
+    pub(super) fn facts(&self, address: IpAddr, cache: &mut FactCache) -> Facts {
+        let mut searches = [self.search(address)];
+        self.complete(&mut searches, &mut Vec::new());
+        self.found(&searches[0], address, cache)
     }
 
     /// City and coordinates of an address. `locations` must belong to this database.

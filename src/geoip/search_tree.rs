@@ -2,7 +2,7 @@
 //!
 //! `maxminddb` walks from the root: an IPv4 address takes 17 to 32 steps, each of which can wait for memory. The index
 //! replaces the first 16 of IPv4 and the first 19 of IPv6. Publishers write the tree depth-first, so what follows is
-//! usually in a few cache lines. The file format is specified at <https://maxmind.github.io/MaxMind-DB/>.
+//! usually in a few cache lines. Many addresses are searched for at a time, step by step. The file format is specified at <https://maxmind.github.io/MaxMind-DB/>.
 
 use std::net::IpAddr;
 
@@ -35,6 +35,16 @@ pub(super) struct SearchTree {
     v4: Box<[Reference]>,
     /// By the [`V6_BITS`] after [`V6_PREFIX`]; empty if the tree has only IPv4 addresses.
     v6: Box<[Reference]>,
+}
+
+/// A search for an address: what it has reached, and the bits that follow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search {
+    /// From the top.
+    rest: u128,
+    reference: Reference,
+    /// Number of bits that are left.
+    depth: u32,
 }
 
 /// Bits of a record; a node has two.
@@ -70,44 +80,66 @@ impl SearchTree {
         tree
     }
 
-    /// The data of the address's network: a number that no other data of the file has.
+    /// The start of a search for an address.
     #[inline]
-    pub(super) fn find(&self, file: &[u8], address: IpAddr) -> Option<Reference> {
-        let (start, bits, depth) = self.start(address)?;
-        let found = self.walk(file, start, bits, depth);
-        (found > self.nodes).then_some(found)
-    }
-
-    /// Reads what [`Self::find`] reads first, and returns a part of it. The processor loads memory for many addresses
-    /// at a time if nothing else happens in between.
-    #[inline]
-    pub(super) fn touch(&self, file: &[u8], address: IpAddr) -> u8 {
-        let Some((start, ..)) = self.start(address) else { return 0 };
-        // Some node if none follows: a branch would often be predicted wrongly.
-        let node = start.min(self.nodes.saturating_sub(1));
-        file.get(self.record_size.position(node)).copied().unwrap_or(0)
-    }
-
-    /// Where the search for an address starts, the bits that are left of it, from the top, and their number.
-    #[inline]
-    fn start(&self, address: IpAddr) -> Option<(Reference, u128, u32)> {
+    pub(super) fn search(&self, address: IpAddr) -> Search {
         match address {
             IpAddr::V4(address) => {
                 let bits = address.to_bits();
-                let start = self.v4[(bits >> (32 - V4_BITS)) as usize];
-                Some((start, u128::from(bits << V4_BITS) << V4_DEPTH, 32 - V4_BITS))
+                let reference = self.v4[(bits >> (32 - V4_BITS)) as usize];
+                let rest = u128::from(bits << V4_BITS) << V4_DEPTH;
+                Search { rest, reference, depth: 32 - V4_BITS }
             }
-            IpAddr::V6(_) if !self.has_v6 => None,
+            IpAddr::V6(_) if !self.has_v6 => Search { rest: 0, reference: self.nodes, depth: 0 },
             IpAddr::V6(address) => {
                 let bits = address.to_bits();
                 if bits >> (128 - V6_PREFIX_BITS) != V6_PREFIX {
-                    return Some((0, bits, 128));
+                    return Search { rest: bits, reference: 0, depth: 128 };
                 }
                 let rest = bits << V6_PREFIX_BITS;
-                let start = self.v6[(rest >> (128 - V6_BITS)) as usize];
-                Some((start, rest << V6_BITS, 128 - V6_PREFIX_BITS - V6_BITS))
+                let reference = self.v6[(rest >> (128 - V6_BITS)) as usize];
+                Search { rest: rest << V6_BITS, reference, depth: 128 - V6_PREFIX_BITS - V6_BITS }
             }
         }
+    }
+
+    /// Completes searches, all of them step by step: the processor waits for the memory of many at a time. `open` is
+    /// empty memory.
+    pub(super) fn complete(&self, file: &[u8], searches: &mut [Search], open: &mut Vec<usize>) {
+        open.clear();
+        open.extend(0..searches.len());
+        let mut count = open.len();
+        while count > 0 {
+            let mut still_open = 0;
+            for at in 0..count {
+                let index = open[at];
+                let search = &mut searches[index];
+                self.step(file, search);
+                // Without a branch: whether a search ends can not be predicted.
+                open[still_open] = index;
+                still_open += usize::from(search.reference < self.nodes && search.depth > 0);
+            }
+            count = still_open;
+        }
+    }
+
+    /// The result of a complete search, the data of the address's network: a number that no other data of the file has.
+    #[inline]
+    pub(super) fn found(&self, search: &Search) -> Option<Reference> {
+        (search.reference > self.nodes).then_some(search.reference)
+    }
+
+    /// Follows one bit, unless the reference is no node.
+    #[inline]
+    fn step(&self, file: &[u8], search: &mut Search) {
+        let is_node = search.reference < self.nodes && search.depth > 0;
+        // Some node if it is none, so that there is no branch.
+        let node = search.reference.min(self.nodes.saturating_sub(1));
+        let [left, right] = self.children(file, node);
+        let next = if search.rest >> 127 == 0 { left } else { right };
+        search.reference = if is_node { next } else { search.reference };
+        search.rest <<= 1;
+        search.depth = search.depth.saturating_sub(1);
     }
 
     /// Follows so many bits from a reference on, at most to the first that is no node.
@@ -217,7 +249,9 @@ mod tests {
     }
 
     fn check(tree: &SearchTree, file: &[u8], reader: &Reader<Vec<u8>>, address: IpAddr) {
-        let found = tree.find(file, address).map(|data| data as usize);
+        let mut searches = [tree.search(address)];
+        tree.complete(file, &mut searches, &mut Vec::new());
+        let found = tree.found(&searches[0]).map(|data| data as usize);
         let expect = match reader.lookup(address) {
             Ok(record) => record.offset(),
             Err(_) => None,

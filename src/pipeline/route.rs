@@ -1,7 +1,7 @@
 //! The route of one reading thread: each record becomes an event, and each batch goes to every consumer.
 
 use std::{
-    hint::black_box,
+    net::IpAddr,
     sync::{
         Arc, MutexGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -33,6 +33,8 @@ const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Route {
     interner: Interner,
     locator: Locator,
+    /// Empty memory for the remote ends of a batch, each with the index of its event.
+    remotes: Vec<(usize, IpAddr)>,
     networks: NetworkLookup,
     /// Empty memory for the networks of a batch.
     found: Vec<PacketNetworks>,
@@ -69,6 +71,7 @@ impl Route {
         Self {
             interner: Interner::new(Names::default()),
             locator,
+            remotes: Vec::new(),
             networks: Networks::none().lookup(),
             found: Vec::new(),
             network_ids: Vec::new(),
@@ -168,14 +171,13 @@ impl Route {
             self.network_evictions = self.interner.evictions();
             self.network_ids = vec![None; self.networks.names().len()];
         }
-        let remotes = || self.batch.iter().filter_map(Event::remote);
-        // Returned, so that the compiler does not leave out the reads.
-        black_box(remotes().fold(0, |touched, remote| touched ^ self.locator.touch(remote)));
-        for event in &mut self.batch {
-            if let Some(remote) = event.remote() {
-                event.place = self.locator.locate(remote);
-            }
-        }
+        let remotes = self.batch.iter().map(Event::remote);
+        self.remotes.clear();
+        self.remotes.extend(remotes.enumerate().filter_map(|(index, it)| Some((index, it?))));
+        let addresses = self.remotes.iter().map(|(_, remote)| *remote);
+        self.locator.locate_all(addresses, |number, place| {
+            self.batch[self.remotes[number].0].place = place;
+        });
         if self.networks.is_empty() {
             return;
         }

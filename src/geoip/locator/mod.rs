@@ -1,6 +1,7 @@
 //! The shared databases, replaced while running, and one thread's access to countries and AS numbers.
 
 use std::{
+    iter,
     net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
@@ -16,6 +17,7 @@ use super::{
     fact_cache::FactCache,
     record::Facts,
     scope,
+    search_tree::Search,
     thread_databases::{CachedDatabase, ThreadDatabases},
     watch::{DatabaseStatus, Files, Generation},
 };
@@ -45,7 +47,13 @@ impl GeoIp {
     /// Access to countries and AS numbers for one thread.
     #[must_use]
     pub fn locator(&self) -> Locator {
-        Locator { databases: ThreadDatabases::new(&self.current, |_| true, Database::fact_cache) }
+        Locator {
+            databases: ThreadDatabases::new(&self.current, |_| true, Database::fact_cache),
+            unknown: Vec::new(),
+            searches: Vec::new(),
+            indices: Vec::new(),
+            open: Vec::new(),
+        }
     }
 
     /// Access to cities and coordinates for one thread, separate from the reader.
@@ -104,6 +112,23 @@ impl GeoIp {
 #[derive(Debug)]
 pub struct Locator {
     databases: ThreadDatabases<FactCache, Place>,
+    /// Empty memory for the addresses that have to be looked up.
+    unknown: Vec<Unknown>,
+    /// Empty memory for searches, with the index of each one's address in `unknown`.
+    searches: Vec<Search>,
+    indices: Vec<usize>,
+    open: Vec<usize>,
+}
+
+/// An address that has to be looked up.
+#[derive(Debug)]
+struct Unknown {
+    /// Its index among all.
+    index: usize,
+    /// As it is in databases.
+    address: IpAddr,
+    /// What the databases so far have.
+    known: Facts,
 }
 
 impl Locator {
@@ -114,50 +139,77 @@ impl Locator {
         self.databases.refresh();
     }
 
-    /// Reads what the look-ups of this address read first, and returns a part of it. The processor loads memory for many
-    /// addresses at a time if their look-ups do not wait for it one after the other.
-    #[inline]
-    #[must_use]
-    pub fn touch(&self, address: IpAddr) -> u8 {
-        let ThreadDatabases { list, answers, .. } = &self.databases;
-        match scope::global(address) {
-            Some(address) if answers.is_none() => {
-                list.iter().fold(0, |touched, it| touched ^ it.database.touch(address))
+    /// The place of an address. An address that is not globally routable is not looked up.
+    pub fn locate(&mut self, address: IpAddr) -> Place {
+        let mut place = Place { country: Country::Unknown, asn: 0 };
+        self.locate_all(iter::once(address), |_, found| place = found);
+        place
+    }
+
+    /// Passes the index and the place of each address. All are looked up at a time, so that the processor waits for the
+    /// memory of many at a time.
+    pub fn locate_all(
+        &mut self,
+        addresses: impl Iterator<Item = IpAddr> + Clone,
+        mut take: impl FnMut(usize, Place),
+    ) {
+        self.unknown.clear();
+        for (index, address) in addresses.clone().enumerate() {
+            let answer = self.databases.answers.as_mut().and_then(|them| them.get(&address));
+            if let Some(place) = answer {
+                take(index, *place);
+            } else if let Some(address) = scope::global(address) {
+                self.unknown.push(Unknown { index, address, known: Facts::default() });
+            } else {
+                take(index, Place { country: Country::Private, asn: 0 });
             }
-            _ => 0,
+        }
+        for database in 0..self.databases.list.len() {
+            self.ask(database);
+        }
+        for unknown in &self.unknown {
+            take(unknown.index, unknown.place());
+        }
+        if let Some(answers) = &mut self.databases.answers {
+            let mut unknown = self.unknown.iter().peekable();
+            for (index, address) in addresses.enumerate() {
+                if let Some(unknown) = unknown.next_if(|unknown| unknown.index == index) {
+                    answers.put(address, unknown.place());
+                }
+            }
         }
     }
 
-    /// The place of an address. An address that is not globally routable is not looked up.
-    #[inline]
-    pub fn locate(&mut self, address: IpAddr) -> Place {
-        let ThreadDatabases { list, answers, .. } = &mut self.databases;
-        match answers {
-            Some(answers) => *answers.get_or_insert(address, || look_up(list, address)),
-            None => look_up(list, address),
+    /// Looks up the addresses that lack a fact which this database has.
+    fn ask(&mut self, database: usize) {
+        let Self { databases, unknown, searches, indices, open } = self;
+        let CachedDatabase { database, records } = &mut databases.list[database];
+        searches.clear();
+        indices.clear();
+        for (index, Unknown { address, known, .. }) in unknown.iter().enumerate() {
+            let wanted = (known.country.is_none() && database.has_countries())
+                || (known.asn.is_none() && database.has_asns());
+            if wanted {
+                searches.push(database.search(*address));
+                indices.push(index);
+            }
+        }
+        database.complete(searches, open);
+        for (search, index) in searches.iter().zip(&*indices) {
+            let Unknown { address, known, .. } = &mut unknown[*index];
+            let found = database.found(search, *address, records);
+            known.country = known.country.or(found.country);
+            known.asn = known.asn.or(found.asn);
         }
     }
 }
 
-/// Looks up an address in the databases in order, until all facts are known.
-#[inline]
-fn look_up(databases: &mut [CachedDatabase<FactCache>], address: IpAddr) -> Place {
-    let Some(address) = scope::global(address) else {
-        return Place { country: Country::Private, asn: 0 };
-    };
-    let mut known = Facts::default();
-    for CachedDatabase { database, records } in databases {
-        let wanted = (known.country.is_none() && database.has_countries())
-            || (known.asn.is_none() && database.has_asns());
-        if wanted {
-            let facts = database.facts(address, records);
-            known.country = known.country.or(facts.country);
-            known.asn = known.asn.or(facts.asn);
+impl Unknown {
+    fn place(&self) -> Place {
+        Place {
+            country: self.known.country.map_or(Country::Unknown, Country::Known),
+            asn: self.known.asn.unwrap_or(0),
         }
-    }
-    Place {
-        country: known.country.map_or(Country::Unknown, Country::Known),
-        asn: known.asn.unwrap_or(0),
     }
 }
 
