@@ -24,78 +24,14 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use super::error::UpdateSetupError;
+use super::error::{MAX_REDIRECTS, RequestError, UpdateSetupError, with_sources};
 use crate::system::trusted_roots;
 
 /// Maximum time to resolve a name and connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-/// Maximum number of redirects. MaxMind's server redirects once.
-const MAX_REDIRECTS: usize = 5;
-
 /// The program's name in requests.
 const AGENT: &str = concat!("nflog_exporter/", env!("CARGO_PKG_VERSION"));
-
-/// A request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// There is no connection to the server or the proxy.
-    #[error(
-        "cannot connect to {peer}: {cause}; check the network, or set HTTPS_PROXY if this host needs a proxy"
-    )]
-    Connect {
-        /// Host and port.
-        peer: String,
-        /// The system's error.
-        cause: io::Error,
-    },
-    /// The server or the proxy has no valid certificate, or does not use TLS.
-    #[error(
-        "TLS with {host} failed: {cause}; if its certificate is of your own authority, set geoip.update.ca_file"
-    )]
-    Tls {
-        /// The host.
-        host: String,
-        /// The error of TLS.
-        cause: io::Error,
-    },
-    /// The proxy did not connect to the server.
-    #[error(
-        "the proxy {proxy} did not connect to {peer}: {reason}; check HTTPS_PROXY, ALL_PROXY and NO_PROXY"
-    )]
-    Proxy {
-        /// The proxy without its password.
-        proxy: String,
-        /// Host and port of the server.
-        peer: String,
-        /// Its response.
-        reason: String,
-    },
-    /// The response is invalid or incomplete.
-    #[error("{}", with_sources(.0))]
-    Http(#[from] hyper::Error),
-    /// The request cannot be written.
-    #[error("invalid request: {0}")]
-    Invalid(#[from] hyper::http::Error),
-    /// The server redirects to an invalid address, or to one without TLS.
-    #[error("the server redirects to an address that is not https; check geoip.update.server")]
-    Insecure,
-    /// The server redirects in a circle.
-    #[error("the server redirects more than {MAX_REDIRECTS} times; check geoip.update.server")]
-    Redirects,
-}
-
-/// The message of an error and of its causes, which have the reason.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
 
 /// The client.
 pub(super) struct Client {

@@ -19,9 +19,9 @@ use tokio::{runtime::Runtime, time::timeout};
 use url::Url;
 
 use super::{
-    client::{Client, Headers, RequestError},
+    client::{Client, Headers},
     config::UpdateConfig,
-    error::{UpdateError, UpdateSetupError},
+    error::{RequestError, UpdateError, UpdateSetupError},
     hex,
     source_file::Validators,
 };

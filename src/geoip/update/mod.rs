@@ -23,9 +23,8 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use url::Url;
 
 pub use self::{
-    client::RequestError,
     config::{LICENSE_KEY_VARIABLE, Publisher, UpdateConfig},
-    error::{UpdateError, UpdateSetupError},
+    error::{RequestError, UpdateError, UpdateSetupError},
     targets::Target,
 };
 use self::{

@@ -58,8 +58,8 @@ mod tests {
     fn only_a_complete_database_of_the_edition_is_accepted() {
         let country = embedded::bytes().unwrap();
         check(country.clone(), Edition::Country, "");
-        check(country.clone(), Edition::City, "which is not a city database");
-        check(country.clone(), Edition::Asn, "which is not a asn database");
+        check(country.clone(), Edition::City, "and the edition city was requested");
+        check(country.clone(), Edition::Asn, "and the edition asn was requested");
         check(country[..country.len() / 2].to_vec(), Edition::Country, "not a usable MaxMind DB");
         let mut damaged = country;
         // The data of the search tree's first half: its values point anywhere.

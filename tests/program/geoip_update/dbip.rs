@@ -128,7 +128,7 @@ fn a_file_that_fails_a_check_changes_nothing() {
         (
             "another edition",
             Reply::ok(&gzip(&asn("DBIP-ASN-Lite", NOVEMBER))),
-            "has the database DBIP-ASN-Lite, which is not a country database",
+            "has the database DBIP-ASN-Lite, and the edition country was requested",
         ),
         (
             "a database of few networks",

@@ -1,6 +1,6 @@
 //! Updates from MaxMind: the account, checksums and redirects.
 
-use std::process::Stdio;
+use std::fmt::Write as _;
 
 use ring::digest::{SHA256, digest};
 
@@ -28,9 +28,11 @@ fn archive(database: &[u8]) -> Vec<u8> {
 
 /// The line of `sha256sum`.
 fn checksum(bytes: &[u8]) -> String {
-    let digits: String =
-        digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{digits}  GeoLite2-ASN_20261101.tar.gz\n")
+    let mut line = String::new();
+    for byte in digest(&SHA256, bytes).as_ref() {
+        write!(line, "{byte:02x}").unwrap();
+    }
+    line + "  GeoLite2-ASN_20261101.tar.gz\n"
 }
 
 /// The account, with its key in a file.

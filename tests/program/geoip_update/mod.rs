@@ -3,15 +3,14 @@
 mod dbip;
 mod maxmind;
 mod proxy;
-mod running;
 mod server;
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -20,7 +19,7 @@ use tempfile::TempDir;
 use self::server::{Reply, Server};
 use crate::support::{
     mmdb::{self, Value},
-    program::EXPORTER,
+    program::{EXPORTER, Program, get_from, samples, wait_for},
 };
 
 /// 2026-10-01 and 2026-11-01.
@@ -156,4 +155,54 @@ impl Outcome {
         assert!(self.stderr.starts_with("nflog_exporter: "), "{}", self.stderr);
         assert!(self.stderr.contains(text), "{}", self.stderr);
     }
+}
+
+/// Without a configured database, and within its sandbox.
+#[test]
+fn a_running_exporter_uses_a_downloaded_database() {
+    let packed = (gzip(&country(OCTOBER)), gzip(&country(NOVEMBER)));
+    let server = Server::start(move |request| {
+        let is_first = request.header("if-none-match").is_none();
+        let packed = if is_first { &packed.0 } else { &packed.1 };
+        Reply::new("200 OK", &["ETag: \"1\"".into()], packed)
+    });
+    let host = Host::new(&server, "");
+    // The package creates it.
+    fs::create_dir_all(host.path("state/geoip")).unwrap();
+    for name in ["log", "state/positions"] {
+        File::create(host.path(name)).unwrap();
+        fs::set_permissions(host.path(name), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    let text = fs::read_to_string(&host.config).unwrap();
+    let sources = format!(
+        "[web]\nlisten_addresses = ['127.0.0.1:0']\n[kernel_log]\nfiles = ['{}']\nstate_file = '{}'\n",
+        host.path("log").display(),
+        host.path("state/positions").display()
+    );
+    fs::write(&host.config, text + &sources).unwrap();
+    let mut command = Command::new(EXPORTER);
+    command.arg("--config.file").arg(&host.config).stdin(Stdio::null());
+    let exporter = Program::start(&mut command, host.path("exporter.out"));
+    let address = wait_for("the exporter to serve", || {
+        exporter.log().split_once("metrics=http://")?.1.split_once('/')?.0.parse().ok()
+    });
+    let databases = || {
+        let (_, metrics) = get_from(address, "/metrics")?;
+        let built = samples(&metrics, "nflog_exporter_geoip_build_timestamp_seconds");
+        Some(built.into_iter().map(|(labels, built)| (labels["database"].clone(), built)))
+    };
+    let uses = |name: &str, built: Option<f64>| {
+        wait_for("the database", || {
+            let found = databases()?.collect::<Vec<_>>();
+            let is_it = |(found, when): &(String, f64)| {
+                found == name && built.is_none_or(|built| (built - when).abs() < 1.0)
+            };
+            (found.len() == 1 && is_it(&found[0])).then_some(())
+        });
+    };
+    uses("embedded", None);
+    host.update(&[]).says("updated: DBIP-Country-Lite, built 2026-10-01");
+    uses("country.mmdb", Some(1_790_812_800.0));
+    host.update(&[]).says("updated: DBIP-Country-Lite, built 2026-11-01");
+    uses("country.mmdb", Some(1_793_491_200.0));
 }
