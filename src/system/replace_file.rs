@@ -14,7 +14,8 @@ pub(crate) enum Readers {
     Private,
     /// Those who could read the previous content, or as the umask says.
     AsBefore,
-    /// Every user. If root replaces the file, its owner becomes that of the directory, which can then replace it too.
+    /// Every user. If root replaces the file, its owner becomes that of the directory, which can then replace it too. That
+    /// user could put a symbolic link there, so it is replaced, not followed.
     Everyone,
 }
 
@@ -40,17 +41,19 @@ impl Readers {
     }
 }
 
-/// Replaces a file. The owner stays, except with [`Readers::Everyone`]. A symbolic link stays, and its target is replaced.
+/// Replaces a file. The owner stays, and a symbolic link stays while its target is replaced, except with
+/// [`Readers::Everyone`].
 /// After a power failure, the file has the previous or the new content.
 ///
 /// # Errors
 /// The file cannot be written, or is not a regular file.
 pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
     let path = match fs::canonicalize(path) {
+        _ if readers == Readers::Everyone => path.to_owned(),
         Ok(path) => path,
         Err(_) => new_file(path)?,
     };
-    let before = fs::metadata(&path).ok();
+    let before = fs::metadata(&path).ok().filter(|_| readers != Readers::Everyone);
     if before.as_ref().is_some_and(|before| !before.is_file()) {
         return Err(io::Error::other("it is not a regular file; use the path of one"));
     }
@@ -136,6 +139,22 @@ impl Drop for Temporary {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_is_followed_except_for_a_file_of_everyone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for (readers, target) in
+            [(Readers::AsBefore, "new"), (Readers::Private, "new"), (Readers::Everyone, "old")]
+        {
+            fs::write(path("target"), "old").unwrap();
+            let _ = fs::remove_file(path("link"));
+            std::os::unix::fs::symlink("target", path("link")).unwrap();
+            replace(&path("link"), b"new", readers).unwrap();
+            assert_eq!(fs::read_to_string(path("link")).unwrap(), "new");
+            assert_eq!(fs::read_to_string(path("target")).unwrap(), target, "{readers:?}");
+        }
+    }
 
     #[test]
     fn the_mode_stays_or_becomes_private() {

@@ -13,8 +13,9 @@ mod verify;
 
 use std::{
     fmt::Write as _,
-    fs, io,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -126,7 +127,9 @@ impl Updater {
     /// # Errors
     /// A step failed; the file is unchanged.
     pub fn update(&self, target: &Target) -> Result<Outcome, UpdateError> {
-        let path = &*target.path;
+        // A link in the configuration stays. In the directory, it could be one of the service's user to any file.
+        let target_of_link = fs::canonicalize(&target.path).ok().filter(|_| !self.owns_files);
+        let path = target_of_link.as_deref().unwrap_or(&target.path);
         let current = file::open(path).ok().map(|(database, _)| Summary::of(&database));
         self.check_publisher(path, current.as_ref())?;
         let directory = directory_of(path);
@@ -135,10 +138,10 @@ impl Updater {
                 .map_err(|cause| UpdateError::Write { path: directory.to_owned(), cause })?;
         let known = current.as_ref().filter(|_| !self.force);
         let known = known.and_then(|current| Some(Known { current, source: Source::of(path)? }));
-        let (replaced, database) = match self.newest(target, known.as_ref())? {
+        let (replaced, database) = match self.newest(target.edition, known.as_ref(), directory)? {
             Newest::Known(current) => (false, current.clone()),
             Newest::Download(url, download) => {
-                self.install(target, &url, download, current.as_ref())?
+                self.install(path, target.edition, (&url, download), current.as_ref())?
             }
         };
         let built = database.built();
@@ -166,13 +169,13 @@ impl Updater {
 
     fn newest<'a>(
         &self,
-        target: &Target,
+        edition: Edition,
         known: Option<&Known<'a>>,
+        directory: &Path,
     ) -> Result<Newest<'a>, UpdateError> {
-        let directory = directory_of(&target.path);
         match self.config.publisher {
-            Publisher::DbIp => self.newest_of_dbip(target.edition, known, directory),
-            Publisher::MaxMind => self.newest_of_maxmind(target.edition, known, directory),
+            Publisher::DbIp => self.newest_of_dbip(edition, known, directory),
+            Publisher::MaxMind => self.newest_of_maxmind(edition, known, directory),
         }
     }
 
@@ -227,18 +230,19 @@ impl Updater {
     /// Verifies a downloaded database, and replaces the file if it is newer. Returns whether it was replaced.
     fn install(
         &self,
-        target: &Target,
-        url: &Url,
-        Download { file, sha256: download_sha256, validators }: Download,
+        path: &Path,
+        edition: Edition,
+        (url, download): (&Url, Download),
         current: Option<&Summary>,
     ) -> Result<(bool, Summary), UpdateError> {
-        let (url, path) = (url.to_string(), &*target.path);
+        let Download { file, sha256: download_sha256, validators } = download;
+        let url = url.to_string();
         let unpack = match self.config.publisher {
             Publisher::DbIp => unpack::gunzip,
             Publisher::MaxMind => unpack::database_in_archive,
         };
         let bytes = unpack(file, self.config.max_size, &url)?;
-        let database = verify::verify(bytes, target.edition, &url)?;
+        let database = verify::verify(bytes, edition, &url)?;
         let summary = Summary::of(&database);
         let replaced = self.is_newer(&summary, current, &url)?;
         let failed = |path: PathBuf| move |cause| UpdateError::Write { path, cause };
@@ -258,8 +262,8 @@ impl Updater {
         current: Option<&Summary>,
         url: &str,
     ) -> Result<bool, UpdateError> {
-        let own = Some(self.config.publisher);
-        let current = current.filter(|current| Publisher::of_name(&current.name) == own);
+        let publisher = Publisher::of_name(&found.name);
+        let current = current.filter(|current| Publisher::of_name(&current.name) == publisher);
         let Some(current) = current.filter(|_| !self.force) else { return Ok(true) };
         if found.build_timestamp < current.build_timestamp {
             let (found, current) = (found.built(), current.built());
@@ -302,10 +306,13 @@ fn create_directory(path: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     fs::create_dir_all(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+    // The owner of the directory above could replace this one by a link.
+    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let directory = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    directory.set_permissions(fs::Permissions::from_mode(0o755))?;
     if let (true, Some(above)) = (rustix::process::geteuid().is_root(), path.parent()) {
         let above = fs::metadata(above)?;
-        chown(path, Some(above.uid()), Some(above.gid()))?;
+        fchown(&directory, Some(above.uid()), Some(above.gid()))?;
     }
     Ok(true)
 }

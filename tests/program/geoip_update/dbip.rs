@@ -169,6 +169,24 @@ fn an_older_database_is_used_if_it_is_forced() {
     host.update(&[]).says("updated");
 }
 
+/// A server can have databases that do not name DB-IP.
+#[test]
+fn databases_with_other_names_are_compared_too() {
+    let named = |built| {
+        let record = Value::Map(vec![("country_code", Value::Text("NL"))]);
+        mmdb::everywhere("country ipv4", built, &record)
+    };
+    let server = always(Reply::ok(&gzip(&named(OCTOBER))));
+    let host = Host::new(&server, "");
+    host.update(&[]).says("updated: country ipv4, built 2026-10-01");
+    host.update(&[]).says("up to date: country ipv4, built 2026-10-01");
+    host.write_country(&named(NOVEMBER));
+    host.update(&[]).fails(1, "the database in use on 2026-11-01");
+    // Their dates are not comparable with those of another publisher.
+    host.write_country(&country(NOVEMBER));
+    host.update(&[]).says("updated: country ipv4, built 2026-10-01");
+}
+
 #[test]
 fn only_trusted_certificates_are_accepted() {
     let server = always(Reply::ok(&gzip(&country(NOVEMBER))));
@@ -214,6 +232,28 @@ fn configured_files_are_updated_unless_they_are_of_another_publisher() {
     let databases = format!("databases = ['{}']", host.path("x.mmdb").display());
     host.configure(&databases, &server.url(), &server.ca_file(), "");
     host.update(&[]).fails(2, "neither the content nor the name of");
+}
+
+/// Root often runs the command in the directory of another user.
+#[test]
+fn links_are_followed_only_if_the_configuration_names_them() {
+    let server = always(Reply::ok(&gzip(&country(NOVEMBER))));
+    let host = Host::new(&server, "");
+    let (victim, link) = (host.path("victim"), host.country());
+    fs::write(&victim, "before").unwrap();
+    fs::create_dir_all(host.path("state/geoip")).unwrap();
+    std::os::unix::fs::symlink(&victim, &link).unwrap();
+    host.update(&[]).says("updated");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "before");
+    assert!(!link.is_symlink());
+
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&victim, &link).unwrap();
+    let databases = format!("databases = ['{}']", link.display());
+    host.configure(&databases, &server.url(), &server.ca_file(), "");
+    host.update(&[]).says("updated");
+    assert_eq!(fs::read(&victim).unwrap(), country(NOVEMBER));
+    assert!(link.is_symlink());
 }
 
 #[test]
