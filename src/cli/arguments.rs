@@ -9,6 +9,7 @@ use clap::{
 
 use crate::{
     firewall::{Tool, Wanted},
+    geoip::Edition,
     mirror::{
         config::{Anonymize, MirrorUrl},
         store::Kind,
@@ -64,6 +65,17 @@ pub struct Report {
     /// Log prefix for packets from captures without log prefixes
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub prefix: String,
+}
+
+/// Arguments of `geoip update`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct GeoIpUpdate {
+    /// Database to download; repeatable [default: geoip.update.editions, or those that exist, or country]
+    #[arg(long, value_name = "EDITION", value_enum)]
+    pub edition: Vec<Edition>,
+    /// Download again, and replace also a newer database, or one of another publisher
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `migrate`.

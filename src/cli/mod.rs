@@ -7,7 +7,9 @@ use std::{os::fd::AsFd as _, sync::LazyLock, time::Duration};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use self::arguments::{Migrate, MigrateCommand, MigrateRows, Replay, Report, Rules, Schema};
+pub use self::arguments::{
+    GeoIpUpdate, Migrate, MigrateCommand, MigrateRows, Replay, Report, Rules, Schema,
+};
 use crate::config::Flags;
 
 /// The revision of the sources; `None` if it was not set at build time.
@@ -85,6 +87,9 @@ pub enum Command {
     /// Reads a ulogd.conf as ulogd does, and prints a configuration. An invalid value is an error, and then nothing
     /// is written. With --rules, prints the rules on stdout, and the changes and what has no equivalent on stderr.
     Migrate(Migrate),
+    /// Download GeoIP databases
+    #[command(name = "geoip", subcommand)]
+    GeoIp(GeoIpCommand),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -96,6 +101,17 @@ pub enum Command {
     },
     /// Print the manual page, as in `nflog_exporter man | man -l -`
     Man,
+}
+
+/// The sub-commands of `geoip`.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum GeoIpCommand {
+    /// Download the newest GeoIP databases, verify them, and replace the files
+    ///
+    /// Downloads DB-IP Lite, which needs no account, or GeoLite2 with an account of MaxMind (geoip.update). Replaces the
+    /// files of geoip.databases, or without that key those of geoip.directory, which the exporter then uses. A running
+    /// exporter loads them within seconds. A file that fails a check changes nothing, and the exit code is 1.
+    Update(GeoIpUpdate),
 }
 
 /// The sub-commands of `config`.

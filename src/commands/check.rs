@@ -41,7 +41,7 @@ pub(super) fn report(flags: &Flags) -> anyhow::Result<String> {
         text.push_str(&warning);
         text.push('\n');
     }
-    let databases = GeoIp::open(&config.geoip.databases)?.status();
+    let databases = GeoIp::open_configured(&config.geoip)?.status();
     for warning in warnings(&config, &databases) {
         text.extend(["warning: ", &warning, "\n"]);
     }

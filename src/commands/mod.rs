@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod directories;
 mod doctor;
+mod geoip;
 mod hand_over;
 mod hide_password;
 mod listeners;
@@ -25,9 +26,9 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    cli::{Cli, Command, ConfigCommand},
+    cli::{Cli, Command, ConfigCommand, GeoIpCommand},
     config::{ConfigError, ConfigErrors},
-    geoip::GeoIpError,
+    geoip::{GeoIpError, update::UpdateSetupError},
     http::WebConfigError,
     mirror::schema::ddl,
     networks::NetworksError,
@@ -73,6 +74,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Rules(rules) => rules::rules(&rules, flags),
         Command::Migrate(migrate) => migrate::migrate(&migrate, flags),
         Command::Schema(schema) => print(ddl(schema.database)),
+        Command::GeoIp(GeoIpCommand::Update(update)) => geoip::update(&update, flags),
         Command::Config(ConfigCommand::Check) => print(&check::report(flags)?),
         Command::Config(ConfigCommand::Show) => print(&check::load(flags)?.to_toml()?),
     }
@@ -112,6 +114,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<ConfigErrors>()
         || error.is::<ConfigError>()
         || error.is::<GeoIpError>()
+        || error.is::<UpdateSetupError>()
         || error.is::<NetworksError>()
         || error.is::<WebConfigError>()
         || is_account_invalid;

@@ -44,7 +44,7 @@ pub(super) fn report(arguments: &Arguments, config: &Config) -> anyhow::Result<(
 }
 
 fn of_files(arguments: &Arguments, config: &Config, tally: Tally) -> anyhow::Result<()> {
-    let geoip = GeoIp::open(&config.geoip.databases)?;
+    let geoip = GeoIp::open_configured(&config.geoip)?;
     let networks = Networks::open(&config.networks, &config.list)?;
     let files = Recordings::open("report", &arguments.files, &arguments.prefix);
     confine_reader(config, arguments.output.as_deref())?;

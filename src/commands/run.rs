@@ -109,7 +109,7 @@ fn assemble(
         kernel_log,
         rules,
     } = resources;
-    let geoip = GeoIp::open(&config.geoip.databases)?;
+    let geoip = GeoIp::open_configured(&config.geoip)?;
     for warning in warnings(&config, &geoip.status()) {
         tracing::warn!("{warning}");
     }

@@ -121,6 +121,8 @@ pub(super) fn confine_reader(
 fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) -> SandboxAccess {
     // Landlock identifies files by inode, and a replaced file has another one: so directories are allowed.
     let mut read: BTreeSet<PathBuf> = reread.iter().flat_map(directories_of).collect();
+    // Databases can appear there later.
+    read.extend(config.geoip.watched_directory().map(Path::to_owned));
     let mut access = SandboxAccess::default();
     for pattern in config.kernel_log.patterns() {
         read.extend(directories_of(pattern.directory().join("file")));
@@ -180,6 +182,9 @@ mod tests {
     use super::*;
     use crate::{config, source::kernel_log::create_state_file};
 
+    /// Where downloaded databases can appear.
+    const DOWNLOADS: &str = "/var/lib/nflog_exporter/geoip";
+
     fn access_of(toml: &str) -> SandboxAccess {
         let config = config::parse(toml, "f.toml").unwrap();
         let target = config.mirror_target().unwrap();
@@ -192,7 +197,7 @@ mod tests {
         let access = access_of("[geoip]\ndatabases = ['/var/lib/GeoIP/a.mmdb', 'b.mmdb']");
         assert_eq!(access.read, [Path::new("/var/lib/GeoIP"), Path::new(".")]);
         assert!(access.write.is_empty() && access.connect.is_empty() && !access.names);
-        assert!(access_of("").read.is_empty());
+        assert_eq!(access_of("").read, [Path::new(DOWNLOADS)]);
     }
 
     #[test]
@@ -200,7 +205,8 @@ mod tests {
         let access = access_of(
             "[networks]\nfile = '/etc/networks.csv'\n[[list]]\nname = 'a'\nfile = '/var/lib/lists/a'",
         );
-        assert_eq!(access.read, [Path::new("/etc"), Path::new("/var/lib/lists")]);
+        let expect = ["/etc", "/var/lib/lists", DOWNLOADS].map(PathBuf::from);
+        assert_eq!(access.read, expect);
     }
 
     /// Orchestrators switch a link above a file.
@@ -246,7 +252,7 @@ mod tests {
         let access = access_of("[mirror]\nurl = 'mysql://u@192.0.2.1:3307/log?sslmode=disable'");
         assert_eq!(access.write, [Path::new("/var/lib/nflog_exporter")]);
         assert_eq!((&*access.connect, access.names), (&[3307][..], false));
-        assert!(access.read.is_empty());
+        assert_eq!(access.read, [Path::new(DOWNLOADS)]);
         let access = access_of("[mirror]\nurl = 'sqlite:/srv/rows.db'\nspool.directory = '/srv/s'");
         assert_eq!(access.write, [Path::new("/srv/s"), Path::new("/srv")]);
     }

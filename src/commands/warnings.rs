@@ -73,7 +73,7 @@ fn why_empty(
         Dimension::List if config.list.is_empty() => ("there is no [[list]]", "add a [[list]]"),
         Dimension::Asn if !databases.iter().any(|it| it.provides.contains("ASN")) => (
             "no GeoIP database provides AS numbers",
-            "add one to geoip.databases, such as GeoLite2-ASN.mmdb",
+            "run `nflog_exporter geoip update --edition asn`, or add one to geoip.databases",
         ),
         _ => return None,
     })

@@ -61,7 +61,7 @@ pub struct Flags {
     pub rules_interfaces: Vec<String>,
 
     /// GeoIP database, .mmdb: country, city or ASN; repeatable, reloaded when the file is
-    /// replaced [default: the embedded country database]
+    /// replaced [default: those of `geoip update`, or the embedded country database]
     #[arg(long = "geoip.database", value_name = "FILE", global = true)]
     pub databases: Vec<PathBuf>,
 

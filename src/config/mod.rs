@@ -120,7 +120,7 @@ impl Config {
         ];
         let lists = self.list.iter().map(|list| list.file.clone());
         let tls = self.kernel_log.tls.files().map(PathBuf::from);
-        let files = single.into_iter().chain(self.geoip.databases.clone()).chain(lists).chain(tls);
+        let files = single.into_iter().chain(self.geoip.files()).chain(lists).chain(tls);
         files.filter(|path| !path.as_os_str().is_empty())
     }
 

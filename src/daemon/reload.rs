@@ -92,7 +92,7 @@ impl Reloader {
                 Ok(config)
             })
             .await?;
-        let (geoip, databases) = (geoip.clone(), config.geoip.databases.clone());
+        let (geoip, databases) = (geoip.clone(), config.geoip.clone());
         self.with_limit("the GeoIP databases", DATABASES_LIMIT, move || {
             geoip.reload(&databases).map_err(|error| error.to_string())
         })

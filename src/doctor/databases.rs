@@ -9,7 +9,7 @@ use std::{
 use super::Finding;
 use crate::{
     config::Config,
-    geoip::GeoIp,
+    geoip::{DatabaseStatus, GeoIp},
     mirror::{
         Target,
         config::SpoolConfig,
@@ -27,39 +27,50 @@ const DAY: u64 = 24 * 3600;
 /// were missed.
 const OLD: Duration = Duration::from_secs(90 * DAY);
 
-/// Age from which the embedded database is outdated: country allocations change slowly.
+/// Age from which the embedded database is outdated: country allocations change slowly. The alert has the same age.
 const EMBEDDED_OLD: Duration = Duration::from_secs(400 * DAY);
 
+/// How to get a newer database.
+const UPDATE: &str = "run `nflog_exporter geoip update` with the exporter's configuration, and enable \
+                      nflog_exporter-geoip.timer to repeat it; the exporter loads a replaced file";
+
 pub(super) fn geoip(config: &Config) -> Vec<Finding> {
-    let geoip = match GeoIp::open(&config.geoip.databases) {
+    let geoip = match GeoIp::open_configured(&config.geoip) {
         Ok(geoip) => geoip,
         Err(error) => {
             return vec![Finding::failed(
                 "geoip",
                 error.to_string(),
-                "download it again (geoipupdate), or leave geoip.databases empty to use the embedded database",
+                "download it again (`nflog_exporter geoip update` or geoipupdate), or leave geoip.databases empty to \
+                 use the embedded database",
             )];
         }
     };
-    let now = SystemTime::now();
-    let embedded = config.geoip.databases.is_empty();
-    let old = if embedded { EMBEDDED_OLD } else { OLD };
-    let check = |database: crate::geoip::DatabaseStatus| {
-        let built = clock::time_since_1970(Duration::from_secs(database.build_timestamp));
-        let age = now.duration_since(built).unwrap_or_default();
-        let days = age.as_secs() / DAY;
-        let what = format!("{} ({}) is {days} days old", database.name, database.edition);
-        if age < old {
-            return Finding::ok("geoip", what);
-        }
-        let fix = if embedded {
-            "install a newer version of this program, or configure another database with --geoip.database"
-        } else {
-            "update it regularly (geoipupdate and a timer); the exporter loads a replaced file"
-        };
-        Finding::failed("geoip", what, fix)
-    };
-    geoip.status().into_iter().map(check).collect()
+    let mut findings: Vec<_> = geoip.status().iter().map(age).collect();
+    // Files of the directory that the exporter ignores.
+    let unusable = config.geoip.files().into_iter().filter_map(|file| GeoIp::open(&[file]).err());
+    findings.extend(unusable.map(|error| {
+        let fix = "run `nflog_exporter geoip update --force` with the exporter's configuration, or remove the file";
+        Finding::failed("geoip", error.to_string(), fix)
+    }));
+    findings
+}
+
+/// Checks the age of a database in use.
+fn age(database: &DatabaseStatus) -> Finding {
+    let built = clock::time_since_1970(Duration::from_secs(database.build_timestamp));
+    let age = SystemTime::now().duration_since(built).unwrap_or_default();
+    let days = age.as_secs() / DAY;
+    let what = format!("{} ({}) is {days} days old", database.name, database.edition);
+    let old = if database.is_embedded() { EMBEDDED_OLD } else { OLD };
+    match (age < old, database.is_embedded()) {
+        (true, true) => Finding::ok(
+            "geoip",
+            format!("{what}; `nflog_exporter geoip update` downloads a newer one"),
+        ),
+        (true, false) => Finding::ok("geoip", what),
+        (false, _) => Finding::failed("geoip", what, UPDATE),
+    }
 }
 
 pub(super) fn spool(config: &Config) -> Finding {

@@ -2,8 +2,10 @@
 
 use std::{net::IpAddr, num::NonZeroUsize};
 
+use hashbrown::HashSet;
 use lru::LruCache;
-use maxminddb::{LookupResult, MaxMindDbError, Reader};
+use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
+use serde::de::IgnoredAny;
 
 use super::{
     fact_cache::FactCache,
@@ -44,6 +46,36 @@ impl Database {
         let layout = Layout::probe(&reader);
         let tree = SearchTree::new(file.as_ref(), reader.metadata());
         Ok(Self { file, reader, tree, layout })
+    }
+
+    /// The bytes of the file.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.file.as_ref()
+    }
+
+    /// Walks the whole search tree, and decodes every record that it refers to. The reader has a check of its own, which
+    /// also rejects databases without a description.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub(super) fn verify(&self) -> Result<(), String> {
+        // IPv4 networks occur several times in the tree, as parts of IPv6 networks; they are walked once.
+        let options = WithinOptions::default().include_networks_without_data();
+        // A tree has one network more than nodes. A hostile one has circles.
+        let most = self.reader.metadata().node_count as usize + 1;
+        let networks = self.reader.networks(options).map_err(|error| error.to_string())?;
+        let (mut walked, mut decoded) = (0, HashSet::new());
+        for record in networks {
+            let record = record.map_err(|error| error.to_string())?;
+            walked += 1;
+            if walked > most {
+                return Err("its search tree has a circle".to_owned());
+            }
+            if record.offset().is_some_and(|offset| decoded.insert(offset)) {
+                record.decode::<IgnoredAny>().map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
     }
 
     /// Bytes in memory.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+#[cfg(test)]
+use super::packed_database::UnpackError;
 use super::{database::Database, file::GeoIpError, packed_database::unpack};
 
 /// DB-IP Lite, countries, IPv4 and IPv6 (see NOTICE); written by `assets/refresh database`.
@@ -18,10 +20,16 @@ pub(super) fn database() -> Result<Arc<Database>, GeoIpError> {
     Ok(Arc::clone(DATABASE.get_or_init(|| Arc::new(database))))
 }
 
+/// The bytes of the embedded database as a MaxMind DB file.
+#[cfg(test)]
+pub(super) fn bytes() -> Result<Vec<u8>, UnpackError> {
+    unpack(PACKED)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geoip::{CountryId, packed_database::UnpackError};
+    use crate::geoip::CountryId;
 
     fn check(address: &str, code: &str) {
         let database = database().unwrap();

@@ -76,6 +76,12 @@ pub enum GeoIpError {
 }
 
 impl GeoIpError {
+    /// Whether there is no file, or none that this user can see.
+    pub(super) fn is_absent(&self) -> bool {
+        use io::ErrorKind::{NotFound, PermissionDenied};
+        matches!(self, Self::Read { cause, .. } if [NotFound, PermissionDenied].contains(&cause.kind()))
+    }
+
     /// The file that caused it.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

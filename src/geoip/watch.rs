@@ -9,6 +9,7 @@ use std::{
 use tracing::{info, warn};
 
 use super::{
+    GeoIpConfig,
     database::Database,
     embedded,
     file::{self, GeoIpError},
@@ -59,7 +60,8 @@ pub(super) struct Files(Vec<WatchedFile>);
 struct WatchedFile {
     path: PathBuf,
     name: String,
-    database: Arc<Database>,
+    /// `None` for an optional file that does not exist, or was invalid from the start.
+    database: Option<Arc<Database>>,
     /// The fingerprint of the file; `None` without a file. A rejected file is neither read nor logged again.
     changes: FileDebounce<Option<Fingerprint>>,
     reloads_ok: u64,
@@ -67,6 +69,12 @@ struct WatchedFile {
 }
 
 impl DatabaseStatus {
+    /// Whether it is the database inside the binary.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.name == EMBEDDED
+    }
+
     /// Logs which database is used, and what it provides.
     pub fn log(&self, message: &'static str) {
         let Self { name: database, edition, provides, .. } = self;
@@ -88,16 +96,34 @@ impl Files {
                 continue;
             }
             let (database, fingerprint) = file::open(path)?;
-            files.push(WatchedFile {
-                path: path.clone(),
-                name,
-                database: Arc::new(database),
-                changes: FileDebounce::new(Some(fingerprint)),
-                reloads_ok: 0,
-                reloads_failed: 0,
-            });
+            files.push(WatchedFile::new(path, name, Some(database), Some(fingerprint)));
         }
         Ok(Self(files))
+    }
+
+    /// Opens the files of a configuration: those that it lists, or those of its directory that exist. A file of the
+    /// directory that cannot be used is logged, and the embedded database is used instead.
+    pub(super) fn open_configured(config: &GeoIpConfig) -> Result<Self, GeoIpError> {
+        let mut files = Self::open(&config.databases)?;
+        let optional = config.optional_files();
+        for (path, name) in optional.iter().zip(names(&optional)) {
+            let state = Fingerprint::of(path);
+            let (database, state) = match file::open(path) {
+                Ok((database, fingerprint)) => (Some(database), Some(fingerprint)),
+                Err(error) => {
+                    if !error.is_absent() {
+                        warn!(
+                            database = name,
+                            %error,
+                            "this GeoIP database cannot be used; replace it with nflog_exporter geoip update"
+                        );
+                    }
+                    (None, state)
+                }
+            };
+            files.0.push(WatchedFile::new(path, name, database, state));
+        }
+        Ok(files)
     }
 
     /// Replaces these files, and keeps the counts of those that are among the new ones.
@@ -130,8 +156,9 @@ impl Files {
 
     /// The databases in use. The embedded one is the last, if no file contains countries.
     pub(super) fn generation(&self) -> Result<Generation, GeoIpError> {
-        let mut databases: Vec<_> = self.0.iter().map(|file| Arc::clone(&file.database)).collect();
-        let mut status: Vec<_> = self.0.iter().map(WatchedFile::status).collect();
+        let mut databases: Vec<_> =
+            self.0.iter().filter_map(|file| file.database.clone()).collect();
+        let mut status: Vec<_> = self.0.iter().filter_map(WatchedFile::status).collect();
         if !databases.iter().any(|database| database.has_countries()) {
             let database = embedded::database()?;
             status.push(status_of(EMBEDDED.to_owned(), &database));
@@ -142,6 +169,22 @@ impl Files {
 }
 
 impl WatchedFile {
+    fn new(
+        path: &Path,
+        name: String,
+        database: Option<Database>,
+        state: Option<Fingerprint>,
+    ) -> Self {
+        Self {
+            path: path.to_owned(),
+            name,
+            database: database.map(Arc::new),
+            changes: FileDebounce::new(state),
+            reloads_ok: 0,
+            reloads_failed: 0,
+        }
+    }
+
     /// Reads the file if it was replaced; returns whether the status changed.
     fn check(&mut self) -> bool {
         let state = Fingerprint::of(&self.path);
@@ -153,10 +196,12 @@ impl WatchedFile {
             // Replaced again since the check: wait until it is unchanged.
             Ok((_, fingerprint)) if Some(fingerprint) != state => return false,
             Ok((database, _)) => {
-                self.database = Arc::new(database);
+                self.database = Some(Arc::new(database));
                 self.changes.set_read(state);
                 self.reloads_ok += 1;
-                self.status().log("the GeoIP database was replaced");
+                if let Some(status) = self.status() {
+                    status.log("the GeoIP database was replaced");
+                }
             }
             Err(error) => {
                 self.changes.set_read(state);
@@ -171,12 +216,13 @@ impl WatchedFile {
         true
     }
 
-    fn status(&self) -> DatabaseStatus {
-        DatabaseStatus {
+    /// `None` without a database.
+    fn status(&self) -> Option<DatabaseStatus> {
+        Some(DatabaseStatus {
             reloads_ok: self.reloads_ok,
             reloads_failed: self.reloads_failed,
-            ..status_of(self.name.clone(), &self.database)
-        }
+            ..status_of(self.name.clone(), self.database.as_ref()?)
+        })
     }
 }
 

@@ -17,7 +17,9 @@ pub(crate) mod replace_file;
 pub mod service_manager;
 pub mod signals;
 pub mod socket_owner;
+mod trusted_roots;
 pub(crate) mod untrusted_text;
 
 pub use health::{Health, Heartbeat, Latch};
 pub use host_network::host_network;
+pub use trusted_roots::{TrustedRootsError, trusted_roots};

@@ -14,6 +14,9 @@ pub(crate) enum Readers {
     Private,
     /// Those who could read the previous content, or as the umask says.
     AsBefore,
+    /// Every user. If root replaces the file, its owner becomes that of the directory, which can then replace it too. That
+    /// user could put a symbolic link there, so it is replaced, not followed.
+    Everyone,
 }
 
 impl Readers {
@@ -22,6 +25,7 @@ impl Readers {
         match self {
             Self::Private => 0o600,
             Self::AsBefore => 0o666,
+            Self::Everyone => 0o644,
         }
     }
 
@@ -32,20 +36,24 @@ impl Readers {
             Self::Private if before & 0o007 != 0 => before & 0o600,
             Self::Private => before & 0o640,
             Self::AsBefore => before & 0o777,
+            Self::Everyone => 0o644,
         }
     }
 }
 
-/// Replaces a file. The owner stays. A symbolic link stays, and its target is replaced.
+/// Replaces a file. The owner stays, and a symbolic link stays while its target is replaced, except with
+/// [`Readers::Everyone`].
+/// After a power failure, the file has the previous or the new content.
 ///
 /// # Errors
 /// The file cannot be written, or is not a regular file.
 pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
     let path = match fs::canonicalize(path) {
+        _ if readers == Readers::Everyone => path.to_owned(),
         Ok(path) => path,
         Err(_) => new_file(path)?,
     };
-    let before = fs::metadata(&path).ok();
+    let before = fs::metadata(&path).ok().filter(|_| readers != Readers::Everyone);
     if before.as_ref().is_some_and(|before| !before.is_file()) {
         return Err(io::Error::other("it is not a regular file; use the path of one"));
     }
@@ -53,8 +61,23 @@ pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Resu
         return Err(io::Error::other("the path has no file name; use DIRECTORY/FILE"));
     };
     let temporary = path.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
+    let directory = match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    };
+    let owner = match readers {
+        Readers::Everyone if !rustix::process::geteuid().is_root() => None,
+        Readers::Everyone => Some(fs::metadata(directory)?),
+        _ => before.clone(),
+    };
+    let mode = match (&before, readers) {
+        (_, Readers::Everyone) => Some(readers.new_mode()),
+        (before, _) => before.as_ref().map(|before| readers.mode(before.permissions().mode())),
+    };
     let temporary = Temporary::create(temporary, readers)?;
-    temporary.fill(content, before.as_ref(), readers)?.rename(&path)
+    temporary.fill(content, owner.as_ref(), mode)?.rename(&path)?;
+    // A directory that can be written may not be readable.
+    File::open(directory).map_or(Ok(()), |directory| directory.sync_all())
 }
 
 /// The path of a file that does not exist yet. A rename would replace a dangling symbolic link.
@@ -84,15 +107,16 @@ impl Temporary {
     fn fill(
         mut self,
         content: &[u8],
-        previous: Option<&Metadata>,
-        readers: Readers,
+        owner: Option<&Metadata>,
+        mode: Option<u32>,
     ) -> io::Result<Self> {
-        if let Some(previous) = previous {
-            let own = self.file.metadata()?;
-            if (own.uid(), own.gid()) != (previous.uid(), previous.gid()) {
-                fchown(&self.file, Some(previous.uid()), Some(previous.gid()))?;
-            }
-            let mode = readers.mode(previous.permissions().mode());
+        let own = self.file.metadata()?;
+        if let Some(owner) =
+            owner.filter(|owner| (own.uid(), own.gid()) != (owner.uid(), owner.gid()))
+        {
+            fchown(&self.file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        if let Some(mode) = mode {
             self.file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
         self.file.write_all(content)?;
@@ -117,6 +141,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_link_is_followed_except_for_a_file_of_everyone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for (readers, target) in
+            [(Readers::AsBefore, "new"), (Readers::Private, "new"), (Readers::Everyone, "old")]
+        {
+            fs::write(path("target"), "old").unwrap();
+            let _ = fs::remove_file(path("link"));
+            std::os::unix::fs::symlink("target", path("link")).unwrap();
+            replace(&path("link"), b"new", readers).unwrap();
+            assert_eq!(fs::read_to_string(path("link")).unwrap(), "new");
+            assert_eq!(fs::read_to_string(path("target")).unwrap(), target, "{readers:?}");
+        }
+    }
+
+    #[test]
     fn the_mode_stays_or_becomes_private() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("report.html");
@@ -126,6 +166,7 @@ mod tests {
             (0o600, Readers::AsBefore, 0o600),
             (0o644, Readers::Private, 0o600),
             (0o660, Readers::Private, 0o640),
+            (0o600, Readers::Everyone, 0o644),
         ] {
             fs::write(&path, "before").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();

@@ -243,10 +243,22 @@ fn missing_and_outdated_geoip_databases_are_reported() {
     let of = |file: &Path| doctor(&host, &["--geoip.database", file.to_str().unwrap()]);
     of(Path::new("/nowhere/x.mmdb")).failed("geoip", "/nowhere/x.mmdb");
     of(&data("unexpected-bytes.mmdb")).failed("geoip", "unexpected-bytes.mmdb");
-    of(&data("GeoLite2-ASN-Test.mmdb")).failed("geoip", "days old");
+    let report = of(&data("GeoLite2-ASN-Test.mmdb"));
+    report.failed("geoip", "days old");
+    report.failed("geoip", "run `nflog_exporter geoip update`");
+    // A downloaded file that the exporter ignores.
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.toml");
+    fs::write(&config, format!("[geoip]\ndirectory = '{}'", directory.path().display())).unwrap();
+    fs::write(directory.path().join("country.mmdb"), "<html>").unwrap();
+    let report = doctor(&host, &["--config.file", config.to_str().unwrap()]);
+    report.failed("geoip", "country.mmdb is not a usable MaxMind DB file");
+    report.failed("geoip", "`nflog_exporter geoip update --force`");
     let mut later = host.command("faketime");
     later.args(["-f", "+2y", EXPORTER]);
-    Report::of(&asked(later, &[])).failed("geoip", "embedded");
+    let report = Report::of(&asked(later, &[]));
+    report.failed("geoip", "embedded");
+    report.failed("geoip", "run `nflog_exporter geoip update`");
 }
 
 #[test]

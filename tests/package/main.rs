@@ -19,12 +19,14 @@ use nflog_exporter::config::{self, Config};
 use crate::support::{
     documents,
     fresh_root::fresh_root,
+    mmdb::{self, Value},
     program::{EXPORTER, samples, sum, wait_for, whole},
-    server::run,
+    server::{certificates, run},
     system::{Booted, System},
 };
 
 const UNIT: &str = "nflog_exporter.service";
+const TIMER: &str = "nflog_exporter-geoip.timer";
 
 /// Rules that log the packets of `send`.
 const RULES: &str = "table inet t { chain c { type filter hook input priority 0; \
@@ -127,6 +129,7 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
     flow(&booted, 10);
     assert_confined(&booted);
 
+    the_timer_updates_databases(&booted);
     uses_the_configured_paths(&booted);
     is_reloaded(&booted);
     is_started_again(&booted);
@@ -139,6 +142,8 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
     assert!(system.read(CONFIG).starts_with(SETTINGS));
     booted.wait_until(UNIT, "active");
     assert_ne!(main_pid(&booted), pid);
+    assert_eq!(booted.property(TIMER, "UnitFileState"), "enabled");
+    assert_eq!(booted.property(TIMER, "ActiveState"), "active");
     flow(&booted, 10);
     wait_for_rows(&booted, 50);
     // The same if the configuration was removed and the administrator changed permissions.
@@ -158,6 +163,7 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
         "etc/nflog_exporter",
         "usr/share/nflog_exporter",
         "etc/systemd/system/multi-user.target.wants/nflog_exporter.service",
+        "etc/systemd/system/timers.target.wants/nflog_exporter-geoip.timer",
     ] {
         assert!(!system.has(path), "{path}");
     }
@@ -185,6 +191,74 @@ fn uses_the_configured_paths(booted: &Booted) {
         let mut good = reloads.iter().filter(|(labels, _)| labels["result"] == "success");
         good.any(|(_, count)| *count > 0.0).then_some(())
     });
+}
+
+/// A database that is downloaded within the sandbox of its unit is loaded by the running service.
+fn the_timer_updates_databases(booted: &Booted) {
+    let units = "/usr/lib/systemd/system";
+    let service = TIMER.replace(".timer", ".service");
+    booted.run(
+        "systemd-analyze",
+        &["verify", &format!("{units}/{service}"), &format!("{units}/{TIMER}")],
+    );
+    assert_eq!(booted.property(TIMER, "UnitFileState"), "disabled");
+    assert_eq!(booted.property(TIMER, "ActiveState"), "inactive");
+    let directory = booted.system.path("srv/geo");
+    fs::create_dir_all(directory.join("free")).unwrap();
+    certificates(&directory, "");
+    let ca_file = booted.system.path("etc/nflog_exporter/ca.pem");
+    fs::copy(directory.join("ca.pem"), ca_file).unwrap();
+    let country = Value::Map(vec![("iso_code", Value::Text("NL"))]);
+    let record = Value::Map(vec![("country", country)]);
+    let file = directory.join("free/country.mmdb");
+    fs::write(&file, mmdb::everywhere("DBIP-Country-Lite", 1_793_491_200, &record)).unwrap();
+    run(Command::new("gzip").arg(&file));
+    let month = booted.run("date", &["--utc", "+%Y-%m"]);
+    let published = format!("free/dbip-country-lite-{}.mmdb.gz", month.trim());
+    fs::rename(directory.join("free/country.mmdb.gz"), directory.join(published)).unwrap();
+    booted.run(
+        "systemd-run",
+        &[
+            "--unit=publisher",
+            "--property=WorkingDirectory=/srv/geo",
+            "openssl",
+            "s_server",
+            "-WWW",
+            "-accept",
+            "443",
+            "-cert",
+            "server.pem",
+            "-key",
+            "server.key",
+        ],
+    );
+    wait_for("the server", || {
+        let script = "exec 3<>/dev/tcp/localhost/443";
+        booted.try_run("bash", &["-c", script]).0.then_some(())
+    });
+    let before = booted.system.read(CONFIG);
+    let update = "server = 'https://localhost'\nca_file = '/etc/nflog_exporter/ca.pem'\n";
+    configure(booted, &format!("[geoip.update]\n{update}"));
+    let (good, _) = booted.try_run("systemctl", &["start", &service]);
+    assert!(good, "{}", booted.journal(&service));
+    let installed = "var/lib/nflog_exporter/geoip/country.mmdb";
+    assert_eq!(booted.system.mode(installed), 0o644);
+    wait_for("the downloaded database", || {
+        let built = samples(&scrape(booted)?, "nflog_exporter_geoip_build_timestamp_seconds");
+        built.iter().any(|(labels, _)| labels["database"] == "country.mmdb").then_some(())
+    });
+    // Root replaces it, and the service can replace it again.
+    let config = format!("/{CONFIG}");
+    let arguments = ["geoip", "update", "--force", "--config.file", &config];
+    let printed = booted.run("nflog_exporter", &arguments);
+    assert!(printed.contains("updated: DBIP-Country-Lite"), "{printed}");
+    let owner = booted.run("stat", &["-c", "%U", &format!("/{installed}")]);
+    assert_eq!(owner, "nflog_exporter\n");
+    booted.run("systemctl", &["start", &service]);
+    booted.run("systemctl", &["enable", "--now", TIMER]);
+    assert_eq!(booted.property(TIMER, "ActiveState"), "active");
+    booted.run("systemctl", &["stop", "publisher"]);
+    configure(booted, &before);
 }
 
 /// If the unit denies writing, the error does not suggest chown.
@@ -345,6 +419,7 @@ fn the_rpm_is_installed_upgraded_and_removed() {
     rpm(&["--install", "--nodeps", "/root/package.rpm"]);
     assert_eq!(system.mode(CONFIG), 0o640);
     assert_eq!(system.mode("var/lib/nflog_exporter"), 0o750);
+    assert_eq!(booted.property(TIMER, "UnitFileState"), "disabled");
     booted.run("systemctl", &["start", UNIT]);
     flow(&booted, 10);
     assert_confined(&booted);
@@ -403,6 +478,8 @@ fn both_packages_contain_the_same_files() {
     assert_eq!(ours.difference(&theirs).collect::<Vec<_>>(), [""; 0]);
     for path in [
         "/usr/lib/systemd/system/nflog_exporter.service",
+        "/usr/lib/systemd/system/nflog_exporter-geoip.service",
+        "/usr/lib/systemd/system/nflog_exporter-geoip.timer",
         "/usr/share/man/man8/nflog_exporter.8.gz",
         "/usr/share/bash-completion/completions/nflog_exporter",
         "/usr/share/nflog_exporter/dashboards/overview.json",
@@ -433,14 +510,16 @@ fn the_package_contains_the_documents() {
 }
 
 #[test]
-fn the_unit_is_hardened() {
-    let output = run(Command::new("systemd-analyze")
-        .args(["security", "--offline=true", "--no-pager"])
-        .arg(root().join("packaging/systemd/nflog_exporter.service")));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let score = text.split("exposure level for nflog_exporter.service: ").nth(1).unwrap();
-    let score: f64 = score.split(' ').next().unwrap().parse().unwrap();
-    assert!(score < 2.0, "{score}");
+fn the_units_are_hardened() {
+    for unit in [UNIT, "nflog_exporter-geoip.service"] {
+        let output = run(Command::new("systemd-analyze")
+            .args(["security", "--offline=true", "--no-pager"])
+            .arg(root().join("packaging/systemd").join(unit)));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let score = text.split(&format!("exposure level for {unit}: ")).nth(1).unwrap();
+        let score: f64 = score.split(' ').next().unwrap().parse().unwrap();
+        assert!(score < 2.0, "{unit}: {score}");
+    }
 }
 
 /// The calls that an entry of `SystemCallFilter=` selects.

@@ -160,8 +160,8 @@ fn settings_without_effect_cause_warnings() {
     let warnings: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("warning: ")).collect();
     let expected = [
         "family.x.labels: the label list is always empty, because there is no [[list]]: add a [[list]], or remove the label",
-        "family.x.labels: the label asn is always empty, because no GeoIP database provides AS numbers: add one to \
-         geoip.databases, such as GeoLite2-ASN.mmdb, or remove the label",
+        "family.x.labels: the label asn is always empty, because no GeoIP database provides AS numbers: run \
+         `nflog_exporter geoip update --edition asn`, or add one to geoip.databases, or remove the label",
         "kernel_log.kmsg: a syslog daemon writes the lines of /dev/kmsg to /var/log/kern.log too, so packets count \
          twice: remove these files from kernel_log.files, or set kernel_log.kmsg = false",
         "kernel_log.allow: it has no effect, because kernel_log.syslog is not set: set it, or remove the key",

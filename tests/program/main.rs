@@ -4,6 +4,7 @@
 mod config_check;
 mod corpus;
 mod detail;
+mod geoip_update;
 mod kernel_log;
 mod ladder;
 mod log_files;

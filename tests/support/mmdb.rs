@@ -1,4 +1,4 @@
-//! Writes small MaxMind DB files (format 2.0) of one record for every IPv4 address.
+//! Writes small MaxMind DB files (format 2.0) of one record for IPv4 addresses.
 
 /// A value of a record.
 pub enum Value {
@@ -10,12 +10,26 @@ pub enum Value {
     EmptyList,
 }
 
+/// A pointer to the first value of the data section: the number of nodes, 16, and the offset.
+const FIRST: u32 = 1 + 16;
+
+/// A pointer to nothing: the number of nodes.
+const NOTHING: u32 = 1;
+
 /// A database with this record for the first half of the addresses (0.0.0.0/1).
 pub fn file(edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> {
+    with_node([FIRST, NOTHING], edition, build_epoch, record)
+}
+
+/// A database with this record for every address.
+pub fn everywhere(edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> {
+    with_node([FIRST, FIRST], edition, build_epoch, record)
+}
+
+/// A database of one node, which has two records of 24 bits.
+fn with_node(node: [u32; 2], edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // One node of two records of 24 bits: the first value of the data section, and nothing. A pointer to data
-    // is the number of nodes, 16, and the offset.
-    for pointer in [1_u32 + 16, 1] {
+    for pointer in node {
         bytes.extend(&pointer.to_be_bytes()[1..]);
     }
     bytes.extend([0; 16]);
@@ -30,7 +44,7 @@ pub fn file(edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> 
         ("binary_format_minor_version", Value::Short(0)),
         ("build_epoch", Value::Epoch(build_epoch)),
         ("languages", Value::EmptyList),
-        ("description", Value::Map(Vec::new())),
+        ("description", Value::Map(vec![("en", Value::Text("test"))])),
     ]);
     write(&mut bytes, &metadata);
     bytes

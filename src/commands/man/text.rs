@@ -23,9 +23,11 @@ pub(super) const SECTIONS: [(&str, &[&str]); 4] = [
             "/var/lib/nflog_exporter: the spool, where rows wait for the database; mirror.spool.directory names \
              another directory. Only one exporter uses it. The packaged service \
              can write to no other directory.",
+            "/var/lib/nflog_exporter/geoip: the databases that \"nflog_exporter geoip update\" downloads; geoip.directory \
+             names another directory.",
             "The configuration names further files: GeoIP databases (geoip.databases, .mmdb), names of \
-             networks (networks.file), lists of addresses (list.file), TLS and basic auth (web.config_file), the database's URL (mirror.url_file) and the key that encrypts addresses \
-             (mirror.anonymize_key_file). GeoIP databases, networks, lists and the web \
+             networks (networks.file), lists of addresses (list.file), TLS and basic auth (web.config_file), the database's URL (mirror.url_file), the key that encrypts addresses \
+             (mirror.anonymize_key_file) and the license key of MaxMind (geoip.update.license_key_file). GeoIP databases, networks, lists and the web \
              configuration are reloaded when they are replaced.",
             "/proc/net/netfilter/nfnetlink_log: the groups that the kernel logs to, each with the port of its \
              reader.",
@@ -36,6 +38,9 @@ pub(super) const SECTIONS: [(&str, &[&str]); 4] = [
         &[
             "NFLOG_EXPORTER_MIRROR_URL: the URL of the database, instead of --mirror.url, so that no password \
              is on a command line.",
+            "NFLOG_EXPORTER_MAXMIND_LICENSE_KEY: the license key for geoip update, instead of \
+             geoip.update.license_key_file.",
+            "HTTPS_PROXY, ALL_PROXY, NO_PROXY, also in lower case: the proxy of geoip update, as in curl(1).",
             "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS: set by systemd; see sd_notify(3) and sd_listen_fds(3).",
         ],
     ),
@@ -58,7 +63,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 4] = [
 ];
 
 /// Purposes, and a command line for each.
-pub(super) const EXAMPLES: [(&str, &str); 8] = [
+pub(super) const EXAMPLES: [(&str, &str); 9] = [
     (
         "Log all inbound packets and serve a map at http://127.0.0.1:10239/:",
         "nflog_exporter --rules.install",
@@ -80,6 +85,7 @@ pub(super) const EXAMPLES: [(&str, &str); 8] = [
         "Copy the rows of ulogd's database:",
         "nflog_exporter --config.file FILE migrate rows mysql://ulogd@localhost/ulogd",
     ),
+    ("Download the newest country database:", "nflog_exporter --config.file FILE geoip update"),
     ("Find out why no packet is counted:", "nflog_exporter --config.file FILE doctor"),
     ("Check a configuration before it is used:", "nflog_exporter --config.file FILE config check"),
 ];

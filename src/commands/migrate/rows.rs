@@ -40,7 +40,7 @@ pub(super) fn rows(MigrateRows { from, table }: &MigrateRows, flags: &Flags) -> 
         url => url.to_owned(),
     };
     let from: Target = url.parse().context("invalid FROM-URL")?;
-    let geoip = GeoIp::open(&config.geoip.databases)?;
+    let geoip = GeoIp::open_configured(&config.geoip)?;
     let networks = Networks::open(&config.networks, &config.list)?;
     let to = config.resolve_mirror()?;
     let to = to.ok_or_else(|| {

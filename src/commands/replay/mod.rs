@@ -33,7 +33,7 @@ const SEED: u64 = 0;
 /// Counts the packets of the files; prints the metrics, or serves them until a signal ends the program.
 pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::Result<()> {
     let level = logging::start(config.log.level, config.log.format);
-    let geoip = GeoIp::open(&config.geoip.databases)?;
+    let geoip = GeoIp::open_configured(&config.geoip)?;
     let networks = Networks::open(&config.networks, &config.list)?;
     let files = Recordings::open("replay", &replay.files, &replay.prefix);
     let (web_config, listeners) = if replay.serve {

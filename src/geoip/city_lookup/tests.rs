@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::*;
-use crate::geoip::{GeoIp, file::tests::data};
+use crate::geoip::{GeoIp, GeoIpConfig, file::tests::data};
 
 const CITY: &str = "GeoIP2-City-Test.mmdb";
 const COUNTRY: &str = "GeoIP2-Country-Test.mmdb";
@@ -221,7 +221,8 @@ fn a_replaced_file_is_loaded_while_a_city_lookup_exists() {
     check(&mut city_lookup, "89.160.20.112", LINKÖPING);
     check(&mut city_lookup, "10.0.0.1", None);
 
-    geoip.reload(&[data(ASN)]).unwrap();
+    let config = GeoIpConfig { databases: vec![data(ASN)], ..GeoIpConfig::default() };
+    geoip.reload(&config).unwrap();
     city_lookup.refresh();
     check(&mut city_lookup, "81.2.69.142", None);
 }

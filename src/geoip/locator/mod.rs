@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use tracing::error;
 
 use super::{
-    Country, GeoIpError, Place,
+    Country, GeoIpConfig, GeoIpError, Place,
     city_lookup::CityLookup,
     database::Database,
     fact_cache::FactCache,
@@ -39,7 +39,19 @@ impl GeoIp {
     /// # Errors
     /// The first file that cannot be used.
     pub fn open(paths: &[PathBuf]) -> Result<Self, GeoIpError> {
-        let files = Files::open(paths)?;
+        Self::of_files(Files::open(paths)?)
+    }
+
+    /// Opens the databases of a configuration: those that it lists, or those of its directory; and the embedded country
+    /// database if none of them has countries.
+    ///
+    /// # Errors
+    /// The first listed file that cannot be used. A file of the directory is ignored then.
+    pub fn open_configured(config: &GeoIpConfig) -> Result<Self, GeoIpError> {
+        Self::of_files(Files::open_configured(config)?)
+    }
+
+    fn of_files(files: Files) -> Result<Self, GeoIpError> {
         let current = Arc::new(ArcSwap::from_pointee(files.generation()?));
         Ok(Self { current, files: Arc::new(Mutex::new(files)) })
     }
@@ -62,13 +74,13 @@ impl GeoIp {
         CityLookup::new(&self.current)
     }
 
-    /// Opens all of these databases again and replaces those in use. Blocks while it reads.
+    /// Opens all databases of a configuration again and replaces those in use. Blocks while it reads.
     ///
     /// # Errors
-    /// The first file that cannot be used; then nothing is replaced.
-    pub fn reload(&self, paths: &[PathBuf]) -> Result<(), GeoIpError> {
+    /// The first listed file that cannot be used; then nothing is replaced.
+    pub fn reload(&self, config: &GeoIpConfig) -> Result<(), GeoIpError> {
         let mut files = self.lock();
-        match Files::open(paths) {
+        match Files::open_configured(config) {
             Ok(newer) => files.replace(newer),
             Err(error) => {
                 files.count_failure(&error);

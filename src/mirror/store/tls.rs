@@ -6,11 +6,11 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use super::StoreError;
-use crate::{mirror::target::Tls, system::files::read_small};
+use crate::{mirror::target::Tls, system::trusted_roots};
 
 /// The configuration of rustls for a target; `None` without encryption.
 ///
@@ -36,42 +36,12 @@ pub fn client_config(tls: &Tls) -> Result<Option<ClientConfig>, StoreError> {
     Ok(Some(config))
 }
 
-/// Maximum size of a file of authorities, bytes: four times the largest bundle.
-const MAX_FILE: u64 = 1024 * 1024;
-
-/// The trusted authorities: those of a PEM file, which must all be valid, or the valid ones of the system.
+/// The trusted authorities: see [`trusted_roots`].
 ///
 /// # Errors
 /// [`StoreError::Denied`] when there are none.
 pub(super) fn authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, StoreError> {
-    let usable = |root: &CertificateDer<'static>| RootCertStore::empty().add(root.clone());
-    let Some(file) = file else {
-        let found = rustls_native_certs::load_native_certs();
-        let roots: Vec<_> = found.certs.into_iter().filter(|root| usable(root).is_ok()).collect();
-        if roots.is_empty() {
-            let why = found.errors.first().map_or(String::new(), |error| format!(" ({error})"));
-            return Err(StoreError::Denied(format!(
-                "this system has no certificate authorities{why}: install ca-certificates, or name \
-                 a file of your own"
-            )));
-        }
-        return Ok(roots);
-    };
-    let denied = |what: String| {
-        StoreError::Denied(format!(
-            "cannot use the certificate authorities in {}: {what}",
-            file.display()
-        ))
-    };
-    let pem = read_small(file, MAX_FILE).map_err(|error| denied(error.to_string()))?;
-    let roots = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| denied(error.to_string()))?;
-    roots.iter().try_for_each(usable).map_err(|error| denied(error.to_string()))?;
-    if roots.is_empty() {
-        return Err(denied("no certificate in PEM form".to_owned()));
-    }
-    Ok(roots)
+    trusted_roots(file).map_err(|error| StoreError::Denied(error.to_string()))
 }
 
 /// Accepts any certificate. Signatures are checked nevertheless: the server holds its key.

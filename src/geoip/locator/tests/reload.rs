@@ -129,21 +129,72 @@ fn a_reload_replaces_all_databases_or_none() {
     install(CITY, &path);
     let geoip = GeoIp::open(std::slice::from_ref(&path)).unwrap();
     let mut locator = geoip.locator();
+    let absent = directory.path().join("absent");
+    let config = |databases: &[PathBuf]| GeoIpConfig {
+        databases: databases.to_vec(),
+        directory: absent.clone(),
+        ..GeoIpConfig::default()
+    };
 
-    geoip.reload(&[data(ASN), path.clone()]).unwrap();
+    geoip.reload(&config(&[data(ASN), path.clone()])).unwrap();
     assert_eq!(status(&geoip), [(ASN.to_owned(), 0, 0), ("geo.mmdb".to_owned(), 1, 0)]);
     locator.refresh();
     check(&mut locator, "89.160.20.112", "SE", 29_518);
 
     fs::write(&path, "<html>").unwrap();
-    let error = geoip.reload(std::slice::from_ref(&path)).unwrap_err().to_string();
+    let error = geoip.reload(&config(std::slice::from_ref(&path))).unwrap_err().to_string();
     assert!(error.contains("geo.mmdb is not a usable MaxMind DB file"), "{error}");
     assert_eq!(status(&geoip), [(ASN.to_owned(), 0, 0), ("geo.mmdb".to_owned(), 1, 1)]);
     locator.refresh();
     check(&mut locator, "89.160.20.112", "SE", 29_518);
 
-    geoip.reload(&[]).unwrap();
+    geoip.reload(&config(&[])).unwrap();
     assert_eq!(status(&geoip), [("embedded".to_owned(), 0, 0)]);
     locator.refresh();
     check(&mut locator, "193.0.6.139", "NL", 0);
+}
+
+/// The files of `geoip.directory` are used when they appear.
+#[test]
+fn downloaded_files_are_used_as_soon_as_they_exist() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let config = GeoIpConfig { directory: directory.path().to_owned(), ..GeoIpConfig::default() };
+    let geoip = GeoIp::open_configured(&config).unwrap();
+    let mut locator = geoip.locator();
+    assert_eq!(status(&geoip), [("embedded".to_owned(), 0, 0)]);
+    check(&mut locator, "193.0.6.139", "NL", 0);
+    let mut checked = |expect: &[(&str, u64, u64)]| {
+        for _ in 0..3 {
+            geoip.check();
+        }
+        locator.refresh();
+        let expect: Vec<_> =
+            expect.iter().map(|(name, ok, failed)| ((*name).to_owned(), *ok, *failed)).collect();
+        assert_eq!(status(&geoip), expect);
+        locator.locate("89.160.20.112".parse().unwrap())
+    };
+
+    install(ASN, &path("asn.mmdb"));
+    assert_eq!(checked(&[("asn.mmdb", 1, 0), ("embedded", 0, 0)]).asn, 29_518);
+    install(CITY, &path("city.mmdb"));
+    let place = checked(&[("city.mmdb", 1, 0), ("asn.mmdb", 1, 0)]);
+    assert_eq!((place.country.code(), place.asn), ("SE", 29_518));
+    fs::write(path("city.mmdb"), "<html>").unwrap();
+    assert_eq!(checked(&[("city.mmdb", 1, 1), ("asn.mmdb", 1, 0)]).country.code(), "SE");
+    // A file that was never valid is not used, and does not prevent a start.
+    fs::write(path("country.mmdb"), "").unwrap();
+    checked(&[("city.mmdb", 1, 1), ("asn.mmdb", 1, 0)]);
+    let again = GeoIp::open_configured(&config).unwrap();
+    assert_eq!(status(&again), [("asn.mmdb".to_owned(), 0, 0), ("embedded".to_owned(), 0, 0)]);
+    install(COUNTRY, &path("country.mmdb"));
+    for _ in 0..3 {
+        again.check();
+    }
+    let expect = [("country.mmdb".to_owned(), 1, 0), ("asn.mmdb".to_owned(), 0, 0)];
+    assert_eq!(status(&again), expect);
+    // With a list, the directory is not used.
+    let listed = GeoIpConfig { databases: vec![data(CITY)], ..config };
+    again.reload(&listed).unwrap();
+    assert_eq!(status(&again), [(CITY.to_owned(), 0, 0)]);
 }

@@ -1,0 +1,220 @@
+//! A client of HTTPS: proxies of the environment, redirects, and no connection without TLS.
+
+use std::{fmt, future::Future, io, path::Path, sync::Arc, time::Duration};
+
+use http_body_util::Empty;
+use hyper::{
+    Method, Request, Response, StatusCode, Uri,
+    body::{Bytes, Incoming},
+    client::conn::http1::{SendRequest, handshake},
+    header::{
+        AUTHORIZATION, HOST, HeaderName, HeaderValue, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
+    },
+};
+use hyper_util::{
+    client::proxy::matcher::{Intercept, Matcher},
+    rt::TokioIo,
+};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use super::error::{MAX_REDIRECTS, RequestError, UpdateSetupError, with_sources};
+use crate::system::trusted_roots;
+
+/// Maximum time to resolve a name and connect.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The program's name in requests.
+const AGENT: &str = concat!("nflog_exporter/", env!("CARGO_PKG_VERSION"));
+
+/// The client.
+pub(super) struct Client {
+    tls: TlsConnector,
+    proxies: Matcher,
+}
+
+/// Additional headers of a request.
+pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// A connection, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Client {
+    /// Trusts the certificate authorities of a file, or without one those of the system. The environment names the
+    /// proxies: `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, also in lower case.
+    ///
+    /// # Errors
+    /// There are no certificate authorities.
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, UpdateSetupError> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(trusted_roots(ca_file)?);
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), proxies: Matcher::from_env() })
+    }
+
+    /// Sends a GET request, and follows redirects. Only the server of the URL receives the authorization.
+    ///
+    /// # Errors
+    /// There is no response.
+    pub(super) async fn get(
+        &self,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+        headers: &Headers,
+    ) -> Result<Response<Incoming>, RequestError> {
+        let mut current = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let authorization = authorization.filter(|_| current.origin() == url.origin());
+            let response = self.request(&current, authorization, headers).await?;
+            if !is_redirect(response.status()) {
+                return Ok(response);
+            }
+            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let target = location.and_then(|location| current.join(location).ok());
+            current = target
+                .filter(|target| target.scheme() == "https" && target.has_host())
+                .ok_or(RequestError::Insecure)?;
+        }
+        Err(RequestError::Redirects)
+    }
+
+    async fn request(
+        &self,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+        headers: &Headers,
+    ) -> Result<Response<Incoming>, RequestError> {
+        let peer = Peer::of(url);
+        let stream = self.connect(url, &peer).await?;
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut request = Request::get(target).header(USER_AGENT, AGENT);
+        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        request = request.header(HOST, host);
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Empty::new())?;
+        Ok(sender(stream).await?.send_request(request).await?)
+    }
+
+    /// A connection with TLS, directly or through a proxy.
+    async fn connect(&self, url: &Url, peer: &Peer) -> Result<Box<dyn Stream>, RequestError> {
+        let uri = url.as_str().parse::<Uri>().map_err(hyper::http::Error::from)?;
+        let stream = match self.proxies.intercept(&uri) {
+            Some(proxy) => self.tunnel(&proxy, peer).await?,
+            None => Box::new(open(peer).await?),
+        };
+        self.encrypt(stream, &peer.host).await
+    }
+
+    /// A connection to the peer through a proxy, by the method CONNECT (RFC 9110, 9.3.6).
+    async fn tunnel(
+        &self,
+        proxy: &Intercept,
+        peer: &Peer,
+    ) -> Result<Box<dyn Stream>, RequestError> {
+        let uri = proxy.uri();
+        let failed = |reason: String| RequestError::Proxy {
+            proxy: uri.to_string(),
+            peer: peer.to_string(),
+            reason,
+        };
+        let url = Url::parse(&uri.to_string()).map_err(|error| failed(error.to_string()))?;
+        if !["http", "https"].contains(&url.scheme()) {
+            return Err(failed(format!("{} is not supported, only http and https", url.scheme())));
+        }
+        let at = Peer::of(&url);
+        let mut stream: Box<dyn Stream> = Box::new(open(&at).await?);
+        if url.scheme() == "https" {
+            stream = self.encrypt(stream, &at.host).await?;
+        }
+        let mut request = Request::builder()
+            .method(Method::CONNECT)
+            .uri(peer.to_string())
+            .header(HOST, peer.to_string());
+        if let Some(authorization) = proxy.basic_auth() {
+            request = request.header(PROXY_AUTHORIZATION, authorization);
+        }
+        let request = request.body(Empty::new())?;
+        let response = sender(stream).await?.send_request(request).await;
+        let response = response.map_err(|error| failed(with_sources(&error)))?;
+        if !response.status().is_success() {
+            return Err(failed(format!("the status {}", response.status())));
+        }
+        let upgraded = hyper::upgrade::on(response).await;
+        Ok(Box::new(TokioIo::new(upgraded.map_err(|error| failed(with_sources(&error)))?)))
+    }
+
+    async fn encrypt(
+        &self,
+        stream: Box<dyn Stream>,
+        host: &Host,
+    ) -> Result<Box<dyn Stream>, RequestError> {
+        let failed = |cause| RequestError::Tls { host: host.to_string(), cause };
+        let name = match host {
+            Host::Domain(name) => ServerName::try_from(name.clone())
+                .map_err(|error| failed(io::Error::other(error)))?,
+            Host::Ipv4(address) => ServerName::IpAddress((*address).into()),
+            Host::Ipv6(address) => ServerName::IpAddress((*address).into()),
+        };
+        Ok(Box::new(self.tls.connect(name, stream).await.map_err(failed)?))
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    // 304 is the response to a condition.
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// The sender of one request. The connection ends after its response was read, or dropped.
+async fn sender(stream: Box<dyn Stream>) -> Result<SendRequest<Empty<Bytes>>, RequestError> {
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection.with_upgrades());
+    Ok(sender)
+}
+
+async fn open(peer: &Peer) -> Result<TcpStream, RequestError> {
+    let connect = match &peer.host {
+        Host::Domain(name) => limited(TcpStream::connect((name.as_str(), peer.port))).await,
+        Host::Ipv4(address) => limited(TcpStream::connect((*address, peer.port))).await,
+        Host::Ipv6(address) => limited(TcpStream::connect((*address, peer.port))).await,
+    };
+    connect.map_err(|cause| RequestError::Connect { peer: peer.to_string(), cause })
+}
+
+async fn limited(connect: impl Future<Output = io::Result<TcpStream>>) -> io::Result<TcpStream> {
+    timeout(CONNECT_LIMIT, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Host and port of a server.
+struct Peer {
+    host: Host,
+    port: u16,
+}
+
+impl Peer {
+    /// The server of a URL with a host.
+    fn of(url: &Url) -> Self {
+        let host = url.host().map_or(Host::Domain(String::new()), |host| host.to_owned());
+        Self { host, port: url.port_or_known_default().unwrap_or(443) }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.host, self.port)
+    }
+}
