@@ -29,7 +29,10 @@ use crate::{
     config::{ConfigError, ConfigErrors},
     geoip::GeoIpError,
     http::WebConfigError,
-    mirror::schema::ddl,
+    mirror::{
+        schema::{clickhouse_cluster, ddl},
+        store::Kind,
+    },
     networks::NetworksError,
     system::privileges::PrivilegesError,
 };
@@ -72,7 +75,13 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::Rules(rules) => rules::rules(&rules, flags),
         Command::Migrate(migrate) => migrate::migrate(&migrate, flags),
-        Command::Schema(schema) => print(ddl(schema.database)),
+        Command::Schema(schema) => match (schema.cluster, schema.database) {
+            (None, database) => print(ddl(database)),
+            (Some(cluster), Kind::ClickHouse) => print(&clickhouse_cluster(&cluster)),
+            (Some(_), database) => {
+                anyhow::bail!("--cluster is only for clickhouse, not for {database}")
+            }
+        },
         Command::Config(ConfigCommand::Check) => print(&check::report(flags)?),
         Command::Config(ConfigCommand::Show) => print(&check::load(flags)?.to_toml()?),
     }

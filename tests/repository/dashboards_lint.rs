@@ -24,10 +24,15 @@ fn source_variable(dashboard: &Dashboard) -> &Value {
 }
 
 #[test]
-fn there_are_four_dashboards_with_stable_names() {
+fn there_are_five_dashboards_with_stable_names() {
     let uids: Vec<_> = Dashboard::all().iter().map(|each| each.uid().to_owned()).collect();
-    let expected =
-        ["nflog-drilldown-mysql", "nflog-drilldown-postgres", "nflog-health", "nflog-overview"];
+    let expected = [
+        "nflog-drilldown-clickhouse",
+        "nflog-drilldown-mysql",
+        "nflog-drilldown-postgres",
+        "nflog-health",
+        "nflog-overview",
+    ];
     assert_eq!(uids, expected);
     hold(|dashboard, wrong| {
         if !dashboard.json["title"].as_str().unwrap().starts_with("Firewall / ") {
@@ -451,7 +456,9 @@ fn the_overview_links_to_the_packets_of_every_value() {
     let all = Dashboard::all();
     let overview = all.iter().find(|each| each.uid() == "nflog-overview").unwrap();
     let offered = options_of(overview.variable("drilldown").unwrap());
-    assert_eq!(offered, ["nflog-drilldown-mysql", "nflog-drilldown-postgres"]);
+    let expected =
+        ["nflog-drilldown-mysql", "nflog-drilldown-postgres", "nflog-drilldown-clickhouse"];
+    assert_eq!(offered, expected);
     for name in ["country", "port", "network", "prefix"] {
         let link = format!(
             "/d/${{drilldown}}?${{__url_time_range}}&var-{name}=${{__data.fields.{name}:percentencode}}"
