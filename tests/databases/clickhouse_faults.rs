@@ -44,7 +44,7 @@ enum Fault {
     Cut,
     /// It hangs for longer than the exporter waits, and then executes what it has received.
     Hang,
-    /// It executes inserts after the exporter has given up waiting.
+    /// It executes inserts after the deadline of the exporter.
     Slow,
 }
 

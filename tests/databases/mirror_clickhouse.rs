@@ -8,7 +8,9 @@ use nflog_exporter::{
         inspect::inspect,
         row::{Row, RowContext},
         schema,
-        store::{Batch, ClickHouse, Kind, Maintenance, Store, StoreError, Writer},
+        store::{
+            Batch, ClickHouse, Kind, Maintenance, MaintenanceReport, Store, StoreError, Writer,
+        },
         target::{Endpoint, Target, Tls},
     },
 };
@@ -24,6 +26,12 @@ fn writer() -> Writer {
 
 fn batch(from: u64, rows: &[Row]) -> Batch<'_> {
     Batch { from, to: from + rows.len() as u64, rows }
+}
+
+/// As the table stores it.
+#[expect(clippy::cast_possible_truncation, reason = "single precision")]
+fn single(degrees: f64) -> f32 {
+    degrees as f32
 }
 
 fn time(micros: u64) -> SystemTime {
@@ -63,7 +71,7 @@ async fn a_batch_is_written_once() {
     store.write(&writer(), Batch { from: 4, to: 10, rows: &[] }).await.unwrap();
     store.write(&writer(), Batch { from: 10, to: 12, rows: &rows }).await.unwrap();
     store.forget(&writer()).await.unwrap();
-    // The spool knows them, or is told where they are missing.
+    // The spool knows them, or learns where they are missing.
     assert_eq!(store.position(&writer(), 10).await.unwrap(), 12);
     assert_eq!(store.position(&writer(), 50).await.unwrap(), 50);
     assert_eq!(store.position(&writer(), 0).await.unwrap(), 4);
@@ -185,8 +193,8 @@ async fn rows_keep_their_values() {
             opt(row.icmp_type.map(|number| number.to_string())),
             opt(row.icmp_code.map(|number| number.to_string())),
             opt(row.issue.map(|issue| text(issue.name()))),
-            opt(row.latitude.map(|degrees| (degrees as f32).to_string())),
-            opt(row.longitude.map(|degrees| (degrees as f32).to_string())),
+            opt(row.latitude.map(|degrees| single(degrees).to_string())),
+            opt(row.longitude.map(|degrees| single(degrees).to_string())),
             opt(row.asn.map(|asn| asn.to_string())),
             row.weight.to_string(),
         ]
@@ -203,7 +211,9 @@ async fn rows_keep_their_values() {
             "SELECT hex(prefix), hex(in_device), hex(out_device), hex(country), hex(ifNull(city, '')) FROM packets \
              WHERE sequence = {number}"
         );
-        let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+        let hex = |text: &str| {
+            text.bytes().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat()
+        };
         let expect = [&row.prefix, &row.in_device, &row.out_device, &row.country, &row.city];
         let expect = expect.map(|text| hex(text)).join("\t");
         assert_eq!(server.query(&database, &texts), expect, "{row:?}");
@@ -367,10 +377,32 @@ async fn retention_and_size_limit() {
     assert_eq!(server.query(&database, days), "1");
     // An administrator's TTL stays.
     server.query(&database, "ALTER TABLE packets MODIFY TTL toDateTime(time) + toIntervalDay(30)");
-    assert_eq!(store.maintain(&keep(4), now).await.unwrap(), Default::default());
+    assert_eq!(store.maintain(&keep(4), now).await.unwrap(), MaintenanceReport::default());
     let ttl = "SELECT engine_full LIKE '%toIntervalDay(30)%' FROM system.tables WHERE name = 'packets' AND \
         database = currentDatabase()";
     assert_eq!(server.query(&database, ttl), "1");
+}
+
+/// The statements for a cluster, which needs several servers: the engine parses them.
+#[test]
+fn the_statements_for_a_cluster_are_valid() {
+    let server = ClickHouseServer::shared();
+    let ddl = schema::clickhouse_cluster("{cluster}");
+    let statements: Vec<_> = ddl.split(";\n").filter(|text| !text.trim().is_empty()).collect();
+    assert_eq!(statements.len(), 2 + schema::ddl(Kind::ClickHouse).matches("CREATE VIEW").count());
+    for statement in statements {
+        let create = &statement[statement.find("CREATE").unwrap()..];
+        assert!(create.contains(" ON CLUSTER '{cluster}'"), "{create}");
+        server.query("default", &format!("EXPLAIN AST {create}"));
+    }
+    for part in [
+        "packets_local ON CLUSTER '{cluster}' (",
+        "ENGINE = ReplicatedMergeTree\n",
+        "  replicated_deduplication_window = 10000,",
+        "ENGINE = Distributed('{cluster}', currentDatabase(), packets_local, cityHash64(writer))",
+    ] {
+        assert!(ddl.contains(part), "{part} is not in\n{ddl}");
+    }
 }
 
 /// The same steps as of `doctor`.

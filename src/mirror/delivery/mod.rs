@@ -47,8 +47,8 @@ pub(super) struct Delivery {
     /// True once no more rows are appended: the delivery then ends when the spool is empty.
     ending: watch::Receiver<bool>,
     size: TransactionSize,
-    /// When the last portion was written.
-    written: Option<Instant>,
+    /// When the last portion was written, if it was small.
+    small: Option<Instant>,
     /// The writer and the end of the last transaction with an unknown outcome.
     in_flight: Option<(Writer, u64)>,
     /// Replacement ids for writers whose position in the database cannot be true.
@@ -75,7 +75,7 @@ impl Delivery {
             maintenance,
             ending,
             size: TransactionSize::new(),
-            written: None,
+            small: None,
             in_flight: None,
             aliases: HashMap::new(),
             maintenance_due: Instant::now(),
@@ -257,7 +257,7 @@ impl Delivery {
     /// whether it waited.
     async fn gather<S: Store>(&mut self) -> bool {
         let waiting = self.spool.with(|spool| spool.waiting());
-        let elapsed = self.written.map_or(Duration::MAX, |written| written.elapsed());
+        let elapsed = self.small.map_or(Duration::MAX, |small| small.elapsed());
         let rest = S::GATHERING.saturating_sub(elapsed);
         if waiting == 0
             || waiting >= self.size.rows() as u64

@@ -67,7 +67,7 @@ impl Delivery {
             position = batch.to;
         }
         self.size.written();
-        self.written = Some(Instant::now());
+        self.small = (count < size / 2).then(Instant::now);
         self.is_well();
         Ok(())
     }

@@ -56,6 +56,9 @@ SETTINGS
   allow_nullable_key = 1,
   -- Inserts whose tokens are known: those of the last minutes of hundreds of exporters.
   non_replicated_deduplication_window = 10000,
+  -- The exporter deletes rows from its spool when the insert is done: they are on disk then.
+  fsync_after_insert = 1,
+  fsync_part_directory = 1,
   -- A TTL deletes whole parts, which have rows of one day.
   ttl_only_drop_parts = 1,
   merge_with_ttl_timeout = 3600

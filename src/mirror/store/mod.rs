@@ -88,7 +88,7 @@ pub trait Store: Sized + Send {
     /// batch must be sent again.
     const WRITES_WHOLE_BATCHES: bool = true;
 
-    /// Time to gather rows between two batches, unless there are enough for a large one.
+    /// Time to gather rows after a small batch, unless there are enough for a large one.
     const GATHERING: Duration = Duration::ZERO;
 
     /// Connects. Does not touch the schema.

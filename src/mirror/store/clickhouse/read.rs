@@ -90,6 +90,7 @@ const MAX_ROW: usize = 64 << 10;
 /// The columns of a result in `RowBinary`. Each method returns `None` where the bytes end before the value.
 struct Columns<'a>(&'a [u8]);
 
+#[expect(clippy::option_option, reason = "no value yet, and NULL")]
 impl Columns<'_> {
     fn fixed<const SIZE: usize>(&mut self) -> Option<[u8; SIZE]> {
         let (value, rest) = self.0.split_first_chunk()?;
