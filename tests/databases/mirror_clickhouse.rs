@@ -391,7 +391,11 @@ fn the_statements_for_a_cluster_are_valid() {
     let statements: Vec<_> = ddl.split(";\n").filter(|text| !text.trim().is_empty()).collect();
     assert_eq!(statements.len(), 2 + schema::ddl(Kind::ClickHouse).matches("CREATE VIEW").count());
     for statement in statements {
-        let create = &statement[statement.find("CREATE").unwrap()..];
+        let (start, _) = statement
+            .match_indices("CREATE ")
+            .find(|(at, _)| statement[..*at].ends_with('\n') || *at == 0)
+            .unwrap();
+        let create = &statement[start..];
         assert!(create.contains(" ON CLUSTER '{cluster}'"), "{create}");
         server.query("default", &format!("EXPLAIN AST {create}"));
     }
