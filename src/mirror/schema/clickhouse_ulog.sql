@@ -9,9 +9,10 @@ SELECT
   toUnixTimestamp64Micro(time) AS _id,
   toInt64(toUnixTimestamp(time)) AS oob_time_sec,
   toInt32(modulo(toUnixTimestamp64Micro(time), 1000000)) AS oob_time_usec,
-  transform(
-    hook, ['prerouting', 'input', 'forward', 'output', 'postrouting', 'ingress', 'egress'], [0, 1, 2, 3, 4, 5, 6], NULL
-  ) AS oob_hook,
+  CASE CAST(hook, 'Nullable(String)')
+    WHEN 'prerouting' THEN 0 WHEN 'input' THEN 1 WHEN 'forward' THEN 2 WHEN 'output' THEN 3
+    WHEN 'postrouting' THEN 4 WHEN 'ingress' THEN 5 WHEN 'egress' THEN 6
+  END AS oob_hook,
   prefix AS oob_prefix,
   mark AS oob_mark,
   in_device AS oob_in,
@@ -62,7 +63,7 @@ SELECT
   CASE WHEN length(hardware_address) = 6 THEN 1 END AS raw_type,
   NULL AS mac_str,
   CASE WHEN hardware_address IS NOT NULL THEN
-    arrayStringConcat(extractAll(lower(hex(hardware_address)), '..'), ':')
+    arrayStringConcat(extractAll(lower(hex(ifNull(hardware_address, ''))), '..'), ':')
   END AS mac_saddr_str,
   NULL AS mac_daddr_str,
   CASE ip_version WHEN 4 THEN 2048 WHEN 6 THEN 34525 END AS oob_protocol,
@@ -70,8 +71,8 @@ SELECT
   CASE WHEN protocol = 132 THEN source_port END AS sctp_sport,
   CASE WHEN protocol = 132 THEN destination_port END AS sctp_dport,
   NULL AS sctp_csum,
-  CASE ip_version WHEN 4 THEN replaceOne(toString(source), '::ffff:', '') WHEN 6 THEN toString(source) END AS ip_saddr_str,
-  CASE ip_version WHEN 4 THEN replaceOne(toString(destination), '::ffff:', '') WHEN 6 THEN toString(destination) END AS ip_daddr_str,
+  CASE WHEN ip_version = 4 THEN replaceOne(toString(source), '::ffff:', '') WHEN ip_version = 6 THEN toString(source) END AS ip_saddr_str,
+  CASE WHEN ip_version = 4 THEN replaceOne(toString(destination), '::ffff:', '') WHEN ip_version = 6 THEN toString(destination) END AS ip_daddr_str,
   toUnixTimestamp64Micro(time) AS id,
   CASE WHEN ip_version = 4 THEN toUInt32(toIPv4OrNull(replaceOne(toString(source), '::ffff:', ''))) END AS ip_saddr,
   CASE WHEN ip_version = 4 THEN toUInt32(toIPv4OrNull(replaceOne(toString(destination), '::ffff:', ''))) END AS ip_daddr,
