@@ -42,6 +42,7 @@
 
   grafanaDashboards+:: {
     'overview.json': import 'overview.json',
+    'drilldown-clickhouse.json': import 'drilldown-clickhouse.json',
     'drilldown-mysql.json': import 'drilldown-mysql.json',
     'drilldown-postgres.json': import 'drilldown-postgres.json',
     'health.json': import 'health.json',

@@ -1,11 +1,12 @@
-//! Rows into MariaDB, PostgreSQL and SQLite: the mirror compared with each database's own bulk loader and with ulogd2,
-//! the whole exporter under load, and the mirror's cost on the thread that reads packets.
+//! Rows into MariaDB, PostgreSQL, ClickHouse and SQLite: the mirror compared with each database's own bulk loader and
+//! with ulogd2, the whole exporter under load, and the mirror's cost on the thread that reads packets.
 //!
-//! `cargo bench --bench mirror`, as root, with Debian's `mariadb-server`, `postgresql`, `sqlite3` and `ulogd2-mysql`. It
-//! uses the real tables with their indexes, durable commits, and buffers of 1 GiB in the servers. It uses
-//! both cores; on a busy machine the ranges show how reliable the medians are. The rate of ulogd2 depends
-//! on the time of a commit on the disk, so it is measured without commits to disk as well.
-//! `cargo bench --bench mirror -- reader mariadb postgresql sqlite exporter` runs these parts; the default is all.
+//! `cargo bench --bench mirror`, as root, with Debian's `mariadb-server`, `postgresql`, `sqlite3` and `ulogd2-mysql`,
+//! and PyPI's chdb. It uses the real tables with their indexes, durable commits, and buffers of 1 GiB in the servers. It
+//! uses both cores; on a busy machine the ranges show how reliable the medians are. The rate of ulogd2 depends on the
+//! time of a commit on the disk, so it is measured without commits to disk as well.
+//! `cargo bench --bench mirror -- reader mariadb postgresql clickhouse sqlite exporter` runs these parts; the default is
+//! all.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +16,7 @@
 )]
 
 mod bulk;
+mod clickhouse;
 #[path = "../datagrams/mod.rs"]
 mod datagrams;
 mod figures;
@@ -35,7 +37,7 @@ use bulk::Database;
 use figures::{Figures, median};
 use nflog_exporter::event::Event;
 use packets::Packets;
-use support::{mariadb::MariaDb, postgres_server::PostgresServer};
+use support::{clickhouse::ClickHouseServer, mariadb::MariaDb, postgres_server::PostgresServer};
 
 /// Rows of one run.
 const ROWS: u64 = 1_000_000;
@@ -63,6 +65,9 @@ fn main() {
     }
     if is_wanted("postgresql") {
         compare(&PostgresServer::start_with(&["shared_buffers=1GB"]), &packets, &events);
+    }
+    if is_wanted("clickhouse") {
+        compare(&ClickHouseServer::start(), &packets, &events);
     }
     if is_wanted("sqlite") {
         compare(&sqlite::Files::new(), &packets, &events);

@@ -174,11 +174,23 @@ fn prefix(text: &str) -> Result<String, &'static str> {
 }
 
 /// Arguments of `schema`.
-#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
-    /// The database: mysql (MariaDB too), postgres or sqlite
+    /// The database: mysql (MariaDB too), postgres, sqlite or clickhouse
     #[arg(long = "for", value_name = "DATABASE", value_parser = database())]
     pub database: Kind,
+    /// Only for clickhouse: replicated and distributed tables on this cluster
+    #[arg(long, value_name = "NAME", value_parser = cluster)]
+    pub cluster: Option<String>,
+}
+
+/// Accepts names that need no escapes in SQL, and macros.
+fn cluster(text: &str) -> Result<String, &'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-{}".contains(c);
+    if text.is_empty() || !text.chars().all(plain) {
+        return Err("use letters, digits and . _ - { }");
+    }
+    Ok(text.to_owned())
 }
 
 /// Parses the name of a database.
@@ -188,6 +200,7 @@ fn database() -> impl TypedValueParser<Value = Kind> {
             Kind::MySql => "MySQL and MariaDB",
             Kind::Postgres => "PostgreSQL",
             Kind::Sqlite => "SQLite",
+            Kind::ClickHouse => "ClickHouse",
         })
     }));
     names.try_map(|name| {

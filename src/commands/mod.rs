@@ -30,7 +30,10 @@ use crate::{
     config::{ConfigError, ConfigErrors},
     geoip::{GeoIpError, update::UpdateSetupError},
     http::WebConfigError,
-    mirror::schema::ddl,
+    mirror::{
+        schema::{clickhouse_cluster, ddl},
+        store::Kind,
+    },
     networks::NetworksError,
     system::privileges::PrivilegesError,
 };
@@ -73,8 +76,14 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::Rules(rules) => rules::rules(&rules, flags),
         Command::Migrate(migrate) => migrate::migrate(&migrate, flags),
-        Command::Schema(schema) => print(ddl(schema.database)),
         Command::GeoIp(GeoIpCommand::Update(update)) => geoip::update(&update, flags),
+        Command::Schema(schema) => match (schema.cluster, schema.database) {
+            (None, database) => print(ddl(database)),
+            (Some(cluster), Kind::ClickHouse) => print(&clickhouse_cluster(&cluster)),
+            (Some(_), database) => {
+                anyhow::bail!("--cluster is only for clickhouse, not for {database}")
+            }
+        },
         Command::Config(ConfigCommand::Check) => print(&check::report(flags)?),
         Command::Config(ConfigCommand::Show) => print(&check::load(flags)?.to_toml()?),
     }

@@ -74,7 +74,7 @@ pub struct Flags {
         hide_env_values = true,
         value_parser = |url: &str| Ok::<_, std::convert::Infallible>(MirrorUrl::from(url)),
         help = "Database that keeps each packet as a row: mysql://USER:PASSWORD@HOST/DATABASE, \
-                postgres://USER:PASSWORD@HOST/DATABASE or sqlite:PATH [default: none]"
+                postgres://USER:PASSWORD@HOST/DATABASE, clickhouse://USER:PASSWORD@HOST/DATABASE or sqlite:PATH [default: none]"
     )]
     pub mirror_url: Option<MirrorUrl>,
 

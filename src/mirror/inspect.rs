@@ -8,7 +8,8 @@ use std::{
 use super::{
     Target,
     store::{
-        Batch, Kind, Maintenance, MySql, Postgres, ServerClock, Sqlite, Store, StoreError, Writer,
+        Batch, ClickHouse, Kind, Maintenance, MySql, Postgres, ServerClock, Sqlite, Store,
+        StoreError, Writer,
     },
 };
 use crate::system::random;
@@ -38,6 +39,7 @@ pub async fn inspect(target: &Target) -> Vec<InspectionStep> {
         Kind::MySql => inspect_store::<MySql>(target, &mut steps).await,
         Kind::Postgres => inspect_store::<Postgres>(target, &mut steps).await,
         Kind::Sqlite => inspect_store::<Sqlite>(target, &mut steps).await,
+        Kind::ClickHouse => inspect_store::<ClickHouse>(target, &mut steps).await,
     };
     steps
 }

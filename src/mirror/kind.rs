@@ -11,11 +11,13 @@ pub enum Kind {
     Postgres,
     /// An embedded SQLite file.
     Sqlite,
+    /// ClickHouse 24.8 or later, over its HTTP interface.
+    ClickHouse,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::MySql, Self::Postgres, Self::Sqlite];
+    pub const ALL: [Self; 4] = [Self::MySql, Self::Postgres, Self::Sqlite, Self::ClickHouse];
 
     /// Its name for `schema --for`.
     #[must_use]
@@ -24,6 +26,7 @@ impl Kind {
             Self::MySql => "mysql",
             Self::Postgres => "postgres",
             Self::Sqlite => "sqlite",
+            Self::ClickHouse => "clickhouse",
         }
     }
 }

@@ -60,7 +60,7 @@ use self::{
     shared_spool::SharedSpool,
     spool::{Spool, SpoolInUse},
     spooler::Spooler,
-    store::{Kind, MySql, Postgres, Sqlite},
+    store::{ClickHouse, Kind, MySql, Postgres, Sqlite},
 };
 use crate::{event::CurrentNames, networks::LocationLookup, system::logging::ConditionLog};
 
@@ -130,6 +130,7 @@ impl Mirror {
                 Kind::MySql => delivery.run::<MySql>().await,
                 Kind::Postgres => delivery.run::<Postgres>().await,
                 Kind::Sqlite => delivery.run::<Sqlite>().await,
+                Kind::ClickHouse => delivery.run::<ClickHouse>().await,
             }
         };
         let spooler =

@@ -4,7 +4,7 @@ use super::{
     day::LATEST,
     row::Row,
     row_selection::RowSelection,
-    store::{Kind, StoreError, read_mysql, read_postgres, read_sqlite},
+    store::{Kind, StoreError, read_clickhouse, read_mysql, read_postgres, read_sqlite},
     target::Target,
 };
 
@@ -26,5 +26,6 @@ pub async fn read_rows(
         Kind::MySql => read_mysql(target, selection, take).await,
         Kind::Postgres => read_postgres(target, selection, take).await,
         Kind::Sqlite => read_sqlite(target, selection, take).await,
+        Kind::ClickHouse => read_clickhouse(target, selection, take).await,
     }
 }

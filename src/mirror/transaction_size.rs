@@ -20,6 +20,12 @@ impl TransactionSize {
         self.0
     }
 
+    /// Whether at most three of the last transactions timed out: a batch of unknown outcome is then sent again as it
+    /// was. Later, its first transaction has ended: the server answered other queries for a minute.
+    pub(super) fn is_large(self) -> bool {
+        self.0 > MAX >> 4
+    }
+
     /// A transaction timed out: use fewer rows, so that something gets through.
     pub(super) fn timed_out(&mut self) {
         self.0 = (self.0 / 2).max(MIN);

@@ -1,5 +1,6 @@
 //! Every query of every dashboard, run on a real Prometheus and on real databases with the metrics and rows that
-//! a running exporter made of packets on a wire. Requires root, Prometheus, MariaDB and PostgreSQL.
+//! a running exporter made of packets on a wire. Requires root, Prometheus, MariaDB, PostgreSQL, and
+//! PyPI's chdb.
 
 use std::{
     collections::BTreeSet,
@@ -10,6 +11,7 @@ use std::{
 
 use crate::support::{
     Wire,
+    clickhouse::ClickHouseServer,
     dashboards::{Choice, Dashboard, Query, expression, fill, label_values, metrics},
     frame,
     mariadb::MariaDb,
@@ -92,6 +94,7 @@ struct Sources<'s> {
     prometheus: &'s Prometheus<'s>,
     maria: &'s MariaDb,
     postgres: &'s PostgresServer,
+    clickhouse: &'s ClickHouseServer,
 }
 
 impl Sources<'_> {
@@ -110,6 +113,7 @@ impl Sources<'_> {
             "mysql" => self.maria.query("log", &format!(
                 "SET time_zone = '+00:00', sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES'; {sql}"
             )),
+            "grafana-clickhouse-datasource" => self.clickhouse.query("log", sql),
             _ => self.postgres.psql("log", sql),
         }
     }
@@ -202,13 +206,16 @@ fn settle(exporter: &Exporter<'_>, sent: u64) {
     });
 }
 
-/// Runs `work` after packets of a host are in both databases and in Prometheus.
+/// Runs `work` after packets of a host are in all databases and in Prometheus.
 fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
     let maria = MariaDb::start();
     maria.query("mysql", "CREATE DATABASE log");
     let postgres = PostgresServer::start();
     postgres.psql("postgres", "CREATE DATABASE log");
-    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let directories = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let wires = [Wire::new(), Wire::new(), Wire::new()];
+    let clickhouse = ClickHouseServer::start_in(&wires[2].host);
+    clickhouse.query("default", "CREATE DATABASE log");
     let urls = [
         format!("mysql://root@localhost/log?socket={}", maria.socket().display()),
         format!(
@@ -216,8 +223,8 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
             postgres.port(),
             postgres.directory().display()
         ),
+        clickhouse.url("log"),
     ];
-    let wires = [Wire::new(), Wire::new()];
     for wire in &wires {
         wire.host.nft(RULES);
     }
@@ -231,13 +238,14 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
         let config = config(&urls[number], directories[number].path());
         Exporter::start(&wires[number].host, &config, &arguments)
     };
-    let exporters = [start(0), start(1)];
+    let exporters = [start(0), start(1), start(2)];
     let prometheus = Prometheus::start_with_rules(&wires[0].host, &rule_files());
     let sent = packets().len() as u64;
     for wire in &wires {
         assert_eq!(wire.send(packets()), sent);
     }
     settle(&exporters[1], sent);
+    settle(&exporters[2], sent);
     wait_for("all packets in Prometheus", || {
         let growth = prometheus.growth("nflog_packets_total[5m]");
         let total: f64 = growth.iter().map(|(_, value)| value).sum();
@@ -246,7 +254,8 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
     });
     settle(&exporters[0], sent);
     let scrape = exporters[0].scrape();
-    work(&Sources { prometheus: &prometheus, maria: &maria, postgres: &postgres }, &scrape);
+    let (maria, postgres, clickhouse) = (&maria, &postgres, &clickhouse);
+    work(&Sources { prometheus: &prometheus, maria, postgres, clickhouse }, &scrape);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Runs each SQL block of the README and `docs` in its database. Requires MariaDB, PostgreSQL and
-//! SQLite's shell from Debian's packages.
+//! SQLite's shell from Debian's packages, and PyPI's chdb.
 
 use std::{
     fs,
@@ -10,11 +10,12 @@ use std::{
 
 use nflog_exporter::mirror::{
     Target,
-    store::{Batch, MySql, Postgres, Sqlite, Store, Writer},
+    store::{Batch, ClickHouse, MySql, Postgres, Sqlite, Store, Writer},
 };
 
 use crate::support::{
-    documents, mariadb::MariaDb, postgres_server::PostgresServer, sample_rows::tcp,
+    clickhouse::ClickHouseServer, documents, mariadb::MariaDb, postgres_server::PostgresServer,
+    sample_rows::tcp,
 };
 
 /// The statements of the blocks in the README and in `docs` whose first line names this database.
@@ -22,7 +23,7 @@ fn statements(database: &str) -> Vec<String> {
     let blocks = documents::blocks("sql").into_iter();
     let blocks = blocks.filter(|(page, _)| page == "README.md" || page.starts_with("docs/"));
     let blocks: Vec<String> = blocks.map(|(_, block)| block).collect();
-    let known = ["-- MySQL, MariaDB", "-- PostgreSQL", "-- SQLite"];
+    let known = ["-- MySQL, MariaDB", "-- PostgreSQL", "-- SQLite", "-- ClickHouse"];
     for block in &blocks {
         assert!(known.iter().any(|known| block.starts_with(known)), "which database?\n{block}");
     }
@@ -44,7 +45,7 @@ async fn filled<S: Store>(target: &Target) {
     let mut store = S::connect(target).await.unwrap();
     store.prepare().await.unwrap();
     store.position(&writer, 0).await.unwrap();
-    store.write(&writer, Batch { from: 0, to: 1, rows: &rows }).await.unwrap();
+    store.write(&writer, Batch { from: 0, to: 20, rows: &rows }).await.unwrap();
 }
 
 /// Each statement has a result, with the source as text.
@@ -69,6 +70,14 @@ async fn the_statements_run_in_postgres() {
     let database = server.database();
     filled::<Postgres>(&server.target(&database)).await;
     check("PostgreSQL", |sql| server.psql(&database, sql));
+}
+
+#[tokio::test]
+async fn the_statements_run_in_clickhouse() {
+    let server = ClickHouseServer::shared();
+    let database = server.database();
+    filled::<ClickHouse>(&server.target(&database)).await;
+    check("ClickHouse", |sql| server.query(&database, sql));
 }
 
 #[tokio::test]

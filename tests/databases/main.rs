@@ -1,6 +1,7 @@
 //! MariaDB, PostgreSQL and SQLite, also together with the kernel. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
+mod clickhouse_faults;
 mod dashboards_live;
 mod dashboards_plans;
 mod doctor;
@@ -8,6 +9,7 @@ mod doctor_exporter;
 mod doctor_rules;
 mod documents_sql;
 mod migrate_rows;
+mod mirror_clickhouse;
 mod mirror_faults;
 mod mirror_mysql;
 mod mirror_postgres;

@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 /// Logs all UDP, counts it, and drops it.
-const RULES: &str = "
+pub(super) const RULES: &str = "
     table inet t {
         counter logged {}
         chain in {
@@ -50,7 +50,7 @@ fn url(socket: &Path) -> String {
 }
 
 /// The frame with this number; each has a different source.
-fn numbered(number: u32) -> Vec<u8> {
+pub(super) fn numbered(number: u32) -> Vec<u8> {
     let [_, high, middle, low] = number.to_be_bytes();
     frame::udp([133, 11, middle, low], 20_000 + u16::from(high), 53, b"x")
 }
@@ -65,7 +65,7 @@ fn numbers(database: &MariaDb) -> Vec<u32> {
     rows.lines().map(number).collect()
 }
 
-fn config(url: &str, spool: &Path, more: &str) -> String {
+pub(super) fn config(url: &str, spool: &Path, more: &str) -> String {
     format!(
         "[mirror]\nurl = '{url}'\nhost = 'test'\n{more}\n[mirror.spool]\ndirectory = '{}'\n",
         spool.display()
@@ -74,20 +74,20 @@ fn config(url: &str, spool: &Path, more: &str) -> String {
 
 /// The mirror's metrics of a scrape.
 #[derive(Debug)]
-struct Mirror {
-    received: u64,
-    written: u64,
-    spooled: u64,
-    queued: u64,
-    dropped: u64,
-    filtered: u64,
-    recovered: u64,
-    up: bool,
+pub(super) struct Mirror {
+    pub(super) received: u64,
+    pub(super) written: u64,
+    pub(super) spooled: u64,
+    pub(super) queued: u64,
+    pub(super) dropped: u64,
+    pub(super) filtered: u64,
+    pub(super) recovered: u64,
+    pub(super) up: bool,
 }
 
 /// Scrapes, and checks the account against the packets received.
 #[track_caller]
-fn scrape(exporter: &Exporter<'_>) -> Mirror {
+pub(super) fn scrape(exporter: &Exporter<'_>) -> Mirror {
     let text = exporter.scrape();
     let rows = |what: &str| sum(&text, &format!("nflog_exporter_mirror_{what}"));
     let mirror = Mirror {
@@ -117,7 +117,7 @@ fn dropped(exporter: &Exporter<'_>, reason: &str) -> u64 {
 }
 
 /// Waits until every received packet is written or dropped, and the database is up.
-fn settled(exporter: &Exporter<'_>, sent: u64) -> Mirror {
+pub(super) fn settled(exporter: &Exporter<'_>, sent: u64) -> Mirror {
     wait_for("all rows in the database", || {
         let mirror = scrape(exporter);
         let all = mirror.received >= sent && mirror.up;
@@ -126,13 +126,13 @@ fn settled(exporter: &Exporter<'_>, sent: u64) -> Mirror {
 }
 
 /// A load that continues until it is dropped.
-struct Load<'s> {
+pub(super) struct Load<'s> {
     sent: &'s AtomicU32,
     stop: &'s AtomicBool,
 }
 
 impl Load<'_> {
-    fn sent(&self) -> u32 {
+    pub(super) fn sent(&self) -> u32 {
         self.sent.load(Relaxed)
     }
 }
@@ -144,7 +144,7 @@ impl Drop for Load<'_> {
 }
 
 /// Runs `work` while numbered packets arrive at [`RATE`]. Returns their number.
-fn under_load(wire: &Wire, work: impl FnOnce(&Load<'_>)) -> u32 {
+pub(super) fn under_load(wire: &Wire, work: impl FnOnce(&Load<'_>)) -> u32 {
     let (sent, stop) = (AtomicU32::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -7,9 +7,10 @@ use std::{
 };
 
 use nflog_exporter::mirror::Target;
-use nflog_exporter::mirror::store::{Batch, MySql, Postgres, Sqlite, Store, Writer};
+use nflog_exporter::mirror::store::{Batch, ClickHouse, MySql, Postgres, Sqlite, Store, Writer};
 
 use crate::support::{
+    clickhouse::ClickHouseServer,
     mariadb::MariaDb,
     postgres_server::PostgresServer,
     program::{EXPORTER, run_with_input},
@@ -93,6 +94,17 @@ fn rows_of_postgresql() {
     );
     compare(&server.url(&format!("{database}_r"), "secret", &database));
     server.psql(&database, &format!("DROP OWNED BY {database}_r; DROP USER {database}_r"));
+}
+
+#[test]
+fn rows_of_clickhouse() {
+    let server = ClickHouseServer::shared();
+    let database = server.database();
+    fill::<ClickHouse>(&server.target(&database));
+    compare(&server.url(&database));
+    let empty = server.database();
+    fails(&server.url(&empty));
+    assert_eq!(server.query(&empty, "SHOW TABLES"), "");
 }
 
 /// SQLite creates companion files, also for a reader. They belong to the owner of the file, who can still write.

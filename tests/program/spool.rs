@@ -76,6 +76,27 @@ fn a_repeated_request_returns_the_same_rows() {
 }
 
 #[test]
+fn a_batch_that_was_sent_ends_at_the_same_row_after_a_restart() {
+    let directory = new_directory();
+    let mut spool = open(directory.path(), MIB);
+    for start in [0, 4, 8] {
+        spool.append(&rows(start..start + 4), 1).unwrap();
+    }
+    let portion = spool.next(8).unwrap();
+    assert_eq!(spool.delivered(&portion.writer, 2), 2);
+    spool.note_sent(&portion.writer, 6);
+    assert_eq!(marks(&spool.next(1).unwrap()), [2, 3, 4, 5]);
+    drop(spool);
+    let mut spool = open(directory.path(), MIB);
+    spool.append(&rows(12..14), 2).unwrap();
+    let again = spool.next(100).unwrap();
+    assert_eq!(marks(&again), [2, 3, 4, 5]);
+    assert!(spool.was_sent(&again.writer, 6) && !spool.was_sent(&again.writer, 5));
+    assert_eq!(spool.delivered(&again.writer, 6), 4);
+    assert_eq!(drain(&mut spool).0, [6, 7, 8, 9, 10, 11, 12, 13]);
+}
+
+#[test]
 fn delivered_may_end_inside_after_or_before_a_portion() {
     let directory = new_directory();
     for max_size in [MIB, 4096, 0] {

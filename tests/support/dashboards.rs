@@ -279,6 +279,7 @@ fn globals(text: &str, source: &str, now: u64) -> String {
         .replace("$__rate_interval", &format!("{RATE_INTERVAL}s"))
         .replace("$__range", &format!("{RANGE}s"))
         .replace("$__interval_ms", &(INTERVAL * 1000).to_string())
+        .replace("$__interval_s", &INTERVAL.to_string())
         .replace("$__interval", &format!("{INTERVAL}s"));
     while let Some(start) = text.find("$__") {
         let open = start + text[start..].find('(').unwrap();
@@ -288,6 +289,12 @@ fn globals(text: &str, source: &str, now: u64) -> String {
         let filled = match (&text[start + 3..open], source) {
             ("timeFilter", "mysql") => {
                 format!("{column} BETWEEN FROM_UNIXTIME({from}) AND FROM_UNIXTIME({to})")
+            }
+            ("timeFilter", "grafana-clickhouse-datasource") => {
+                format!("{column} >= toDateTime({from}) AND {column} <= toDateTime({to})")
+            }
+            ("timeInterval", "grafana-clickhouse-datasource") => {
+                format!("toStartOfInterval(toDateTime({column}), INTERVAL {INTERVAL} second)")
             }
             ("timeFilter", _) => {
                 format!("{column} BETWEEN to_timestamp({from}) AND to_timestamp({to})")

@@ -3,6 +3,7 @@
 
 pub mod after_exit;
 pub mod background_noise;
+pub mod clickhouse;
 pub mod dashboards;
 pub mod delivered;
 pub mod doctor;

@@ -4,7 +4,7 @@
 pub(super) const DESCRIPTION: [&str; 3] = [
     "Reads the packets that iptables or nftables log to an NFLOG group or to the kernel's log, and exports a bounded number of counters \
      by log prefix, protocol, country, port and network for Prometheus. Serves a page \
-     with a world map, and optionally writes each packet as a row to MySQL, PostgreSQL or SQLite.",
+     with a world map, and optionally writes each packet as a row to MySQL, PostgreSQL, ClickHouse or SQLite.",
     "Packets come from rules such as \"nft add rule inet filter input tcp dport 22 ct state new log \
      prefix ssh group 1\", or from the program's own table, --rules.install. A group has one reader. Lines of ufw and of LOG rules are read with --kernel-log.kmsg, \
      --kernel-log.file and --kernel-log.syslog.",

@@ -30,7 +30,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MirrorConfig {
-    /// `mysql://USER:PASSWORD@HOST/DATABASE`, `postgres://…` or `sqlite:PATH`; default empty: no rows.
+    /// `mysql://USER:PASSWORD@HOST/DATABASE`, `postgres://…`, `clickhouse://…` or `sqlite:PATH`; default empty: no rows.
     pub url: MirrorUrl,
     /// File with the URL; default empty.
     pub url_file: PathBuf,

@@ -47,6 +47,8 @@ pub(super) struct Delivery {
     /// True once no more rows are appended: the delivery then ends when the spool is empty.
     ending: watch::Receiver<bool>,
     size: TransactionSize,
+    /// When the last portion was written, if it was small.
+    small: Option<Instant>,
     /// The writer and the end of the last transaction with an unknown outcome.
     in_flight: Option<(Writer, u64)>,
     /// Replacement ids for writers whose position in the database cannot be true.
@@ -73,6 +75,7 @@ impl Delivery {
             maintenance,
             ending,
             size: TransactionSize::new(),
+            small: None,
             in_flight: None,
             aliases: HashMap::new(),
             maintenance_due: Instant::now(),
@@ -120,6 +123,9 @@ impl Delivery {
         loop {
             if self.maintenance_due <= Instant::now() {
                 self.run_maintenance(&mut store).await?;
+            }
+            if self.gather::<S>().await {
+                continue;
             }
             let portion = self.spool.with(|spool| spool.next(self.size.rows()));
             match portion {
@@ -207,7 +213,7 @@ impl Delivery {
             if held <= known {
                 return Ok(writer);
             }
-            if !self.can_hold(&writer, held) {
+            if !self.can_hold::<S>(&writer, held) {
                 tracing::error!(
                     held,
                     known,
@@ -225,11 +231,12 @@ impl Delivery {
     }
 
     /// Whether the database can hold this writer's rows before `held`. In the present session only the end of a
-    /// transaction with an unknown outcome is possible. For an earlier session the database is authoritative: after
+    /// transaction with an unknown outcome is possible, or a part of it without transactions. For an earlier session the database is authoritative: after
     /// a power loss or a restored backup the spool may be older.
-    fn can_hold(&self, writer: &Writer, held: u64) -> bool {
+    fn can_hold<S: Store>(&self, writer: &Writer, held: u64) -> bool {
+        let can_end = |to: u64| to == held || (!S::WRITES_WHOLE_BATCHES && to > held);
         let is_in_flight =
-            self.in_flight.as_ref().is_some_and(|(of, to)| of == writer && *to == held);
+            self.in_flight.as_ref().is_some_and(|(of, to)| of == writer && can_end(*to));
         is_in_flight || self.spool.with(|spool| spool.is_earlier(writer))
     }
 
@@ -244,6 +251,27 @@ impl Delivery {
     fn is_well(&mut self) {
         self.queue.set_up(true);
         self.connection_log.resolve(&format!("mirror: {} accepts rows again", self.target));
+    }
+
+    /// Waits while rows are gathered for a store that needs large batches, at most until something changes. Returns
+    /// whether it waited.
+    async fn gather<S: Store>(&mut self) -> bool {
+        let waiting = self.spool.with(|spool| spool.waiting());
+        let elapsed = self.small.map_or(Duration::MAX, |small| small.elapsed());
+        let rest = S::GATHERING.saturating_sub(elapsed);
+        if waiting == 0
+            || waiting >= self.size.rows() as u64
+            || rest.is_zero()
+            || *self.ending.borrow()
+        {
+            return false;
+        }
+        tokio::select! {
+            () = self.appended.notified() => {}
+            _ = self.ending.changed() => {}
+            () = sleep(rest) => {}
+        }
+        true
     }
 
     /// Waits for rows, and pings the database at intervals.

@@ -28,9 +28,13 @@ impl Delivery {
         let count = rows.len();
         // A portion has consecutive rows, or only numbers of lost rows.
         let number = |index: usize| to - (count - index) as u64;
+        let is_again = !S::WRITES_WHOLE_BATCHES
+            && self.size.is_large()
+            && self.spool.with(|spool| spool.was_sent(&writer, to));
+        let size = if is_again { count.max(1) } else { self.size.rows() };
         let mut parts: Vec<_> = (0..count.max(1))
-            .step_by(self.size.rows())
-            .map(|start| start..(start + self.size.rows()).min(count))
+            .step_by(size)
+            .map(|start| start..(start + size).min(count))
             .rev()
             .collect();
         let mut position = from;
@@ -38,6 +42,9 @@ impl Delivery {
         while let Some(part) = parts.pop() {
             let batch = Batch { from: position, to: number(part.end), rows: &rows[part.clone()] };
             self.in_flight = Some((writer.clone(), batch.to));
+            if !S::WRITES_WHOLE_BATCHES {
+                self.spool.with(|spool| spool.note_sent(&writer, batch.to));
+            }
             let rejected = match self.write(store, &known_as, batch).await {
                 Ok(()) => false,
                 Err(StoreError::Rejected(_)) if part.len() > 1 => {
@@ -60,6 +67,7 @@ impl Delivery {
             position = batch.to;
         }
         self.size.written();
+        self.small = (count < size / 2).then(Instant::now);
         self.is_well();
         Ok(())
     }

@@ -45,6 +45,12 @@ pub enum ImportError {
     /// The table is not one of ulogd.
     #[error("{0} has no table {1}; check the name")]
     Missing(String, String),
+    /// The target has no transactions.
+    #[error(
+        "{0}: rows of ulogd cannot be copied to ClickHouse, which has no transactions; copy them to MySQL, MariaDB, \
+         PostgreSQL or SQLite"
+    )]
+    NoTransactions(String),
     /// The table is ours.
     #[error(
         "{0} of {1} is this program's own: its rows are in `packets` already; name a table of ulogd"
@@ -115,6 +121,7 @@ pub async fn copy(
         Kind::MySql => copy_to::<MySql>(import, progress).await,
         Kind::Postgres => copy_to::<Postgres>(import, progress).await,
         Kind::Sqlite => copy_to::<Sqlite>(import, progress).await,
+        Kind::ClickHouse => Err(ImportError::NoTransactions(import.to.target.to_string())),
     }
 }
 

@@ -57,6 +57,10 @@ impl Connection {
             Kind::MySql => Self::MySql(MySqlSource::open(from).await?),
             Kind::Postgres => Self::Postgres(PostgresSource::open(from).await?),
             Kind::Sqlite => Self::Sqlite(SqliteSource::open(from)?),
+            Kind::ClickHouse => {
+                let text = format!("{from}: ulogd has no tables in ClickHouse");
+                return Err(StoreError::Denied(text));
+            }
         })
     }
 

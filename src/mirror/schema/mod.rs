@@ -47,7 +47,38 @@ pub fn ddl(kind: Kind) -> &'static str {
             include_str!("sqlite_ulog.sql"),
             include_str!("sqlite_ulogd.sql")
         ),
+        Kind::ClickHouse => concat!(
+            include_str!("clickhouse.sql"),
+            include_str!("clickhouse_ulog.sql"),
+            include_str!("clickhouse_ulogd.sql")
+        ),
     }
+}
+
+/// The schema for a cluster of ClickHouse servers: replicated tables `packets_local`, and `packets` on top of all shards.
+/// `name` is the cluster in the servers' configuration, or a macro.
+#[must_use]
+pub fn clickhouse_cluster(name: &str) -> String {
+    let on_cluster = format!("ON CLUSTER '{name}'");
+    let ddl = ddl(Kind::ClickHouse);
+    let local = ddl
+        .replacen("EXISTS packets (", &format!("EXISTS packets_local {on_cluster} ("), 1)
+        .replacen("ENGINE = MergeTree", "ENGINE = ReplicatedMergeTree", 1)
+        .replacen(
+            "non_replicated_deduplication_window = 10000",
+            "replicated_deduplication_window = 10000,\n  replicated_deduplication_window_seconds = 604800",
+            1,
+        );
+    let (table, views) = local.split_once("COMMENT ").unwrap_or((&local, ""));
+    let (comment, views) = views.split_once(";\n").unwrap_or((views, ""));
+    let views = views.replace(" AS\nSELECT", &format!(" {on_cluster} AS\nSELECT"));
+    format!(
+        "{table}COMMENT {comment};\n\n\
+         -- All rows of a writer are in one shard, in which duplicates are dropped.\n\
+         CREATE TABLE IF NOT EXISTS packets {on_cluster} AS packets_local\n\
+         ENGINE = Distributed('{name}', currentDatabase(), packets_local, cityHash64(writer))\n\
+         COMMENT {comment};\n{views}"
+    )
 }
 
 /// The statements that create what the store needs: parts of [`ddl`], without the final semicolon.
@@ -56,14 +87,16 @@ pub(super) fn tables(kind: Kind) -> impl Iterator<Item = &'static str> {
         Kind::MySql => include_str!("mysql.sql"),
         Kind::Postgres => include_str!("postgres.sql"),
         Kind::Sqlite => include_str!("sqlite.sql"),
+        Kind::ClickHouse => include_str!("clickhouse.sql"),
     })
 }
 
-/// The statements that add [`ADDED_COLUMNS`] to a table in its first form. PostgreSQL's are part of [`tables`].
+/// The statements that add [`ADDED_COLUMNS`] to a table in its first form. PostgreSQL's are part of [`tables`];
+/// ClickHouse's first table has them.
 pub(super) fn added_columns(kind: Kind) -> impl Iterator<Item = &'static str> {
     statements(match kind {
         Kind::MySql => include_str!("mysql_columns.sql"),
-        Kind::Postgres => "",
+        Kind::Postgres | Kind::ClickHouse => "",
         Kind::Sqlite => include_str!("sqlite_columns.sql"),
     })
 }
@@ -81,18 +114,20 @@ pub(super) fn ulogd_views(kind: Kind) -> impl Iterator<Item = &'static str> {
         Kind::MySql => include_str!("mysql_ulogd.sql"),
         Kind::Postgres => include_str!("postgres_ulogd.sql"),
         Kind::Sqlite => include_str!("sqlite_ulogd.sql"),
+        Kind::ClickHouse => include_str!("clickhouse_ulogd.sql"),
     })
     // `SQLite`'s hint for administrators is not part of it.
     .filter(|statement| !statement.contains("pragma_table_info"))
 }
 
 /// The statement that creates the view `ulog`. Another program's `ulog` stays: MySQL and PostgreSQL report an
-/// error, `SQLite` does nothing.
+/// error, `SQLite` and ClickHouse do nothing.
 pub(super) fn view(kind: Kind) -> &'static str {
     let text = match kind {
         Kind::MySql => include_str!("mysql_ulog.sql"),
         Kind::Postgres => include_str!("postgres_ulog.sql"),
         Kind::Sqlite => include_str!("sqlite_ulog.sql"),
+        Kind::ClickHouse => include_str!("clickhouse_ulog.sql"),
     };
     // In MySQL, a statement before it drops our own view, for administrators who run the schema again.
     statements(text).find(|statement| statement.contains("FROM packets")).unwrap_or_default()

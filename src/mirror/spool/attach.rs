@@ -51,6 +51,7 @@ impl Spool {
             self.adopt(session, &target);
         }
         self.appended.extend(found.appended);
+        self.sent = self.sent.or(found.sent);
         self.ended = found.ended.filter(|ended| !writers.contains(ended));
         for other in other_targets::sum(self.others[before..].iter()) {
             tracing::warn!(

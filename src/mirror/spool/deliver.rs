@@ -1,7 +1,7 @@
 //! Returns the rows to deliver next, and removes those that the database holds.
 
 use super::{
-    LastPortion, Portion, Spool, io_error::explain, portion_reader::PortionReader,
+    LastPortion, Portion, RowMark, Spool, io_error::explain, portion_reader::PortionReader,
     position::Position,
 };
 use crate::mirror::store::Writer;
@@ -11,7 +11,8 @@ impl Spool {
     /// moment: see [`Self::io_error`].
     ///
     /// Returns the rows of one append, or of several while these are at most `max`. Until [`Self::delivered`] is
-    /// called it returns the same rows again, whatever `max` is.
+    /// called it returns the same rows again, whatever `max` is. The end of a batch that was sent, by
+    /// [`Self::note_sent`], is an end also after a restart.
     pub fn next(&mut self, max: usize) -> Option<Portion> {
         self.check_directory();
         let session = self.earlier.front_mut().unwrap_or(&mut self.present);
@@ -20,8 +21,9 @@ impl Spool {
             .last_portion
             .as_ref()
             .filter(|last_portion| last_portion.writer == writer.id && last_portion.to > from);
-        let (max, limit) =
-            again.map_or((max, u64::MAX), |last_portion| (usize::MAX, last_portion.to));
+        let sent = self.sent.filter(|sent| sent.writer == writer.id && sent.end > from);
+        let end = sent.map(|sent| sent.end).or(again.map(|last_portion| last_portion.to));
+        let (max, limit) = end.map_or((max, u64::MAX), |end| (usize::MAX, end));
         let mut reader = PortionReader::new(from, max, limit);
         match session.read(&mut reader) {
             // Rows in memory come after all rows of this session on disk.
@@ -45,6 +47,24 @@ impl Spool {
         self.last_portion =
             Some(LastPortion { writer: portion.writer.id, to: portion.to, lost: portion.lost });
         Some(portion)
+    }
+
+    /// Notes that the rows of this writer before `to` are about to be sent: if their outcome remains unknown, the same
+    /// rows are returned again.
+    pub fn note_sent(&mut self, writer: &Writer, to: u64) {
+        let sent = RowMark { writer: writer.id, end: to };
+        self.sent = Some(sent);
+        if let Some(directory) = &mut self.directory
+            && let Err(error) = directory.position.write_sent(sent)
+        {
+            self.io_error = Some(explain("change files", &self.plan.directory, &error));
+        }
+    }
+
+    /// Whether rows were sent up to here.
+    #[must_use]
+    pub fn was_sent(&self, writer: &Writer, to: u64) -> bool {
+        self.sent == Some(RowMark { writer: writer.id, end: to })
     }
 
     /// The writer whose rows come next, and the number of its rows that are known to be delivered.

@@ -64,10 +64,10 @@ impl SpoolDirectory {
                 DirectoryError::Io(explain("create the file lock", path, &error))
             }
         })?;
-        let (position, delivered) = PositionFile::open(path);
+        let (position, delivered, sent) = PositionFile::open(path);
         let segments = segments(path, known).map_err(disk("read the segments"))?;
         let directory = Self { path: path.to_owned(), position, unsynced: true, lock };
-        Ok((directory, FoundSessions::new(segments, delivered)))
+        Ok((directory, FoundSessions { sent, ..FoundSessions::new(segments, delivered) }))
     }
 
     /// Whether the directory or its lock file was removed, replaced or unmounted.
@@ -104,6 +104,8 @@ pub struct FoundSessions {
     pub ended: Option<[u8; 16]>,
     /// How many rows each writer is known to have appended, also those that are delivered.
     pub appended: Vec<RowMark>,
+    /// The end of the batch that was sent last.
+    pub sent: Option<RowMark>,
 }
 
 impl FoundSessions {
@@ -133,7 +135,7 @@ impl FoundSessions {
         let ended = position.map(|position| position.writer);
         let ended =
             ended.filter(|ended| sessions.iter().all(|session| session.writer.id != *ended));
-        Self { sessions: sessions.into(), next_session, ended, appended }
+        Self { sessions: sessions.into(), next_session, ended, appended, sent: None }
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Spool {
     discarded: u64,
     /// The portion returned last.
     last_portion: Option<LastPortion>,
+    /// The end of the batch that was sent last, if the same batch has to be sent again.
+    sent: Option<RowMark>,
     io_error: Option<String>,
     /// Why rows on disk cannot be read at the moment.
     unreadable: Option<String>,
@@ -171,6 +173,7 @@ impl Spool {
             appended: Vec::new(),
             discarded: 0,
             last_portion: None,
+            sent: None,
             io_error: None,
             unreadable: None,
             due: Instant::now(),

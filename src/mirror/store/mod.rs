@@ -1,5 +1,6 @@
 //! The interface to databases: connect, prepare the schema, write rows exactly once, maintain.
 
+mod clickhouse;
 pub(super) mod mysql;
 pub(super) mod postgres;
 pub(super) mod sqlite;
@@ -12,6 +13,7 @@ use std::{
 };
 
 pub use super::kind::Kind;
+pub use clickhouse::{ClickHouse, read as read_clickhouse};
 pub use mysql::{MySql, read as read_mysql};
 pub use postgres::{Postgres, read as read_postgres};
 pub use sqlite::{Sqlite, read as read_sqlite};
@@ -23,7 +25,7 @@ use crate::system::clock;
 ///
 /// Rows of a session are numbered from 0. The table `nflog_writers` holds how many of them the database has; the
 /// transaction that inserts them changes it. So a commit whose answer was lost is recognised, and no row is
-/// written twice.
+/// written twice. ClickHouse has no transactions: there, the rows themselves hold their writer and number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writer {
     /// Random, 128 bits.
@@ -81,6 +83,13 @@ pub struct ServerClock {
 pub trait Store: Sized + Send {
     /// Interval of maintenance.
     const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
+
+    /// Whether a batch is written whole or not at all. Otherwise a part of it may be held after a failure, and the same
+    /// batch must be sent again.
+    const WRITES_WHOLE_BATCHES: bool = true;
+
+    /// Time to gather rows after a small batch, unless there are enough for a large one.
+    const GATHERING: Duration = Duration::ZERO;
 
     /// Connects. Does not touch the schema.
     fn connect(target: &Target) -> impl Future<Output = Result<Self, StoreError>> + Send;

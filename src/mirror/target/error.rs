@@ -5,7 +5,8 @@
 pub enum TargetError {
     /// An unknown scheme.
     #[error(
-        "the database URL must begin with mysql://, mariadb://, postgres://, postgresql:// or sqlite:"
+        "the database URL must begin with mysql://, mariadb://, postgres://, postgresql://, sqlite:, clickhouse:// or \
+         clickhouses://"
     )]
     Scheme,
     /// A syntax error.

@@ -7,6 +7,17 @@ use percent_encoding::percent_decode_str;
 use super::{Endpoint, Kind, TargetError, Tls, percent::decode};
 use crate::settings::suggestion;
 
+/// What the scheme of the URL says about encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// Nothing: the parameters or the host decide.
+    Usual,
+    /// Not encrypted.
+    Plain,
+    /// Encrypted.
+    Encrypted,
+}
+
 /// The parameters, each with the name it was given by.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
@@ -62,10 +73,22 @@ impl Parameters {
     }
 
     /// The encryption of a connection to this endpoint.
-    pub(super) fn tls(self, endpoint: &Endpoint) -> Result<Tls, TargetError> {
+    pub(super) fn tls(self, scheme: Scheme, endpoint: &Endpoint) -> Result<Tls, TargetError> {
         let Self { mode, roots, .. } = self;
+        let name = mode.map(|(name, _)| name).or(roots.as_ref().map(|(name, _)| *name));
+        let problem = match (scheme, mode.map(|(_, mode)| mode), &roots) {
+            (Scheme::Plain, None | Some(TlsMode::Off), None) => return Ok(Tls::Off),
+            (Scheme::Plain, ..) => "requests TLS: write clickhouses:// for HTTPS",
+            (Scheme::Encrypted, Some(TlsMode::Off), _) => {
+                "turns TLS off: write clickhouse:// for HTTP without TLS"
+            }
+            (Scheme::Encrypted | Scheme::Usual, ..) => "",
+        };
+        if let Some(name) = name.filter(|_| !problem.is_empty()) {
+            return Err(TargetError::Parameter { name, problem });
+        }
         let local = match endpoint {
-            Endpoint::Tcp { host, .. } => is_loopback(host),
+            Endpoint::Tcp { host, .. } => scheme == Scheme::Usual && is_loopback(host),
             Endpoint::Socket { .. } | Endpoint::File(_) => {
                 // An error, so that an administrator does not expect an encrypted connection.
                 return match (mode, roots) {
@@ -124,6 +147,12 @@ impl Parameter {
                 ("sslmode", Self::Mode),
                 ("sslrootcert", Self::Roots),
                 ("host", Self::Directory),
+                ("ssl-mode", Self::Mode),
+                ("ssl-ca", Self::Roots),
+            ],
+            Kind::ClickHouse => &[
+                ("sslmode", Self::Mode),
+                ("sslrootcert", Self::Roots),
                 ("ssl-mode", Self::Mode),
                 ("ssl-ca", Self::Roots),
             ],

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::{
     Endpoint, Kind, Target, TargetError, Tls,
-    parameters::Parameters,
+    parameters::{Parameters, Scheme},
     percent::{decode, one_line},
 };
 
@@ -18,13 +18,15 @@ use super::{
 /// - `postgres://user:password@host:5432/database`, also `postgresql://`. Parameters: `sslmode`
 ///   (`disable`, `require`, `verify-full`), `sslrootcert` (a PEM file), `host` (the directory of a
 ///   socket). A host that begins with `%2F` is a directory, too.
+/// - `clickhouse://user:password@host:8123/database` for HTTP, `clickhouses://user:password@host:8443/database` for
+///   HTTPS. Parameters of the second: `sslmode` (`require`, `verify-full`), `sslrootcert` (a PEM file).
 /// - `sqlite:PATH` or `sqlite://PATH`, which are the same: `sqlite:///a` and `sqlite:/a` are absolute,
 ///   `sqlite://a` and `sqlite:a` relative. No parameters.
 ///
 /// `%` with two hexadecimal digits encodes a byte. In a server's URL, every character that RFC 3986 does not
 /// allow must be encoded, and an `@` in user and password; in a path, any other `%` and all other characters
 /// are literal. Each server accepts the other's spellings for TLS. Certificates are verified, except over a
-/// socket or to a loopback host, where TLS is off by default. A socket takes precedence over the host.
+/// socket or to a loopback host, where TLS is off by default; for ClickHouse the scheme decides. A socket takes precedence over the host.
 impl FromStr for Target {
     type Err = TargetError;
 
@@ -36,8 +38,10 @@ impl FromStr for Target {
         let (scheme, rest) = text.split_once(':').ok_or(TargetError::Scheme)?;
         match scheme.to_ascii_lowercase().as_str() {
             "sqlite" => file(rest),
-            "mysql" | "mariadb" => server(Kind::MySql, text, rest),
-            "postgres" | "postgresql" => server(Kind::Postgres, text, rest),
+            "mysql" | "mariadb" => server(Kind::MySql, Scheme::Usual, text, rest),
+            "postgres" | "postgresql" => server(Kind::Postgres, Scheme::Usual, text, rest),
+            "clickhouse" => server(Kind::ClickHouse, Scheme::Plain, text, rest),
+            "clickhouses" => server(Kind::ClickHouse, Scheme::Encrypted, text, rest),
             _ => Err(TargetError::Scheme),
         }
     }
@@ -64,7 +68,7 @@ fn file(rest: &str) -> Result<Target, TargetError> {
 }
 
 /// Parses a server's URL; `rest` is the part after the scheme.
-fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
+fn server(kind: Kind, scheme: Scheme, text: &str, rest: &str) -> Result<Target, TargetError> {
     let Some(rest) = rest.strip_prefix("//") else {
         return Err(TargetError::Syntax("// is missing after the scheme"));
     };
@@ -86,7 +90,12 @@ fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
         Some(Host::Ipv6(address)) => address.to_string(),
         None => String::new(),
     };
-    let default_port = if kind == Kind::MySql { 3306 } else { 5432 };
+    let default_port = match (kind, scheme) {
+        (Kind::ClickHouse, Scheme::Encrypted) => 8443,
+        (Kind::ClickHouse, _) => 8123,
+        (Kind::MySql, _) => 3306,
+        _ => 5432,
+    };
     let port = url.port().unwrap_or(default_port);
     if port == 0 {
         return Err(TargetError::Syntax("the port is 0"));
@@ -99,7 +108,7 @@ fn server(kind: Kind, text: &str, rest: &str) -> Result<Target, TargetError> {
     };
     Ok(Target {
         kind,
-        tls: parameters.tls(&endpoint)?,
+        tls: parameters.tls(scheme, &endpoint)?,
         endpoint,
         user: one_line(url.username())?,
         password: decode(url.password().unwrap_or_default())?,

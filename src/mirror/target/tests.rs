@@ -19,6 +19,8 @@ fn servers() {
     shown("mariadb://u:p@db.example/d", "mysql://u@db.example:3306/d", "u", "p", "d");
     shown("postgres://u:p@h/d", "postgres://u@h:5432/d", "u", "p", "d");
     shown("postgresql://u@h:6432/d", "postgres://u@h:6432/d", "u", "", "d");
+    shown("clickhouse://u:p@h/d", "clickhouse://u@h:8123/d", "u", "p", "d");
+    shown("clickhouses://h/d", "clickhouse://h:8443/d", "", "", "d");
     shown("MySQL://h/d", "mysql://h:3306/d", "", "", "d");
     shown("  mysql://h/d\n", "mysql://h:3306/d", "", "", "d");
     shown("mysql://:p@h/d", "mysql://h:3306/d", "", "p", "d");
@@ -282,4 +284,24 @@ fn the_identity_is_the_database_alone() {
     other("sqlite:/a/rows.db", "sqlite:/b/rows.db");
     other("mysql://a@localhost/log", "mysql://a@localhost/log?socket=/run/mysqld.sock");
     other("postgres://a@localhost/log?host=/run/a", "postgres://a@localhost/log?host=/run/b");
+}
+
+#[test]
+fn the_scheme_of_clickhouse_decides_about_encryption() {
+    for url in ["clickhouse://h/d", "clickhouse://127.0.0.1/d?sslmode=disable"] {
+        assert_eq!(parse(url).tls, Tls::Off, "{url}");
+    }
+    for url in ["clickhouses://localhost/d", "clickhouses://h/d?sslmode=verify-full"] {
+        assert_eq!(parse(url).tls, Tls::Verified { roots: None }, "{url}");
+    }
+    assert_eq!(parse("clickhouses://h/d?sslmode=require").tls, Tls::Unverified);
+    for (url, expect) in [
+        ("clickhouse://h/d?sslmode=require", "sslmode requests TLS: write clickhouses://"),
+        ("clickhouse://h/d?sslrootcert=/ca.pem", "sslrootcert requests TLS: write clickhouses://"),
+        ("clickhouses://h/d?sslmode=disable", "sslmode turns TLS off: write clickhouse://"),
+        ("clickhouse://h/d?socket=/run/x", "unknown parameter socket"),
+    ] {
+        let error = url.parse::<Target>().unwrap_err().to_string();
+        assert!(error.contains(expect), "{url}: {error}");
+    }
 }
