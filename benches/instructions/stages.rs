@@ -254,6 +254,7 @@ fn line_record<'a>(
         time,
         payload: &[],
         wire_length: packet.headers.length,
+        message: &[],
     }
 }
 
