@@ -60,6 +60,7 @@ pub mod migrate;
 pub mod mirror;
 mod netlink;
 pub mod networks;
+pub mod output;
 pub mod packet;
 pub mod pipeline;
 pub mod recent;

@@ -251,6 +251,7 @@ fn line_record<'a>(
         time,
         payload: &[],
         wire_length: packet.headers.length,
+        message: &[],
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     http::WebConfigWatcher,
     mirror::target::Tls,
     networks::{ListConfigs, Networks, NetworksConfig},
+    output::check_certificates,
     source::kernel_log::syslog::check_tls,
     system::files::read_small,
     system::privileges::UserAccount,
@@ -84,6 +85,10 @@ pub(super) fn invalid_files(config: &Config) -> Vec<(String, String)> {
         && let Err((key, reason)) = check_tls(tls)
     {
         check(&key, Err(anyhow::anyhow!(reason)));
+    }
+    for output in &*config.output {
+        let key = format!("output.{}.ca_file", output.name);
+        check(&key, check_certificates(output).map_err(Into::into));
     }
     let privileges = &config.privileges;
     let user = UserAccount::find(&privileges.user, "");

@@ -4,7 +4,10 @@ use std::{
     ffi::OsStr,
     fs,
     io::ErrorKind,
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, OpenOptionsExt as _},
+    },
     path::Path,
 };
 
@@ -35,11 +38,12 @@ pub(super) fn hand_over(
         is_spool_file(name)
             || state.is_some_and(|file| file.file_name() == Some(name))
             || rows.is_some_and(|file| is_database_file(file, name))
+            || config.output.files().any(|file| is_output_file(file, name))
     };
     if target.is_some() {
         privileges::hand_over(&config.mirror.spool.directory, account, &is_own)?;
     }
-    for file in state.into_iter().chain(rows) {
+    for file in state.into_iter().chain(rows).chain(config.output.files()) {
         hand_over_directory_of(file, account, &is_own)?;
     }
     Ok(())
@@ -50,6 +54,34 @@ fn is_database_file(database: &Path, name: &OsStr) -> bool {
     let database = database.file_name().unwrap_or_default().as_bytes();
     let journal = name.as_bytes().strip_prefix(database);
     matches!(journal, Some(b"" | b"-wal" | b"-shm" | b"-journal"))
+}
+
+/// Whether a name is that of an output's file, or of a rotated one.
+fn is_output_file(output: &Path, name: &OsStr) -> bool {
+    let output = output.file_name().unwrap_or_default().as_bytes();
+    let number = name.as_bytes().strip_prefix(output);
+    number.is_some_and(|number| {
+        number.is_empty()
+            || number.strip_prefix(b".").is_some_and(|it| it.iter().all(u8::is_ascii_digit))
+    })
+}
+
+/// Creates the missing files of outputs for the account, which may not be able to create them in their directories. An
+/// existing file stays as it is.
+pub(super) fn hand_over_outputs(
+    config: &Config,
+    account: Option<&UserAccount>,
+) -> Result<(), PrivilegesError> {
+    let Some(account) = account else { return Ok(()) };
+    for path in config.output.files() {
+        let mut options = fs::OpenOptions::new();
+        let create = options.write(true).create_new(true).mode(0o640).open(path);
+        // The output logs that its file cannot be opened, and why.
+        if let Ok(file) = create {
+            privileges::hand_over_file(&file, path, account)?;
+        }
+    }
+    Ok(())
 }
 
 /// Creates the directory of a file for the account. An existing one stays as it is, because it may have other users;

@@ -21,6 +21,7 @@ use crate::{
     metrics::{Aggregate, SharedAggregate},
     mirror::{Mirror, QueueObserver, RowMark, config::ResolvedConfig},
     networks::{LocationLookup, Networks},
+    output::{OutputResources, RunningOutputs},
     pipeline::{Clock, Route},
     source::{
         LiveSource, Source,
@@ -58,6 +59,7 @@ struct PrivilegedResources {
     web_config: WebConfigWatcher,
     addresses: Vec<SocketAddr>,
     mirror: Option<ResolvedConfig>,
+    outputs: OutputResources,
     /// One source for each reading thread.
     nflog: Vec<Nflog>,
     kernel_log: Option<KernelLogResources>,
@@ -72,6 +74,7 @@ impl PrivilegedResources {
         let listeners = listeners::open(&config.web, config.kernel_log.max_descriptors())?;
         let addresses = listeners::addresses(&listeners)?;
         let mirror = config.resolve_mirror()?;
+        let outputs = config.open_outputs()?;
         let nflog = if config.nflog.groups.is_empty() {
             Vec::new()
         } else {
@@ -83,7 +86,17 @@ impl PrivilegedResources {
             Some(plan) if config.rules.install => Some(firewall::install(&plan)?),
             _ => None,
         };
-        Ok(Self { service, listeners, web_config, addresses, mirror, nflog, kernel_log, rules })
+        Ok(Self {
+            service,
+            listeners,
+            web_config,
+            addresses,
+            mirror,
+            outputs,
+            nflog,
+            kernel_log,
+            rules,
+        })
     }
 }
 
@@ -105,6 +118,7 @@ fn assemble(
         web_config,
         addresses,
         mirror,
+        outputs,
         nflog,
         kernel_log,
         rules,
@@ -133,6 +147,11 @@ fn assemble(
     let mirror = mirror
         .map(|resolved| start_mirror(resolved, &mut route, networks.locations(geoip.city_lookup())))
         .transpose()?;
+    let locations = || networks.locations(geoip.city_lookup());
+    let outputs = RunningOutputs::start(outputs, &route.current_names(), &locations)?;
+    if let Some(outputs) = &outputs {
+        route.output_to(outputs.outputs());
+    }
     listeners::log_urls(&config, &web_config, &addresses);
     let has_spooled = |SpoolMark { writer, end }| {
         mirror.as_ref().is_some_and(|mirror| mirror.has_spooled(RowMark { writer, end }))
@@ -162,6 +181,7 @@ fn assemble(
         source: Box::new(LiveSource::new(first, kernel_log)),
         route,
         mirror,
+        outputs,
         geoip,
         networks,
         listeners,

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     directories::{directories_of, directory_of},
-    hand_over::{hand_over, hand_over_state, state_file},
+    hand_over::{hand_over, hand_over_outputs, hand_over_state, state_file},
 };
 use crate::{
     config::{Config, Flags},
@@ -19,6 +19,7 @@ use crate::{
         Target,
         target::{Endpoint, Tls},
     },
+    output::OutputTarget,
     system::{
         files::open_regular,
         privileges::{
@@ -87,6 +88,7 @@ pub(super) fn confine(
         result => result?,
     }
     hand_over_state(config, account.as_ref())?;
+    hand_over_outputs(config, account.as_ref())?;
     // Rotation creates new log files, so that opening them before privileges are dropped would not last.
     let account = account.map(|account| account.with_groups(config.kernel_log.reader_groups()));
     let user = account.as_ref().map(ToString::to_string);
@@ -153,8 +155,28 @@ fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) 
             _ => {}
         }
     }
+    for output in &*config.output {
+        allow_output(&mut access, &output.target);
+    }
     access.read = read.into_iter().collect();
     access
+}
+
+/// What an output needs to write to its target.
+fn allow_output(access: &mut SandboxAccess, target: &OutputTarget) {
+    match target {
+        OutputTarget::None | OutputTarget::Stdout => {}
+        // Rotation renames files.
+        OutputTarget::File(file) => access.write.push(directory_of(file)),
+        OutputTarget::Unix(_) => access.socket = true,
+        OutputTarget::Unixgram(_) | OutputTarget::Journal(_) | OutputTarget::Udp(..) => {
+            access.datagrams = true;
+        }
+        OutputTarget::Tcp(_, port) | OutputTarget::Tls(_, port) => access.connect.push(*port),
+    }
+    if let Some((host, _)) = target.address() {
+        access.names |= host.parse::<IpAddr>().is_err();
+    }
 }
 
 /// The files that are read again while the program runs.

@@ -9,6 +9,7 @@ use crate::{
     config::Config,
     geoip::DatabaseStatus,
     metrics::Dimension,
+    output::OutputConfig,
     source::kernel_log::{KernelLogConfig, Pattern, config::StartAt, syslog::SyslogTlsConfig},
 };
 
@@ -24,6 +25,7 @@ pub(super) fn warnings(config: &Config, databases: &[DatabaseStatus]) -> Vec<Str
     let mut warnings = empty_labels(config, databases);
     warnings.extend(double_lines(&config.kernel_log));
     warnings.extend(unused_keys(&config.kernel_log));
+    warnings.extend(outputs_without_rows(config));
     warnings
 }
 
@@ -77,6 +79,22 @@ fn why_empty(
         ),
         _ => return None,
     })
+}
+
+/// Outputs whose format needs the bytes of packets, of which no source has any.
+fn outputs_without_rows(config: &Config) -> Vec<String> {
+    if !config.nflog.groups.is_empty() {
+        return Vec::new();
+    }
+    let without = config.output.iter().filter(|output| output.format.needs_bytes());
+    let warning = |output: &OutputConfig| {
+        format!(
+            "output.{}.format: it has no rows, because lines of the kernel log do not have the bytes of packets: use \"json\" \
+             or \"ecs\", or set nflog.groups",
+            output.name
+        )
+    };
+    without.map(warning).collect()
 }
 
 /// Sources that have the same lines.
@@ -215,6 +233,17 @@ mod tests {
         check(&toml, &[]);
         std::fs::write(directory.path().join("ufw.log"), "").unwrap();
         check(&toml, &["kernel_log.files"]);
+    }
+
+    #[test]
+    fn outputs_of_lines() {
+        let output = |format: &str| {
+            format!("[[output]]\nname = 'x'\ntarget = 'stdout:'\nformat = '{format}'\n")
+        };
+        let lines = "[kernel_log]\nkmsg = true\n";
+        check(&output("logemu"), &[]);
+        check(&[lines, &output("json")].concat(), &[]);
+        check(&[lines, &output("logemu")].concat(), &["output.x.format"]);
     }
 
     #[test]

@@ -138,6 +138,7 @@ impl Flags {
             family: _,
             rules,
             mirror,
+            output: _,
             web,
             privileges,
             log,

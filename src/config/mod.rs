@@ -25,6 +25,7 @@ use crate::{
         config::{Anonymize, MirrorConfig, ResolvedConfig},
     },
     networks::{ListConfigs, NetworksConfig},
+    output::{OutputConfigs, OutputResources},
     settings::{ConfigSection, InvalidSetting},
     source::{kernel_log::KernelLogConfig, nflog::NflogConfig},
     system::{logging::LogConfig, privileges::PrivilegesConfig},
@@ -57,6 +58,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// The database with a row per packet.
     pub mirror: MirrorConfig,
+    /// Further outputs.
+    pub output: OutputConfigs,
     /// The HTTP server.
     pub web: WebServerConfig,
     /// The user and the sandbox.
@@ -77,14 +80,17 @@ impl Config {
             family,
             rules,
             mirror,
+            output,
             web,
             privileges,
             log,
         } = self;
-        let sections: [&dyn ConfigSection; 11] =
-            [nflog, kernel_log, geoip, networks, list, family, rules, mirror, web, privileges, log];
+        let sections: [&dyn ConfigSection; 12] = [
+            nflog, kernel_log, geoip, networks, list, family, rules, mirror, output, web,
+            privileges, log,
+        ];
         let invalid = sections.into_iter().flat_map(ConfigSection::validate);
-        invalid.chain(self.validate_groups()).collect()
+        invalid.chain(self.validate_groups()).chain(self.validate_output_key()).collect()
     }
 
     /// NFLOG groups are optional beside another source.
@@ -105,6 +111,15 @@ impl Config {
             return None;
         };
         Some(InvalidSetting::new(key, reason))
+    }
+
+    /// An output can need the key of the mirror.
+    fn validate_output_key(&self) -> Option<InvalidSetting> {
+        let needs_key = |method| method == Anonymize::Cryptopan;
+        let is_needed = self.output.iter().any(|output| needs_key(output.anonymize));
+        // The mirror's own use is checked by its section.
+        let is_checked = needs_key(self.mirror.anonymize);
+        (is_needed && !is_checked).then(|| self.mirror.anonymizer(Anonymize::Cryptopan).err())?
     }
 
     /// The files that are re-read while the program runs: the configuration file of the flags, and the files that the
@@ -146,6 +161,16 @@ impl Config {
     /// The method needs a key, and there is no valid one.
     pub fn anonymizer(&self, method: Anonymize) -> Result<Anonymizer, ConfigError> {
         self.mirror.anonymizer(method).map_err(ConfigError::without_origin)
+    }
+
+    /// What the outputs need, with the key of `mirror.anonymize_key_file` if one of them needs it.
+    ///
+    /// # Errors
+    /// There is no valid key, or root certificates cannot be used.
+    pub fn open_outputs(&self) -> anyhow::Result<OutputResources> {
+        let anonymizers = self.output.iter().map(|output| self.anonymizer(output.anonymize));
+        let anonymizers = anonymizers.collect::<Result<Vec<_>, _>>()?;
+        Ok(OutputResources::open(&self.output, anonymizers, &self.mirror.host)?)
     }
 
     /// Every key with its value, as TOML. Parsing the text gives the same configuration, except for a password in the

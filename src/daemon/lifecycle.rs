@@ -4,7 +4,6 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tokio::{
-    signal::unix::Signal,
     sync::{mpsc, watch},
     task::{JoinError, JoinHandle},
     time::sleep,
@@ -25,9 +24,10 @@ use crate::{
     metrics::SharedAggregate,
     mirror::Mirror,
     networks::Networks,
+    output::{Outputs, RunningOutputs},
     pipeline::Clock,
     source::Source,
-    system::{Health, service_manager::Service},
+    system::{Health, service_manager::Service, signals::RequestSignals},
 };
 
 /// Maximum number of waiting requests to reload; further ones are rejected.
@@ -39,7 +39,7 @@ const FIRST_MINUTE: Duration = Duration::from_secs(60);
 /// Time limit for reading the packets that the kernel still holds, in addition to its queue timeout.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Time limit for writing the last rows to the database; other rows stay in the spool.
+/// Time limit for writing the last rows to the database, whose other rows stay in the spool, and to the outputs.
 const LAST_ROWS: Duration = Duration::from_secs(5);
 
 /// A started exporter.
@@ -51,6 +51,7 @@ pub(super) struct Daemon {
     aggregate: SharedAggregate,
     clock: Clock,
     mirror: Option<Mirror>,
+    outputs: Option<RunningOutputs>,
     geoip: GeoIp,
     networks: Networks,
     reloader: Reloader,
@@ -93,6 +94,7 @@ impl Daemon {
             aggregate,
             clock,
             mirror: parts.mirror,
+            outputs: parts.outputs,
             geoip: parts.geoip,
             networks: parts.networks,
             reloader: parts.reloader,
@@ -112,11 +114,12 @@ impl Daemon {
     /// The HTTP server ended.
     pub(super) async fn serve(
         &mut self,
-        mut hangups: Signal,
+        mut requests: RequestSignals,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         let Self { readers, geoip, networks, reloader, aggregate, clock, service, health, .. } =
             self;
+        let outputs = self.outputs.as_ref().map(RunningOutputs::outputs);
         let mut shutdown = pin!(shutdown);
         let mut ready = pin!(until_ready(health.clone()));
         let mut is_ready = false;
@@ -143,11 +146,17 @@ impl Daemon {
                 }
                 () = file_checks.tick() => continue,
                 ended = &mut self.server => return Err(unexpected_end(ended)),
-                Some(()) = hangups.recv() => None,
+                Some(()) = requests.reopenings.recv() => {
+                    outputs.iter().for_each(Outputs::reopen);
+                    continue;
+                }
+                Some(()) = requests.hangups.recv() => None,
                 Some(request) = self.reload_requests.recv() => Some(request),
             };
             if request.is_none() {
                 service.reloading();
+                // As logrotate expects, also if the configuration is invalid.
+                outputs.iter().for_each(Outputs::reopen);
             }
             let reload = reloader.reload((geoip, networks), aggregate, clock.now());
             // A file system that hangs must not delay the shutdown.
@@ -175,9 +184,17 @@ impl Daemon {
         if let Err(error) = &outcome {
             self.health.fail(format!("{error:#}"));
         }
-        if let Some(mirror) = self.mirror {
-            mirror.end(LAST_ROWS).await;
-        }
+        let mirror = async {
+            if let Some(mirror) = self.mirror {
+                mirror.end(LAST_ROWS).await;
+            }
+        };
+        let outputs = async {
+            if let Some(outputs) = self.outputs {
+                outputs.end(LAST_ROWS).await;
+            }
+        };
+        tokio::join!(mirror, outputs);
         self.close_server.send_replace(true);
         server_outcome(self.server.await)?;
         let received = self.aggregate.lock().received_packets();

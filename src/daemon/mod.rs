@@ -10,8 +10,6 @@ mod watchdog;
 
 use std::{future::Future, net::TcpListener, sync::Arc};
 
-use tokio::signal::unix::Signal;
-
 pub use reload::{ReloadStatus, Reloader, SharedStatus};
 pub use scrape::ScrapePage;
 
@@ -22,13 +20,14 @@ use crate::{
     http::WebConfigWatcher,
     mirror::Mirror,
     networks::Networks,
+    output::RunningOutputs,
     pipeline::Route,
     source::{
         Source,
         kernel_log::{LineMeter, Positions},
         nflog::GroupMeter,
     },
-    system::{privileges::Confinement, service_manager::Service},
+    system::{privileges::Confinement, service_manager::Service, signals::RequestSignals},
 };
 
 /// The parts of a running exporter.
@@ -51,6 +50,8 @@ pub struct Parts {
     pub further: Vec<(Box<dyn Source>, Route)>,
     /// The mirror that the route offers its batches to, if there is one.
     pub mirror: Option<Mirror>,
+    /// The outputs that the route offers its batches to, if there are any.
+    pub outputs: Option<RunningOutputs>,
     /// The `GeoIP` databases.
     pub geoip: GeoIp,
     /// The operator's networks and lists.
@@ -70,16 +71,16 @@ pub struct Parts {
 }
 
 /// Runs until `shutdown` completes or the source fails, then reads the packets that the kernel still holds and
-/// finishes requests. Each of the `hangups` reloads the configuration. After the end of a capture, the counts
+/// finishes requests. Each hang-up of `requests` reloads the configuration. After the end of a capture, the counts
 /// are still served.
 ///
 /// # Errors
 /// The source or the HTTP server failed.
 pub async fn run(
     parts: Parts,
-    (hangups, shutdown): (Signal, impl Future<Output = ()>),
+    (requests, shutdown): (RequestSignals, impl Future<Output = ()>),
 ) -> anyhow::Result<()> {
     let mut daemon = Daemon::start(parts)?;
-    daemon.serve(hangups, shutdown).await?;
+    daemon.serve(requests, shutdown).await?;
     daemon.stop().await
 }

@@ -143,6 +143,7 @@ impl Reloader {
             ("kernel_log", previous.kernel_log != config.kernel_log),
             ("rules", previous.rules != config.rules),
             ("mirror", previous.mirror != config.mirror),
+            ("output", previous.output != config.output),
             ("web", previous.web != config.web),
             ("privileges", previous.privileges != config.privileges),
             ("log.format", previous.log.format != config.log.format),

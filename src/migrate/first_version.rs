@@ -97,7 +97,7 @@ pub(super) fn convert(text: &[u8], global: &ConfSection) -> Result<Migrated, Mig
     let texts = global.keys().filter(|key| OTHER_KEYS[13..].contains(key));
     for key in texts.map(str::to_owned).collect::<Vec<_>>() {
         migration.output.not_migrated(format!(
-            "{key}: packets are not written to files; they can be written to a database, see [mirror]"
+            "{key}: without sections, files of packets are not converted; see [[output]]"
         ));
     }
     migration.global(global)?;

@@ -6,6 +6,7 @@ use super::{
     grammar::ConfSection,
     nflog,
     output::Output,
+    packet_files::{self, MigratedOutput},
     stack::{self, StackPlugin, steps},
 };
 
@@ -67,6 +68,16 @@ impl<'t> Migration<'t> {
         Ok(())
     }
 
+    /// Notes that outputs get the packets of all groups, if several groups are read.
+    pub(super) fn groups_of_outputs(&mut self) {
+        if self.output.has_outputs() && self.output.groups.len() > 1 {
+            self.output.note(
+                "each [[output]] gets the packets of all groups: to leave some out, give their rules other prefixes, and \
+                 list those of the others in output.prefixes",
+            );
+        }
+    }
+
     /// Notes which packets become rows, if several groups are read.
     pub(super) fn rows_of_groups(&mut self) {
         let mut with: Vec<_> =
@@ -108,9 +119,36 @@ impl<'t> Migration<'t> {
             let section = ConfSection::read(self.text, name, &keys, &[])?;
             return self.database(&section, name, plugin);
         }
+        if let Some(keys) = packet_files::keys(plugin) {
+            self.sections.push((name.to_owned(), None));
+            let section = ConfSection::read(self.text, name, keys, &[])?;
+            return self.packet_file(&section, name, plugin);
+        }
         self.sections.push((name.to_owned(), Some(plugin.to_owned())));
         if let Some(why) = stack::no_equivalent(plugin) {
             self.output.not_migrated(format!("{name}:{plugin}: {why}"));
+        }
+        Ok(())
+    }
+
+    /// Converts the section of an output that writes packets to a file or to syslog.
+    fn packet_file(
+        &mut self,
+        section: &ConfSection,
+        name: &str,
+        plugin: &str,
+    ) -> Result<(), MigrateError> {
+        for ignored in &section.ignored {
+            self.output.note(ignored);
+        }
+        match MigratedOutput::new(section, name, plugin)? {
+            Ok(output) => {
+                for note in &output.notes {
+                    self.output.not_migrated(format!("[{name}] {note}"));
+                }
+                self.output.add_output(output);
+            }
+            Err(why) => self.output.not_migrated(format!("{name}:{plugin}: {why}")),
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod grammar;
 mod migration;
 mod nflog;
 mod output;
+mod packet_files;
 pub mod rules;
 mod stack;
 mod unused_lines;
@@ -87,6 +88,7 @@ pub fn ulogd(text: &[u8]) -> Result<Migrated, MigrateError> {
     migration.global(&global)?;
     migration.plugins(plugins.len());
     migration.rows_of_groups();
+    migration.groups_of_outputs();
     migration.unused_lines();
     Ok(migration.finish())
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{MigrateError, Migrated, database::Database, grammar::ConfSection};
+use super::{
+    MigrateError, Migrated, database::Database, grammar::ConfSection, packet_files::MigratedOutput,
+};
 use crate::{config, system::untrusted_text::with_spaces};
 
 /// Prefix of notes on settings without an equivalent.
@@ -16,6 +18,8 @@ pub(super) struct Output {
     nflog: Vec<(&'static str, String)>,
     /// The database, and the name of its section.
     pub(super) database: Option<(String, Database)>,
+    /// The outputs.
+    outputs: Vec<MigratedOutput>,
     /// The level of `[log]`; `None` for the default.
     pub(super) level: Option<&'static str>,
     /// Settings without an equivalent, and remarks.
@@ -66,6 +70,24 @@ impl Output {
         self.nflog.push((key, value));
     }
 
+    /// Adds an output. Several stacks can write to the same one.
+    pub(super) fn add_output(&mut self, output: MigratedOutput) {
+        if self.outputs.contains(&output) {
+            return;
+        }
+        let name = output.name.clone();
+        if self.outputs.iter().any(|known| known.name == name || known.target == output.target) {
+            self.not_migrated(format!("{name}: another output has its name or its target"));
+            return;
+        }
+        self.outputs.push(output);
+    }
+
+    /// Whether packets are written to files or to syslog.
+    pub(super) fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// The result, without the database if its settings are invalid.
     pub(super) fn finish(mut self) -> Migrated {
         let toml = self.toml();
@@ -105,6 +127,9 @@ impl Output {
         }
         if let Some((_, database)) = &self.database {
             write_mirror(&mut text, database);
+        }
+        for output in &self.outputs {
+            text.push_str(&output.toml());
         }
         if let Some(level) = self.level {
             let _ = writeln!(text, "\n[log]\nlevel = \"{level}\"");

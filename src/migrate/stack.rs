@@ -69,11 +69,9 @@ pub(super) fn no_equivalent(plugin: &str) -> Option<&'static str> {
         ),
         "PWSNIFF" => Some("passwords in packets are not searched"),
         "PRINTFLOW" => Some("it prints connections, which NFLOG does not report"),
-        "LOGEMU" | "SYSLOG" | "XML" | "JSON" | "GPRINT" | "OPRINT" | "NACCT" => {
-            Some("packets are not written as text; they can be written to a database, see [mirror]")
-        }
-        "PCAP" => Some(
-            "packets are not written to a capture; use `tcpdump -i nflog:GROUP -w FILE` with another group",
+        "XML" | "OPRINT" | "NACCT" => Some(
+            "this format is not supported; packets can be written as JSON lines, in ulogd's other text formats and as \
+             captures, see [[output]]",
         ),
         "IPFIX" => Some("flows are not sent to other hosts"),
         "GRAPHITE" => Some("no metrics are sent to Graphite; Prometheus scrapes /metrics"),

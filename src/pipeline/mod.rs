@@ -1,4 +1,5 @@
-//! The path of a packet from a source to the aggregate, the recent minutes and the mirror, and the reader's loop.
+//! The path of a packet from a source to the aggregate, the recent minutes, the mirror and the outputs, and the reader's
+//! loop.
 
 mod clock;
 mod route;
@@ -23,11 +24,17 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 /// # Errors
 /// Errors of the source.
 pub fn read(source: &mut dyn Source, route: &mut Route, stop: &AtomicBool) -> anyhow::Result<()> {
+    let keeps_messages = route.keeps_messages();
     let mut closed = false;
     let mut is_deferred = false;
     loop {
         let timeout = if is_deferred { Duration::ZERO } else { POLL_TIMEOUT };
-        let filled = source.fill(timeout, &mut |record| route.take(record));
+        // Chosen for each batch: without such an output, a packet costs nothing more.
+        let filled = if keeps_messages {
+            source.fill(timeout, &mut |record| route.take_with_message(record))
+        } else {
+            source.fill(timeout, &mut |record| route.take(record))
+        };
         // Also for an empty batch, so that the aggregate's clock advances, and before an error is
         // returned, so that packets read before the error are counted.
         source.handing_over();
@@ -97,6 +104,7 @@ mod tests {
                     time: Some(1),
                     payload: &[],
                     wire_length: 0,
+                    message: &[],
                 });
             }
             Ok(ReadOutcome::Batch)

@@ -16,6 +16,7 @@ use crate::{
     metrics::{Aggregate, SharedAggregate},
     mirror::Queue,
     networks::{NameIndex, NetworkLookup, Networks, PacketNetworks},
+    output::{Outputs, PacketMessages},
     packet,
     recent::{SharedRecent, WindowMode},
     source::Record,
@@ -28,7 +29,7 @@ const MAX_DEFERRED: usize = 1024;
 /// Minimum time between two searches of a full name table for unused names. A search takes some milliseconds.
 const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The route of one reading thread, from records to the aggregate, the recent packets and the mirror.
+/// The route of one reading thread, from records to the aggregate, the recent packets, the mirror and the outputs.
 #[derive(Debug)]
 pub struct Route {
     interner: Interner,
@@ -44,6 +45,9 @@ pub struct Route {
     network_evictions: u64,
     aggregate: SharedAggregate,
     mirror: Option<Queue>,
+    outputs: Option<Outputs>,
+    /// Messages of the batch and of the deferred events before it; empty if no output needs them.
+    messages: PacketMessages,
     /// Takes every event instead of the other consumers.
     sink: Option<Box<dyn EventSink>>,
     recent: SharedRecent,
@@ -78,6 +82,8 @@ impl Route {
             network_evictions: 0,
             aggregate,
             mirror: None,
+            outputs: None,
+            messages: PacketMessages::default(),
             sink: None,
             recent,
             clock,
@@ -100,6 +106,9 @@ impl Route {
             // The observer follows the batches of the first thread, which reads the log files.
             route.mirror_to(mirror.unobserved());
         }
+        if let Some(outputs) = &self.outputs {
+            route.output_to(outputs.clone());
+        }
         route.look_up(networks);
         route
     }
@@ -108,6 +117,24 @@ impl Route {
     pub fn mirror_to(&mut self, mirror: Queue) {
         self.mirror = Some(mirror);
         self.shows_devices = true;
+    }
+
+    /// Also offers every batch to outputs.
+    pub fn output_to(&mut self, outputs: Outputs) {
+        self.outputs = Some(outputs);
+        self.shows_devices = true;
+    }
+
+    /// Whether an output needs the messages of packets: then each record is passed to [`Self::take_with_message`].
+    #[must_use]
+    pub fn keeps_messages(&self) -> bool {
+        self.outputs.as_ref().is_some_and(Outputs::keep_messages)
+    }
+
+    /// As [`Self::take`], and keeps the record's message for the outputs.
+    pub fn take_with_message(&mut self, record: &Record<'_>) {
+        self.take(record);
+        self.messages.push(record.message);
     }
 
     /// Passes every batch to this consumer, and to no other. Its names are never evicted.
@@ -262,8 +289,12 @@ impl Route {
         if let Some(mirror) = &self.mirror {
             mirror.offer(batch);
         }
+        if let Some(outputs) = &self.outputs {
+            outputs.offer(batch, &self.messages);
+        }
         // A reload may have changed the families.
-        self.shows_devices = self.mirror.is_some() || aggregate.has_devices();
+        self.shows_devices =
+            self.mirror.is_some() || self.outputs.is_some() || aggregate.has_devices();
         drop(aggregate);
         if !batch.is_empty() {
             self.recent.lock_soon().push(batch, self.clock.now());
@@ -274,6 +305,7 @@ impl Route {
     fn end_batch(&mut self) {
         self.batch.clear();
         self.deferred.clear();
+        self.messages.clear();
         self.interner.close_batch();
         self.arrival = None;
         if self.sink.is_none() && self.interner.is_full() {
@@ -299,6 +331,9 @@ impl Route {
             self.aggregate.lock().mark_names(&mut used);
             if let Some(mirror) = &self.mirror {
                 mirror.mark_names(&mut used);
+            }
+            if let Some(outputs) = &self.outputs {
+                outputs.mark_names(&mut used);
             }
             // Last, because it keeps only some of the names that nothing else refers to.
             self.recent.lock().keep_names(&mut used);
@@ -329,6 +364,12 @@ impl Route {
     #[must_use]
     pub fn mirror(&self) -> Option<Queue> {
         self.mirror.clone()
+    }
+
+    /// The outputs, if there are any.
+    #[must_use]
+    pub fn outputs(&self) -> Option<Outputs> {
+        self.outputs.clone()
     }
 
     /// The recent packets of this route.

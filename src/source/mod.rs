@@ -53,6 +53,8 @@ pub struct Record<'a> {
     pub payload: &'a [u8],
     /// Length of the packet before truncation, from its IP header on; the captured length if unknown.
     pub wire_length: u32,
+    /// The message of NFLOG that has the packet, from `struct nfgenmsg` on; empty for other sources.
+    pub message: &'a [u8],
 }
 
 /// The result of one call of [`Source::fill`].

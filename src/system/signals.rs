@@ -1,4 +1,4 @@
-//! The signals that the program handles: SIGHUP, SIGTERM and SIGINT.
+//! The signals that the program handles: SIGHUP, SIGUSR1, SIGTERM and SIGINT.
 
 use std::{future::Future, io};
 
@@ -8,8 +8,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[derive(Debug)]
 pub struct Signals {
     hangups: Signal,
+    reopenings: Signal,
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// The signals that request something of the running program.
+#[derive(Debug)]
+pub struct RequestSignals {
+    /// SIGHUP: reload the configuration, and open the files of outputs again.
+    pub hangups: Signal,
+    /// SIGUSR1: open the files of outputs again.
+    pub reopenings: Signal,
 }
 
 impl Signals {
@@ -20,21 +30,22 @@ impl Signals {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             hangups: signal(SignalKind::hangup())?,
+            reopenings: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
-    /// The hang-ups, and a future that completes on SIGTERM or SIGINT.
-    pub fn split(self) -> (Signal, impl Future<Output = ()>) {
-        let Self { hangups, mut terminate, mut interrupt } = self;
+    /// The signals SIGHUP and SIGUSR1, and a future that completes on SIGTERM or SIGINT.
+    pub fn split(self) -> (RequestSignals, impl Future<Output = ()>) {
+        let Self { hangups, reopenings, mut terminate, mut interrupt } = self;
         let termination = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
         };
-        (hangups, termination)
+        (RequestSignals { hangups, reopenings }, termination)
     }
 }
 
@@ -45,10 +56,12 @@ mod tests {
     #[tokio::test]
     async fn signals_arrive() {
         let raise = |signal| rustix::process::kill_process(rustix::process::getpid(), signal);
-        let (mut hangups, termination) = Signals::new().unwrap().split();
-        let (_hangups, interruption) = Signals::new().unwrap().split();
+        let (mut requests, termination) = Signals::new().unwrap().split();
+        let (_requests, interruption) = Signals::new().unwrap().split();
         raise(rustix::process::Signal::HUP).unwrap();
-        assert_eq!(hangups.recv().await, Some(()));
+        assert_eq!(requests.hangups.recv().await, Some(()));
+        raise(rustix::process::Signal::USR1).unwrap();
+        assert_eq!(requests.reopenings.recv().await, Some(()));
         raise(rustix::process::Signal::TERM).unwrap();
         termination.await;
         interruption.await;

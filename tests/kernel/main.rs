@@ -12,6 +12,7 @@ mod migrate_rules;
 mod migrate_ulogd;
 mod networks;
 mod nflog;
+mod outputs;
 mod rules_firewalls;
 mod rules_install;
 mod rules_tools;

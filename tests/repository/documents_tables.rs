@@ -13,6 +13,7 @@ use nflog_exporter::{
     cli::Cli,
     config::{self, Config},
     metrics::Dimension,
+    output::OutputConfig,
 };
 
 use crate::support::documents::{self, code, read, rows};
@@ -151,9 +152,11 @@ fn shown(arguments: &[String]) -> BTreeMap<String, toml::Value> {
 #[test]
 fn every_key_has_a_row_with_its_default() {
     let mut shown: BTreeSet<String> = shown(&[]).into_keys().collect();
-    // There is no list by default.
-    assert!(shown.remove("list"));
+    // There is no list and no output by default.
+    assert!(shown.remove("list") && shown.remove("output"));
     shown.extend(["list.name", "list.file"].map(str::to_owned));
+    let output = toml::Table::try_from(OutputConfig::default()).unwrap();
+    shown.extend(output.keys().map(|key| format!("output.{key}")));
     let rows = keys();
     let documented: BTreeSet<String> = rows.iter().map(|row| row.key.clone()).collect();
     assert_eq!(documented, shown);
@@ -162,15 +165,19 @@ fn every_key_has_a_row_with_its_default() {
     // A file with all documented defaults is the default configuration.
     let mut file = String::new();
     let mut family = String::from("[[family]]\nname = \"x\"\nlabels = [\"port\"]\n");
+    let bare_output = "[[output]]\nname = \"x\"\ntarget = \"stdout:\"\n";
+    let mut output = String::from(bare_output);
     for row in &rows {
         let Some(default) = &row.default else {
-            let is_element = row.key.starts_with("family.") || row.key.starts_with("list.");
+            let is_element =
+                ["family.", "list.", "output."].iter().any(|array| row.key.starts_with(array));
             assert!(is_element, "{} has no default", row.key);
             continue;
         };
-        match row.key.strip_prefix("family.") {
-            Some(key) => writeln!(family, "{key} = {default}").unwrap(),
-            None => writeln!(file, "{} = {default}", row.key).unwrap(),
+        match row.key.split_once('.') {
+            Some(("family", key)) => writeln!(family, "{key} = {default}").unwrap(),
+            Some(("output", key)) => writeln!(output, "{key} = {default}").unwrap(),
+            _ => writeln!(file, "{} = {default}", row.key).unwrap(),
         }
     }
     assert_eq!(config::parse(&file, "defaults.toml").unwrap(), Config::default());
@@ -178,6 +185,10 @@ fn every_key_has_a_row_with_its_default() {
     assert_eq!(
         config::parse(&family, "family.toml").unwrap(),
         config::parse(bare, "family.toml").unwrap()
+    );
+    assert_eq!(
+        config::parse(&output, "output.toml").unwrap(),
+        config::parse(bare_output, "output.toml").unwrap()
     );
 }
 

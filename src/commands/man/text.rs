@@ -47,7 +47,8 @@ pub(super) const SECTIONS: [(&str, &[&str]); 4] = [
     (
         "SIGNALS",
         &[
-            "SIGHUP reloads the configuration and the GeoIP databases. If the configuration is invalid, the \
+            "SIGHUP reloads the configuration and the GeoIP databases, and opens the files of outputs again, which SIGUSR1 \
+             does alone. If the configuration is invalid, the \
              previous one stays in use, and nflog_exporter_config_last_reload_successful is 0.",
             "SIGTERM and SIGINT end the program: it reads the packets that the kernel still holds, and finishes \
              requests. Rows that the database does not accept stay in the spool.",

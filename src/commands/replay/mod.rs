@@ -21,6 +21,7 @@ use crate::{
     http::WebConfigWatcher,
     metrics::{Aggregate, SharedAggregate},
     networks::Networks,
+    output::OutputConfigs,
     pipeline::{self, Clock, Route},
     source::kernel_log::KernelLogConfig,
     system::{logging, service_manager::Service, signals::Signals},
@@ -42,8 +43,12 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
         (WebConfigWatcher::default(), Vec::new())
     };
     // Files can come from anyone, and root often replays them.
-    // The sources of the configuration stay closed: no directory or file is created for them.
-    let without_sources = Config { kernel_log: KernelLogConfig::default(), ..config.clone() };
+    // The sources and outputs of the configuration stay closed: no directory or file is created for them.
+    let without_sources = Config {
+        kernel_log: KernelLogConfig::default(),
+        output: OutputConfigs::default(),
+        ..config.clone()
+    };
     let confined = confine(&flags, &without_sources, &web_config, None)?;
     let clock = Clock::packets();
     let aggregate = Aggregate::new(&config.family, &[], SEED, clock.now());
@@ -65,8 +70,9 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             lines,
             positions: None,
             is_recorded: true,
-            // The packets are not from this host's log, so they are not mirrored.
+            // The packets are not from this host's log, so they are neither mirrored nor written.
             mirror: None,
+            outputs: None,
             route,
             further: Vec::new(),
             geoip,

@@ -25,6 +25,7 @@ use crate::{
     metrics::{SharedAggregate, SnapshotMemory, SnapshotMetrics, process},
     mirror::Queue,
     networks::{NetworkMetrics, Networks},
+    output::{OutputMetrics, Outputs},
     pipeline::{Clock, Route},
     source::{
         kernel_log::{LineMeter, LineMetrics, Positions},
@@ -49,6 +50,7 @@ pub struct ScrapePage {
     lines: LineMetrics,
     positions: Option<Arc<Positions>>,
     mirror: Option<Queue>,
+    outputs: Option<Outputs>,
     geoip: GeoIp,
     networks: Networks,
     reload: SharedStatus,
@@ -72,6 +74,7 @@ impl ScrapePage {
             clock: route.clock(),
             names: route.current_names(),
             mirror: route.mirror(),
+            outputs: route.outputs(),
             groups: GroupMetrics(meters),
             lines: LineMetrics::default(),
             positions: None,
@@ -123,9 +126,10 @@ impl ScrapePage {
         let memory = SnapshotMemory::new(&series_counts);
         let mut aggregate = self.aggregate.lock();
         let snapshot = aggregate.snapshot_into(memory, self.clock.now());
-        // Under the same lock, so that names and the mirror's counts belong to the snapshot.
+        // Under the same lock, so that names and the counts of the mirror and the outputs belong to the snapshot.
         let names = self.names.get();
         let mirror = self.mirror.as_ref().map(Queue::status);
+        let outputs = self.outputs.as_ref().map(Outputs::status);
         drop(aggregate);
         let generation = snapshot.generation;
         let pending = snapshot.families.iter().map(|family| family.pending_packets).max();
@@ -134,6 +138,7 @@ impl ScrapePage {
         let mut collectors: Vec<Box<dyn Collector>> =
             vec![Box::new(packets), Box::new(self.groups.clone()), Box::new(self.lines.clone())];
         collectors.extend(mirror.map(boxed));
+        collectors.extend(outputs.map(OutputMetrics).map(boxed));
         collectors.push(Box::new(DatabaseMetrics(self.geoip.status())));
         collectors.push(Box::new(NetworkMetrics(self.networks.status())));
         collectors.push(Box::new(self.reload.get()));

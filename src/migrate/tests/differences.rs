@@ -21,7 +21,7 @@ fn groups_in_one_table_are_named() {
             "# Note: the packets of all groups (1, 2) become rows of one table, and the column nflog_group has the group; \
              ulogd wrote none of group 2: to leave them out, ",
             "# Not migrated: [m] reconnect: the connection is retried",
-            "# Not migrated: [e] file (line 16): a setting of LOGEMU",
+            "# Note: each [[output]] gets the packets of all groups",
             "nflog_exporter --config.file THIS_FILE migrate rows FROM-URL",
         ],
     );
@@ -81,8 +81,7 @@ fn the_configuration_of_ulogd_1_is_converted() {
             "they keep the group 5",
             "# Not migrated: bufsize: ",
             "# Not migrated: logfile=/var/log/ulogd.log: ",
-            "# Not migrated: LOGEMU:LOGEMU: packets are not written as text",
-            "# Not migrated: [LOGEMU] file (line 12): a setting of LOGEMU",
+            "format = \"logemu\"\ntarget = \"file:///var/log/ulogd.syslogemu\"",
             "# Not migrated: [MYSQL] table=ulog: ",
             "# Note: [PGSQL] (line 20): nothing that is migrated uses this section",
         ],
@@ -105,7 +104,7 @@ fn the_oldest_configuration_of_ulogd_is_converted() {
     has(
         &toml,
         &[
-            "# Not migrated: syslogfile: packets are not written to files",
+            "# Not migrated: syslogfile: without sections, files of packets are not converted",
             "# Not migrated: [MYSQL] table=ulog: ",
             "foo (line 11): ulogd does not have this key",
             "groups = [1]",
@@ -115,5 +114,42 @@ fn the_oldest_configuration_of_ulogd_is_converted() {
     assert_eq!(
         ulogd("plugin /usr/lib/ulogd/ulogd_BASE.so\n").map(|toml| toml.contains("groups = [32]")),
         Ok(true)
+    );
+}
+
+#[test]
+fn files_of_packets_become_outputs() {
+    let text = "[global]\nstack=a:NFLOG,b:BASE,e:LOGEMU\nstack=a:NFLOG,b:BASE,g:GPRINT\nstack=a:NFLOG,j:JSON\n\
+                stack=a:NFLOG,b:BASE,p:PCAP\nstack=a:NFLOG,s:SYSLOG\nstack=a:NFLOG,x:XML\nstack=a:NFLOG,t:JSON\n\
+                stack=a:NFLOG,w:JSON\n[a]\ngroup=1\n[e]\nfile=/var/log/ulog/syslogemu.log\nsync=1\n[g]\ntimestamp=1\n\
+                [p]\nfile=/var/log/ulog/ulogd.pcap\n[s]\nfacility=LOG_LOCAL2\n[x]\nfile=/x\n[t]\nmode=tcp\n\
+                host=192.0.2.1\nport=5000\n[w]\nfile=relative.json\n";
+    let outputs: Vec<_> = config_of(text)
+        .output
+        .iter()
+        .map(|output| {
+            format!("{} {:?} {} {}", output.name, output.format, output.target, output.rotate_size)
+        })
+        .collect();
+    assert_eq!(
+        outputs,
+        [
+            "e Logemu file:///var/log/ulog/syslogemu.log 0",
+            "g Gprint file:///var/log/ulogd_gprint.log 0",
+            "j UlogdJson file:///var/log/ulogd.json 0",
+            "p Pcap file:///var/log/ulog/ulogd.pcap 0",
+            "s Syslog journal: 104857600",
+            "t UlogdJson tcp://192.0.2.1:5000 104857600",
+        ]
+    );
+    has(
+        &ulogd(text).unwrap(),
+        &[
+            "# Not migrated: [g] timestamp=1: the lines have the time of the packet only",
+            "# Not migrated: [s] facility=LOG_LOCAL2: ",
+            "# Not migrated: x:XML: this format is not supported",
+            "# Not migrated: w:JSON: \"file://relative.json\" is not a target",
+            "link_layer = \"raw\"",
+        ],
     );
 }

@@ -70,7 +70,6 @@ fn settings_without_an_equivalent_are_reported() {
     let toml = ulogd(EXAMPLE).unwrap();
     for expected in [
         "# Not migrated: logfile=syslog: ",
-        "# Not migrated: emu1:LOGEMU: ",
         "# Not migrated: [log2] numeric_label: ",
         "# Not migrated: [log1] bufsize: ",
         "# Note: [log1] nlbufsiz (line 16): ulogd does not have this key",

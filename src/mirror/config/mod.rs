@@ -13,7 +13,10 @@ use std::{
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-pub use self::url::{MirrorUrl, URL_VARIABLE};
+pub use self::{
+    rules::validate_selection,
+    url::{MirrorUrl, URL_VARIABLE},
+};
 use super::{
     anonymize::{self, Anonymizer, CryptoPan},
     select::Selection,
@@ -123,8 +126,7 @@ pub struct ResolvedConfig {
 
 impl ResolvedConfig {
     pub(super) fn selection(&self) -> Selection {
-        let MirrorConfig { prefixes, countries, sample, .. } = &self.config;
-        Selection { prefixes: prefixes.clone(), countries: countries.clone(), sample: *sample }
+        self.config.selection()
     }
 
     pub(super) fn spool(&self) -> SpoolPlan {
@@ -146,6 +148,12 @@ impl ResolvedConfig {
 }
 
 impl MirrorConfig {
+    /// The packets that become rows.
+    fn selection(&self) -> Selection {
+        let Self { prefixes, countries, sample, .. } = self;
+        Selection { prefixes: prefixes.clone(), countries: countries.clone(), sample: *sample }
+    }
+
     /// Reads the files that the section names; `None` if no database is configured. Called before privileges are dropped.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::MirrorConfig;
+use super::{super::select::Selection, MirrorConfig};
 use crate::{
     event::MAX_PREFIXES,
     geoip::Country,
@@ -27,14 +27,24 @@ impl ConfigSection for MirrorConfig {
             self.anonymizer(self.anonymize).map(drop),
             validate_host(&self.host),
             validate_retention(self.retention),
-            validate_sample(self.sample),
-            check_list("mirror.prefixes", self.prefixes.iter(), MAX_PREFIXES),
             validate_spool(self),
         ];
         let mut errors = broken(single);
-        errors.extend(validate_countries(&self.countries));
+        errors.extend(validate_selection("mirror", &self.selection()));
         errors
     }
+}
+
+/// Checks the keys of a section that select packets.
+#[must_use]
+pub fn validate_selection(section: &str, selection: &Selection) -> Vec<InvalidSetting> {
+    let Selection { prefixes, countries, sample } = selection;
+    let mut errors = broken([
+        validate_sample(format!("{section}.sample"), *sample),
+        check_list(&format!("{section}.prefixes"), prefixes.iter(), MAX_PREFIXES),
+    ]);
+    errors.extend(validate_countries(&format!("{section}.countries"), countries));
+    errors
 }
 
 fn validate_host(host: &str) -> RuleResult {
@@ -60,18 +70,17 @@ fn validate_retention(retention: Duration) -> RuleResult {
     )
 }
 
-fn validate_sample(sample: u32) -> RuleResult {
+fn validate_sample(key: String, sample: u32) -> RuleResult {
     if SAMPLE.contains(&sample) {
         return Ok(());
     }
     reject(
-        "mirror.sample",
+        key,
         format!("is {sample}; use 1 for every packet, N for one in N, {} at most", SAMPLE.end()),
     )
 }
 
-fn validate_countries(countries: &[String]) -> Vec<InvalidSetting> {
-    let key = "mirror.countries";
+fn validate_countries(key: &str, countries: &[String]) -> Vec<InvalidSetting> {
     let unknown = countries.iter().filter(|code| Country::from_code(code).is_none()).map(|code| {
         let reason = "which is not a country; use two letters (ISO 3166-1 alpha-2), such as \"DE\", or \
                     \"private\" or \"unknown\"";

@@ -19,7 +19,7 @@ pub(super) const ADDED_COLUMNS: &str =
     "ct_state, ct_zone, source_network_name, destination_network_name, list";
 
 /// The inserted columns of `packets`, in the order of their values.
-pub(super) fn columns() -> String {
+pub(crate) fn columns() -> String {
     format!("{FIRST_COLUMNS}, {ADDED_COLUMNS}")
 }
 

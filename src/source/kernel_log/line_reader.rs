@@ -241,6 +241,7 @@ fn record<'a>(
         time,
         payload: &[],
         wire_length: packet.headers.length,
+        message: &[],
     }
 }
 

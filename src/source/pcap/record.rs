@@ -60,6 +60,7 @@ impl<'a> Frame<'a> {
             time: self.time,
             payload: &[],
             wire_length: 0,
+            message: &[],
         }
     }
 

@@ -34,6 +34,9 @@ pub struct SandboxAccess {
     pub connect: Vec<u16>,
     /// Whether the program can connect to a socket in the file system.
     pub socket: bool,
+    /// Whether the program can send datagrams to sockets in the file system, and over UDP to any host: Landlock does not
+    /// restrict datagrams.
+    pub datagrams: bool,
     /// Whether the program can resolve names of hosts.
     pub names: bool,
 }

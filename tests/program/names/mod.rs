@@ -73,6 +73,7 @@ fn take(route: &mut Route, (prefix, device): (&str, &str), port: u16, time: Dura
         time: Some(time.as_micros().try_into().unwrap()),
         payload: &packet,
         wire_length: 28,
+        message: &[],
     });
 }
 

@@ -17,6 +17,7 @@ use crate::{
     },
     mirror::{MirrorStatus, account::Account},
     networks::{FileStatus, NetworkMetrics},
+    output::{OutputMetrics, OutputStatus, account::OutputAccount},
     source::{
         kernel_log::{LineMeter, LineMetrics},
         nflog::{GroupMeter, GroupMetrics},
@@ -40,6 +41,7 @@ impl Scrape {
             Box::new(self.groups),
             Box::new(lines()),
             Box::new(mirror()),
+            Box::new(outputs()),
             Box::new(self.databases),
             Box::new(self.networks),
             Box::new(ReloadStatus { successful: true, timestamp_seconds: 1_780_000_000.5 }),
@@ -52,6 +54,22 @@ impl Scrape {
         ];
         render(collectors, 0).unwrap()
     }
+}
+
+/// The outputs of this scrape.
+fn outputs() -> OutputMetrics {
+    let output = |name: &str, is_up| OutputStatus {
+        name: name.into(),
+        account: OutputAccount {
+            offered: 47,
+            queued: 2,
+            written: 9,
+            dropped: [3, 4, 5, 6],
+            filtered: [7, 8, 1, 2],
+        },
+        is_up,
+    };
+    OutputMetrics(vec![output("file", true), output("siem", false)])
 }
 
 /// The value of the label `country`.

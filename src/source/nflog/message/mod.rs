@@ -64,6 +64,8 @@ pub struct Packet<'a> {
     /// The copied bytes of the packet: from the link-layer header on if logged on egress, otherwise from the
     /// header that [`Packet::ether_type`] names.
     pub payload: &'a [u8],
+    /// The whole message, from `struct nfgenmsg` on: a frame of link type NFLOG. Empty unless [`walk`] passed the packet.
+    pub message: &'a [u8],
 }
 
 /// Result of a walk over one datagram.
@@ -94,6 +96,7 @@ pub fn walk<'a>(datagram: &'a [u8], mut take: impl FnMut(&Packet<'a>)) -> WalkSu
         let mut packet = Packet::default();
         if packet.fill(message.body).is_ok() {
             summary.packets += 1;
+            packet.message = message.body;
             take(&packet);
         } else {
             summary.malformed += 1;
@@ -232,6 +235,12 @@ impl<'a> Packet<'a> {
         .unwrap_or(Inner { ether_type: None, payload: &[] })
     }
 
+    /// The captured bytes of the packet from its IP header on; empty if they end before it.
+    #[must_use]
+    pub fn network_payload(&self) -> &'a [u8] {
+        self.network_layer().payload
+    }
+
     /// The packet as a [`Record`], with the names of its devices.
     #[must_use]
     pub fn record<'b>(&self, in_device: &'b str, out_device: &'b str) -> Record<'b>
@@ -257,8 +266,19 @@ impl<'a> Packet<'a> {
             payload,
             // An attribute is shorter than 64 KiB.
             wire_length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+            message: self.message,
         }
     }
+}
+
+/// The link-layer header of the packet in a message, as the output plugins of ulogd print it; empty if it has none. Not a
+/// field of [`Packet`], because no counter needs it.
+#[must_use]
+pub fn hardware_header(message: &[u8]) -> &[u8] {
+    let attributes = message.get(4..).unwrap_or_default();
+    let mut headers =
+        netlink::attributes(attributes).flatten().filter(|(kind, _)| *kind == HARDWARE_HEADER);
+    headers.next().map_or(&[], |(_, header)| header)
 }
 
 /// The zone in the attributes of a live message.
@@ -313,6 +333,7 @@ const UID: u16 = 11;
 const SEQUENCE: u16 = 12;
 const GID: u16 = 14;
 const HARDWARE_TYPE: u16 = 15;
+const HARDWARE_HEADER: u16 = 16;
 const HARDWARE_LENGTH: u16 = 17;
 pub(in crate::source) const CONNECTION: u16 = 18;
 const CONNECTION_INFO: u16 = 19;

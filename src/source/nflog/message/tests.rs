@@ -11,7 +11,7 @@ const HUNDRED: &[u8] = include_bytes!("../../../../tests/data/nflog/100-packets.
 
 fn packets(datagram: &[u8]) -> (Vec<Packet<'_>>, WalkSummary) {
     let mut packets = Vec::new();
-    let summary = walk(datagram, |packet| packets.push(*packet));
+    let summary = walk(datagram, |packet| packets.push(Packet { message: &[], ..*packet }));
     (packets, summary)
 }
 
@@ -113,6 +113,7 @@ fn every_attribute() {
         time: Some(2_000_007),
         sequence: Some(7),
         payload: &[0x45, 0, 0],
+        message: &[],
     };
     assert_eq!(Packet::read(&bytes), Ok(expect));
 }

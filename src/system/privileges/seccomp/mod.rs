@@ -89,10 +89,13 @@ fn sockets(access: &SandboxAccess) -> Result<Vec<SeccompRule>, String> {
         }
         // For DNS, and for the C library to find the source address of a connection.
         for protocol in [0, libc::IPPROTO_UDP] {
-            if access.names {
+            if access.names || access.datagrams {
                 rules.extend(socket(family, libc::SOCK_DGRAM, protocol)?);
             }
         }
+    }
+    if access.datagrams {
+        rules.extend(socket(libc::AF_UNIX, libc::SOCK_DGRAM, 0)?);
     }
     if access.socket || access.names {
         // The C library resolves names through a daemon, if there is one (nscd(8)).

@@ -1,0 +1,172 @@
+//! Standard output, and connections over TCP, TLS and Unix sockets.
+
+use std::{
+    io::{self, Write},
+    net::{TcpStream, ToSocketAddrs as _},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::{fd::AsFd, io::Errno, net::RecvFlags};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+
+use super::{Sink, WriteProgress, write_most};
+use crate::output::records::Records;
+
+/// Time limit for a connection to one address.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Time after which a receiver that does not read is disconnected.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where a stream goes.
+#[derive(Clone, Debug)]
+pub(in crate::output) enum StreamTarget {
+    /// Standard output.
+    Stdout,
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A host and a port.
+    Tcp(String, u16),
+    /// The same with TLS.
+    Tls(String, u16, Option<Arc<ClientConfig>>),
+}
+
+/// A connection that is opened again after an error.
+pub(in crate::output) struct StreamSink {
+    target: StreamTarget,
+    /// Written first on each connection.
+    header: Vec<u8>,
+    connection: Option<Connection>,
+}
+
+enum Connection {
+    Stdout,
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            // Without the buffer of the library, whose content would count as written.
+            Self::Stdout => Ok(rustix::io::write(io::stdout(), bytes)?),
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tls(stream) => stream.flush(),
+            Self::Stdout | Self::Unix(_) | Self::Tcp(_) => Ok(()),
+        }
+    }
+}
+
+impl Connection {
+    /// Whether the receiver has closed the connection. Rows that are sent afterwards are lost without an error.
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Stdout => false,
+            Self::Unix(stream) => has_ended(stream),
+            Self::Tcp(stream) => has_ended(stream),
+            Self::Tls(stream) => has_ended(&stream.sock),
+        }
+    }
+}
+
+fn has_ended(socket: &impl AsFd) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match rustix::net::recv(socket, &mut [0; 1], flags) {
+        Ok((_, length)) => length == 0,
+        Err(error) => error != Errno::AGAIN && error != Errno::INTR,
+    }
+}
+
+impl StreamSink {
+    /// A connection to a target, which begins with `header`.
+    pub(in crate::output) fn new(target: StreamTarget, header: Vec<u8>) -> Self {
+        Self { target, header, connection: None }
+    }
+
+    fn connect(&self) -> io::Result<Connection> {
+        let mut connection = match &self.target {
+            StreamTarget::Stdout => Connection::Stdout,
+            StreamTarget::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_write_timeout(Some(WRITE_LIMIT))?;
+                Connection::Unix(stream)
+            }
+            StreamTarget::Tcp(host, port) => Connection::Tcp(connect_tcp(host, *port)?),
+            StreamTarget::Tls(host, port, config) => {
+                let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                let config = config.as_ref().ok_or_else(|| io::Error::other("TLS is off"))?;
+                let session = ClientConnection::new(Arc::clone(config), name);
+                let session = session.map_err(io::Error::other)?;
+                let stream = connect_tcp(host, *port)?;
+                stream.set_read_timeout(Some(WRITE_LIMIT))?;
+                let mut stream = StreamOwned::new(session, stream);
+                while stream.conn.is_handshaking() {
+                    stream.conn.complete_io(&mut stream.sock)?;
+                }
+                Connection::Tls(Box::new(stream))
+            }
+        };
+        connection.write_all(&self.header)?;
+        Ok(connection)
+    }
+
+    fn write_to(connection: &mut Connection, records: &Records) -> WriteProgress {
+        let (written, failure) = write_most(connection, records.bytes());
+        // The session buffers what it has accepted, so an error leaves the number unknown: the rows are sent again.
+        let failure = failure.or_else(|| connection.flush().err());
+        let (rows, _) = match connection {
+            Connection::Tls(_) if failure.is_some() => (0, 0),
+            _ => records.whole(written),
+        };
+        WriteProgress { written: rows, failure, is_too_long: false }
+    }
+}
+
+fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failure = io::Error::other("the name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
+            Ok(stream) => {
+                stream.set_write_timeout(Some(WRITE_LIMIT))?;
+                return Ok(stream);
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+impl Sink for StreamSink {
+    fn open(&mut self) -> io::Result<()> {
+        if self.connection.as_ref().is_some_and(Connection::is_closed) {
+            self.connection = None;
+        }
+        if self.connection.is_none() {
+            self.connection = Some(self.connect()?);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, records: &Records) -> WriteProgress {
+        if let Err(error) = self.open() {
+            return WriteProgress::failed(0, error);
+        }
+        let Some(connection) = &mut self.connection else { return WriteProgress::default() };
+        let progress = Self::write_to(connection, records);
+        if progress.failure.is_some() && !matches!(connection, Connection::Stdout) {
+            self.connection = None;
+        }
+        progress
+    }
+}
