@@ -1,7 +1,7 @@
 //! Standard output, and connections over TCP, TLS and Unix sockets.
 
 use std::{
-    io::{self, Write},
+    io::{self, Read as _, Write},
     net::{TcpStream, ToSocketAddrs as _},
     os::unix::net::UnixStream,
     path::PathBuf,
@@ -69,23 +69,48 @@ impl Write for Connection {
 }
 
 impl Connection {
-    /// Whether the receiver has closed the connection. Rows that are sent afterwards are lost without an error.
-    fn is_closed(&self) -> bool {
+    /// Whether the receiver has closed the connection. Rows that are sent afterwards are lost without an error. What the
+    /// receiver has sent is discarded.
+    fn is_closed(&mut self) -> bool {
         match self {
             Self::Stdout => false,
             Self::Unix(stream) => has_ended(stream),
             Self::Tcp(stream) => has_ended(stream),
-            Self::Tls(stream) => has_ended(&stream.sock),
+            Self::Tls(stream) => has_session_ended(stream),
         }
     }
 }
 
 fn has_ended(socket: &impl AsFd) -> bool {
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    match rustix::net::recv(socket, &mut [0; 1], flags) {
-        Ok((_, length)) => length == 0,
-        Err(error) => error != Errno::AGAIN && error != Errno::INTR,
+    loop {
+        match rustix::net::recv(socket, &mut [0; 1024], RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return true,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return error != Errno::AGAIN,
+        }
     }
+}
+
+/// The same with TLS, whose own messages can be before the end.
+fn has_session_ended(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> bool {
+    let StreamOwned { conn, sock } = stream;
+    if sock.set_nonblocking(true).is_err() {
+        return true;
+    }
+    let has_ended = loop {
+        match conn.read_tls(sock) {
+            Ok(0) => break true,
+            Ok(_) => {}
+            Err(error) => break error.kind() != io::ErrorKind::WouldBlock,
+        }
+        let Ok(state) = conn.process_new_packets() else { break true };
+        let received = u64::try_from(state.plaintext_bytes_to_read()).unwrap_or(u64::MAX);
+        let discarded = io::copy(&mut conn.reader().take(received), &mut io::sink());
+        if state.peer_has_closed() || discarded.is_err() {
+            break true;
+        }
+    };
+    has_ended || sock.set_nonblocking(false).is_err()
 }
 
 impl StreamSink {
@@ -149,7 +174,7 @@ fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 
 impl Sink for StreamSink {
     fn open(&mut self) -> io::Result<()> {
-        if self.connection.as_ref().is_some_and(Connection::is_closed) {
+        if self.connection.as_mut().is_some_and(Connection::is_closed) {
             self.connection = None;
         }
         if self.connection.is_none() {

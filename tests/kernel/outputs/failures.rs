@@ -1,6 +1,12 @@
 //! Targets that fail: a full disk, a receiver that does not read, and one that restarts.
 
-use std::{io::Read as _, net::TcpListener, process::Command};
+use std::{io::Read, net::TcpListener, path::Path, process::Command, sync::Arc};
+
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use serde_json::Value;
 
 use super::{
     GROUP, config, json_lines, log_and_drop, metric, output, scrape_with_accounts, to_file,
@@ -9,6 +15,7 @@ use super::{
 use crate::support::{
     Wire, frame,
     program::{Exporter, open_to_all, wait_for},
+    server::certificates,
     tmpfs::Tmpfs,
 };
 
@@ -104,33 +111,61 @@ fn a_receiver_that_does_not_read_costs_only_rows_of_its_output() {
     assert_eq!(json_lines(&file).len() as u64, sent);
 }
 
+/// A connection of the exporter, over TLS if there is a configuration.
+fn accept(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>) -> Box<dyn Read> {
+    let (mut stream, _) = listener.accept().unwrap();
+    let Some(tls) = tls else { return Box::new(stream) };
+    let mut session = ServerConnection::new(Arc::clone(tls)).unwrap();
+    while session.is_handshaking() {
+        session.complete_io(&mut stream).unwrap();
+    }
+    Box::new(StreamOwned::new(session, stream))
+}
+
+fn server_tls(directory: &Path) -> Arc<ServerConfig> {
+    certificates(directory, ",IP:127.0.0.1");
+    let chain = CertificateDer::pem_file_iter(directory.join("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(directory.join("server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    Arc::new(builder.with_single_cert(chain.map(Result::unwrap).collect(), key).unwrap())
+}
+
 #[test]
 fn a_receiver_that_restarts_gets_the_rows_that_waited() {
-    let wire = Wire::new();
-    log_and_drop(&wire, &[GROUP]);
-    let listen = |port: u16| wire.host.run(|| TcpListener::bind(("127.0.0.1", port)).unwrap());
-    let listener = listen(0);
-    let port = listener.local_addr().unwrap().port();
-    let output = output("tcp", "json", &format!("tcp://127.0.0.1:{port}"), "");
-    let exporter = Exporter::start(&wire.host, &config(&output), &[]);
-    let (first, _) = listener.accept().unwrap();
-    drop((first, listener));
-    let sent = wire.send(packets(100));
-    wait_for("the output to be down", || {
-        (metric(&exporter.scrape(), "tcp", "up") == 0).then_some(())
-    });
-    scrape_with_accounts(&exporter, &["tcp"]);
-    let listener = listen(port);
-    let (mut stream, _) = listener.accept().unwrap();
-    wait_for_rows(&exporter, "tcp", sent);
-    drop(exporter);
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let ports: Vec<_> = text
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["source_port"].clone())
-        .collect();
-    assert_eq!(ports, (0..100).collect::<Vec<_>>());
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let tls = server_tls(directory.path());
+    for (scheme, tls) in [("tcp", None), ("tls", Some(&tls))] {
+        let wire = Wire::new();
+        log_and_drop(&wire, &[GROUP]);
+        let listen = |port: u16| wire.host.run(|| TcpListener::bind(("127.0.0.1", port)).unwrap());
+        let listener = listen(0);
+        let port = listener.local_addr().unwrap().port();
+        let ca = format!("ca_file = '{}'", directory.path().join("ca.pem").display());
+        let output = output("out", "json", &format!("{scheme}://127.0.0.1:{port}"), &ca);
+        let exporter = Exporter::spawn(&wire.host, &config(&output), &[]);
+        drop((accept(&listener, tls), listener));
+        wait_for("the output to be down", || {
+            let (_, text) = exporter.get("/metrics")?;
+            (metric(&text, "out", "up") == 0).then_some(())
+        });
+        let sent = wire.send(packets(100));
+        let listener = listen(port);
+        let mut stream = accept(&listener, tls);
+        wait_for_rows(&exporter, "out", sent);
+        drop(exporter);
+        let mut text = Vec::new();
+        // A process that was killed does not end its session of TLS.
+        let _ = stream.read_to_end(&mut text);
+        let ports: Vec<_> = String::from_utf8(text)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["source_port"].clone())
+            .collect();
+        assert_eq!(ports, (0..100).collect::<Vec<_>>(), "{scheme}");
+    }
 }
 
 /// The end of the exporter writes what waits in the queues.

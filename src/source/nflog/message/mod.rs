@@ -93,10 +93,9 @@ pub fn walk<'a>(datagram: &'a [u8], mut take: impl FnMut(&Packet<'a>)) -> WalkSu
             continue;
         }
         // Filled in place: returning a value of this size costs as much as parsing it.
-        let mut packet = Packet::default();
+        let mut packet = Packet { message: message.body, ..Packet::default() };
         if packet.fill(message.body).is_ok() {
             summary.packets += 1;
-            packet.message = message.body;
             take(&packet);
         } else {
             summary.malformed += 1;
