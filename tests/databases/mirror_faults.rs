@@ -421,9 +421,9 @@ fn rows_wait_while_the_database_refuses_all() {
         let mirror = scrape(&exporter);
         (is_waiting && !mirror.up && mirror.spooled == 1_000).then_some(())
     });
-    database.query(DATABASE, "ALTER TABLE packets DROP CONSTRAINT wrong");
-    // Rows with one of the ports are rejected.
+    // Rows with one of the ports are rejected. Before the other constraint is dropped, so that none is written meanwhile.
     database.query(DATABASE, "ALTER TABLE packets ADD CONSTRAINT one CHECK (source_port <> 20000)");
+    database.query(DATABASE, "ALTER TABLE packets DROP CONSTRAINT wrong");
     wire.send((65_536..65_636).map(numbered));
     wait_for("the valid rows", || {
         let mirror = scrape(&exporter);
