@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod clickhouse_faults;
+mod compose;
 mod dashboards_live;
 mod dashboards_plans;
 mod doctor;

@@ -7,6 +7,7 @@ mod dashboards_alerts;
 mod dashboards_lint;
 mod dashboards_panels;
 mod dashboards_texts;
+mod deployments;
 mod documents;
 mod documents_tables;
 mod files;
