@@ -17,7 +17,8 @@ use crate::support::program::wait_for;
 fn ten_kills_write_every_line_once() {
     let logs = Logs::new();
     let file = logs.path("kern.log");
-    append(&file, "");
+    // By its first bytes, a copy is recognized before anything else was read.
+    append(&file, "Nov 28 09:59:59 web1 kernel: [12344.000000] boot\n");
     let (rows, spool) = (logs.path("state/packets.db"), logs.path("state/spool"));
     let config = logs.config(
         "kern.log",
@@ -40,8 +41,9 @@ fn ten_kills_write_every_line_once() {
                 number += 1;
                 written.store(number, Ordering::Relaxed);
                 if number % 400 == 0 {
-                    // The exporter can be down for more than one rotation.
-                    for age in (1..9).rev() {
+                    // The exporter can be down for more than one rotation. No file is removed: on a busy host, many can
+                    // be rotated before it has read them.
+                    for age in (1..number / 400).rev() {
                         let name = |age: u64| logs.path(&format!("kern.log.{age}"));
                         let _ = fs::rename(name(age), name(age + 1));
                     }
