@@ -186,6 +186,7 @@ fn config(url: &str, directory: &Path) -> String {
         "[nflog]\ngroups = [1]\n[kernel_log]\nfiles = ['{directory}/kern.log']\nstate_file = '{directory}/state/positions'\n\
          [[family]]\nname = 'list'\nlabels = ['list', 'prefix', 'ct_state']\n\
          [networks]\nfile = '{directory}/networks'\n[[list]]\nname = 'drop'\nfile = '{directory}/list'\n\
+         [[output]]\nname = 'json'\ntarget = 'file://{directory}/packets.json'\n\
          [mirror]\nurl = '{url}'\nhost = 'gate.example.net'\n[mirror.spool]\ndirectory = '{directory}/spool'\n"
     )
 }
