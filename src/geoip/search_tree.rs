@@ -115,7 +115,7 @@ impl SearchTree {
                 let index = open[at];
                 let search = &mut searches[index];
                 self.step(file, search);
-                // Without a branch: whether a search ends can not be predicted.
+                // Without a branch: whether a search ends cannot be predicted.
                 open[still_open] = index;
                 still_open += usize::from(search.reference < self.nodes && search.depth > 0);
             }

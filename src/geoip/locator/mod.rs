@@ -137,6 +137,7 @@ pub struct Locator {
 struct Unknown {
     /// Its index among all.
     index: usize,
+    original: IpAddr,
     /// As it is in databases.
     address: IpAddr,
     /// What the databases so far have.
@@ -162,16 +163,16 @@ impl Locator {
     /// memory of many at a time.
     pub fn locate_all(
         &mut self,
-        addresses: impl Iterator<Item = IpAddr> + Clone,
+        addresses: impl Iterator<Item = IpAddr>,
         mut take: impl FnMut(usize, Place),
     ) {
         self.unknown.clear();
-        for (index, address) in addresses.clone().enumerate() {
-            let answer = self.databases.answers.as_mut().and_then(|them| them.get(&address));
+        for (index, original) in addresses.enumerate() {
+            let answer = self.databases.answers.as_mut().and_then(|them| them.get(&original));
             if let Some(place) = answer {
                 take(index, *place);
-            } else if let Some(address) = scope::global(address) {
-                self.unknown.push(Unknown { index, address, known: Facts::default() });
+            } else if let Some(address) = scope::global(original) {
+                self.unknown.push(Unknown { index, original, address, known: Facts::default() });
             } else {
                 take(index, Place { country: Country::Private, asn: 0 });
             }
@@ -181,13 +182,8 @@ impl Locator {
         }
         for unknown in &self.unknown {
             take(unknown.index, unknown.place());
-        }
-        if let Some(answers) = &mut self.databases.answers {
-            let mut unknown = self.unknown.iter().peekable();
-            for (index, address) in addresses.enumerate() {
-                if let Some(unknown) = unknown.next_if(|unknown| unknown.index == index) {
-                    answers.put(address, unknown.place());
-                }
+            if let Some(answers) = &mut self.databases.answers {
+                answers.put(unknown.original, unknown.place());
             }
         }
     }

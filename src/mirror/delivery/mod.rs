@@ -231,8 +231,8 @@ impl Delivery {
     }
 
     /// Whether the database can hold this writer's rows before `held`. In the present session only the end of a
-    /// transaction with an unknown outcome is possible, or a part of it without transactions. For an earlier session the database is authoritative: after
-    /// a power loss or a restored backup the spool may be older.
+    /// transaction with an unknown outcome is possible, or without transactions a part of its rows. For an earlier
+    /// session the database is authoritative: after a power loss or a restored backup the spool may be older.
     fn can_hold<S: Store>(&self, writer: &Writer, held: u64) -> bool {
         let can_end = |to: u64| to == held || (!S::WRITES_WHOLE_BATCHES && to > held);
         let is_in_flight =

@@ -169,6 +169,27 @@ fn lines_written_while_the_exporter_was_down_are_counted_also_in_rotated_files()
     exporter.wait_for_packets(3);
 }
 
+/// An empty file has no first bytes by which a copy of it could be recognized.
+#[test]
+fn lines_in_copies_of_a_file_that_was_empty_are_counted() {
+    let logs = Logs::new();
+    let (file, config) = (logs.path("kern.log"), logs.config("kern.log", ""));
+    append(&logs.path("kern.log.3"), &lines(0..5));
+    append(&file, "");
+    let exporter = Exporter::start(&logs, &config);
+    exporter.wait_for_log("following a log file");
+    exporter.stop();
+
+    for (copy, lines) in [("kern.log.2", lines(5..8)), ("kern.log.1", lines(8..14))] {
+        append(&file, &lines);
+        fs::copy(&file, logs.path(copy)).unwrap();
+        fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
+    }
+    append(&file, &lines(14..15));
+    started(&logs, &config, 10).stop();
+    started(&logs, &config, 0).stop();
+}
+
 #[test]
 fn a_line_that_is_too_long_is_skipped_to_its_end() {
     let logs = Logs::new();

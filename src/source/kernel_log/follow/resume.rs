@@ -51,10 +51,14 @@ impl Follower {
             {
                 newest.insert(position.path.clone(), copy);
             }
+            let (is_weak, path) = (position.first_bytes.is_weak(), position.path.clone());
             if is_compressed {
                 self.read_rest(&file, position);
             } else if !self.is_followed(file.key) {
                 self.follow(file, position.path, Some(position.offset), is_rotated);
+            }
+            if is_weak {
+                self.follow_created(&path);
             }
         }
         for (path, file) in newest {
@@ -71,6 +75,16 @@ impl Follower {
             self.positions.forget(id);
         }
         has_dropped
+    }
+
+    /// Follows the rotated files of a path that were created since the positions were saved, when its file had too few bytes
+    /// to recognize a copy of it: all their lines were written since.
+    fn follow_created(&mut self, path: &Path) {
+        for file in rotated_files(path) {
+            if !self.is_followed(file.key) && self.is_created_since(&file.file) {
+                self.follow(file, path.into(), Some(0), true);
+            }
+        }
     }
 
     /// The positions whose files are not followed yet, without those of files that still cannot be read. The numbers are
