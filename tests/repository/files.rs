@@ -195,3 +195,21 @@ fn paths_in_documents_exist() {
     }
     assert!(checked > 10);
 }
+
+/// Then a check of the fuzz targets uses the dependencies that were compiled for the crate.
+#[test]
+fn the_fuzz_targets_have_the_dependencies_of_the_crate() {
+    let packages = |file: &str| -> BTreeSet<(String, String)> {
+        let lock: toml::Table = read(file).parse().unwrap();
+        let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap().to_owned();
+        let packages = lock["package"].as_array().unwrap().iter();
+        packages.map(|package| (text(package, "name"), text(package, "version"))).collect()
+    };
+    let crates = packages("Cargo.lock");
+    let names: BTreeSet<_> = crates.iter().map(|(name, _)| name.clone()).collect();
+    let mut fuzz = packages("fuzz/Cargo.lock");
+    fuzz.retain(|(name, _)| names.contains(name));
+    let others: Vec<_> = fuzz.difference(&crates).collect();
+    assert!(fuzz.len() > 100);
+    assert!(others.is_empty(), "copy Cargo.lock to fuzz/Cargo.lock: {others:?}");
+}
