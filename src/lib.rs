@@ -54,6 +54,7 @@ pub mod event;
 pub mod exposition;
 pub mod firewall;
 pub mod geoip;
+pub mod history;
 pub mod http;
 pub mod metrics;
 pub mod migrate;

@@ -16,10 +16,14 @@ use anyhow::anyhow;
 use super::directories::directory_of;
 use crate::{
     config::Config,
+    history::is_history_file,
     mirror::{Target, spool::is_spool_file, target::Endpoint},
     source::kernel_log::create_state_file,
     system::privileges::{self, PrivilegesError, UserAccount},
 };
+
+/// Directories that the program creates in its state directory, for downloaded databases and for the history.
+const OWN_DIRECTORIES: [&str; 2] = ["geoip", "history"];
 
 /// Creates the exporter's own directories and changes their owner to the account. Does not change a directory that
 /// another user owns, or that has files of others.
@@ -36,12 +40,17 @@ pub(super) fn hand_over(
     // They can share a directory.
     let is_own = |name: &OsStr| {
         is_spool_file(name)
+            || is_history_file(name)
+            || OWN_DIRECTORIES.iter().any(|directory| name == *directory)
             || state.is_some_and(|file| file.file_name() == Some(name))
             || rows.is_some_and(|file| is_database_file(file, name))
             || config.output.files().any(|file| is_output_file(file, name))
     };
     if target.is_some() {
         privileges::hand_over(&config.mirror.spool.directory, account, &is_own)?;
+    }
+    if let Some(directory) = config.history.directory() {
+        privileges::hand_over(&directory, account, &is_own)?;
     }
     for file in state.into_iter().chain(rows).chain(config.output.files()) {
         hand_over_directory_of(file, account, &is_own)?;

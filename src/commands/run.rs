@@ -17,6 +17,7 @@ use crate::{
     daemon::{self, Parts, Reloader},
     firewall::{self, InstallPlan, Installed},
     geoip::GeoIp,
+    history::SharedHistory,
     http::WebConfigWatcher,
     metrics::{Aggregate, SharedAggregate},
     mirror::{Mirror, QueueObserver, RowMark, config::ResolvedConfig},
@@ -156,6 +157,8 @@ fn assemble(
     let has_spooled = |SpoolMark { writer, end }| {
         mirror.as_ref().is_some_and(|mirror| mirror.has_spooled(RowMark { writer, end }))
     };
+    let history = SharedHistory::start(&route, config.history.directory().as_deref())
+        .context("cannot start the thread of the history")?;
     let kernel_log = kernel_log
         .map(|resources| KernelLog::start(&config.kernel_log, resources, &has_spooled))
         .transpose()
@@ -182,6 +185,7 @@ fn assemble(
         route,
         mirror,
         outputs,
+        history: Some(history),
         geoip,
         networks,
         listeners,

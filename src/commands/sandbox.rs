@@ -130,6 +130,7 @@ fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) 
         read.extend(directories_of(pattern.directory().join("file")));
         read.extend(pattern.files().iter().flat_map(directories_of));
     }
+    access.write.extend(config.history.directory());
     access.write_files.extend(state_file(config).map(Path::to_owned));
     if let Some(target) = target {
         access.write.push(config.mirror.spool.directory.clone());

@@ -139,7 +139,7 @@ mod tests {
     fn unknown_keys_have_a_line_and_a_suggestion() {
         check(
             "x = 1",
-            "f.toml:1: x: unknown key; valid names: family, geoip, kernel_log, list, log, mirror, networks, nflog, output, privileges, rules, web",
+            "f.toml:1: x: unknown key; valid names: family, geoip, history, kernel_log, list, log, mirror, networks, nflog, output, privileges, rules, web",
         );
         check(
             "[mirror]\n[mirror.spool]\nmax_sise = 1",

@@ -139,6 +139,7 @@ impl Flags {
             rules,
             mirror,
             output: _,
+            history: _,
             web,
             privileges,
             log,

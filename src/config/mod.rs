@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     firewall::RulesConfig,
     geoip::GeoIpConfig,
+    history::HistoryConfig,
     metrics::FamilyConfigs,
     mirror::{
         Target,
@@ -60,6 +61,8 @@ pub struct Config {
     pub mirror: MirrorConfig,
     /// Further outputs.
     pub output: OutputConfigs,
+    /// The counts of the last 30 days.
+    pub history: HistoryConfig,
     /// The HTTP server.
     pub web: WebServerConfig,
     /// The user and the sandbox.
@@ -81,12 +84,13 @@ impl Config {
             rules,
             mirror,
             output,
+            history,
             web,
             privileges,
             log,
         } = self;
-        let sections: [&dyn ConfigSection; 12] = [
-            nflog, kernel_log, geoip, networks, list, family, rules, mirror, output, web,
+        let sections: [&dyn ConfigSection; 13] = [
+            nflog, kernel_log, geoip, networks, list, family, rules, mirror, output, history, web,
             privileges, log,
         ];
         let invalid = sections.into_iter().flat_map(ConfigSection::validate);

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinHandle},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     config::Config,
     geoip::GeoIp,
+    history::HistoryThread,
     http::{self, ReloadRequest, WebConfigWatcher},
     metrics::SharedAggregate,
     mirror::Mirror,
@@ -39,7 +40,8 @@ const FIRST_MINUTE: Duration = Duration::from_secs(60);
 /// Time limit for reading the packets that the kernel still holds, in addition to its queue timeout.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Time limit for writing the last rows to the database, whose other rows stay in the spool, and to the outputs.
+/// Time limit for writing the last rows to the database, whose other rows stay in the spool, and to the outputs, and the
+/// last counts to the history.
 const LAST_ROWS: Duration = Duration::from_secs(5);
 
 /// A started exporter.
@@ -52,6 +54,7 @@ pub(super) struct Daemon {
     clock: Clock,
     mirror: Option<Mirror>,
     outputs: Option<RunningOutputs>,
+    history: Option<HistoryThread>,
     geoip: GeoIp,
     networks: Networks,
     reloader: Reloader,
@@ -95,6 +98,7 @@ impl Daemon {
             clock,
             mirror: parts.mirror,
             outputs: parts.outputs,
+            history: parts.history.map(|(_, thread)| thread),
             geoip: parts.geoip,
             networks: parts.networks,
             reloader: parts.reloader,
@@ -194,7 +198,15 @@ impl Daemon {
                 outputs.end(LAST_ROWS).await;
             }
         };
-        tokio::join!(mirror, outputs);
+        let history = async {
+            if let Some(history) = self.history {
+                let end = tokio::task::spawn_blocking(|| history.end());
+                if timeout(LAST_ROWS, end).await.is_err() {
+                    tracing::warn!("the disk did not take the last counts of the history in time");
+                }
+            }
+        };
+        tokio::join!(mirror, outputs, history);
         self.close_server.send_replace(true);
         server_outcome(self.server.await)?;
         let received = self.aggregate.lock().received_packets();

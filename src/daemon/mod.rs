@@ -17,6 +17,7 @@ use self::lifecycle::Daemon;
 use crate::{
     config::Config,
     geoip::GeoIp,
+    history::{HistoryThread, SharedHistory},
     http::WebConfigWatcher,
     mirror::Mirror,
     networks::Networks,
@@ -52,6 +53,8 @@ pub struct Parts {
     pub mirror: Option<Mirror>,
     /// The outputs that the route offers its batches to, if there are any.
     pub outputs: Option<RunningOutputs>,
+    /// The counts of the last 30 days, and the thread that stores them; `None` for recorded packets.
+    pub history: Option<(SharedHistory, HistoryThread)>,
     /// The `GeoIP` databases.
     pub geoip: GeoIp,
     /// The operator's networks and lists.

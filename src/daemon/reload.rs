@@ -145,6 +145,7 @@ impl Reloader {
             ("mirror", previous.mirror != config.mirror),
             ("output", previous.output != config.output),
             ("web", previous.web != config.web),
+            ("history", previous.history != config.history),
             ("privileges", previous.privileges != config.privileges),
             ("log.format", previous.log.format != config.log.format),
         ];

@@ -25,6 +25,7 @@ pub(super) fn create(
         lines,
         positions,
         route,
+        history,
         geoip,
         networks,
         reloader,
@@ -39,13 +40,16 @@ pub(super) fn create(
             lines: config.kernel_log.has_source(),
         },
     };
+    let history = history.as_ref().map(|(history, _)| history.clone());
     let live =
-        LiveData::new(route, meters.clone(), geoip.clone(), networks, health.clone(), page.clone());
+        LiveData::new(route, meters.clone(), geoip.clone(), networks, health.clone(), page.clone())
+            .with_history(history.clone());
     let rejections = Arc::<Rejections>::default();
     let scrape =
         ScrapePage::new(route, meters.clone(), geoip.clone(), networks.clone(), reloader.status())
             .with_lines(lines.clone())
             .with_positions(positions.clone())
+            .with_history(history)
             .confined(confinement.clone())
             .served(Arc::clone(&rejections), Arc::clone(web_config));
     Site {

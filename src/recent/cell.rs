@@ -26,14 +26,20 @@ impl Cell {
         Dimension::Network,
     ];
 
-    /// Index of the prefix among them.
-    pub(super) const PREFIX: usize = 2;
+    /// The position of the prefix among them.
+    pub const PREFIX: usize = 2;
 
     /// The cell of an event, without folds.
     #[must_use]
     #[inline]
     pub fn of(event: &Event) -> Self {
         Self(Self::DIMENSIONS.map(|dimension| dimension.value(event)))
+    }
+
+    /// The cell of these values, in the order of [`Self::DIMENSIONS`].
+    #[must_use]
+    pub fn new(values: [u64; Self::DIMENSIONS.len()]) -> Self {
+        Self(values)
     }
 
     /// The values, in the order of [`Self::DIMENSIONS`].

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 
 use hashbrown::HashMap;
 
-use super::{Cell, Count, Filter, SLICES, Span, cell::Demand};
+use super::{Cell, Count, Filter, Span, cell::Demand};
 use crate::metrics::OTHER;
 
 /// The counts of a window.
@@ -19,7 +19,7 @@ pub struct Facets {
     /// All packets that match the filter.
     pub total: Count,
     /// The same packets by slice.
-    pub timeline: [u64; SLICES],
+    pub timeline: Vec<u64>,
     /// For each of [`Cell::DIMENSIONS`], all values, the heaviest first, and the folded ones last.
     pub lists: [Vec<FacetRow>; Cell::DIMENSIONS.len()],
 }
@@ -32,7 +32,7 @@ pub struct FacetRow {
     /// Its packets and bytes.
     pub count: Count,
     /// Its packets by slice; only for the first rows of a list, and for folded values.
-    pub timeline: Option<Box<[u64; SLICES]>>,
+    pub timeline: Option<Vec<u64>>,
     /// The country of its heaviest cell; only for rows with a timeline.
     pub country: Option<u64>,
 }
@@ -57,9 +57,9 @@ pub fn facets(span: &Span, filter: &Filter, detailed: usize) -> Facets {
 }
 
 /// All packets that match, and the same by slice.
-fn total(span: &Span, filter: &Filter) -> (Count, [u64; SLICES]) {
+fn total(span: &Span, filter: &Filter) -> (Count, Vec<u64>) {
     let mut total = Count::default();
-    let mut timeline = [0; SLICES];
+    let mut timeline = vec![0; span.length];
     for (index, slice) in &span.slices {
         let mut add = |count: Count| {
             total.add(count);
@@ -149,7 +149,7 @@ fn detail(
         lists.each_ref().map(|rows| {
             let rows = rows.iter().enumerate();
             rows.filter(|(index, row)| *index < detailed || row.value == OTHER)
-                .map(|(_, row)| (row.value, Detail::default()))
+                .map(|(_, row)| (row.value, Detail::new(span.length)))
                 .collect()
         });
     each(span, filter, |slice, position, part| {
@@ -177,13 +177,13 @@ fn detail(
 }
 
 struct Detail {
-    timeline: Box<[u64; SLICES]>,
+    timeline: Vec<u64>,
     heaviest: u64,
     country: Option<u64>,
 }
 
-impl Default for Detail {
-    fn default() -> Self {
-        Self { timeline: Box::new([0; SLICES]), heaviest: 0, country: None }
+impl Detail {
+    fn new(slices: usize) -> Self {
+        Self { timeline: vec![0; slices], heaviest: 0, country: None }
     }
 }

@@ -19,9 +19,10 @@ use std::{
 
 pub use cell::{Cell, Filter};
 pub use facets::{FacetRow, Facets, facets};
+pub use open_slice::{Limits, merge};
 pub use ring::{Observation, Observations, RING_CAPACITY};
-pub use slice::{Count, Slice};
-pub use window::{SLICES, Span, WindowMode};
+pub use slice::{Count, FoldedValues, Slice};
+pub use window::{LIVE_SLICE, SLICES, Span, WindowMode};
 
 use crate::{
     event::{Event, UsedNames},
@@ -74,6 +75,25 @@ impl Recent {
     #[must_use]
     pub fn observations(&self) -> Observations {
         self.ring.observations()
+    }
+
+    /// The slices of live traffic after a number whose time is over at `now`, with their numbers, in order; at most those
+    /// of the last ten minutes. The slice with number `n` begins `n` times [`LIVE_SLICE`] after the start of the clock.
+    #[must_use]
+    pub fn finished(&self, after: Option<u64>, now: Duration) -> Vec<(u64, Arc<Slice>)> {
+        self.window.finished(after, now)
+    }
+
+    /// The slice of `now`, if it has packets.
+    #[must_use]
+    pub fn running(&self, now: Duration) -> Option<Arc<Slice>> {
+        self.window.running(now)
+    }
+
+    /// The packets and bytes of the last five whole seconds.
+    #[must_use]
+    pub fn rate(&self, now: Duration) -> Count {
+        self.window.rate(now)
     }
 
     /// The counts of the window that ends at `now`.

@@ -1,43 +1,84 @@
 //! The running slice of the window, bounded also in a flood.
 
+use std::cmp::Reverse;
+
 use hashbrown::HashMap;
 
 use super::{
     Cell,
     prefixes::KeptPrefixes,
     slice::{Count, Slice},
-    summary::{HEAVY_PART, Summary},
+    summary::{HEAVY_PART, Summary, SummaryLimits},
 };
 use crate::metrics::OTHER;
 
-/// Maximum number of cells at which one with all values is still added.
-const ROOM: usize = 1024;
+/// The values in the order in which they fold, by their position in [`Cell::DIMENSIONS`].
+const FOLDS: [usize; 4] = [4, 3, 2, 1];
 
-/// The values in the order in which they fold, by their position in [`Cell::DIMENSIONS`], and the maximum number of
-/// cells at which one is still added that has folded this value and the ones before, if they are light.
-const FOLDS: [(usize, usize); 4] = [(4, 2048), (3, 3072), (2, 3200), (1, 3328)];
+/// How much a slice can hold.
+#[derive(Debug)]
+pub struct Limits {
+    /// Maximum number of cells at which one with all values is still added.
+    room: usize,
+    /// The maximum number of cells at which one is still added that has folded the value of this position in [`FOLDS`],
+    /// and the ones before, if they are light.
+    folded_room: [usize; FOLDS.len()],
+    /// Maximum number of cells at which one with only its country is still added: there is room for every country.
+    country_room: usize,
+    /// The folded values of each dimension.
+    summary: SummaryLimits,
+}
 
-/// Maximum number of cells at which one with only its country is still added: there is room for every country. With
-/// the cell in which all values are folded, the cells fit a hash table of 4,096 slots.
-const ROOM_FOR_COUNTRIES: usize = 3583;
+impl Limits {
+    /// Those of ten minutes of slices. With the cell in which all values are folded, the cells fit a hash table of 4,096
+    /// slots.
+    pub const WINDOW: Self = Self {
+        room: 1024,
+        folded_room: [2048, 3072, 3200, 3328],
+        country_room: 3583,
+        summary: SummaryLimits::WINDOW,
+    };
 
-/// The counts of one slice, in at most 3,584 cells.
+    /// Those of a long history: at most 1,120 cells, and about 25 kB stored.
+    pub const HISTORY: Self = Self {
+        room: 320,
+        folded_room: [576, 768, 816, 864],
+        country_room: 1119,
+        summary: SummaryLimits::HISTORY,
+    };
+}
+
+/// The sum of slices. The counts stay; values that find no room are folded as in one slice.
+#[must_use]
+pub fn merge<'a>(slices: impl IntoIterator<Item = &'a Slice>, limits: &'static Limits) -> Slice {
+    let mut sum = OpenSlice::new(limits);
+    slices.into_iter().for_each(|slice| sum.merge(slice));
+    sum.seal()
+}
+
+/// The counts of one slice, in a bounded number of cells.
 ///
 /// A flood from many networks fills the slice with single networks. Further packets are counted in a cell without
 /// their network, then also without their port, and so on, but a value that is heavy stays, and what is folded is
 /// counted by value in a [`Summary`]. So a flood hides light networks and ports, but neither heavy ones nor countries.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct OpenSlice {
+    limits: &'static Limits,
     cells: HashMap<Cell, Count>,
     packets: u64,
     folded: [Summary; Cell::DIMENSIONS.len()],
 }
 
 impl OpenSlice {
+    pub(super) fn new(limits: &'static Limits) -> Self {
+        let folded = std::array::from_fn(|_| Summary::new(&limits.summary));
+        Self { limits, cells: HashMap::default(), packets: 0, folded }
+    }
+
     /// An empty slice that keeps from the start what was heavy in this one.
     pub(super) fn successor(&self) -> Self {
-        let mut successor = Self::default();
-        for (position, _) in FOLDS {
+        let mut successor = Self::new(self.limits);
+        for position in FOLDS {
             let mut packets: HashMap<u64, u64> = HashMap::new();
             for (cell, count) in &self.cells {
                 *packets.entry(cell.values()[position]).or_default() += count.packets;
@@ -73,7 +114,10 @@ impl OpenSlice {
         for (own, other) in self.folded.iter_mut().zip(&other.folded) {
             own.merge(other);
         }
-        for (cell, count) in other.cells() {
+        // The heaviest first: they are the last to find no room.
+        let mut cells: Vec<_> = other.cells().collect();
+        cells.sort_unstable_by_key(|(cell, count)| (Reverse(count.packets), cell.values()));
+        for (cell, count) in cells {
             self.add(cell, count);
         }
     }
@@ -101,12 +145,12 @@ impl OpenSlice {
 
     #[cold]
     fn admit(&mut self, cell: Cell, count: Count) {
-        if self.cells.len() < ROOM {
+        if self.cells.len() < self.limits.room {
             self.cells.insert(cell, count);
             return;
         }
         let mut folded = cell;
-        for (position, room) in FOLDS {
+        for (position, room) in FOLDS.into_iter().zip(self.limits.folded_room) {
             let value = cell.values()[position];
             if value != OTHER && !self.folded[position].fold_light(value, count, self.packets) {
                 folded.fold(position);
@@ -119,7 +163,7 @@ impl OpenSlice {
                 return;
             }
         }
-        for (position, _) in FOLDS {
+        for position in FOLDS {
             let value = folded.values()[position];
             if value != OTHER {
                 self.folded[position].fold_heavy(value, count);
@@ -129,7 +173,7 @@ impl OpenSlice {
         if self.add_if_known(&folded, count) {
             return;
         }
-        if self.cells.len() >= ROOM_FOR_COUNTRIES {
+        if self.cells.len() >= self.limits.country_room {
             // Not with the countries that exist.
             folded.fold(0);
         }

@@ -39,14 +39,26 @@ pub struct Slice {
 
 /// The heaviest folded values of a dimension.
 #[derive(Clone, Debug, Default)]
-pub(super) struct FoldedValues {
+pub struct FoldedValues {
     /// Each value with its packets that are in cells without it, in the order of the values.
-    pub(super) values: Box<[(u64, Count)]>,
+    pub values: Box<[(u64, Count)]>,
     /// Maximum number of packets that are missing in the count of any value.
-    pub(super) error: u64,
+    pub error: u64,
 }
 
 impl Slice {
+    /// A slice of these cells, each once, and the folded values of each dimension.
+    #[must_use]
+    pub fn new(cells: Vec<(Cell, Count)>, folded: [FoldedValues; Cell::DIMENSIONS.len()]) -> Self {
+        Self { cells: cells.into(), folded }
+    }
+
+    /// The folded values of each dimension.
+    #[must_use]
+    pub fn all_folded(&self) -> &[FoldedValues; Cell::DIMENSIONS.len()] {
+        &self.folded
+    }
+
     /// All cells with their counts, in no order.
     pub fn cells(&self) -> impl Iterator<Item = (&Cell, Count)> {
         self.cells.iter().map(|(cell, count)| (cell, *count))

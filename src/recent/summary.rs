@@ -18,11 +18,22 @@ use hashbrown::HashMap;
 
 use super::slice::{Count, FoldedValues};
 
-/// Maximum entries: those for which a hash table of 2,048 slots is filled.
-const CAPACITY: usize = 1792;
+/// How many values a summary holds.
+#[derive(Debug)]
+pub(super) struct SummaryLimits {
+    /// Maximum entries.
+    capacity: usize,
+    /// Maximum entries after a removal. The error of a count is at most one part in so many of all packets.
+    pub(super) remaining: usize,
+}
 
-/// Maximum entries after a removal.
-pub(super) const REMAINING: usize = 1024;
+impl SummaryLimits {
+    /// A hash table of 2,048 slots is filled by its entries.
+    pub(super) const WINDOW: Self = Self { capacity: 1792, remaining: 1024 };
+
+    /// For a value of 1 % of the packets, the error is at most 40 % of its count, and usually far less.
+    pub(super) const HISTORY: Self = Self { capacity: 448, remaining: 256 };
+}
 
 /// A value is kept in cells once this many packets of it were folded,
 const MIN_HEAVY: u64 = 8;
@@ -31,8 +42,9 @@ const MIN_HEAVY: u64 = 8;
 pub(super) const HEAVY_PART: u64 = 256;
 
 /// Values with their counts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Summary {
+    limits: &'static SummaryLimits,
     entries: HashMap<u64, Entry>,
     /// The packets that a value without an entry can have had.
     floor: u64,
@@ -50,6 +62,10 @@ struct Entry {
 }
 
 impl Summary {
+    pub(super) fn new(limits: &'static SummaryLimits) -> Self {
+        Self { limits, entries: HashMap::default(), floor: 0 }
+    }
+
     /// Keeps this value from the start. There are at most [`HEAVY_PART`].
     pub(super) fn expect_heavy(&mut self, value: u64) {
         let entry = Entry { is_heavy: true, is_expected: true, ..Entry::default() };
@@ -90,7 +106,7 @@ impl Summary {
             entry.upper += count.packets;
             entry.folded.add(count);
         }
-        if self.entries.len() > CAPACITY {
+        if self.entries.len() > self.limits.capacity {
             self.shrink();
         }
     }
@@ -110,13 +126,13 @@ impl Summary {
         self.entries.retain(|value, _| keeps(*value));
     }
 
-    /// The heaviest values that were folded, at most [`REMAINING`].
+    /// The heaviest values that were folded, at most the remaining ones.
     pub(super) fn seal(mut self) -> FoldedValues {
         self.entries.retain(|_, entry| entry.folded.packets > 0);
         for entry in self.entries.values_mut() {
             entry.is_expected = false;
         }
-        if self.entries.len() > REMAINING {
+        if self.entries.len() > self.limits.remaining {
             self.shrink();
         }
         let mut values: Box<[_]> = self.folded().collect();
@@ -125,19 +141,19 @@ impl Summary {
     }
 
     fn entry(&mut self, value: u64) -> &mut Entry {
-        if self.entries.len() >= CAPACITY && !self.entries.contains_key(&value) {
+        if self.entries.len() >= self.limits.capacity && !self.entries.contains_key(&value) {
             self.shrink();
         }
         let new = || Entry { upper: self.floor, ..Entry::default() };
         self.entries.entry(value).or_insert_with(new)
     }
 
-    /// Removes the lightest entries; more than [`REMAINING`] exist.
+    /// Removes the lightest entries; more than the remaining ones exist.
     #[cold]
     fn shrink(&mut self) {
         let mut bounds: Vec<_> = self.entries.values().map(|entry| entry.upper).collect();
         let (_, &mut removed, _) =
-            bounds.select_nth_unstable_by(REMAINING, |one, other| other.cmp(one));
+            bounds.select_nth_unstable_by(self.limits.remaining, |one, other| other.cmp(one));
         self.entries.retain(|_, entry| entry.upper > removed || entry.is_expected);
         self.floor = self.floor.max(removed);
     }
@@ -156,8 +172,12 @@ mod tests {
     /// The counts and the bound hold for the packets of `truth`.
     fn check(folded: &FoldedValues, truth: &HashMap<u64, u64>) {
         let all: u64 = truth.values().sum();
-        assert!(folded.values.len() <= REMAINING);
-        assert!(folded.error <= all / REMAINING as u64, "{} of {all}", folded.error);
+        assert!(folded.values.len() <= SummaryLimits::WINDOW.remaining);
+        assert!(
+            folded.error <= all / SummaryLimits::WINDOW.remaining as u64,
+            "{} of {all}",
+            folded.error
+        );
         let counted: HashMap<_, _> = folded.values.iter().copied().collect();
         for (value, count) in &counted {
             assert!(count.packets <= truth[value]);
@@ -182,21 +202,21 @@ mod tests {
             slices in prop::collection::vec(prop::collection::vec(skewed(), 1..12_000), 1..4),
         ) {
             let mut truth: HashMap<u64, u64> = HashMap::new();
-            let mut merged = Summary::default();
+            let mut merged = Summary::new(&SummaryLimits::WINDOW);
             for slice in slices {
-                let mut summary = Summary::default();
+                let mut summary = Summary::new(&SummaryLimits::WINDOW);
                 let mut own: HashMap<u64, u64> = HashMap::new();
                 for value in slice {
                     // No value is ever heavy, so that all are folded.
                     prop_assert!(!summary.fold_light(value, ONE, u64::MAX));
-                    prop_assert!(summary.entries.len() <= CAPACITY);
+                    prop_assert!(summary.entries.len() <= SummaryLimits::WINDOW.capacity);
                     *truth.entry(value).or_default() += 1;
                     *own.entry(value).or_default() += 1;
                 }
                 let sealed = summary.seal();
                 check(&sealed, &own);
                 merged.merge(&sealed);
-                prop_assert!(merged.entries.len() <= CAPACITY);
+                prop_assert!(merged.entries.len() <= SummaryLimits::WINDOW.capacity);
             }
             check(&merged.seal(), &truth);
         }
@@ -204,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_late_heavy_value_is_exact_in_a_flood() {
-        let mut summary = Summary::default();
+        let mut summary = Summary::new(&SummaryLimits::WINDOW);
         for packet in 0..200_000 {
             let value = if packet > 100_000 && packet % 50 == 0 { u64::MAX } else { packet };
             summary.fold_light(value, ONE, u64::MAX);
@@ -216,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_heavy_value_is_kept_and_an_expected_one_at_once() {
-        let mut summary = Summary::default();
+        let mut summary = Summary::new(&SummaryLimits::WINDOW);
         summary.expect_heavy(1);
         for value in 3..5_000 {
             assert!(!summary.fold_light(value, ONE, u64::MAX));

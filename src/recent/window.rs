@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Cell,
-    open_slice::OpenSlice,
+    open_slice::{Limits, OpenSlice},
     prefixes::KeptPrefixes,
     slice::{Count, Slice},
 };
@@ -14,7 +14,7 @@ use crate::event::Event;
 pub const SLICES: usize = 60;
 
 /// Length of a slice of live traffic; the window is ten minutes long.
-const LIVE_SLICE: Duration = Duration::from_secs(10);
+pub const LIVE_SLICE: Duration = Duration::from_secs(10);
 
 /// Initial length of a capture's slices.
 const SHORTEST_SLICE: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ impl Window {
             origin: None,
             width,
             sealed: VecDeque::new(),
-            open: (0, OpenSlice::default()),
+            open: (0, OpenSlice::new(&Limits::WINDOW)),
             seconds: Default::default(),
         }
     }
@@ -108,6 +108,7 @@ impl Window {
         Span {
             mode: self.mode,
             width: self.width,
+            length: SLICES,
             running: match self.mode {
                 WindowMode::Live => {
                     Duration::from_secs_f64(now.as_secs_f64() % self.width.as_secs_f64())
@@ -122,6 +123,24 @@ impl Window {
                 .collect(),
             rate: self.rate(now),
         }
+    }
+
+    /// The slices after a number whose time is over at `now`, with their numbers, in order. The newest of them can still be
+    /// open, but no packet is added to it any more.
+    pub(super) fn finished(&self, after: Option<u64>, now: Duration) -> Vec<(u64, Arc<Slice>)> {
+        let is_after = |number: u64| after.is_none_or(|after| number > after);
+        let sealed = self.sealed.iter().filter(|(number, _)| is_after(*number)).cloned();
+        let (number, open) = &self.open;
+        let is_over = *number < self.slice_of(now) && !open.is_empty() && is_after(*number);
+        let open = is_over.then(|| (*number, Arc::new(open.clone().seal())));
+        sealed.chain(open).collect()
+    }
+
+    /// The slice of `now`, if it has packets.
+    pub(super) fn running(&self, now: Duration) -> Option<Arc<Slice>> {
+        let (number, open) = &self.open;
+        let is_running = *number >= self.slice_of(now) && !open.is_empty();
+        is_running.then(|| Arc::new(open.clone().seal()))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the window has 60 slices")]
@@ -175,7 +194,7 @@ impl Window {
         for (number, slice) in self.sealed.drain(..) {
             match merged.back_mut() {
                 Some((last, into)) if *last == number / 2 => {
-                    let mut both = OpenSlice::default();
+                    let mut both = OpenSlice::new(&Limits::WINDOW);
                     both.merge(into);
                     both.merge(&slice);
                     *into = Arc::new(both.seal());
@@ -200,7 +219,7 @@ impl Window {
     }
 
     /// The sum of the last whole seconds.
-    fn rate(&self, now: Duration) -> Count {
+    pub(super) fn rate(&self, now: Duration) -> Count {
         let second = now.as_secs();
         let mut rate = Count::default();
         for (number, count) in self.seconds {
@@ -229,14 +248,30 @@ pub struct Span {
     pub mode: WindowMode,
     /// Length of a slice.
     pub width: Duration,
+    /// Number of slices.
+    pub length: usize,
     /// Time since the start of the last slice; for a capture, its whole length.
     pub running: Duration,
-    /// The slices that have packets, each with its index in the window, less than [`SLICES`]; oldest first.
+    /// The slices that have packets, each with its index, less than the length; oldest first.
     pub slices: Vec<(usize, Arc<Slice>)>,
-    rate: Count,
+    /// The sum of the last whole seconds.
+    pub(super) rate: Count,
 }
 
 impl Span {
+    /// A span of live traffic: `length` slices of this width, of which the last began `running` ago, and the packets and
+    /// bytes of the last five whole seconds.
+    #[must_use]
+    pub fn of_live(
+        width: Duration,
+        length: usize,
+        running: Duration,
+        slices: Vec<(usize, Arc<Slice>)>,
+        latest: Count,
+    ) -> Self {
+        Self { mode: WindowMode::Live, width, length, running, slices, rate: latest }
+    }
+
     /// Packets and bytes per second, over the last five whole seconds.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a rate for display")]

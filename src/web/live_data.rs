@@ -9,6 +9,7 @@ use super::PageInfo;
 use crate::{
     event::CurrentNames,
     geoip::{GeoIp, Location},
+    history::SharedHistory,
     metrics::SharedAggregate,
     mirror::Queue,
     networks::{LocationLookup, Networks},
@@ -26,6 +27,7 @@ pub struct LiveData {
     pub(super) names: CurrentNames,
     pub(super) meters: Vec<Arc<GroupMeter>>,
     pub(super) mirror: Option<Queue>,
+    pub(super) history: Option<SharedHistory>,
     pub(super) geoip: GeoIp,
     pub(super) health: Health,
     pub(super) info: PageInfo,
@@ -49,12 +51,20 @@ impl LiveData {
             clock: route.clock(),
             names: route.current_names(),
             mirror: route.mirror(),
+            history: None,
             locations: Mutex::new(networks.locations(geoip.city_lookup())),
             meters,
             geoip,
             health,
             info,
         }
+    }
+
+    /// Also shows ranges of time before the recent minutes.
+    #[must_use]
+    pub fn with_history(mut self, history: Option<SharedHistory>) -> Self {
+        self.history = history;
+        self
     }
 
     /// Calls `work` with the look-up of locations, which has one user at a time.

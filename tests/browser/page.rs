@@ -283,6 +283,46 @@ fn every_size_and_scheme_is_readable() {
 }
 
 #[test]
+fn a_range_of_time_is_chosen_and_stays_in_the_address() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let exporter = Exporter::start(&wire.host, WIDE, &[]);
+    let metrics = fill(&wire, &exporter);
+    let browser = Browser::start(&wire.host);
+    browser.view(1280, 800, "light");
+    open(&browser, "");
+    assert_eq!(browser.eval("document.querySelectorAll('#ranges button').length"), 5);
+    let title = "document.getElementById('timeline-title').textContent";
+    let pressed = "document.querySelector('#ranges [aria-pressed=true]').dataset.range";
+    assert_eq!(browser.text(pressed), "10m");
+    for (range, text) in
+        [("1h", "last 60 min"), ("24h", "last 24 h"), ("7d", "last 7 d"), ("30d", "last 30 d")]
+    {
+        browser.click(&format!("[data-range='{range}']"));
+        browser.until(&format!("{title}.includes('{text}')"));
+        assert_eq!(browser.text("location.hash"), format!("#range={range}"));
+        assert_eq!(browser.text(pressed), range);
+        // Nothing is folded, and nothing is missing.
+        assert_rows(&rows(&browser, "country"), &by(&metrics, "country", |_| true));
+        assert_rows(&rows(&browser, "port"), &by(&metrics, "port", |_| true));
+        // The exporter has not counted for so long.
+        assert_eq!(browser.eval("document.body.classList.contains('compared')"), false);
+    }
+    // A filter keeps the range, and so does a link.
+    browser.click("[data-filter=country][data-value=JP]");
+    browser.until(&format!("{title}.includes('that match')"));
+    assert_eq!(browser.text("location.hash"), "#country=JP&range=30d");
+    open(&browser, "?#range=24h&port=22");
+    browser.until(&format!("{title}.includes('last 24 h')"));
+    assert_eq!(browser.text(pressed), "24h");
+    browser.press("Escape");
+    browser.until("document.getElementById('filters').hidden");
+    assert_eq!(browser.text("location.hash"), "#range=24h");
+    browser.screenshot(&screenshots().join("range.png"));
+    assert_eq!(browser.console(), [""; 0]);
+}
+
+#[test]
 fn a_click_and_a_key_set_a_filter() {
     let wire = Wire::new();
     wire.host.nft(RULES);

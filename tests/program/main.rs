@@ -5,6 +5,7 @@ mod config_check;
 mod corpus;
 mod detail;
 mod geoip_update;
+mod history;
 mod kernel_log;
 mod ladder;
 mod log_files;

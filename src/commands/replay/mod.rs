@@ -18,6 +18,7 @@ use crate::{
     daemon::{self, Parts, Reloader, ScrapePage},
     exposition::Format,
     geoip::GeoIp,
+    history::HistoryConfig,
     http::WebConfigWatcher,
     metrics::{Aggregate, SharedAggregate},
     networks::Networks,
@@ -47,6 +48,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
     let without_sources = Config {
         kernel_log: KernelLogConfig::default(),
         output: OutputConfigs::default(),
+        history: HistoryConfig::default(),
         ..config.clone()
     };
     let confined = confine(&flags, &without_sources, &web_config, None)?;
@@ -73,6 +75,7 @@ pub(super) fn replay(replay: &Replay, flags: Flags, config: Config) -> anyhow::R
             // The packets are not from this host's log, so they are neither mirrored nor written.
             mirror: None,
             outputs: None,
+            history: None,
             route,
             further: Vec::new(),
             geoip,

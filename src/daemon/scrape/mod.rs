@@ -21,6 +21,7 @@ use crate::{
     event::CurrentNames,
     exposition::{self, Format},
     geoip::{DatabaseMetrics, GeoIp},
+    history::SharedHistory,
     http::{Client, MetricsPage, Rejections, Rendered, ServerMetrics, WebConfigWatcher},
     metrics::{SharedAggregate, SnapshotMemory, SnapshotMetrics, process},
     mirror::Queue,
@@ -51,6 +52,7 @@ pub struct ScrapePage {
     positions: Option<Arc<Positions>>,
     mirror: Option<Queue>,
     outputs: Option<Outputs>,
+    history: Option<SharedHistory>,
     geoip: GeoIp,
     networks: Networks,
     reload: SharedStatus,
@@ -78,6 +80,7 @@ impl ScrapePage {
             groups: GroupMetrics(meters),
             lines: LineMetrics::default(),
             positions: None,
+            history: None,
             geoip,
             networks,
             reload,
@@ -98,6 +101,13 @@ impl ScrapePage {
     #[must_use]
     pub fn with_positions(mut self, positions: Option<Arc<Positions>>) -> Self {
         self.positions = positions;
+        self
+    }
+
+    /// Adds the metrics of the page's history.
+    #[must_use]
+    pub fn with_history(mut self, history: Option<SharedHistory>) -> Self {
+        self.history = history;
         self
     }
 
@@ -139,6 +149,7 @@ impl ScrapePage {
             vec![Box::new(packets), Box::new(self.groups.clone()), Box::new(self.lines.clone())];
         collectors.extend(mirror.map(boxed));
         collectors.extend(outputs.map(OutputMetrics).map(boxed));
+        collectors.extend(self.history.as_ref().map(SharedHistory::status).map(boxed));
         collectors.push(Box::new(DatabaseMetrics(self.geoip.status())));
         collectors.push(Box::new(NetworkMetrics(self.networks.status())));
         collectors.push(Box::new(self.reload.get()));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::event::fixture::tcp;
-use crate::recent::summary::REMAINING;
+use crate::recent::summary::SummaryLimits;
 
 /// Milliseconds between two packets of a flood, and the seconds of the window.
 const INTERVAL: u64 = 2;
@@ -85,7 +85,7 @@ impl Flood {
         let row = row(&seen, NETWORK, HEAVY_NETWORK).unwrap();
         let listed = row.count.packets;
         assert!(listed <= self.heavy && listed * 1000 >= self.heavy * counted, "{listed}");
-        assert!(listed + self.all / REMAINING as u64 >= self.heavy);
+        assert!(listed + self.all / SummaryLimits::WINDOW.remaining as u64 >= self.heavy);
         assert_eq!(row.timeline.as_ref().unwrap().iter().sum::<u64>(), listed);
         // `other` is last, though most packets are in it.
         let last = seen.lists[NETWORK].last().unwrap();

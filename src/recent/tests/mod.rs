@@ -73,7 +73,9 @@ fn check_bounds(span: &Span) {
         assert!(slice.cells().count() <= 3584);
         bytes += size_of_val(slice.cells.as_ref());
         for position in 0..Cell::DIMENSIONS.len() {
-            assert!(slice.folded(position).len() <= super::summary::REMAINING);
+            assert!(
+                slice.folded(position).len() <= super::summary::SummaryLimits::WINDOW.remaining
+            );
             bytes += size_of_val(slice.folded(position));
         }
     }

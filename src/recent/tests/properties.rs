@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::fixture::tcp;
-use crate::recent::summary::REMAINING;
+use crate::recent::summary::SummaryLimits;
 
 /// A stream: how many packets, from a skewed number of networks and ports, and from which seed.
 fn streams() -> impl Strategy<Value = Vec<(u64, u32, u32, u64)>> {
@@ -68,7 +68,7 @@ proptest! {
             for (value, packets) in truth {
                 let listed = row(&seen, position, *value).map_or(0, |row| row.count.packets);
                 prop_assert!(listed <= *packets);
-                prop_assert!(listed + all / REMAINING as u64 >= *packets, "{listed} of {packets}");
+                prop_assert!(listed + all / SummaryLimits::WINDOW.remaining as u64 >= *packets, "{listed} of {packets}");
                 prop_assert!(position != COUNTRY || listed == *packets);
             }
         }

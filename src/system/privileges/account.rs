@@ -268,7 +268,8 @@ fn create_with_parents(directory: &Path) -> io::Result<Vec<&Path>> {
     Ok(missing)
 }
 
-/// Changes the owner of the created directories, and of an existing directory of root with the program's files.
+/// Changes the owner of the created directories, and of an existing directory of root with the program's files. Its own
+/// directories there stay as they are.
 fn change_owner(
     directory: &Path,
     created: &[&Path],
@@ -293,7 +294,7 @@ fn change_owner(
         let name = entry.file_name();
         if is_own(&name) && entry.file_type()?.is_file() {
             files.push(entry.path());
-        } else if name != LOST_AND_FOUND {
+        } else if !(name == LOST_AND_FOUND || is_own(&name) && entry.file_type()?.is_dir()) {
             return Err(io::Error::other(format!(
                 "it belongs to root and has {}, which this program did not write: set another directory, or run: \
                  chown {account} {}",

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::{
     geoip::DatabaseStatus,
+    history::Range,
     mirror::Queue,
-    recent::{Count, SLICES, Span, WindowMode},
+    recent::{Count, Span, WindowMode},
     source::nflog::GroupMeter,
 };
 
@@ -48,13 +49,21 @@ pub(super) struct WindowInfo {
     /// Seconds since the start of the last slice.
     running: f64,
     capture: bool,
+    /// The range of time, and the time from which on the exporter has all packets, seconds since 1970-01-01 UTC; not for a
+    /// recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
 }
 
-impl From<&Span> for WindowInfo {
-    fn from(span: &Span) -> Self {
+impl WindowInfo {
+    pub(super) fn new(span: &Span, range: Option<(Range, u64)>) -> Self {
         Self {
-            seconds: span.width.as_secs() * SLICES as u64,
-            slices: SLICES,
+            range: range.map(|(range, _)| range.name()),
+            since: range.map(|(_, since)| since),
+            seconds: span.width.as_secs() * span.length as u64,
+            slices: span.length,
             running: span.running.as_secs_f64(),
             capture: span.mode == WindowMode::Capture,
         }
@@ -71,11 +80,14 @@ pub(super) struct CurrentRate {
 pub(super) struct Total {
     pub(super) packets: u64,
     bytes: u64,
+    /// Packets in the range of the same length before, if they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
 }
 
-impl From<Count> for Total {
-    fn from(count: Count) -> Self {
-        Self { packets: count.packets, bytes: count.bytes }
+impl Total {
+    pub(super) fn new(count: Count, before: Option<u64>) -> Self {
+        Self { packets: count.packets, bytes: count.bytes, before }
     }
 }
 

@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use super::json::{CityCount, CountryRow, PrefixSources, Remainder, TopList, TopRow};
+use super::{
+    before::Before,
+    json::{CityCount, CountryRow, PrefixSources, Remainder, TopList, TopRow, Total},
+    value_text::text,
+};
 use crate::{
     event::{NameId, Names},
     geoip::{Country, Location},
@@ -23,23 +27,20 @@ const LISTED_THOUSANDTHS: u64 = 9;
 /// Maximum cities.
 const MAX_CITIES: usize = 300;
 
-/// The text for packets that do not have the label, such as the port of ICMP.
-const NONE: &str = "none";
-
-/// The text of a value.
-pub(super) fn text(dimension: Dimension, value: u64, names: &Names) -> String {
-    dimension.text(value, names).map_or_else(|| NONE.into(), Into::into)
-}
-
 /// The first rows and that of the folded values, which is last, and a sum of the others.
-pub(super) fn top(dimension: Dimension, rows: &[FacetRow], names: &Names) -> TopList {
+pub(super) fn top(
+    dimension: Dimension,
+    rows: &[FacetRow],
+    names: &Names,
+    before: Option<&Before>,
+) -> TopList {
     let (values, folded) = rows.split_at(rows.partition_point(|row| row.value != OTHER));
     let all: u64 = rows.iter().map(|row| row.count.packets).sum();
     let heavy = values.partition_point(|row| row.count.packets * 1000 >= all * LISTED_THOUSANDTHS);
     let (first, rest) = values.split_at(heavy.max(MIN_ROWS).min(values.len()));
     let shown = first.iter().chain(folded);
     TopList {
-        rows: shown.map(|row| top_row(dimension, row, names)).collect(),
+        rows: shown.map(|row| top_row(dimension, row, names, before)).collect(),
         more: Remainder {
             values: rest.len(),
             packets: rest.iter().map(|row| row.count.packets).sum(),
@@ -47,7 +48,7 @@ pub(super) fn top(dimension: Dimension, rows: &[FacetRow], names: &Names) -> Top
     }
 }
 
-fn top_row(dimension: Dimension, row: &FacetRow, names: &Names) -> TopRow {
+fn top_row(dimension: Dimension, row: &FacetRow, names: &Names, before: Option<&Before>) -> TopRow {
     let name = match dimension {
         Dimension::Port => u16::try_from(row.value).map_or("", service_name),
         Dimension::Network if row.value != OTHER && row.value != ABSENT => match row.country {
@@ -56,16 +57,17 @@ fn top_row(dimension: Dimension, row: &FacetRow, names: &Names) -> TopRow {
         },
         _ => "",
     };
+    let value = text(dimension, row.value, names);
     TopRow {
-        value: text(dimension, row.value, names),
+        count: Total::new(row.count, before.and_then(|before| before.packets(dimension, &value))),
+        value,
         name,
-        count: row.count.into(),
-        timeline: row.timeline.as_deref().map(|timeline| timeline.to_vec()),
+        timeline: row.timeline.clone(),
     }
 }
 
 /// A country, with its coordinates if it has any.
-pub(super) fn country(row: &FacetRow, names: &Names) -> CountryRow {
+pub(super) fn country(row: &FacetRow, names: &Names, before: Option<&Before>) -> CountryRow {
     let info = match Country::from_bits(row.value) {
         Country::Known(id) if row.value != OTHER => Some(id.info()),
         _ => None,
@@ -76,9 +78,12 @@ pub(super) fn country(row: &FacetRow, names: &Names) -> CountryRow {
         iso3: info.map(|info| info.iso3),
         latitude: info.map(|info| info.latitude),
         longitude: info.map(|info| info.longitude),
+        count: Total::new(
+            row.count,
+            before.and_then(|before| before.packets(Dimension::Country, &value)),
+        ),
         value,
-        count: row.count.into(),
-        timeline: row.timeline.as_deref().map(|timeline| timeline.to_vec()),
+        timeline: row.timeline.clone(),
     }
 }
 
@@ -160,7 +165,7 @@ mod tests {
                 country: None,
             })
             .collect();
-        let list = top(Dimension::Port, &rows, &Names::default());
+        let list = top(Dimension::Port, &rows, &Names::default(), None);
         let shown = list.rows.into_iter().map(|row| (row.value, row.count.packets));
         (shown.collect(), list.more.values, list.more.packets)
     }

@@ -1,12 +1,18 @@
 //! `/overview.json`: the figures of the page, and the state of every part of the exporter.
 
+mod before;
 mod json;
 mod lists;
 mod query;
+mod value_text;
 
-use self::json::{CurrentRate, DatabaseInfo, GroupFigures, MirrorState, Overview, WindowInfo};
+use self::{
+    before::Before,
+    json::{CurrentRate, DatabaseInfo, GroupFigures, MirrorState, Overview, Total, WindowInfo},
+};
 use super::LiveData;
 use crate::{
+    history::{Range, View},
     metrics::Dimension,
     recent::{self, Facets},
     system::clock::unix_seconds,
@@ -23,8 +29,23 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
     let recent = data.recent.lock();
     let (span, observations) = (recent.span(now), recent.observations());
     // Under the same lock: the names of the copies.
-    let names = &data.names.get();
+    let names = data.names.get();
     drop(recent);
+    // The newest packets have the names of the program, the ranges of the history their own.
+    let places = {
+        let filter = query.filter(&span, &names);
+        data.with_locations(|location| lists::cities(&observations, &filter, &names, location))
+    };
+    let range = query.range.unwrap_or_default();
+    let history = data.history.as_ref();
+    let View { span, names } = match history {
+        Some(history) if range != Range::TenMinutes => history.view(range),
+        _ => View { span, names },
+    };
+    let names = &names;
+    let before = history.and_then(|history| history.before(range));
+    let before = before.map(|view| Before::new(&view, query));
+    let before = before.as_ref();
     let filter = query.filter(&span, names);
     let Facets { total, timeline, lists } = recent::facets(&span, &filter, ROWS_WITH_TIMELINE);
     let mut aggregate = data.aggregate.lock();
@@ -39,21 +60,20 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
         version: data.info.version,
         time: unix_seconds(),
         telemetry_path: &data.info.telemetry_path,
-        window: WindowInfo::from(&span),
+        window: WindowInfo::new(&span, history.map(|history| (range, history.since()))),
         now: CurrentRate { packets_per_second, bytes_per_second },
         received,
         lost: groups.iter().map(|group| group.lost).sum(),
         undecoded,
         filter: query.parameters(),
-        total: total.into(),
-        timeline: timeline.to_vec(),
-        countries: countries.iter().map(|row| lists::country(row, names)).collect(),
-        ports: lists::top(Dimension::Port, ports, names),
-        prefixes: lists::top(Dimension::Prefix, prefixes, names),
-        protocols: lists::top(Dimension::Proto, protocols, names),
-        networks: lists::top(Dimension::Network, networks, names),
-        places: data
-            .with_locations(|location| lists::cities(&observations, &filter, names, location)),
+        total: Total::new(total, before.map(Before::total)),
+        timeline,
+        countries: countries.iter().map(|row| lists::country(row, names, before)).collect(),
+        ports: lists::top(Dimension::Port, ports, names, before),
+        prefixes: lists::top(Dimension::Prefix, prefixes, names, before),
+        protocols: lists::top(Dimension::Proto, protocols, names, before),
+        networks: lists::top(Dimension::Network, networks, names, before),
+        places,
         source_addresses,
         sources,
         groups,

@@ -4,27 +4,48 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::{super::BadQuery, lists::text};
+use super::{super::BadQuery, value_text::text};
 use crate::{
     event::Names,
+    history::Range,
     recent::{Cell, Filter, Span},
 };
 
 /// The parameters that exist: the names of [`Cell::DIMENSIONS`].
-const PARAMETERS: &str = "country, port, prefix, proto or network";
+const PARAMETERS: &str = "country, port, prefix, proto, network or range";
+
+/// The parameter of the range of time, and its values.
+const RANGE: &str = "range";
+const RANGES: &str = "10m, 1h, 24h, 7d or 30d";
 
 /// A value that no packet has. A filter uses it for a text that no value in the window has.
 const NO_VALUE: u64 = u64::MAX - 2;
 
-/// The values that packets must have, by their position in [`Cell::DIMENSIONS`].
+/// The packets to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::web) struct OverviewQuery(BTreeMap<usize, String>);
+pub(in crate::web) struct OverviewQuery {
+    /// The values that packets must have, by their position in [`Cell::DIMENSIONS`].
+    values: BTreeMap<usize, String>,
+    /// The time of the packets.
+    pub(super) range: Option<Range>,
+}
 
 impl OverviewQuery {
     /// Parses the part of a URL after its `?`.
     pub(in crate::web) fn parse(query: &str) -> Result<Self, BadQuery> {
-        let mut values = BTreeMap::new();
+        let (mut values, mut range) = (BTreeMap::new(), None);
         for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
+            if name == RANGE {
+                let given = Range::from_name(&text).ok_or_else(|| BadQuery::Value {
+                    name: RANGE,
+                    value: text.to_string(),
+                    expected: RANGES,
+                })?;
+                if range.replace(given).is_some() {
+                    return Err(BadQuery::Duplicate(name.into_owned()));
+                }
+                continue;
+            }
             let position =
                 Cell::DIMENSIONS.iter().position(|dimension| dimension.name() == name).ok_or_else(
                     || BadQuery::Unknown { name: name.to_string(), expected: PARAMETERS },
@@ -33,19 +54,19 @@ impl OverviewQuery {
                 return Err(BadQuery::Duplicate(name.into_owned()));
             }
         }
-        Ok(Self(values))
+        Ok(Self { values, range })
     }
 
     /// Label and value of each parameter.
     pub(super) fn parameters(&self) -> BTreeMap<&'static str, &str> {
-        let parameters = self.0.iter();
+        let parameters = self.values.iter();
         parameters.map(|(at, text)| (Cell::DIMENSIONS[*at].name(), text.as_str())).collect()
     }
 
     /// The filter for the values of one window.
     pub(super) fn filter(&self, span: &Span, names: &Names) -> Filter {
         let mut filter = Filter::default();
-        for (position, text) in &self.0 {
+        for (position, text) in &self.values {
             filter.0[*position] = Some(find(*position, text, span, names));
         }
         filter
@@ -79,6 +100,11 @@ mod tests {
         let query = OverviewQuery::parse("port=22&country=a%26%3Cb%3E+c").unwrap();
         assert_eq!(query.parameters(), [("country", "a&<b> c"), ("port", "22")].into());
         assert_eq!(OverviewQuery::parse("").unwrap(), OverviewQuery::default());
+        for range in Range::ALL {
+            let query = OverviewQuery::parse(&format!("range={}&port=22", range.name())).unwrap();
+            assert_eq!((query.range, query.parameters()), (Some(range), [("port", "22")].into()));
+            assert!(RANGES.contains(range.name()));
+        }
     }
 
     #[test]
@@ -96,8 +122,10 @@ mod tests {
         for (query, reason) in [
             (
                 "colour=%3Cb%3E",
-                "unknown parameter \"colour\": expected country, port, prefix, proto or network",
+                "unknown parameter \"colour\": expected country, port, prefix, proto, network or range",
             ),
+            ("range=1d", "invalid value \"1d\" for range: expected 10m, 1h, 24h, 7d or 30d"),
+            ("range=1h&range=1h", "duplicate parameter \"range\": give it once"),
             ("port=22&port=80", "duplicate parameter \"port\": give it once"),
         ] {
             assert_eq!(OverviewQuery::parse(query).unwrap_err().to_string(), reason);

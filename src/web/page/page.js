@@ -3,7 +3,14 @@
  * URL. Text from packets and databases is only inserted as text, never as markup.
  */
 
-const POLL = 2000;
+/** The ranges of time: name in the URL and in queries, text, and milliseconds between two requests. */
+const RANGES = [
+  { name: "10m", text: "10 min", poll: 2000 },
+  { name: "1h", text: "1 h", poll: 5000 },
+  { name: "24h", text: "24 h", poll: 10000 },
+  { name: "7d", text: "7 d", poll: 30000 },
+  { name: "30d", text: "30 d", poll: 30000 },
+];
 const TIMEOUT = 8000;
 const SUMMARY_EVERY = 60000;
 const SVG = "http://www.w3.org/2000/svg";
@@ -28,7 +35,7 @@ const FOLDED_GAP = 6;
 const WALL = matchMedia("(min-width: 1600px) and (min-height: 900px)");
 
 const $ = (id) => document.getElementById(id);
-const state = { filter: readFilter(), view: null, lastAnswer: 0, names: new Map() };
+const state = { filter: readFilter(), range: readRange(), view: null, lastAnswer: 0, names: new Map() };
 
 // ---- Texts and numbers ------------------------------------------------------------------------
 
@@ -53,6 +60,13 @@ function ago(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return seconds < 129600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+}
+
+/** A time of day, with the date if the range of time is longer than a day. */
+function moment(unix, seconds) {
+  const date = seconds > 86400 || Date.now() / 1000 - unix > 86400 ? { month: "short", day: "numeric" } : {};
+  const second = seconds > 3600 ? {} : { second: "2-digit" };
+  return new Date(unix * 1000).toLocaleString([], { ...date, hour: "2-digit", minute: "2-digit", ...second, hour12: false });
 }
 
 function bytes(value) {
@@ -137,12 +151,49 @@ function readFilter() {
   return new Map(Object.keys(DIMENSIONS).filter((name) => given.has(name)).map((name) => [name, given.get(name)]));
 }
 
+function readRange() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("range");
+  return RANGES.find((range) => range.name === given) ?? RANGES[0];
+}
+
+/** The filter and, unless it is the shortest, the range, as the parameters of a URL. */
+function parameters() {
+  const range = state.range === RANGES[0] ? [] : [["range", state.range.name]];
+  return new URLSearchParams([...state.filter, ...range]).toString();
+}
+
+function storeInUrl() {
+  const hash = parameters();
+  history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+}
+
+function setRange(range) {
+  state.range = range;
+  storeInUrl();
+  showRange();
+  poller.now();
+}
+
+function buildRanges() {
+  for (const range of RANGES) {
+    const button = make("button", "plain", range.text);
+    button.type = "button";
+    button.dataset.range = range.name;
+    button.addEventListener("click", () => setRange(range));
+    $("ranges").append(button);
+  }
+  showRange();
+}
+
+function showRange() {
+  for (const button of $("ranges").children) put(button, "aria-pressed", button.dataset.range === state.range.name);
+}
+
 function setFilter(dimension, value) {
   if (dimension === null) state.filter.clear();
   else if (value === null || state.filter.get(dimension) === value) state.filter.delete(dimension);
   else state.filter.set(dimension, value);
-  const hash = new URLSearchParams([...state.filter]).toString();
-  history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  storeInUrl();
   showFilter();
   poller.now();
 }
@@ -202,12 +253,37 @@ function linePath(values, width, height, maximum = Math.max(1, ...values)) {
   return { line, area: `${line}L${width},${height}L0,${height}Z` };
 }
 
-/** Packets a second over the last half minute, or over all of a capture. */
+/** The seconds of a range that have passed: its last slice is running. */
+function covered({ seconds, slices, running }) {
+  return seconds - seconds / slices + running;
+}
+
+/** Packets a second over the last half minute of the shortest range, or over all of another one or of a capture. */
 function recentRate(row, view) {
-  const { seconds, slices, capture } = view.window;
-  if (capture || !row.timeline) return row.packets / seconds;
+  const { seconds, slices, capture, range } = view.window;
+  if (capture || !row.timeline || (range && range !== RANGES[0].name)) return row.packets / covered(view.window);
   const latest = full(row.timeline, view).slice(-3);
   return latest.reduce((sum, value) => sum + value, 0) / (latest.length * (seconds / slices));
+}
+
+/**
+ * The packets of a row against those in the range of the same length before: [text, text for screen readers], both empty
+ * if they are not known.
+ */
+function change({ packets, before }, view) {
+  if (before === undefined || packets === 0) return ["", ""];
+  if (before === 0) return ["new", "none before"];
+  const ratio = packets / ((before * covered(view.window)) / view.window.seconds);
+  const percent = Math.round(Math.abs(ratio - 1) * 100);
+  if (percent < 1) return ["≈", "as before"];
+  const more = ratio > 1;
+  if (more && ratio >= 10) return [`▲ ${count(Math.round(ratio))}×`, `${count(Math.round(ratio))} times as many as before`];
+  return [`${more ? "▲" : "▼"} ${percent} %`, `${percent} percent ${more ? "more" : "less"} than before`];
+}
+
+/** The unit of rates in a view: [its text, the seconds in it]. */
+function unit({ window: { seconds, capture } }) {
+  return seconds > 3600 && !capture ? ["per hour", 3600] : ["per second", 1];
 }
 
 const timeline = {
@@ -244,10 +320,13 @@ const timeline = {
     const path = linePath(this.values, 600, 58);
     put(this.area, "d", path.area);
     put(this.line, "d", path.line);
-    const { seconds, capture } = view.window;
+    const { seconds, capture, since } = view.window;
     const what = state.filter.size > 0 ? "packets that match" : "packets";
     const span = capture ? `the capture, ${ago(seconds)}` : `last ${ago(seconds)}`;
-    setText($("timeline-title"), `${whole.format(view.total.packets)} ${what}, ${span}`);
+    const [compared, spoken] = change(view.total, view);
+    const from = since > view.time - seconds + seconds / view.window.slices ? ` (counted since ${moment(since, seconds)})` : "";
+    setText($("timeline-title"), `${whole.format(view.total.packets)} ${what}, ${span}${from}${compared && ` · ${compared}`}`);
+    put($("timeline-title"), "title", spoken ? `${spoken}, in the same time` : null);
     this.show();
   },
   show() {
@@ -262,7 +341,7 @@ const timeline = {
       const { running } = this.view.window;
       const newest = running < MIN_RUNNING ? running : 0;
       const end = this.view.time - newest - slice * (this.values.length - 1 - this.at);
-      const when = this.view.window.capture ? `${ago(slice * this.at)} in` : new Date(end * 1000).toLocaleTimeString([], { hour12: false });
+      const when = this.view.window.capture ? `${ago(slice * this.at)} in` : moment(end, seconds);
       text = `${when}: ${rate(this.values[this.at] / slice)}/s`;
     } else put(this.cursor, "d", "");
     setText($("timeline-readout"), text);
@@ -278,7 +357,7 @@ function buildPanels() {
     const head = make("div", "panel-head");
     const title = make("h2", "", DIMENSIONS[dimension].title);
     title.id = `${dimension}-title`;
-    head.append(title, make("span", "unit", "per second"), make("span", "unit", "packets"));
+    head.append(title, make("span", "unit change", "change"), make("span", "unit rate", "per second"), make("span", "unit", "packets"));
     const rows = make("ul", "rows");
     rows.setAttribute("role", "list");
     panel.append(head, rows, make("p", "more"));
@@ -296,24 +375,28 @@ function buildRow(dimension, row) {
   name.append(document.createTextNode(""), make("small"));
   const spark = makeSvg("svg", { class: "spark", viewBox: "0 0 56 18", preserveAspectRatio: "none", "aria-hidden": "true" });
   spark.append(makeSvg("path", { class: "stroke" }));
-  button.append(name, spark, make("span", "per-second"), make("span", "count"));
+  button.append(name, spark, make("span", "change"), make("span", "per-second"), make("span", "count"));
   item.append(button);
   return item;
 }
 
 function updateRow(item, dimension, row, view, maximum) {
   const button = item.firstChild;
-  const [name, spark, perSecond, packets] = button.children;
+  const [name, spark, changed, perSecond, packets] = button.children;
   const [main, second] = label(dimension, row);
-  const now = recentRate(row, view);
+  const [per, each] = unit(view);
+  const now = recentRate(row, view) * each;
   if (name.firstChild.data !== main) name.firstChild.data = main;
   setText(name.lastChild, second);
   put(button, "title", second ? `${main} ${second}` : main);
   put(spark.firstChild, "d", row.timeline ? linePath(full(row.timeline, view), 56, 17).line : "");
+  const [compared, spoken] = isFolded(row) ? ["", ""] : change(row, view);
+  setText(changed, compared);
+  changed.classList.toggle("new", row.before === 0);
   setText(perSecond, rate(now));
   setText(packets, count(row.packets));
   button.style.setProperty("--share", isFolded(row) ? 0 : (row.packets / maximum).toFixed(4));
-  put(button, "aria-label", `${main}${second ? ` (${second})` : ""}, ${whole.format(row.packets)} packets, ${rate(now)} per second`);
+  put(button, "aria-label", `${main}${second ? ` (${second})` : ""}, ${whole.format(row.packets)} packets, ${rate(now)} ${per}${spoken && `, ${spoken}`}`);
   put(button, "aria-pressed", state.filter.get(dimension) === row.value);
   item.classList.toggle("no-value", isFolded(row) || (dimension === "country" && !row.iso3));
   item.classList.toggle("folded", isFolded(row));
@@ -345,6 +428,7 @@ function updatePanels(view) {
     const height = panel.children[1].clientHeight - (all.some(isFolded) ? FOLDED_GAP : 0);
     const fit = WALL.matches ? Math.floor(height / ROW_HEIGHT) : COUNTRY_ROWS;
     const { rows, more } = cut(all, dimension === "country" ? Math.max(1, Math.min(COUNTRY_ROWS, fit)) : ROWS);
+    setText(panel.querySelector(".rate"), unit(view)[0]);
     more.values += list.more?.values ?? 0;
     more.packets += list.more?.packets ?? 0;
     const maximum = Math.max(1, ...rows.filter((row) => !isFolded(row)).map((row) => row.packets));
@@ -615,6 +699,8 @@ function show(view) {
   const nothing = view.received === 0;
   $("empty").hidden = !nothing;
   $("map").hidden = nothing || tableShown();
+  $("ranges").hidden = view.window.capture;
+  document.body.classList.toggle("compared", view.total.before !== undefined);
   updateFigures(view);
   timeline.update(view);
   updatePanels(view);
@@ -645,7 +731,7 @@ const poller = {
     this.running = running;
     const timeout = setTimeout(() => running.abort(), TIMEOUT);
     try {
-      const query = new URLSearchParams([...state.filter]).toString();
+      const query = parameters();
       const answer = await fetch(`overview.json${query && "?"}${query}`, { signal: running.signal, cache: "no-store" });
       if (!answer.ok) {
         const reason = answer.headers.get("content-type")?.startsWith("text/plain") ? await answer.text() : "";
@@ -670,7 +756,7 @@ const poller = {
       clearTimeout(timeout);
       if (this.running === running) {
         this.running = null;
-        this.plan(POLL);
+        this.plan(state.range.poll);
       }
     }
   },
@@ -729,6 +815,7 @@ const theme = {
 // ---- Start ------------------------------------------------------------------------------------
 
 theme.build();
+buildRanges();
 buildPanels();
 timeline.build();
 $("as-table").addEventListener("click", () => {
@@ -738,6 +825,8 @@ $("as-table").addEventListener("click", () => {
 });
 addEventListener("hashchange", () => {
   state.filter = readFilter();
+  state.range = readRange();
+  showRange();
   poller.now();
 });
 document.addEventListener("visibilitychange", () => {

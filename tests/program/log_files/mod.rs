@@ -30,20 +30,20 @@ fn line(number: u64) -> String {
     )
 }
 
-fn lines(numbers: std::ops::Range<u64>) -> String {
+pub fn lines(numbers: std::ops::Range<u64>) -> String {
     numbers.map(line).collect()
 }
 
-fn append(path: &Path, text: &str) {
+pub fn append(path: &Path, text: &str) {
     let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
 /// A directory with logs and the state of the exporter, for every user.
-struct Logs(TempDir);
+pub struct Logs(TempDir);
 
 impl Logs {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("state")).unwrap();
         for path in [directory.path().to_owned(), directory.path().join("state")] {
@@ -52,12 +52,12 @@ impl Logs {
         Self(directory)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// A configuration that follows a pattern in the directory.
-    fn config(&self, pattern: &str, more: &str) -> String {
+    pub fn config(&self, pattern: &str, more: &str) -> String {
         let (files, state) = (self.path(pattern), self.path("state/positions"));
         let (files, state) = (files.display(), state.display());
         format!(
@@ -67,14 +67,14 @@ impl Logs {
 }
 
 /// A running exporter.
-struct Exporter {
+pub struct Exporter {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     log: PathBuf,
 }
 
 impl Exporter {
-    fn start(logs: &Logs, config: &str) -> Self {
+    pub fn start(logs: &Logs, config: &str) -> Self {
         Self::start_with(logs, config, Stdio::null())
     }
 
@@ -106,16 +106,16 @@ impl Exporter {
         exporter
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn scrape(&self) -> String {
+    pub fn scrape(&self) -> String {
         get_from(self.address, "/metrics").expect("a response").1
     }
 
     /// Waits until exactly this number of packets is counted.
-    fn wait_for_packets(&self, packets: u64) {
+    pub fn wait_for_packets(&self, packets: u64) {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
             let received = sum(&self.scrape(), "nflog_exporter_received_packets_total");
@@ -135,12 +135,12 @@ impl Exporter {
         wait_for(text, || self.log().contains(text).then_some(()));
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         let status = wait_for("the exporter to end", || self.child.try_wait().unwrap());

@@ -10,6 +10,7 @@ use crate::{
     event::{Interner, NameField, NameId, Names},
     exposition::render,
     geoip::{Country, CountryId, DatabaseMetrics, DatabaseStatus},
+    history::HistoryStatus,
     http::{ServerMetrics, WebConfigWatcher},
     metrics::{
         ABSENT, Dimension, FamilySnapshot, Key, OTHER, ScanFigures, SeriesSnapshot, Snapshot,
@@ -42,6 +43,7 @@ impl Scrape {
             Box::new(lines()),
             Box::new(mirror()),
             Box::new(outputs()),
+            Box::new(history()),
             Box::new(self.databases),
             Box::new(self.networks),
             Box::new(ReloadStatus { successful: true, timestamp_seconds: 1_780_000_000.5 }),
@@ -70,6 +72,11 @@ fn outputs() -> OutputMetrics {
         is_up,
     };
     OutputMetrics(vec![output("file", true), output("siem", false)])
+}
+
+/// The history of this scrape.
+fn history() -> HistoryStatus {
+    HistoryStatus { size: 1_234_567, removed_slices: 1, damaged_files: 2, write_errors: 3 }
 }
 
 /// The value of the label `country`.

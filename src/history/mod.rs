@@ -1,0 +1,326 @@
+//! The counts of the last 30 days, for the page: slices of growing length, kept across restarts.
+//!
+//! The recent packets (`recent`) have the last ten minutes. Each of their slices is stored here when its time is over, on a
+//! thread of its own or when a page asks: the reader does nothing for it.
+
+mod config;
+mod files;
+mod metrics;
+mod range;
+mod stored_slice;
+mod tiers;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+pub use config::HistoryConfig;
+pub use files::is_history_file;
+pub use metrics::HistoryStatus;
+pub use range::Range;
+
+use crate::{
+    event::{CurrentNames, Interner, Names},
+    pipeline::{Clock, Route},
+    recent::{Count, LIVE_SLICE, SharedRecent, Slice, Span},
+    system::{clock::unix_seconds, lock::lock},
+};
+use files::{HistoryFiles, Loaded};
+use stored_slice::encode;
+use tiers::{Numbered, Parts, Tiers};
+
+/// Interval at which finished slices are stored.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Maximum number of slices that wait for the disk. The file has all kept slices again when it is next replaced.
+const MAX_WAITING: usize = 1000;
+
+/// The history of a running exporter, shared by its thread and the page.
+#[derive(Clone, Debug)]
+pub struct SharedHistory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    recent: SharedRecent,
+    names: CurrentNames,
+    clock: Clock,
+    state: Mutex<State>,
+    figures: Figures,
+}
+
+#[derive(Debug)]
+struct State {
+    tiers: Tiers,
+    /// The last slice of the recent packets that is stored.
+    taken: Option<u64>,
+    /// Slices that are not in the files yet, with their tiers. Empty without files.
+    waiting: Vec<(usize, Numbered)>,
+    has_files: bool,
+    /// From this time on, seconds since 1970, the history has all packets.
+    since: u64,
+}
+
+/// What the collector shows, apart from the sizes.
+#[derive(Debug, Default)]
+struct Figures {
+    damaged_files: AtomicU64,
+    write_errors: AtomicU64,
+}
+
+/// The slices of a range of time.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The parts of the range.
+    pub span: Span,
+    /// The names of the span.
+    pub names: Names,
+}
+
+/// The thread that stores slices and writes them to files.
+#[derive(Debug)]
+pub struct HistoryThread {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl SharedHistory {
+    /// The history of the packets of a route, in memory only.
+    #[must_use]
+    pub fn new(route: &Route) -> Self {
+        Self::of(route.recent(), route.current_names(), route.clock(), Loaded::default(), false)
+    }
+
+    fn of(
+        recent: SharedRecent,
+        names: CurrentNames,
+        clock: Clock,
+        loaded: Loaded,
+        has_files: bool,
+    ) -> Self {
+        let tiers = Tiers::of(loaded.slices);
+        let now = now();
+        let since = tiers.first().map_or(now, |first| first.min(now));
+        let figures = Figures { damaged_files: loaded.damaged.into(), ..Figures::default() };
+        let state = State { tiers, taken: None, waiting: Vec::new(), has_files, since };
+        Self(Arc::new(Shared { recent, names, clock, state: Mutex::new(state), figures }))
+    }
+
+    /// The history of the packets of a route, kept in the files of a directory, and the thread that writes them. Without a
+    /// directory, and if it cannot be used, it is kept in memory only.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(
+        route: &Route,
+        directory: Option<&Path>,
+    ) -> std::io::Result<(Self, HistoryThread)> {
+        let mut files = None;
+        let mut loaded = Loaded::default();
+        if let Some(directory) = directory {
+            match HistoryFiles::open(directory) {
+                Ok((opened, found)) => (files, loaded) = (Some(opened), found),
+                Err(error) => tracing::warn!(
+                    directory = %directory.display(), %error,
+                    "the history is kept in memory only, until the next start"
+                ),
+            }
+        }
+        let (recent, names, clock) = (route.recent(), route.current_names(), route.clock());
+        let history = Self::of(recent, names, clock, loaded, files.is_some());
+        let thread = HistoryThread::start(history.clone(), files)?;
+        Ok((history, thread))
+    }
+
+    /// Its size, and what it lost.
+    #[must_use]
+    pub fn status(&self) -> HistoryStatus {
+        let Shared { state, figures, .. } = &*self.0;
+        let state = lock(state);
+        HistoryStatus {
+            size: state.tiers.size() as u64,
+            removed_slices: state.tiers.removed(),
+            damaged_files: figures.damaged_files.load(Relaxed),
+            write_errors: figures.write_errors.load(Relaxed),
+        }
+    }
+
+    /// The time from which on the history has all packets, seconds since 1970.
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        lock(&self.0.state).since
+    }
+
+    /// The parts of a range that ends now, also with the packets of this moment.
+    #[must_use]
+    pub fn view(&self, range: Range) -> View {
+        self.view_at(range, now(), self.0.clock.now())
+    }
+
+    /// `now` by the host's clock, and `clock` by that of the packets.
+    fn view_at(&self, range: Range, now: u64, clock: Duration) -> View {
+        let (start, end) = bounds(range, now);
+        let mut state = lock(&self.0.state);
+        self.take_finished(&mut state, now, clock);
+        let mut parts = state.tiers.parts(range, start, end);
+        drop(state);
+        let recent = self.0.recent.lock();
+        let (rate, running) = (recent.rate(clock), recent.running(clock));
+        // Under the same lock: the names of the slice.
+        let names = self.0.names.get();
+        drop(recent);
+        if let Some(running) = running {
+            parts.push(((now - start) / range.part_seconds(), encode(&running, &names)));
+        }
+        let part = Duration::from_secs(range.part_seconds());
+        let running = Duration::from_secs(now + range.part_seconds() - end);
+        span_of(parts, range.parts(), part, running, rate)
+    }
+
+    /// The range of the same length before the one of [`Self::view`], in one part; `None` if the history does not have all
+    /// of its packets.
+    #[must_use]
+    pub fn before(&self, range: Range) -> Option<View> {
+        self.before_at(range, now())
+    }
+
+    fn before_at(&self, range: Range, now: u64) -> Option<View> {
+        let (end, _) = bounds(range, now);
+        let start = end - range.seconds();
+        let state = lock(&self.0.state);
+        if state.since > start {
+            return None;
+        }
+        let parts = state.tiers.parts(range, start, end);
+        drop(state);
+        let parts = parts.into_iter().map(|(_, bytes)| (0, bytes)).collect();
+        let whole = Duration::from_secs(range.seconds());
+        Some(span_of(parts, 1, whole, whole, Count::default()))
+    }
+
+    /// Stores the slices of the recent packets whose time is over.
+    fn take_finished(&self, state: &mut State, now: u64, clock: Duration) {
+        let recent = self.0.recent.lock();
+        let finished = recent.finished(state.taken, clock);
+        let names = self.0.names.get();
+        drop(recent);
+        let mut new = Vec::new();
+        for (number, slice) in finished {
+            state.taken = Some(number);
+            let ago = clock.saturating_sub(LIVE_SLICE * u32::try_from(number).unwrap_or(u32::MAX));
+            new.extend(state.tiers.push(now.saturating_sub(ago.as_secs()), &slice, &names));
+        }
+        // A slice that is not over yet began at most its length ago.
+        new.extend(state.tiers.sum_up(now.saturating_sub(LIVE_SLICE.as_secs())));
+        if state.has_files {
+            state.waiting.extend(new);
+            let excess = state.waiting.len().saturating_sub(MAX_WAITING);
+            state.waiting.drain(..excess);
+            self.0.figures.write_errors.fetch_add(excess as u64, Relaxed);
+        }
+    }
+
+    /// Stores the slice that is not over yet: at the end of the program.
+    fn take_running(&self, state: &mut State, now: u64, clock: Duration) {
+        let recent = self.0.recent.lock();
+        let (running, names) = (recent.running(clock), self.0.names.get());
+        drop(recent);
+        if let Some(running) = running {
+            let new = state.tiers.push(now, &running, &names);
+            state.waiting.extend(new.into_iter().filter(|_| state.has_files));
+        }
+    }
+
+    /// Writes the waiting slices.
+    fn write(&self, files: &mut HistoryFiles, reported: &mut bool) {
+        let waiting = std::mem::take(&mut lock(&self.0.state).waiting);
+        for (tier, slice) in waiting {
+            // Copied, so that no page waits for the disk.
+            let kept: Vec<_> = lock(&self.0.state).tiers.slices(tier).cloned().collect();
+            match files.add(tier, &slice, kept.iter()) {
+                Ok(()) => *reported = false,
+                Err(error) => {
+                    self.0.figures.write_errors.fetch_add(1, Relaxed);
+                    if !std::mem::replace(reported, true) {
+                        tracing::warn!(%error, "cannot write the history; it is kept in memory");
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl HistoryThread {
+    fn start(history: SharedHistory, mut files: Option<HistoryFiles>) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::Builder::new().name("history".into()).spawn(move || {
+            let mut reported = false;
+            loop {
+                let ends = stopped.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout);
+                let mut state = lock(&history.0.state);
+                let clock = history.0.clock.now();
+                history.take_finished(&mut state, now(), clock);
+                if ends {
+                    history.take_running(&mut state, now(), clock);
+                }
+                drop(state);
+                if let Some(files) = &mut files {
+                    history.write(files, &mut reported);
+                }
+                if ends {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Stores and writes what was counted until now, and ends the thread. Blocks while the disk writes.
+    pub fn end(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread of the history panicked");
+        }
+    }
+}
+
+/// Seconds since 1970.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds since 1970")]
+fn now() -> u64 {
+    unix_seconds() as u64
+}
+
+/// The start of a range, and the end of the part in which it ends, seconds since 1970.
+fn bounds(range: Range, now: u64) -> (u64, u64) {
+    let part = range.part_seconds();
+    let end = (now / part + 1) * part;
+    (end.saturating_sub(range.seconds()), end)
+}
+
+/// The span of stored slices, each with the number of its part.
+fn span_of(stored: Parts, length: u64, width: Duration, running: Duration, rate: Count) -> View {
+    let mut interner = Interner::new(Names::default());
+    let mut parts: BTreeMap<u64, Vec<Arc<[u8]>>> = BTreeMap::new();
+    for (part, bytes) in stored {
+        parts.entry(part.min(length - 1)).or_default().push(bytes);
+    }
+    let slices = parts.into_iter().map(|(part, stored)| {
+        let slice: Arc<Slice> = Arc::new(tiers::sum(stored.iter(), &mut interner));
+        // A range has some ten parts.
+        (usize::try_from(part).unwrap_or(usize::MAX), slice)
+    });
+    let slices = slices.collect();
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let span = Span::of_live(width, length, running, slices, rate);
+    View { span, names: interner.names() }
+}
+
+#[cfg(test)]
+mod tests;

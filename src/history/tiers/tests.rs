@@ -1,0 +1,176 @@
+//! The tiers over many slices, with restarts and steps of the clock.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    geoip::Country,
+    metrics::OTHER,
+    recent::{Cell, Count},
+};
+
+/// 2026-12-04 00:00:00 UTC.
+const START: u64 = 1_796_342_400;
+
+fn country(code: &str) -> u64 {
+    Country::from_code(code).unwrap().to_bits()
+}
+
+/// A slice with packets of one country and port.
+fn slice(country: u64, port: u64, packets: u64) -> Slice {
+    let cell = Cell::new([country, 6, OTHER, port, port << 8]);
+    Slice::new(vec![(cell, Count { packets, bytes: 60 * packets })], Default::default())
+}
+
+/// The start and the end of a range at `now`.
+fn bounds(range: Range, now: u64) -> (u64, u64) {
+    let part = range.part_seconds();
+    let end = (now / part + 1) * part;
+    (end - range.seconds(), end)
+}
+
+/// The packets of each part of a range that ends at `now`.
+fn packets(tiers: &Tiers, range: Range, now: u64) -> Vec<u64> {
+    let (start, end) = bounds(range, now);
+    let mut packets = vec![0; usize::try_from(range.parts()).unwrap()];
+    for (part, bytes) in tiers.parts(range, start, end) {
+        let slice = decode(&bytes, &mut Interner::new(Names::default())).unwrap();
+        let all: u64 = slice.cells().map(|(_, count)| count.packets).sum();
+        packets[usize::try_from(part).unwrap()] += all;
+    }
+    packets
+}
+
+/// What a restart finds in the files.
+fn restarted(tiers: &Tiers) -> Tiers {
+    Tiers::of(std::array::from_fn(|tier| tiers.slices(tier).cloned().collect()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// For any gaps between slices, also of days, any number of restarts, and any moment: each part of each range has the
+    /// packets of its time.
+    #[test]
+    fn every_range_has_the_packets_of_its_time(
+        steps in prop::collection::vec((1..40_u64, 0..5_u32, 1..1000_u64, 0..8_u8), 1..120),
+        later in 0..30_u64,
+    ) {
+        let mut tiers = Tiers::default();
+        let mut all = Vec::new();
+        let mut time = START;
+        for (step, scale, packets, restart) in steps {
+            time += step * 10 * 6_u64.pow(scale);
+            tiers.push(time, &slice(country("DE"), packets % 50, packets), &Names::default());
+            all.push((time, packets));
+            if restart == 0 {
+                tiers = restarted(&tiers);
+            }
+        }
+        let now = time + later;
+        tiers.sum_up(now.saturating_sub(10));
+        for range in Range::ALL {
+            let (start, _) = bounds(range, now);
+            let mut expect = vec![0; usize::try_from(range.parts()).unwrap()];
+            for (time, packets) in &all {
+                if *time >= start {
+                    expect[usize::try_from((time - start) / range.part_seconds()).unwrap()] += packets;
+                }
+            }
+            prop_assert_eq!(self::packets(&tiers, range, now), expect, "{:?}", range);
+        }
+    }
+}
+
+/// A slice that began before the end of a minute can be over after it.
+#[test]
+fn a_slice_across_the_end_of_a_minute_is_counted() {
+    let mut tiers = Tiers::default();
+    tiers.push(START + 47, &slice(0, 22, 1), &Names::default());
+    // 60 s and 62 s: the slice of 57 s is not over.
+    tiers.sum_up(START + 52);
+    tiers.push(START + 57, &slice(0, 22, 10), &Names::default());
+    tiers.sum_up(START + 120);
+    for range in Range::ALL {
+        assert_eq!(packets(&tiers, range, START + 130).iter().sum::<u64>(), 11, "{range:?}");
+    }
+}
+
+#[test]
+fn after_a_small_step_back_of_the_clock_nothing_is_lost() {
+    let mut tiers = Tiers::default();
+    for time in [START + 600, START + 610, START + 20, START + 30] {
+        tiers.push(time, &slice(0, 22, 1), &Names::default());
+    }
+    for range in Range::ALL {
+        assert_eq!(packets(&tiers, range, START + 620).iter().sum::<u64>(), 4, "{range:?}");
+    }
+}
+
+#[test]
+fn after_a_large_step_back_of_the_clock_the_future_is_forgotten() {
+    let mut tiers = Tiers::default();
+    let names = Names::default();
+    tiers.push(START, &slice(0, 22, 1), &names);
+    for hour in 0..48 {
+        tiers.push(START + 2_000_000 + hour * 3600, &slice(0, 22, 100), &names);
+    }
+    tiers.push(START + 30, &slice(0, 22, 10), &names);
+    for now in [START + 40, START + 80_000] {
+        tiers.sum_up(now);
+        assert_eq!(packets(&tiers, Range::Week, now).iter().sum::<u64>(), 11);
+    }
+    let all: usize = (0..TIERS).flat_map(|tier| tiers.slices(tier)).map(|it| it.bytes.len()).sum();
+    assert_eq!(tiers.size(), all);
+}
+
+/// Every slice is full, and has other networks and ports: the most that a flood of months can do.
+#[test]
+fn full_slices_of_all_tiers_fit_the_memory_and_keeps_countries() {
+    let mut tiers = Tiers::default();
+    let codes = ["US", "DE", "BR", "CN", "private", "unknown"].map(country);
+    let hours = 200;
+    for hour in 0..hours {
+        let cells = (0..1200_u64).map(|number| {
+            let port = (hour * 7919 + number) % 65_536;
+            let network = (1 << 56) | ((hour * 100_000 + number) << 8);
+            let values = [codes[number as usize % codes.len()], 6, OTHER, port, network];
+            (Cell::new(values), Count { packets: 100_000 + number, bytes: 6_000_000 })
+        });
+        let full = Slice::new(cells.collect(), Default::default());
+        tiers.push(START + hour * 3600, &full, &Names::default());
+    }
+    let slices = (0..TIERS).map(|tier| tiers.slices(tier).count()).sum::<usize>();
+    let largest = (0..TIERS).flat_map(|tier| tiers.slices(tier)).map(|it| it.bytes.len()).max();
+    assert!(slices > 200, "{slices}");
+    // With as many slices in each tier as it can have.
+    let most = largest.unwrap() * usize::try_from(SLICES.iter().sum::<u64>()).unwrap();
+    assert!(most <= MAX_SIZE, "{most}");
+    assert_eq!(tiers.removed(), 0);
+
+    let now = START + hours * 3600;
+    let (start, end) = bounds(Range::Month, now);
+    let parts = tiers.parts(Range::Month, start, end);
+    let mut interner = Interner::new(Names::default());
+    let all = sum(parts.iter().map(|(_, bytes)| bytes), &mut interner);
+    for (index, code) in codes.into_iter().enumerate() {
+        let hours = parts.len() as u64;
+        let of_country = (0..1200).filter(|number| number % codes.len() as u64 == index as u64);
+        let expect: u64 = of_country.map(|number| 100_000 + number).sum();
+        let found = all.cells().filter(|(cell, _)| cell.values()[0] == code);
+        assert_eq!(found.map(|(_, count)| count.packets).sum::<u64>(), hours * expect);
+    }
+}
+
+#[test]
+fn the_oldest_slices_of_the_largest_tier_make_room() {
+    let mut tiers = Tiers::default();
+    let large: Arc<[u8]> = vec![0; MAX_SIZE / 10].into();
+    for number in 0..20 {
+        tiers.add(3, Numbered { number, bytes: Arc::clone(&large) });
+        tiers.limit_size();
+        assert!(tiers.size() <= MAX_SIZE);
+    }
+    let numbers: Vec<_> = tiers.slices(3).map(|slice| slice.number).collect();
+    assert_eq!((numbers, tiers.removed()), ((10..20).collect(), 10));
+}
