@@ -63,7 +63,7 @@ impl Range {
         }
     }
 
-    /// Length of a part, seconds: a multiple of the slices of [`Self::tier`].
+    /// Length of a part, seconds: a multiple of the slices that it is made of.
     #[must_use]
     pub fn part_seconds(self) -> u64 {
         match self {
