@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
 mod container;
+mod journal;
 mod podman;
 #[path = "../support/mod.rs"]
 mod support;
