@@ -1,7 +1,7 @@
 //! One HTTP request to an address at which an exporter may listen, and the metrics in the response.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -23,6 +23,8 @@ pub(super) enum Response {
     Status(u16),
     /// A listener that does not speak plain HTTP.
     NotHttp,
+    /// A listener that does not respond in time.
+    Silence,
     /// No listener.
     NoListener,
 }
@@ -34,7 +36,16 @@ impl Response {
     /// Sends a plain GET request and reads the response.
     pub(super) fn get(address: SocketAddr, path: &str) -> Self {
         match TcpStream::connect_timeout(&address, TIMEOUT) {
-            Ok(stream) => read_response(stream, path).unwrap_or(Self::NotHttp),
+            Ok(mut stream) => match read_bytes(&mut stream, path) {
+                Ok(bytes) => parse(bytes).unwrap_or(Self::NotHttp),
+                // A timeout of a socket is the one or the other, depending on the system.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    Self::Silence
+                }
+                Err(_) => Self::NotHttp,
+            },
             Err(_) => Self::NoListener,
         }
     }
@@ -84,13 +95,17 @@ impl Metrics {
     }
 }
 
-fn read_response(mut stream: TcpStream, path: &str) -> Option<Response> {
-    stream.set_read_timeout(Some(TIMEOUT)).ok()?;
-    stream.set_write_timeout(Some(TIMEOUT)).ok()?;
+fn read_bytes(stream: &mut TcpStream, path: &str) -> std::io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     // In HTTP/1.0 the end of the connection ends the body.
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
     let mut bytes = Vec::new();
-    stream.take(MAX_RESPONSE).read_to_end(&mut bytes).ok()?;
+    stream.take(MAX_RESPONSE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn parse(bytes: Vec<u8>) -> Option<Response> {
     let text = String::from_utf8(bytes).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.strip_prefix("HTTP/")?.split(' ').nth(1)?.parse().ok()?;

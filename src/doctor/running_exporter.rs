@@ -24,6 +24,8 @@ pub(super) struct RunningExporter {
     pub(super) pids: Vec<u32>,
     /// Its metrics when it was found, or why they cannot be read.
     pub(super) scraped: Result<Metrics, String>,
+    /// Whether it accepted a connection and did not respond.
+    is_silent: bool,
 }
 
 impl RunningExporter {
@@ -40,8 +42,11 @@ impl RunningExporter {
     }
 
     fn at(address: SocketAddr, path: &str, config: &Config) -> Option<Self> {
-        let scraped = match Response::get(address, path) {
+        let response = Response::get(address, path);
+        let is_silent = matches!(response, Response::Silence);
+        let scraped = match response {
             Response::NoListener => return None,
+            Response::Silence => Err("it does not respond".into()),
             Response::Body(body) => Metrics::from_body(body)
                 .map_err(|_| format!("its response to {path} is not a page of its metrics")),
             Response::Status(401) => Err("it requires a password".into()),
@@ -57,7 +62,7 @@ impl RunningExporter {
         if scraped.is_err() && pids.is_empty() && !(is_invisible && is_protected) {
             return None;
         }
-        Some(Self { address, path: path.into(), pids, scraped })
+        Some(Self { address, path: path.into(), pids, scraped, is_silent })
     }
 
     /// Its metrics when it was found; `None` if they cannot be read.
@@ -110,6 +115,13 @@ pub(super) fn check(config: &Config, exporter: Option<&RunningExporter>) -> Find
             "no exporter is running: the checks below show what it would find",
         );
     };
+    if exporter.is_silent {
+        return Finding::failed(
+            "exporter",
+            exporter.to_string(),
+            "restart it; it may be stopped (SIGSTOP, a debugger), or the host may be overloaded",
+        );
+    }
     let is_unread = |group: &&u16| exporter.metrics().is_some() && !exporter.reads(**group);
     if let Some(group) = config.nflog.groups.iter().find(is_unread) {
         return Finding::failed(

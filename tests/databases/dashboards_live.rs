@@ -2,17 +2,13 @@
 //! a running exporter made of packets on a wire. Requires root, Prometheus, MariaDB, PostgreSQL, and
 //! PyPI's chdb.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::support::{
     Wire,
     clickhouse::ClickHouseServer,
-    dashboards::{Choice, Dashboard, Query, expression, fill, label_values, metrics},
+    dashboards::{Choice, Dashboard, fill, metrics},
+    data_sources::{DataSources, config_with_every_metric, now, rule_files},
     frame,
     mariadb::MariaDb,
     postgres_server::PostgresServer,
@@ -89,108 +85,6 @@ fn choices() -> Vec<(&'static str, Choice<'static>)> {
     ]
 }
 
-/// The data sources that run the statements.
-struct Sources<'s> {
-    prometheus: &'s Prometheus<'s>,
-    maria: &'s MariaDb,
-    postgres: &'s PostgresServer,
-    clickhouse: &'s ClickHouseServer,
-}
-
-impl Sources<'_> {
-    /// The number of series or rows in the result. Panics on an error.
-    fn answers(&self, query: &Query, text: &str) -> usize {
-        if query.source == "prometheus" {
-            let answer = self.prometheus.query(text).expect("Prometheus answers");
-            return answer.iter().filter(|(_, value)| !value.is_nan()).count();
-        }
-        self.lines(&query.source, text).lines().count()
-    }
-
-    fn lines(&self, source: &str, sql: &str) -> String {
-        match source {
-            // Grafana's session, with the default mode of MySQL 8.
-            "mysql" => self.maria.query("log", &format!(
-                "SET time_zone = '+00:00', sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES'; {sql}"
-            )),
-            "grafana-clickhouse-datasource" => self.clickhouse.query("log", sql),
-            _ => self.postgres.psql("log", sql),
-        }
-    }
-
-    /// The values of a label, as Grafana queries them.
-    fn values(
-        &self,
-        dashboard: &Dashboard,
-        query: &Query,
-        choice: &Choice<'_>,
-        now: u64,
-    ) -> Vec<String> {
-        let (metric, label) = label_values(&query.text).expect("label_values");
-        let metric = Query {
-            place: query.place.clone(),
-            text: metric.to_owned(),
-            source: query.source.clone(),
-        };
-        let count = format!("count by ({label}) ({})", fill(dashboard, &metric, choice, now));
-        let answer = self.prometheus.query(&count).expect("Prometheus answers");
-        answer.into_iter().map(|(labels, _)| labels[label].clone()).collect()
-    }
-
-    /// The selection with the hidden variables that follow from it, and all values if nothing is
-    /// selected and the dashboard has no pattern for all.
-    fn derived<'c>(&self, dashboard: &Dashboard, choice: &Choice<'c>, now: u64) -> Choice<'c> {
-        let mut choice = choice.clone();
-        for query in dashboard.variable_queries() {
-            for name in ["job", "instance"] {
-                if query.source == "prometheus"
-                    && query.place.ends_with(&format!("variable {name}"))
-                    && !choice.contains_key(name)
-                {
-                    choice.insert(name, self.values(dashboard, &query, &choice, now));
-                }
-            }
-            for name in ["network_first", "network_last"] {
-                if query.place.ends_with(name) {
-                    let value = self.lines(&query.source, &fill(dashboard, &query, &choice, now));
-                    choice.insert(name, vec![value]);
-                }
-            }
-        }
-        choice
-    }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
-/// The rule files that Prometheus loads.
-fn rule_files() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts");
-    ["nflog_exporter.rules.yml", "nflog_exporter.recording.rules.yml"]
-        .map(|file| directory.join(file))
-        .into()
-}
-
-fn config(url: &str, directory: &Path) -> String {
-    // Every source and every kind of file, so that each metric exists.
-    for (name, content) in
-        [("list", "0.0.0.0/1\n128.0.0.0/1\n"), ("networks", "192.168.0.0/16, office\n")]
-    {
-        fs::write(directory.join(name), content).unwrap();
-    }
-    crate::support::program::open_to_all(directory);
-    let directory = directory.display();
-    format!(
-        "[nflog]\ngroups = [1]\n[kernel_log]\nfiles = ['{directory}/kern.log']\nstate_file = '{directory}/state/positions'\n\
-         [[family]]\nname = 'list'\nlabels = ['list', 'prefix', 'ct_state']\n\
-         [networks]\nfile = '{directory}/networks'\n[[list]]\nname = 'drop'\nfile = '{directory}/list'\n\
-         [[output]]\nname = 'json'\ntarget = 'file://{directory}/packets.json'\n\
-         [mirror]\nurl = '{url}'\nhost = 'gate.example.net'\n[mirror.spool]\ndirectory = '{directory}/spool'\n"
-    )
-}
-
 /// Waits until all packets are counted and written.
 fn settle(exporter: &Exporter<'_>, sent: u64) {
     wait_for("every packet to be counted and written", || {
@@ -208,7 +102,7 @@ fn settle(exporter: &Exporter<'_>, sent: u64) {
 }
 
 /// Runs `work` after packets of a host are in all databases and in Prometheus.
-fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
+fn on_a_busy_host(work: impl FnOnce(&DataSources<'_>, &str)) {
     let maria = MariaDb::start();
     maria.query("mysql", "CREATE DATABASE log");
     let postgres = PostgresServer::start();
@@ -236,7 +130,8 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
     fs::write(&web, "{}").unwrap();
     let start = |number: usize| {
         let arguments = ["--web.config.file", &web];
-        let config = config(&urls[number], directories[number].path());
+        let directory = directories[number].path();
+        let config = config_with_every_metric(&urls[number], "gate.example.net", directory);
         Exporter::start(&wires[number].host, &config, &arguments)
     };
     let exporters = [start(0), start(1), start(2)];
@@ -255,8 +150,13 @@ fn on_a_busy_host(work: impl FnOnce(&Sources<'_>, &str)) {
     });
     settle(&exporters[0], sent);
     let scrape = exporters[0].scrape();
-    let (maria, postgres, clickhouse) = (&maria, &postgres, &clickhouse);
-    work(&Sources { prometheus: &prometheus, maria, postgres, clickhouse }, &scrape);
+    let sources = DataSources {
+        prometheus: &prometheus,
+        maria: &maria,
+        postgres: Some(&postgres),
+        clickhouse: Some(&clickhouse),
+    };
+    work(&sources, &scrape);
 }
 
 #[test]
@@ -266,32 +166,16 @@ fn every_statement_has_a_result() {
         let mut asked = 0;
         for (label, choice) in choices() {
             let now = now();
+            let may_be_empty = |title: &str| {
+                let among =
+                    |panels: &[(&str, &str)]| panels.iter().any(|(panel, _)| *panel == title);
+                among(&MAY_BE_EMPTY) || label != "all" && among(&EMPTY_OF_ONE)
+            };
             for dashboard in Dashboard::all() {
                 let choice = sources.derived(&dashboard, &choice, now);
-                for query in dashboard.targets() {
-                    let title = query.place.split_once(": ").unwrap().1;
-                    let of_one = EMPTY_OF_ONE.iter().any(|(panel, _)| *panel == title);
-                    let may_be_empty = MAY_BE_EMPTY.iter().any(|(panel, _)| *panel == title)
-                        || label != "all" && of_one;
-                    let text = fill(&dashboard, &query, &choice, now);
-                    asked += 1;
-                    if sources.answers(&query, &text) == 0 && !may_be_empty {
-                        wrong.push(format!("{}, {label}: no result of\n{text}", query.place));
-                    }
-                }
-                for query in dashboard.variable_queries() {
-                    asked += 1;
-                    if label_values(&query.text).is_some() {
-                        if sources.values(&dashboard, &query, &choice, now).is_empty() {
-                            wrong.push(format!("{}: no value of {}", query.place, query.text));
-                        }
-                        continue;
-                    }
-                    let inner = Query { text: expression(&query.text).to_owned(), ..query };
-                    if sources.answers(&inner, &fill(&dashboard, &inner, &choice, now)) == 0 {
-                        wrong.push(format!("{}: no value", inner.place));
-                    }
-                }
+                let results = sources.check(&dashboard, &choice, now, may_be_empty);
+                asked += results.asked;
+                wrong.extend(results.wrong.into_iter().map(|what| format!("{label}: {what}")));
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
@@ -310,7 +194,7 @@ fn every_statement_has_a_result() {
 }
 
 /// Checks the text of the number of exporters, with and without an exporter.
-fn check_exporters(sources: &Sources<'_>) {
+fn check_exporters(sources: &DataSources<'_>) {
     let all = Dashboard::all();
     let health = all.iter().find(|each| each.uid() == "nflog-health").unwrap();
     let targets = health.targets();
@@ -328,7 +212,7 @@ fn check_exporters(sources: &Sources<'_>) {
 }
 
 /// Checks that each metric is in a scrape or in a recording rule.
-fn names_that_do_not_exist(sources: &Sources<'_>, scrape: &str) -> Vec<String> {
+fn names_that_do_not_exist(sources: &DataSources<'_>, scrape: &str) -> Vec<String> {
     let recorded =
         sources.prometheus.query(r#"count by (__name__) ({__name__=~".+:.+"})"#).unwrap();
     let mut known: BTreeSet<String> =
@@ -351,7 +235,7 @@ fn names_that_do_not_exist(sources: &Sources<'_>, scrape: &str) -> Vec<String> {
 }
 
 /// Runs the queries of the runbooks.
-fn check_runbooks(sources: &Sources<'_>) {
+fn check_runbooks(sources: &DataSources<'_>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/README.md");
     let (mut expressions, mut statements) = (0, 0);
     for code in fs::read_to_string(file).unwrap().split('`').skip(1).step_by(2) {
@@ -371,7 +255,7 @@ fn check_runbooks(sources: &Sources<'_>) {
 }
 
 /// Checks that selections filter the packets of a drill-down.
-fn check_figures(sources: &Sources<'_>) {
+fn check_figures(sources: &DataSources<'_>) {
     let all = packets().len().to_string();
     let none = "'; DROP TABLE packets; -- ";
     // The country `other` selects any country; an invalid port or network selects all.

@@ -77,6 +77,16 @@ fn a_healthy_exporter_passes_all_checks() {
 }
 
 #[test]
+fn an_exporter_that_does_not_respond_is_reported() {
+    let wire = with_rules();
+    let exporter = Exporter::start(&wire.host, "", &[]);
+    exporter.program.signal(Signal::SIGSTOP);
+    doctor(&wire.host, &[]).failed("exporter", "127.0.0.1:10239: it does not respond");
+    exporter.program.signal(Signal::SIGCONT);
+    doctor(&wire.host, &[]).ok("exporter", "answers at");
+}
+
+#[test]
 fn each_group_is_checked() {
     let wire = with_rules();
     let config = "[nflog]\ngroups = [1, 2]\n";

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
+mod container;
+mod journal;
+mod podman;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -22,6 +22,7 @@ use nix::{
 use tempfile::TempDir;
 
 use super::{
+    Namespace,
     program::wait_for,
     server::{attempt, certificates, run},
 };
@@ -31,6 +32,8 @@ pub struct MariaDb {
     directory: TempDir,
     port: u16,
     options: Vec<String>,
+    /// The network namespace that it runs in, if not that of the tests.
+    namespace: Option<String>,
     child: Mutex<Child>,
 }
 
@@ -54,6 +57,15 @@ impl MariaDb {
 
     /// A server with additional options of `mariadbd`.
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_at(options, "127.0.0.1", None)
+    }
+
+    /// A server in a namespace on one of its addresses, for which its certificate is valid.
+    pub fn start_in(namespace: &Namespace, address: &str) -> Self {
+        Self::start_at(&[], address, Some(namespace.name().to_owned()))
+    }
+
+    fn start_at(options: &[&str], address: &str, namespace: Option<String>) -> Self {
         let directory = tempfile::Builder::new().prefix("nflog-mariadb-").tempdir().unwrap();
         run(Command::new("mariadb-install-db")
             .args(["--no-defaults", "--user=root", "--skip-test-db"])
@@ -61,11 +73,13 @@ impl MariaDb {
             // Servers that start at the same time must not share it.
             .arg(format!("--tmpdir={}", directory.path().display()))
             .arg(format!("--datadir={}", directory.path().join("data").display())));
-        certificates(directory.path(), "");
+        let addresses = namespace.as_ref().map(|_| format!(",IP:{address}"));
+        certificates(directory.path(), &addresses.unwrap_or_default());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-        let child = Mutex::new(spawn(directory.path(), port, &options));
-        let server = Self { directory, port, options, child };
+        let mut options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        options.push(format!("--bind-address={address}"));
+        let child = Mutex::new(spawn(directory.path(), port, namespace.as_deref(), &options));
+        let server = Self { directory, port, options, namespace, child };
         server.wait_until_ready();
         server
     }
@@ -75,7 +89,7 @@ impl MariaDb {
         self.child().id()
     }
 
-    /// Its port on 127.0.0.1.
+    /// Its port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -157,7 +171,8 @@ impl MariaDb {
 
     /// Starts it again after it has ended.
     pub fn restart(&self) {
-        *self.child() = spawn(self.directory.path(), self.port, &self.options);
+        let namespace = self.namespace.as_deref();
+        *self.child() = spawn(self.directory.path(), self.port, namespace, &self.options);
         self.wait_until_ready();
     }
 
@@ -207,11 +222,19 @@ impl Drop for MariaDb {
     }
 }
 
-fn spawn(directory: &Path, port: u16, options: &[String]) -> Child {
+fn spawn(directory: &Path, port: u16, namespace: Option<&str>, options: &[String]) -> Child {
     let at = |name: &str| directory.join(name).display().to_string();
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
-    Command::new("mariadbd")
-        .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1"])
+    let mut command = match namespace {
+        None => Command::new("mariadbd"),
+        Some(namespace) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace, "mariadbd"]);
+            command
+        }
+    };
+    command
+        .args(["--no-defaults", "--user=root"])
         .args(["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"])
         .arg(format!("--datadir={}", at("data")))
         .arg(format!("--socket={}", at("socket")))

@@ -5,6 +5,7 @@ pub mod after_exit;
 pub mod background_noise;
 pub mod clickhouse;
 pub mod dashboards;
+pub mod data_sources;
 pub mod delivered;
 pub mod doctor;
 pub mod documents;

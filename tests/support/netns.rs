@@ -128,6 +128,14 @@ impl Namespace {
         etc
     }
 
+    /// Gives it a file `/etc/hosts` with these lines, until the returned value is dropped.
+    pub fn set_hosts(&self, lines: &str) -> Etc {
+        let etc = Etc(PathBuf::from("/etc/netns").join(&self.name));
+        fs::create_dir_all(&etc.0).unwrap();
+        fs::write(etc.path("hosts"), lines).unwrap();
+        etc
+    }
+
     /// Sends raw frames on a device. Returns their number.
     pub fn send(&self, device: &str, frames: impl IntoIterator<Item = Vec<u8>> + Send) -> u64 {
         self.run(|| {

@@ -276,30 +276,42 @@ impl<'n> Prometheus<'n> {
 
     /// Starts it with rule files and additional scrape settings, in YAML flow style.
     pub fn start_with(namespace: &'n Namespace, rules: &[PathBuf], scrape: &str) -> Self {
-        Self::start_at(namespace, PROMETHEUS_PORT, rules, scrape, "127.0.0.1:10239")
+        let scrape = format!("{scrape}\n  static_configs:\n  - targets: ['127.0.0.1:10239']");
+        Self::start_at(namespace, PROMETHEUS_PORT, "1s", rules, &scrape)
     }
 
     /// Starts a second server, which scrapes every five seconds from another address, `::1`.
     pub fn start_slower(namespace: &'n Namespace) -> Self {
-        let scrape = "scrape_interval: 5s";
-        Self::start_at(namespace, PROMETHEUS_PORT + 1, &[], scrape, "[::1]:10239")
+        let scrape = "scrape_interval: 5s\n  static_configs:\n  - targets: ['[::1]:10239']";
+        Self::start_at(namespace, PROMETHEUS_PORT + 1, "1s", &[], scrape)
+    }
+
+    /// Starts a server that scrapes the targets in a file, at this interval.
+    pub fn start_with_targets(
+        namespace: &'n Namespace,
+        interval: &str,
+        rules: &[PathBuf],
+        targets: &Path,
+    ) -> Self {
+        let scrape = format!("file_sd_configs:\n  - files: ['{}']", targets.display());
+        Self::start_at(namespace, PROMETHEUS_PORT, interval, rules, &scrape)
     }
 
     fn start_at(
         namespace: &'n Namespace,
         port: u16,
+        interval: &str,
         rules: &[PathBuf],
         scrape: &str,
-        target: &str,
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("prometheus.yml");
         fs::write(
             &config,
             format!(
-                "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+                "global: {{scrape_interval: {interval}, scrape_timeout: {interval}, evaluation_interval: {interval}}}\n\
                  rule_files: {rules:?}\n\
-                 scrape_configs:\n- job_name: nflog\n  {scrape}\n  static_configs:\n  - targets: ['{target}']\n"
+                 scrape_configs:\n- job_name: nflog\n  {scrape}\n"
             ),
         )
         .unwrap();
@@ -326,16 +338,25 @@ impl<'n> Prometheus<'n> {
     pub fn growth(&self, range: &str) -> Samples {
         let result = self.ask(range).expect("Prometheus answers");
         let growth = |series: &Value| {
-            let values: Vec<f64> = series["values"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|value| value[1].as_str().unwrap().parse().unwrap())
-                .collect();
+            let values = values(series);
             assert!(values.is_sorted(), "a counter decreased: {series}");
             values.last().unwrap() - values.first().unwrap()
         };
         result.iter().map(|series| (labels(series), growth(series))).collect()
+    }
+
+    /// The increase of every series of a selector such as `x[10m]`, as `increase()` computes it without extrapolation: a
+    /// lower value is a restart of the counter at 0.
+    pub fn increase(&self, range: &str) -> Samples {
+        let result = self.ask(range).expect("Prometheus answers");
+        let increase = |series: &Value| {
+            let values = values(series);
+            let steps = values
+                .windows(2)
+                .map(|pair| if pair[1] < pair[0] { pair[1] } else { pair[1] - pair[0] });
+            steps.sum()
+        };
+        result.iter().map(|series| (labels(series), increase(series))).collect()
     }
 
     /// Name and expression of every rule, and the error of its last evaluation.
@@ -361,6 +382,12 @@ impl<'n> Prometheus<'n> {
         assert_eq!(answer["status"], "success", "{expression}: {body}");
         Some(answer["data"]["result"].as_array()?.clone())
     }
+}
+
+/// The values of a series of a range.
+fn values(series: &Value) -> Vec<f64> {
+    let values = series["values"].as_array().unwrap().iter();
+    values.map(|value| value[1].as_str().unwrap().parse().unwrap()).collect()
 }
 
 fn labels(series: &Value) -> BTreeMap<String, String> {

@@ -3,6 +3,7 @@
 mod captures;
 mod failures;
 mod receivers;
+mod tools;
 mod ulogd;
 
 use std::path::Path;

@@ -54,10 +54,7 @@ async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
     // Another exporter may have created it meanwhile, and writes to it already.
     let made = match is_made(connection).await {
         Ok(true) => check(connection).await,
-        Ok(false) => match make(connection).await {
-            Ok(()) => make_extras(connection).await,
-            Err(error) => Err(error),
-        },
+        Ok(false) => make(connection).await,
         Err(error) => Err(error),
     };
     optional(connection.query_drop(format!("DO RELEASE_LOCK({LOCK})")).await)?;
@@ -164,6 +161,8 @@ async fn make(connection: &mut Conn) -> Result<(), StoreError> {
             }
             // Before the version is recorded: existing tables may belong to another program.
             check(connection).await?;
+            // Also before: with the version, other exporters use the schema and write rows.
+            make_extras(connection).await?;
         }
         connection.query_drop(statement).await.map_err(|error| {
             if lacks_right(&error) {
