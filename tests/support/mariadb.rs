@@ -22,6 +22,7 @@ use nix::{
 use tempfile::TempDir;
 
 use super::{
+    netns::{Namespace, command_in},
     program::wait_for,
     server::{attempt, certificates, run},
 };
@@ -30,8 +31,17 @@ use super::{
 pub struct MariaDb {
     directory: TempDir,
     port: u16,
-    options: Vec<String>,
+    setup: Setup,
     child: Mutex<Child>,
+}
+
+/// How a server is started.
+struct Setup {
+    /// The name of its network namespace; `None` for that of the test.
+    namespace: Option<String>,
+    address: String,
+    user: &'static str,
+    options: Vec<String>,
 }
 
 static SHARED: Mutex<Weak<MariaDb>> = Mutex::new(Weak::new());
@@ -54,20 +64,50 @@ impl MariaDb {
 
     /// A server with additional options of `mariadbd`.
     pub fn start_with(options: &[&str]) -> Self {
-        let directory = tempfile::Builder::new().prefix("nflog-mariadb-").tempdir().unwrap();
-        run(Command::new("mariadb-install-db")
-            .args(["--no-defaults", "--user=root", "--skip-test-db"])
-            .arg("--auth-root-authentication-method=normal")
-            // Servers that start at the same time must not share it.
-            .arg(format!("--tmpdir={}", directory.path().display()))
-            .arg(format!("--datadir={}", directory.path().join("data").display())));
-        certificates(directory.path(), "");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-        let child = Mutex::new(spawn(directory.path(), port, &options));
-        let server = Self { directory, port, options, child };
+        let setup = Setup {
+            namespace: None,
+            address: "127.0.0.1".into(),
+            user: "root",
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+        };
+        let server = Self::spawn(setup, port, true);
         server.wait_until_ready();
         server
+    }
+
+    /// A server of a cluster, in a namespace with this address; does not wait. Its certificate is valid for the address.
+    /// Without `has_tables` it gets all of its data from another node.
+    pub fn spawn_node(
+        namespace: &Namespace,
+        address: &str,
+        options: Vec<String>,
+        has_tables: bool,
+    ) -> Self {
+        let namespace = Some(namespace.name().to_owned());
+        // The scripts that copy data between nodes run rsync, which does not keep the rights of root.
+        let setup = Setup { namespace, address: address.into(), user: "mysql", options };
+        Self::spawn(setup, 3306, has_tables)
+    }
+
+    fn spawn(setup: Setup, port: u16, has_tables: bool) -> Self {
+        let directory = tempfile::Builder::new().prefix("nflog-mariadb-").tempdir().unwrap();
+        let user = format!("--user={}", setup.user);
+        run(Command::new("chown").arg(setup.user).arg(directory.path()));
+        if has_tables {
+            run(Command::new("mariadb-install-db")
+                .args(["--no-defaults", &user, "--skip-test-db"])
+                .arg("--auth-root-authentication-method=normal")
+                // Servers that start at the same time must not share it.
+                .arg(format!("--tmpdir={}", directory.path().display()))
+                .arg(format!("--datadir={}", directory.path().join("data").display())));
+        } else {
+            fs::create_dir(directory.path().join("data")).unwrap();
+        }
+        certificates(directory.path(), &format!(",IP:{}", setup.address));
+        run(Command::new("chown").args(["-R", setup.user]).arg(directory.path()));
+        let child = Mutex::new(spawn(directory.path(), port, &setup));
+        Self { directory, port, setup, child }
     }
 
     /// Its process id.
@@ -157,8 +197,21 @@ impl MariaDb {
 
     /// Starts it again after it has ended.
     pub fn restart(&self) {
-        *self.child() = spawn(self.directory.path(), self.port, &self.options);
+        *self.child() = spawn(self.directory.path(), self.port, &self.setup);
         self.wait_until_ready();
+    }
+
+    /// Its options; a change has an effect at the next [`Self::restart`].
+    pub fn options(&mut self) -> &mut Vec<String> {
+        &mut self.setup.options
+    }
+
+    /// Runs SQL as [`Self::query`] does; `None` if the server does not respond or rejects it.
+    pub fn try_query(&self, database: &str, sql: &str) -> Option<String> {
+        let mut client = self.client();
+        client.args(["--batch", "--skip-column-names", "--raw", database, "--execute", sql]);
+        let output = attempt(&mut client).ok()?;
+        Some(String::from_utf8(output.stdout).unwrap().trim_end_matches('\n').to_owned())
     }
 
     /// Stops it with SIGSTOP: connections stay open and get no response.
@@ -187,7 +240,8 @@ impl MariaDb {
         client
     }
 
-    fn wait_until_ready(&self) {
+    /// Waits until it responds.
+    pub fn wait_until_ready(&self) {
         wait_for("MariaDB", || {
             if let Some(status) = self.child().try_wait().unwrap() {
                 let log = fs::read_to_string(self.directory().join("log")).unwrap_or_default();
@@ -207,11 +261,17 @@ impl Drop for MariaDb {
     }
 }
 
-fn spawn(directory: &Path, port: u16, options: &[String]) -> Child {
+fn spawn(directory: &Path, port: u16, setup: &Setup) -> Child {
     let at = |name: &str| directory.join(name).display().to_string();
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
-    Command::new("mariadbd")
-        .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1"])
+    let mut command = match &setup.namespace {
+        Some(name) => command_in(name, "mariadbd"),
+        None => Command::new("mariadbd"),
+    };
+    command
+        .arg("--no-defaults")
+        .arg(format!("--user={}", setup.user))
+        .arg(format!("--bind-address={}", setup.address))
         .args(["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"])
         .arg(format!("--datadir={}", at("data")))
         .arg(format!("--socket={}", at("socket")))
@@ -221,7 +281,7 @@ fn spawn(directory: &Path, port: u16, options: &[String]) -> Child {
         .arg(format!("--ssl-ca={}", at("ca.pem")))
         .arg(format!("--ssl-cert={}", at("server.pem")))
         .arg(format!("--ssl-key={}", at("server.key")))
-        .args(options)
+        .args(&setup.options)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
