@@ -18,7 +18,9 @@ impl<'h> Galera<'h> {
     /// Starts the nodes one after the other; each copies its data from the first.
     pub fn start(host: &'h Namespace) -> Self {
         host.sysctl("ipv4/ip_forward", "1");
-        host.nft("table inet separated { chain nodes { type filter hook forward priority 0; } }");
+        host.nft(
+            "table inet separated {\n chain nodes {\n type filter hook forward priority 0;\n }\n}",
+        );
         let mut cluster = Self { nodes: Vec::new(), namespaces: Vec::new(), host };
         for node in 0..NODES {
             cluster.namespaces.push(connected(host, node));
