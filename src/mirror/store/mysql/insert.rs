@@ -41,7 +41,8 @@ impl Inserts {
         // into one packet.
         let bulk = version.to_lowercase().contains("mariadb")
             && packet >= 1 << 20
-            && !logs_statements(connection).await?;
+            && !logs_statements(connection).await?
+            && !is_node(connection).await?;
         Ok(if bulk { Self::Bulk(None) } else { Self::Many(vec![None; MAX_POWER + 1]) })
     }
 
@@ -90,8 +91,19 @@ impl Inserts {
 
 /// Whether the server's binary log holds statements: it then rejects the bulk statement (4033).
 async fn logs_statements(connection: &mut Conn) -> Result<bool, StoreError> {
-    let doing = "read the format of the binary log";
-    match column::first(connection, "SELECT @@log_bin AND @@binlog_format = 'STATEMENT'").await {
+    is_set(connection, "@@log_bin AND @@binlog_format = 'STATEMENT'").await
+}
+
+/// Whether the server is a node of a Galera cluster. `MariaDB` 10.11 reports success for a bulk statement whose transaction
+/// another node's has aborted, so that the next one would be committed alone.
+async fn is_node(connection: &mut Conn) -> Result<bool, StoreError> {
+    is_set(connection, "@@global.wsrep_on AND @@global.wsrep_provider <> 'none'").await
+}
+
+/// The value of a condition on settings; false on a server that does not have them.
+async fn is_set(connection: &mut Conn, condition: &str) -> Result<bool, StoreError> {
+    let doing = "read the settings of the server";
+    match column::first(connection, &format!("SELECT {condition}")).await {
         Ok(Some(row)) => column::value(&row, 0, doing),
         Ok(None) | Err(mysql_async::Error::Server(_)) => Ok(false),
         Err(error) => Err(failure(doing, &error)),
