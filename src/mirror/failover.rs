@@ -39,14 +39,14 @@ impl Failover {
         }
     }
 
-    /// All servers.
-    pub(super) fn servers(&self) -> &Servers {
-        &self.servers
-    }
-
     /// The server that was connected last; before, the first one.
     pub(super) fn server(&self) -> &Target {
         self.servers.at(self.last)
+    }
+
+    /// What an error is about: the connected server, or all of them.
+    pub(super) fn subject(&self) -> String {
+        if self.is_connected { self.server().to_string() } else { self.servers.to_string() }
     }
 
     /// Records that connecting failed, or the connected server. Returns whether to pause: all servers failed in turn. After

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
 };
@@ -109,6 +110,8 @@ fn rows_survive_faults_of_nodes() {
         // It is separated from the others, but not from the exporter.
         cluster.separate(2);
         cluster.wait_for_component(2, "non-Primary");
+        let found = doctor_with(&wire.host, &config(&url, &spool, ""));
+        found.ok("mirror", "the node is not in the primary component");
         assert_eq!(wait_for_change(&exporter, 2), 0);
         cluster.reunite();
         cluster.wait_for_state(2, "Synced");
@@ -132,7 +135,7 @@ fn rows_survive_faults_of_nodes() {
 }
 
 /// The doctor describes each node: the first was killed, the second is read-only, and the third can be used.
-fn check_doctor(wire: &Wire, url: &str, spool: &std::path::Path) {
+fn check_doctor(wire: &Wire, url: &str, spool: &Path) {
     let hosts = Galera::hosts();
     let found = doctor_with(&wire.host, &config(url, spool, ""));
     found.failed("mirror", &hosts[0]);
@@ -143,31 +146,35 @@ fn check_doctor(wire: &Wire, url: &str, spool: &std::path::Path) {
     found.ok("mirror_rights", "rows can be written");
 }
 
-/// Another client changes the row with the position on another node, and several exporters change partitions on all nodes at
-/// the same time. The exporter stays with its node, and every packet is one row.
+/// Exporters start on all nodes at the same time. Another client changes the row with the position on another node, and several
+/// exporters change partitions. The exporter stays with its node, and every packet is one row.
 #[test]
 fn conflicts_repeat_transactions() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let (cluster, directory, url) = cluster(&wire);
     let spool = directory.path().join("spool");
-    let exporter = Exporter::start(&wire.host, &config(&url, &spool, ""), &[]);
-    let conflicts = || -> u64 {
-        let count = |name| cluster.status(0, name).unwrap().parse::<u64>().unwrap();
-        count("wsrep_local_bf_aborts") + count("wsrep_local_cert_failures")
-    };
+    inspect_on_all_nodes(&wire, &url, &spool);
+    let config = config(&url, &spool, "server_order = 'random'");
+    let exporter = Exporter::start(&wire.host, &config, &[]);
     let sent = under_load(&wire, |_| {
         wait_for_rows(&exporter);
+        let node = used(&exporter);
+        let other = cluster.node((node + 1) % NODES);
+        let conflicts = || -> u64 {
+            let count = |name| cluster.status(node, name).unwrap().parse::<u64>().unwrap();
+            count("wsrep_local_bf_aborts") + count("wsrep_local_cert_failures")
+        };
         let (before, stop) = (conflicts(), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(Relaxed) {
                     let sql = "UPDATE nflog_writers SET updated = updated + INTERVAL 1 MICROSECOND";
-                    cluster.node(1).try_query(DATABASE, sql);
+                    other.try_query(DATABASE, sql);
                 }
             });
             let ended = StopOnDrop(&stop);
-            wait_for("conflicts", || (conflicts() >= before + 20).then_some(()));
+            wait_for("conflicts", || (conflicts() >= before + 50).then_some(()));
             drop(ended);
         });
         wait_for_rows(&exporter);
@@ -177,24 +184,29 @@ fn conflicts_repeat_transactions() {
             let days = "SELECT GROUP_CONCAT(PARTITION_NAME) FROM information_schema.PARTITIONS WHERE \
                         TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'packets' AND PARTITION_DESCRIPTION > \
                         CONCAT('''', UTC_DATE() + INTERVAL 2 DAY) AND PARTITION_NAME <> 'pmax'";
-            let days = cluster.node(2).query(DATABASE, days);
-            cluster.node(2).query(DATABASE, &format!("ALTER TABLE packets DROP PARTITION {days}"));
-            thread::scope(|scope| {
-                for host in Galera::hosts() {
-                    let (wire, spool) = (&wire, &spool);
-                    let url = url.replace(&Galera::hosts().join(","), &host);
-                    scope.spawn(move || {
-                        let found = doctor_with(&wire.host, &config(&url, spool, ""));
-                        found.ok("mirror_rights", "rows can be written");
-                        found.ok("mirror_days", "the partitions of the next days exist");
-                    });
-                }
-            });
+            let days = other.query(DATABASE, days);
+            other.query(DATABASE, &format!("ALTER TABLE packets DROP PARTITION {days}"));
+            inspect_on_all_nodes(&wire, &url, &spool);
             wait_for_rows(&exporter);
         }
     });
     check_rows(&cluster, &exporter, sent);
     assert_eq!(choices(&exporter), 1, "{}", exporter.program.log());
+}
+
+/// Prepares tables and partitions on all nodes at the same time, as starting exporters do.
+fn inspect_on_all_nodes(wire: &Wire, url: &str, spool: &Path) {
+    thread::scope(|scope| {
+        for host in Galera::hosts() {
+            let url = url.replace(&Galera::hosts().join(","), &host);
+            scope.spawn(move || {
+                let found = doctor_with(&wire.host, &config(&url, spool, ""));
+                found.ok("mirror_schema", "the tables exist and are up to date");
+                found.ok("mirror_rights", "rows can be written");
+                found.ok("mirror_days", "the partitions of the next days exist");
+            });
+        }
+    });
 }
 
 /// Ends a thread, also after a panic.

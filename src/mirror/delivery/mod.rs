@@ -100,8 +100,7 @@ impl Delivery {
                 None => StoreError::Unavailable("the delivery panicked; see the log".into()),
             };
             self.queue.set_up(false);
-            let servers = self.failover.servers();
-            let problem = format!("{servers}: {error}; rows wait in the spool");
+            let problem = format!("{}: {error}; rows wait in the spool", self.failover.subject());
             self.connection_log.report(&problem);
             let has_delivered = self.spool.with(|spool| spool.position()) != before;
             if has_delivered || began.elapsed() > RETRY.1 {
