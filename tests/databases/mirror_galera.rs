@@ -8,6 +8,8 @@ use std::{
     thread,
 };
 
+use nflog_exporter::mirror::{schema, store::Kind};
+
 use super::mirror_faults::{DATABASE, RULES, config, numbers, scrape, settled, under_load};
 use crate::support::{
     Wire,
@@ -40,6 +42,11 @@ fn cluster(wire: &Wire) -> (Galera<'_>, tempfile::TempDir, String) {
         authorities.display()
     );
     (cluster, directory, url)
+}
+
+/// Creates what is missing, as an administrator does.
+fn create_views(cluster: &Galera<'_>) {
+    cluster.node(0).load(DATABASE, &schema::ddl(Kind::MySql));
 }
 
 /// The node that the exporter uses, by its log.
@@ -92,6 +99,7 @@ fn rows_survive_faults_of_nodes() {
     let wire = Wire::new();
     wire.host.nft(RULES);
     let (cluster, directory, url) = cluster(&wire);
+    create_views(&cluster);
     let spool = directory.path().join("spool");
     let exporter = Exporter::start(&wire.host, &config(&url, &spool, ""), &[]);
     let sent = under_load(&wire, |_| {
@@ -155,6 +163,7 @@ fn conflicts_repeat_transactions() {
     let (cluster, directory, url) = cluster(&wire);
     let spool = directory.path().join("spool");
     inspect_on_all_nodes(&wire, &url, &spool);
+    create_views(&cluster);
     let config = config(&url, &spool, "server_order = 'random'");
     let exporter = Exporter::start(&wire.host, &config, &[]);
     let sent = under_load(&wire, |_| {

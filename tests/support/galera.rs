@@ -1,7 +1,13 @@
 //! A Galera cluster of three MariaDB servers, each in a network namespace of its own. A host's namespace routes between them,
 //! so a test can separate a node from the others, but not from the host.
 
-use super::{mariadb::MariaDb, netns::Namespace, program::wait_for};
+use std::fs;
+
+use super::{
+    mariadb::MariaDb,
+    netns::{Etc, Namespace},
+    program::wait_for,
+};
 
 /// Number of nodes: the fewest of which one can fail.
 pub const NODES: usize = 3;
@@ -10,7 +16,7 @@ pub const NODES: usize = 3;
 pub struct Galera<'h> {
     // The servers end before their namespaces.
     nodes: Vec<MariaDb>,
-    namespaces: Vec<Namespace>,
+    namespaces: Vec<(Namespace, Etc)>,
     host: &'h Namespace,
 }
 
@@ -23,11 +29,13 @@ impl<'h> Galera<'h> {
         );
         let mut cluster = Self { nodes: Vec::new(), namespaces: Vec::new(), host };
         for node in 0..NODES {
-            cluster.namespaces.push(connected(host, node));
+            let namespace = connected(host, node);
+            // rsync looks up the names of its peers, and waits for seconds without a name server.
+            let etc = namespace.copy_etc("nsswitch.conf");
+            fs::write(etc.path("nsswitch.conf"), "hosts: files\n").unwrap();
             let options = options(node, node == 0);
-            let address = address(node);
-            let server =
-                MariaDb::spawn_node(&cluster.namespaces[node], &address, options, node == 0);
+            let server = MariaDb::spawn_node(&namespace, &address(node), options, node == 0);
+            cluster.namespaces.push((namespace, etc));
             server.wait_until_ready();
             cluster.nodes.push(server);
             cluster.wait_for_state(node, "Synced");
@@ -49,7 +57,7 @@ impl<'h> Galera<'h> {
 
     /// The authorities of all nodes, PEM.
     pub fn authorities(&self) -> String {
-        let file = |node: &MariaDb| std::fs::read_to_string(node.directory().join("ca.pem"));
+        let file = |node: &MariaDb| fs::read_to_string(node.directory().join("ca.pem"));
         self.nodes.iter().map(|node| file(node).unwrap()).collect()
     }
 

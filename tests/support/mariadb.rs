@@ -104,7 +104,9 @@ impl MariaDb {
         } else {
             fs::create_dir(directory.path().join("data")).unwrap();
         }
-        certificates(directory.path(), &format!(",IP:{}", setup.address));
+        let addresses =
+            setup.namespace.as_ref().map_or(String::new(), |_| format!(",IP:{}", setup.address));
+        certificates(directory.path(), &addresses);
         run(Command::new("chown").args(["-R", setup.user]).arg(directory.path()));
         let child = Mutex::new(spawn(directory.path(), port, &setup));
         Self { directory, port, setup, child }

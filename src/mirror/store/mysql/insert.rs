@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use mysql_async::{Conn, Params, Statement, Value, prelude::Queryable};
 
-use super::{super::StoreError, column, error::failure};
+use super::{super::StoreError, column, error::failure, settings};
 use crate::mirror::{
     day::{Day, LATEST},
     row::{Row, sixteen_bytes},
@@ -41,8 +41,10 @@ impl Inserts {
         // into one packet.
         let bulk = version.to_lowercase().contains("mariadb")
             && packet >= 1 << 20
-            && !logs_statements(connection).await?
-            && !is_node(connection).await?;
+            && !settings::logs_statements(connection).await?
+            // MariaDB 10.11 reports success for a bulk statement whose transaction another node's has aborted, so that
+            // the next one would be committed alone.
+            && !settings::is_node(connection).await?;
         Ok(if bulk { Self::Bulk(None) } else { Self::Many(vec![None; MAX_POWER + 1]) })
     }
 
@@ -86,27 +88,6 @@ impl Inserts {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether the server's binary log holds statements: it then rejects the bulk statement (4033).
-async fn logs_statements(connection: &mut Conn) -> Result<bool, StoreError> {
-    is_set(connection, "@@log_bin AND @@binlog_format = 'STATEMENT'").await
-}
-
-/// Whether the server is a node of a Galera cluster. `MariaDB` 10.11 reports success for a bulk statement whose transaction
-/// another node's has aborted, so that the next one would be committed alone.
-async fn is_node(connection: &mut Conn) -> Result<bool, StoreError> {
-    is_set(connection, "@@global.wsrep_on AND @@global.wsrep_provider <> 'none'").await
-}
-
-/// The value of a condition on settings; false on a server that does not have them.
-async fn is_set(connection: &mut Conn, condition: &str) -> Result<bool, StoreError> {
-    let doing = "read the settings of the server";
-    match column::first(connection, &format!("SELECT {condition}")).await {
-        Ok(Some(row)) => column::value(&row, 0, doing),
-        Ok(None) | Err(mysql_async::Error::Server(_)) => Ok(false),
-        Err(error) => Err(failure(doing, &error)),
     }
 }
 

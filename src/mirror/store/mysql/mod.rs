@@ -10,6 +10,7 @@ mod partitions;
 mod prepare;
 mod read;
 mod readiness;
+mod settings;
 
 pub use read::read;
 
