@@ -46,7 +46,8 @@ pub async fn inspect(servers: &Servers) -> Vec<InspectionStep> {
 }
 
 async fn inspect_store<S: Store>(servers: &Servers, steps: &mut Vec<InspectionStep>) -> Option<()> {
-    let mut store = connect::<S>(servers, steps).await?;
+    // The future of a connection is large.
+    let mut store = Box::pin(connect::<S>(servers, steps)).await?;
     let prepared = within(prepare(&mut store)).await;
     let there = "the tables exist and are up to date";
     note(steps, "schema", prepared, |advice| match advice {

@@ -46,7 +46,7 @@ fn cluster(wire: &Wire) -> (Galera<'_>, tempfile::TempDir, String) {
 
 /// Creates what is missing, as an administrator does.
 fn create_views(cluster: &Galera<'_>) {
-    cluster.node(0).load(DATABASE, &schema::ddl(Kind::MySql));
+    cluster.node(0).load(DATABASE, schema::ddl(Kind::MySql));
 }
 
 /// The node that the exporter uses, by its log.
