@@ -8,7 +8,7 @@ use crate::support::{
     Wire,
     doctor::doctor_with,
     postgres_server::PostgresServer,
-    program::{Exporter, sum, wait_for},
+    program::{EXPORTER, Exporter, sum, wait_for},
 };
 
 /// Rows that are written before and after each step.
@@ -67,6 +67,11 @@ fn a_promoted_synchronous_standby_has_every_row_once() {
         found.ok("mirror", "is the primary; it is usable first");
         primary.kill_9();
         wait_for("no server", || (!scrape(&exporter).up).then_some(()));
+        // Rows can be read nevertheless.
+        let url = format!("--mirror.url={}", url(&primary, &standby));
+        let report = wire.host.exec(EXPORTER, &["report", "--mirror", &url, "--format=json"]);
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert!(report["packets"].as_u64().unwrap() >= MORE, "{report}");
         standby.psql("postgres", "SELECT pg_promote()");
         wait_for_rows(&exporter);
     });
