@@ -108,9 +108,14 @@ fn geoip(file: PathBuf) -> anyhow::Result<()> {
 /// Reads the file of root certificates in the database's URL.
 fn certificates(config: &Config) -> anyhow::Result<()> {
     // An invalid URL is reported with its own key.
-    let Ok(Some(target)) = config.mirror_target() else { return Ok(()) };
-    let Tls::Verified { roots: Some(file) } = target.tls else { return Ok(()) };
-    read_small(&file, MAX_ROOTS)
+    let Ok(Some(servers)) = config.mirror_servers() else { return Ok(()) };
+    // All servers have the same one.
+    let file = servers.iter().find_map(|server| match &server.tls {
+        Tls::Verified { roots } => roots.as_ref(),
+        Tls::Off | Tls::Unverified => None,
+    });
+    let Some(file) = file else { return Ok(()) };
+    read_small(file, MAX_ROOTS)
         .map(drop)
         .with_context(|| format!("cannot read the certificates {}", file.display()))
 }

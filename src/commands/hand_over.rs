@@ -17,7 +17,7 @@ use super::directories::directory_of;
 use crate::{
     config::Config,
     history::is_history_file,
-    mirror::{Target, spool::is_spool_file, target::Endpoint},
+    mirror::{spool::is_spool_file, target::Servers},
     source::kernel_log::create_state_file,
     system::privileges::{self, PrivilegesError, UserAccount},
 };
@@ -29,14 +29,11 @@ const OWN_DIRECTORIES: [&str; 2] = ["geoip", "history"];
 /// another user owns, or that has files of others.
 pub(super) fn hand_over(
     config: &Config,
-    target: Option<&Target>,
+    servers: Option<&Servers>,
     account: Option<&UserAccount>,
 ) -> Result<(), PrivilegesError> {
     let state = state_file(config);
-    let rows = target.and_then(|target| match &target.endpoint {
-        Endpoint::File(file) => Some(file.as_path()),
-        Endpoint::Tcp { .. } | Endpoint::Socket { .. } => None,
-    });
+    let rows = servers.and_then(Servers::file);
     // They can share a directory.
     let is_own = |name: &OsStr| {
         is_spool_file(name)
@@ -46,7 +43,7 @@ pub(super) fn hand_over(
             || rows.is_some_and(|file| is_database_file(file, name))
             || config.output.files().any(|file| is_output_file(file, name))
     };
-    if target.is_some() {
+    if servers.is_some() {
         privileges::hand_over(&config.mirror.spool.directory, account, &is_own)?;
     }
     if let Some(directory) = config.history.directory() {

@@ -68,7 +68,7 @@ fn of_files(arguments: &Arguments, config: &Config, tally: Tally) -> anyhow::Res
 }
 
 fn of_rows(arguments: &Arguments, config: &Config, mut tally: Tally) -> anyhow::Result<()> {
-    let target = config.mirror_target()?.ok_or_else(|| {
+    let servers = config.mirror_servers()?.ok_or_else(|| {
         anyhow!("report --mirror: no database is configured; set mirror.url or --mirror.url")
     })?;
     let mut interner = Interner::new(Names::default());
@@ -79,7 +79,7 @@ fn of_rows(arguments: &Arguments, config: &Config, mut tally: Tally) -> anyhow::
         .context("cannot start the async runtime")?;
     let mut take = |row| tally.add_row(&row, &mut interner);
     let selection = RowSelection { period, hosts: &arguments.host };
-    let read = read_rows(&target, selection, &mut take);
+    let read = read_rows(&servers, selection, &mut take);
     runtime.block_on(read).map_err(|error| anyhow!("report: {error}"))?;
     write(arguments, &tally, &interner.names())
 }

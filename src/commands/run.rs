@@ -43,8 +43,8 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     }
     let resources = PrivilegedResources::open(&config)?;
     // Before other threads start, because privileges belong to a thread, and before the first packet is parsed.
-    let target = resources.mirror.as_ref().map(|resolved| &resolved.target);
-    let confined = confine(&flags, &config, &resources.web_config, target)?;
+    let servers = resources.mirror.as_ref().map(|resolved| &resolved.servers);
+    let confined = confine(&flags, &config, &resources.web_config, servers)?;
     confined.log();
     block_on(|signals| async {
         let reloader = Reloader::new(flags, config.clone(), Some(level));
@@ -227,7 +227,7 @@ fn start_mirror(
     route: &mut Route,
     locations: LocationLookup,
 ) -> anyhow::Result<Mirror> {
-    let (database, spool) = (resolved.target.to_string(), resolved.config.spool.directory.clone());
+    let (database, spool) = (resolved.servers.to_string(), resolved.config.spool.directory.clone());
     let mirror = Mirror::start(resolved, &route.current_names(), locations)?;
     route.mirror_to(mirror.queue());
     tracing::info!(database, spool = %spool.display(), "mirroring each packet as a row");

@@ -15,10 +15,7 @@ use super::{
 use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
-    mirror::{
-        Target,
-        target::{Endpoint, Tls},
-    },
+    mirror::target::{Endpoint, Servers, Target, Tls},
     output::OutputTarget,
     system::{
         files::open_regular,
@@ -79,10 +76,10 @@ pub(super) fn confine(
     flags: &Flags,
     config: &Config,
     web_config: &WebConfigWatcher,
-    target: Option<&Target>,
+    servers: Option<&Servers>,
 ) -> anyhow::Result<Confined> {
     let account = UserAccount::choose(&config.privileges.user, &config.privileges.group)?;
-    match hand_over(config, target, account.as_ref()) {
+    match hand_over(config, servers, account.as_ref()) {
         // Without a change of user, the mirror reports the error when it uses the directory.
         Err(error) if account.is_none() => tracing::warn!("{error}"),
         result => result?,
@@ -93,7 +90,7 @@ pub(super) fn confine(
     let account = account.map(|account| account.with_groups(config.kernel_log.reader_groups()));
     let user = account.as_ref().map(ToString::to_string);
     let reread = reread_files(flags, config, web_config);
-    let sandbox = config.privileges.sandbox.then(|| sandbox_access(&reread, config, target));
+    let sandbox = config.privileges.sandbox.then(|| sandbox_access(&reread, config, servers));
     let confinement = privileges::drop_privileges(&RetainedPrivileges { account, sandbox })?;
     Ok(Confined { confinement, user, reread })
 }
@@ -120,7 +117,7 @@ pub(super) fn confine_reader(
     Ok(())
 }
 
-fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) -> SandboxAccess {
+fn sandbox_access(reread: &[PathBuf], config: &Config, servers: Option<&Servers>) -> SandboxAccess {
     // Landlock identifies files by inode, and a replaced file has another one: so directories are allowed.
     let mut read: BTreeSet<PathBuf> = reread.iter().flat_map(directories_of).collect();
     // Databases can appear there later.
@@ -132,35 +129,40 @@ fn sandbox_access(reread: &[PathBuf], config: &Config, target: Option<&Target>) 
     }
     access.write.extend(config.history.directory());
     access.write_files.extend(state_file(config).map(Path::to_owned));
-    if let Some(target) = target {
+    if let Some(servers) = servers {
         access.write.push(config.mirror.spool.directory.clone());
-        match &target.endpoint {
-            Endpoint::File(file) => access.write.push(directory_of(file)),
-            Endpoint::Socket { .. } => access.socket = true,
-            Endpoint::Tcp { host, port } => {
-                access.connect.push(*port);
-                access.names = host.parse::<IpAddr>().is_err();
-            }
-        }
-        match &target.tls {
-            Tls::Verified { roots: Some(file) } => read.extend(directories_of(file)),
-            Tls::Verified { roots: None } => {
-                read.extend(ROOT_DIRECTORIES.map(PathBuf::from));
-                read.extend(ROOT_BUNDLES.iter().flat_map(directories_of));
-                let named = ROOT_VARIABLES.iter().filter_map(env::var_os);
-                read.extend(named.flat_map(|path| {
-                    let path = PathBuf::from(path);
-                    directories_of(&path).into_iter().chain([path])
-                }));
-            }
-            _ => {}
-        }
+        servers.iter().for_each(|server| allow_server(&mut access, &mut read, server));
     }
     for output in &*config.output {
         allow_output(&mut access, &output.target);
     }
     access.read = read.into_iter().collect();
     access
+}
+
+/// What the mirror needs to connect to a server, or to write to a file.
+fn allow_server(access: &mut SandboxAccess, read: &mut BTreeSet<PathBuf>, server: &Target) {
+    match &server.endpoint {
+        Endpoint::File(file) => access.write.push(directory_of(file)),
+        Endpoint::Socket { .. } => access.socket = true,
+        Endpoint::Tcp { host, port } => {
+            access.connect.push(*port);
+            access.names |= host.parse::<IpAddr>().is_err();
+        }
+    }
+    match &server.tls {
+        Tls::Verified { roots: Some(file) } => read.extend(directories_of(file)),
+        Tls::Verified { roots: None } => {
+            read.extend(ROOT_DIRECTORIES.map(PathBuf::from));
+            read.extend(ROOT_BUNDLES.iter().flat_map(directories_of));
+            let named = ROOT_VARIABLES.iter().filter_map(env::var_os);
+            read.extend(named.flat_map(|path| {
+                let path = PathBuf::from(path);
+                directories_of(&path).into_iter().chain([path])
+            }));
+        }
+        _ => {}
+    }
 }
 
 /// What an output needs to write to its target.
@@ -210,7 +212,7 @@ mod tests {
 
     fn access_of(toml: &str) -> SandboxAccess {
         let config = config::parse(toml, "f.toml").unwrap();
-        let target = config.mirror_target().unwrap();
+        let target = config.mirror_servers().unwrap();
         let files = reread_files(&Flags::default(), &config, &WebConfigWatcher::default());
         sandbox_access(&files, &config, target.as_ref())
     }
@@ -276,6 +278,8 @@ mod tests {
         assert_eq!(access.write, [Path::new("/var/lib/nflog_exporter")]);
         assert_eq!((&*access.connect, access.names), (&[3307][..], false));
         assert_eq!(access.read, [Path::new(DOWNLOADS)]);
+        let access = access_of("[mirror]\nurl = 'mysql://u@192.0.2.1:3307,db,192.0.2.2/log'");
+        assert_eq!((&*access.connect, access.names), (&[3307, 3306, 3306][..], true));
         let access = access_of("[mirror]\nurl = 'sqlite:/srv/rows.db'\nspool.directory = '/srv/s'");
         assert_eq!(access.write, [Path::new("/srv/s"), Path::new("/srv")]);
     }

@@ -74,7 +74,8 @@ pub struct Flags {
         hide_env_values = true,
         value_parser = |url: &str| Ok::<_, std::convert::Infallible>(MirrorUrl::from(url)),
         help = "Database that keeps each packet as a row: mysql://USER:PASSWORD@HOST/DATABASE, \
-                postgres://USER:PASSWORD@HOST/DATABASE, clickhouse://USER:PASSWORD@HOST/DATABASE or sqlite:PATH [default: none]"
+                postgres://USER:PASSWORD@HOST/DATABASE, clickhouse://USER:PASSWORD@HOST/DATABASE or sqlite:PATH; MySQL and PostgreSQL take several hosts, \
+                HOST1:PORT,HOST2:PORT [default: none]"
     )]
     pub mirror_url: Option<MirrorUrl>,
 

@@ -21,9 +21,9 @@ use crate::{
     history::HistoryConfig,
     metrics::FamilyConfigs,
     mirror::{
-        Target,
         anonymize::Anonymizer,
         config::{Anonymize, MirrorConfig, ResolvedConfig},
+        target::Servers,
     },
     networks::{ListConfigs, NetworksConfig},
     output::{OutputConfigs, OutputResources},
@@ -143,12 +143,12 @@ impl Config {
         files.filter(|path| !path.as_os_str().is_empty())
     }
 
-    /// The database to mirror to; `None` if none is configured. Reads the file with the URL.
+    /// The servers of the database to mirror to; `None` if none is configured. Reads the file with the URL.
     ///
     /// # Errors
     /// The file can no longer be read, or contains no valid URL.
-    pub fn mirror_target(&self) -> Result<Option<Target>, ConfigError> {
-        self.mirror.target().map_err(ConfigError::without_origin)
+    pub fn mirror_servers(&self) -> Result<Option<Servers>, ConfigError> {
+        self.mirror.servers().map_err(ConfigError::without_origin)
     }
 
     /// The section `[mirror]` with the content of its files; `None` if no database is configured.

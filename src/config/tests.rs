@@ -195,7 +195,7 @@ mod mirror {
                 mirror_url: Some(mirror_url.into()),
                 ..Flags::default()
             };
-            flags.load().unwrap().mirror_target().unwrap().unwrap().to_string()
+            flags.load().unwrap().mirror_servers().unwrap().unwrap().to_string()
         };
         assert_eq!(target("sqlite:rows.db"), "sqlite:rows.db");
         // An empty environment variable counts as not set.
@@ -224,7 +224,7 @@ mod mirror {
         fs::remove_file(&url).unwrap();
         let expect =
             format!("defaults: mirror.url_file: names {}, which cannot be read: ", url.display());
-        for error in [config.mirror_target().unwrap_err(), config.resolve_mirror().unwrap_err()] {
+        for error in [config.mirror_servers().unwrap_err(), config.resolve_mirror().unwrap_err()] {
             assert!(error.to_string().starts_with(&expect), "{error}");
         }
     }

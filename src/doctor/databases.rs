@@ -11,11 +11,10 @@ use crate::{
     config::Config,
     geoip::{DatabaseStatus, GeoIp},
     mirror::{
-        Target,
         config::SpoolConfig,
-        inspect::inspect,
+        inspect::{InspectionStep, inspect},
         spool::{OtherTarget, rows_of_others},
-        target::Endpoint,
+        target::Servers,
     },
     system::clock,
 };
@@ -74,9 +73,9 @@ fn age(database: &DatabaseStatus) -> Finding {
 }
 
 pub(super) fn spool(config: &Config) -> Finding {
-    let target = match config.mirror_target() {
+    let servers = match config.mirror_servers() {
         Ok(None) => return Finding::skipped("spool", "no database to mirror to"),
-        target => target.ok().flatten(),
+        servers => servers.ok().flatten(),
     };
     let spool = &config.mirror.spool;
     let directory = nearest_existing(&spool.directory);
@@ -100,17 +99,17 @@ pub(super) fn spool(config: &Config) -> Finding {
             "free disk space, set mirror.spool.directory to another disk, or lower mirror.spool.max_size",
         );
     }
-    if let Some(finding) = rows_of_another_database(target.as_ref(), spool) {
+    if let Some(finding) = rows_of_another_database(servers.as_ref(), spool) {
         return finding;
     }
     Finding::ok("spool", format!("{what}, enough for its maximum of {}", size(spool.max_size)))
 }
 
 /// Reports rows in the spool that are for another database than the configured one.
-fn rows_of_another_database(target: Option<&Target>, spool: &SpoolConfig) -> Option<Finding> {
-    let target = target.filter(|_| spool.other_target == OtherTarget::Keep)?;
+fn rows_of_another_database(servers: Option<&Servers>, spool: &SpoolConfig) -> Option<Finding> {
+    let servers = servers.filter(|_| spool.other_target == OtherTarget::Keep)?;
     let directory = spool.directory.display();
-    match rows_of_others(&spool.directory, &target.identity()) {
+    match rows_of_others(&spool.directory, &servers.identity()) {
         Ok(others) => others.first().map(|other| {
             Finding::failed(
                 "spool",
@@ -138,8 +137,8 @@ fn nearest_existing(directory: &Path) -> PathBuf {
 }
 
 pub(super) fn mirror(config: &Config) -> Vec<Finding> {
-    let target = match config.mirror_target() {
-        Ok(Some(target)) => target,
+    let servers = match config.mirror_servers() {
+        Ok(Some(servers)) => servers,
         Ok(None) => return vec![Finding::skipped("mirror", "no database to mirror to")],
         Err(error) => {
             return vec![Finding::failed(
@@ -149,7 +148,7 @@ pub(super) fn mirror(config: &Config) -> Vec<Finding> {
             )];
         }
     };
-    if let Endpoint::File(file) = &target.endpoint
+    if let Some(file) = servers.file()
         && !file.exists()
     {
         // Not created here: the exporter's user could not write to a file of root's.
@@ -162,10 +161,10 @@ pub(super) fn mirror(config: &Config) -> Vec<Finding> {
             return vec![Finding::skipped("mirror", format!("cannot start a runtime: {error}"))];
         }
     };
-    let steps = runtime.block_on(inspect(&target));
-    let find = |step: crate::mirror::inspect::InspectionStep| {
+    let steps = runtime.block_on(inspect(&servers));
+    let find = |step: InspectionStep| {
         let check = match step.name {
-            "connection" => "mirror",
+            "connection" | "server" => "mirror",
             "schema" => "mirror_schema",
             "rights" => "mirror_rights",
             "partitions" => "mirror_days",
@@ -181,7 +180,7 @@ pub(super) fn mirror(config: &Config) -> Vec<Finding> {
 
 fn advice(step: &str) -> &'static str {
     match step {
-        "connection" => {
+        "connection" | "server" => {
             "check that the database runs, that mirror.url has the right host, port, user, password and \
              database, and that no firewall blocks the connection"
         }

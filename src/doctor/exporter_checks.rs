@@ -10,7 +10,7 @@ use crate::config::Config;
 pub(super) fn check(config: &Config, before: &Metrics, after: &Metrics) -> Vec<Finding> {
     let mut findings = vec![reload(after), loss(&config.nflog.groups, before, after)];
     findings.extend(rejected_senders(before, after));
-    if config.mirror_target().is_ok_and(|target| target.is_some()) {
+    if config.mirror_servers().is_ok_and(|servers| servers.is_some()) {
         findings.extend(mirror(after));
     }
     findings

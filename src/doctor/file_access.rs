@@ -13,7 +13,7 @@ use super::{Finding, running_exporter::RunningExporter};
 use crate::{
     config::{Config, Flags},
     http::WebConfigWatcher,
-    mirror::target::{Endpoint, Tls},
+    mirror::target::Tls,
     source::kernel_log::Pattern,
     system::files::open_regular,
     system::privileges::{PrivilegesError, UserAccount, with_rights_of},
@@ -122,10 +122,10 @@ pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = config.files(flags).collect();
     // Errors are reported by the check `web_config`.
     files.extend(WebConfigWatcher::open(&config.web.config_file).unwrap_or_default().files());
-    if let Ok(Some(target)) = config.mirror_target()
-        && let Tls::Verified { roots: Some(file) } = target.tls
+    if let Ok(Some(servers)) = config.mirror_servers()
+        && let Tls::Verified { roots: Some(file) } = &servers.at(0).tls
     {
-        files.push(file);
+        files.push(file.clone());
     }
     files.extend(config.kernel_log.patterns().iter().flat_map(Pattern::files));
     files
@@ -139,9 +139,9 @@ pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
 }
 
 fn mirror_directories(config: &Config) -> Vec<PathBuf> {
-    let Ok(Some(target)) = config.mirror_target() else { return Vec::new() };
+    let Ok(Some(servers)) = config.mirror_servers() else { return Vec::new() };
     let mut directories = vec![config.mirror.spool.directory.clone()];
-    if let Endpoint::File(file) = &target.endpoint {
+    if let Some(file) = servers.file() {
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         directories.push(parent.unwrap_or(Path::new(".")).to_owned());
     }
@@ -167,12 +167,12 @@ fn required_files(flags: &Flags, config: &Config, runs: bool) -> RequiredFiles {
     }
     let mut directories = mirror_directories(config);
     directories.retain(|directory| directory.exists() && !is_taken_over(directory));
-    if let Ok(Some(target)) = config.mirror_target()
-        && let Endpoint::File(file) = &target.endpoint
+    if let Ok(Some(servers)) = config.mirror_servers()
+        && let Some(file) = servers.file()
         && file.exists()
         && !file.parent().is_some_and(is_taken_over)
     {
-        required.write.push(file.clone());
+        required.write.push(file.to_owned());
     }
     required.write.extend(directories);
     required

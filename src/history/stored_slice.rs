@@ -161,16 +161,19 @@ mod tests {
             // Every packet has a prefix and a country.
             (1 | 3 | 4, 1) => ABSENT,
             (COUNTRY, seed) => ["US", "DE", "unknown", "private"]
-                .map(|code| Country::from_code(code).unwrap())[seed as usize % 4]
-                .to_bits(),
-            (Cell::PREFIX, seed) => prefixes[seed as usize % prefixes.len()].index().into(),
+                .map(|code| Country::from_code(code).unwrap())[usize::try_from(seed % 4).unwrap()]
+            .to_bits(),
+            (Cell::PREFIX, seed) => prefixes[usize::try_from(seed % 4).unwrap()].index().into(),
             (4, seed) if seed > 8 => (1 << 56) | (0x2001_0db8_0000 + seed),
             (_, seed) => seed,
         }
     }
 
+    /// The values of each cell, and the folded values, with their counts.
+    type Texts = (Vec<(Vec<String>, Count)>, Vec<(String, Count)>);
+
     /// The texts of all values, so that slices with other ids can be compared.
-    fn texts(slice: &Slice, names: &Names) -> (Vec<(Vec<String>, Count)>, Vec<(String, Count)>) {
+    fn texts(slice: &Slice, names: &Names) -> Texts {
         let text = |position: usize, value: u64| {
             let text = Cell::DIMENSIONS[position].text(value, names);
             text.map_or_else(|| "absent".to_owned(), Into::into)

@@ -6,11 +6,12 @@ use std::{
 };
 
 use super::{
-    Target,
+    failover,
     store::{
-        Batch, ClickHouse, Kind, Maintenance, MySql, Postgres, ServerClock, Sqlite, Store,
-        StoreError, Writer,
+        Batch, ClickHouse, Kind, Maintenance, MySql, Postgres, Readiness, ServerClock, Sqlite,
+        Store, StoreError, Writer,
     },
+    target::Servers,
 };
 use crate::system::random;
 
@@ -24,29 +25,29 @@ const MAX_SKEW: Duration = Duration::from_secs(5);
 /// One step and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InspectionStep {
-    /// `connection`, `schema`, `rights`, `partitions` or `clock`.
+    /// `server` for one of several, `connection`, `schema`, `rights`, `partitions` or `clock`.
     pub name: &'static str,
     /// The finding, or the error and its fix.
     pub outcome: Result<String, String>,
 }
 
-/// Connects, creates or checks the schema as a start does, writes no row, and checks partitions and clock. Stops
-/// at the first step that fails, except for the last two.
-pub async fn inspect(target: &Target) -> Vec<InspectionStep> {
+/// Connects to every server. On the first one that accepts rows, creates or checks the schema as a start does, writes no
+/// row, and checks partitions and clock. Stops at the first step that fails, except for the last two.
+pub async fn inspect(servers: &Servers) -> Vec<InspectionStep> {
     let mut steps = Vec::new();
     // A failed step ends the inspection; `steps` has the outcome.
-    let _ = match target.kind {
-        Kind::MySql => inspect_store::<MySql>(target, &mut steps).await,
-        Kind::Postgres => inspect_store::<Postgres>(target, &mut steps).await,
-        Kind::Sqlite => inspect_store::<Sqlite>(target, &mut steps).await,
-        Kind::ClickHouse => inspect_store::<ClickHouse>(target, &mut steps).await,
+    let _ = match servers.kind() {
+        Kind::MySql => inspect_store::<MySql>(servers, &mut steps).await,
+        Kind::Postgres => inspect_store::<Postgres>(servers, &mut steps).await,
+        Kind::Sqlite => inspect_store::<Sqlite>(servers, &mut steps).await,
+        Kind::ClickHouse => inspect_store::<ClickHouse>(servers, &mut steps).await,
     };
     steps
 }
 
-async fn inspect_store<S: Store>(target: &Target, steps: &mut Vec<InspectionStep>) -> Option<()> {
-    let store = within(S::connect(target)).await;
-    let mut store = note(steps, "connection", store, |_| format!("{target} answers"))?;
+async fn inspect_store<S: Store>(servers: &Servers, steps: &mut Vec<InspectionStep>) -> Option<()> {
+    // The future of a connection is large.
+    let mut store = Box::pin(connect::<S>(servers, steps)).await?;
     let prepared = within(prepare(&mut store)).await;
     let there = "the tables exist and are up to date";
     note(steps, "schema", prepared, |advice| match advice {
@@ -66,6 +67,43 @@ async fn inspect_store<S: Store>(target: &Target, steps: &mut Vec<InspectionStep
     let clock = clock.and_then(|clock| check_clock(&clock));
     note(steps, "clock", clock, Clone::clone)?;
     Some(())
+}
+
+/// Connects to every server; returns the first one that accepts rows.
+async fn connect<S: Store>(servers: &Servers, steps: &mut Vec<InspectionStep>) -> Option<S> {
+    let is_single = servers.count() == 1;
+    let (mut usable, mut last_resort) = (None, None);
+    for server in servers.iter() {
+        let connected = match within(failover::connect::<S>(server)).await {
+            Ok((_, Readiness::NotReady(why))) if is_single => Err(why),
+            connected => connected,
+        };
+        let is_first = usable.is_none();
+        let describe = |(_, readiness): &(S, Readiness)| match readiness {
+            _ if is_single => format!("{server} answers"),
+            Readiness::Ready(what) if is_first => format!("{server} {what}; it is usable first"),
+            Readiness::Ready(what) => format!("{server} {what}; it is usable"),
+            Readiness::Busy(why) => {
+                format!("{server}: {why}; it is used if no other one is usable")
+            }
+            // The normal state of a standby.
+            Readiness::NotReady(why) => format!("{server}: {why}; it is not usable now"),
+        };
+        let connected =
+            connected.map_err(|error| if is_single { error } else { format!("{server}: {error}") });
+        let name = if is_single { "connection" } else { "server" };
+        match note(steps, name, connected, describe) {
+            Some((store, Readiness::Ready(_))) => usable = usable.or(Some(store)),
+            Some((store, Readiness::Busy(_))) => last_resort = last_resort.or(Some(store)),
+            Some((_, Readiness::NotReady(_))) | None => {}
+        }
+    }
+    let usable = usable.or(last_resort);
+    if usable.is_none() && !is_single {
+        let why = "no server accepts rows: start the primary or promote a standby".to_owned();
+        steps.push(InspectionStep { name: "connection", outcome: Err(why) });
+    }
+    usable
 }
 
 /// Records a step; returns its value.

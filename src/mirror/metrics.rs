@@ -27,6 +27,11 @@ impl MirrorStatus {
             "Rows written to the mirror's database.",
             Some(self.account.written),
         )?;
+        writer.counter(
+            "nflog_exporter_mirror_reverted_rows",
+            "Rows that the mirror's database confirmed and lost in a failover or a restored backup; also counted as written.",
+            Some(self.reverted),
+        )?;
         writer.counters(
             "nflog_exporter_mirror_dropped_rows",
             "Rows lost, by reason.",

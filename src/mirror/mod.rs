@@ -12,8 +12,11 @@ pub mod anonymize;
 mod clock_guard;
 pub mod config;
 pub mod day;
+mod deadline;
 mod delivery;
+mod failover;
 pub mod import;
+mod in_flight;
 pub mod inspect;
 mod kind;
 mod metrics;
@@ -55,6 +58,7 @@ pub use target::Target;
 use self::{
     config::ResolvedConfig,
     delivery::Delivery,
+    failover::Failover,
     row_builder::RowBuilder,
     select::{SelectionError, Selector},
     shared_spool::SharedSpool,
@@ -103,7 +107,7 @@ impl Mirror {
     ) -> Result<Self, MirrorError> {
         let (selection, spool) = (resolved.selection(), resolved.spool());
         let maintenance = resolved.maintenance();
-        let ResolvedConfig { target, anonymizer, .. } = resolved;
+        let ResolvedConfig { servers, anonymizer, config } = resolved;
         let queue = Queue::new(spool.max_size, names.clone());
         let shared = SharedSpool::new(Spool::open(spool)?, queue.clone());
         let spool = shared.clone();
@@ -121,9 +125,13 @@ impl Mirror {
             spool_log: ConditionLog::new("mirror, spool"),
             synced: Instant::now(),
         };
-        let kind = target.kind;
-        let delivery =
-            Delivery::new((queue.clone(), spool, appended), (target, maintenance), ending_receiver);
+        let kind = servers.kind();
+        let failover = Failover::new(servers, config.server_order);
+        let delivery = Delivery::new(
+            (queue.clone(), spool, appended),
+            (failover, maintenance),
+            ending_receiver,
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let deliver = async move {
             match kind {

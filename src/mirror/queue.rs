@@ -231,6 +231,11 @@ impl Queue {
         change(&mut self.lock().status.account);
     }
 
+    /// Counts rows that the database lost after it had confirmed them.
+    pub(super) fn count_reverted(&self, rows: u64) {
+        self.lock().status.reverted += rows;
+    }
+
     /// Sets whether expired rows are kept because a clock looks wrong.
     pub(super) fn set_retention_held(&self, held: bool) {
         self.lock().status.retention_held = held;

@@ -11,6 +11,8 @@ pub struct MirrorStatus {
     pub account: Account,
     /// Whether the database accepted the last rows, or answered the last ping.
     pub up: bool,
+    /// Rows that the database lost after it had confirmed them; they are also counted as written.
+    pub reverted: u64,
     /// Age of the oldest packet that the database does not hold yet; 0 for none.
     pub lag: Duration,
     /// Bytes of the spool on disk.

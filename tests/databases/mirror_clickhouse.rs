@@ -414,12 +414,12 @@ fn the_statements_for_a_cluster_are_valid() {
 async fn an_inspection_shows_each_step() {
     let server = ClickHouseServer::shared();
     let target = server.target(&server.database());
-    let steps = inspect(&target).await;
+    let steps = inspect(&target.clone().into()).await;
     let names: Vec<_> = steps.iter().map(|step| step.name).collect();
     assert_eq!(names, ["connection", "schema", "rights", "partitions", "clock"]);
     assert!(steps.iter().all(|step| step.outcome.is_ok()), "{steps:?}");
     let failure = |target: Target| async move {
-        let steps = inspect(&target).await;
+        let steps = inspect(&target.clone().into()).await;
         steps.last().unwrap().outcome.clone().unwrap_err()
     };
     let wrong = failure(Target { password: "wrong".into(), ..target.clone() }).await;

@@ -35,7 +35,7 @@ pub(super) const RULES: &str = "
 const RATE: u32 = 4_000;
 
 /// Name of the database.
-const DATABASE: &str = "log";
+pub(super) const DATABASE: &str = "log";
 
 /// A server with an empty database.
 fn database() -> MariaDb {
@@ -56,7 +56,7 @@ pub(super) fn numbered(number: u32) -> Vec<u8> {
 }
 
 /// The numbers of all rows, including duplicates.
-fn numbers(database: &MariaDb) -> Vec<u32> {
+pub(super) fn numbers(database: &MariaDb) -> Vec<u32> {
     let rows = database.query(DATABASE, "SELECT ip_saddr & 65535, udp_sport - 20000 FROM ulog");
     let number = |row: &str| {
         let (low, high) = row.split_once('\t').unwrap();

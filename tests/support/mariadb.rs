@@ -22,7 +22,7 @@ use nix::{
 use tempfile::TempDir;
 
 use super::{
-    Namespace,
+    netns::{Namespace, command_in},
     program::wait_for,
     server::{attempt, certificates, run},
 };
@@ -31,10 +31,17 @@ use super::{
 pub struct MariaDb {
     directory: TempDir,
     port: u16,
-    options: Vec<String>,
-    /// The network namespace that it runs in, if not that of the tests.
-    namespace: Option<String>,
+    setup: Setup,
     child: Mutex<Child>,
+}
+
+/// How a server is started.
+struct Setup {
+    /// The name of its network namespace; `None` for that of the test.
+    namespace: Option<String>,
+    address: String,
+    user: &'static str,
+    options: Vec<String>,
 }
 
 static SHARED: Mutex<Weak<MariaDb>> = Mutex::new(Weak::new());
@@ -57,31 +64,62 @@ impl MariaDb {
 
     /// A server with additional options of `mariadbd`.
     pub fn start_with(options: &[&str]) -> Self {
-        Self::start_at(options, "127.0.0.1", None)
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let setup = Setup {
+            namespace: None,
+            address: "127.0.0.1".into(),
+            user: "root",
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+        };
+        let server = Self::spawn(setup, port, true);
+        server.wait_until_ready();
+        server
     }
 
     /// A server in a namespace on one of its addresses, for which its certificate is valid.
     pub fn start_in(namespace: &Namespace, address: &str) -> Self {
-        Self::start_at(&[], address, Some(namespace.name().to_owned()))
-    }
-
-    fn start_at(options: &[&str], address: &str, namespace: Option<String>) -> Self {
-        let directory = tempfile::Builder::new().prefix("nflog-mariadb-").tempdir().unwrap();
-        run(Command::new("mariadb-install-db")
-            .args(["--no-defaults", "--user=root", "--skip-test-db"])
-            .arg("--auth-root-authentication-method=normal")
-            // Servers that start at the same time must not share it.
-            .arg(format!("--tmpdir={}", directory.path().display()))
-            .arg(format!("--datadir={}", directory.path().join("data").display())));
-        let addresses = namespace.as_ref().map(|_| format!(",IP:{address}"));
-        certificates(directory.path(), &addresses.unwrap_or_default());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-        options.push(format!("--bind-address={address}"));
-        let child = Mutex::new(spawn(directory.path(), port, namespace.as_deref(), &options));
-        let server = Self { directory, port, options, namespace, child };
+        let namespace = Some(namespace.name().to_owned());
+        let setup = Setup { namespace, address: address.into(), user: "root", options: Vec::new() };
+        let server = Self::spawn(setup, port, true);
         server.wait_until_ready();
         server
+    }
+
+    /// A server of a cluster, in a namespace with this address; does not wait. Its certificate is valid for the address.
+    /// Without `has_tables` it gets all of its data from another node.
+    pub fn spawn_node(
+        namespace: &Namespace,
+        address: &str,
+        options: Vec<String>,
+        has_tables: bool,
+    ) -> Self {
+        let namespace = Some(namespace.name().to_owned());
+        // The scripts that copy data between nodes run rsync, which does not keep the rights of root.
+        let setup = Setup { namespace, address: address.into(), user: "mysql", options };
+        Self::spawn(setup, 3306, has_tables)
+    }
+
+    fn spawn(setup: Setup, port: u16, has_tables: bool) -> Self {
+        let directory = tempfile::Builder::new().prefix("nflog-mariadb-").tempdir().unwrap();
+        let user = format!("--user={}", setup.user);
+        run(Command::new("chown").arg(setup.user).arg(directory.path()));
+        if has_tables {
+            run(Command::new("mariadb-install-db")
+                .args(["--no-defaults", &user, "--skip-test-db"])
+                .arg("--auth-root-authentication-method=normal")
+                // Servers that start at the same time must not share it.
+                .arg(format!("--tmpdir={}", directory.path().display()))
+                .arg(format!("--datadir={}", directory.path().join("data").display())));
+        } else {
+            fs::create_dir(directory.path().join("data")).unwrap();
+        }
+        let addresses =
+            setup.namespace.as_ref().map_or(String::new(), |_| format!(",IP:{}", setup.address));
+        certificates(directory.path(), &addresses);
+        run(Command::new("chown").args(["-R", setup.user]).arg(directory.path()));
+        let child = Mutex::new(spawn(directory.path(), port, &setup));
+        Self { directory, port, setup, child }
     }
 
     /// Its process id.
@@ -171,9 +209,21 @@ impl MariaDb {
 
     /// Starts it again after it has ended.
     pub fn restart(&self) {
-        let namespace = self.namespace.as_deref();
-        *self.child() = spawn(self.directory.path(), self.port, namespace, &self.options);
+        *self.child() = spawn(self.directory.path(), self.port, &self.setup);
         self.wait_until_ready();
+    }
+
+    /// Its options; a change has an effect at the next [`Self::restart`].
+    pub fn options(&mut self) -> &mut Vec<String> {
+        &mut self.setup.options
+    }
+
+    /// Runs SQL as [`Self::query`] does; `None` if the server does not respond or rejects it.
+    pub fn try_query(&self, database: &str, sql: &str) -> Option<String> {
+        let mut client = self.client();
+        client.args(["--batch", "--skip-column-names", "--raw", database, "--execute", sql]);
+        let output = attempt(&mut client).ok()?;
+        Some(String::from_utf8(output.stdout).unwrap().trim_end_matches('\n').to_owned())
     }
 
     /// Stops it with SIGSTOP: connections stay open and get no response.
@@ -202,7 +252,8 @@ impl MariaDb {
         client
     }
 
-    fn wait_until_ready(&self) {
+    /// Waits until it responds.
+    pub fn wait_until_ready(&self) {
         wait_for("MariaDB", || {
             if let Some(status) = self.child().try_wait().unwrap() {
                 let log = fs::read_to_string(self.directory().join("log")).unwrap_or_default();
@@ -222,19 +273,17 @@ impl Drop for MariaDb {
     }
 }
 
-fn spawn(directory: &Path, port: u16, namespace: Option<&str>, options: &[String]) -> Child {
+fn spawn(directory: &Path, port: u16, setup: &Setup) -> Child {
     let at = |name: &str| directory.join(name).display().to_string();
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
-    let mut command = match namespace {
+    let mut command = match &setup.namespace {
+        Some(name) => command_in(name, "mariadbd"),
         None => Command::new("mariadbd"),
-        Some(namespace) => {
-            let mut command = Command::new("ip");
-            command.args(["netns", "exec", namespace, "mariadbd"]);
-            command
-        }
     };
     command
-        .args(["--no-defaults", "--user=root"])
+        .arg("--no-defaults")
+        .arg(format!("--user={}", setup.user))
+        .arg(format!("--bind-address={}", setup.address))
         .args(["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"])
         .arg(format!("--datadir={}", at("data")))
         .arg(format!("--socket={}", at("socket")))
@@ -244,7 +293,7 @@ fn spawn(directory: &Path, port: u16, namespace: Option<&str>, options: &[String
         .arg(format!("--ssl-ca={}", at("ca.pem")))
         .arg(format!("--ssl-cert={}", at("server.pem")))
         .arg(format!("--ssl-key={}", at("server.key")))
-        .args(options)
+        .args(&setup.options)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)

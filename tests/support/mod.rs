@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod documents;
 pub mod frame;
 pub mod fresh_root;
+pub mod galera;
 pub mod golden;
 pub mod kernel_log;
 pub mod logged;

@@ -63,9 +63,7 @@ impl Namespace {
 
     /// A command that runs inside. The caller ends the process.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
-        command
+        command_in(&self.name, program)
     }
 
     /// Runs `ip` inside with arguments separated by spaces; returns its output.
@@ -148,6 +146,13 @@ impl Namespace {
             sent
         })
     }
+}
+
+/// A command that runs in the namespace of this name. The caller ends the process.
+pub fn command_in(name: &str, program: &str) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", name, program]);
+    command
 }
 
 /// Removes the namespaces of this process after its end, with what runs in them: when a test is killed, no value is dropped.

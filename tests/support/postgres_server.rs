@@ -23,6 +23,7 @@ use nix::{
 use tempfile::TempDir;
 
 use super::{
+    netns::{Namespace, command_in},
     program::wait_for,
     server::{attempt, certificates, run},
 };
@@ -33,8 +34,15 @@ pub struct PostgresServer {
     directory: TempDir,
     port: u16,
     account: Option<(u32, u32)>,
-    settings: Vec<String>,
+    setup: Setup,
     child: Mutex<Child>,
+}
+
+/// How a server is started.
+struct Setup {
+    /// The name of its network namespace; `None` for that of the test.
+    namespace: Option<String>,
+    settings: Vec<String>,
 }
 
 static SHARED: Mutex<Weak<PostgresServer>> = Mutex::new(Weak::new());
@@ -57,29 +65,47 @@ impl PostgresServer {
 
     /// A server with additional settings, `name=value`.
     pub fn start_with(settings: &[&str]) -> Self {
+        Self::create(None, settings, initialize)
+    }
+
+    /// A server whose port is open in a namespace only, on 127.0.0.1.
+    pub fn start_in(namespace: &Namespace, settings: &[&str]) -> Self {
+        Self::create(Some(namespace), settings, initialize)
+    }
+
+    /// A standby of this server, in the same way.
+    pub fn start_standby(&self, namespace: &Namespace, settings: &[&str]) -> Self {
+        Self::create(Some(namespace), settings, |data, account| {
+            run(program("pg_basebackup", account)
+                .args(["-U", "postgres", "-R", "-X", "stream", "-c", "fast", "--no-sync", "-h"])
+                .arg(self.directory())
+                .args(["-p", &self.port.to_string(), "-D"])
+                .arg(data));
+        })
+    }
+
+    fn create(
+        namespace: Option<&Namespace>,
+        settings: &[&str],
+        fill: impl FnOnce(&Path, Option<(u32, u32)>),
+    ) -> Self {
         let directory = tempfile::Builder::new().prefix("nflog-pg-").tempdir().unwrap();
         let account = account();
         if let Some((user, group)) = account {
             chown(directory.path(), Some(user), Some(group)).unwrap();
         }
-        let data = directory.path().join("data");
-        run(program("initdb", account)
-            .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"])
-            .args(["--locale=C", "-D"])
-            .arg(&data));
+        fill(&directory.path().join("data"), account);
         certificates(directory.path(), ",IP:127.0.0.1");
         if let Some((user, group)) = account {
             chown(directory.path().join("server.key"), Some(user), Some(group)).unwrap();
         }
-        fs::write(
-            data.join("pg_hba.conf"),
-            "local all all trust\nhost all all 127.0.0.0/8 scram-sha-256\n",
-        )
-        .unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let settings: Vec<_> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let child = Mutex::new(spawn(directory.path(), port, account, &settings));
-        let server = Self { directory, port, account, settings, child };
+        let setup = Setup {
+            namespace: namespace.map(|namespace| namespace.name().to_owned()),
+            settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
+        };
+        let child = Mutex::new(spawn(directory.path(), port, account, &setup));
+        let server = Self { directory, port, account, setup, child };
         server.wait_until_ready();
         server
     }
@@ -156,7 +182,7 @@ impl PostgresServer {
     pub fn restart(&self) {
         wait_for("PostgreSQL to start again", || {
             *self.child.lock().unwrap() =
-                spawn(self.directory(), self.port, self.account, &self.settings);
+                spawn(self.directory(), self.port, self.account, &self.setup);
             // It does not start while processes of the previous run exist.
             wait_for("PostgreSQL to start or fail", || {
                 if self.child.lock().unwrap().try_wait().unwrap().is_some() {
@@ -231,13 +257,18 @@ fn account() -> Option<(u32, u32)> {
     Some((number(), number()))
 }
 
+/// Creates an empty cluster of databases.
+fn initialize(data: &Path, account: Option<(u32, u32)>) {
+    run(program("initdb", account)
+        .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"])
+        .args(["--locale=C", "-D"])
+        .arg(data));
+    let rules = "local all,replication all trust\nhost all all 127.0.0.0/8 scram-sha-256\n";
+    fs::write(data.join("pg_hba.conf"), rules).unwrap();
+}
+
 fn program(name: &str, account: Option<(u32, u32)>) -> Command {
-    let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
-        .expect("no PostgreSQL: install postgresql")
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    versions.sort();
-    let mut command = Command::new(versions.pop().unwrap().join("bin").join(name));
+    let mut command = Command::new(path(name));
     if let Some((user, group)) = account {
         command.uid(user).gid(group);
     }
@@ -245,9 +276,29 @@ fn program(name: &str, account: Option<(u32, u32)>) -> Command {
     command
 }
 
-fn spawn(directory: &Path, port: u16, account: Option<(u32, u32)>, settings: &[String]) -> Child {
+/// The path of a program of the newest version.
+fn path(name: &str) -> PathBuf {
+    let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .expect("no PostgreSQL: install postgresql")
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    versions.sort();
+    versions.pop().unwrap().join("bin").join(name)
+}
+
+fn spawn(directory: &Path, port: u16, account: Option<(u32, u32)>, setup: &Setup) -> Child {
     let log = fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
-    let mut command = program("postgres", account);
+    let mut command = match (&setup.namespace, account) {
+        // A namespace is entered as root, and it does not run as root.
+        (Some(name), Some((user, group))) => {
+            let mut command = command_in(name, "setpriv");
+            command.arg(format!("--reuid={user}")).arg(format!("--regid={group}"));
+            command.arg("--clear-groups").arg(path("postgres"));
+            command.current_dir("/").stdin(Stdio::null());
+            command
+        }
+        _ => program("postgres", account),
+    };
     command.arg("-D").arg(directory.join("data")).args(["-p", &port.to_string()]);
     for setting in [
         &format!("unix_socket_directories={}", directory.display()),
@@ -262,6 +313,6 @@ fn spawn(directory: &Path, port: u16, account: Option<(u32, u32)>, settings: &[S
         command.args(["-c", setting]);
     }
     // The last one of a name counts.
-    command.args(settings.iter().flat_map(|setting| ["-c", setting]));
+    command.args(setup.settings.iter().flat_map(|setting| ["-c", setting]));
     command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }

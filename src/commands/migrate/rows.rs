@@ -46,7 +46,7 @@ pub(super) fn rows(MigrateRows { from, table }: &MigrateRows, flags: &Flags) -> 
     let to = to.ok_or_else(|| {
         anyhow!("no target: set mirror.url, the database that the exporter writes to")
     })?;
-    let target = to.target.to_string();
+    let target = to.servers.to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let bar = ProgressBar::no_length();
     if let Ok(style) = ProgressStyle::with_template(BAR) {

@@ -32,7 +32,7 @@ pub(super) struct Numbered {
 /// All tiers.
 #[derive(Debug, Default)]
 pub(super) struct Tiers {
-    tiers: [Tier; TIERS],
+    all: [Tier; TIERS],
     size: usize,
     /// Slices that were removed because of [`MAX_SIZE`].
     removed: u64,
@@ -58,7 +58,7 @@ impl Tiers {
             for slice in slices {
                 tiers.add(tier, slice);
             }
-            tiers.tiers[tier].next = tiers.tiers[tier].slices.back().map_or(0, |it| it.number + 1);
+            tiers.all[tier].next = tiers.all[tier].slices.back().map_or(0, |it| it.number + 1);
         }
         tiers
     }
@@ -67,7 +67,7 @@ impl Tiers {
     /// each with its tier.
     pub fn push(&mut self, start: u64, slice: &Slice, names: &Names) -> Vec<(usize, Numbered)> {
         let mut number = start / WIDTHS[0];
-        if let Some(last) = self.tiers[0].slices.back().map(|last| last.number)
+        if let Some(last) = self.all[0].slices.back().map(|last| last.number)
             && number < last
         {
             if (last - number) * WIDTHS[0] <= SMALL_STEP {
@@ -91,12 +91,12 @@ impl Tiers {
         let mut new = Vec::new();
         for tier in 1..TIERS {
             let end = now / WIDTHS[tier];
-            let start = self.tiers[tier].next;
+            let start = self.all[tier].next;
             if start >= end {
                 continue;
             }
             let ratio = WIDTHS[tier] / WIDTHS[tier - 1];
-            let mut finer = self.tiers[tier - 1].slices.iter().peekable();
+            let mut finer = self.all[tier - 1].slices.iter().peekable();
             let mut sums = Vec::new();
             while let Some(first) = finer.next() {
                 let number = first.number / ratio;
@@ -116,7 +116,7 @@ impl Tiers {
                 self.add(tier, slice.clone());
                 new.push((tier, slice));
             }
-            self.tiers[tier].next = end;
+            self.all[tier].next = end;
         }
         self.limit_size();
         new
@@ -129,7 +129,7 @@ impl Tiers {
         // What the coarser tier has is not counted again in a finer one.
         let mut from = start;
         for tier in (0..=range.tier()).rev() {
-            let Tier { slices, next } = &self.tiers[tier];
+            let Tier { slices, next } = &self.all[tier];
             let width = WIDTHS[tier];
             for slice in slices {
                 let time = slice.number * width;
@@ -144,13 +144,13 @@ impl Tiers {
 
     /// The start of the first slice of any tier, seconds since 1970.
     pub fn first(&self) -> Option<u64> {
-        let tiers = self.tiers.iter().zip(WIDTHS);
+        let tiers = self.all.iter().zip(WIDTHS);
         tiers.filter_map(|(tier, width)| Some(tier.slices.front()?.number * width)).min()
     }
 
     /// All slices of a tier.
     pub fn slices(&self, tier: usize) -> impl Iterator<Item = &Numbered> {
-        self.tiers[tier].slices.iter()
+        self.all[tier].slices.iter()
     }
 
     /// Size of all slices, bytes.
@@ -165,7 +165,7 @@ impl Tiers {
 
     fn add(&mut self, tier: usize, slice: Numbered) {
         self.size += slice.bytes.len();
-        let slices = &mut self.tiers[tier].slices;
+        let slices = &mut self.all[tier].slices;
         let newest = slice.number;
         slices.push_back(slice);
         while slices.front().is_some_and(|first| first.number + SLICES[tier] <= newest) {
@@ -176,7 +176,7 @@ impl Tiers {
     fn limit_size(&mut self) {
         while self.size > MAX_SIZE {
             let size = |tier: &Tier| tier.slices.iter().map(|it| it.bytes.len()).sum::<usize>();
-            let Some(largest) = self.tiers.iter_mut().max_by_key(|tier| size(tier)) else { return };
+            let Some(largest) = self.all.iter_mut().max_by_key(|tier| size(tier)) else { return };
             let Some(oldest) = largest.slices.pop_front() else { return };
             self.size -= oldest.bytes.len();
             self.removed += 1;
@@ -185,22 +185,22 @@ impl Tiers {
 
     /// Removes the slices that begin after `time`, seconds since 1970.
     fn remove_after(&mut self, time: u64) {
-        for (tier, width) in self.tiers.iter_mut().zip(WIDTHS) {
+        for (tier, width) in self.all.iter_mut().zip(WIDTHS) {
             tier.slices.retain(|slice| slice.number * width <= time);
         }
-        for tier in 1..TIERS {
-            let current = time / WIDTHS[tier];
-            if self.tiers[tier].next > current {
+        for (tier, width) in WIDTHS.into_iter().enumerate().skip(1) {
+            let current = time / width;
+            if self.all[tier].next > current {
                 // A second slice of this time will have the following packets. The first one has those of the finer ones.
-                self.tiers[tier].next = current;
-                for finer in 0..tier {
-                    let start = current * WIDTHS[tier] / WIDTHS[finer];
-                    self.tiers[finer].slices.retain(|slice| slice.number < start);
+                self.all[tier].next = current;
+                for (finer, finer_width) in self.all[..tier].iter_mut().zip(WIDTHS) {
+                    let start = current * width / finer_width;
+                    finer.slices.retain(|slice| slice.number < start);
                 }
             }
         }
-        let all = self.tiers.iter().flat_map(|tier| &tier.slices);
-        self.size = all.map(|slice| slice.bytes.len()).sum();
+        let slices = self.all.iter().flat_map(|tier| &tier.slices);
+        self.size = slices.map(|slice| slice.bytes.len()).sum();
     }
 }
 

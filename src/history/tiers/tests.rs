@@ -134,7 +134,8 @@ fn full_slices_of_all_tiers_fit_the_memory_and_keeps_countries() {
         let cells = (0..1200_u64).map(|number| {
             let port = (hour * 7919 + number) % 65_536;
             let network = (1 << 56) | ((hour * 100_000 + number) << 8);
-            let values = [codes[number as usize % codes.len()], 6, OTHER, port, network];
+            let code = codes[usize::try_from(number).unwrap() % codes.len()];
+            let values = [code, 6, OTHER, port, network];
             (Cell::new(values), Count { packets: 100_000 + number, bytes: 6_000_000 })
         });
         let full = Slice::new(cells.collect(), Default::default());

@@ -8,10 +8,10 @@ fn other_databases() {
     assert_eq!(target_of("PGSQL", section), "postgres://u@[::1]:5433/n");
     let config = config_of(&with_output("SQLITE3", "db=\"/var/log/ulogd.db\"\nbuffer=200"));
     assert_eq!(config.log.level.name(), "error");
-    assert_eq!(config.mirror_target().unwrap().unwrap().to_string(), "sqlite:/var/log/ulogd.db");
+    assert_eq!(config.mirror_servers().unwrap().unwrap().to_string(), "sqlite:/var/log/ulogd.db");
     // Text files are not a database.
     let text = config_of(&with_output("LOGEMU", "file=/x"));
-    assert!(text.mirror_target().unwrap().is_none());
+    assert!(text.mirror_servers().unwrap().is_none());
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn settings_of_dbi() {
     let section =
         "dbtype=\"pgsql\"\ndb=d\nhost=h.example\nuser=u\npass=\"a b\"\nport=5433\ntable=ulog";
     let config = config_of(&with_output("DBI", section));
-    let target = config.mirror_target().unwrap().unwrap();
+    let target = config.mirror_servers().unwrap().unwrap().single().unwrap();
     assert_eq!((&*target.user, &*target.password), ("u", "a b"));
     assert_eq!(target.to_string(), "postgres://u@h.example:5432/d");
     let toml = ulogd(&with_output("DBI", section)).unwrap();
@@ -92,7 +92,7 @@ fn a_connection_string_overrides_the_other_keys() {
     let of = |text: &str| format!("db=other\nhost=other\nuser=other\nconnstring=\"{text}\"");
     let string = "host=h.example port=4321 dbname=nulog user=u password='a b' application_name=x";
     let config = config_of(&with_output("PGSQL", &of(string)));
-    let target = config.mirror_target().unwrap().unwrap();
+    let target = config.mirror_servers().unwrap().unwrap().single().unwrap();
     assert_eq!(target.to_string(), "postgres://u@h.example:4321/nulog");
     assert_eq!(target.password, "a b");
     let toml = ulogd(&with_output("PGSQL", &of(string))).unwrap();

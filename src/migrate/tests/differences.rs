@@ -89,7 +89,7 @@ fn the_configuration_of_ulogd_1_is_converted() {
     let config = config::parse(&toml, "ulogd.conf").unwrap();
     assert_eq!(config.nflog.groups, [5]);
     assert_eq!(config.nflog.receive_buffer, 131_071);
-    let target = config.mirror_target().unwrap().unwrap();
+    let target = config.mirror_servers().unwrap().unwrap().single().unwrap();
     assert_eq!(target.to_string(), "mysql://laforge@db.example.net:3306/ulogd");
     assert_eq!(&*target.password, "changeme");
 }

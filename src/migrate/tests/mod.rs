@@ -59,7 +59,7 @@ fn settings_with_an_equivalent_are_migrated() {
     assert_eq!(config.nflog.queue_threshold, 50);
     assert_eq!(config.nflog.queue_timeout.as_secs(), 1);
     assert!(config.mirror.retention.is_zero());
-    let target = config.mirror_target().unwrap().unwrap();
+    let target = config.mirror_servers().unwrap().unwrap().single().unwrap();
     assert_eq!((&*target.user, &*target.password), ("nu:pacct", "ch@nge me"));
     assert_eq!(target.database, "nulog");
     assert_eq!(target.to_string(), "mysql://nu:pacct@db.example.net:3306/nulog");
@@ -89,7 +89,7 @@ fn with_output(plugin: &str, section: &str) -> String {
 /// The database that rows are written to, as messages show it.
 #[track_caller]
 fn target_of(plugin: &str, section: &str) -> String {
-    config_of(&with_output(plugin, section)).mirror_target().unwrap().unwrap().to_string()
+    config_of(&with_output(plugin, section)).mirror_servers().unwrap().unwrap().to_string()
 }
 
 #[test]

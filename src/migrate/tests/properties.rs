@@ -42,7 +42,7 @@ proptest! {
         let Ok(toml) = ulogd(&text) else { return Ok(()) };
         let config = config::parse(&toml, "ulogd.conf");
         prop_assert!(config.is_ok(), "{:?}\n{toml}", config.err());
-        prop_assert!(config.unwrap().mirror_target().is_ok(), "{toml}");
+        prop_assert!(config.unwrap().mirror_servers().is_ok(), "{toml}");
     }
 
     /// A path names the same file for both programs.

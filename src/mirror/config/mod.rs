@@ -22,7 +22,7 @@ use super::{
     select::Selection,
     spool::{OtherTarget, SpoolPlan},
     store::Maintenance,
-    target::Target,
+    target::Servers,
 };
 use crate::{
     settings::{InvalidSetting, units},
@@ -34,9 +34,12 @@ use crate::{
 #[serde(default)]
 pub struct MirrorConfig {
     /// `mysql://USER:PASSWORD@HOST/DATABASE`, `postgres://…`, `clickhouse://…` or `sqlite:PATH`; default empty: no rows.
+    /// MySQL and `PostgreSQL` take several hosts: `HOST:PORT,HOST:PORT`.
     pub url: MirrorUrl,
     /// File with the URL; default empty.
     pub url_file: PathBuf,
+    /// Order in which several hosts of the URL are tried; default `listed`.
+    pub server_order: ServerOrder,
     /// Name of this host in the rows; default empty: the system's host name.
     pub host: String,
     /// Age at which rows are deleted, by whole days if the database has partitions; `0s`: never; default 14d.
@@ -64,6 +67,7 @@ impl Default for MirrorConfig {
         Self {
             url: MirrorUrl::default(),
             url_file: PathBuf::new(),
+            server_order: ServerOrder::default(),
             host: String::new(),
             retention: Duration::from_secs(14 * 24 * 60 * 60),
             max_size: 0,
@@ -101,6 +105,17 @@ impl Default for SpoolConfig {
     }
 }
 
+/// Order in which the servers of a database are tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerOrder {
+    /// As the URL lists them; after a failure, the next one first.
+    #[default]
+    Listed,
+    /// At random, so that many exporters share the servers of a cluster.
+    Random,
+}
+
 /// Anonymization of addresses in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -117,8 +132,8 @@ pub enum Anonymize {
 /// The section with the content of its files.
 #[derive(Debug)]
 pub struct ResolvedConfig {
-    /// The database.
-    pub target: Target,
+    /// The servers of the database.
+    pub servers: Servers,
     /// The section itself.
     pub config: MirrorConfig,
     pub(super) anonymizer: Anonymizer,
@@ -135,7 +150,7 @@ impl ResolvedConfig {
             host => host.to_owned(),
         };
         let SpoolConfig { directory, max_size, other_target } = self.config.spool.clone();
-        SpoolPlan { directory, max_size, host, target: self.target.identity(), other_target }
+        SpoolPlan { directory, max_size, host, target: self.servers.identity(), other_target }
     }
 
     pub(super) fn maintenance(&self) -> Maintenance {
@@ -159,16 +174,16 @@ impl MirrorConfig {
     /// # Errors
     /// A file cannot be read, or contains no valid URL or key.
     pub fn resolve(self) -> Result<Option<ResolvedConfig>, InvalidSetting> {
-        let Some(target) = self.target()? else { return Ok(None) };
+        let Some(servers) = self.servers()? else { return Ok(None) };
         let anonymizer = self.anonymizer(self.anonymize)?;
-        Ok(Some(ResolvedConfig { target, anonymizer, config: self }))
+        Ok(Some(ResolvedConfig { servers, anonymizer, config: self }))
     }
 
-    /// The database to write to; `None` if none is configured. Reads `url_file`.
+    /// The servers of the database to write to; `None` if none is configured. Reads `url_file`.
     ///
     /// # Errors
     /// The file cannot be read, or the URL is invalid.
-    pub fn target(&self) -> Result<Option<Target>, InvalidSetting> {
+    pub fn servers(&self) -> Result<Option<Servers>, InvalidSetting> {
         let (key, url) = match (self.url.is_empty(), self.url_file.as_os_str().is_empty()) {
             (true, true) => return Ok(None),
             (false, true) => ("mirror.url", self.url.clone()),
@@ -178,8 +193,8 @@ impl MirrorConfig {
                 return Err(InvalidSetting::new("mirror.url_file", reason));
             }
         };
-        let target = url.reveal().parse::<Target>();
-        target.map(Some).map_err(|error| InvalidSetting::new(key, error.to_string()))
+        let servers = url.reveal().parse::<Servers>();
+        servers.map(Some).map_err(|error| InvalidSetting::new(key, error.to_string()))
     }
 
     fn read_url(&self) -> Result<MirrorUrl, InvalidSetting> {

@@ -23,7 +23,7 @@ const MIN_SPOOL: u64 = 1024 * 1024;
 impl ConfigSection for MirrorConfig {
     fn validate(&self) -> Vec<InvalidSetting> {
         let single = [
-            self.target().map(drop),
+            self.servers().map(drop),
             self.anonymizer(self.anonymize).map(drop),
             validate_host(&self.host),
             validate_retention(self.retention),

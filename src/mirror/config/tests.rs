@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::{MirrorConfig, MirrorUrl};
 use crate::{
-    mirror::target::Target,
+    mirror::target::Servers,
     settings::{
         ConfigSection as _,
         testing::{check_section, section_errors},
@@ -23,10 +23,10 @@ fn check_begin(text: &str, begin: &str) {
     assert!(message.starts_with(begin), "{message}\n{text}");
 }
 
-fn target(section: &str) -> Option<Target> {
+fn servers(section: &str) -> Option<Servers> {
     let config: MirrorConfig = toml::from_str(section).unwrap();
     assert!(config.validate().is_empty());
-    config.target().unwrap()
+    config.servers().unwrap()
 }
 
 fn write(directory: &Path, name: &str, text: &str) -> String {
@@ -59,7 +59,7 @@ fn the_password_is_masked() {
     assert!(toml.contains("url = \"mysql://ann:***@db/log\""), "{toml}");
     assert!(!format!("{toml} {config:?}").contains("secret"));
     let config = MirrorConfig { url: "mysql://ann:secret@db:x/log".into(), ..config };
-    let error = config.target().unwrap_err();
+    let error = config.servers().unwrap_err();
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
 }
 
@@ -67,11 +67,11 @@ fn the_password_is_masked() {
 fn the_url_is_a_key_or_in_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let url = write(directory.path(), "url", "  mysql://ann:secret@db/log\n");
-    let in_file = target(&format!("url_file = '{url}'")).unwrap();
+    let in_file = servers(&format!("url_file = '{url}'")).unwrap();
     assert_eq!(in_file.to_string(), "mysql://ann@db:3306/log");
-    assert_eq!(in_file.password, "secret");
-    assert_eq!(target("url = 'sqlite:rows.db'").unwrap().to_string(), "sqlite:rows.db");
-    assert!(target("").is_none());
+    assert_eq!(in_file.at(0).password, "secret");
+    assert_eq!(servers("url = 'sqlite:rows.db'").unwrap().to_string(), "sqlite:rows.db");
+    assert!(servers("").is_none());
 }
 
 #[test]
@@ -141,4 +141,5 @@ fn values_have_limits() {
         "mirror.spool.directory: is empty; use a directory, such as /var/lib/nflog_exporter",
     );
     check("mirror.max_size = '10GiB'", "");
+    check("mirror.server_order = 'random'", "");
 }

@@ -2,12 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{
-    Delivery,
-    deadline::{ANSWER, MAINTENANCE, within},
-};
+use super::Delivery;
 use crate::mirror::{
     clock_guard::Clocks,
+    deadline::{ANSWER, MAINTENANCE, within},
     store::{Maintenance, MaintenanceReport, Store, StoreError},
 };
 
@@ -25,7 +23,7 @@ impl Delivery {
         let done = match self.maintain(store).await {
             Ok(done) => done,
             Err(error) => {
-                self.maintenance_log.report(&format!("{}: {error}", self.target));
+                self.maintenance_log.report(&format!("{}: {error}", self.failover.server()));
                 return Err(error);
             }
         };

@@ -1,6 +1,5 @@
 //! Delivers the spool's rows to the database, exactly once and in order, on a thread of its own.
 
-mod deadline;
 mod maintenance;
 mod write;
 
@@ -15,15 +14,16 @@ use tokio::{
     time::sleep,
 };
 
-use self::deadline::{ANSWER, CONNECT, PREPARE, within};
 use super::{
     clock_guard::ClockGuard,
+    deadline::{ANSWER, PREPARE, within},
+    failover::Failover,
+    in_flight::InFlight,
     queue::Queue,
     shared_spool::SharedSpool,
     spool::Spool,
     store::{Maintenance, Store, StoreError, Writer},
     supervise,
-    target::Target,
     transaction_size::TransactionSize,
 };
 use crate::system::{
@@ -42,15 +42,14 @@ pub(super) struct Delivery {
     queue: Queue,
     spool: SharedSpool,
     appended: Arc<Notify>,
-    target: Target,
+    failover: Failover,
     maintenance: Maintenance,
     /// True once no more rows are appended: the delivery then ends when the spool is empty.
     ending: watch::Receiver<bool>,
     size: TransactionSize,
     /// When the last portion was written, if it was small.
     small: Option<Instant>,
-    /// The writer and the end of the last transaction with an unknown outcome.
-    in_flight: Option<(Writer, u64)>,
+    in_flight: InFlight,
     /// Replacement ids for writers whose position in the database cannot be true.
     aliases: HashMap<[u8; 16], [u8; 16]>,
     maintenance_due: Instant,
@@ -61,22 +60,22 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Delivers from the spool to the target; `appended` signals new rows.
+    /// Delivers from the spool to one of the servers; `appended` signals new rows.
     pub(super) fn new(
         (queue, spool, appended): (Queue, SharedSpool, Arc<Notify>),
-        (target, maintenance): (Target, Maintenance),
+        (failover, maintenance): (Failover, Maintenance),
         ending: watch::Receiver<bool>,
     ) -> Self {
         Self {
             queue,
             spool,
             appended,
-            target,
+            failover,
             maintenance,
             ending,
             size: TransactionSize::new(),
             small: None,
-            in_flight: None,
+            in_flight: InFlight::default(),
             aliases: HashMap::new(),
             maintenance_due: Instant::now(),
             clock_guard: ClockGuard::default(),
@@ -101,14 +100,16 @@ impl Delivery {
                 None => StoreError::Unavailable("the delivery panicked; see the log".into()),
             };
             self.queue.set_up(false);
-            let problem = format!("{}: {error}; rows wait in the spool", self.target);
+            let problem = format!("{}: {error}; rows wait in the spool", self.failover.subject());
             self.connection_log.report(&problem);
             let has_delivered = self.spool.with(|spool| spool.position()) != before;
             if has_delivered || began.elapsed() > RETRY.1 {
                 wait = RETRY.0;
             }
-            sleep(wait).await;
-            wait = (wait * 2).min(RETRY.1);
+            if self.failover.failed(&error, has_delivered) {
+                sleep(wait).await;
+                wait = (wait * 2).min(RETRY.1);
+            }
         }
     }
 
@@ -158,7 +159,7 @@ impl Delivery {
 
     /// Connects, and prepares the database.
     async fn connect<S: Store>(&mut self) -> Result<S, StoreError> {
-        let mut store = within(CONNECT, "a connection", S::connect(&self.target)).await?;
+        let mut store: S = self.failover.connect().await?;
         within(PREPARE, "the schema", store.prepare()).await?;
         for advice in within(PREPARE, "views and indexes", store.advice()).await? {
             tracing::warn!("{advice}");
@@ -209,6 +210,7 @@ impl Delivery {
                 self.aliases.remove(&over.id);
             }
             let known_as = self.known_as(&writer);
+            self.check_recorded(store, &writer, known).await?;
             let held = within(ANSWER, "an answer", store.position(&known_as, known)).await?;
             if held <= known {
                 return Ok(writer);
@@ -219,7 +221,7 @@ impl Delivery {
                     known,
                     "mirror: {} claims rows that were never sent (was a backup restored, or this \
                      host's state copied?); they are sent under a new writer id",
-                    self.target
+                    self.failover.server()
                 );
                 self.aliases.insert(writer.id, random::id());
                 continue;
@@ -230,13 +232,47 @@ impl Delivery {
         }
     }
 
+    /// Counts rows that the database confirmed and does not account for any more: a failover to a server that had not
+    /// received them, or a restored backup. The spool does not have them either.
+    async fn check_recorded<S: Store>(
+        &mut self,
+        store: &mut S,
+        writer: &Writer,
+        known: u64,
+    ) -> Result<(), StoreError> {
+        // A new id has no position yet.
+        if known == 0 || self.aliases.contains_key(&writer.id) {
+            return Ok(());
+        }
+        let recorded = within(ANSWER, "an answer", store.recorded(writer, known)).await?;
+        let is_earlier = self.spool.with(|spool| spool.is_earlier(writer));
+        let rows = match recorded {
+            Some(recorded) => known.saturating_sub(recorded),
+            // Rows of an earlier session may have been for another database.
+            None if is_earlier => 0,
+            None => known,
+        };
+        if rows > 0 {
+            self.queue.count_reverted(rows);
+            tracing::error!(
+                rows,
+                "mirror: {} confirmed rows that it does not account for any more: a failover or a restored backup lost \
+                 them, or nflog_writers was changed; later rows follow",
+                self.failover.server()
+            );
+        }
+        Ok(())
+    }
+
     /// Whether the database can hold this writer's rows before `held`. In the present session only the end of a
     /// transaction with an unknown outcome is possible, or without transactions a part of its rows. For an earlier
     /// session the database is authoritative: after a power loss or a restored backup the spool may be older.
     fn can_hold<S: Store>(&self, writer: &Writer, held: u64) -> bool {
-        let can_end = |to: u64| to == held || (!S::WRITES_WHOLE_BATCHES && to > held);
-        let is_in_flight =
-            self.in_flight.as_ref().is_some_and(|(of, to)| of == writer && can_end(*to));
+        let is_in_flight = if S::WRITES_WHOLE_BATCHES {
+            self.in_flight.ends_at(writer, held)
+        } else {
+            self.in_flight.reaches(writer, held)
+        };
         is_in_flight || self.spool.with(|spool| spool.is_earlier(writer))
     }
 
@@ -250,7 +286,8 @@ impl Delivery {
     /// table may be locked.
     fn is_well(&mut self) {
         self.queue.set_up(true);
-        self.connection_log.resolve(&format!("mirror: {} accepts rows again", self.target));
+        let server = self.failover.server();
+        self.connection_log.resolve(&format!("mirror: {server} accepts rows again"));
     }
 
     /// Waits while rows are gathered for a store that needs large batches, at most until something changes. Returns

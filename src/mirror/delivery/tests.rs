@@ -5,10 +5,11 @@ use std::{collections::VecDeque, path::Path, sync::Mutex, time::SystemTime};
 use super::*;
 use crate::event::{CurrentNames, Names};
 use crate::mirror::{
+    config::ServerOrder,
     row::Row,
     spool::{OtherTarget, Spool, SpoolPlan},
     store::{Batch, Kind, MaintenanceReport, ServerClock},
-    target::{Endpoint, Tls},
+    target::{Endpoint, Target, Tls},
 };
 
 /// Calls that panic, in order; later calls succeed.
@@ -116,10 +117,11 @@ async fn a_store_that_panics_is_retried() {
         account.spool(ROWS, [0; 3]);
     });
     spool.with(|spool| spool.append(&rows, 0)).unwrap();
+    let failover = Failover::new(target().into(), ServerOrder::Listed);
     let (end, ending) = watch::channel(true);
     let delivery = Delivery::new(
         (queue.clone(), spool, Arc::default()),
-        (target(), Maintenance::default()),
+        (failover, Maintenance::default()),
         ending,
     );
     delivery.run::<Faulty>().await;

@@ -2,12 +2,10 @@
 
 use std::time::Instant;
 
-use super::{
-    Delivery,
-    deadline::{ANSWER, within},
-};
+use super::Delivery;
 use crate::mirror::{
     account::DropReason,
+    deadline::{ANSWER, within},
     row::Row,
     spool::Portion,
     store::{Batch, Store, StoreError, Writer},
@@ -41,7 +39,7 @@ impl Delivery {
         let known_as = self.known_as(&writer);
         while let Some(part) = parts.pop() {
             let batch = Batch { from: position, to: number(part.end), rows: &rows[part.clone()] };
-            self.in_flight = Some((writer.clone(), batch.to));
+            self.in_flight.send(&writer, batch.from, batch.to);
             if !S::WRITES_WHOLE_BATCHES {
                 self.spool.with(|spool| spool.note_sent(&writer, batch.to));
             }
@@ -100,7 +98,7 @@ impl Delivery {
         let skipped = Batch { rows: &[], ..batch };
         within(ANSWER, "a transaction", store.write(writer, skipped)).await?;
         if self.refusal_throttle.allows() {
-            tracing::error!("mirror: dropped a row that {} rejects: {why}", self.target);
+            tracing::error!("mirror: dropped a row that {} rejects: {why}", self.failover.server());
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use self::{batch_size::BatchSize, convert::Converter, tables::Source};
 use super::{
     config::ResolvedConfig,
+    failover::Failover,
     kind::Kind,
     row::Row,
     store::{Batch, MySql, Postgres, Sqlite, Store, StoreError, Writer},
@@ -117,11 +118,11 @@ pub async fn copy(
     import: Import<'_>,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ImportReport, ImportError> {
-    match import.to.target.kind {
+    match import.to.servers.kind() {
         Kind::MySql => copy_to::<MySql>(import, progress).await,
         Kind::Postgres => copy_to::<Postgres>(import, progress).await,
         Kind::Sqlite => copy_to::<Sqlite>(import, progress).await,
-        Kind::ClickHouse => Err(ImportError::NoTransactions(import.to.target.to_string())),
+        Kind::ClickHouse => Err(ImportError::NoTransactions(import.to.servers.to_string())),
     }
 }
 
@@ -130,10 +131,11 @@ async fn copy_to<S: Store>(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ImportReport, ImportError> {
     let source_error = |error| ImportError::Store { what: format!("the source {from}"), error };
-    let target = to.target.to_string();
+    let target = to.servers.to_string();
     let target_error = |error| ImportError::Store { what: format!("the target {target}"), error };
     let mut source = Source::open(from, table).await?;
-    let mut store = S::connect(&to.target).await.map_err(target_error)?;
+    let mut failover = Failover::new(to.servers.clone(), to.config.server_order);
+    let mut store: S = failover.connect().await.map_err(target_error)?;
     store.prepare().await.map_err(target_error)?;
     let writer = Writer { id: source.writer_id(), host: to.spool().host };
     let first = store.position(&writer, 0).await.map_err(target_error)?;

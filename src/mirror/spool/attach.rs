@@ -9,6 +9,7 @@ use super::{
     other_targets,
     session::Session,
 };
+use crate::mirror::target::is_same_database;
 
 impl Spool {
     /// Retries a directory that could not be used, and checks that it still exists.
@@ -73,7 +74,7 @@ impl Spool {
     /// Queues an earlier session for delivery, or keeps or drops one for another database.
     fn adopt(&mut self, mut session: Session, target: &str) {
         let rows = session.end() - session.delivered;
-        let is_ours = session.target.as_deref() == Some(target);
+        let is_ours = session.target.as_deref().is_some_and(|of| is_same_database(of, target));
         match self.plan.other_target {
             OtherTarget::Keep if !is_ours => self.others.push(session),
             OtherTarget::Drop if !is_ours => {

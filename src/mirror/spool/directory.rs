@@ -27,6 +27,7 @@ use super::{
     segment::Segment,
     session::Session,
 };
+use crate::mirror::target::is_same_database;
 
 /// The directory, locked for this process.
 #[derive(Debug)]
@@ -146,8 +147,12 @@ fn pass_over(sessions: &mut [Session], position: Position) {
     if let Some(at) = at.filter(|at| position.delivered <= sessions[*at].end()) {
         sessions[at].delivered = position.delivered;
         let target = sessions[at].target.clone();
+        let is_same = |other: &Option<String>| match (other, &target) {
+            (Some(other), Some(target)) => is_same_database(other, target),
+            (other, target) => other == target,
+        };
         // Sessions for another database may still wait.
-        for session in sessions[..at].iter_mut().filter(|session| session.target == target) {
+        for session in sessions[..at].iter_mut().filter(|session| is_same(&session.target)) {
             session.delivered = session.end();
         }
     }

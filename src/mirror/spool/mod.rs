@@ -66,7 +66,7 @@ pub struct SpoolPlan {
     pub max_size: u64,
     /// Name of this host in the rows of this session.
     pub host: String,
-    /// The database of the rows, as [`Target::identity`](super::Target::identity) writes it.
+    /// The database of the rows, as [`Servers::identity`](super::target::Servers::identity) writes it.
     pub target: String,
     /// How to treat rows for another database.
     pub other_target: OtherTarget,

@@ -14,6 +14,7 @@ use super::{
     segment::Segment,
     session::Session,
 };
+use crate::mirror::target::is_same_database;
 
 /// How to treat rows in the spool for another database than the configured one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub enum OtherTarget {
 /// Rows for another database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherRows {
-    /// The database, as [`Target::identity`](crate::mirror::Target::identity) writes it.
+    /// The database, as [`Servers::identity`](crate::mirror::target::Servers::identity) writes it.
     pub target: String,
     /// Number of rows.
     pub rows: u64,
@@ -101,7 +102,7 @@ pub fn rows_of_others(directory: &Path, target: &str) -> io::Result<Vec<OtherRow
         // A segment that disappears or cannot be read is left to the running exporter.
         let Ok(Ok(mut segment)) = Segment::find(path) else { continue };
         let of = segment.header.target.clone().or_else(|| owner.clone());
-        if let Some(of) = of.filter(|of| of != target) {
+        if let Some(of) = of.filter(|of| !is_same_database(of, target)) {
             let rows = segment.walk_to_end() - segment.header.first;
             found.push(OtherRows { target: of, rows, bytes: segment.bytes });
         }

@@ -77,6 +77,27 @@ pub struct ServerClock {
     pub zone: String,
 }
 
+/// Whether a server accepts rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does. What it is, as in "is the primary".
+    Ready(String),
+    /// It does, but another server should be preferred: why.
+    Busy(String),
+    /// It does not, although it answers: why.
+    NotReady(String),
+}
+
+impl Readiness {
+    /// An error if the server accepts no rows.
+    fn check(self) -> Result<(), StoreError> {
+        match self {
+            Self::Ready(_) | Self::Busy(_) => Ok(()),
+            Self::NotReady(why) => Err(StoreError::Unavailable(why)),
+        }
+    }
+}
+
 /// A connection to a database. After any error except [`StoreError::Rejected`] it is dropped and replaced.
 ///
 /// The caller applies a deadline to every call, and drops the store when it expires: a call must be safe
@@ -95,8 +116,24 @@ pub trait Store: Sized + Send {
     /// Connects. Does not touch the schema.
     fn connect(target: &Target) -> impl Future<Output = Result<Self, StoreError>> + Send;
 
+    /// Whether the server accepts rows: a standby or a node without its cluster does not.
+    fn readiness(&mut self) -> impl Future<Output = Result<Readiness, StoreError>> + Send {
+        async { Ok(Readiness::Ready("answers".into())) }
+    }
+
     /// Creates or updates the schema, and checks that rows can be inserted.
     fn prepare(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The position of this writer that the database records; `None` if it does not know the writer. `at_least` is the
+    /// number of rows that the database has confirmed: less means that it lost some. A database without separate
+    /// positions returns it.
+    fn recorded(
+        &mut self,
+        _writer: &Writer,
+        at_least: u64,
+    ) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send {
+        async move { Ok(Some(at_least)) }
+    }
 
     /// Number of this writer's rows that the database holds. `at_least` is the number that the writer knows of;
     /// a database that knows less (a restored backup) is corrected.
@@ -147,7 +184,7 @@ pub trait Store: Sized + Send {
     /// ours, or an index that the dashboards lack.
     fn advice(&mut self) -> impl Future<Output = Result<Vec<&'static str>, StoreError>> + Send;
 
-    /// Checks that the server answers.
+    /// Checks that the server answers, and still accepts rows.
     fn ping(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -169,6 +206,9 @@ pub enum StoreError {
     /// Access, a right or the schema is missing: an administrator has to fix it; retry until then.
     #[error("{0}")]
     Denied(String),
+    /// Another transaction was committed first, and this one was rolled back: retry it on the same server.
+    #[error("{0}")]
+    Conflict(String),
     /// The writer's position is not the start of the batch: read it again.
     #[error("another connection moved the writer's position")]
     Moved,

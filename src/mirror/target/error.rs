@@ -16,6 +16,9 @@ pub enum TargetError {
          : as %3A, a space as %20, any other byte as % and its two hexadecimal digits"
     )]
     Syntax(&'static str),
+    /// Several hosts that cannot be used together.
+    #[error("invalid hosts in the database URL: {0}")]
+    Hosts(&'static str),
     /// No host.
     #[error("the database URL names no host and no socket; write scheme://user@host/database")]
     NoHost,

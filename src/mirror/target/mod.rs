@@ -1,17 +1,19 @@
-//! The database to write to, parsed from its URL. No message contains its password.
+//! The database to write to and its servers, parsed from its URL. No message contains its password.
 
 mod error;
 mod parameters;
 mod parse;
 mod percent;
+mod servers;
 
 use std::{fmt, path::PathBuf};
 
 pub use error::TargetError;
+pub use servers::{MAX_SERVERS, Servers, is_same_database};
 
 use super::kind::Kind;
 
-/// A database to write to.
+/// A database on one server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     /// Its protocol.
@@ -76,8 +78,7 @@ impl Target {
             }
             Endpoint::Tcp { host, port } => {
                 let host = host.trim_end_matches('.').to_ascii_lowercase();
-                let host = if host.contains(':') { format!("[{host}]") } else { host };
-                format!("{scheme}://{host}:{port}/{database}")
+                format!("{scheme}://{}/{database}", authority(&host, *port))
             }
             Endpoint::Socket { path, port } => match kind {
                 Kind::Postgres => {
@@ -87,6 +88,11 @@ impl Target {
             },
         }
     }
+}
+
+/// Host and port as in a URL.
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 impl fmt::Debug for Target {
@@ -104,8 +110,7 @@ impl fmt::Display for Target {
         match endpoint {
             Endpoint::File(path) => write!(formatter, "sqlite:{}", path.display()),
             Endpoint::Tcp { host, port } => {
-                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-                write!(formatter, "{scheme}://{user}{host}:{port}/{database}")
+                write!(formatter, "{scheme}://{user}{}/{database}", authority(host, *port))
             }
             Endpoint::Socket { path, .. } => {
                 write!(formatter, "{scheme}://{user}localhost/{database} by {}", path.display())

@@ -23,6 +23,8 @@ pub(super) enum Scheme {
 pub(super) struct Parameters {
     mode: Option<(&'static str, TlsMode)>,
     roots: Option<(&'static str, PathBuf)>,
+    /// Whether `target_session_attrs` is given.
+    session: bool,
     /// A socket, or its directory.
     pub(super) socket: Option<PathBuf>,
 }
@@ -49,6 +51,12 @@ impl Parameters {
                     };
                     parameters.mode.replace((name, mode)).is_some()
                 }
+                // Rows are only written where they can be: it is the default.
+                Parameter::Session => match decode(value)?.to_ascii_lowercase().as_str() {
+                    "read-write" | "primary" => std::mem::replace(&mut parameters.session, true),
+                    _ => return refuse(SESSIONS),
+                },
+                Parameter::Order => return refuse(ORDER),
                 Parameter::Roots => parameters.roots.replace((name, path(value))).is_some(),
                 Parameter::Socket | Parameter::Directory => {
                     let path = path(value);
@@ -130,6 +138,8 @@ enum Parameter {
     Roots,
     Socket,
     Directory,
+    Session,
+    Order,
 }
 
 impl Parameter {
@@ -147,6 +157,8 @@ impl Parameter {
                 ("sslmode", Self::Mode),
                 ("sslrootcert", Self::Roots),
                 ("host", Self::Directory),
+                ("target-session-attrs", Self::Session),
+                ("load-balance-hosts", Self::Order),
                 ("ssl-mode", Self::Mode),
                 ("ssl-ca", Self::Roots),
             ],
@@ -166,6 +178,8 @@ impl Parameter {
     }
 }
 
+const SESSIONS: &str = "is not read-write or primary: rows are written to servers that accept them";
+const ORDER: &str = "is not a part of the URL here: set mirror.server_order = \"random\"";
 const MODES: &str = "is not one of disable, require, verify-full";
 const VERIFY_CA: &str = "is verify-ca, which accepts any host's certificate: write verify-full";
 const OPPORTUNISTIC: &str = "falls back to no encryption when the server offers none: \

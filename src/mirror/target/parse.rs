@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::{
-    Endpoint, Kind, Target, TargetError, Tls,
+    Endpoint, Kind, MAX_SERVERS, Servers, Target, TargetError, Tls,
     parameters::{Parameters, Scheme},
     percent::{decode, one_line},
 };
@@ -23,11 +23,14 @@ use super::{
 /// - `sqlite:PATH` or `sqlite://PATH`, which are the same: `sqlite:///a` and `sqlite:/a` are absolute,
 ///   `sqlite://a` and `sqlite:a` relative. No parameters.
 ///
+/// A server's URL can list several hosts of one database, as libpq does: `mysql://user@a:3306,b,[2001:db8::1]:3307/d`. Each
+/// has its own port. `ClickHouse` takes one.
+///
 /// `%` with two hexadecimal digits encodes a byte. In a server's URL, every character that RFC 3986 does not
 /// allow must be encoded, and an `@` in user and password; in a path, any other `%` and all other characters
 /// are literal. Each server accepts the other's spellings for TLS. Certificates are verified, except over a
 /// socket or to a loopback host, where TLS is off by default; for ClickHouse the scheme decides. A socket takes precedence over the host.
-impl FromStr for Target {
+impl FromStr for Servers {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
@@ -37,13 +40,23 @@ impl FromStr for Target {
         }
         let (scheme, rest) = text.split_once(':').ok_or(TargetError::Scheme)?;
         match scheme.to_ascii_lowercase().as_str() {
-            "sqlite" => file(rest),
-            "mysql" | "mariadb" => server(Kind::MySql, Scheme::Usual, text, rest),
-            "postgres" | "postgresql" => server(Kind::Postgres, Scheme::Usual, text, rest),
-            "clickhouse" => server(Kind::ClickHouse, Scheme::Plain, text, rest),
-            "clickhouses" => server(Kind::ClickHouse, Scheme::Encrypted, text, rest),
+            "sqlite" => file(rest).map(Self::from),
+            "mysql" | "mariadb" => servers(Kind::MySql, Scheme::Usual, text, rest),
+            "postgres" | "postgresql" => servers(Kind::Postgres, Scheme::Usual, text, rest),
+            "clickhouse" => servers(Kind::ClickHouse, Scheme::Plain, text, rest),
+            "clickhouses" => servers(Kind::ClickHouse, Scheme::Encrypted, text, rest),
             _ => Err(TargetError::Scheme),
         }
+    }
+}
+
+/// Parses a URL with one host.
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let several = TargetError::Hosts("this database is read from one host: name one");
+        text.parse::<Servers>()?.single().ok_or(several)
     }
 }
 
@@ -67,12 +80,55 @@ fn file(rest: &str) -> Result<Target, TargetError> {
     })
 }
 
-/// Parses a server's URL; `rest` is the part after the scheme.
-fn server(kind: Kind, scheme: Scheme, text: &str, rest: &str) -> Result<Target, TargetError> {
+/// Parses the URL of one or several servers; `rest` is the part after the scheme.
+fn servers(kind: Kind, scheme: Scheme, text: &str, rest: &str) -> Result<Servers, TargetError> {
     let Some(rest) = rest.strip_prefix("//") else {
         return Err(TargetError::Syntax("// is missing after the scheme"));
     };
     encoded(rest)?;
+    let authority = authority(rest);
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    if !hosts.contains(',') {
+        return server(kind, scheme, text, rest).map(Servers::from);
+    }
+    if kind == Kind::ClickHouse {
+        return Err(TargetError::Hosts(ONE_CLICKHOUSE));
+    }
+    let start = text.len() - rest.len() + authority.len() - hosts.len();
+    let (before, after) = (&text[..start], &text[start + hosts.len()..]);
+    let mut targets: Vec<Target> = Vec::new();
+    for host in hosts.split(',') {
+        if host.is_empty() {
+            return Err(TargetError::Hosts("one of them is empty"));
+        }
+        let url = format!("{before}{host}{after}");
+        let target = server(kind, scheme, &url, &url[text.len() - rest.len()..])?;
+        if !matches!(target.endpoint, Endpoint::Tcp { .. }) {
+            return Err(TargetError::Hosts("a socket cannot be one of several"));
+        }
+        if targets.iter().any(|other| other.identity() == target.identity()) {
+            return Err(TargetError::Hosts("one of them is listed twice"));
+        }
+        if targets.len() == MAX_SERVERS {
+            return Err(TargetError::Hosts("there are more than 16"));
+        }
+        targets.push(target);
+    }
+    let first = targets.remove(0);
+    Ok(Servers::new(first, targets))
+}
+
+/// A replica that lags would return an old position.
+const ONE_CLICKHOUSE: &str = "ClickHouse takes one, because the position of a writer is read back from its rows, which a \
+                              replica may lack: name one server, or a proxy that stays with one";
+
+/// User, password and hosts: the part before the path.
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+/// Parses the URL of one server; `rest` is the part after `//`.
+fn server(kind: Kind, scheme: Scheme, text: &str, rest: &str) -> Result<Target, TargetError> {
     let (url, hostless) = parse_url(text, rest)?;
     let mut parameters = Parameters::read(kind, url.query().unwrap_or_default())?;
     let database = url.path().strip_prefix('/').unwrap_or_default();
@@ -120,7 +176,7 @@ fn server(kind: Kind, scheme: Scheme, text: &str, rest: &str) -> Result<Target, 
 /// whether it has no host.
 fn parse_url(text: &str, rest: &str) -> Result<(Url, bool), TargetError> {
     // libpq's URLs may have a user without a host, which the parser rejects: a host is inserted and ignored.
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority(rest);
     let hostless = authority.is_empty() || authority.ends_with('@');
     let url = if hostless && !authority.is_empty() {
         Url::parse(&text.replacen(authority, &format!("{authority}localhost"), 1))
@@ -141,7 +197,7 @@ fn parse_url(text: &str, rest: &str) -> Result<(Url, bool), TargetError> {
 /// Rejects characters that must be percent-encoded in a URL (RFC 3986, section 2), and those that parsers
 /// treat differently.
 fn encoded(rest: &str) -> Result<(), TargetError> {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority(rest);
     let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
     let mut after_percent = rest.split('%').skip(1);

@@ -287,6 +287,79 @@ fn the_identity_is_the_database_alone() {
 }
 
 #[test]
+fn several_hosts() {
+    let check = |url: &str, expect: &str| {
+        let servers: Servers = url.parse().unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert_eq!(servers.to_string(), expect, "{url}");
+        assert!(!format!("{servers:?}").contains("secret"), "{url}");
+        servers
+    };
+    let servers = check(
+        "mysql://u:a,secret@db1:3306,db2,[2001:db8::1]:3307,192.0.2.1/nflog",
+        "mysql://u@db1:3306,db2:3306,[2001:db8::1]:3307,192.0.2.1:3306/nflog",
+    );
+    assert!(servers.iter().all(|target| (&*target.user, &*target.password) == ("u", "a,secret")));
+    assert_eq!(servers.count(), 4);
+    assert_eq!(servers.at(5).to_string(), "mysql://u@db2:3306/nflog");
+    check("postgres://a,b/d?target_session_attrs=read-write", "postgres://a:5432,b:5432/d");
+    check("mysql://u@db/d", "mysql://u@db:3306/d");
+    check("postgres://u@/d?host=/run/x", "postgres://u@localhost/d by /run/x");
+    // A host on loopback is not encrypted; the certificates of the others are verified.
+    let tls = |url: &str| -> Vec<Tls> {
+        url.parse::<Servers>().unwrap().iter().map(|target| target.tls.clone()).collect()
+    };
+    let verified = Tls::Verified { roots: None };
+    assert_eq!(tls("mysql://localhost,db/d"), [Tls::Off, verified.clone()]);
+    assert_eq!(tls("mysql://localhost,db/d?sslmode=verify-full"), [verified.clone(), verified]);
+}
+
+#[test]
+fn hosts_that_cannot_be_used_together() {
+    for (url, expect) in [
+        ("mysql://u:secret@a,/d", "one of them is empty"),
+        ("mysql://u:secret@,a/d", "one of them is empty"),
+        ("mysql://u:secret@a,,b/d", "one of them is empty"),
+        ("mysql://u:secret@a:3306,A./d", "listed twice"),
+        ("mysql://u:secret@a,b/d?socket=/run/x", "a socket cannot be one of several"),
+        ("postgres://u:secret@%2Frun,b/d", "a socket cannot be one of several"),
+        ("mysql://u:secret@a,b:x/d", "the port is not a number"),
+        ("mysql://u:secret@a,b", "names no database"),
+        ("mysql://u:secret@a,[::g]/d", "is not an IPv6 address"),
+        ("clickhouse://u:secret@a,b/d", "ClickHouse takes one"),
+        ("postgres://a,b/d?target_session_attrs=standby", "is not read-write or primary"),
+        ("postgres://a,b/d?load_balance_hosts=random", "set mirror.server_order"),
+    ] {
+        let error = url.parse::<Servers>().unwrap_err().to_string();
+        assert!(error.contains(expect) && !error.contains("secret"), "{url}: {error}");
+    }
+    let many = |count: usize| {
+        let hosts: Vec<_> = (0..count).map(|number| format!("db{number}")).collect();
+        format!("mysql://{}/d", hosts.join(",")).parse::<Servers>()
+    };
+    assert!(many(MAX_SERVERS).is_ok() && many(MAX_SERVERS + 1).is_err());
+    assert!("mysql://a,b/d".parse::<Target>().unwrap_err().to_string().contains("name one"));
+}
+
+#[test]
+fn a_database_is_the_same_as_long_as_it_shares_a_server() {
+    let identity = |url: &str| url.parse::<Servers>().unwrap().identity();
+    assert_eq!(identity("mysql://u@A,b:3307/d"), "mysql://a:3306,b:3307/d");
+    let check = |one: &str, other: &str, expect: bool| {
+        let (one, other) = (identity(one), identity(other));
+        assert_eq!(is_same_database(&one, &other), expect, "{one} {other}");
+        assert_eq!(is_same_database(&other, &one), expect, "{one} {other}");
+    };
+    check("mysql://a/d", "mysql://a,b/d", true);
+    check("mysql://a,b/d", "mysql://b:3306,c/d", true);
+    check("mysql://a,b/d", "mysql://b:3307,c/d", false);
+    check("mysql://a,b/d", "mysql://a,b/e", false);
+    check("mysql://a:1,b:1/d", "postgres://a:1,b:1/d", false);
+    check("sqlite:/a", "sqlite:/a", true);
+    check("sqlite:/x://a/b", "sqlite:/y://a/b", false);
+    check("mysql://localhost/d?socket=/a", "mysql://localhost/d?socket=/b", false);
+}
+
+#[test]
 fn the_scheme_of_clickhouse_decides_about_encryption() {
     for url in ["clickhouse://h/d", "clickhouse://127.0.0.1/d?sslmode=disable"] {
         assert_eq!(parse(url).tls, Tls::Off, "{url}");

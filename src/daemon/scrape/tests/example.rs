@@ -210,6 +210,7 @@ fn mirror() -> MirrorStatus {
             filtered: from_first(2),
         },
         up: true,
+        reverted: 2,
         lag: Duration::from_millis(250),
         spool_size: 4096,
         other_target_rows: 3,

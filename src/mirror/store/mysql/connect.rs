@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts, prelude::Queryable};
+use tokio::time::timeout;
 
 use super::{
     super::{StoreError, tls::authorities},
     error::{code, failure},
 };
 use crate::mirror::target::{Endpoint, Target, Tls};
+
+/// Timeout for a connection.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Interval of TCP keepalives.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -31,18 +35,29 @@ const SETTINGS: [&str; 7] = [
 ];
 
 pub(in crate::mirror) async fn connect(target: &Target) -> Result<Conn, StoreError> {
-    let mut connection =
-        Conn::new(options(target)?).await.map_err(|error| connect_failure(target, &error))?;
+    let connected = timeout(TIMEOUT, Conn::new(options(target)?)).await.map_err(|_| {
+        let seconds = TIMEOUT.as_secs();
+        StoreError::Unavailable(format!(
+            "MySQL: cannot connect to {target}: no answer in {seconds} s"
+        ))
+    })?;
+    let mut connection = connected.map_err(|error| connect_failure(target, &error))?;
     for setting in SETTINGS {
-        match connection.query_drop(setting).await {
-            Ok(()) => {}
-            Err(error @ mysql_async::Error::Server(_)) => {
-                tracing::debug!(%setting, %error, "the database rejects a session setting");
-            }
-            Err(error) => return Err(failure("set up the session", &error)),
-        }
+        set(&mut connection, setting).await?;
     }
     Ok(connection)
+}
+
+/// Changes a setting of the session, except on a server that does not have it.
+pub(super) async fn set(connection: &mut Conn, setting: &str) -> Result<(), StoreError> {
+    match connection.query_drop(setting).await {
+        Ok(()) => Ok(()),
+        Err(error @ mysql_async::Error::Server(_)) => {
+            tracing::debug!(%setting, %error, "the database rejects a session setting");
+            Ok(())
+        }
+        Err(error) => Err(failure("set up the session", &error)),
+    }
 }
 
 /// The error of a connection attempt. A server that requires TLS does not say so: MariaDB reports that access

@@ -6,6 +6,9 @@ use mysql_async::{DriverError, Error, IoError, ServerError};
 
 use super::StoreError;
 
+/// `ER_LOCK_DEADLOCK`
+const DEADLOCK: u16 = 1213;
+
 const PACKET: &str = "set the server's max_allowed_packet to 16M, at least 1M";
 
 /// The error of a step, classified by what helps: a retry, an administrator, or leaving out rows.
@@ -50,6 +53,8 @@ pub(in crate::mirror) fn failure(doing: &str, error: &Error) -> StoreError {
 /// By the server's error number, otherwise by SQLSTATE (MySQL's and MariaDB's error references).
 fn sort(answer: &ServerError, text: String) -> StoreError {
     match answer.code {
+        // A deadlock, or on a cluster a transaction that another node's preceded: the server rolled it back.
+        DEADLOCK => StoreError::Conflict(text),
         1045 | 1698 => StoreError::Denied(format!("{text}; check user and password of the URL")),
         1044 | 1049 => StoreError::Denied(format!(
             "{text}; as an administrator run CREATE DATABASE and GRANT ALL ON DATABASE.* TO USER"
@@ -124,8 +129,9 @@ mod tests {
             (1040, "08004"),
             (1053, "08S01"),
             (1114, "HY000"),
+            (1047, "08S01"),
+            (1180, "HY000"),
             (1205, "HY000"),
-            (1213, "40001"),
             (1226, "42000"),
             (1290, "HY000"),
             (1317, "70100"),
@@ -134,6 +140,11 @@ mod tests {
             (9007, "HY000"),
         ];
         check(&codes, StoreError::Unavailable);
+    }
+
+    #[test]
+    fn conflicts() {
+        check(&[(1213, "40001")], StoreError::Conflict);
     }
 
     #[test]

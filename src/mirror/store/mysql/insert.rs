@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use mysql_async::{Conn, Params, Statement, Value, prelude::Queryable};
 
-use super::{super::StoreError, column, error::failure};
+use super::{super::StoreError, column, error::failure, settings};
 use crate::mirror::{
     day::{Day, LATEST},
     row::{Row, sixteen_bytes},
@@ -41,7 +41,10 @@ impl Inserts {
         // into one packet.
         let bulk = version.to_lowercase().contains("mariadb")
             && packet >= 1 << 20
-            && !logs_statements(connection).await?;
+            && !settings::logs_statements(connection).await?
+            // MariaDB 10.11 reports success for a bulk statement whose transaction another node's has aborted, so that
+            // the next one would be committed alone.
+            && !settings::is_node(connection).await?;
         Ok(if bulk { Self::Bulk(None) } else { Self::Many(vec![None; MAX_POWER + 1]) })
     }
 
@@ -85,16 +88,6 @@ impl Inserts {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether the server's binary log holds statements: it then rejects the bulk statement (4033).
-async fn logs_statements(connection: &mut Conn) -> Result<bool, StoreError> {
-    let doing = "read the format of the binary log";
-    match column::first(connection, "SELECT @@log_bin AND @@binlog_format = 'STATEMENT'").await {
-        Ok(Some(row)) => column::value(&row, 0, doing),
-        Ok(None) | Err(mysql_async::Error::Server(_)) => Ok(false),
-        Err(error) => Err(failure(doing, &error)),
     }
 }
 

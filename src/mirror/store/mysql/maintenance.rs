@@ -46,40 +46,63 @@ async fn run_maintenance(
     now: SystemTime,
 ) -> Result<MaintenanceReport, StoreError> {
     let mut report = MaintenanceReport::default();
+    let mut problem = change_partitions(connection, maintenance, now, &mut report).await?;
+    // The lock holds on one node of a cluster only: an exporter on another node may have made the same change.
+    if matches!(problem, Some(Problem::Failed(_))) {
+        problem = change_partitions(connection, maintenance, now, &mut report).await?;
+    }
+    report.warnings.extend(problem.map(|problem| match problem {
+        Problem::Failed(warning) | Problem::Blocked(warning) => warning,
+    }));
+    Ok(report)
+}
+
+/// Why the partitions could not be changed.
+enum Problem {
+    /// The server rejected the statement.
+    Failed(String),
+    /// It cannot succeed now, or without an administrator.
+    Blocked(String),
+}
+
+/// Drops and creates partitions until one of the statements fails.
+async fn change_partitions(
+    connection: &mut Conn,
+    maintenance: &Maintenance,
+    now: SystemTime,
+    report: &mut MaintenanceReport,
+) -> Result<Option<Problem>, StoreError> {
     let partitions = match partitions(connection).await {
         Ok(partitions) => partitions,
         Err(error @ Error::Server(_)) => {
-            report.warnings.push(warning("cannot read the partitions of `packets`", &error));
-            return Ok(report);
+            let warning = warning("cannot read the partitions of `packets`", &error);
+            return Ok(Some(Problem::Blocked(warning)));
         }
         Err(error) => return Err(failure("read the partitions", &error)),
     };
     let Some(partitions) = partitions else {
-        report.warnings.push(
-            "MySQL: `packets` has no partitions by range of time: old rows are never dropped. As an \
+        let warning = "MySQL: `packets` has no partitions by range of time: old rows are never dropped. As an \
              administrator run ALTER TABLE packets PARTITION BY RANGE \
-             COLUMNS (time) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
-                .to_owned(),
-        );
-        return Ok(report);
+             COLUMNS (time) (PARTITION pmax VALUES LESS THAN (MAXVALUE))";
+        return Ok(Some(Problem::Blocked(warning.to_owned())));
     };
     let now = micros_since_1970(now);
     let expired = expired_or_excess(&partitions, maintenance, now);
     if !expired.is_empty() {
         let names: Vec<_> = expired.iter().map(|name| quoted(name)).collect();
         let statement = format!("ALTER TABLE packets DROP PARTITION {}", names.join(", "));
-        if !alter(connection, &statement, &mut report).await? {
-            // The obstacle blocks the next change too: one wait is enough.
-            return Ok(report);
+        // The obstacle blocks the next change too: one wait is enough.
+        if let Some(problem) = alter(connection, &statement).await? {
+            return Ok(Some(problem));
         }
-        report.dropped = expired;
+        report.dropped.extend(expired);
     }
     for statement in ahead(&partitions, Day::of_micros(now)) {
-        if !alter(connection, &statement, &mut report).await? {
-            break;
+        if let Some(problem) = alter(connection, &statement).await? {
+            return Ok(Some(problem));
         }
     }
-    Ok(report)
+    Ok(None)
 }
 
 /// The partitions, the oldest first; `None` when there are none, or when they are not by day.
@@ -101,25 +124,23 @@ async fn partitions(connection: &mut Conn) -> Result<Option<Vec<RangePartition>>
     Ok(partitions.collect::<Option<Vec<_>>>().filter(|partitions| !partitions.is_empty()))
 }
 
-/// Changes the table; returns whether that worked. Only errors of the connection are errors.
-async fn alter(
-    connection: &mut Conn,
-    statement: &str,
-    report: &mut MaintenanceReport,
-) -> Result<bool, StoreError> {
-    let Err(error) = alter::alter(connection, statement).await else { return Ok(true) };
-    let warning = match code(&error) {
+/// Changes the table. Only errors of the connection are errors.
+async fn alter(connection: &mut Conn, statement: &str) -> Result<Option<Problem>, StoreError> {
+    let Err(error) = alter::alter(connection, statement).await else { return Ok(None) };
+    Ok(Some(match code(&error) {
         None => return Err(failure("change the partitions", &error)),
-        Some(1205) => warning("`packets` is in use; retrying at the next maintenance", &error),
+        // A lock, or on a cluster a transaction of another node.
+        Some(1205 | 1213) => Problem::Blocked(warning(
+            "`packets` is in use; retrying at the next maintenance",
+            &error,
+        )),
         Some(_) if lacks_right(&error) => {
             let what = "cannot change the partitions of `packets`; as an administrator run GRANT \
              ALTER, CREATE, DROP ON DATABASE.packets TO USER";
-            warning(what, &error)
+            Problem::Blocked(warning(what, &error))
         }
-        Some(_) => warning(&format!("cannot run {statement}"), &error),
-    };
-    report.warnings.push(warning);
-    Ok(false)
+        Some(_) => Problem::Failed(warning(&format!("cannot run {statement}"), &error)),
+    }))
 }
 
 fn warning(what: &str, error: &Error) -> String {

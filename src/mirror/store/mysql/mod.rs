@@ -9,6 +9,8 @@ mod maintenance;
 mod partitions;
 mod prepare;
 mod read;
+mod readiness;
+mod settings;
 
 pub use read::read;
 
@@ -19,12 +21,21 @@ use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 use self::insert::Inserts;
 pub(in crate::mirror) use self::{column::value, connect::connect, error::failure};
 use super::{
-    Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer, since_1970,
+    Batch, Maintenance, MaintenanceReport, Readiness, ServerClock, Store, StoreError, Writer,
+    since_1970,
 };
 use crate::{
     mirror::{row::Row as PacketRow, target::Target},
     system::clock::micros_since_1970,
 };
+
+/// Settings of a session around the statements that read the position of a writer. A node of a Galera cluster then waits
+/// until it has applied all transactions that the cluster has committed: those of a lost connection to another node.
+const CLUSTER_WAIT: &str = "SET SESSION wsrep_sync_wait = 7";
+const NO_CLUSTER_WAIT: &str = "SET SESSION wsrep_sync_wait = 0";
+
+/// Maximum attempts of a transaction on one connection that other transactions precede.
+const ATTEMPTS: u32 = 5;
 
 /// A connection to MySQL.
 ///
@@ -47,7 +58,25 @@ impl Store for MySql {
         prepare::prepare(&mut self.connection).await
     }
 
+    async fn readiness(&mut self) -> Result<Readiness, StoreError> {
+        readiness::readiness(&mut self.connection).await
+    }
+
+    async fn recorded(&mut self, writer: &Writer, _: u64) -> Result<Option<u64>, StoreError> {
+        connect::set(&mut self.connection, CLUSTER_WAIT).await?;
+        let doing = "read this writer's position";
+        let query = "SELECT delivered FROM nflog_writers WHERE writer = ?";
+        let row: Option<Row> = self
+            .connection
+            .exec_first(query, (Value::from(writer.id.to_vec()),))
+            .await
+            .map_err(|error| failure(doing, &error))?;
+        connect::set(&mut self.connection, NO_CLUSTER_WAIT).await?;
+        row.map(|row| column::value(&row, 0, doing)).transpose()
+    }
+
     async fn position(&mut self, writer: &Writer, at_least: u64) -> Result<u64, StoreError> {
+        connect::set(&mut self.connection, CLUSTER_WAIT).await?;
         // Waits for a transaction of an earlier connection.
         self.execute(
             "register this writer",
@@ -76,19 +105,20 @@ impl Store for MySql {
                 "MySQL: this writer's position disappeared while it was read".into(),
             )
         })?;
+        connect::set(&mut self.connection, NO_CLUSTER_WAIT).await?;
         column::value(&row, 0, doing)
     }
 
     async fn write(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
-        self.query("begin", "START TRANSACTION").await?;
-        let written = self.write_within(writer, batch).await;
-        match written {
-            Ok(()) => self.query("commit", "COMMIT").await,
-            // The connection is dropped, which rolls the transaction back.
-            Err(error @ StoreError::Unavailable(_)) => Err(error),
-            Err(error) => {
-                self.query("roll back", "ROLLBACK").await?;
-                Err(error)
+        let mut attempts = 1;
+        loop {
+            match self.write_once(writer, batch).await {
+                // The position has not moved, so the same transaction can follow.
+                Err(StoreError::Conflict(why)) if attempts < ATTEMPTS => {
+                    tracing::debug!(attempts, why, "a transaction is repeated after a conflict");
+                    attempts += 1;
+                }
+                written => return written,
             }
         }
     }
@@ -157,11 +187,28 @@ impl Store for MySql {
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {
-        self.connection.ping().await.map_err(|error| failure("ping", &error))
+        self.readiness().await?.check()
     }
 }
 
 impl MySql {
+    /// Runs one transaction. After any error except [`StoreError::Unavailable`] it is rolled back.
+    async fn write_once(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
+        self.query("begin", "START TRANSACTION").await?;
+        let mut written = self.write_within(writer, batch).await;
+        if written.is_ok() {
+            written = self.query("commit", "COMMIT").await;
+        }
+        match written {
+            // The connection is dropped, which rolls the transaction back. The outcome of a commit is unknown.
+            Ok(()) | Err(StoreError::Unavailable(_)) => written,
+            Err(_) => {
+                self.query("roll back", "ROLLBACK").await?;
+                written
+            }
+        }
+    }
+
     /// The statements of a transaction, between its begin and its end.
     async fn write_within(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
         let moved = self

@@ -7,6 +7,7 @@ use super::{
     alter::alter,
     column,
     error::{answer, code, failure, lacks_right},
+    settings::is_node,
 };
 use crate::mirror::schema;
 
@@ -62,6 +63,9 @@ async fn make_alone(connection: &mut Conn) -> Result<(), StoreError> {
 }
 
 /// Creates the views and indexes that people and dashboards use, and the exporter does not need.
+///
+/// No views on a node of a Galera cluster, where exporters can start on other nodes at the same time: `MariaDB` 10.11 never
+/// ends a `CREATE VIEW` that waits for its turn while it holds a lock on a table that an earlier change needs.
 async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
     let rows = column::first(connection, "SELECT 1 FROM packets LIMIT 1")
         .await
@@ -71,6 +75,9 @@ async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
         for statement in schema::mysql_index().map(without_comments) {
             optional(alter(connection, statement).await)?;
         }
+    }
+    if is_node(connection).await? {
+        return Ok(());
     }
     make_view(connection).await?;
     if foreign_view(connection).await?.is_none() {
@@ -83,7 +90,10 @@ async fn make_extras(connection: &mut Conn) -> Result<(), StoreError> {
 
 /// See [`super::Store::advice`].
 pub(super) async fn advice(connection: &mut Conn) -> Result<Vec<&'static str>, StoreError> {
-    let view = foreign_view(connection).await?;
+    let mut view = foreign_view(connection).await?;
+    if view.is_none() && is_node(connection).await? {
+        view = missing_view(connection).await?;
+    }
     let doing = "read the indexes";
     let query = "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() \
                  AND table_name = 'packets' AND index_name = 'by_source'";
@@ -203,6 +213,18 @@ async fn foreign_view(connection: &mut Conn) -> Result<Option<&'static str>, Sto
              `nflog_exporter schema --for mysql | mysql DATABASE`",
         )),
         // A missing or inaccessible view does not matter.
+        Ok(()) | Err(Error::Server(_)) => Ok(None),
+        Err(error) => Err(failure("read the view ulog", &error)),
+    }
+}
+
+/// Advice about a missing view on a node of a Galera cluster.
+async fn missing_view(connection: &mut Conn) -> Result<Option<&'static str>, StoreError> {
+    match connection.query_drop("SELECT 1 FROM ulog LIMIT 0").await {
+        Err(error) if code(&error) == Some(NO_SUCH_TABLE) => Ok(Some(
+            "the view `ulog` is missing, which exporters do not create on a Galera cluster: run \
+             `nflog_exporter schema --for mysql | mysql DATABASE` once",
+        )),
         Ok(()) | Err(Error::Server(_)) => Ok(None),
         Err(error) => Err(failure("read the view ulog", &error)),
     }

@@ -74,7 +74,9 @@ fn by_code(code: &str, text: String) -> StoreError {
         "28" | "3D" | "3F" | "42" | "0A" => StoreError::Denied(text),
         // Values, constraints, and rows too large for a page of an index.
         "22" | "23" | "54" => StoreError::Rejected(text),
-        // 08 connection, 25 transaction (a standby), 40 serialisation, 53 resources, 55 locks,
+        // A deadlock or a serialization failure: the transaction was rolled back.
+        "40" if code != "40003" => StoreError::Conflict(text),
+        // 08 connection, 25 transaction (a standby), 40003 unknown outcome, 53 resources, 55 locks,
         // 57 shut down or cancelled, 58 the disk, XX the server's own.
         _ => StoreError::Unavailable(text),
     }
@@ -99,7 +101,9 @@ mod tests {
         for (code, expect) in [
             ("08006", "Unavailable"),
             ("25006", "Unavailable"),
-            ("40P01", "Unavailable"),
+            ("40P01", "Conflict"),
+            ("40001", "Conflict"),
+            ("40003", "Unavailable"),
             ("53300", "Unavailable"),
             ("55P03", "Unavailable"),
             ("57P03", "Unavailable"),

@@ -17,8 +17,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub(in crate::mirror) use self::error::{failure, value};
 use super::{
-    Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer, since_1970,
-    tls::client_config,
+    Batch, Maintenance, MaintenanceReport, Readiness, ServerClock, Store, StoreError, Writer,
+    since_1970, tls::client_config,
 };
 use crate::mirror::{
     day::Day,
@@ -87,8 +87,31 @@ impl Store for Postgres {
         Ok(store)
     }
 
+    async fn readiness(&mut self) -> Result<Readiness, StoreError> {
+        let doing = "ask whether the server is a standby";
+        let query = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'";
+        let row =
+            self.client.query_one(query, &[]).await.map_err(|error| failure(doing, &error))?;
+        Ok(match (value(&row, 0, doing)?, value(&row, 1, doing)?) {
+            (true, _) => Readiness::NotReady("PostgreSQL: is a standby (in recovery)".into()),
+            (_, true) => Readiness::NotReady(
+                "PostgreSQL: is read-only (default_transaction_read_only)".into(),
+            ),
+            _ => Readiness::Ready("is the primary".into()),
+        })
+    }
+
     async fn prepare(&mut self) -> Result<(), StoreError> {
         prepare::prepare(self).await
+    }
+
+    async fn recorded(&mut self, writer: &Writer, _: u64) -> Result<Option<u64>, StoreError> {
+        let doing = "read the writer's position";
+        let query = "SELECT delivered FROM nflog_writers WHERE writer = $1";
+        let row = self.client.query_opt(query, &[&&writer.id[..]]).await;
+        let row = row.map_err(|error| failure(doing, &error))?;
+        let delivered: Option<i64> = row.map(|row| value(&row, 0, doing)).transpose()?;
+        Ok(delivered.map(|delivered| u64::try_from(delivered).unwrap_or(0)))
     }
 
     async fn position(&mut self, writer: &Writer, at_least: u64) -> Result<u64, StoreError> {
@@ -119,7 +142,7 @@ impl Store for Postgres {
         if matches!(result, Err(StoreError::Rejected(_) | StoreError::Moved)) {
             // The rollback was sent without waiting for its answer: wait now, so that the connection is known to
             // work.
-            self.ping().await?;
+            self.run("ping", "").await?;
         }
         result
     }
@@ -184,7 +207,7 @@ impl Store for Postgres {
     }
 
     async fn ping(&mut self) -> Result<(), StoreError> {
-        self.run("ping", "").await
+        self.readiness().await?.check()
     }
 }
 

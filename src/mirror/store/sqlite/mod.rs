@@ -62,6 +62,16 @@ impl Store for Sqlite {
         prepare::prepare(self)
     }
 
+    async fn recorded(&mut self, writer: &Writer, _: u64) -> Result<Option<u64>, StoreError> {
+        let query = "SELECT delivered FROM nflog_writers WHERE writer = ?1";
+        let delivered: Option<i64> = self
+            .connection
+            .query_row(query, [writer.id], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.failure("read the writer's position", &error))?;
+        Ok(delivered.map(|delivered| u64::try_from(delivered).unwrap_or(0)))
+    }
+
     async fn position(&mut self, writer: &Writer, at_least: u64) -> Result<u64, StoreError> {
         let delivered: i64 = self
             .connection

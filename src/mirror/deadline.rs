@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::mirror::store::StoreError;
 
-/// Deadline for a connection.
+/// Deadline for a connection to one server.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
 
 /// Deadline for the schema.
