@@ -22,9 +22,6 @@ use crate::{
     system::privileges::{self, PrivilegesError, UserAccount},
 };
 
-/// Directories that the program creates in its state directory, for downloaded databases and for the history.
-const OWN_DIRECTORIES: [&str; 2] = ["geoip", "history"];
-
 /// Creates the exporter's own directories and changes their owner to the account. Does not change a directory that
 /// another user owns, or that has files of others.
 pub(super) fn hand_over(
@@ -38,7 +35,6 @@ pub(super) fn hand_over(
     let is_own = |name: &OsStr| {
         is_spool_file(name)
             || is_history_file(name)
-            || OWN_DIRECTORIES.iter().any(|directory| name == *directory)
             || state.is_some_and(|file| file.file_name() == Some(name))
             || rows.is_some_and(|file| is_database_file(file, name))
             || config.output.files().any(|file| is_output_file(file, name))

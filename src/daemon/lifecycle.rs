@@ -202,7 +202,10 @@ impl Daemon {
             if let Some(history) = self.history {
                 let end = tokio::task::spawn_blocking(|| history.end());
                 if timeout(LAST_ROWS, end).await.is_err() {
-                    tracing::warn!("the disk did not take the last counts of the history in time");
+                    tracing::warn!(
+                        limit = LAST_ROWS.as_secs(),
+                        "writing the history timed out: its last counts are lost"
+                    );
                 }
             }
         };

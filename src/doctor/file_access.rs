@@ -135,7 +135,8 @@ pub(super) fn read_files(flags: &Flags, config: &Config) -> Vec<PathBuf> {
 pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
     let log = &config.kernel_log;
     let state = log.state_file.parent().filter(|_| !log.patterns().is_empty());
-    state.map(Path::to_owned).into_iter().chain(mirror_directories(config)).collect()
+    let history = config.history.directory();
+    state.map(Path::to_owned).into_iter().chain(history).chain(mirror_directories(config)).collect()
 }
 
 fn mirror_directories(config: &Config) -> Vec<PathBuf> {

@@ -25,7 +25,7 @@ pub(super) struct RunningExporter {
     /// Its metrics when it was found, or why they cannot be read.
     pub(super) scraped: Result<Metrics, String>,
     /// Whether it accepted a connection and did not respond.
-    is_silent: bool,
+    is_unresponsive: bool,
 }
 
 impl RunningExporter {
@@ -43,10 +43,10 @@ impl RunningExporter {
 
     fn at(address: SocketAddr, path: &str, config: &Config) -> Option<Self> {
         let response = Response::get(address, path);
-        let is_silent = matches!(response, Response::Silence);
+        let is_unresponsive = matches!(response, Response::NoResponse);
         let scraped = match response {
             Response::NoListener => return None,
-            Response::Silence => Err("it does not respond".into()),
+            Response::NoResponse => Err("it does not respond".into()),
             Response::Body(body) => Metrics::from_body(body)
                 .map_err(|_| format!("its response to {path} is not a page of its metrics")),
             Response::Status(401) => Err("it requires a password".into()),
@@ -62,7 +62,7 @@ impl RunningExporter {
         if scraped.is_err() && pids.is_empty() && !(is_invisible && is_protected) {
             return None;
         }
-        Some(Self { address, path: path.into(), pids, scraped, is_silent })
+        Some(Self { address, path: path.into(), pids, scraped, is_unresponsive })
     }
 
     /// Its metrics when it was found; `None` if they cannot be read.
@@ -115,7 +115,7 @@ pub(super) fn check(config: &Config, exporter: Option<&RunningExporter>) -> Find
             "no exporter is running: the checks below show what it would find",
         );
     };
-    if exporter.is_silent {
+    if exporter.is_unresponsive {
         return Finding::failed(
             "exporter",
             exporter.to_string(),

@@ -5,6 +5,7 @@
 //! one with those that are kept.
 
 use std::{
+    collections::VecDeque,
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Read as _, Write},
     os::unix::fs::OpenOptionsExt as _,
@@ -26,6 +27,9 @@ const HEADER: usize = 16;
 
 /// Maximum length of a slice: far more than one with the limits of a history takes.
 const MAX_SLICE: usize = 1 << 20;
+
+/// Maximum slices that are taken from a file, the last ones: as many as it has before it is replaced.
+const MAX_RECORDS: usize = 2 * 1440;
 
 /// Maximum length of a file that is read, bytes: far more than twice what all slices take in memory.
 const MAX_FILE: u64 = 256 << 20;
@@ -92,13 +96,13 @@ impl HistoryFiles {
                     *slices = read;
                     if let Some(what) = damage {
                         loaded.damaged += 1;
-                        tracing::warn!(file = %path.display(), what, "left out a damaged part of the history");
+                        tracing::warn!(file = %path.display(), what, "skipped a damaged part of the history");
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     loaded.damaged += 1;
-                    tracing::warn!(file = %path.display(), %error, "left out a part of the history that cannot be read");
+                    tracing::warn!(file = %path.display(), %error, "skipped a part of the history that cannot be read");
                 }
             }
         }
@@ -107,7 +111,7 @@ impl HistoryFiles {
     }
 
     /// Adds a slice to the file of its tier. `kept` are all slices of the tier, also this one, for a file that has to be
-    /// replaced.
+    /// replaced. Returns whether it was: then the file has all of them.
     ///
     /// # Errors
     /// The file cannot be written. The next slice replaces it.
@@ -116,7 +120,7 @@ impl HistoryFiles {
         tier: usize,
         slice: &Numbered,
         kept: impl Iterator<Item = &'a Numbered>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let file = &mut self.tiers[tier];
         match &mut file.file {
             Some(open) if file.records < 2 * SLICES[tier] => {
@@ -126,12 +130,12 @@ impl HistoryFiles {
                     // It can end with a part of the record.
                     file.file = None;
                 }
-                written
+                written.map(|()| false)
             }
             _ => {
                 file.file = None;
                 *file = replace(&self.directory.join(NAMES[tier]), kept)?;
-                Ok(())
+                Ok(true)
             }
         }
     }
@@ -152,24 +156,27 @@ fn read(path: &Path) -> io::Result<(Vec<Numbered>, Option<&'static str>)> {
     file.take(MAX_FILE).read_to_end(&mut bytes)?;
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         let is_cut = MAGIC.starts_with(&bytes);
-        return Ok((Vec::new(), (!is_cut).then_some("it is no file of this version")));
+        return Ok((Vec::new(), (!is_cut).then_some("unknown format or version")));
     };
-    let mut slices = Vec::new();
+    let mut slices = VecDeque::new();
     while let Some((header, after)) = rest.split_first_chunk::<HEADER>() {
         let [n0, n1, n2, n3, n4, n5, n6, n7, l0, l1, l2, l3, checksum @ ..] = *header;
         let number = u64::from_le_bytes([n0, n1, n2, n3, n4, n5, n6, n7]);
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         if length > MAX_SLICE {
-            return Ok((slices, Some("a record has an impossible length")));
+            return Ok((slices.into(), Some("a record has an impossible length")));
         }
         let Some((bytes, after)) = after.split_at_checked(length) else { break };
         if crc(&header[..12], bytes) != u32::from_le_bytes(checksum) {
-            return Ok((slices, Some("a record has another checksum")));
+            return Ok((slices.into(), Some("a record has another checksum")));
         }
-        slices.push(Numbered { number, bytes: bytes.into() });
+        slices.push_back(Numbered { number, bytes: bytes.into() });
+        if slices.len() > MAX_RECORDS {
+            slices.pop_front();
+        }
         rest = after;
     }
-    Ok((slices, None))
+    Ok((slices.into(), None))
 }
 
 /// Replaces a file by one with these slices. A reader finds the previous or the new one, also after a power failure.
@@ -225,7 +232,7 @@ mod tests {
         let found = loaded.slices[0].clone();
         for number in numbers {
             loaded.slices[0].push(slice(number));
-            files.add(0, &slice(number), loaded.slices[0].iter()).unwrap();
+            let _ = files.add(0, &slice(number), loaded.slices[0].iter()).unwrap();
         }
         loaded.slices[0] = found;
         loaded
@@ -265,7 +272,7 @@ mod tests {
         let mut was_full = false;
         for number in 0..5 * SLICES[0] {
             let kept: Vec<_> = (number.saturating_sub(SLICES[0] - 1)..=number).map(slice).collect();
-            files.add(0, &slice(number), kept.iter()).unwrap();
+            let _ = files.add(0, &slice(number), kept.iter()).unwrap();
             assert!(size() <= limit, "{}", size());
             was_full |= size() == limit;
         }

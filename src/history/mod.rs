@@ -34,6 +34,7 @@ use crate::{
     system::{clock::unix_seconds, lock::lock},
 };
 use files::{HistoryFiles, Loaded};
+use range::TIERS;
 use stored_slice::encode;
 use tiers::{Numbered, Parts, Tiers};
 
@@ -53,7 +54,19 @@ struct Shared {
     names: CurrentNames,
     clock: Clock,
     state: Mutex<State>,
-    figures: Figures,
+    /// The last result of [`SharedHistory::before`] for each range, with its end: it is the same until the next part begins.
+    previous: Mutex<[Option<(u64, View)>; Range::ALL.len()]>,
+    counters: Counters,
+}
+
+/// The newest packets of a moment.
+struct Newest {
+    /// Those whose slice is not over.
+    running: Option<Arc<Slice>>,
+    /// The names of the slice.
+    names: Names,
+    /// The sum of the last whole seconds.
+    rate: Count,
 }
 
 #[derive(Debug)]
@@ -64,13 +77,13 @@ struct State {
     /// Slices that are not in the files yet, with their tiers. Empty without files.
     waiting: Vec<(usize, Numbered)>,
     has_files: bool,
-    /// From this time on, seconds since 1970, the history has all packets.
+    /// The time of the first counts, seconds since 1970.
     since: u64,
 }
 
-/// What the collector shows, apart from the sizes.
+/// Losses since the start.
 #[derive(Debug, Default)]
-struct Figures {
+struct Counters {
     damaged_files: AtomicU64,
     write_errors: AtomicU64,
 }
@@ -105,12 +118,13 @@ impl SharedHistory {
         loaded: Loaded,
         has_files: bool,
     ) -> Self {
-        let tiers = Tiers::of(loaded.slices);
         let now = now();
+        let tiers = Tiers::of(loaded.slices, now);
         let since = tiers.first().map_or(now, |first| first.min(now));
-        let figures = Figures { damaged_files: loaded.damaged.into(), ..Figures::default() };
+        let counters = Counters { damaged_files: loaded.damaged.into(), ..Counters::default() };
         let state = State { tiers, taken: None, waiting: Vec::new(), has_files, since };
-        Self(Arc::new(Shared { recent, names, clock, state: Mutex::new(state), figures }))
+        let (state, previous) = (Mutex::new(state), Mutex::default());
+        Self(Arc::new(Shared { recent, names, clock, state, previous, counters }))
     }
 
     /// The history of the packets of a route, kept in the files of a directory, and the thread that writes them. Without a
@@ -142,17 +156,17 @@ impl SharedHistory {
     /// Its size, and what it lost.
     #[must_use]
     pub fn status(&self) -> HistoryStatus {
-        let Shared { state, figures, .. } = &*self.0;
+        let Shared { state, counters, .. } = &*self.0;
         let state = lock(state);
         HistoryStatus {
             size: state.tiers.size() as u64,
             removed_slices: state.tiers.removed(),
-            damaged_files: figures.damaged_files.load(Relaxed),
-            write_errors: figures.write_errors.load(Relaxed),
+            damaged_files: counters.damaged_files.load(Relaxed),
+            write_errors: counters.write_errors.load(Relaxed),
         }
     }
 
-    /// The time from which on the history has all packets, seconds since 1970.
+    /// The time of the first counts, seconds since 1970.
     #[must_use]
     pub fn since(&self) -> u64 {
         lock(&self.0.state).since
@@ -168,14 +182,9 @@ impl SharedHistory {
     fn view_at(&self, range: Range, now: u64, clock: Duration) -> View {
         let (start, end) = bounds(range, now);
         let mut state = lock(&self.0.state);
-        self.take_finished(&mut state, now, clock);
+        let Newest { running, names, rate } = self.take_finished(&mut state, now, clock);
         let mut parts = state.tiers.parts(range, start, end);
         drop(state);
-        let recent = self.0.recent.lock();
-        let (rate, running) = (recent.rate(clock), recent.running(clock));
-        // Under the same lock: the names of the slice.
-        let names = self.0.names.get();
-        drop(recent);
         if let Some(running) = running {
             parts.push(((now - start) / range.part_seconds(), encode(&running, &names)));
         }
@@ -184,8 +193,7 @@ impl SharedHistory {
         span_of(parts, range.parts(), part, running, rate)
     }
 
-    /// The range of the same length before the one of [`Self::view`], in one part; `None` if the history does not have all
-    /// of its packets.
+    /// The previous range of the same length, in one part; `None` if it began before the first counts.
     #[must_use]
     pub fn before(&self, range: Range) -> Option<View> {
         self.before_at(range, now())
@@ -193,7 +201,12 @@ impl SharedHistory {
 
     fn before_at(&self, range: Range, now: u64) -> Option<View> {
         let (end, _) = bounds(range, now);
-        let start = end - range.seconds();
+        let start = end.checked_sub(range.seconds())?;
+        let mut previous = lock(&self.0.previous);
+        let kept = &mut previous[range as usize];
+        if let Some((_, view)) = kept.as_ref().filter(|(of, _)| *of == end) {
+            return Some(view.clone());
+        }
         let state = lock(&self.0.state);
         if state.since > start {
             return None;
@@ -202,52 +215,62 @@ impl SharedHistory {
         drop(state);
         let parts = parts.into_iter().map(|(_, bytes)| (0, bytes)).collect();
         let whole = Duration::from_secs(range.seconds());
-        Some(span_of(parts, 1, whole, whole, Count::default()))
+        let view = span_of(parts, 1, whole, whole, Count::default());
+        *kept = Some((end, view.clone()));
+        Some(view)
     }
 
-    /// Stores the slices of the recent packets whose time is over.
-    fn take_finished(&self, state: &mut State, now: u64, clock: Duration) {
+    /// Stores the slices of the recent packets whose time is over. Returns what is newer.
+    fn take_finished(&self, state: &mut State, now: u64, clock: Duration) -> Newest {
         let recent = self.0.recent.lock();
         let finished = recent.finished(state.taken, clock);
+        // Under the same lock, so that no slice is in neither, and with the names of the slices.
+        let (running, rate) = (recent.running(clock), recent.rate(clock));
         let names = self.0.names.get();
         drop(recent);
         let mut new = Vec::new();
         for (number, slice) in finished {
             state.taken = Some(number);
-            let ago = clock.saturating_sub(LIVE_SLICE * u32::try_from(number).unwrap_or(u32::MAX));
-            new.extend(state.tiers.push(now.saturating_sub(ago.as_secs()), &slice, &names));
+            let start = LIVE_SLICE * u32::try_from(number).unwrap_or(u32::MAX);
+            let ago = clock.saturating_sub(start).as_secs();
+            new.extend(state.tiers.push(now.saturating_sub(ago), start, &slice, &names));
         }
         // A slice that is not over yet began at most its length ago.
-        new.extend(state.tiers.sum_up(now.saturating_sub(LIVE_SLICE.as_secs())));
+        new.extend(state.tiers.sum_up(now.saturating_sub(LIVE_SLICE.as_secs()), clock));
         if state.has_files {
             state.waiting.extend(new);
             let excess = state.waiting.len().saturating_sub(MAX_WAITING);
             state.waiting.drain(..excess);
-            self.0.figures.write_errors.fetch_add(excess as u64, Relaxed);
+            self.0.counters.write_errors.fetch_add(excess as u64, Relaxed);
         }
+        Newest { running, names, rate }
     }
 
     /// Stores the slice that is not over yet: at the end of the program.
-    fn take_running(&self, state: &mut State, now: u64, clock: Duration) {
-        let recent = self.0.recent.lock();
-        let (running, names) = (recent.running(clock), self.0.names.get());
-        drop(recent);
-        if let Some(running) = running {
-            let new = state.tiers.push(now, &running, &names);
+    fn take_running(&self, state: &mut State, now: u64, clock: Duration, newest: Newest) {
+        if let Some(running) = newest.running {
+            let new = state.tiers.push(now, clock, &running, &newest.names);
             state.waiting.extend(new.into_iter().filter(|_| state.has_files));
         }
     }
 
     /// Writes the waiting slices.
     fn write(&self, files: &mut HistoryFiles, reported: &mut bool) {
-        let waiting = std::mem::take(&mut lock(&self.0.state).waiting);
+        let mut state = lock(&self.0.state);
+        let waiting = std::mem::take(&mut state.waiting);
+        // Copied, so that no page waits for the disk, and under the same lock: they include the waiting ones.
+        let kept: [Vec<_>; TIERS] =
+            std::array::from_fn(|tier| state.tiers.slices(tier).cloned().collect());
+        drop(state);
+        let mut replaced = [false; TIERS];
         for (tier, slice) in waiting {
-            // Copied, so that no page waits for the disk.
-            let kept: Vec<_> = lock(&self.0.state).tiers.slices(tier).cloned().collect();
-            match files.add(tier, &slice, kept.iter()) {
-                Ok(()) => *reported = false,
+            if replaced[tier] {
+                continue;
+            }
+            match files.add(tier, &slice, kept[tier].iter()) {
+                Ok(is_replaced) => (replaced[tier], *reported) = (is_replaced, false),
                 Err(error) => {
-                    self.0.figures.write_errors.fetch_add(1, Relaxed);
+                    self.0.counters.write_errors.fetch_add(1, Relaxed);
                     if !std::mem::replace(reported, true) {
                         tracing::warn!(%error, "cannot write the history; it is kept in memory");
                     }
@@ -266,9 +289,9 @@ impl HistoryThread {
                 let ends = stopped.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout);
                 let mut state = lock(&history.0.state);
                 let clock = history.0.clock.now();
-                history.take_finished(&mut state, now(), clock);
+                let newest = history.take_finished(&mut state, now(), clock);
                 if ends {
-                    history.take_running(&mut state, now(), clock);
+                    history.take_running(&mut state, now(), clock, newest);
                 }
                 drop(state);
                 if let Some(files) = &mut files {

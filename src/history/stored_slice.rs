@@ -23,10 +23,10 @@ const STORED_OTHER: u64 = 0;
 const STORED_ABSENT: u64 = 1;
 const FIRST: u64 = 2;
 
-/// Bytes that are no slice.
+/// Bytes that are not a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("these bytes are no slice of the history")]
-pub(super) struct NoSlice;
+#[error("invalid slice of the history")]
+pub(super) struct InvalidSlice;
 
 #[derive(Serialize, Deserialize)]
 struct StoredSlice {
@@ -85,9 +85,9 @@ pub(super) fn encode(slice: &Slice, names: &Names) -> Arc<[u8]> {
 /// The slice in these bytes. Its prefixes have the ids of `interner`; those that find no room there are [`OTHER`].
 ///
 /// # Errors
-/// They are no slice.
-pub(super) fn decode(bytes: &[u8], interner: &mut Interner) -> Result<Slice, NoSlice> {
-    let stored: StoredSlice = postcard::from_bytes(bytes).map_err(|_| NoSlice)?;
+/// They are not a slice.
+pub(super) fn decode(bytes: &[u8], interner: &mut Interner) -> Result<Slice, InvalidSlice> {
+    let stored: StoredSlice = postcard::from_bytes(bytes).map_err(|_| InvalidSlice)?;
     let prefixes = stored.prefixes.iter().map(|text| {
         match interner.intern(NameField::Prefix, text.as_bytes()) {
             NameId::OTHER => OTHER,
@@ -101,7 +101,10 @@ pub(super) fn decode(bytes: &[u8], interner: &mut Interner) -> Result<Slice, NoS
         .map(|code| Country::from_code(code).unwrap_or(Country::Unknown).to_bits())
         .collect();
     let entry = |entries: &[u64], index: u64| {
-        usize::try_from(index).ok().and_then(|index| entries.get(index).copied()).ok_or(NoSlice)
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| entries.get(index).copied())
+            .ok_or(InvalidSlice)
     };
     let value = |position: usize, value: u64| match (position, value) {
         (_, STORED_OTHER) => Ok(OTHER),
@@ -239,7 +242,7 @@ mod tests {
         assert_eq!(bytes.len(), 31);
         for length in 0..bytes.len() {
             let decoded = decode(&bytes[..length], &mut Interner::new(Names::default()));
-            assert_eq!(decoded.err(), Some(NoSlice), "{length} bytes");
+            assert_eq!(decoded.err(), Some(InvalidSlice), "{length} bytes");
         }
     }
 }

@@ -98,6 +98,33 @@ fn a_later_run_continues_with_the_files() {
     }
 }
 
+/// Two slices wait for the first write, which replaces the file by all of them.
+#[test]
+fn slices_that_wait_together_are_written_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let route = route();
+    let (files, _) = HistoryFiles::open(directory.path()).unwrap();
+    let history = SharedHistory::of(
+        route.recent(),
+        route.current_names(),
+        route.clock(),
+        Loaded::default(),
+        true,
+    );
+    for at in [3, 13, 23] {
+        receive(&history, at, 5, "drop");
+    }
+    let mut state = lock(&history.0.state);
+    history.take_finished(&mut state, START + 33, Duration::from_secs(33));
+    assert_eq!(state.waiting.len(), 3);
+    drop(state);
+    let mut files = files;
+    history.write(&mut files, &mut false);
+    drop(files);
+    let (_, loaded) = HistoryFiles::open(directory.path()).unwrap();
+    assert_eq!(loaded.slices[0].len(), 3);
+}
+
 #[test]
 fn a_directory_that_cannot_be_used_costs_only_the_files() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! The running slice of the window, bounded also in a flood.
 
-use std::cmp::Reverse;
+use std::{borrow::Borrow, cmp::Reverse};
 
 use hashbrown::HashMap;
 
@@ -50,9 +50,12 @@ impl Limits {
 
 /// The sum of slices. The counts stay; values that find no room are folded as in one slice.
 #[must_use]
-pub fn merge<'a>(slices: impl IntoIterator<Item = &'a Slice>, limits: &'static Limits) -> Slice {
+pub fn merge(
+    slices: impl IntoIterator<Item = impl Borrow<Slice>>,
+    limits: &'static Limits,
+) -> Slice {
     let mut sum = OpenSlice::new(limits);
-    slices.into_iter().for_each(|slice| sum.merge(slice));
+    slices.into_iter().for_each(|slice| sum.merge(slice.borrow()));
     sum.seal()
 }
 

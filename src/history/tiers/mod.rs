@@ -4,7 +4,7 @@
 //! of that time. Until then, these stand for it, so a range always has all packets, and a start needs no other state than
 //! the slices.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     range::{Range, SLICES, TIERS, WIDTHS},
@@ -18,9 +18,19 @@ use crate::{
 /// Maximum size of all slices in memory, bytes. Only a long flood with other packets in each slice reaches it.
 pub(super) const MAX_SIZE: usize = 64 << 20;
 
-/// Maximum step back of the clock for which the following slices are counted at the time before the step. After a
-/// longer one, the slices that are now in the future are removed.
+/// Maximum step back of the host's clock, seconds, for which the following slices are counted at the time before the step.
 const SMALL_STEP: u64 = 600;
+
+/// A step forward of the host's clock that is doubted, seconds: after it, no slice would be left.
+const LARGE_STEP: u64 = SLICES[TIERS - 1] * WIDTHS[TIERS - 1];
+
+/// The end of the year 2099, seconds since 1970: no slice of a file is believed to be later, also if the host's clock is not
+/// set yet.
+const LATEST: u64 = 4_102_444_800;
+
+/// Time for which a larger step of the host's clock is doubted. A host without a battery starts with a wrong clock, which
+/// is set when it has a network.
+const DOUBT: Duration = Duration::from_secs(600);
 
 /// A slice with its number: its time since 1970-01-01 UTC in lengths of its tier's slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +46,8 @@ pub(super) struct Tiers {
     size: usize,
     /// Slices that were removed because of [`MAX_SIZE`].
     removed: u64,
+    /// Since when the host's clock is doubted, by the clock of the packets.
+    doubted: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -50,33 +62,35 @@ struct Tier {
 pub(super) type Parts = Vec<(u64, Arc<[u8]>)>;
 
 impl Tiers {
-    /// The tiers of an earlier run.
-    pub fn of(slices: [Vec<Numbered>; TIERS]) -> Self {
+    /// The tiers of an earlier run. Slices that no time before `now` can have are left out.
+    pub fn of(slices: [Vec<Numbered>; TIERS], now: u64) -> Self {
         let mut tiers = Self::default();
-        for (tier, mut slices) in slices.into_iter().enumerate() {
+        for ((tier, mut slices), width) in slices.into_iter().enumerate().zip(WIDTHS) {
+            slices.retain(|slice| slice.number <= now.max(LATEST) / width);
             slices.sort_by_key(|slice| slice.number);
             for slice in slices {
                 tiers.add(tier, slice);
             }
-            tiers.all[tier].next = tiers.all[tier].slices.back().map_or(0, |it| it.number + 1);
+            if tier > 0 {
+                let last = tiers.all[tier].slices.back();
+                tiers.all[tier].next = last.map_or(0, |it| it.number + 1);
+            }
         }
+        tiers.limit_size();
         tiers
     }
 
-    /// Adds a slice of the finest tier that begins at `start`, seconds since 1970. Returns the new slices of all tiers,
-    /// each with its tier.
-    pub fn push(&mut self, start: u64, slice: &Slice, names: &Names) -> Vec<(usize, Numbered)> {
-        let mut number = start / WIDTHS[0];
-        if let Some(last) = self.all[0].slices.back().map(|last| last.number)
-            && number < last
-        {
-            if (last - number) * WIDTHS[0] <= SMALL_STEP {
-                number = last;
-            } else {
-                self.remove_after(start);
-            }
-        }
-        let mut new = self.sum_up(number * WIDTHS[0]);
+    /// Adds a slice of the finest tier that begins at `start`, seconds since 1970, and at `clock`, the clock of the packets,
+    /// which has no steps. Returns the new slices of all tiers, each with its tier.
+    pub fn push(
+        &mut self,
+        start: u64,
+        clock: Duration,
+        slice: &Slice,
+        names: &Names,
+    ) -> Vec<(usize, Numbered)> {
+        let number = self.believed(start, clock) / WIDTHS[0];
+        let mut new = self.sum_up_before(number * WIDTHS[0]);
         let slice = merge([slice], &Limits::HISTORY);
         let slice = Numbered { number, bytes: encode(&slice, names) };
         self.add(0, slice.clone());
@@ -87,7 +101,39 @@ impl Tiers {
 
     /// Sums up the slices of each tier for those of the next one whose time is over at `now`, seconds since 1970. Returns
     /// the new ones.
-    pub fn sum_up(&mut self, now: u64) -> Vec<(usize, Numbered)> {
+    pub fn sum_up(&mut self, now: u64, clock: Duration) -> Vec<(usize, Numbered)> {
+        let now = self.believed(now, clock);
+        self.sum_up_before(now)
+    }
+
+    /// The end of what was stored, seconds since 1970: a slice before it would not be summed up any more.
+    fn end(&self) -> u64 {
+        let summed = self.all.iter().zip(WIDTHS).map(|(tier, width)| tier.next * width);
+        let last = self.all[0].slices.back().map_or(0, |last| last.number * WIDTHS[0]);
+        summed.fold(last, u64::max)
+    }
+
+    /// The time by the host's clock, unless it is before the stored slices or is doubted: then their end.
+    fn believed(&mut self, time: u64, clock: Duration) -> u64 {
+        let end = self.end();
+        let is_back = time + SMALL_STEP < end;
+        let is_far = end > 0 && time > end + LARGE_STEP;
+        if !is_back && !is_far {
+            self.doubted = None;
+            return time.max(end);
+        }
+        let since = *self.doubted.get_or_insert(clock);
+        if clock.saturating_sub(since) < DOUBT {
+            return end;
+        }
+        self.doubted = None;
+        if is_back {
+            self.remove_after(time);
+        }
+        time
+    }
+
+    fn sum_up_before(&mut self, now: u64) -> Vec<(usize, Numbered)> {
         let mut new = Vec::new();
         for tier in 1..TIERS {
             let end = now / WIDTHS[tier];
@@ -204,13 +250,13 @@ impl Tiers {
     }
 }
 
-/// The sum of stored slices. One that cannot be decoded is left out; what this program stored can be.
+/// The sum of stored slices, which are decoded one by one. One that cannot be decoded is left out; what this program stored
+/// can be.
 pub(super) fn sum<'a>(
     slices: impl Iterator<Item = &'a Arc<[u8]>>,
     interner: &mut Interner,
 ) -> Slice {
-    let slices: Vec<_> = slices.filter_map(|bytes| decode(bytes, interner).ok()).collect();
-    merge(&slices, &Limits::HISTORY)
+    merge(slices.filter_map(|bytes| decode(bytes, interner).ok()), &Limits::HISTORY)
 }
 
 #[cfg(test)]

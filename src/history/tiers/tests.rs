@@ -26,7 +26,7 @@ fn slice(country: u64, port: u64, packets: u64) -> Slice {
 fn bounds(range: Range, now: u64) -> (u64, u64) {
     let part = range.part_seconds();
     let end = (now / part + 1) * part;
-    (end - range.seconds(), end)
+    (end.saturating_sub(range.seconds()), end)
 }
 
 /// The packets of each part of a range that ends at `now`.
@@ -41,9 +41,14 @@ fn packets(tiers: &Tiers, range: Range, now: u64) -> Vec<u64> {
     packets
 }
 
+/// The clock of packets that were received at a time of the host's clock, which is right.
+fn clock(time: u64) -> Duration {
+    Duration::from_secs(time - START)
+}
+
 /// What a restart finds in the files.
 fn restarted(tiers: &Tiers) -> Tiers {
-    Tiers::of(std::array::from_fn(|tier| tiers.slices(tier).cloned().collect()))
+    Tiers::of(std::array::from_fn(|tier| tiers.slices(tier).cloned().collect()), START)
 }
 
 proptest! {
@@ -61,14 +66,14 @@ proptest! {
         let mut time = START;
         for (step, scale, packets, restart) in steps {
             time += step * 10 * 6_u64.pow(scale);
-            tiers.push(time, &slice(country("DE"), packets % 50, packets), &Names::default());
+            tiers.push(time, clock(time), &slice(country("DE"), packets % 50, packets), &Names::default());
             all.push((time, packets));
             if restart == 0 {
                 tiers = restarted(&tiers);
             }
         }
         let now = time + later;
-        tiers.sum_up(now.saturating_sub(10));
+        tiers.sum_up(now.saturating_sub(10), clock(now.saturating_sub(10)));
         for range in Range::ALL {
             let (start, _) = bounds(range, now);
             let mut expect = vec![0; usize::try_from(range.parts()).unwrap()];
@@ -86,42 +91,79 @@ proptest! {
 #[test]
 fn a_slice_across_the_end_of_a_minute_is_counted() {
     let mut tiers = Tiers::default();
-    tiers.push(START + 47, &slice(0, 22, 1), &Names::default());
+    tiers.push(START + 47, clock(START + 47), &slice(0, 22, 1), &Names::default());
     // 60 s and 62 s: the slice of 57 s is not over.
-    tiers.sum_up(START + 52);
-    tiers.push(START + 57, &slice(0, 22, 10), &Names::default());
-    tiers.sum_up(START + 120);
+    tiers.sum_up(START + 52, clock(START + 52));
+    tiers.push(START + 57, clock(START + 57), &slice(0, 22, 10), &Names::default());
+    tiers.sum_up(START + 120, clock(START + 120));
     for range in Range::ALL {
         assert_eq!(packets(&tiers, range, START + 130).iter().sum::<u64>(), 11, "{range:?}");
     }
 }
 
+/// Also after a quiet time, in which only the clock went on.
 #[test]
 fn after_a_small_step_back_of_the_clock_nothing_is_lost() {
     let mut tiers = Tiers::default();
+    let names = Names::default();
+    let mut clock = Duration::ZERO;
+    let mut push = |tiers: &mut Tiers, time: u64| {
+        clock += Duration::from_secs(10);
+        tiers.push(time, clock, &slice(0, 22, 1), &names);
+    };
     for time in [START + 600, START + 610, START + 20, START + 30] {
-        tiers.push(time, &slice(0, 22, 1), &Names::default());
+        push(&mut tiers, time);
     }
-    for range in Range::ALL {
-        assert_eq!(packets(&tiers, range, START + 620).iter().sum::<u64>(), 4, "{range:?}");
+    tiers.sum_up(START + 1200, Duration::from_secs(600));
+    push(&mut tiers, START + 900);
+    push(&mut tiers, START + 1199);
+    for range in Range::ALL.into_iter().skip(1) {
+        assert_eq!(packets(&tiers, range, START + 1220).iter().sum::<u64>(), 6, "{range:?}");
     }
 }
 
 #[test]
-fn after_a_large_step_back_of_the_clock_the_future_is_forgotten() {
-    let mut tiers = Tiers::default();
+fn a_large_step_of_the_clock_is_believed_after_ten_minutes() {
     let names = Names::default();
-    tiers.push(START, &slice(0, 22, 1), &names);
-    for hour in 0..48 {
-        tiers.push(START + 2_000_000 + hour * 3600, &slice(0, 22, 100), &names);
+    for wrong in [100, START - 2_000_000, START + 90 * 86_400, u64::from(u32::MAX)] {
+        let mut tiers = Tiers::default();
+        for hour in 0..48 {
+            tiers.push(START + hour * 3600, clock(START + hour * 3600), &slice(0, 22, 1), &names);
+        }
+        let end = START + 47 * 3600;
+        let mut later = clock(end);
+        let mut push = |tiers: &mut Tiers, time: u64| {
+            later += Duration::from_secs(10);
+            tiers.sum_up(time, later);
+            tiers.push(time, later, &slice(0, 22, 10), &names);
+        };
+        // A start with a wrong clock, which is set after some minutes.
+        (0..50).for_each(|step| push(&mut tiers, wrong + 10 * step));
+        assert_eq!(packets(&tiers, Range::Week, end + 10).iter().sum::<u64>(), 48 + 500);
+        push(&mut tiers, end + 510);
+        assert_eq!(packets(&tiers, Range::Week, end + 510).iter().sum::<u64>(), 48 + 510);
+        // A clock that stays so.
+        let mut push_at = |tiers: &mut Tiers, from, count: u64| {
+            (0..count).for_each(|step| push(tiers, from + 10 * step));
+            from + 10 * count
+        };
+        let now = push_at(&mut tiers, wrong, 120);
+        let found = packets(&tiers, Range::Hour, now).iter().sum::<u64>();
+        assert!((590..=610).contains(&found), "{wrong}: {found}");
+        let slices = (0..TIERS).flat_map(|tier| tiers.slices(tier));
+        assert_eq!(tiers.size(), slices.map(|slice| slice.bytes.len()).sum::<usize>());
     }
-    tiers.push(START + 30, &slice(0, 22, 10), &names);
-    for now in [START + 40, START + 80_000] {
-        tiers.sum_up(now);
-        assert_eq!(packets(&tiers, Range::Week, now).iter().sum::<u64>(), 11);
-    }
-    let all: usize = (0..TIERS).flat_map(|tier| tiers.slices(tier)).map(|it| it.bytes.len()).sum();
-    assert_eq!(tiers.size(), all);
+}
+
+#[test]
+fn slices_of_a_file_with_impossible_numbers_are_left_out() {
+    let of = |number| Numbered { number, bytes: Arc::new([0; 8]) };
+    let numbers = [START / 10, START / 10 + 1, u64::MAX, u64::MAX - 1, 1 << 60];
+    let slices = std::array::from_fn(|_| numbers.map(of).to_vec());
+    let mut tiers = Tiers::of(slices, START);
+    assert_eq!(tiers.slices(0).count(), 2);
+    tiers.push(START + 20, Duration::ZERO, &slice(0, 22, 1), &Names::default());
+    assert_eq!(tiers.slices(0).count(), 3);
 }
 
 /// Every slice is full, and has other networks and ports: the most that a flood of months can do.
@@ -139,7 +181,7 @@ fn full_slices_of_all_tiers_fit_the_memory_and_keeps_countries() {
             (Cell::new(values), Count { packets: 100_000 + number, bytes: 6_000_000 })
         });
         let full = Slice::new(cells.collect(), Default::default());
-        tiers.push(START + hour * 3600, &full, &Names::default());
+        tiers.push(START + hour * 3600, clock(START + hour * 3600), &full, &Names::default());
     }
     let slices = (0..TIERS).map(|tier| tiers.slices(tier).count()).sum::<usize>();
     let largest = (0..TIERS).flat_map(|tier| tiers.slices(tier)).map(|it| it.bytes.len()).max();

@@ -210,8 +210,10 @@ impl Delivery {
                 self.aliases.remove(&over.id);
             }
             let known_as = self.known_as(&writer);
-            self.check_recorded(store, &writer, known).await?;
+            let reverted = self.reverted(store, &writer, known).await?;
             let held = within(ANSWER, "an answer", store.position(&known_as, known)).await?;
+            // Now the database has the position, so that they are counted once.
+            self.count_reverted(reverted);
             if held <= known {
                 return Ok(writer);
             }
@@ -232,26 +234,29 @@ impl Delivery {
         }
     }
 
-    /// Counts rows that the database confirmed and does not account for any more: a failover to a server that had not
-    /// received them, or a restored backup. The spool does not have them either.
-    async fn check_recorded<S: Store>(
-        &mut self,
+    /// The number of rows that the database confirmed and does not account for any more: a failover to a server that had
+    /// not received them, or a restored backup. The spool does not have them either.
+    async fn reverted<S: Store>(
+        &self,
         store: &mut S,
         writer: &Writer,
         known: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         // A new id has no position yet.
         if known == 0 || self.aliases.contains_key(&writer.id) {
-            return Ok(());
+            return Ok(0);
         }
         let recorded = within(ANSWER, "an answer", store.recorded(writer, known)).await?;
         let is_earlier = self.spool.with(|spool| spool.is_earlier(writer));
-        let rows = match recorded {
+        Ok(match recorded {
             Some(recorded) => known.saturating_sub(recorded),
             // Rows of an earlier session may have been for another database.
             None if is_earlier => 0,
             None => known,
-        };
+        })
+    }
+
+    fn count_reverted(&self, rows: u64) {
         if rows > 0 {
             self.queue.count_reverted(rows);
             tracing::error!(
@@ -261,7 +266,6 @@ impl Delivery {
                 self.failover.server()
             );
         }
-        Ok(())
     }
 
     /// Whether the database can hold this writer's rows before `held`. In the present session only the end of a

@@ -268,6 +268,12 @@ fn create_with_parents(directory: &Path) -> io::Result<Vec<&Path>> {
     Ok(missing)
 }
 
+/// Whether an entry of the state directory is one of its own directories: for downloaded databases, or for the history.
+fn is_own_directory(entry: &fs::DirEntry) -> io::Result<bool> {
+    let name = entry.file_name();
+    Ok((name == "geoip" || name == "history") && entry.file_type()?.is_dir())
+}
+
 /// Changes the owner of the created directories, and of an existing directory of root with the program's files. Its own
 /// directories there stay as they are.
 fn change_owner(
@@ -294,7 +300,7 @@ fn change_owner(
         let name = entry.file_name();
         if is_own(&name) && entry.file_type()?.is_file() {
             files.push(entry.path());
-        } else if !(name == LOST_AND_FOUND || is_own(&name) && entry.file_type()?.is_dir()) {
+        } else if !(name == LOST_AND_FOUND || is_own_directory(&entry)?) {
             return Err(io::Error::other(format!(
                 "it belongs to root and has {}, which this program did not write: set another directory, or run: \
                  chown {account} {}",

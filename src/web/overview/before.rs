@@ -1,15 +1,15 @@
-//! The counts of the range of time before the one that is shown, for comparison.
+//! The counts of the previous range of the same length, for comparison.
 
 use hashbrown::HashMap;
 
-use super::{OverviewQuery, value_text::text};
+use super::{OverviewQuery, query::NO_VALUE, value_text::text};
 use crate::{
     history::View,
     metrics::{Dimension, OTHER},
     recent::{Cell, facets},
 };
 
-/// The packets of the range before, by the texts of values: the ids of names differ between two ranges.
+/// The packets of the previous range, by the texts of values: the ids of names differ between two ranges.
 #[derive(Debug)]
 pub(super) struct Before {
     total: u64,
@@ -24,10 +24,19 @@ struct List {
 }
 
 impl Before {
-    /// The packets that match a query.
-    pub(super) fn new(view: &View, query: &OverviewQuery) -> Self {
+    /// The packets that match a query; `None` if they are not known, because a value of the query can be among the folded
+    /// ones.
+    pub(super) fn new(view: &View, query: &OverviewQuery) -> Option<Self> {
         let View { span, names } = view;
         let filter = query.filter(span, names);
+        let has_folded = |position: usize| {
+            let mut cells = span.slices.iter().flat_map(|(_, slice)| slice.cells());
+            cells.any(|(cell, _)| cell.values()[position] == OTHER)
+        };
+        let mut absent = (0..filter.0.len()).filter(|at| filter.0[*at] == Some(NO_VALUE));
+        if absent.any(has_folded) {
+            return None;
+        }
         let facets = facets(span, &filter, 0);
         let mut position = 0;
         let lists = facets.lists.map(|rows| {
@@ -38,7 +47,7 @@ impl Before {
                 rows.iter().map(|row| (text(dimension, row.value, names), row.count.packets));
             List { packets: packets.collect(), has_folded }
         });
-        Self { total: facets.total.packets, lists }
+        Some(Self { total: facets.total.packets, lists })
     }
 
     /// All packets.

@@ -80,7 +80,7 @@ pub(super) struct CurrentRate {
 pub(super) struct Total {
     pub(super) packets: u64,
     bytes: u64,
-    /// Packets in the range of the same length before, if they are known.
+    /// Packets in the previous range of the same length, if they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<u64>,
 }

@@ -44,7 +44,7 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
     };
     let names = &names;
     let before = history.and_then(|history| history.before(range));
-    let before = before.map(|view| Before::new(&view, query));
+    let before = before.and_then(|view| Before::new(&view, query));
     let before = before.as_ref();
     let filter = query.filter(&span, names);
     let Facets { total, timeline, lists } = recent::facets(&span, &filter, ROWS_WITH_TIMELINE);

@@ -11,7 +11,7 @@ use crate::{
     recent::{Cell, Filter, Span},
 };
 
-/// The parameters that exist: the names of [`Cell::DIMENSIONS`].
+/// The parameters that exist: the names of [`Cell::DIMENSIONS`], and the range.
 const PARAMETERS: &str = "country, port, prefix, proto, network or range";
 
 /// The parameter of the range of time, and its values.
@@ -19,7 +19,7 @@ const RANGE: &str = "range";
 const RANGES: &str = "10m, 1h, 24h, 7d or 30d";
 
 /// A value that no packet has. A filter uses it for a text that no value in the window has.
-const NO_VALUE: u64 = u64::MAX - 2;
+pub(super) const NO_VALUE: u64 = u64::MAX - 2;
 
 /// The packets to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

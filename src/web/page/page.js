@@ -15,8 +15,8 @@ const TIMEOUT = 8000;
 const SUMMARY_EVERY = 60000;
 const SVG = "http://www.w3.org/2000/svg";
 const LEVELS = 6;
-/** Minimum seconds of a running slice from which a rate can be extrapolated. */
-const MIN_RUNNING = 2;
+/** Minimum part of a running slice from which a rate can be extrapolated. */
+const MIN_RUNNING = 0.2;
 
 /** The panels: the key of their list in the overview, and their titles. */
 const DIMENSIONS = {
@@ -235,6 +235,11 @@ function showFilter() {
 
 // ---- Lines over time --------------------------------------------------------------------------
 
+/** Whether the running slice is omitted. */
+function isTooShort({ seconds, slices, running }) {
+  return running < (MIN_RUNNING * seconds) / slices;
+}
+
 /**
  * A timeline of full slices. The running slice is shorter than the others, so it is extrapolated, or omitted
  * while it is too short.
@@ -242,7 +247,7 @@ function showFilter() {
 function full(timeline, view) {
   const { seconds, slices, running } = view.window;
   const past = timeline.slice(0, -1);
-  return running < MIN_RUNNING ? past : [...past, (timeline.at(-1) * seconds) / slices / running];
+  return isTooShort(view.window) ? past : [...past, (timeline.at(-1) * seconds) / slices / running];
 }
 
 /** A line over `values` in a box of `width` by `height`, and the area below it. */
@@ -267,18 +272,18 @@ function recentRate(row, view) {
 }
 
 /**
- * The packets of a row against those in the range of the same length before: [text, text for screen readers], both empty
- * if they are not known.
+ * The packets of a row against those in the previous range of the same length: [text, start of a text for screen readers],
+ * both empty if they are not known.
  */
 function change({ packets, before }, view) {
   if (before === undefined || packets === 0) return ["", ""];
-  if (before === 0) return ["new", "none before"];
+  if (before === 0) return ["new", "none in the previous"];
   const ratio = packets / ((before * covered(view.window)) / view.window.seconds);
   const percent = Math.round(Math.abs(ratio - 1) * 100);
-  if (percent < 1) return ["≈", "as before"];
+  if (percent < 1) return ["≈", "as in the previous"];
   const more = ratio > 1;
-  if (more && ratio >= 10) return [`▲ ${count(Math.round(ratio))}×`, `${count(Math.round(ratio))} times as many as before`];
-  return [`${more ? "▲" : "▼"} ${percent} %`, `${percent} percent ${more ? "more" : "less"} than before`];
+  if (more && ratio >= 10) return [`▲ ${count(Math.round(ratio))}×`, `${count(Math.round(ratio))} times as many as in the previous`];
+  return [`${more ? "▲" : "▼"} ${percent} %`, `${percent} percent ${more ? "more" : "less"} than in the previous`];
 }
 
 /** The unit of rates in a view: [its text, the seconds in it]. */
@@ -325,8 +330,9 @@ const timeline = {
     const span = capture ? `the capture, ${ago(seconds)}` : `last ${ago(seconds)}`;
     const [compared, spoken] = change(view.total, view);
     const from = since > view.time - seconds + seconds / view.window.slices ? ` (counted since ${moment(since, seconds)})` : "";
-    setText($("timeline-title"), `${whole.format(view.total.packets)} ${what}, ${span}${from}${compared && ` · ${compared}`}`);
-    put($("timeline-title"), "title", spoken ? `${spoken}, in the same time` : null);
+    setText($("timeline-title"), `${whole.format(view.total.packets)} ${what}, ${span}${from}`);
+    setText($("timeline-change"), compared);
+    setText($("timeline-spoken"), spoken && `${spoken} ${ago(seconds)}`);
     this.show();
   },
   show() {
@@ -339,7 +345,7 @@ const timeline = {
       const x = (600 * this.at) / Math.max(1, this.values.length - 1);
       put(this.cursor, "d", `M${x} 0V60`);
       const { running } = this.view.window;
-      const newest = running < MIN_RUNNING ? running : 0;
+      const newest = isTooShort(this.view.window) ? running : 0;
       const end = this.view.time - newest - slice * (this.values.length - 1 - this.at);
       const when = this.view.window.capture ? `${ago(slice * this.at)} in` : moment(end, seconds);
       text = `${when}: ${rate(this.values[this.at] / slice)}/s`;
@@ -396,7 +402,7 @@ function updateRow(item, dimension, row, view, maximum) {
   setText(perSecond, rate(now));
   setText(packets, count(row.packets));
   button.style.setProperty("--share", isFolded(row) ? 0 : (row.packets / maximum).toFixed(4));
-  put(button, "aria-label", `${main}${second ? ` (${second})` : ""}, ${whole.format(row.packets)} packets, ${rate(now)} ${per}${spoken && `, ${spoken}`}`);
+  put(button, "aria-label", `${main}${second ? ` (${second})` : ""}, ${whole.format(row.packets)} packets, ${rate(now)} ${per}${spoken && `, ${spoken} ${ago(view.window.seconds)}`}`);
   put(button, "aria-pressed", state.filter.get(dimension) === row.value);
   item.classList.toggle("no-value", isFolded(row) || (dimension === "country" && !row.iso3));
   item.classList.toggle("folded", isFolded(row));
@@ -685,9 +691,9 @@ function updateDatabases(view) {
 function summarise(view) {
   const now = Date.now();
   const filter = [...state.filter].map(([dimension, value]) => filterName(dimension, value)).join(", ");
-  if (now - (state.summarised ?? 0) < SUMMARY_EVERY && state.summarisedFilter === filter) return;
+  if (now - (state.summarised ?? 0) < SUMMARY_EVERY && state.summarisedFilter === filter + state.range.name) return;
   state.summarised = now;
-  state.summarisedFilter = filter;
+  state.summarisedFilter = filter + state.range.name;
   const first = view.countries[0];
   setText($("summary"), `${filter ? `Filter ${filter}: ` : ""}${whole.format(view.total.packets)} packets in the last ${ago(view.window.seconds)}${first ? `, most from ${first.name || first.value}` : ""}; ${whole.format(view.lost)} lost.`);
 }
