@@ -4,15 +4,11 @@ mod deadline;
 mod maintenance;
 mod write;
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use self::deadline::{ANSWER, CONNECT, PREPARE, within};
@@ -51,6 +47,8 @@ pub(super) struct Delivery {
     small: Option<Instant>,
     /// The writer and the end of the last transaction with an unknown outcome.
     in_flight: Option<(Writer, u64)>,
+    /// When the last transaction began that timed out.
+    timed_out: Option<Instant>,
     /// Replacement ids for writers whose position in the database cannot be true.
     aliases: HashMap<[u8; 16], [u8; 16]>,
     maintenance_due: Instant,
@@ -77,6 +75,7 @@ impl Delivery {
             size: TransactionSize::new(),
             small: None,
             in_flight: None,
+            timed_out: None,
             aliases: HashMap::new(),
             maintenance_due: Instant::now(),
             clock_guard: ClockGuard::default(),
@@ -107,9 +106,18 @@ impl Delivery {
             if has_delivered || began.elapsed() > RETRY.1 {
                 wait = RETRY.0;
             }
-            sleep(wait).await;
+            sleep(wait.max(self.time_of_write::<S>())).await;
             wait = (wait * 2).min(RETRY.1);
         }
+    }
+
+    /// Time until the server has ended a transaction that timed out, if its rows are sent again in other batches.
+    fn time_of_write<S: Store>(&self) -> Duration {
+        if S::WRITES_WHOLE_BATCHES || self.size.is_large() {
+            return Duration::ZERO;
+        }
+        let elapsed = self.timed_out.map_or(Duration::MAX, |began| began.elapsed());
+        S::MAX_WRITE_TIME.saturating_sub(elapsed)
     }
 
     /// Delivers over one connection.
