@@ -86,14 +86,17 @@ impl Store for Faulty {
 /// younger than a minute. It drops an insert of the same rows.
 struct Stalled {
     until: Instant,
-    waiting: Vec<(Instant, Range<u64>)>,
-    stored: Vec<Range<u64>>,
+    waiting: Vec<(Instant, Inserted)>,
+    stored: Vec<Inserted>,
 }
+
+/// A writer, and the numbers of its rows.
+type Inserted = ([u8; 16], Range<u64>);
 
 static STALLED: Mutex<Option<Stalled>> = Mutex::new(None);
 
 impl Stalled {
-    fn insert(&mut self, rows: Range<u64>) -> bool {
+    fn insert(&mut self, rows: Inserted) -> bool {
         self.waiting.push((Instant::now(), rows));
         self.execute()
     }
@@ -111,9 +114,10 @@ impl Stalled {
         true
     }
 
-    fn position(&mut self) -> u64 {
+    fn position(&mut self, writer: [u8; 16]) -> u64 {
         self.execute();
-        self.stored.iter().map(|rows| rows.end).max().unwrap_or(0)
+        let own = self.stored.iter().filter(|(of, _)| *of == writer);
+        own.map(|(_, rows)| rows.end).max().unwrap_or(0)
     }
 }
 
@@ -135,12 +139,12 @@ impl Store for WithoutTransactions {
         Ok(())
     }
 
-    async fn position(&mut self, _: &Writer, at_least: u64) -> Result<u64, StoreError> {
-        Ok(stalled(Stalled::position).max(at_least))
+    async fn position(&mut self, writer: &Writer, at_least: u64) -> Result<u64, StoreError> {
+        Ok(stalled(|server| server.position(writer.id)).max(at_least))
     }
 
-    async fn write(&mut self, _: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
-        if !stalled(|server| server.insert(batch.from..batch.to)) {
+    async fn write(&mut self, writer: &Writer, batch: Batch<'_>) -> Result<(), StoreError> {
+        if !stalled(|server| server.insert((writer.id, batch.from..batch.to))) {
             pending::<()>().await;
         }
         Ok(())
@@ -241,7 +245,7 @@ async fn inserts_that_stall_write_each_row_once() {
         let (delivery, queue) = delivery(directory.path(), ROWS);
         delivery.run::<WithoutTransactions>().await;
         let stored = stalled(|server| server.stored.clone());
-        let rows: u64 = stored.iter().map(|rows| rows.end - rows.start).sum();
+        let rows: u64 = stored.iter().map(|(_, rows)| rows.end - rows.start).sum();
         assert_eq!(rows, ROWS as u64, "{seconds} s: {stored:?}");
         assert_eq!(queue.status().account.written, ROWS as u64);
         assert!(until.elapsed() < Duration::from_secs(120), "{seconds} s: {:?}", until.elapsed());

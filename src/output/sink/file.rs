@@ -448,6 +448,7 @@ mod tests {
         write_all(&mut sink, rows(&["1\n"]));
         write_all(&mut sink, rows(&["2\n"]));
         assert_eq!(read(&path), "1\n2\n");
+        assert!(!directory.path().join("a.log.1").exists());
         sink.open.as_mut().unwrap().period -= 1;
         write_all(&mut sink, rows(&["3\n"]));
         assert_eq!(read(&path), "3\n");
