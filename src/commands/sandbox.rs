@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    directories::{directories_of, directory_of},
+    directories::directories_of,
     hand_over::{hand_over, hand_over_outputs, hand_over_state, state_file},
 };
 use crate::{
@@ -143,7 +143,7 @@ fn sandbox_access(reread: &[PathBuf], config: &Config, servers: Option<&Servers>
 /// What the mirror needs to connect to a server, or to write to a file.
 fn allow_server(access: &mut SandboxAccess, read: &mut BTreeSet<PathBuf>, server: &Target) {
     match &server.endpoint {
-        Endpoint::File(file) => access.write.push(directory_of(file)),
+        Endpoint::File(file) => access.write.extend(directories_of(file)),
         Endpoint::Socket { .. } => access.socket = true,
         Endpoint::Tcp { host, port } => {
             access.connect.push(*port);
@@ -169,8 +169,8 @@ fn allow_server(access: &mut SandboxAccess, read: &mut BTreeSet<PathBuf>, server
 fn allow_output(access: &mut SandboxAccess, target: &OutputTarget) {
     match target {
         OutputTarget::None | OutputTarget::Stdout => {}
-        // Rotation renames files.
-        OutputTarget::File(file) => access.write.push(directory_of(file)),
+        // Rotation renames files. A symbolic link is written at its target.
+        OutputTarget::File(file) => access.write.extend(directories_of(file)),
         OutputTarget::Unix(_) => access.socket = true,
         OutputTarget::Unixgram(_) | OutputTarget::Journal(_) | OutputTarget::Udp(..) => {
             access.datagrams = true;
@@ -317,6 +317,25 @@ mod tests {
             assert!(std::fs::remove_file(path("state")).is_err());
         };
         thread::scope(|scope| scope.spawn(confined).join().unwrap());
+    }
+
+    #[test]
+    fn files_that_are_links_are_written_at_their_targets() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
+        std::fs::create_dir(real.join("big")).unwrap();
+        let link = real.join("rows");
+        std::os::unix::fs::symlink("big/rows", &link).unwrap();
+        let link = link.display();
+        for toml in [
+            format!("[[output]]\nname = 'a'\ntarget = 'file://{link}'"),
+            format!("[mirror]\nurl = 'sqlite:{link}'"),
+        ] {
+            let access = access_of(&toml);
+            for written in [real.clone(), real.join("big")] {
+                assert!(access.write.contains(&written), "{toml}: {access:?}");
+            }
+        }
     }
 
     /// Whoever can write to a directory of logs could otherwise give the exporter the group of any file.

@@ -51,6 +51,11 @@ pub(super) fn check(
                 path.display()
             );
             let fix = match doing {
+                _ if config.output.files().any(|file| file.parent() == Some(path)) => {
+                    "make the user the owner of the directory (chown), or set rotate_size and rotate_interval of the output \
+                     to 0 and rotate its file with logrotate"
+                        .into()
+                }
                 "read" => fix_of_log_file(config, path, account.as_ref()).unwrap_or_else(|| {
                     "make the file readable by its group (chgrp, chmod g+r), and its parent directories accessible"
                         .into()
@@ -136,7 +141,26 @@ pub(super) fn written_directories(config: &Config) -> Vec<PathBuf> {
     let log = &config.kernel_log;
     let state = log.state_file.parent().filter(|_| !log.patterns().is_empty());
     let history = config.history.directory();
-    state.map(Path::to_owned).into_iter().chain(history).chain(mirror_directories(config)).collect()
+    let outputs = config.output.files().filter_map(Path::parent);
+    let directories = state.into_iter().chain(outputs).map(Path::to_owned);
+    directories.chain(history).chain(mirror_directories(config)).collect()
+}
+
+/// The files of outputs, and the directories in which they are rotated. At its start as root, the exporter creates missing
+/// files, and makes its user the owner of a directory that only root can access.
+fn output_files(config: &Config, runs: bool) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for output in &*config.output {
+        let Some(file) = output.target.file() else { continue };
+        let Some(directory) = file.parent() else { continue };
+        let Ok(about) = fs::metadata(directory) else { continue };
+        if !runs && about.uid() == 0 && about.mode() & 0o777 == 0o700 {
+            continue;
+        }
+        files.extend(file.exists().then(|| file.to_owned()));
+        files.extend(output.rotates().then(|| directory.to_owned()));
+    }
+    files
 }
 
 fn mirror_directories(config: &Config) -> Vec<PathBuf> {
@@ -176,6 +200,7 @@ fn required_files(flags: &Flags, config: &Config, runs: bool) -> RequiredFiles {
         required.write.push(file.to_owned());
     }
     required.write.extend(directories);
+    required.write.extend(output_files(config, runs));
     required
 }
 

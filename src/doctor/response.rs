@@ -24,7 +24,7 @@ pub(super) enum Response {
     /// A listener that does not speak plain HTTP.
     NotHttp,
     /// A listener that does not respond in time.
-    NoResponse,
+    TimedOut,
     /// No listener.
     NoListener,
 }
@@ -42,7 +42,7 @@ impl Response {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    Self::NoResponse
+                    Self::TimedOut
                 }
                 Err(_) => Self::NotHttp,
             },

@@ -43,10 +43,10 @@ impl RunningExporter {
 
     fn at(address: SocketAddr, path: &str, config: &Config) -> Option<Self> {
         let response = Response::get(address, path);
-        let is_unresponsive = matches!(response, Response::NoResponse);
+        let is_unresponsive = matches!(response, Response::TimedOut);
         let scraped = match response {
             Response::NoListener => return None,
-            Response::NoResponse => Err("it does not respond".into()),
+            Response::TimedOut => Err("it does not respond".into()),
             Response::Body(body) => Metrics::from_body(body)
                 .map_err(|_| format!("its response to {path} is not a page of its metrics")),
             Response::Status(401) => Err("it requires a password".into()),

@@ -246,14 +246,6 @@ impl SharedHistory {
         Newest { running, names, rate }
     }
 
-    /// Stores the slice that is not over yet: at the end of the program.
-    fn take_running(&self, state: &mut State, now: u64, clock: Duration, newest: Newest) {
-        if let Some(running) = newest.running {
-            let new = state.tiers.push(now, clock, &running, &newest.names);
-            state.waiting.extend(new.into_iter().filter(|_| state.has_files));
-        }
-    }
-
     /// Writes the waiting slices.
     fn write(&self, files: &mut HistoryFiles, reported: &mut bool) {
         let mut state = lock(&self.0.state);
@@ -280,6 +272,16 @@ impl SharedHistory {
     }
 }
 
+impl State {
+    /// Stores the slice that is not over yet: at the end of the program.
+    fn take_running(&mut self, now: u64, clock: Duration, newest: Newest) {
+        if let Some(running) = newest.running {
+            let new = self.tiers.push(now, clock, &running, &newest.names);
+            self.waiting.extend(new.into_iter().filter(|_| self.has_files));
+        }
+    }
+}
+
 impl HistoryThread {
     fn start(history: SharedHistory, mut files: Option<HistoryFiles>) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
@@ -291,7 +293,7 @@ impl HistoryThread {
                 let clock = history.0.clock.now();
                 let newest = history.take_finished(&mut state, now(), clock);
                 if ends {
-                    history.take_running(&mut state, now(), clock, newest);
+                    state.take_running(now(), clock, newest);
                 }
                 drop(state);
                 if let Some(files) = &mut files {

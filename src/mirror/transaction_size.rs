@@ -21,7 +21,7 @@ impl TransactionSize {
     }
 
     /// Whether at most three of the last transactions timed out: a batch of unknown outcome is then sent again as it
-    /// was. Later, its first transaction has ended: the server answered other queries for a minute.
+    /// was.
     pub(super) fn is_large(self) -> bool {
         self.0 > MAX >> 4
     }

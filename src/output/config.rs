@@ -1,6 +1,11 @@
 //! The configuration section `[[output]]`: one output.
 
-use std::{ops::Deref, path::PathBuf, time::Duration};
+use std::{
+    ops::Deref,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +89,20 @@ impl Default for OutputConfig {
 }
 
 impl OutputConfig {
+    /// Whether its file is rotated.
+    #[must_use]
+    pub fn rotates(&self) -> bool {
+        self.rotate_size > 0 || !self.rotate_interval.is_zero()
+    }
+
+    /// Whether this is the name of a rotated file of `own`, the output's file.
+    fn rotates_to(&self, own: &Path, file: &Path) -> bool {
+        let (own, file) = (own.as_os_str().as_bytes(), file.as_os_str().as_bytes());
+        let number = file.strip_prefix(own).and_then(|rest| rest.strip_prefix(b"."));
+        let number = number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
+        self.rotates() && number.is_some_and(|number: u32| (1..=self.keep).contains(&number))
+    }
+
     /// The packets that give rows.
     pub(super) fn selection(&self) -> Selection {
         Selection {
@@ -109,7 +128,7 @@ impl Deref for OutputConfigs {
 
 impl OutputConfigs {
     /// The files that the outputs write.
-    pub fn files(&self) -> impl Iterator<Item = &std::path::Path> {
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.iter().filter_map(|output| output.target.file())
     }
 }
@@ -117,16 +136,46 @@ impl OutputConfigs {
 impl ConfigSection for OutputConfigs {
     fn validate(&self) -> Vec<InvalidSetting> {
         let names = check_list("output", self.iter().map(|output| &output.name), MAX_OUTPUTS);
-        let files = self.files().map(|file| file.display().to_string());
-        let files = check_list("output", files.collect::<Vec<_>>().iter(), MAX_OUTPUTS);
+        let files: Vec<_> =
+            self.iter().filter_map(|it| Some((it, unique(it.target.file()?)))).collect();
+        let rotated = files.iter().find_map(|(output, own)| {
+            let (_, other) = files.iter().find(|(_, other)| output.rotates_to(own, other))?;
+            Some((own, other))
+        });
+        let rotated = match rotated {
+            None => Ok(()),
+            Some((own, other)) => reject(
+                "output",
+                format!(
+                    "has {} beside {}, which is rotated to that name; rename one of them",
+                    other.display(),
+                    own.display()
+                ),
+            ),
+        };
+        let files: Vec<_> = files.iter().map(|(_, file)| file.display().to_string()).collect();
+        let files = check_list("output", files.iter(), MAX_OUTPUTS);
         let stdout = self.iter().filter(|output| output.target == OutputTarget::Stdout).count();
         let stdout = match stdout {
             0 | 1 => Ok(()),
             _ => reject("output", "has two outputs with the target stdout:; keep one of them"),
         };
-        let mut errors = broken([names, files, stdout]);
+        let mut errors = broken([names, files, rotated, stdout]);
         errors.extend(self.iter().flat_map(validate_output));
         errors
+    }
+}
+
+/// A path that is the same for all paths of one file.
+fn unique(path: &Path) -> PathBuf {
+    if let Ok(path) = path.canonicalize() {
+        return path;
+    }
+    let directory = path.parent().and_then(|directory| directory.canonicalize().ok());
+    match (directory, path.file_name()) {
+        (Some(directory), Some(name)) => directory.join(name),
+        // Without `.` and repeated slashes.
+        _ => path.components().collect(),
     }
 }
 
@@ -237,6 +286,29 @@ mod tests {
             &twice,
             "output: has a twice; remove the duplicate\noutput: has /var/log/a twice; remove the duplicate",
         );
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("p"), directory.path().join("link"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let pair = |other: &str, lines: &str| {
+            let one = output(&format!("target = 'file://{}'\n{lines}", file.display()));
+            let two = output(&format!("target = 'file://{other}'")).replace("'a'", "'b'");
+            section_errors::<OutputConfigs>(&[one, two].concat())
+        };
+        let path = file.display();
+        let twice = format!("output: has {path} twice; remove the duplicate");
+        assert_eq!(pair(&format!("{}/./p", directory.path().display()), ""), twice);
+        assert_eq!(pair(&format!("{}//p", directory.path().display()), ""), twice);
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(pair(&link.display().to_string(), ""), twice);
+        let rotated = format!(
+            "output: has {path}.4 beside {path}, which is rotated to that name; rename one of them"
+        );
+        assert_eq!(pair(&format!("{path}.4"), ""), rotated);
+        for (other, lines) in
+            [(".5", ""), (".4", "keep = 3"), (".4", "rotate_size = 0"), (".x", "")]
+        {
+            assert_eq!(pair(&format!("{path}{other}"), lines), "");
+        }
         let unnamed = with_target("").replace("'a'\n", "''\n");
         check(&unnamed, "output..name: is \"\"; use letters, digits, _, - and ., at most 64");
         let errors = section_errors::<OutputConfigs>(&output("target = '/var/log/a'"));

@@ -53,8 +53,8 @@ impl Outputs {
         if events.is_empty() {
             return;
         }
-        let batch = PacketBatch { events: events.to_vec(), messages: messages.clone() };
-        let batch = Arc::new(batch);
+        let (events, messages) = (Arc::new(events.to_vec()), Arc::new(messages.clone()));
+        let batch = PacketBatch { events, messages };
         for queue in &*self.queues {
             queue.offer(&batch);
         }

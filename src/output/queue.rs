@@ -22,16 +22,16 @@ const MAX_WAIT: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A batch of packets, shared by the queues of all outputs.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PacketBatch {
-    pub(super) events: Vec<Event>,
-    /// Empty if no output needs them.
-    pub(super) messages: PacketMessages,
+    pub(super) events: Arc<Vec<Event>>,
+    /// Empty if the output does not need them.
+    pub(super) messages: Arc<PacketMessages>,
 }
 
 impl PacketBatch {
     fn size(&self) -> usize {
-        size_of_val(&*self.events) + self.messages.size()
+        size_of_val(self.events.as_slice()) + self.messages.size()
     }
 }
 
@@ -41,6 +41,8 @@ pub(super) struct OutputQueue {
     name: String,
     /// Maximum memory of the queued batches, bytes.
     limit: usize,
+    /// Whether the output needs the messages of packets.
+    needs_messages: bool,
     names: CurrentNames,
     contents: Mutex<QueueContents>,
     changed: Condvar,
@@ -49,7 +51,7 @@ pub(super) struct OutputQueue {
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a request or a state of its own")]
 struct QueueContents {
-    batches: VecDeque<Arc<PacketBatch>>,
+    batches: VecDeque<PacketBatch>,
     /// Events in the batches.
     events: usize,
     /// Memory of the batches, bytes.
@@ -76,14 +78,25 @@ pub(super) enum TakenBatches {
 }
 
 impl OutputQueue {
-    /// An empty queue of at most `limit` bytes for events of these names.
-    pub(super) fn new(name: String, limit: usize, names: CurrentNames) -> Self {
+    /// An empty queue of at most `limit` bytes for events of these names, with or without their messages.
+    pub(super) fn new(
+        name: String,
+        limit: usize,
+        needs_messages: bool,
+        names: CurrentNames,
+    ) -> Self {
         let contents = Mutex::new(QueueContents::default());
-        Self { name, limit, names, contents, changed: Condvar::new() }
+        Self { name, limit, needs_messages, names, contents, changed: Condvar::new() }
     }
 
     /// Offers a batch. Never waits: a batch that does not fit is dropped and counted.
-    pub(super) fn offer(&self, batch: &Arc<PacketBatch>) {
+    pub(super) fn offer(&self, batch: &PacketBatch) {
+        let events = Arc::clone(&batch.events);
+        let batch = if self.needs_messages {
+            batch.clone()
+        } else {
+            PacketBatch { events, ..PacketBatch::default() }
+        };
         let mut contents = self.lock();
         let size = batch.size();
         let fits = contents.size + size <= self.limit;
@@ -91,24 +104,29 @@ impl OutputQueue {
         if !fits {
             return;
         }
-        let before = contents.events;
-        contents.batches.push_back(Arc::clone(batch));
+        let (is_first, was_ready) = (contents.events == 0, self.has_chunk(&contents));
         contents.events += batch.events.len();
         contents.size += size;
-        if before == 0 {
+        contents.batches.push_back(batch);
+        if is_first {
             contents.since = Some(Instant::now());
         }
         // Each notification is a system call, and the thread waits only for these.
-        let is_due = before == 0 || (before < CHUNK && contents.events >= CHUNK);
+        let is_due = is_first || (!was_ready && self.has_chunk(&contents));
         if is_due && contents.is_waiting {
             drop(contents);
             self.changed.notify_one();
         }
     }
 
+    /// Whether there are enough events to be taken at once, or so many bytes that the next ones might not fit.
+    fn has_chunk(&self, contents: &QueueContents) -> bool {
+        contents.events >= CHUNK || contents.size >= self.limit / 2
+    }
+
     /// Marks every name that a queued event refers to.
     pub(super) fn mark_names(&self, used: &mut UsedNames) {
-        for event in self.lock().batches.iter().flat_map(|batch| &batch.events) {
+        for event in self.lock().batches.iter().flat_map(|batch| batch.events.iter()) {
             for name in [
                 event.prefix,
                 event.in_device,
@@ -125,13 +143,13 @@ impl OutputQueue {
 
     /// Waits for a chunk of events, or until the oldest one has waited long enough, and moves their batches to `taken`. The
     /// account counts them as queued until they are booked.
-    pub(super) fn take(&self, taken: &mut Vec<Arc<PacketBatch>>) -> TakenBatches {
+    pub(super) fn take(&self, taken: &mut Vec<PacketBatch>) -> TakenBatches {
         let began = Instant::now();
         let mut contents = self.lock();
         loop {
             let waited = contents.since.map_or_else(|| began.elapsed(), |since| since.elapsed());
             let limit = if contents.events == 0 { IDLE } else { MAX_WAIT };
-            let is_ready = contents.events >= CHUNK || contents.is_closed || contents.reopen;
+            let is_ready = self.has_chunk(&contents) || contents.is_closed || contents.reopen;
             if is_ready || waited >= limit {
                 break;
             }
@@ -227,13 +245,31 @@ mod tests {
     use super::*;
     use crate::{event::fixture, output::account::OutputDropReason};
 
-    fn batch(events: usize) -> Arc<PacketBatch> {
-        let events = vec![fixture::unreadable(); events];
-        Arc::new(PacketBatch { events, messages: PacketMessages::default() })
+    fn batch(events: usize) -> PacketBatch {
+        let events = vec![fixture::unreadable(); events].into();
+        PacketBatch { events, messages: Arc::default() }
     }
 
     fn queue(limit: usize) -> OutputQueue {
-        OutputQueue::new("a".into(), limit, CurrentNames::new(Names::default()))
+        OutputQueue::new("a".into(), limit, true, CurrentNames::new(Names::default()))
+    }
+
+    #[test]
+    fn a_queue_that_is_half_full_wakes_the_thread() {
+        let mut messages = PacketMessages::default();
+        messages.push(&[0; 6_000]);
+        let batch = PacketBatch { messages: messages.into(), ..batch(1) };
+        let queue = queue(10_000);
+        let (mut taken, began) = (Vec::new(), Instant::now());
+        queue.offer(&batch);
+        assert!(matches!(queue.take(&mut taken), TakenBatches::Some(_)));
+        assert!(began.elapsed() < MAX_WAIT, "{:?}", began.elapsed());
+        assert_eq!(taken[0].messages.get(0).len(), 6_000);
+        // Packets that wait do not count the bytes that the output does not need.
+        let without =
+            OutputQueue::new("a".into(), 10_000, false, CurrentNames::new(Names::default()));
+        (0..5).for_each(|_| without.offer(&batch));
+        assert_eq!(without.status().account.queued, 5);
     }
 
     #[test]

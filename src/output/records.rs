@@ -8,6 +8,8 @@ pub(super) struct Records {
     ends: Vec<usize>,
     /// Number of rows that are done.
     done: usize,
+    /// Bytes of the next row that the target has.
+    partial: usize,
 }
 
 impl Records {
@@ -16,6 +18,7 @@ impl Records {
         self.bytes.clear();
         self.ends.clear();
         self.done = 0;
+        self.partial = 0;
     }
 
     /// Appends a row that `write` appends to the bytes. If it returns false, nothing is appended.
@@ -40,20 +43,20 @@ impl Records {
         self.ends.len() - self.done
     }
 
-    /// The bytes of the rows that are not done.
+    /// The bytes of the rows that are not done, from the first one that the target does not have.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start()..]
+        &self.bytes[self.start() + self.partial..]
     }
 
-    /// The rows that are not done.
+    /// The rows that are not done, in full.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(self.start()).chain(self.ends[self.done..].iter().copied());
         starts.zip(&self.ends[self.done..]).map(|(start, end)| &self.bytes[start..*end])
     }
 
-    /// Number of whole rows, and their length, in the first `length` bytes that are not done.
+    /// Number of rows that end in the first `length` of [`Self::bytes`], and the length up to the last one's end.
     pub(super) fn whole(&self, length: usize) -> (usize, usize) {
-        let start = self.start();
+        let start = self.start() + self.partial;
         let rows = self.ends[self.done..].partition_point(|end| end - start <= length);
         let end = if rows == 0 { start } else { self.ends[self.done + rows - 1] };
         (rows, end - start)
@@ -61,7 +64,20 @@ impl Records {
 
     /// Marks the next rows as done.
     pub(super) fn finish(&mut self, rows: usize) {
-        self.done += rows;
+        if rows > 0 {
+            self.done += rows;
+            self.partial = 0;
+        }
+    }
+
+    /// Notes that the target has so many more bytes of the next row.
+    pub(super) fn begin_next(&mut self, bytes: usize) {
+        self.partial += bytes;
+    }
+
+    /// Whether the target has a part of the next row.
+    pub(super) fn is_next_begun(&self) -> bool {
+        self.partial > 0
     }
 
     fn start(&self) -> usize {
@@ -93,6 +109,18 @@ mod tests {
         records.bytes.extend_from_slice(b"half");
         records.repair();
         assert_eq!(records.bytes(), b"three\n");
+        records.begin_next(2);
+        records.begin_next(1);
+        assert!(records.is_next_begun());
+        assert_eq!(
+            (records.bytes(), records.whole(2), records.whole(3)),
+            (&b"ee\n"[..], (0, 0), (1, 3))
+        );
+        records.finish(0);
+        assert!(records.is_next_begun());
+        records.finish(1);
+        assert!(!records.is_next_begun());
+        assert_eq!((records.len(), records.bytes()), (0, &b""[..]));
         records.clear();
         assert_eq!((records.len(), records.bytes()), (0, &b""[..]));
     }

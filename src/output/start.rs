@@ -32,8 +32,14 @@ use crate::{
         target::Tls,
     },
     networks::LocationLookup,
-    system::logging::{ConditionLog, LogThrottle},
+    system::{
+        logging::{ConditionLog, LogThrottle},
+        untrusted_text::one_line,
+    },
 };
+
+/// Maximum length of the host's name in rows, bytes: that of the column `host`.
+const MAX_HOST: usize = 255;
 
 /// Why the outputs cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +97,8 @@ impl OutputResources {
             "" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
             host => host.to_owned(),
         };
+        // Some formats end their rows at a line break.
+        let host = one_line(&host, MAX_HOST).into();
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
         let resource = |(config, anonymizer): (&OutputConfig, Anonymizer)| {
             let tls = match config.target {
@@ -131,7 +139,9 @@ impl RunningOutputs {
         let mut threads = Vec::new();
         for OutputResource { config, anonymizer, tls } in outputs {
             let name = config.name.clone();
-            let queue = OutputQueue::new(name.clone(), config.queue_size, names.clone());
+            let needs_messages = config.format.needs_bytes();
+            let queue =
+                OutputQueue::new(name.clone(), config.queue_size, needs_messages, names.clone());
             let queue = Arc::new(queue);
             let selector = Selector::new(&config.selection(), names.get())
                 .map_err(|error| OutputError::Selection { name: name.clone(), error })?;
@@ -155,6 +165,7 @@ impl RunningOutputs {
                     zone: zone.clone(),
                 },
                 records: Records::default(),
+                is_cut: false,
                 log: ConditionLog::new("output"),
                 panics: LogThrottle::default(),
                 name,

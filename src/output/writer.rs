@@ -43,6 +43,8 @@ pub(super) struct Writer {
     pub(super) framing: Framing,
     pub(super) sink: Box<dyn Sink>,
     pub(super) records: Records,
+    /// Whether a part of a row was the last thing that could be written before the end.
+    pub(super) is_cut: bool,
     pub(super) log: ConditionLog,
     pub(super) panics: LogThrottle,
 }
@@ -126,6 +128,9 @@ impl Writer {
     /// exporter began, one more error loses them.
     fn write_rows(&mut self) {
         let mut pause = FIRST_PAUSE;
+        if self.is_cut {
+            self.lose_rest();
+        }
         while self.records.len() > 0 {
             if self.queue.take_reopen() {
                 self.sink.close();
@@ -133,6 +138,7 @@ impl Writer {
             let is_last = self.queue.is_closed();
             let progress = self.sink.write(&self.records);
             self.finish(progress.written, OutputAccount::write);
+            self.records.begin_next(progress.partial);
             if progress.is_too_long {
                 self.finish(1, |account, rows| account.lose(rows, OutputDropReason::TooLong));
             }
@@ -142,16 +148,19 @@ impl Writer {
             };
             self.report_down(&error);
             if is_last {
-                let rest = self.records.len();
-                self.finish(rest, |account, rows| {
-                    account.lose(rows, OutputDropReason::Unavailable);
-                });
+                self.is_cut = self.records.is_next_begun();
+                self.lose_rest();
                 return;
             }
-            pause = if progress.written > 0 { FIRST_PAUSE } else { pause };
+            pause = if progress.written + progress.partial > 0 { FIRST_PAUSE } else { pause };
             self.queue.pause(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    fn lose_rest(&mut self) {
+        let rest = self.records.len();
+        self.finish(rest, |account, rows| account.lose(rows, OutputDropReason::Unavailable));
     }
 
     fn finish(&mut self, rows: usize, book: impl FnOnce(&mut OutputAccount, u64)) {

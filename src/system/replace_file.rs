@@ -1,11 +1,19 @@
 //! Replaces the content of a file atomically: a reader finds the previous or the new content.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    },
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
+
+/// Age from which a temporary file belongs to a process that was killed.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Who can read the new content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +68,6 @@ pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Resu
     let Some(name) = path.file_name() else {
         return Err(io::Error::other("the path has no file name; use DIRECTORY/FILE"));
     };
-    let temporary = path.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
     let directory = match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),
@@ -74,10 +81,56 @@ pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Resu
         (_, Readers::Everyone) => Some(readers.new_mode()),
         (before, _) => before.as_ref().map(|before| readers.mode(before.permissions().mode())),
     };
-    let temporary = Temporary::create(temporary, readers)?;
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    let (path_of_temporary, file) = create_temporary(directory, &prefix, readers.new_mode())?;
+    let temporary = Temporary { path: path_of_temporary, file };
     temporary.fill(content, owner.as_ref(), mode)?.rename(&path)?;
     // A directory that can be written may not be readable.
     File::open(directory).map_or(Ok(()), |directory| directory.sync_all())
+}
+
+/// Creates a temporary file `PREFIX.PID`, for reading and writing. Removes those of processes that were killed.
+///
+/// # Errors
+/// The file cannot be created.
+pub(crate) fn create_temporary(
+    directory: &Path,
+    prefix: &OsStr,
+    mode: u32,
+) -> io::Result<(PathBuf, File)> {
+    remove_abandoned(directory, prefix);
+    let mut name = prefix.to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let path = directory.join(name);
+    let create =
+        || OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(&path);
+    let file = match create() {
+        // In a container, each process has the same number.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&path)?;
+            create()?
+        }
+        result => result?,
+    };
+    Ok((path, file))
+}
+
+/// Removes old temporary files with this prefix. Failures are ignored: the next call tries again.
+fn remove_abandoned(directory: &Path, prefix: &OsStr) {
+    let is_temporary = |name: &OsStr| {
+        let number = name.as_bytes().strip_prefix(prefix.as_bytes());
+        number
+            .and_then(|it| it.strip_prefix(b"."))
+            .is_some_and(|it| it.iter().all(u8::is_ascii_digit))
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+        let modified = || entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let age = |modified| SystemTime::now().duration_since(modified).unwrap_or_default();
+        if is_temporary(&entry.file_name()) && modified().is_some_and(|it| age(it) > ABANDONED) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The path of a file that does not exist yet. A rename would replace a dangling symbolic link.
@@ -98,12 +151,6 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn create(path: PathBuf, readers: Readers) -> io::Result<Self> {
-        let mode = readers.new_mode();
-        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
-        Ok(Self { path, file })
-    }
-
     fn fill(
         mut self,
         content: &[u8],
@@ -154,6 +201,31 @@ mod tests {
             assert_eq!(fs::read_to_string(path("link")).unwrap(), "new");
             assert_eq!(fs::read_to_string(path("target")).unwrap(), target, "{readers:?}");
         }
+    }
+
+    #[test]
+    fn temporary_files_of_killed_processes_are_replaced_or_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let own = format!(".a.mmdb.{}", std::process::id());
+        for (name, is_old) in [
+            (own.as_str(), false),
+            (".a.mmdb.1", true),
+            (".a.mmdb.2", false),
+            (".a.mmdb.x", true),
+            (".b.mmdb.1", true),
+        ] {
+            let file = File::create(path(name)).unwrap();
+            if is_old {
+                file.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
+            }
+        }
+        replace(&path("a.mmdb"), b"new", Readers::Everyone).unwrap();
+        assert_eq!(fs::read(path("a.mmdb")).unwrap(), b"new");
+        let mut left: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".a.mmdb.2", ".a.mmdb.x", ".b.mmdb.1", "a.mmdb"]);
     }
 
     #[test]

@@ -46,6 +46,8 @@ enum Fault {
     Hang,
     /// It executes inserts after the deadline of the exporter.
     Slow,
+    /// It executes all inserts when the fault ends, and answers everything else meanwhile.
+    Stall,
 }
 
 /// Starts a fault, and waits until rows wait.
@@ -56,6 +58,7 @@ fn begin(server: &ClickHouseServer, exporter: &Exporter<'_>, fault: Fault) {
         Fault::Cut => server.fault("cut"),
         Fault::Hang => server.stop(),
         Fault::Slow => server.fault("slow 16"),
+        Fault::Stall => server.fault("stall"),
     }
     let is_down = || (!scrape(exporter).up).then_some(());
     wait_for("the mirror to be down", is_down);
@@ -67,7 +70,7 @@ fn end(server: &ClickHouseServer, fault: Fault) {
     match fault {
         Fault::Kill => server.restart(),
         Fault::Hang => server.cont(),
-        Fault::Cut | Fault::Slow => server.fault(""),
+        Fault::Cut | Fault::Slow | Fault::Stall => server.fault(""),
     }
 }
 
@@ -84,7 +87,7 @@ fn rows_survive_all_faults() {
     let mut gaps = Vec::new();
     let mut recovered = 0;
     let sent = under_load(&wire, |load| {
-        let faults = [Fault::Kill, Fault::Cut, Fault::Hang, Fault::Slow];
+        let faults = [Fault::Kill, Fault::Cut, Fault::Hang, Fault::Slow, Fault::Stall];
         for (fault, is_killed) in faults.into_iter().flat_map(|it| [(it, false), (it, true)]) {
             let running = exporter.as_ref().unwrap();
             let written = scrape(running).written + 5_000;

@@ -383,10 +383,26 @@ async fn retention_and_size_limit() {
     assert_eq!(server.query(&database, ttl), "1");
 }
 
-/// The statements for a cluster, which needs several servers: the engine parses them.
+/// A server can demand a right for reading its own tables.
+#[tokio::test]
+async fn a_size_limit_without_the_right_to_read_sizes_is_a_warning() {
+    let server = ClickHouseServer::start();
+    let mut store = prepared(&server.target("default")).await;
+    server.fault("no-parts");
+    let limit = Maintenance { retention: None, max_size: Some(1) };
+    let report = store.maintain(&limit, SystemTime::now()).await.unwrap();
+    assert!(report.warnings[0].contains("GRANT SELECT ON system.parts"), "{report:?}");
+    server.fault("");
+    let report = store.maintain(&limit, SystemTime::now()).await.unwrap();
+    assert_eq!(report, MaintenanceReport::default());
+}
+
+/// The statements for a cluster, which needs several servers. The engine parses them; it executes them without the cluster,
+/// with a local table in the place of the replicated one, and a table of all local ones in that of the distributed one.
 #[test]
 fn the_statements_for_a_cluster_are_valid() {
     let server = ClickHouseServer::shared();
+    let database = server.database();
     let ddl = schema::clickhouse_cluster("{cluster}");
     let statements: Vec<_> = ddl.split(";\n").filter(|text| !text.trim().is_empty()).collect();
     assert_eq!(statements.len(), 2 + schema::ddl(Kind::ClickHouse).matches("CREATE VIEW").count());
@@ -397,8 +413,37 @@ fn the_statements_for_a_cluster_are_valid() {
             .unwrap();
         let create = &statement[start..];
         assert!(create.contains(" ON CLUSTER '{cluster}'"), "{create}");
-        server.query("default", &format!("EXPLAIN AST {create}"));
+        server.query(&database, &format!("EXPLAIN AST {create}"));
+        let local = create
+            .replace(" ON CLUSTER '{cluster}'", "")
+            .replace("ENGINE = ReplicatedMergeTree\n", "ENGINE = MergeTree\n")
+            .replace(
+                "Distributed('{cluster}', currentDatabase(), packets_local, cityHash64(writer))",
+                "Merge(currentDatabase(), '^packets_local$')",
+            );
+        server.query(&database, &local);
     }
+    let single = server.database();
+    server.query(&single, schema::ddl(Kind::ClickHouse));
+    let columns = |database: &str, table: &str| {
+        server.query(
+            database,
+            &format!(
+                "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '{table}' \
+                 ORDER BY position"
+            ),
+        )
+    };
+    let expect = columns(&single, "packets");
+    assert!(expect.contains("sequence\tUInt64"), "{expect}");
+    for table in ["packets_local", "packets"] {
+        assert_eq!(columns(&database, table), expect, "{table}");
+    }
+    server.query(&database, "INSERT INTO packets_local (time, prefix, protocol, destination_port) VALUES (now(), 'a', 6, 80)");
+    for view in ["ulog", "ulog2", "tcp", "udp", "mac", "view_tcp_quad", "view_icmp"] {
+        server.query(&database, &format!("SELECT * FROM {view}"));
+    }
+    assert_eq!(server.query(&database, "SELECT tcp_dport FROM ulog"), "80");
     for part in [
         "packets_local ON CLUSTER '{cluster}' (",
         "ENGINE = ReplicatedMergeTree\n",

@@ -3,8 +3,9 @@
 usage: clickhouse_server.py DIRECTORY PORT USER PASSWORD [CERTIFICATE KEY]
 
 Keeps its data in DIRECTORY/data. DIRECTORY/fault has the fault of the moment: `cut` executes INSERT statements with
-data and closes the connection without an answer, `slow SECONDS` waits before it executes them, `old` reports the version
-of an old server; without the file there is none.
+data and closes the connection without an answer, `slow SECONDS` waits before it executes them, `stall` waits
+until the fault ends and then executes those that are younger than their `max_execution_time`, `old` reports the version
+of an old server, `no-parts` rejects the reading of `system.parts`; without the file there is none. Other statements are answered meanwhile.
 """
 
 import base64
@@ -24,7 +25,7 @@ DIRECTORY, PORT, USER, PASSWORD = sys.argv[1:5]
 # Parameters of a URL that are no settings.
 INTERFACE = {"database", "query", "user", "password", "session_id", "session_timeout", "wait_end_of_query", "buffer_size"}
 # The statuses of ClickHouse for some codes; 500 for others.
-STATUS = {516: 403, 497: 403, 60: 404, 81: 404, 62: 400, 47: 400, 46: 400, 241: 500}
+STATUS = {381: 411, 516: 403, 497: 403, 60: 404, 81: 404, 62: 400, 47: 400, 46: 400, 241: 500}
 
 engine = session.Session(os.path.join(DIRECTORY, "data"))
 # The engine has one session, so requests run one after the other.
@@ -58,6 +59,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, b"Ok.\n", {})
 
     def do_POST(self):
+        began = time.monotonic()
+        if "Content-Length" not in self.headers and "Transfer-Encoding" not in self.headers:
+            text = "There is neither Transfer-Encoding header nor Content-Length header (HTTP_LENGTH_REQUIRED)"
+            self.refuse(Refused(381, text))
+            return
         body = self.body()
         if body is None:
             return
@@ -69,6 +75,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             now = fault() if is_insert else []
             if now[:1] == ["slow"]:
                 time.sleep(float(now[1]))
+            while now[:1] == ["stall"] and fault() == now:
+                time.sleep(0.05)
+            limit = float(parameters.get("max_execution_time", 0))
+            if now[:1] == ["stall"] and 0 < limit < time.monotonic() - began:
+                raise Refused(159, "Timeout exceeded (TIMEOUT_EXCEEDED)")
+            if fault() == ["no-parts"] and b"system.parts" in body:
+                text = f"{USER}: Not enough privileges. To execute this query, it's necessary to have the grant SELECT ON "
+                raise Refused(497, text + "system.parts. (ACCESS_DENIED)")
             result = self.run(self.with_data(statement, body) if statement else body, parameters)
             if fault() == ["old"] and b"version()" in body:
                 result = b"22.8.1.1\n"
@@ -77,8 +91,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return
             self.answer(200, result, {"X-ClickHouse-Summary": json.dumps({"elapsed_ns": "0"})})
         except Refused as error:
-            headers = {"X-ClickHouse-Exception-Code": str(error.code)}
-            self.answer(STATUS.get(error.code, 500), f"{error}\n".encode(), headers)
+            self.refuse(error)
+
+    def refuse(self, error):
+        headers = {"X-ClickHouse-Exception-Code": str(error.code)}
+        self.answer(STATUS.get(error.code, 500), f"{error}\n".encode(), headers)
 
     def body(self):
         """The whole body; None when the client is gone before its end."""

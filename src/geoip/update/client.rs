@@ -1,6 +1,6 @@
 //! A client of HTTPS: proxies of the environment, redirects, and no connection without TLS.
 
-use std::{fmt, future::Future, io, path::Path, sync::Arc, time::Duration};
+use std::{env, fmt, future::Future, io, path::Path, sync::Arc, time::Duration};
 
 use http_body_util::Empty;
 use hyper::{
@@ -51,7 +51,7 @@ impl Client {
     /// proxies: `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, also in lower case.
     ///
     /// # Errors
-    /// There are no certificate authorities.
+    /// There are no certificate authorities, or a proxy of the environment is invalid.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, UpdateSetupError> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(trusted_roots(ca_file)?);
@@ -59,6 +59,7 @@ impl Client {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        check_proxies(|name| env::var(name).ok())?;
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), proxies: Matcher::from_env() })
     }
 
@@ -79,7 +80,8 @@ impl Client {
             if !is_redirect(response.status()) {
                 return Ok(response);
             }
-            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let location = response.headers().get(LOCATION).ok_or(RequestError::NoLocation)?;
+            let location = location.to_str().ok();
             let target = location.and_then(|location| current.join(location).ok());
             current = target
                 .filter(|target| target.scheme() == "https" && target.has_host())
@@ -174,6 +176,19 @@ impl Client {
     }
 }
 
+/// Checks the variables of the environment that name proxies: the library ignores an invalid one, and the requests would not
+/// use it.
+fn check_proxies(value: impl Fn(&str) -> Option<String>) -> Result<(), UpdateSetupError> {
+    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let Some(proxy) = value(variable).filter(|proxy| !proxy.is_empty()) else { continue };
+        let matcher = Matcher::builder().https(proxy).build();
+        if matcher.intercept(&Uri::from_static("https://example.com")).is_none() {
+            return Err(UpdateSetupError::Proxy { variable });
+        }
+    }
+    Ok(())
+}
+
 fn is_redirect(status: StatusCode) -> bool {
     // 304 is the response to a condition.
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
@@ -216,5 +231,27 @@ impl Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_proxy_is_an_error() {
+        for (proxy, is_valid) in [
+            ("", true),
+            ("http://127.0.0.1:9", true),
+            ("user:password@proxy.example.net:3128", true),
+            ("https://[::1]:9/", true),
+            ("::::", false),
+            ("htp://127.0.0.1:9", false),
+        ] {
+            for variable in ["HTTPS_PROXY", "all_proxy"] {
+                let checked = check_proxies(|name| (name == variable).then(|| proxy.to_owned()));
+                assert_eq!(checked.is_ok(), is_valid, "{proxy}: {checked:?}");
+            }
+        }
     }
 }

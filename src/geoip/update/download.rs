@@ -1,10 +1,10 @@
 //! Downloads a file of a publisher into a temporary file, within the limits of size and time.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    ffi::OsStr,
+    fs::{self, File},
     future::Future,
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -25,6 +25,7 @@ use super::{
     hex,
     source_file::Validators,
 };
+use crate::system::replace_file::create_temporary;
 
 /// Maximum size of a file with a checksum, bytes.
 const MAX_CHECKSUM: u64 = 1024;
@@ -226,9 +227,7 @@ pub(super) fn unexpected(url: &Url, status: StatusCode) -> UpdateError {
 
 /// A file without a name, which vanishes when it is closed.
 fn temporary(directory: &Path) -> io::Result<File> {
-    let path = directory.join(format!(".geoip-download.{}", std::process::id()));
-    let file =
-        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    let (path, file) = create_temporary(directory, OsStr::new(".geoip-download"), 0o600)?;
     fs::remove_file(&path)?;
     Ok(file)
 }

@@ -36,6 +36,14 @@ pub enum UpdateSetupError {
     /// The address of a file is invalid.
     #[error("geoip.update.server: {0}")]
     Server(#[from] url::ParseError),
+    /// A variable of the environment names no usable proxy.
+    #[error(
+        "the environment variable {variable} is not the address of a proxy, such as http://HOST:PORT; fix it, or unset it"
+    )]
+    Proxy {
+        /// The variable. Its value can hold a password.
+        variable: &'static str,
+    },
     /// The runtime cannot start.
     #[error("cannot start a runtime: {0}")]
     Runtime(#[from] io::Error),
@@ -247,6 +255,11 @@ pub enum RequestError {
     /// The server redirects to an invalid address, or to one without TLS.
     #[error("the server redirects to an address that is not https; check geoip.update.server")]
     Insecure,
+    /// The server redirects without an address.
+    #[error(
+        "the server redirects and does not name an address; check geoip.update.server and the proxy"
+    )]
+    NoLocation,
     /// The server redirects in a circle.
     #[error("the server redirects more than {MAX_REDIRECTS} times; check geoip.update.server")]
     Redirects,

@@ -16,7 +16,7 @@ use std::{
     fs::{self, OpenOptions},
     io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use hyper::StatusCode;
@@ -245,13 +245,19 @@ impl Updater {
         let database = verify::verify(bytes, edition, &url)?;
         let summary = Summary::of(&database);
         let replaced = self.is_newer(&summary, current, &url)?;
-        let failed = |path: PathBuf| move |cause| UpdateError::Write { path, cause };
         if replaced {
-            replace(path, database.bytes(), Readers::Everyone).map_err(failed(path.to_owned()))?;
+            replace(path, database.bytes(), Readers::Everyone)
+                .map_err(|cause| UpdateError::Write { path: path.to_owned(), cause })?;
         }
         let database_sha256 = sha256(database.bytes());
         let source = Source { url, validators, download_sha256, database_sha256 };
-        source.save(path).map_err(failed(source_file::path(path)))?;
+        if let Err(error) = source.save(path) {
+            let file = source_file::path(path);
+            tracing::warn!(
+                "cannot write {}: {error}; the database is in use, and the next update downloads it again",
+                file.display()
+            );
+        }
         Ok((replaced, summary))
     }
 
@@ -302,6 +308,13 @@ fn directory_of(path: &Path) -> &Path {
 /// Creates a directory that every user can read, if it does not exist. Its owner is that of the directory above, so that
 /// the service can write to it after root created it. Returns whether it was created.
 fn create_directory(path: &Path) -> io::Result<bool> {
+    if let Ok(link) = fs::symlink_metadata(path)
+        && link.is_symlink()
+        && link.uid() != 0
+        && rustix::process::geteuid().is_root()
+    {
+        return Err(io::Error::other("it is a symbolic link of another user than root; remove it"));
+    }
     if path.is_dir() {
         return Ok(false);
     }
@@ -338,6 +351,21 @@ mod tests {
         let check = |today, current, previous| assert_eq!(months(today), [current, previous]);
         check(date(2026, 11, 29), date(2026, 11, 1), date(2026, 10, 1));
         check(date(2027, 1, 1), date(2027, 1, 1), date(2026, 12, 1));
+    }
+
+    #[test]
+    fn root_does_not_follow_a_link_of_another_user() {
+        use std::os::unix::fs::{lchown, symlink};
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("geoip");
+        symlink("/etc", &link).unwrap();
+        assert!(!create_directory(&link).unwrap());
+        lchown(&link, Some(65534), None).unwrap();
+        let error = create_directory(&link).unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
     }
 
     #[test]

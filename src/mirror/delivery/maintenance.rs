@@ -1,6 +1,8 @@
 //! Runs a store's maintenance when it is due: partitions and retention.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use super::Delivery;
 use crate::mirror::{
@@ -48,7 +50,7 @@ impl Delivery {
         let mut held = None;
         if maintenance != Maintenance::default() {
             let newest_row = within(ANSWER, "an answer", store.newest_row(server)).await?;
-            let (monotonic, local) = (Instant::now(), SystemTime::now());
+            let (monotonic, local) = (Instant::now().into_std(), SystemTime::now());
             let clocks = Clocks { monotonic, local, server, newest_row };
             held = self.clock_guard.check(clocks).err();
         }

@@ -3,15 +3,11 @@
 mod maintenance;
 mod write;
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use super::{
@@ -50,6 +46,8 @@ pub(super) struct Delivery {
     /// When the last portion was written, if it was small.
     small: Option<Instant>,
     in_flight: InFlight,
+    /// When the last transaction began that timed out.
+    timed_out: Option<Instant>,
     /// Replacement ids for writers whose position in the database cannot be true.
     aliases: HashMap<[u8; 16], [u8; 16]>,
     maintenance_due: Instant,
@@ -76,6 +74,7 @@ impl Delivery {
             size: TransactionSize::new(),
             small: None,
             in_flight: InFlight::default(),
+            timed_out: None,
             aliases: HashMap::new(),
             maintenance_due: Instant::now(),
             clock_guard: ClockGuard::default(),
@@ -106,11 +105,22 @@ impl Delivery {
             if has_delivered || began.elapsed() > RETRY.1 {
                 wait = RETRY.0;
             }
+            let mut pause = self.time_of_write::<S>();
             if self.failover.failed(&error, has_delivered) {
-                sleep(wait).await;
+                pause = pause.max(wait);
                 wait = (wait * 2).min(RETRY.1);
             }
+            sleep(pause).await;
         }
+    }
+
+    /// Time until the server has ended a transaction that timed out, if its rows are sent again in other batches.
+    fn time_of_write<S: Store>(&self) -> Duration {
+        if S::WRITES_WHOLE_BATCHES || self.size.is_large() {
+            return Duration::ZERO;
+        }
+        let elapsed = self.timed_out.map_or(Duration::MAX, |began| began.elapsed());
+        S::MAX_WRITE_TIME.saturating_sub(elapsed)
     }
 
     /// Delivers over one connection.

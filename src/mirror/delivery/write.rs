@@ -1,6 +1,6 @@
 //! Writes portions of rows, and finds the rows that the database rejects.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::Delivery;
 use crate::mirror::{
@@ -83,6 +83,7 @@ impl Delivery {
         // A broken connection does not depend on the size.
         if has_failed && began.elapsed() >= ANSWER {
             self.size.timed_out();
+            self.timed_out = Some(began);
         }
         written
     }

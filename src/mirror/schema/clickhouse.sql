@@ -4,6 +4,7 @@
 --   GRANT CREATE TEMPORARY TABLE ON *.* TO user
 -- and, if it has to set the retention and to apply a size limit:
 --   GRANT ALTER TTL, ALTER DELETE ON DATABASE.packets TO user
+--   GRANT SELECT ON system.parts TO user
 -- Addresses are IPv6, IPv4 as ::ffff:a.b.c.d. The columns writer and sequence number the rows of one run of an exporter:
 -- it reads back from them which rows are stored.
 

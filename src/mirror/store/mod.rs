@@ -110,6 +110,10 @@ pub trait Store: Sized + Send {
     /// batch must be sent again.
     const WRITES_WHOLE_BATCHES: bool = true;
 
+    /// Time after which the server has ended a write whose answer was not received. Only then the rows are sent again in
+    /// other batches, if [`Self::WRITES_WHOLE_BATCHES`] is false.
+    const MAX_WRITE_TIME: Duration = Duration::ZERO;
+
     /// Time to gather rows after a small batch, unless there are enough for a large one.
     const GATHERING: Duration = Duration::ZERO;
 

@@ -36,6 +36,10 @@ mod tests {
         assert_eq!(logemu(time, &TimeZone::UTC), "Nov  9 06:54:32");
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         assert_eq!(ulogd_json(time, &zone), "2026-11-09T08:54:32.000870");
+        // `TZ` can name a zone of /usr/share/zoneinfo.
+        let summer = 1_784_000_000_000_000;
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        assert_eq!(logemu(summer, &zone), "Jul 14 05:33:20");
         assert_eq!(rfc3339(u64::MAX).get(..4), Some("9999"));
     }
 }

@@ -41,7 +41,8 @@ pub(in crate::output) fn whole_length(
         let word = start[at..].first_chunk().copied().unwrap_or_default();
         let claimed = u64::from(u32::from_ne_bytes(word));
         let whole = if is_pcapng { claimed } else { header_length + claimed };
-        if whole < header_length || end + whole > length {
+        // A power loss can leave NUL bytes in the place of records, none of which is empty.
+        if claimed == 0 || whole < header_length || end + whole > length {
             break;
         }
         let rest = i64::try_from(whole - header_length).map_err(io::Error::other)?;

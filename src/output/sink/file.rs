@@ -5,13 +5,20 @@ use std::{
     io,
     os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use super::{Rotation, Sink, WriteProgress, whole_length, write_most};
-use crate::{output::records::Records, system::clock::unix_micros};
+use crate::{
+    output::records::Records,
+    system::{clock::unix_micros, logging::ConditionLog},
+};
 
 /// Maximum length of an unfinished last line that is removed, bytes: no row is longer.
 const MAX_LINE: u64 = 64 * 1024;
+
+/// Time after which a rotation that failed is tried again.
+const ROTATION_PAUSE: Duration = Duration::from_secs(60);
 
 /// What the rows of a file are.
 #[derive(Clone, Debug)]
@@ -35,6 +42,9 @@ pub(in crate::output) struct FileSink {
     rotation: Rotation,
     content: FileContent,
     open: Option<OpenFile>,
+    /// When the last rotation failed, if it did.
+    rotation_failed: Option<Instant>,
+    rotation_log: ConditionLog,
 }
 
 struct OpenFile {
@@ -45,7 +55,14 @@ struct OpenFile {
 
 impl FileSink {
     pub(in crate::output) fn new(path: PathBuf, rotation: Rotation, content: FileContent) -> Self {
-        Self { path, rotation, content, open: None }
+        Self {
+            path,
+            rotation,
+            content,
+            open: None,
+            rotation_failed: None,
+            rotation_log: ConditionLog::new("output"),
+        }
     }
 
     fn header(&self) -> &[u8] {
@@ -60,7 +77,7 @@ impl FileSink {
     }
 
     /// Opens the file for appending, and creates it if it is missing.
-    fn open_file(&mut self) -> io::Result<OpenFile> {
+    fn open_file(&self) -> io::Result<OpenFile> {
         let file = self.open_regular()?;
         let metadata = file.metadata()?;
         if metadata.len() > 0 && !self.repair(&file)? {
@@ -94,28 +111,30 @@ impl FileSink {
 
     /// Writes the header of an empty file.
     fn begin(&self, mut file: File) -> io::Result<OpenFile> {
-        if let (_, Some(error)) = write_most(&mut file, self.header()) {
+        self.write_header(&mut file)?;
+        Ok(OpenFile { file, period: self.period() })
+    }
+
+    fn write_header(&self, file: &mut File) -> io::Result<()> {
+        if let (_, Some(error)) = write_most(file, self.header()) {
             file.set_len(0)?;
             return Err(error);
         }
-        Ok(OpenFile { file, period: self.period() })
+        Ok(())
     }
 
     /// Removes an unfinished row at the end of an earlier run. Returns false if the file has another content, which stays as
     /// it is.
     fn repair(&self, file: &File) -> io::Result<bool> {
-        let length = file.metadata()?.len();
         if let FileContent::Capture { header, is_pcapng } = &self.content {
             let Some(whole) = whole_length(file, header, *is_pcapng)? else { return Ok(false) };
-            if whole < length {
+            if whole < file.metadata()?.len() {
                 file.set_len(whole)?;
             }
             return Ok(true);
         }
-        let mut tail = vec![0; usize::try_from(length.min(MAX_LINE)).unwrap_or_default()];
-        let start = length - tail.len() as u64;
-        file.read_exact_at(&mut tail, start)?;
-        if tail.last() == Some(&b'\n') {
+        let (length, tail) = last_text(file)?;
+        if matches!(tail.last(), None | Some(b'\n')) {
             return Ok(true);
         }
         let line = memchr::memrchr(b'\n', &tail).map_or(0, |end| end + 1);
@@ -131,24 +150,60 @@ impl FileSink {
         Ok(true)
     }
 
-    /// Rotates the file if it is full, or if its period is over. Returns the number of bytes that fit.
+    /// Rotates the file if it is full, or if its period is over. Returns the number of bytes that fit. A file that cannot be
+    /// rotated continues.
     fn make_room(&mut self, next: u64) -> io::Result<u64> {
         self.open()?;
-        let Some(open) = &self.open else { return Ok(0) };
-        let size = open.file.metadata()?.len();
+        let (now, header) = (self.period(), self.header().len() as u64);
+        let Some(mut open) = self.open.take() else { return Ok(0) };
+        let mut size = open.file.metadata().map_err(|error| self.at_path(&error))?.len();
+        if size == 0 {
+            // Another program truncated it, such as logrotate with `copytruncate`.
+            self.write_header(&mut open.file).map_err(|error| self.at_path(&error))?;
+            size = header;
+        }
+        let is_empty = size <= header;
+        if is_empty {
+            open.period = now;
+        }
+        let is_over = open.period != now;
+        self.open = Some(open);
         let limit = match self.rotation.size {
             0 => u64::MAX,
             limit => limit,
         };
-        let is_empty = size <= self.header().len() as u64;
         let is_full = size.saturating_add(next) > limit && !is_empty;
-        if is_full || (open.period != self.period() && !is_empty) {
-            self.open = None;
-            self.rotation.rotate(&self.path)?;
-            self.open()?;
-            return Ok(limit.saturating_sub(self.header().len() as u64).max(next));
+        if !is_full && !is_over {
+            return Ok(limit.saturating_sub(size).max(next));
         }
-        Ok(limit.saturating_sub(size).max(next))
+        if self.rotation_failed.is_some_and(|failed| failed.elapsed() < ROTATION_PAUSE) {
+            return Ok(u64::MAX);
+        }
+        if let Err(error) = self.rotation.rotate(&self.path) {
+            self.rotation_failed = Some(Instant::now());
+            self.report_no_rotation(&error);
+            return Ok(u64::MAX);
+        }
+        self.rotation_failed = None;
+        let path = self.path.display();
+        self.rotation_log.resolve(&format!("output: {path} is rotated again"));
+        self.open = None;
+        self.open()?;
+        Ok(limit.saturating_sub(header).max(next))
+    }
+
+    fn report_no_rotation(&mut self, error: &io::Error) {
+        self.rotation_log.report(&format!(
+            "{} cannot be rotated, so it grows without limit: {error}; let the program's user write to its directory, and \
+             leave its name with .1 and so on to the program, or set rotate_size and rotate_interval to 0 and rotate it \
+             with logrotate",
+            self.path.display()
+        ));
+    }
+
+    /// The error with the path.
+    fn at_path(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
     }
 
     /// Writes the rows that fit into the current file.
@@ -157,7 +212,10 @@ impl FileSink {
         let room = self.make_room(next as u64).map_err(|error| (0, error))?;
         let (rows, length) = records.whole(usize::try_from(room).unwrap_or(usize::MAX));
         let Some(open) = &mut self.open else { return Ok(0) };
-        let before = open.file.metadata().map_err(|error| (0, error))?.len();
+        let before = match open.file.metadata() {
+            Ok(metadata) => metadata.len(),
+            Err(error) => return Err((0, self.at_path(&error))),
+        };
         let (written, failure) = write_most(&mut open.file, &records.bytes()[..length]);
         let Some(error) = failure else { return Ok(rows) };
         let (whole_rows, whole) = records.whole(written);
@@ -166,7 +224,24 @@ impl FileSink {
             // The next opening repairs it.
             self.open = None;
         }
-        Err((whole_rows, error))
+        Err((whole_rows, self.at_path(&error)))
+    }
+}
+
+/// Removes NUL bytes at the end of a file of lines, which a power loss can leave in the place of rows. Returns the length of
+/// the file, and its end.
+fn last_text(file: &File) -> io::Result<(u64, Vec<u8>)> {
+    let mut length = file.metadata()?.len();
+    loop {
+        let mut tail = vec![0; usize::try_from(length.min(MAX_LINE)).unwrap_or_default()];
+        let start = length - tail.len() as u64;
+        file.read_exact_at(&mut tail, start)?;
+        let text = tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        if text == tail.len() {
+            return Ok((length, tail));
+        }
+        length = start + text as u64;
+        file.set_len(length)?;
     }
 }
 
@@ -176,7 +251,10 @@ impl Sink for FileSink {
         let is_deleted = |open: &OpenFile| open.file.metadata().is_ok_and(|file| file.nlink() == 0);
         if self.open.as_ref().is_none_or(is_deleted) {
             self.open = None;
-            self.open = Some(self.open_file()?);
+            self.open = Some(self.open_file().map_err(|error| self.at_path(&error))?);
+            if let Err(error) = self.rotation.check(&self.path) {
+                self.report_no_rotation(&error);
+            }
         }
         Ok(())
     }
@@ -184,11 +262,7 @@ impl Sink for FileSink {
     fn write(&mut self, records: &Records) -> WriteProgress {
         match self.write_some(records) {
             Ok(written) => WriteProgress { written, ..WriteProgress::default() },
-            Err((written, error)) => {
-                let path = self.path.display();
-                let error = io::Error::new(error.kind(), format!("{path}: {error}"));
-                WriteProgress::failed(written, error)
-            }
+            Err((written, error)) => WriteProgress::failed(written, error),
         }
     }
 
@@ -279,6 +353,48 @@ mod tests {
         check("{\"a\":", FileContent::JsonLines, "{\"b\":1}\n");
         check("somebody's", FileContent::JsonLines, "somebody's\n{\"b\":1}\n");
         check("x\n{\"a\":", FileContent::Lines, "x\n{\"a\":\n{\"b\":1}\n");
+        let nul = |count| "\0".repeat(count);
+        check(&["x\n", &nul(200_000)].concat(), FileContent::Lines, "x\n{\"b\":1}\n");
+        check(&["{\"a\":", &nul(3)].concat(), FileContent::JsonLines, "{\"b\":1}\n");
+        check(&nul(70_000), FileContent::Lines, "{\"b\":1}\n");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_rotated_continues() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        fs::create_dir(directory.path().join("a.log.1")).unwrap();
+        let mut sink = FileSink::new(path.clone(), rotation(8, 1), FileContent::Lines);
+        write_all(&mut sink, rows(&["one\n", "two\n", "three\n", "four\n"]));
+        assert_eq!(read(&path), "one\ntwo\nthree\nfour\n");
+        fs::remove_dir(directory.path().join("a.log.1")).unwrap();
+        sink.rotation_failed = None;
+        write_all(&mut sink, rows(&["five\n"]));
+        assert_eq!(read(&path), "five\n");
+    }
+
+    #[test]
+    fn a_capture_that_was_truncated_gets_its_header() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.pcap");
+        let content = FileContent::Capture { header: b"HEADER".to_vec(), is_pcapng: false };
+        let mut sink = FileSink::new(path.clone(), rotation(0, 1), content);
+        write_all(&mut sink, rows(&["one"]));
+        fs::write(&path, "").unwrap();
+        write_all(&mut sink, rows(&["two", "three"]));
+        assert_eq!(read(&path), "HEADERtwothree");
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("missing/a.log");
+        let mut sink = FileSink::new(path.clone(), rotation(0, 1), FileContent::Lines);
+        let error = sink.open().unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+        let progress = sink.write(&rows(&["one\n"]));
+        let error = progress.failure.unwrap().to_string();
+        assert_eq!(error.matches("missing/a.log").count(), 1, "{error}");
     }
 
     #[test]
@@ -291,11 +407,11 @@ mod tests {
         let text = |record: &[u8]| String::from_utf8(record.to_vec()).unwrap();
         let whole = record(3, b"abc");
         let next = text(&record(1, b"d"));
-        for (rest, is_kept) in [(&[][..], true), (&whole[..17], true), (&whole[..3], true)] {
+        for rest in [&[][..], &whole[..17], &whole[..3], &[0; 16], &[0; 100]] {
             fs::write(&path, [b"HEADER", &whole[..], rest].concat()).unwrap();
             let mut sink = FileSink::new(path.clone(), rotation(0, 1), content.clone());
             write_all(&mut sink, rows(&[&next]));
-            assert!(is_kept);
+            assert!(!directory.path().join("a.pcap.1").exists());
             assert_eq!(fs::read(&path).unwrap(), [b"HEADER", &whole[..], next.as_bytes()].concat());
         }
         // Another program's file is rotated.
@@ -318,6 +434,24 @@ mod tests {
         write_all(&mut sink, rows(&["today too\n"]));
         assert_eq!(read(&path), "today\ntoday too\n");
         assert_eq!(read(&directory.path().join("a.log.1")), "yesterday\n");
+    }
+
+    #[test]
+    fn an_empty_file_belongs_to_the_period_of_its_first_rows() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        let daily = Rotation { size: 0, interval: Duration::from_secs(86_400), keep: 1 };
+        let mut sink = FileSink::new(path.clone(), daily, FileContent::Lines);
+        sink.open().unwrap();
+        // It was opened yesterday.
+        sink.open.as_mut().unwrap().period -= 1;
+        write_all(&mut sink, rows(&["1\n"]));
+        write_all(&mut sink, rows(&["2\n"]));
+        assert_eq!(read(&path), "1\n2\n");
+        assert!(!directory.path().join("a.log.1").exists());
+        sink.open.as_mut().unwrap().period -= 1;
+        write_all(&mut sink, rows(&["3\n"]));
+        assert_eq!(read(&path), "3\n");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The targets of rows: files, standard output, connections and datagrams. All of them block, on the output's thread.
 
 mod capture_file;
+mod connection;
 mod datagram;
 mod file;
 mod rotation;
@@ -10,10 +11,11 @@ use std::io;
 
 pub(super) use self::{
     capture_file::whole_length,
+    connection::StreamTarget,
     datagram::{DatagramSink, DatagramTarget},
     file::{FileContent, FileSink},
     rotation::Rotation,
-    stream::{StreamSink, StreamTarget},
+    stream::StreamSink,
 };
 use super::records::Records;
 
@@ -37,6 +39,8 @@ pub(super) trait Sink: Send {
 pub(super) struct WriteProgress {
     /// Rows that were written.
     pub(super) written: usize,
+    /// Bytes of the next row that the target has accepted and keeps, so that only the rest of it is to be written.
+    pub(super) partial: usize,
     /// The row after them is too long for the target.
     pub(super) is_too_long: bool,
     /// Why the next row was not written.

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::{Access, access};
+
 /// When a file is rotated, and how many rotated files are kept.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::output) struct Rotation {
@@ -23,7 +25,32 @@ impl Rotation {
         seconds.checked_div(self.interval.as_secs()).unwrap_or_default()
     }
 
-    /// Renames a file and the rotated files before it. The oldest one is replaced.
+    /// Whether files are rotated.
+    fn is_on(&self) -> bool {
+        self.size > 0 || !self.interval.is_zero()
+    }
+
+    /// Checks that a file can be rotated.
+    ///
+    /// # Errors
+    /// Files are rotated, and the directory is not writable or the name of the newest rotated file is that of a directory.
+    pub(super) fn check(&self, path: &Path) -> io::Result<()> {
+        if !self.is_on() {
+            return Ok(());
+        }
+        if numbered(path, 1).is_dir() {
+            return Err(io::Error::other(format!(
+                "{} is a directory",
+                numbered(path, 1).display()
+            )));
+        }
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+        Ok(())
+    }
+
+    /// Renames a file and the rotated files before it. The oldest one is replaced, and those of an earlier, higher limit
+    /// are removed.
     ///
     /// # Errors
     /// A file cannot be renamed, for example because the directory is not writable.
@@ -31,7 +58,13 @@ impl Rotation {
         for number in (1..self.keep).rev() {
             rename(&numbered(path, number), &numbered(path, number + 1))?;
         }
-        rename(path, &numbered(path, 1))
+        rename(path, &numbered(path, 1))?;
+        // Without rotation, they can be another program's.
+        if self.is_on() {
+            let mut extra = (self.keep.saturating_add(1)..).map(|number| numbered(path, number));
+            extra.find(|file| fs::remove_file(file).is_err());
+        }
+        Ok(())
     }
 }
 
@@ -66,6 +99,32 @@ mod tests {
         let contents = [1, 2, 3, 4].map(read);
         assert_eq!(contents, [Some("5".into()), Some("4".into()), Some("3".into()), None]);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn files_beyond_a_lower_limit_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        for (size, left) in [(0, 4), (1, 2)] {
+            fs::write(&path, "").unwrap();
+            for number in 1..5 {
+                fs::write(numbered(&path, number), "").unwrap();
+            }
+            Rotation { size, interval: Duration::ZERO, keep: 2 }.rotate(&path).unwrap();
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), left);
+        }
+    }
+
+    #[test]
+    fn a_directory_in_the_way_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        let rotation = Rotation { size: 1, interval: Duration::ZERO, keep: 2 };
+        rotation.check(&path).unwrap();
+        fs::create_dir(numbered(&path, 1)).unwrap();
+        assert!(rotation.check(&path).is_err());
+        Rotation { size: 0, ..rotation }.check(&path).unwrap();
+        assert!(rotation.check(Path::new("/proc/1/a.log")).is_err());
     }
 
     #[test]

@@ -189,6 +189,11 @@ fn skip_extensions(next: &mut u8, rest: &mut &[u8], fragment: &mut Option<(u16, 
                 units(1, 8)
             }
             protocol::AH | protocol::ESP if !is_later => units(2, 4),
+            protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::DESTINATION_OPTIONS
+            | protocol::AH
+            | protocol::ESP => return rest.len() >= 2,
             _ => return true,
         };
         let Some((extension, after)) = length.and_then(|length| rest.split_at_checked(length))
@@ -284,5 +289,20 @@ mod tests {
         assert_eq!(read_ip(4, &bytes[..20]).header, IpHeader::V4(None));
         assert_eq!(read_ip(4, &bytes).protocol, Some(0));
         assert_eq!(read_ip(6, &bytes).header, IpHeader::V6(None));
+    }
+
+    #[test]
+    fn an_extension_header_after_a_later_fragment_needs_two_bytes() {
+        let next = |rest: &[u8]| {
+            let mut packet = vec![0x60, 0, 0, 0, 0, 0, protocol::FRAGMENT, 64];
+            packet.extend([0; 32]);
+            packet.extend([protocol::AH, 0, 0x50, 0x20, 0, 0, 0, 1]);
+            packet.extend(rest);
+            match read_ip(6, &packet).header {
+                IpHeader::V6(Some(fields)) => fields.next_header,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!([next(&[0]), next(&[0, 0])], [None, Some(protocol::AH)]);
     }
 }

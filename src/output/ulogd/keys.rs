@@ -12,7 +12,7 @@ use std::{
 use super::{
     ip::{IcmpFields, IpHeader, TcpFields, TransportFields},
     packet::UlogdPacket,
-    print::reversed,
+    print::{address_text, reversed},
 };
 
 /// `ARPHRD_ETHER`, `linux/if_arp.h`.
@@ -137,7 +137,7 @@ fn keys<'a>(packet: &'a UlogdPacket<'_>) -> Vec<Key<'a>> {
         [("ip.saddr.str", packet.ip.source), ("ip.daddr.str", packet.ip.destination)]
     {
         if let Some(address) = address {
-            keys.text(name, address.to_string());
+            keys.text(name, address_text(address));
         }
     }
     keys.0

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::{self, Write},
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
 };
 
 use super::{
@@ -74,10 +74,10 @@ fn write_packet(text: &mut impl Write, packet: &UlogdPacket<'_>) -> fmt::Result 
 
 fn write_addresses(text: &mut impl Write, packet: &UlogdPacket<'_>) -> fmt::Result {
     if let Some(source) = packet.ip.source {
-        write!(text, "SRC={source} ")?;
+        write!(text, "SRC={} ", address_text(source))?;
     }
     if let Some(destination) = packet.ip.destination {
-        write!(text, "DST={destination} ")?;
+        write!(text, "DST={} ", address_text(destination))?;
     }
     Ok(())
 }
@@ -138,6 +138,8 @@ fn write_v6(
             TransportFields::Icmpv6(icmp) => write_icmpv6(text, icmp),
             _ => text.write_str("PROTO=ICMPv6 INCOMPLETE"),
         },
+        // ulogd prints the other protocol.
+        protocol::ESP => write_transport(text, protocol::AH, &packet.ip.transport),
         number if is_common(number) => write_transport(text, number, &packet.ip.transport),
         number => write!(text, "PROTO={number} "),
     }
@@ -220,7 +222,39 @@ impl IcmpFields {
     }
 }
 
+/// An address as `inet_ntop` of the C library writes it: one of the first 2^32 of IPv6 has the form of RFC 4291, 2.5.5.1.
+pub(super) fn address_text(address: IpAddr) -> String {
+    match address {
+        IpAddr::V6(address) if (1 << 16..1 << 32).contains(&address.to_bits()) => {
+            let [.., a, b, c, d] = address.octets();
+            format!("::{}", Ipv4Addr::new(a, b, c, d))
+        }
+        address => address.to_string(),
+    }
+}
+
 /// An address as ulogd prints a number in this host's byte order.
 pub(super) fn reversed(address: [u8; 4]) -> Ipv4Addr {
     Ipv4Addr::from(u32::from_be_bytes(address).to_ne_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_those_of_the_c_library() {
+        for text in [
+            "10.1.1.1",
+            "::",
+            "::1",
+            "::ffff",
+            "::10.1.1.1",
+            "::0.1.0.2",
+            "::1:0:0",
+            "::ffff:10.1.1.1",
+        ] {
+            assert_eq!(address_text(text.parse().unwrap()), text);
+        }
+    }
 }

@@ -138,6 +138,18 @@ fn frames() -> Vec<Vec<u8>> {
     {
         frames.push(v6(first, payload));
     }
+    frames.push(v6(50, &[&[0xc3, 0, 1, 0][..], &[0; 36]].concat()));
+    // After a later fragment.
+    for (next, length) in [(51, 0), (51, 1), (51, 32), (50, 1), (50, 32), (60, 1), (0, 32), (6, 1)]
+    {
+        frames.push(v6(44, &[&[next, 0, 0x50, 0x21, 1, 2, 3, 4][..], &[0; 32][..length]].concat()));
+    }
+    // Sources that the C library writes with an IPv4 address, and others.
+    for source in ["::10.1.1.1", "::ffff", "::1:0", "64:ff9b::10.1.1.1"] {
+        let mut frame = v6(17, &udp);
+        frame[22..38].copy_from_slice(&source.parse::<std::net::Ipv6Addr>().unwrap().octets());
+        frames.push(frame);
+    }
     frames
 }
 

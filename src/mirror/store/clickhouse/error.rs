@@ -89,7 +89,7 @@ fn by_code(code: u32, text: String) -> StoreError {
 /// The fix for a missing right.
 pub(super) const GRANTS: &str = "; as an administrator, run: nflog_exporter schema --for clickhouse | \
     clickhouse-client --multiquery --database DATABASE, then, with the name of our user: GRANT SELECT, INSERT ON \
-    DATABASE.packets TO …; GRANT CREATE TEMPORARY TABLE ON *.* TO …; and for retention: GRANT ALTER TTL, ALTER DELETE ON DATABASE.packets TO …";
+    DATABASE.packets TO …; GRANT CREATE TEMPORARY TABLE ON *.* TO …; and for retention: GRANT ALTER TTL, ALTER DELETE ON DATABASE.packets TO …; GRANT SELECT ON system.parts TO …";
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use hyper::{
     HeaderMap, Request, Response,
     body::{Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
-    header::{AUTHORIZATION, HOST, HeaderValue, USER_AGENT},
+    header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -160,6 +160,8 @@ impl Client {
             .header(HOST, self.authority())
             .header(USER_AGENT, concat!("nflog_exporter/", env!("CARGO_PKG_VERSION")))
             .header(AUTHORIZATION, self.authorization.clone())
+            // The library writes none for an empty body, and the server rejects a POST without a length.
+            .header(CONTENT_LENGTH, body.len())
             .body(Full::new(body))
             .map_err(|error| StoreError::Denied(format!("ClickHouse: cannot {doing}: {error}")))?;
         let answer = self

@@ -63,6 +63,9 @@ type Numbered<'a> = (u64, &'a Row);
 impl Store for ClickHouse {
     const WRITES_WHOLE_BATCHES: bool = false;
 
+    // `max_execution_time`, and the time until the server notices it.
+    const MAX_WRITE_TIME: Duration = Duration::from_secs(75);
+
     // Each insert makes a part that the server has to merge.
     const GATHERING: Duration = Duration::from_secs(5);
 
