@@ -105,7 +105,9 @@ mod tests {
             let selection = RowSelection { period: 0..=1, hosts: &[] };
             let error =
                 read_rows(&target.into(), selection, &mut drop).await.unwrap_err().to_string();
-            assert!(error.contains("sent no row for 120 s"), "{error}");
+            // Some databases have a limit of their own for the connection.
+            let is_silent = ["no answer in 10 s", "sent no row for 120 s"];
+            assert!(is_silent.iter().any(|text| error.contains(text)), "{error}");
         }
     }
 }
