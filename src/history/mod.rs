@@ -105,21 +105,10 @@ pub struct HistoryThread {
 }
 
 impl SharedHistory {
-    /// The history of the packets of a route, in memory only.
-    #[must_use]
-    pub fn new(route: &Route) -> Self {
-        Self::of(route.recent(), route.current_names(), route.clock(), Loaded::default(), false)
-    }
-
-    fn of(
-        recent: SharedRecent,
-        names: CurrentNames,
-        clock: Clock,
-        loaded: Loaded,
-        has_files: bool,
-    ) -> Self {
+    fn new(route: &Route, loaded: Loaded, has_files: bool) -> Self {
+        let (recent, names, clock) = (route.recent(), route.current_names(), route.clock());
         let now = now();
-        let tiers = Tiers::of(loaded.slices, now);
+        let tiers = Tiers::of(loaded.slices);
         let since = tiers.first().map_or(now, |first| first.min(now));
         let counters = Counters { damaged_files: loaded.damaged.into(), ..Counters::default() };
         let state = State { tiers, taken: None, waiting: Vec::new(), has_files, since };
@@ -147,8 +136,7 @@ impl SharedHistory {
                 ),
             }
         }
-        let (recent, names, clock) = (route.recent(), route.current_names(), route.clock());
-        let history = Self::of(recent, names, clock, loaded, files.is_some());
+        let history = Self::new(route, loaded, files.is_some());
         let thread = HistoryThread::start(history.clone(), files)?;
         Ok((history, thread))
     }

@@ -1,4 +1,4 @@
-//! A slice as bytes, for memory and for files: about 15 bytes for each cell.
+//! A slice as bytes, for memory and for files: at most 33 kB, unless prefixes are long.
 //!
 //! Nothing in it depends on the running program: prefixes are texts, and countries their codes. The format is that of
 //! `postcard`, with numbers of variable length.

@@ -41,7 +41,7 @@ fn view(history: &SharedHistory, range: Range, at: u64) -> (u64, Option<String>)
 
 #[test]
 fn a_range_has_the_packets_of_this_moment_and_of_the_past() {
-    let history = SharedHistory::new(&route());
+    let history = SharedHistory::new(&route(), Loaded::default(), false);
     let drop = Some("drop".to_owned());
     assert_eq!(view(&history, Range::Hour, 0), (0, None));
     for at in 0..3000 {
@@ -65,7 +65,7 @@ fn a_range_has_the_packets_of_this_moment_and_of_the_past() {
 
 #[test]
 fn the_range_before_is_known_once_all_of_it_was_counted() {
-    let history = SharedHistory::new(&route());
+    let history = SharedHistory::new(&route(), Loaded::default(), false);
     lock(&history.0.state).since = START;
     for at in 0..2400 {
         receive(&history, at, 1, "drop");
@@ -102,15 +102,8 @@ fn a_later_run_continues_with_the_files() {
 #[test]
 fn slices_that_wait_together_are_written_once() {
     let directory = tempfile::tempdir().unwrap();
-    let route = route();
-    let (files, _) = HistoryFiles::open(directory.path()).unwrap();
-    let history = SharedHistory::of(
-        route.recent(),
-        route.current_names(),
-        route.clock(),
-        Loaded::default(),
-        true,
-    );
+    let (mut files, _) = HistoryFiles::open(directory.path()).unwrap();
+    let history = SharedHistory::new(&route(), Loaded::default(), true);
     for at in [3, 13, 23] {
         receive(&history, at, 5, "drop");
     }
@@ -118,7 +111,6 @@ fn slices_that_wait_together_are_written_once() {
     history.take_finished(&mut state, START + 33, Duration::from_secs(33));
     assert_eq!(state.waiting.len(), 3);
     drop(state);
-    let mut files = files;
     history.write(&mut files, &mut false);
     drop(files);
     let (_, loaded) = HistoryFiles::open(directory.path()).unwrap();

@@ -39,11 +39,11 @@ impl Limits {
         summary: SummaryLimits::WINDOW,
     };
 
-    /// Those of a long history: at most 1,120 cells, and about 25 kB stored.
+    /// Those of a long history: at most 1,024 cells, and 34 kB stored.
     pub const HISTORY: Self = Self {
-        room: 320,
-        folded_room: [576, 768, 816, 864],
-        country_room: 1119,
+        room: 224,
+        folded_room: [480, 672, 720, 768],
+        country_room: 1023,
         summary: SummaryLimits::HISTORY,
     };
 }

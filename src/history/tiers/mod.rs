@@ -24,8 +24,8 @@ const SMALL_STEP: u64 = 600;
 /// A step forward of the host's clock that is doubted, seconds: after it, no slice would be left.
 const LARGE_STEP: u64 = SLICES[TIERS - 1] * WIDTHS[TIERS - 1];
 
-/// The end of the year 2099, seconds since 1970: no slice of a file is believed to be later, also if the host's clock is not
-/// set yet.
+/// The end of the year 2099, seconds since 1970: a later slice of a file is left out. The host's clock says nothing about
+/// the slices, because it may not be set yet.
 const LATEST: u64 = 4_102_444_800;
 
 /// Time for which a larger step of the host's clock is doubted. A host without a battery starts with a wrong clock, which
@@ -62,11 +62,11 @@ struct Tier {
 pub(super) type Parts = Vec<(u64, Arc<[u8]>)>;
 
 impl Tiers {
-    /// The tiers of an earlier run. Slices that no time before `now` can have are left out.
-    pub fn of(slices: [Vec<Numbered>; TIERS], now: u64) -> Self {
+    /// The tiers of an earlier run.
+    pub fn of(slices: [Vec<Numbered>; TIERS]) -> Self {
         let mut tiers = Self::default();
         for ((tier, mut slices), width) in slices.into_iter().enumerate().zip(WIDTHS) {
-            slices.retain(|slice| slice.number <= now.max(LATEST) / width);
+            slices.retain(|slice| slice.number <= LATEST / width);
             slices.sort_by_key(|slice| slice.number);
             for slice in slices {
                 tiers.add(tier, slice);

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    event::NameField,
     geoip::Country,
     metrics::OTHER,
     recent::{Cell, Count},
@@ -48,7 +49,7 @@ fn clock(time: u64) -> Duration {
 
 /// What a restart finds in the files.
 fn restarted(tiers: &Tiers) -> Tiers {
-    Tiers::of(std::array::from_fn(|tier| tiers.slices(tier).cloned().collect()), START)
+    Tiers::of(std::array::from_fn(|tier| tiers.slices(tier).cloned().collect()))
 }
 
 proptest! {
@@ -160,32 +161,39 @@ fn slices_of_a_file_with_impossible_numbers_are_left_out() {
     let of = |number| Numbered { number, bytes: Arc::new([0; 8]) };
     let numbers = [START / 10, START / 10 + 1, u64::MAX, u64::MAX - 1, 1 << 60];
     let slices = std::array::from_fn(|_| numbers.map(of).to_vec());
-    let mut tiers = Tiers::of(slices, START);
+    let mut tiers = Tiers::of(slices);
     assert_eq!(tiers.slices(0).count(), 2);
     tiers.push(START + 20, Duration::ZERO, &slice(0, 22, 1), &Names::default());
     assert_eq!(tiers.slices(0).count(), 3);
 }
 
-/// Every slice is full, and has other networks and ports: the most that a flood of months can do.
+/// Every slice is full: it has all countries, and networks, ports, prefixes and protocols of its own.
 #[test]
-fn full_slices_of_all_tiers_fit_the_memory_and_keeps_countries() {
+fn full_slices_of_all_tiers_fit_the_memory_and_keep_countries() {
+    // Unknown, private, and the rows of the country table.
+    const COUNTRIES: u64 = 250;
+    const CELLS: u64 = 4000;
+    let packets = |number: u64| 10_000_000 + number;
     let mut tiers = Tiers::default();
-    let codes = ["US", "DE", "BR", "CN", "private", "unknown"].map(country);
-    let hours = 200;
+    let mut interner = Interner::new(Names::default());
+    let prefixes: Vec<u64> = (0..300)
+        .map(|number| interner.intern(NameField::Prefix, format!("rule {number}").as_bytes()))
+        .map(|prefix| prefix.index().into())
+        .collect();
+    let hours = 60;
     for hour in 0..hours {
-        let cells = (0..1200_u64).map(|number| {
-            let port = (hour * 7919 + number) % 65_536;
+        let cells = (0..CELLS).map(|number| {
+            let prefix = prefixes[usize::try_from(number).unwrap() % prefixes.len()];
             let network = (1 << 56) | ((hour * 100_000 + number) << 8);
-            let code = codes[usize::try_from(number).unwrap() % codes.len()];
-            let values = [code, 6, OTHER, port, network];
-            (Cell::new(values), Count { packets: 100_000 + number, bytes: 6_000_000 })
+            let port = (hour * 7919 + number) % 65_536;
+            let cell = Cell::new([number % COUNTRIES, number % 256, prefix, port, network]);
+            (cell, Count { packets: packets(number), bytes: 600_000_000 })
         });
         let full = Slice::new(cells.collect(), Default::default());
-        tiers.push(START + hour * 3600, clock(START + hour * 3600), &full, &Names::default());
+        let time = START + hour * 3600;
+        tiers.push(time, clock(time), &full, &interner.names());
     }
-    let slices = (0..TIERS).map(|tier| tiers.slices(tier).count()).sum::<usize>();
     let largest = (0..TIERS).flat_map(|tier| tiers.slices(tier)).map(|it| it.bytes.len()).max();
-    assert!(slices > 200, "{slices}");
     // With as many slices in each tier as it can have.
     let most = largest.unwrap() * usize::try_from(SLICES.iter().sum::<u64>()).unwrap();
     assert!(most <= MAX_SIZE, "{most}");
@@ -196,12 +204,11 @@ fn full_slices_of_all_tiers_fit_the_memory_and_keeps_countries() {
     let parts = tiers.parts(Range::Month, start, end);
     let mut interner = Interner::new(Names::default());
     let all = sum(parts.iter().map(|(_, bytes)| bytes), &mut interner);
-    for (index, code) in codes.into_iter().enumerate() {
-        let hours = parts.len() as u64;
-        let of_country = (0..1200).filter(|number| number % codes.len() as u64 == index as u64);
-        let expect: u64 = of_country.map(|number| 100_000 + number).sum();
-        let found = all.cells().filter(|(cell, _)| cell.values()[0] == code);
-        assert_eq!(found.map(|(_, count)| count.packets).sum::<u64>(), hours * expect);
+    for country in 0..COUNTRIES {
+        let of_country = (0..CELLS).filter(|number| number % COUNTRIES == country);
+        let expect = hours * of_country.map(packets).sum::<u64>();
+        let found = all.cells().filter(|(cell, _)| cell.values()[0] == country);
+        assert_eq!(found.map(|(_, count)| count.packets).sum::<u64>(), expect, "{country}");
     }
 }
 
