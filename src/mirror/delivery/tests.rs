@@ -26,6 +26,35 @@ fn may_panic(call: &'static str) {
     }
 }
 
+/// The calls without a fault.
+macro_rules! other_calls {
+    () => {
+        async fn try_rows(&mut self, _: &Writer, _: &[Row]) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn forget(&mut self, _: &Writer) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn newest_row(&mut self, _: SystemTime) -> Result<Option<SystemTime>, StoreError> {
+            Ok(None)
+        }
+
+        async fn clock(&mut self) -> Result<ServerClock, StoreError> {
+            Ok(ServerClock { now: SystemTime::now(), zone: "UTC".into() })
+        }
+
+        async fn advice(&mut self) -> Result<Vec<&'static str>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn ping(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+    };
+}
+
 struct Faulty;
 
 impl Store for Faulty {
@@ -49,14 +78,6 @@ impl Store for Faulty {
         Ok(())
     }
 
-    async fn try_rows(&mut self, _: &Writer, _: &[Row]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn forget(&mut self, _: &Writer) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     async fn maintain(
         &mut self,
         _: &Maintenance,
@@ -66,21 +87,7 @@ impl Store for Faulty {
         Ok(MaintenanceReport::default())
     }
 
-    async fn newest_row(&mut self, _: SystemTime) -> Result<Option<SystemTime>, StoreError> {
-        Ok(None)
-    }
-
-    async fn clock(&mut self) -> Result<ServerClock, StoreError> {
-        Ok(ServerClock { now: SystemTime::now(), zone: "UTC".into() })
-    }
-
-    async fn advice(&mut self) -> Result<Vec<&'static str>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn ping(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
+    other_calls!();
 }
 
 /// A server without transactions that answers everything except inserts until a time, and then executes those that are
@@ -151,14 +158,6 @@ impl Store for WithoutTransactions {
         Ok(())
     }
 
-    async fn try_rows(&mut self, _: &Writer, _: &[Row]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn forget(&mut self, _: &Writer) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     async fn maintain(
         &mut self,
         _: &Maintenance,
@@ -167,21 +166,7 @@ impl Store for WithoutTransactions {
         Ok(MaintenanceReport::default())
     }
 
-    async fn newest_row(&mut self, _: SystemTime) -> Result<Option<SystemTime>, StoreError> {
-        Ok(None)
-    }
-
-    async fn clock(&mut self) -> Result<ServerClock, StoreError> {
-        Ok(ServerClock { now: SystemTime::now(), zone: "UTC".into() })
-    }
-
-    async fn advice(&mut self) -> Result<Vec<&'static str>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn ping(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
+    other_calls!();
 }
 
 fn target() -> Target {
