@@ -28,13 +28,12 @@ use crate::{
         anonymize::Anonymizer,
         row_builder::RowBuilder,
         select::{SelectionError, Selector},
-        store::client_config,
-        target::Tls,
     },
     networks::LocationLookup,
     system::{
         logging::{ConditionLog, LogThrottle},
         untrusted_text::one_line,
+        verifying_client,
     },
 };
 
@@ -265,9 +264,8 @@ pub fn check_certificates(config: &OutputConfig) -> Result<(), OutputError> {
 /// TLS that verifies the receiver.
 fn client_tls(config: &OutputConfig) -> Result<ClientConfig, OutputError> {
     let roots = Some(config.ca_file.clone()).filter(|file| !file.as_os_str().is_empty());
-    let certificates =
-        |reason: String| OutputError::Certificates { name: config.name.clone(), reason };
-    let tls =
-        client_config(&Tls::Verified { roots }).map_err(|error| certificates(error.to_string()))?;
-    tls.ok_or_else(|| certificates("TLS is off".into()))
+    verifying_client(roots.as_deref()).map_err(|error| OutputError::Certificates {
+        name: config.name.clone(),
+        reason: error.to_string(),
+    })
 }

@@ -22,4 +22,4 @@ pub(crate) mod untrusted_text;
 
 pub use health::{Health, Heartbeat, Latch};
 pub use host_network::host_network;
-pub use trusted_roots::{TrustedRootsError, trusted_roots};
+pub use trusted_roots::{TrustedRootsError, trusted_roots, verifying_client};

@@ -3,10 +3,12 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rustls::{
-    RootCertStore,
+    ClientConfig, RootCertStore,
+    crypto::ring,
     pki_types::{CertificateDer, pem::PemObject},
 };
 
@@ -42,6 +44,21 @@ pub enum TrustedRootsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The library of TLS cannot be used.
+    #[error("TLS cannot be set up: {0}")]
+    Setup(#[from] rustls::Error),
+}
+
+/// A client of TLS that verifies its server by the trusted authorities: see [`trusted_roots`].
+///
+/// # Errors
+/// There are none, or the file cannot be used.
+pub fn verifying_client(file: Option<&Path>) -> Result<ClientConfig, TrustedRootsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted_roots(file)?);
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The trusted authorities: those of a PEM file, which must all be valid, or the valid ones of the system.

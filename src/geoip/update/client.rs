@@ -15,7 +15,7 @@ use hyper_util::{
     client::proxy::matcher::{Intercept, Matcher},
     rt::TokioIo,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::error::{MAX_REDIRECTS, RequestError, UpdateSetupError, with_sources};
-use crate::system::trusted_roots;
+use crate::system::verifying_client;
 
 /// Maximum time to resolve a name and connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -53,12 +53,7 @@ impl Client {
     /// # Errors
     /// There are no certificate authorities, or a proxy of the environment is invalid.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, UpdateSetupError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(trusted_roots(ca_file)?);
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = verifying_client(ca_file)?;
         check_proxies(|name| env::var(name).ok())?;
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), proxies: Matcher::from_env() })
     }

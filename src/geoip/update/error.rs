@@ -13,9 +13,6 @@ pub enum UpdateSetupError {
     /// There are no certificate authorities to trust.
     #[error("geoip.update.ca_file: {0}")]
     TrustedRoots(#[from] TrustedRootsError),
-    /// TLS cannot be set up.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(#[from] rustls::Error),
     /// A path in `geoip.databases` does not tell which edition it has.
     #[error(
         "geoip.databases: neither the content nor the name of {path} tells which database to download; \

@@ -17,7 +17,6 @@ pub use clickhouse::{ClickHouse, read as read_clickhouse};
 pub use mysql::{MySql, read as read_mysql};
 pub use postgres::{Postgres, read as read_postgres};
 pub use sqlite::{Sqlite, read as read_sqlite};
-pub use tls::client_config;
 
 use super::{row::Row, target::Target};
 use crate::system::clock;

@@ -3,37 +3,41 @@
 use std::{path::Path, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use super::StoreError;
-use crate::{mirror::target::Tls, system::trusted_roots};
+use crate::{
+    mirror::target::Tls,
+    system::{trusted_roots, verifying_client},
+};
 
 /// The configuration of rustls for a target; `None` without encryption.
 ///
 /// Reads the file of authorities, or the system's. An error is [`StoreError::Denied`]: an administrator has to
 /// fix the file or the setting.
 pub fn client_config(tls: &Tls) -> Result<Option<ClientConfig>, StoreError> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| StoreError::Denied(format!("TLS cannot be set up: {error}")))?;
     let config = match tls {
         Tls::Off => return Ok(None),
-        Tls::Unverified => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAny { provider }))
-            .with_no_client_auth(),
-        Tls::Verified { roots } => {
-            let mut trusted = RootCertStore::empty();
-            trusted.add_parsable_certificates(authorities(roots.as_deref())?);
-            builder.with_root_certificates(trusted).with_no_client_auth()
-        }
+        Tls::Unverified => accepting_any()
+            .map_err(|error| StoreError::Denied(format!("TLS cannot be set up: {error}")))?,
+        Tls::Verified { roots } => verifying_client(roots.as_deref())
+            .map_err(|error| StoreError::Denied(error.to_string()))?,
     };
     Ok(Some(config))
+}
+
+/// A client that encrypts, and accepts any certificate.
+fn accepting_any() -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AcceptAny { provider }));
+    Ok(builder.with_no_client_auth())
 }
 
 /// The trusted authorities: see [`trusted_roots`].
