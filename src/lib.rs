@@ -47,6 +47,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod conditions;
 pub mod config;
 pub mod daemon;
 pub mod doctor;

@@ -11,13 +11,14 @@ use tokio::{
 
 use super::{
     Parts,
-    file_check::FileChecks,
+    periodic_checks::PeriodicChecks,
     reader::Readers,
     reload::Reloader,
     site,
     watchdog::{HeartbeatSource, Watchdog},
 };
 use crate::{
+    conditions::Conditions,
     config::Config,
     geoip::GeoIp,
     history::HistoryThread,
@@ -55,6 +56,7 @@ pub(super) struct Daemon {
     mirror: Option<Mirror>,
     outputs: Option<RunningOutputs>,
     history: Option<HistoryThread>,
+    conditions: Option<Conditions>,
     geoip: GeoIp,
     networks: Networks,
     reloader: Reloader,
@@ -73,8 +75,9 @@ impl Daemon {
         let health = Health::new();
         let web_config = Arc::new(std::mem::take(&mut parts.web_config));
         let (reload, reload_requests) = mpsc::channel(RELOADS);
-        let site = site::create(&parts, &web_config, &health, reload);
         let is_recorded = parts.is_recorded;
+        let conditions = (!is_recorded).then(|| conditions(&parts));
+        let site = site::create(&parts, conditions.clone(), &web_config, &health, reload);
         let (aggregate, clock) = (parts.route.aggregate(), parts.route.clock());
         let all = std::iter::once((parts.source, parts.route)).chain(parts.further);
         let mut readers = Readers::default();
@@ -99,6 +102,7 @@ impl Daemon {
             mirror: parts.mirror,
             outputs: parts.outputs,
             history: parts.history.map(|(_, thread)| thread),
+            conditions,
             geoip: parts.geoip,
             networks: parts.networks,
             reloader: parts.reloader,
@@ -128,8 +132,12 @@ impl Daemon {
         let mut ready = pin!(until_ready(health.clone()));
         let mut is_ready = false;
         let mut watchdog = Watchdog::new(service, health.clone());
-        let mut file_checks =
-            FileChecks::new(geoip.clone(), networks.clone(), Arc::clone(&self.web_config));
+        let mut periodic_checks = PeriodicChecks::new(
+            geoip.clone(),
+            networks.clone(),
+            Arc::clone(&self.web_config),
+            self.conditions.clone(),
+        );
         let mut first_minute = pin!(sleep(FIRST_MINUTE));
         let mut is_first_minute = !self.is_recorded;
         loop {
@@ -148,7 +156,7 @@ impl Daemon {
                     warn_without_packets(&self.config, aggregate);
                     continue;
                 }
-                () = file_checks.tick() => continue,
+                () = periodic_checks.tick() => continue,
                 ended = &mut self.server => return Err(unexpected_end(ended)),
                 Some(()) = requests.reopenings.recv() => {
                     outputs.iter().for_each(Outputs::reopen);
@@ -216,6 +224,14 @@ impl Daemon {
         tracing::info!(received, "stopped");
         outcome
     }
+}
+
+/// The unusual conditions of live packets.
+fn conditions(parts: &Parts) -> Conditions {
+    let outputs = parts.outputs.as_ref().map(RunningOutputs::outputs);
+    let history = parts.history.as_ref().map(|(history, _)| history.clone());
+    let (meters, lines) = (parts.meters.clone(), parts.lines.clone());
+    Conditions::new(&parts.route, meters, lines, outputs, history)
 }
 
 /// The outcome of the HTTP server's task.

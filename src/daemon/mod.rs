@@ -1,7 +1,7 @@
 //! The running exporter: start, main loop, reload, watchdog and shutdown. The caller opens all parts.
 
-mod file_check;
 mod lifecycle;
+mod periodic_checks;
 mod reader;
 mod reload;
 mod scrape;

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::{Parts, scrape::ScrapePage};
 use crate::{
     cli,
+    conditions::Conditions,
     http::{Limits, Rejections, ReloadRequest, Site, WebConfigWatcher},
     system::Health,
     web::{LiveData, PageInfo, PageSources},
@@ -15,6 +16,7 @@ use crate::{
 /// Creates the site of an exporter. `reload` receives the requests to reload the configuration.
 pub(super) fn create(
     parts: &Parts,
+    conditions: Option<Conditions>,
     web_config: &Arc<WebConfigWatcher>,
     health: &Health,
     reload: mpsc::Sender<ReloadRequest>,
@@ -43,7 +45,8 @@ pub(super) fn create(
     let history = history.as_ref().map(|(history, _)| history.clone());
     let live =
         LiveData::new(route, meters.clone(), geoip.clone(), networks, health.clone(), page.clone())
-            .with_history(history.clone());
+            .with_history(history.clone())
+            .with_conditions(conditions);
     let rejections = Arc::<Rejections>::default();
     let scrape =
         ScrapePage::new(route, meters.clone(), geoip.clone(), networks.clone(), reloader.status())

@@ -1,11 +1,11 @@
 //! The aggregate: all packet counters, in families and outside of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     FamilyConfig,
     family::Family,
-    port_scans::{self, PortScans},
+    port_scans::{self, PortScans, ScanFigures},
     snapshot::{Snapshot, SnapshotMemory},
     source_counts::SourceCounts,
 };
@@ -126,6 +126,17 @@ impl Aggregate {
     pub fn source_addresses(&mut self, now: Duration) -> (f64, Vec<(NameId, f64)>) {
         self.advance(now);
         self.sources.estimates()
+    }
+
+    /// The packets of each family, by its name, that were counted with a folded label; for each label.
+    pub fn folded_packets(&self) -> impl Iterator<Item = (&Arc<str>, &[u64])> {
+        self.families.iter().map(Family::folded_packets)
+    }
+
+    /// The port scans of the last 10 minutes, by prefix.
+    pub fn scans(&mut self, now: Duration) -> Vec<ScanFigures> {
+        let (_, prefixes) = self.source_addresses(now);
+        self.scans.figures(prefixes.iter().map(|&(prefix, _)| prefix))
     }
 
     /// Number of series of each family, for [`SnapshotMemory::new`].

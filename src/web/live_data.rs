@@ -7,6 +7,7 @@ use std::{
 
 use super::PageInfo;
 use crate::{
+    conditions::{Condition, Conditions},
     event::CurrentNames,
     geoip::{GeoIp, Location},
     history::SharedHistory,
@@ -28,6 +29,7 @@ pub struct LiveData {
     pub(super) meters: Vec<Arc<GroupMeter>>,
     pub(super) mirror: Option<Queue>,
     pub(super) history: Option<SharedHistory>,
+    conditions: Option<Conditions>,
     pub(super) geoip: GeoIp,
     pub(super) health: Health,
     pub(super) info: PageInfo,
@@ -52,6 +54,7 @@ impl LiveData {
             names: route.current_names(),
             mirror: route.mirror(),
             history: None,
+            conditions: None,
             locations: Mutex::new(networks.locations(geoip.city_lookup())),
             meters,
             geoip,
@@ -65,6 +68,18 @@ impl LiveData {
     pub fn with_history(mut self, history: Option<SharedHistory>) -> Self {
         self.history = history;
         self
+    }
+
+    /// Also shows unusual conditions.
+    #[must_use]
+    pub fn with_conditions(mut self, conditions: Option<Conditions>) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
+    /// The unusual conditions, the most urgent first.
+    pub(super) fn conditions(&self) -> Arc<[Condition]> {
+        self.conditions.as_ref().map_or_else(|| [].into(), Conditions::current)
     }
 
     /// Calls `work` with the look-up of locations, which has one user at a time.

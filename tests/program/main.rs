@@ -1,6 +1,7 @@
 //! The program and its library, without root, databases or a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
+mod conditions;
 mod config_check;
 mod corpus;
 mod detail;

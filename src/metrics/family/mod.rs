@@ -185,6 +185,11 @@ impl Family {
         self.table.all().len()
     }
 
+    /// Its name, and the packets that were counted with a folded label, by label.
+    pub fn folded_packets(&self) -> (&Arc<str>, &[u64]) {
+        (&self.name, &self.folded)
+    }
+
     /// The family as a scrape shows it, its series in this empty memory. `generation` increases with every snapshot.
     pub fn snapshot(
         &mut self,

@@ -38,7 +38,7 @@ pub use config::KernelLogConfig;
 pub use follow::{Pattern, Positions, SpoolMark, create_state_file};
 pub use kmsg::{DEVICE, KmsgError, check_kmsg};
 pub use log_file::{LogFile, LogFileError, first_time};
-pub use meter::{LineMeter, LineMetrics};
+pub use meter::{Input, LineMeter, LineMetrics};
 
 use self::{
     config::StartAt,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    conditions::{Alert, Condition, Severity, Unit},
     geoip::DatabaseStatus,
     history::Range,
     mirror::Queue,
@@ -39,6 +40,8 @@ pub(super) struct Overview<'a> {
     pub(super) groups: Vec<GroupFigures>,
     pub(super) mirror: Option<MirrorState>,
     pub(super) databases: Vec<DatabaseInfo>,
+    /// Unusual conditions, the most urgent first.
+    pub(super) conditions: Vec<ConditionRow>,
     pub(super) health: Option<String>,
 }
 
@@ -188,6 +191,35 @@ impl From<&Queue> for MirrorState {
             dropped: figures.account.dropped.iter().sum(),
             spool_bytes: figures.spool_size,
             spool_limit_bytes: figures.spool_limit,
+        }
+    }
+}
+
+/// A condition. In its English text, `{value}` stands for the value and `{subject}` for the subject.
+#[derive(Serialize)]
+pub(super) struct ConditionRow {
+    alert: Alert,
+    severity: Severity,
+    text: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    value: f64,
+    unit: Unit,
+    /// Number of further subjects.
+    more: usize,
+}
+
+impl From<&Condition> for ConditionRow {
+    fn from(condition: &Condition) -> Self {
+        let Condition { alert, subject, value, more } = condition;
+        Self {
+            alert: *alert,
+            severity: alert.severity(),
+            text: alert.text(),
+            subject: subject.clone(),
+            value: *value,
+            unit: alert.unit(),
+            more: *more,
         }
     }
 }

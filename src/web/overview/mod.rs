@@ -8,7 +8,10 @@ mod value_text;
 
 use self::{
     before::Before,
-    json::{CurrentRate, DatabaseInfo, GroupFigures, MirrorState, Overview, Total, WindowInfo},
+    json::{
+        ConditionRow, CurrentRate, DatabaseInfo, GroupFigures, MirrorState, Overview, Total,
+        WindowInfo,
+    },
 };
 use super::LiveData;
 use crate::{
@@ -79,6 +82,7 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
         groups,
         mirror: data.mirror.as_ref().map(MirrorState::from),
         databases: data.geoip.status().into_iter().map(DatabaseInfo::from).collect(),
+        conditions: data.conditions().iter().map(ConditionRow::from).collect(),
         health: data.health.healthy().and_then(|()| data.health.ready()).err(),
     };
     // Every value is a number, a text or a list of them, so serializing does not fail.

@@ -1,4 +1,4 @@
-//! Periodic checks for changed files: GeoIP databases, networks and lists, and the web configuration.
+//! Periodic checks: for changed files (GeoIP databases, networks and lists, the web configuration) and for unusual conditions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,12 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use crate::{geoip::GeoIp, http::WebConfigWatcher, networks::Networks};
+use crate::{
+    conditions::{self, Conditions},
+    geoip::GeoIp,
+    http::WebConfigWatcher,
+    networks::Networks,
+};
 
 /// Interval of checks for replaced GeoIP files.
 const GEOIP_INTERVAL: Duration = Duration::from_secs(2);
@@ -18,19 +23,27 @@ const NETWORKS_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval of checks for changed files of the web configuration.
 const WEB_CONFIG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The checks of all polled files.
-pub(super) struct FileChecks {
-    geoip: FileCheck,
-    networks: FileCheck,
-    web_config: FileCheck,
+/// All periodic checks.
+pub(super) struct PeriodicChecks {
+    geoip: PeriodicCheck,
+    networks: PeriodicCheck,
+    web_config: PeriodicCheck,
+    conditions: PeriodicCheck,
 }
 
-impl FileChecks {
-    pub(super) fn new(geoip: GeoIp, networks: Networks, web_config: Arc<WebConfigWatcher>) -> Self {
+impl PeriodicChecks {
+    pub(super) fn new(
+        geoip: GeoIp,
+        networks: Networks,
+        web_config: Arc<WebConfigWatcher>,
+        conditions: Option<Conditions>,
+    ) -> Self {
+        let check_conditions = move || conditions.iter().for_each(Conditions::check);
         Self {
-            geoip: FileCheck::new(GEOIP_INTERVAL, move || geoip.check()),
-            networks: FileCheck::new(NETWORKS_INTERVAL, move || networks.check()),
-            web_config: FileCheck::new(WEB_CONFIG_INTERVAL, move || web_config.check()),
+            geoip: PeriodicCheck::new(GEOIP_INTERVAL, move || geoip.check()),
+            networks: PeriodicCheck::new(NETWORKS_INTERVAL, move || networks.check()),
+            web_config: PeriodicCheck::new(WEB_CONFIG_INTERVAL, move || web_config.check()),
+            conditions: PeriodicCheck::new(conditions::INTERVAL, check_conditions),
         }
     }
 
@@ -40,18 +53,19 @@ impl FileChecks {
             () = self.geoip.tick() => {}
             () = self.networks.tick() => {}
             () = self.web_config.tick() => {}
+            () = self.conditions.tick() => {}
         }
     }
 }
 
-/// Runs a check on a blocking thread at an interval. Checks do not overlap, however slow the file system is.
-struct FileCheck {
+/// Runs a check on a blocking thread at an interval. Checks do not overlap, however slow a file system is.
+struct PeriodicCheck {
     ticks: Interval,
     check: Arc<dyn Fn() + Send + Sync>,
     running: Option<JoinHandle<()>>,
 }
 
-impl FileCheck {
+impl PeriodicCheck {
     fn new(period: Duration, check: impl Fn() + Send + Sync + 'static) -> Self {
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -78,24 +92,24 @@ mod tests {
         let (started, starts) = mpsc::channel();
         let (end, ended) = mpsc::channel::<bool>();
         let ended = std::sync::Mutex::new(ended);
-        let mut file_check = FileCheck::new(Duration::from_millis(1), move || {
+        let mut periodic_check = PeriodicCheck::new(Duration::from_millis(1), move || {
             started.send(()).unwrap();
             let panics = ended.lock().unwrap().recv().unwrap();
             // The lock is released before, so it is not poisoned.
             assert!(!panics, "requested by the test");
         });
-        file_check.tick().await;
+        periodic_check.tick().await;
         starts.recv().unwrap();
         for _ in 0..3 {
-            file_check.tick().await;
+            periodic_check.tick().await;
         }
         assert!(starts.try_recv().is_err(), "a second check began");
         for panics in [true, false] {
             end.send(panics).unwrap();
-            let running = file_check.running.as_mut().unwrap();
+            let running = periodic_check.running.as_mut().unwrap();
             assert_eq!(running.await.is_err(), panics);
-            file_check.running = None;
-            file_check.tick().await;
+            periodic_check.running = None;
+            periodic_check.tick().await;
             starts.recv().unwrap();
         }
         end.send(false).unwrap();

@@ -1,0 +1,73 @@
+//! The unusual conditions that the page shows: a port scan, and an output that is down.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::{
+    log_files::{Exporter, Logs, append, lines},
+    support::program::{get_from, wait_for},
+};
+
+/// A line of `ufw` for a packet of one source to a port.
+fn line(port: u16) -> String {
+    format!(
+        "Nov 29 10:00:00 gate kernel: [4711.123456] [UFW BLOCK] IN=eth0 OUT= SRC=203.0.113.7 DST=198.51.100.1 LEN=40 \
+         TOS=0x00 PREC=0x00 TTL=64 ID=1 PROTO=TCP SPT=40000 DPT={port} WINDOW=1024 RES=0x00 SYN URGP=0\n"
+    )
+}
+
+fn conditions(exporter: &Exporter) -> Vec<Value> {
+    let (status, body) = get_from(exporter.address, "/overview.json").unwrap();
+    assert_eq!(status, 200, "{body}");
+    let overview: Value = serde_json::from_str(&body).unwrap();
+    overview["conditions"].as_array().unwrap().clone()
+}
+
+fn of<'a>(conditions: &'a [Value], alert: &str) -> Option<&'a Value> {
+    conditions.iter().find(|condition| condition["alert"] == alert)
+}
+
+#[test]
+fn a_scan_and_an_output_that_is_down_are_conditions() {
+    let logs = Logs::new();
+    let log = logs.path("a.log");
+    append(&log, "");
+    let missing = logs.path("missing/socket");
+    let output = format!(
+        "[[output]]\nname = 'siem'\nformat = 'json'\ntarget = 'unix://{}'\n",
+        missing.display()
+    );
+    let exporter = Exporter::start(&logs, &logs.config("a.log", &output));
+    append(&log, &lines(0..10));
+    exporter.wait_for_packets(10);
+    assert_eq!(of(&conditions(&exporter), "NflogPortSweep"), None);
+
+    let mut scan = String::new();
+    (1..=200).for_each(|port| write!(scan, "{}", line(port)).unwrap());
+    append(&log, &scan);
+    exporter.wait_for_packets(210);
+    let found = wait_for("the condition of the scan", || {
+        let found = conditions(&exporter);
+        of(&found, "NflogPortSweep").is_some().then_some(found)
+    });
+    let scan = of(&found, "NflogPortSweep").unwrap();
+    let ports = scan["value"].as_f64().unwrap();
+    // An estimate, with a standard error of 3 %.
+    assert!((175.0..=225.0).contains(&ports), "{scan}");
+    let expected = json!({
+        "alert": "NflogPortSweep",
+        "severity": "warning",
+        "text": "One source sent packets with prefix {subject} to {value} ports in 10 minutes",
+        "subject": "[UFW BLOCK]",
+        "value": ports,
+        "unit": "count",
+        "more": 0,
+    });
+    assert_eq!(scan, &expected);
+    let output = of(&found, "NflogOutputDown").unwrap();
+    assert_eq!((&output["subject"], &output["unit"]), (&json!("siem"), &json!("count")));
+    // The most urgent alerts are first: that of the output is before that of the scan.
+    assert_eq!(found[0], *output);
+    exporter.stop();
+}
