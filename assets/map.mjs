@@ -3,8 +3,8 @@
 // usage: node assets/map.mjs COUNTRIES-50M.JSON COUNTRIES.TSV > world.svg
 //
 // Natural Earth projection centred on 11° E, so that the edge of the map is in the Bering Strait and cuts no land; 1000
-// units wide, without Antarctica. page.js projects cities with the same formula. Each country is one path. Countries
-// that are too small to be visible, or have no outline, are a circle.
+// units wide, without Antarctica. src/web/page/projection.js projects cities with the same formula. Each country is one
+// path. Countries that are too small to be visible, or have no outline, are a circle.
 
 import { join, measure, polygonsOf, readTable, readTopology, unwrap } from "./atlas.mjs";
 

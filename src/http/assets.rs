@@ -23,7 +23,7 @@ use crate::web::{
 };
 
 /// [`ASSETS`], compressed once with the best level.
-static COMPRESSED: LazyLock<[Vec<u8>; 3]> =
+static COMPRESSED: LazyLock<[Vec<u8>; ASSETS.len()]> =
     LazyLock::new(|| ASSETS.map(|asset| gzip(asset.text, Compression::best())));
 
 /// The file at a path; `None` if there is none.

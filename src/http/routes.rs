@@ -34,7 +34,7 @@ pub(super) async fn respond<B>(
     match path {
         paths::RELOAD if *request.method() == Method::POST => reload(site).await,
         paths::RELOAD => not_allowed("POST"),
-        path if !is_metrics && !paths::ALL.contains(&path) => not_found(),
+        path if !is_metrics && !paths::is_served(path) => not_found(),
         _ if !matches!(*request.method(), Method::GET | Method::HEAD) => not_allowed("GET, HEAD"),
         _ if is_metrics => metrics(server, peer, request).await,
         paths::HEALTHY => state(site.health.healthy(), "healthy"),

@@ -29,15 +29,37 @@ pub struct Asset {
     pub text: &'static str,
 }
 
+/// A module of the script, in the same directory here and on the server.
+macro_rules! module {
+    ($name:literal) => {
+        Asset {
+            path: concat!("/page/", $name),
+            content_type: "text/javascript; charset=utf-8",
+            text: include_str!(concat!("page/", $name)),
+        }
+    };
+}
+
 /// All files except the page itself.
-pub const ASSETS: [Asset; 3] = [
+pub const ASSETS: [Asset; 18] = [
     Asset { path: paths::STYLE, content_type: "text/css; charset=utf-8", text: STYLE },
-    Asset {
-        path: paths::SCRIPT,
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("page/page.js"),
-    },
     Asset { path: paths::MAP, content_type: "image/svg+xml", text: WORLD_MAP },
+    module!("controls.js"),
+    module!("databases.js"),
+    module!("elements.js"),
+    module!("figures.js"),
+    module!("labels.js"),
+    module!("map.js"),
+    module!("page.js"),
+    module!("panels.js"),
+    module!("projection.js"),
+    module!("rates.js"),
+    module!("tables.js"),
+    module!("text.js"),
+    module!("theme.js"),
+    module!("timeline.js"),
+    module!("tooltip.js"),
+    module!("view.js"),
 ];
 
 /// The values that the page shows of the running exporter.
@@ -89,9 +111,18 @@ pub fn index(info: &PageInfo) -> String {
     // Without the dot, a browser reads a path such as `/a:b` as a scheme.
     let metrics = format!(".{}", info.telemetry_path);
     INDEX
+        .replace("{modules}", &preloads())
         .replace("{instructions}", &info.sources.instructions())
         .replace("{version}", &escape(info.version))
         .replace("{telemetry_path}", &escape(&metrics))
+}
+
+/// Links to the modules of the script. Browsers then load them at once, not only after the module that imports them.
+fn preloads() -> String {
+    let modules = ASSETS.iter().filter(|asset| asset.path.starts_with(paths::MODULES));
+    modules.fold(String::new(), |links, asset| {
+        links + "<link rel=\"modulepreload\" href=\"" + &asset.path[1..] + "\">\n"
+    })
 }
 
 /// Text for an element or a quoted attribute.
@@ -113,6 +144,8 @@ pub fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -161,7 +194,35 @@ mod tests {
     #[test]
     fn every_asset_has_a_reserved_path() {
         for asset in ASSETS {
-            assert!(paths::ALL.contains(&asset.path), "{}", asset.path);
+            assert!(paths::is_reserved(asset.path), "{}", asset.path);
         }
+    }
+
+    /// The modules that a module imports.
+    fn imports(module: &Asset) -> Vec<&'static Asset> {
+        let lines = module.text.lines().filter(|line| line.starts_with("import "));
+        let names = lines.map(|line| {
+            line.split_once("from \"./").and_then(|(_, rest)| rest.strip_suffix("\";")).unwrap()
+        });
+        let find = |name: &str| ASSETS.iter().find(|it| it.path == format!("/page/{name}"));
+        names.map(|name| find(name).unwrap_or_else(|| panic!("{name} is not served"))).collect()
+    }
+
+    #[test]
+    fn every_module_is_imported_and_none_in_a_circle() {
+        let mut reached = BTreeSet::new();
+        let mut next = vec![vec!["/page/page.js"]];
+        while let Some(way) = next.pop() {
+            let path = way[way.len() - 1];
+            let module = ASSETS.iter().find(|asset| asset.path == path).unwrap();
+            assert!(module.text.starts_with("/**"), "{path} does not say what it owns");
+            reached.insert(path);
+            for imported in imports(module) {
+                assert!(!way.contains(&imported.path), "{way:?} imports {}", imported.path);
+                next.push([&way[..], &[imported.path]].concat());
+            }
+        }
+        let modules = ASSETS.iter().filter(|asset| asset.path.starts_with(paths::MODULES));
+        assert_eq!(reached, modules.map(|asset| asset.path).collect());
     }
 }

@@ -6,8 +6,6 @@
 pub const INDEX: &str = "/";
 /// The page's style sheet.
 pub const STYLE: &str = "/page.css";
-/// The page's script.
-pub const SCRIPT: &str = "/page.js";
 /// The outlines of the countries.
 pub const MAP: &str = "/world.svg";
 /// The figures of the page.
@@ -23,9 +21,12 @@ pub const READY: &str = "/-/ready";
 /// Reloads the configuration.
 pub const RELOAD: &str = "/-/reload";
 
-/// All paths.
-pub const ALL: [&str; 10] =
-    [INDEX, STYLE, SCRIPT, MAP, OVERVIEW, MARKERS_XML, MARKERS_GEOJSON, HEALTHY, READY, RELOAD];
+/// All paths except those of the page's modules.
+pub const FIXED: [&str; 9] =
+    [INDEX, STYLE, MAP, OVERVIEW, MARKERS_XML, MARKERS_GEOJSON, HEALTHY, READY, RELOAD];
+
+/// Prefix of the modules of the page's script.
+pub const MODULES: &str = "/page/";
 
 /// Prefix of the paths for operation. All paths under it are reserved, for later versions.
 const OPERATION: &str = "/-/";
@@ -33,5 +34,11 @@ const OPERATION: &str = "/-/";
 /// Whether the server uses a path itself, so that the metrics cannot be served there.
 #[must_use]
 pub fn is_reserved(path: &str) -> bool {
-    path.starts_with(OPERATION) || ALL.contains(&path)
+    path.starts_with(OPERATION) || is_served(path)
+}
+
+/// Whether the server has a resource at this path, or reserves the path for the page.
+#[must_use]
+pub fn is_served(path: &str) -> bool {
+    path.starts_with(MODULES) || FIXED.contains(&path)
 }

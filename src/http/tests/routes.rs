@@ -1,6 +1,7 @@
 //! The routes.
 
 use super::*;
+use crate::web::assets::ASSETS;
 
 #[test]
 fn paths_and_methods() {
@@ -16,7 +17,9 @@ fn paths_and_methods() {
     check("GET", "/metrics?x=1", 200, "Plain nflog_packets_total 1");
     check("GET", "/-/healthy", 200, "healthy\n");
     check("GET", "/-/ready", 200, "ready\n");
-    for path in ["/metrics/", "/metric", "/-/", "/../etc/passwd", "/%2e", "*"] {
+    for path in
+        ["/metrics/", "/metric", "/-/", "/page/", "/page/x.js", "/../etc/passwd", "/%2e", "*"]
+    {
         check("GET", path, 404, "not found\n");
     }
     for path in ["/metrics", "/", "/overview.json", "/-/healthy", "/-/ready"] {
@@ -32,7 +35,8 @@ fn paths_and_methods() {
 #[test]
 fn every_listed_path_is_served() {
     let served = Served::new(Options::default());
-    for path in crate::web::paths::ALL {
+    let modules = ASSETS.iter().map(|asset| asset.path);
+    for path in crate::web::paths::FIXED.into_iter().chain(modules) {
         let expect = if path == "/-/reload" { 405 } else { 200 };
         assert_eq!(served.get(path).status, expect, "{path}");
     }
@@ -85,7 +89,7 @@ fn browsers_keep_the_files_of_the_page_until_they_change() {
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
         ("/page.css", "text/css; charset=utf-8"),
-        ("/page.js", "text/javascript; charset=utf-8"),
+        ("/page/page.js", "text/javascript; charset=utf-8"),
         ("/world.svg", "image/svg+xml"),
     ] {
         let plain = served.get(path);
