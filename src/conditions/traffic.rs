@@ -15,7 +15,7 @@ use crate::{
     geoip::Country,
     history::{Range, SharedHistory, View},
     metrics::{ABSENT, Dimension, OTHER},
-    recent::{Cell, FacetRow, Filter, LIVE_SLICE, Span, facets},
+    recent::{Cell, Filter, LIVE_SLICE, Span, facets},
     system::clock::unix_seconds,
 };
 
@@ -116,8 +116,7 @@ pub(super) fn conditions(
 /// The packets of each value of a dimension.
 fn packets_of(span: &Span, dimension: Dimension) -> impl Iterator<Item = (u64, u64)> {
     let position = Cell::DIMENSIONS.iter().position(|it| *it == dimension).unwrap_or(0);
-    let [mut list] = [facets(span, &Filter::default(), 0).lists]
-        .map(|mut lists| std::mem::take(&mut lists[position]));
+    let mut list = std::mem::take(&mut facets(span, &Filter::default(), 0).lists[position]);
     list.retain(|row| row.value != OTHER && row.value != ABSENT);
     list.into_iter().map(|row| (row.value, row.count.packets))
 }

@@ -323,6 +323,36 @@ fn a_range_of_time_is_chosen_and_stays_in_the_address() {
 }
 
 #[test]
+fn unusual_conditions_are_named() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let exporter = Exporter::start(&wire.host, WIDE, &[]);
+    let browser = Browser::start(&wire.host);
+    browser.view(1280, 800, "dark");
+    open(&browser, "");
+    assert_eq!(browser.eval("document.getElementById('conditions').hidden"), true);
+    fill(&wire, &exporter);
+    let scan = (1..=200).map(|port| frame::syn([203, 0, 113, 7], 40_000, port));
+    let logins = (0..900).map(|port| frame::syn([203, 0, 113, 8], 20_000 + port, 22));
+    wire.send(scan.chain(logins));
+    metrics_of(&wire, &exporter);
+    let item = |alert: &str| format!("document.querySelector('#conditions [title={alert}]')");
+    browser.until(&format!("{} !== null", item("NflogPortSweep")));
+    browser.until(&format!("{} !== null", item("NflogBruteForce")));
+    let text = browser.text(&format!("{}.textContent", item("NflogPortSweep")));
+    let before = "warning: One source sent packets with prefix input drop to ";
+    let ports = text.strip_prefix(before).and_then(|it| it.strip_suffix(" ports in 10 minutes"));
+    // An estimate, with a standard error of 3 %.
+    assert!((175..=225).contains(&ports.unwrap().parse::<u32>().unwrap()), "{text}");
+    let text = browser.text(&format!("{}.textContent", item("NflogBruteForce")));
+    assert!(text.contains(" to login port 22 "), "{text}");
+    browser.screenshot(&screenshots().join("conditions.png"));
+    browser.view(390, 844, "light");
+    browser.screenshot(&screenshots().join("conditions-phone.png"));
+    assert_eq!(browser.console(), [""; 0]);
+}
+
+#[test]
 fn a_click_and_a_key_set_a_filter() {
     let wire = Wire::new();
     wire.host.nft(RULES);

@@ -32,8 +32,12 @@ export function remember(dimension, row) {
   shown.set(`${dimension} ${row.value}`, second && dimension !== "network" ? `${main} ${second}` : main);
 }
 
+/** The name of a value that the page has shown, or else the value. */
+export function valueName(dimension, value) {
+  return shown.get(`${dimension} ${value}`) ?? (value === "" ? "(none)" : value);
+}
+
 /** The text of a filter by a value. */
 export function filterName(dimension, value) {
-  const name = shown.get(`${dimension} ${value}`) ?? (value === "" ? "(none)" : value);
-  return `${DIMENSIONS[dimension].one}: ${name}`;
+  return `${DIMENSIONS[dimension].one}: ${valueName(dimension, value)}`;
 }

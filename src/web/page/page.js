@@ -3,6 +3,7 @@
  * markup.
  */
 
+import { updateConditions } from "./conditions.js";
 import { buildControls, updateControls } from "./controls.js";
 import { updateDatabases } from "./databases.js";
 import { $, setText } from "./elements.js";
@@ -30,6 +31,7 @@ function show(overview) {
   updateFigures(overview);
   timeline.update(overview);
   updatePanels(overview);
+  updateConditions(overview);
   world.update(overview);
   updateTables(overview);
   updateDatabases(overview);
