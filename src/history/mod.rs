@@ -31,7 +31,7 @@ use crate::{
     event::{CurrentNames, Interner, Names},
     pipeline::{Clock, Route},
     recent::{Count, LIVE_SLICE, SharedRecent, Slice, Span},
-    system::{clock::unix_seconds, lock::lock},
+    system::{clock::unix_seconds, lock::lock, panics},
 };
 use files::{HistoryFiles, Loaded};
 use range::TIERS;
@@ -234,6 +234,16 @@ impl SharedHistory {
         Newest { running, names, rate }
     }
 
+    /// Stores the slices that are over, at the end of the program also the one that is not.
+    fn store(&self, ends: bool) {
+        let mut state = lock(&self.0.state);
+        let clock = self.0.clock.now();
+        let newest = self.take_finished(&mut state, now(), clock);
+        if ends {
+            state.take_running(now(), clock, newest);
+        }
+    }
+
     /// Writes the waiting slices.
     fn write(&self, files: &mut HistoryFiles, reported: &mut bool) {
         let mut state = lock(&self.0.state);
@@ -277,15 +287,18 @@ impl HistoryThread {
             let mut reported = false;
             loop {
                 let ends = stopped.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout);
-                let mut state = lock(&history.0.state);
-                let clock = history.0.clock.now();
-                let newest = history.take_finished(&mut state, now(), clock);
-                if ends {
-                    state.take_running(now(), clock, newest);
-                }
-                drop(state);
-                if let Some(files) = &mut files {
-                    history.write(files, &mut reported);
+                let stored = panics::caught(|| {
+                    history.store(ends);
+                    if let Some(files) = &mut files {
+                        history.write(files, &mut reported);
+                    }
+                });
+                if let Err(panic) = stored {
+                    history.0.counters.write_errors.fetch_add(1, Relaxed);
+                    tracing::error!(
+                        panic,
+                        "the history panicked, which is a bug; it goes on with later counts"
+                    );
                 }
                 if ends {
                     return;

@@ -2,20 +2,18 @@
 //! logged, and the thread continues.
 
 use std::{
-    any::Any,
     future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     task::Poll,
 };
 
 use super::queue::Queue;
+use crate::system::panics;
 
 /// The result of `work`; `None` when it panicked. The state that `work` changes must be consistent after a
 /// panic, or be dropped.
 pub(super) fn caught<T>(queue: &Queue, what: &str, work: impl FnOnce() -> T) -> Option<T> {
-    let outcome = catch_unwind(AssertUnwindSafe(work));
-    outcome.map_err(|panic| report(queue, what, panic.as_ref())).ok()
+    panics::caught(work).map_err(|panic| report(queue, what, &panic)).ok()
 }
 
 /// The same for a future, which is dropped when it panics.
@@ -26,10 +24,10 @@ pub(super) async fn caught_future<F: Future>(
 ) -> Option<F::Output> {
     let mut work = pin!(work);
     poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        let polled = panics::caught(|| work.as_mut().poll(context));
         polled.map_or_else(
             |panic| {
-                report(queue, what, panic.as_ref());
+                report(queue, what, &panic);
                 Poll::Ready(None)
             },
             |polled| polled.map(Some),
@@ -38,14 +36,9 @@ pub(super) async fn caught_future<F: Future>(
     .await
 }
 
-fn report(queue: &Queue, what: &str, panic: &(dyn Any + Send)) {
+fn report(queue: &Queue, what: &str, panic: &str) {
     queue.count_panic();
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(
-        panic = text.unwrap_or("without a message"),
-        "mirror: {what} panicked, which is a bug; retrying"
-    );
+    tracing::error!(panic, "mirror: {what} panicked, which is a bug; retrying");
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod host_network;
 pub mod listen;
 pub mod lock;
 pub mod logging;
+pub mod panics;
 pub mod privileges;
 pub mod random;
 pub(crate) mod replace_file;
