@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     mirror::day::{Day, LATEST},
@@ -28,20 +28,24 @@ pub fn parse_moment(text: &str) -> Result<u64, String> {
         let ago = u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
         return Ok(unix_micros().saturating_sub(ago));
     }
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| start_of_day(text));
-    let time = time.ok_or_else(|| {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let micros = time.map(|time| time.unix_timestamp_nanos() / 1000).or_else(|| start_of_day(text));
+    let micros = micros.ok_or_else(|| {
         "expected RFC 3339 (2026-11-28T08:00:00Z), a date (2026-11-28, UTC) or a duration (24h, 7days)"
             .to_owned()
     })?;
-    u64::try_from(time.unix_timestamp_nanos() / 1000)
+    u64::try_from(micros)
         .ok()
         .filter(|micros| *micros <= LATEST)
         .ok_or_else(|| "expected a time in the years 1970 to 9999".to_owned())
 }
 
-fn start_of_day(text: &str) -> Option<OffsetDateTime> {
-    let format = time::format_description::parse_borrowed::<2>("[year]-[month]-[day]").ok()?;
-    Some(Date::parse(text, &format).ok()?.midnight().assume_utc())
+/// The start of a date from 1970 on, `YYYY-MM-DD`, in UTC, microseconds since 1970.
+fn start_of_day(text: &str) -> Option<i128> {
+    let bytes = text.as_bytes();
+    let is_date = bytes.len() == 10 && bytes[4] == b'-' && bytes[7] == b'-';
+    let day = Day::parse_compact(&text.replace('-', "")).filter(|_| is_date)?;
+    (day >= Day::of_micros(0)).then(|| day.start_micros().into())
 }
 
 /// A length of time for a heading, such as `hour` or `7 days`.
@@ -88,9 +92,16 @@ mod tests {
 
     #[test]
     fn other_texts_are_rejected() {
-        for text in
-            ["", "yesterday", "24", "2026-02-30", "28.11.2026", "2026-11-28T08:00:00", "1969-12-31"]
-        {
+        for text in [
+            "",
+            "yesterday",
+            "24",
+            "2026-02-30",
+            "28.11.2026",
+            "2026-11-28T08:00:00",
+            "1969-12-31",
+            "20261128",
+        ] {
             assert!(parse_moment(text).unwrap_err().starts_with("expected "), "{text}");
         }
     }
