@@ -66,12 +66,13 @@ impl SqliteSource {
         Ok(self.identity.clone())
     }
 
+    /// The id that a query reads; 0 for none.
     #[expect(clippy::unused_async, reason = "as the other kinds")]
-    pub(super) async fn last_id(&mut self, query: &str) -> Result<u64, StoreError> {
+    pub(super) async fn id(&mut self, query: &str) -> Result<u64, StoreError> {
         let last: Option<i64> = self
             .connection
             .query_row(query, [], |row| row.get(0))
-            .map_err(|error| self.failure("read the last id", &error))?;
+            .map_err(|error| self.failure("read an id", &error))?;
         Ok(last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0))
     }
 
