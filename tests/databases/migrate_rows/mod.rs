@@ -4,6 +4,7 @@ mod clickhouse;
 mod database;
 mod kills;
 mod schemas;
+mod servers;
 mod sources;
 mod values;
 
