@@ -3,9 +3,12 @@
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, types::ValueRef};
 
 use super::fields::{Column, Field, UlogdRow};
-use crate::mirror::{
-    store::{StoreError, sqlite},
-    target::{Endpoint, Target},
+use crate::{
+    mirror::{
+        store::{StoreError, sqlite},
+        target::{Endpoint, Target},
+    },
+    system::host_name,
 };
 
 /// An open file.
@@ -29,7 +32,7 @@ impl SqliteSource {
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
         connection.busy_timeout(sqlite::BUSY).map_err(failure)?;
         // Two hosts can have files of the same name.
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = host_name();
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         let identity = format!("sqlite {host}:{}", path.display());
         Ok(Self { connection, name, identity })
