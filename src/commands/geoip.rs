@@ -7,6 +7,7 @@ use crate::{
     cli::GeoIpUpdate,
     config::Flags,
     geoip::update::{Outcome, Target, UpdateRequest, Updater},
+    system::logging,
 };
 
 /// Updates all files. A failure of one does not prevent the others.
@@ -16,6 +17,7 @@ use crate::{
 pub(super) fn update(update: &GeoIpUpdate, flags: &Flags) -> anyhow::Result<()> {
     // The files need not exist yet.
     let config = flags.load()?;
+    let _level = logging::start(config.log.level, config.log.format);
     let request = UpdateRequest { editions: update.edition.clone(), force: update.force };
     let updater = Updater::new(&config.geoip, &request)?;
     let mut failures = Vec::new();

@@ -35,7 +35,7 @@ use crate::{
         store::Kind,
     },
     networks::NetworksError,
-    system::privileges::PrivilegesError,
+    system::{privileges::PrivilegesError, signals::RequestSignals},
 };
 
 /// Exit code for invalid usage or configuration; clap uses the same.
@@ -60,8 +60,10 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
     let flags = &cli.flags;
     match cli.chosen() {
         Command::Run => {
+            let requests = RequestSignals::before_runtime();
+            let requests = requests.context("cannot install the signal handlers")?;
             hide_password::hide_password(flags)?;
-            run::run(flags.clone(), check::load(flags)?)
+            run::run(flags.clone(), check::load(flags)?, requests)
         }
         Command::Replay(replay) => replay::replay(&replay, flags.clone(), check::load(flags)?),
         Command::Report(report) => {

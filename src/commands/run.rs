@@ -29,14 +29,17 @@ use crate::{
         kernel_log::{KernelLog, KernelLogResources, LINES_GROUP, Positions, SpoolMark},
         nflog::{GroupMeter, Nflog},
     },
-    system::{logging, privileges::Confinement, random, service_manager::Service},
+    system::{
+        logging, privileges::Confinement, random, service_manager::Service, signals::RequestSignals,
+    },
 };
 
 /// The log prefix of our own rules.
 const INSTALLED_PREFIX: &str = "inbound";
 
-/// Runs until a signal or a failure ends the program.
-pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
+/// Runs until a signal or a failure ends the program. SIGTERM and SIGINT end it at once before the runtime is started: nothing
+/// is to be saved then, and the kernel removes the table of our own rules with the process.
+pub(super) fn run(flags: Flags, config: Config, requests: RequestSignals) -> anyhow::Result<()> {
     let level = logging::start(config.log.level, config.log.format);
     if let Some(warning) = check::empty(&flags) {
         tracing::warn!("{warning}");
@@ -49,7 +52,8 @@ pub(super) fn run(flags: Flags, config: Config) -> anyhow::Result<()> {
     block_on(|signals| async {
         let reloader = Reloader::new(flags, config.clone(), Some(level));
         let parts = assemble(config, reloader, resources, confined.confinement)?;
-        daemon::run(parts, signals.split()).await.context("the packet log failed")
+        let (_, termination) = signals.split();
+        daemon::run(parts, (requests, termination)).await.context("the packet log failed")
     })
 }
 

@@ -1,4 +1,4 @@
-//! Checks on the metrics of the running exporter: its last reload, its losses and its mirror.
+//! Checks on the metrics of the running exporter: its last reload, its losses, its outputs and its mirror.
 
 use super::{
     Finding,
@@ -10,6 +10,7 @@ use crate::config::Config;
 pub(super) fn check(config: &Config, before: &Metrics, after: &Metrics) -> Vec<Finding> {
     let mut findings = vec![reload(after), loss(&config.nflog.groups, before, after)];
     findings.extend(rejected_senders(before, after));
+    findings.extend(outputs(config, after));
     if config.mirror_servers().is_ok_and(|servers| servers.is_some()) {
         findings.extend(mirror(after));
     }
@@ -62,6 +63,24 @@ fn rejected_senders(before: &Metrics, after: &Metrics) -> Option<Finding> {
     Some(match new {
         0 => Finding::hint("kernel_log_senders", what, fix),
         _ => Finding::failed("kernel_log_senders", what, fix),
+    })
+}
+
+/// Checks whether the running exporter's outputs accept rows; `None` if all do, or there are none.
+fn outputs(config: &Config, metrics: &Metrics) -> Option<Finding> {
+    let is_down =
+        |name: &&str| metrics.of_label("nflog_exporter_output_up", "output", name) == Some(0);
+    let down: Vec<_> =
+        config.output.iter().map(|output| output.name.as_str()).filter(is_down).collect();
+    (!down.is_empty()).then(|| {
+        Finding::failed(
+            "outputs",
+            format!(
+                "these outputs of the running exporter accept no rows (nflog_exporter_output_up is 0): {}",
+                down.join(", ")
+            ),
+            "see its log for the reason; packets wait in the queue of the output, and the newest are dropped when it is full",
+        )
     })
 }
 

@@ -28,7 +28,13 @@ impl Day {
     /// Its first instant, microseconds since 1970-01-01 UTC; 0 for days before that.
     #[must_use]
     pub fn start_micros(self) -> u64 {
-        u64::try_from(self.0.to_julian_day() - EPOCH).unwrap_or(0) * MICROS
+        u64::from(self.number()) * MICROS
+    }
+
+    /// Number of days since 1970-01-01; 0 for days before that.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        u32::try_from(self.0.to_julian_day() - EPOCH).unwrap_or(0)
     }
 
     /// Year, month (1..=12), day of the month (1..=31).
@@ -79,6 +85,7 @@ mod tests {
     fn check(days: i64, expect: &str) {
         let day = Day::of_micros(0).plus(days);
         assert_eq!(day.compact(), expect);
+        assert_eq!(i64::from(day.number()), days.max(0));
         assert_eq!(Day::parse_compact(expect), Some(day));
     }
 

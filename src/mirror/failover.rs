@@ -39,6 +39,11 @@ impl Failover {
         }
     }
 
+    /// Index of the server that was connected last; before, of the first one.
+    pub(super) fn index(&self) -> usize {
+        self.last
+    }
+
     /// The server that was connected last; before, the first one.
     pub(super) fn server(&self) -> &Target {
         self.servers.at(self.last)

@@ -22,6 +22,13 @@ impl MirrorStatus {
             "Whether the mirror's database accepts rows: 1 or 0.",
             Some(u64::from(self.up)),
         )?;
+        writer.gauges(
+            "nflog_exporter_mirror_server_connected",
+            "Whether the mirror is connected to this server of its URL: 1 or 0.",
+            self.servers.iter().enumerate().map(|(index, server)| {
+                ([("server", server.as_str())], u64::from(self.connected == Some(index)))
+            }),
+        )?;
         writer.counter(
             "nflog_exporter_mirror_written_rows",
             "Rows written to the mirror's database.",

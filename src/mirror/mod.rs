@@ -109,6 +109,7 @@ impl Mirror {
         let maintenance = resolved.maintenance();
         let ResolvedConfig { servers, anonymizer, config } = resolved;
         let queue = Queue::new(spool.max_size, names.clone());
+        queue.set_servers(servers.iter().map(Target::address).collect());
         let shared = SharedSpool::new(Spool::open(spool)?, queue.clone());
         let spool = shared.clone();
         let appended = Arc::new(Notify::new());

@@ -167,7 +167,7 @@ impl Queue {
         let queued = state.chunks.front().map(|chunk| chunk.since.1);
         let oldest = [queued, state.taken_since, state.spooled_since].into_iter().flatten().min();
         let lag = oldest.map_or(0, |since| steady_micros().saturating_sub(since));
-        MirrorStatus { lag: Duration::from_micros(lag), ..state.status }
+        MirrorStatus { lag: Duration::from_micros(lag), ..state.status.clone() }
     }
 
     /// Closes the queue: the spooler takes the remaining events, then ends.
@@ -257,6 +257,16 @@ impl Queue {
     /// Sets whether the database accepts rows.
     pub(super) fn set_up(&self, up: bool) {
         self.lock().status.up = up;
+    }
+
+    /// Sets the servers of the database.
+    pub(super) fn set_servers(&self, servers: Arc<[String]>) {
+        self.lock().status.servers = servers;
+    }
+
+    /// Sets the connected server, by its index.
+    pub(super) fn set_connected(&self, server: Option<usize>) {
+        self.lock().status.connected = server;
     }
 
     /// Records a successful maintenance.

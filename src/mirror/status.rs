@@ -1,16 +1,20 @@
 //! The state of the mirror at one moment, for metrics and the page.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::account::Account;
 
 /// The state of the mirror at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MirrorStatus {
     /// Where every row is.
     pub account: Account,
     /// Whether the database accepted the last rows, or answered the last ping.
     pub up: bool,
+    /// The servers of the URL, as [`Target::address`](super::Target::address) writes them.
+    pub servers: Arc<[String]>,
+    /// Index of the connected server; `None` while none is connected.
+    pub connected: Option<usize>,
     /// Rows that the database lost after it had confirmed them; they are also counted as written.
     pub reverted: u64,
     /// Age of the oldest packet that the database does not hold yet; 0 for none.

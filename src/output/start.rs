@@ -31,6 +31,7 @@ use crate::{
     },
     networks::LocationLookup,
     system::{
+        host_name,
         logging::{ConditionLog, LogThrottle},
         untrusted_text::one_line,
         verifying_client,
@@ -93,7 +94,7 @@ impl OutputResources {
         host: &str,
     ) -> Result<Self, OutputError> {
         let host = match host {
-            "" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            "" => host_name(),
             host => host.to_owned(),
         };
         // Some formats end their rows at a line break.

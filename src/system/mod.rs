@@ -7,6 +7,7 @@ pub mod descriptors;
 pub(crate) mod file_watch;
 pub mod files;
 mod health;
+mod host_name;
 mod host_network;
 pub mod listen;
 pub mod lock;
@@ -22,5 +23,6 @@ mod trusted_roots;
 pub(crate) mod untrusted_text;
 
 pub use health::{Health, Heartbeat, Latch};
+pub(crate) use host_name::host_name;
 pub use host_network::host_network;
 pub use trusted_roots::{TrustedRootsError, trusted_roots, verifying_client};

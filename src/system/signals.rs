@@ -7,8 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Receives the signals from its creation on.
 #[derive(Debug)]
 pub struct Signals {
-    hangups: Signal,
-    reopenings: Signal,
+    requests: RequestSignals,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -22,6 +21,27 @@ pub struct RequestSignals {
     pub reopenings: Signal,
 }
 
+impl RequestSignals {
+    /// Starts to receive the signals before the runtime is started, because their default action ends the process. Those
+    /// that arrive until then are received on the runtime.
+    ///
+    /// # Errors
+    /// A handler cannot be installed.
+    pub fn before_runtime() -> io::Result<Self> {
+        // The library needs one; its handlers stay when it ends.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let _entered = runtime.enter();
+        Self::new()
+    }
+
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangups: signal(SignalKind::hangup())?,
+            reopenings: signal(SignalKind::user_defined1())?,
+        })
+    }
+}
+
 impl Signals {
     /// Starts to receive the signals, which then do not end the process. Needs a runtime.
     ///
@@ -29,8 +49,7 @@ impl Signals {
     /// A handler cannot be installed.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
-            hangups: signal(SignalKind::hangup())?,
-            reopenings: signal(SignalKind::user_defined1())?,
+            requests: RequestSignals::new()?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
@@ -38,14 +57,14 @@ impl Signals {
 
     /// The signals SIGHUP and SIGUSR1, and a future that completes on SIGTERM or SIGINT.
     pub fn split(self) -> (RequestSignals, impl Future<Output = ()>) {
-        let Self { hangups, reopenings, mut terminate, mut interrupt } = self;
+        let Self { requests, mut terminate, mut interrupt } = self;
         let termination = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
         };
-        (RequestSignals { hangups, reopenings }, termination)
+        (requests, termination)
     }
 }
 

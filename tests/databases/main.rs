@@ -7,6 +7,7 @@ mod dashboards_live;
 mod dashboards_plans;
 mod doctor;
 mod doctor_exporter;
+mod doctor_outputs;
 mod doctor_rules;
 mod documents_sql;
 mod fleet;

@@ -13,7 +13,7 @@ use nflog_exporter::mirror::{schema, store::Kind};
 use super::mirror_faults::{DATABASE, RULES, config, numbers, scrape, settled, under_load};
 use crate::support::{
     Wire,
-    doctor::doctor_with,
+    doctor::{Report, doctor_with},
     galera::{Galera, NODES},
     program::{Exporter, open_to_all, sum, wait_for},
 };
@@ -56,6 +56,15 @@ fn used(exporter: &Exporter<'_>) -> usize {
     (0..NODES).find(|node| line.contains(&format!("@{}/", Galera::hosts()[*node]))).unwrap()
 }
 
+/// The nodes to which the exporter is connected, by its metrics.
+fn connected(exporter: &Exporter<'_>) -> Vec<usize> {
+    let metrics = exporter.scrape();
+    let value =
+        |host: &String| format!("nflog_exporter_mirror_server_connected{{server=\"{host}\"}} 1");
+    let is_connected = |node: &usize| metrics.contains(&value(&Galera::hosts()[*node]));
+    (0..NODES).filter(is_connected).collect()
+}
+
 /// Number of times that the exporter chose a node.
 fn choices(exporter: &Exporter<'_>) -> usize {
     exporter.program.log().matches("mirror: uses ").count()
@@ -71,6 +80,7 @@ fn wait_for_rows(exporter: &Exporter<'_>) {
 fn wait_for_change(exporter: &Exporter<'_>, from: usize) -> usize {
     let to = wait_for("another node", || Some(used(exporter)).filter(|node| *node != from));
     wait_for_rows(exporter);
+    assert_eq!(connected(exporter), [to]);
     to
 }
 
@@ -138,8 +148,43 @@ fn rows_survive_faults_of_nodes() {
         assert!(exporter.program.log().contains("is read-only (read_only is ON)"));
         check_doctor(&wire, &url, &spool);
         cluster.rejoin(0);
+
+        // It is killed, and no other one is both writable and synced.
+        check_last_resort(&cluster, &exporter, || {
+            doctor_with(&wire.host, &config(&url, &spool, ""))
+        });
     });
     check_rows(&cluster, &exporter, sent);
+}
+
+/// Only a desynced node accepts rows: the third node, which is used, is killed, and the second is read-only.
+fn check_last_resort(cluster: &Galera<'_>, exporter: &Exporter<'_>, doctor: impl Fn() -> Report) {
+    cluster.node(0).query("mysql", "SET GLOBAL wsrep_desync = ON");
+    cluster.wait_for_state(0, "Donor/Desynced");
+    cluster.node(2).kill_9();
+    assert_eq!(wait_for_change(exporter, 2), 0);
+    let hosts = Galera::hosts();
+    let expect = format!(
+        "mirror: no other server accepts rows: mysql://nflog@{}/{DATABASE}: Galera: the node is not synced (its state \
+         is Donor/Desynced)",
+        hosts[0]
+    );
+    let log = exporter.program.log();
+    assert!(log.contains(&expect), "{log}");
+    let found = doctor();
+    let usable = found.all("mirror", "ok").join("\n");
+    assert!(
+        usable.contains("(its state is Donor/Desynced); it is used if no other one is usable"),
+        "{usable}"
+    );
+    found.ok("mirror_rights", "rows can be written");
+    // It stays in use when another one is synced again, because it works.
+    cluster.node(1).query("mysql", "SET GLOBAL read_only = OFF");
+    let before = choices(exporter);
+    wait_for_rows(exporter);
+    assert_eq!(choices(exporter), before);
+    cluster.node(0).query("mysql", "SET GLOBAL wsrep_desync = OFF");
+    cluster.rejoin(2);
 }
 
 /// The doctor describes each node: the first was killed, the second is read-only, and the third can be used.

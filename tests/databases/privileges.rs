@@ -415,6 +415,78 @@ fn nested_directories_are_created() {
     });
 }
 
+/// The path of the database is a symbolic link to another directory, whose file exists or not. The rules of the sandbox allow
+/// the directory of its target.
+#[test]
+fn a_database_is_written_through_a_link() {
+    let host = Namespace::new("host");
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let path = |name: &str| directory.path().join(name);
+    fs::create_dir(path("big")).unwrap();
+    open_to_all(&path("big"));
+    for (exists, link) in [(true, "first.db"), (false, "second.db")] {
+        let target = path("big").join(link);
+        if exists {
+            fs::write(&target, "").unwrap();
+            open_to_all(&target);
+        }
+        std::os::unix::fs::symlink(&target, path(link)).unwrap();
+        let config = format!(
+            "[mirror]\nurl = 'sqlite:{}'\nspool.directory = '{}'\n",
+            path(link).display(),
+            path("spool").display()
+        );
+        let config = config + "spool.other_target = 'drop'\n";
+        let exporter = Exporter::start(&host, &config, &[]);
+        wait_for("the mirror", || {
+            (sum(&exporter.scrape(), "nflog_exporter_mirror_up") == 1).then_some(())
+        });
+        assert_eq!(layers(&exporter)["landlock"], 1, "{:?}", layers(&exporter));
+        assert!(path(link).is_symlink() && fs::metadata(&target).unwrap().len() > 0);
+    }
+}
+
+/// A host name of any bytes, as `sethostname(2)` allows, is one line in rows and outputs.
+#[test]
+fn a_host_name_with_a_line_break_is_one_line() {
+    let wire = Wire::new();
+    wire.host.nft(RULES);
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let path = |name: &str| directory.path().join(name);
+    let config = format!(
+        "[mirror]\nurl = 'sqlite:{0}/rows.db'\nspool.directory = '{0}/spool'\n\
+         [[output]]\nname = 'ecs'\nformat = 'ecs'\ntarget = 'file://{0}/packets.json'\n",
+        directory.path().display()
+    );
+    let file = path("config.toml");
+    fs::write(&file, config).unwrap();
+    let script = "import os, socket, sys; socket.sethostname(b'gate\\nevil\\x1b'); os.execv(sys.argv[1], sys.argv[1:])";
+    let mut command = wire.host.command("unshare");
+    command.args(["--uts", "python3", "-c", script, EXPORTER, "--config.file"]).arg(&file);
+    let _program = Program::start(&mut command, path("log"));
+    wait_for("the exporter", || get(&wire.host, 10239, "/-/ready"));
+    wire.send((1..=3).map(|port| frame::syn([133, 11, 0, 7], port, 22)));
+    wait_for("rows", || {
+        let (_, metrics) = get(&wire.host, 10239, "/metrics")?;
+        let written = ["mirror_written_rows_total", "output_written_rows_total"];
+        written
+            .iter()
+            .all(|name| sum(&metrics, &format!("nflog_exporter_{name}")) == 3)
+            .then_some(())
+    });
+    let mut command = Command::new("sqlite3");
+    command.arg(path("rows.db")).arg("SELECT DISTINCT hex(host) FROM packets");
+    let found = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let expect: String =
+        "gate\u{fffd}evil\u{fffd}".bytes().map(|byte| format!("{byte:02X}")).collect();
+    assert_eq!(found.trim(), expect);
+    let lines = fs::read_to_string(path("packets.json")).unwrap();
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    assert!(lines.lines().all(|line| line.contains("\"gate\u{fffd}evil\u{fffd}\"")), "{lines}");
+}
+
 /// The owner of a directory does not change if other users can write to it. A directory with files of others ends the
 /// start.
 #[test]

@@ -130,7 +130,9 @@ fn a_pipe_does_not_block_a_reload() {
 
 /// Blocks processes that open the file until it is dropped, like a file system that does not respond.
 fn hang(path: &Path) -> Fanotify {
-    let group = Fanotify::init(InitFlags::FAN_CLASS_CONTENT, EventFFlags::O_RDONLY).unwrap();
+    // The exporter itself could hold the group otherwise.
+    let flags = InitFlags::FAN_CLASS_CONTENT | InitFlags::FAN_CLOEXEC;
+    let group = Fanotify::init(flags, EventFFlags::O_RDONLY).unwrap();
     let open = MaskFlags::FAN_OPEN_PERM;
     group.mark(MarkFlags::FAN_MARK_ADD, open, AT_FDCWD, Some(path)).unwrap();
     group
@@ -160,4 +162,39 @@ fn a_reload_fails_if_a_file_system_does_not_respond() {
     assert_eq!(exporter.get("/metrics").map(|(status, _)| status), Some(200));
     exporter.program.signal(Signal::SIGTERM);
     assert_eq!(exporter.program.wait().code(), Some(0));
+}
+
+/// The signals whose handlers a process has installed (`proc_pid_status(5)`).
+fn handled_signals(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap()
+}
+
+/// A reload and the reopening of outputs are requested while the start waits for a file; their default action would end the
+/// program, and `Restart=on-failure` of systemd does not restart it after a SIGHUP.
+#[test]
+fn requests_during_the_start_do_not_end_the_program() {
+    let host = Namespace::new("host");
+    let directory = tempfile::tempdir().unwrap();
+    crate::support::program::open_to_all(directory.path());
+    let web = directory.path().join("web.yml");
+    put(&web, "");
+    let hanging = hang(&web);
+    let exporter = Exporter::spawn(&host, "", &["--web.config.file", web.to_str().unwrap()]);
+    let requests = [Signal::SIGHUP, Signal::SIGUSR1];
+    let bits = requests.map(|signal| 1_u64 << (signal as u64 - 1));
+    wait_for("the handlers", || {
+        let handled = handled_signals(exporter.program.pid());
+        bits.iter().all(|bit| handled & bit != 0).then_some(())
+    });
+    for signal in requests {
+        exporter.program.signal(signal);
+    }
+    assert!(exporter.get("/-/ready").is_none());
+    drop(hanging);
+    wait_for("the reload", || {
+        exporter.get("/-/ready").filter(|(status, _)| *status == 200)?;
+        exporter.program.log().contains("configuration reloaded").then_some(())
+    });
 }

@@ -4,7 +4,8 @@ usage: clickhouse_server.py DIRECTORY PORT USER PASSWORD [CERTIFICATE KEY]
 
 Keeps its data in DIRECTORY/data. DIRECTORY/fault has the fault of the moment: `cut` executes INSERT statements with
 data and closes the connection without an answer, `slow SECONDS` waits before it executes them, `stall` waits
-until the fault ends and then executes those that are younger than their `max_execution_time`, `old` reports the version
+until the fault ends and then executes those that are younger than their `max_execution_time` (the file `stalled` shows
+that there is one), `old` reports the version
 of an old server, `no-parts` rejects the reading of `system.parts`; without the file there is none. Other statements are answered meanwhile.
 """
 
@@ -72,9 +73,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.check_user()
             statement = parameters.get("query", "").encode()
             is_insert = bool(statement) and statement.startswith(b"INSERT")
-            now = fault() if is_insert else []
+            now = fault() if is_insert and body else []
             if now[:1] == ["slow"]:
                 time.sleep(float(now[1]))
+            if now[:1] == ["stall"]:
+                open(os.path.join(DIRECTORY, "stalled"), "w").close()
             while now[:1] == ["stall"] and fault() == now:
                 time.sleep(0.05)
             limit = float(parameters.get("max_execution_time", 0))

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     settings::{InvalidSetting, units},
-    system::files::read_small,
+    system::{files::read_small, host_name},
 };
 
 /// `[mirror]`: each packet as a row of a database.
@@ -146,7 +146,7 @@ impl ResolvedConfig {
 
     pub(super) fn spool(&self) -> SpoolPlan {
         let host = match self.config.host.as_str() {
-            "" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            "" => host_name(),
             host => host.to_owned(),
         };
         let SpoolConfig { directory, max_size, other_target } = self.config.spool.clone();

@@ -99,6 +99,7 @@ impl Delivery {
                 None => StoreError::Unavailable("the delivery panicked; see the log".into()),
             };
             self.queue.set_up(false);
+            self.queue.set_connected(None);
             let problem = format!("{}: {error}; rows wait in the spool", self.failover.subject());
             self.connection_log.report(&problem);
             let has_delivered = self.spool.with(|spool| spool.position()) != before;
@@ -170,6 +171,7 @@ impl Delivery {
     /// Connects, and prepares the database.
     async fn connect<S: Store>(&mut self) -> Result<S, StoreError> {
         let mut store: S = self.failover.connect().await?;
+        self.queue.set_connected(Some(self.failover.index()));
         within(PREPARE, "the schema", store.prepare()).await?;
         for advice in within(PREPARE, "views and indexes", store.advice()).await? {
             tracing::warn!("{advice}");

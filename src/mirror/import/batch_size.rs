@@ -3,7 +3,7 @@
 use super::fields::UlogdRow;
 
 /// Maximum number of rows.
-const MAX_ROWS: usize = 5_000;
+pub(super) const MAX_ROWS: usize = 5_000;
 
 /// Rows of the first batch, whose size is not known.
 const FIRST_ROWS: usize = 500;

@@ -1,11 +1,12 @@
 //! Makes a row of `packets` from a row of ulogd.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use compact_str::CompactString;
 
 use super::{
     fields::{Field, UlogdRow},
+    reasons::Reasons,
     values::{ByteOrder, address, hardware_address, link_source, number},
 };
 use crate::{
@@ -49,11 +50,7 @@ impl Converter {
     }
 
     /// The row of a row, or why it cannot be copied. Counts texts that are too long for their columns.
-    pub(super) fn row(
-        &mut self,
-        from: &UlogdRow,
-        shortened: &mut BTreeMap<String, u64>,
-    ) -> Result<Row, String> {
+    pub(super) fn row(&mut self, from: &UlogdRow, shortened: &mut Reasons) -> Result<Row, String> {
         let hook = hook(from)?;
         let [prefix, in_device, out_device] = [Field::Prefix, Field::InDevice, Field::OutDevice]
             .map(|field| text(from, field, shortened));
@@ -169,11 +166,10 @@ fn integer<T: TryFrom<i64>>(from: &UlogdRow, field: Field) -> Result<Option<T>, 
 }
 
 /// A text, shortened to the length that its column holds.
-fn text(from: &UlogdRow, field: Field, shortened: &mut BTreeMap<String, u64>) -> CompactString {
+fn text(from: &UlogdRow, field: Field, shortened: &mut Reasons) -> CompactString {
     let Some(value) = from.value(field) else { return CompactString::default() };
     if value.trim_ascii().len() > MAX_TEXT {
-        let reason = format!("{} is longer than {MAX_TEXT} bytes", field.name());
-        *shortened.entry(reason).or_default() += 1;
+        shortened.add(format!("{} is longer than {MAX_TEXT} bytes", field.name()), 1);
     }
     clean(value).into()
 }

@@ -2,29 +2,41 @@
 //!
 //! The position of a source is the id of its last copied row. The table `nflog_writers` holds it, under an id that is
 //! derived from the source, and the transaction that inserts rows moves it. So an interrupted copy resumes, and
-//! another copy finds only new rows.
+//! another copy finds only new rows. In ClickHouse, the copied rows hold it ([`day_writers`]).
 
 mod batch_size;
 mod convert;
+mod day_writers;
+mod destination;
 mod fields;
 mod mysql;
 mod postgres;
+mod reasons;
 mod sqlite;
 mod tables;
 mod values;
 
-use std::collections::BTreeMap;
+pub use reasons::Reasons;
 
-use self::{batch_size::BatchSize, convert::Converter, tables::Source};
+use self::{
+    batch_size::BatchSize,
+    convert::Converter,
+    day_writers::DayWriters,
+    destination::{Copied, Destination, Transactions, write},
+    fields::UlogdRow,
+    tables::Source,
+};
 use super::{
     config::ResolvedConfig,
     failover::Failover,
     kind::Kind,
-    row::Row,
-    store::{Batch, MySql, Postgres, Sqlite, Store, StoreError, Writer},
+    store::{MySql, Postgres, Sqlite, Store, StoreError, Writer},
     target::Target,
 };
 use crate::{geoip::GeoIp, networks::Networks, system::clock::micros_since_1970};
+
+/// Why expired rows are not copied to a database that drops them whenever it wants.
+const EXPIRED: &str = "older than mirror.retention, after which the target deletes rows";
 
 /// Rows could not be copied.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +58,6 @@ pub enum ImportError {
     /// The table is not one of ulogd.
     #[error("{0} has no table {1}; check the name")]
     Missing(String, String),
-    /// The target has no transactions.
-    #[error(
-        "{0}: rows of ulogd cannot be copied to ClickHouse, which has no transactions; copy them to MySQL, MariaDB, \
-         PostgreSQL or SQLite"
-    )]
-    NoTransactions(String),
     /// The table is ours.
     #[error(
         "{0} of {1} is this program's own: its rows are in `packets` already; name a table of ulogd"
@@ -89,9 +95,9 @@ pub struct ImportReport {
     /// Rows copied by this run.
     pub copied: u64,
     /// Rows that were not copied, by reason.
-    pub skipped: BTreeMap<String, u64>,
+    pub skipped: Reasons,
     /// Values that were shortened, by the reason.
-    pub shortened: BTreeMap<String, u64>,
+    pub shortened: Reasons,
     /// Copied rows that the exporter will delete, because they are older than `mirror.retention`.
     pub expiring: u64,
 }
@@ -119,14 +125,14 @@ pub async fn copy(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ImportReport, ImportError> {
     match import.to.servers.kind() {
-        Kind::MySql => copy_to::<MySql>(import, progress).await,
-        Kind::Postgres => copy_to::<Postgres>(import, progress).await,
-        Kind::Sqlite => copy_to::<Sqlite>(import, progress).await,
-        Kind::ClickHouse => Err(ImportError::NoTransactions(import.to.servers.to_string())),
+        Kind::MySql => copy_to::<Transactions<MySql>>(import, progress).await,
+        Kind::Postgres => copy_to::<Transactions<Postgres>>(import, progress).await,
+        Kind::Sqlite => copy_to::<Transactions<Sqlite>>(import, progress).await,
+        Kind::ClickHouse => copy_to::<DayWriters>(import, progress).await,
     }
 }
 
-async fn copy_to<S: Store>(
+async fn copy_to<D: Destination>(
     Import { from, table, to, geoip, networks }: Import<'_>,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ImportReport, ImportError> {
@@ -135,14 +141,17 @@ async fn copy_to<S: Store>(
     let target_error = |error| ImportError::Store { what: format!("the target {target}"), error };
     let mut source = Source::open(from, table).await?;
     let mut failover = Failover::new(to.servers.clone(), to.config.server_order);
-    let mut store: S = failover.connect().await.map_err(target_error)?;
+    let mut store: D::Store = failover.connect().await.map_err(target_error)?;
     store.prepare().await.map_err(target_error)?;
-    let writer = Writer { id: source.writer_id(), host: to.spool().host };
-    let first = store.position(&writer, 0).await.map_err(target_error)?;
-    let last = source.last_id().await.map_err(source_error)?;
     let oldest = oldest(&mut store, &to).await.map_err(target_error)?;
-    let mut converter = Converter::new(geoip, networks, to.anonymizer, source.is_first_version());
-    let mut report = ImportReport { table: source.table().to_owned(), ..ImportReport::default() };
+    let writer = Writer { id: source.writer_id(), host: to.spool().host };
+    let mut destination = D::new(store, writer);
+    let stored = destination.position().await.map_err(target_error)?;
+    let first = source.before(stored, D::OVERLAP).await.map_err(source_error)?;
+    let last = source.last_id().await.map_err(source_error)?;
+    let converter = Converter::new(geoip, networks, to.anonymizer, source.is_first_version());
+    let report = ImportReport { table: source.table().to_owned(), ..ImportReport::default() };
+    let mut copy = RunningCopy { converter, oldest, report };
     let mut position = first;
     let mut size = BatchSize::default();
     progress(Progress { first, position, last, copied: 0 });
@@ -151,33 +160,64 @@ async fn copy_to<S: Store>(
         let read = source.read(position, size.rows()).await.map_err(source_error)?;
         size.adapt(&read);
         let Some(end) = read.last().map(|row| row.id) else { break };
-        let mut rows = Vec::with_capacity(read.len());
-        for row in &read {
-            match converter.row(row, &mut report.shortened) {
-                Ok(copy) => rows.push((row.id, copy)),
-                Err(reason) => *report.skipped.entry(reason).or_default() += 1,
-            }
-        }
-        let written = write(&mut store, &writer, (position, end), &rows, &mut report.skipped).await;
-        match written {
-            Ok(written) => {
-                report.copied += written;
-                report.expiring += rows.iter().filter(|(_, row)| row.time < oldest).count() as u64;
+        let rows = copy.convert(&read, &destination);
+        let rows: Vec<_> = rows.iter().collect();
+        let range = (position, end);
+        match write(&mut destination, range, &rows, &mut copy.report.skipped).await {
+            Ok(()) => {
+                copy.count(destination.stored(), &rows);
                 position = end;
             }
             // Another run copies the same rows.
             Err(StoreError::Moved) => {
-                position = store.position(&writer, 0).await.map_err(target_error)?;
-                *report
-                    .skipped
-                    .entry("copied by another run at the same time".into())
-                    .or_default() += rows.len() as u64;
+                position = destination.position().await.map_err(target_error)?;
+                let reason = "copied by another run at the same time";
+                copy.report.skipped.add(reason, rows.len() as u64);
             }
             Err(error) => return Err(target_error(error)),
         }
-        progress(Progress { first, position, last, copied: report.copied });
+        progress(Progress { first, position, last, copied: copy.report.copied });
     }
-    Ok(report)
+    Ok(copy.report)
+}
+
+/// Converts rows, and counts what happens to them.
+struct RunningCopy {
+    converter: Converter,
+    /// The time of the oldest row that the exporter keeps, microseconds since 1970.
+    oldest: u64,
+    report: ImportReport,
+}
+
+impl RunningCopy {
+    /// The rows that are to be stored. Counts those that cannot be copied.
+    fn convert<D: Destination>(&mut self, read: &[UlogdRow], destination: &D) -> Vec<Copied> {
+        let mut rows = Vec::with_capacity(read.len());
+        for from in read {
+            let mut shortened = Reasons::default();
+            let copied = match self.converter.row(from, &mut shortened) {
+                Ok(row) => (from.id, row),
+                Err(reason) => {
+                    self.report.skipped.add(reason, 1);
+                    continue;
+                }
+            };
+            if D::DROPS_EXPIRED_ROWS && copied.1.time < self.oldest {
+                self.report.skipped.add(EXPIRED, 1);
+            } else if !destination.has(&copied) {
+                self.report.shortened.extend(shortened);
+                rows.push(copied);
+            }
+        }
+        rows
+    }
+
+    /// Counts the rows that were stored, and those of a batch that will expire.
+    fn count(&mut self, stored: u64, rows: &[&Copied]) {
+        self.report.copied = stored;
+        let expiring = rows.iter().filter(|(_, row)| row.time < self.oldest).count();
+        self.report.expiring += expiring as u64;
+    }
 }
 
 /// The time of the oldest row that the exporter keeps, microseconds since 1970.
@@ -185,39 +225,4 @@ async fn oldest<S: Store>(store: &mut S, to: &ResolvedConfig) -> Result<u64, Sto
     let Some(retention) = to.maintenance().retention else { return Ok(0) };
     let now = micros_since_1970(store.clock().await?.now);
     Ok(now.saturating_sub(u64::try_from(retention.as_micros()).unwrap_or(u64::MAX)))
-}
-
-/// Writes rows with their ids, and moves the position over all of them. Rows that the database rejects are skipped
-/// and counted. Returns the number of written rows.
-async fn write<S: Store>(
-    store: &mut S,
-    writer: &Writer,
-    (from, to): (u64, u64),
-    rows: &[(u64, Row)],
-    skipped: &mut BTreeMap<String, u64>,
-) -> Result<u64, StoreError> {
-    let mut written = 0;
-    let mut position = from;
-    // The parts that are still to be written, the next one last: each with the position after it.
-    let mut parts = vec![(rows, to)];
-    while let Some((part, to)) = parts.pop() {
-        let batch: Vec<_> = part.iter().map(|(_, row)| row.clone()).collect();
-        match store.write(writer, Batch { from: position, to, rows: &batch }).await {
-            Ok(()) => {
-                written += part.len() as u64;
-                position = to;
-            }
-            Err(StoreError::Rejected(_)) if part.len() > 1 => {
-                let (head, tail) = part.split_at(part.len() / 2);
-                parts.push((tail, to));
-                parts.push((head, tail[0].0 - 1));
-            }
-            Err(StoreError::Rejected(reason)) if part.len() == 1 => {
-                *skipped.entry(format!("rejected by the target: {reason}")).or_default() += 1;
-                parts.push((&[], to));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
 }

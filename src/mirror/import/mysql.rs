@@ -74,12 +74,13 @@ impl MySqlSource {
         Ok(format!("mysql {server}/{}", database.flatten().unwrap_or_default()))
     }
 
-    pub(super) async fn last_id(&mut self, query: &str) -> Result<u64, StoreError> {
+    /// The id that a query reads; 0 for none.
+    pub(super) async fn id(&mut self, query: &str) -> Result<u64, StoreError> {
         let last: Option<Option<u64>> = self
             .connection
             .query_first(query)
             .await
-            .map_err(|error| mysql::failure("read the last id", &error))?;
+            .map_err(|error| mysql::failure("read an id", &error))?;
         Ok(last.flatten().unwrap_or(0))
     }
 

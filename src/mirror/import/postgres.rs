@@ -51,8 +51,9 @@ impl PostgresSource {
         Ok(format!("postgres {}", identity.unwrap_or_default()))
     }
 
-    pub(super) async fn last_id(&mut self, query: &str) -> Result<u64, StoreError> {
-        let doing = "read the last id";
+    /// The id that a query reads; 0 for none.
+    pub(super) async fn id(&mut self, query: &str) -> Result<u64, StoreError> {
+        let doing = "read an id";
         let rows = self.store.query(doing, query, &[]).await?;
         let last: Option<i64> = match rows.first() {
             Some(row) => postgres::value(row, 0, doing)?,

@@ -3,9 +3,12 @@
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, types::ValueRef};
 
 use super::fields::{Column, Field, UlogdRow};
-use crate::mirror::{
-    store::{StoreError, sqlite},
-    target::{Endpoint, Target},
+use crate::{
+    mirror::{
+        store::{StoreError, sqlite},
+        target::{Endpoint, Target},
+    },
+    system::host_name,
 };
 
 /// An open file.
@@ -29,7 +32,7 @@ impl SqliteSource {
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
         connection.busy_timeout(sqlite::BUSY).map_err(failure)?;
         // Two hosts can have files of the same name.
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = host_name();
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         let identity = format!("sqlite {host}:{}", path.display());
         Ok(Self { connection, name, identity })
@@ -66,12 +69,13 @@ impl SqliteSource {
         Ok(self.identity.clone())
     }
 
+    /// The id that a query reads; 0 for none.
     #[expect(clippy::unused_async, reason = "as the other kinds")]
-    pub(super) async fn last_id(&mut self, query: &str) -> Result<u64, StoreError> {
+    pub(super) async fn id(&mut self, query: &str) -> Result<u64, StoreError> {
         let last: Option<i64> = self
             .connection
             .query_row(query, [], |row| row.get(0))
-            .map_err(|error| self.failure("read the last id", &error))?;
+            .map_err(|error| self.failure("read an id", &error))?;
         Ok(last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0))
     }
 

@@ -106,6 +106,8 @@ pub(super) struct Source {
     query: String,
     /// Reads the greatest id.
     last: String,
+    /// Reads the id that is a number of rows before another one.
+    before: String,
 }
 
 impl Source {
@@ -150,8 +152,14 @@ impl Source {
         }
         let query = query(&connection, &table, &id, &columns, &parts);
         let greatest = connection.bigint(&format!("MAX({id})"));
-        let last = format!("SELECT {greatest} FROM {}", connection.quoted(&table));
-        Ok(Self { connection, table, identity, is_first_version, query, last })
+        let quoted = connection.quoted(&table);
+        let last = format!("SELECT {greatest} FROM {quoted}");
+        let first = connection.bigint("MIN(nflog_id)");
+        let before = format!(
+            "SELECT {first} FROM (SELECT {id} AS nflog_id FROM {quoted} WHERE {id} <= {{id}} ORDER BY {id} DESC \
+             LIMIT {{count}}) AS k"
+        );
+        Ok(Self { connection, table, identity, is_first_version, query, last, before })
     }
 
     /// The name of the table.
@@ -175,7 +183,17 @@ impl Source {
 
     /// The greatest id; 0 in an empty table.
     pub(super) async fn last_id(&mut self) -> Result<u64, StoreError> {
-        ask!(&mut self.connection, last_id(&self.last))
+        ask!(&mut self.connection, id(&self.last))
+    }
+
+    /// The id before the last `count` rows that end with `id`.
+    pub(super) async fn before(&mut self, id: u64, count: usize) -> Result<u64, StoreError> {
+        if id == 0 || count == 0 {
+            return Ok(id);
+        }
+        let query = self.before.replace("{id}", &id.to_string());
+        let query = query.replace("{count}", &count.to_string());
+        Ok(ask!(&mut self.connection, id(&query))?.saturating_sub(1))
     }
 
     /// The next rows after an id, in the order of their ids.

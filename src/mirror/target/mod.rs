@@ -66,6 +66,15 @@ pub enum Tls {
 }
 
 impl Target {
+    /// The server without its database: host and port, or the path of its socket or file.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match &self.endpoint {
+            Endpoint::Tcp { host, port } => authority(host, *port),
+            Endpoint::Socket { path, .. } | Endpoint::File(path) => path.display().to_string(),
+        }
+    }
+
     /// Identifies the database: without user, password and TLS, and equal for all spellings of its URL.
     #[must_use]
     pub fn identity(&self) -> String {

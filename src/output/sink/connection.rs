@@ -18,11 +18,10 @@ use rustix::{
 };
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
+use super::{WRITE_LIMIT, late};
+
 /// Time limit for a connection to one address.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-
-/// Time after which a receiver that does not read is disconnected.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Time in which a receiver that accepts a connection only to close it does so. With TLS 1.3, it checks the client's
 /// certificate after the client's handshake is complete.
@@ -125,15 +124,6 @@ impl Connection {
         // After an interruption, the end is found later.
         let _ = poll(&mut [PollFd::new(&socket, PollFlags::IN)], limit.as_ref());
     }
-}
-
-/// The error of a socket whose time limit is over.
-fn late(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::WouldBlock {
-        let text = format!("the receiver did not respond within {} s", WRITE_LIMIT.as_secs());
-        return io::Error::new(io::ErrorKind::TimedOut, text);
-    }
-    error
 }
 
 fn closed() -> io::Error {

@@ -10,11 +10,8 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::{Sink, WriteProgress};
+use super::{Sink, WRITE_LIMIT, WriteProgress, late};
 use crate::output::records::Records;
-
-/// Time after which a receiver that does not read counts as down.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where datagrams go.
 #[derive(Clone, Debug)]
@@ -32,6 +29,7 @@ pub(in crate::output) struct DatagramSink {
     target: DatagramTarget,
     socket: Option<Socket>,
     datagram: Vec<u8>,
+    write_limit: Duration,
 }
 
 enum Socket {
@@ -41,16 +39,18 @@ enum Socket {
 
 impl DatagramSink {
     pub(in crate::output) fn new(target: DatagramTarget) -> Self {
-        Self { target, socket: None, datagram: Vec::new() }
+        Self { target, socket: None, datagram: Vec::new(), write_limit: WRITE_LIMIT }
     }
 
     fn connect(&self) -> io::Result<Socket> {
         match &self.target {
-            DatagramTarget::Udp(host, port) => connect_udp(host, *port).map(Socket::Udp),
+            DatagramTarget::Udp(host, port) => {
+                connect_udp(host, *port, self.write_limit).map(Socket::Udp)
+            }
             DatagramTarget::Unix(path) | DatagramTarget::Journal(path) => {
                 let socket = UnixDatagram::unbound()?;
                 socket.connect(path)?;
-                socket.set_write_timeout(Some(WRITE_LIMIT))?;
+                socket.set_write_timeout(Some(self.write_limit))?;
                 Ok(Socket::Unix(socket))
             }
         }
@@ -69,7 +69,7 @@ impl DatagramSink {
             Some(Socket::Unix(socket)) => socket.send(bytes),
             None => return Ok(()),
         };
-        sent.map(drop)
+        sent.map(drop).map_err(late)
     }
 }
 
@@ -82,7 +82,7 @@ fn journal_entry(row: &[u8], entry: &mut Vec<u8>) {
     entry.push(b'\n');
 }
 
-fn connect_udp(host: &str, port: u16) -> io::Result<UdpSocket> {
+fn connect_udp(host: &str, port: u16, write_limit: Duration) -> io::Result<UdpSocket> {
     let mut failure = io::Error::other("the name has no address");
     for address in (host, port).to_socket_addrs()? {
         let any = match address {
@@ -92,7 +92,7 @@ fn connect_udp(host: &str, port: u16) -> io::Result<UdpSocket> {
         let connect = || {
             let socket = UdpSocket::bind(any)?;
             socket.connect(address)?;
-            socket.set_write_timeout(Some(WRITE_LIMIT))?;
+            socket.set_write_timeout(Some(write_limit))?;
             Ok(socket)
         };
         match connect() {
@@ -134,6 +134,20 @@ impl Sink for DatagramSink {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The error names the receiver, not a resource of the system.
+    #[test]
+    fn a_receiver_that_does_not_read_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _receiver = UnixDatagram::bind(&path).unwrap();
+        let mut sink = DatagramSink::new(DatagramTarget::Unix(path));
+        sink.write_limit = Duration::from_millis(20);
+        // More than the queue of a socket takes (`net.unix.max_dgram_qlen`, and the bytes of its buffer).
+        let error = (0..100_000).find_map(|_| sink.send(&[b'x'; 1_000]).err()).unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().starts_with("the receiver did not respond within 10 s; check"));
+    }
 
     #[test]
     fn an_entry_of_the_journal_has_its_fields() {

@@ -7,7 +7,7 @@ mod file;
 mod rotation;
 mod stream;
 
-use std::io;
+use std::{io, time::Duration};
 
 pub(super) use self::{
     capture_file::whole_length,
@@ -18,6 +18,9 @@ pub(super) use self::{
     stream::StreamSink,
 };
 use super::records::Records;
+
+/// Time after which a receiver that does not read counts as down.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A target of rows.
 pub(super) trait Sink: Send {
@@ -66,4 +69,16 @@ pub(super) fn write_most(writer: &mut dyn io::Write, bytes: &[u8]) -> (usize, Op
         }
     }
     (written, None)
+}
+
+/// The error of a socket whose time limit is over.
+fn late(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        let text = format!(
+            "the receiver did not respond within {} s; check that it runs and reads as fast as rows come",
+            WRITE_LIMIT.as_secs()
+        );
+        return io::Error::new(io::ErrorKind::TimedOut, text);
+    }
+    error
 }

@@ -49,13 +49,16 @@ impl Rotation {
         Ok(())
     }
 
-    /// Renames a file and the rotated files before it. The oldest one is replaced, and those of an earlier, higher limit
-    /// are removed.
+    /// Renames a file and the rotated files before it, up to the first free number. Without one, the oldest file is replaced.
+    /// Those of an earlier, higher limit are removed.
     ///
     /// # Errors
-    /// A file cannot be renamed, for example because the directory is not writable.
+    /// A file cannot be renamed, for example because the directory is not writable. The number of the file before it is free
+    /// then, so that a retry moves no older file on.
     pub(super) fn rotate(&self, path: &Path) -> io::Result<()> {
-        for number in (1..self.keep).rev() {
+        let is_free = |number: &u32| fs::symlink_metadata(numbered(path, *number)).is_err();
+        let last = (1..self.keep).find(is_free).unwrap_or(self.keep);
+        for number in (1..last).rev() {
             rename(&numbered(path, number), &numbered(path, number + 1))?;
         }
         rename(path, &numbered(path, 1))?;
@@ -99,6 +102,26 @@ mod tests {
         let contents = [1, 2, 3, 4].map(read);
         assert_eq!(contents, [Some("5".into()), Some("4".into()), Some("3".into()), None]);
         assert!(!path.exists());
+    }
+
+    /// A mount point cannot be renamed, nor a file of another user in a directory with the sticky bit.
+    #[test]
+    fn a_retry_after_a_failure_keeps_older_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        let rotation = Rotation { size: 0, interval: Duration::ZERO, keep: 4 };
+        // As after a failure to rename `a.log.1`: the number after it is free.
+        for (name, content) in [("", "5"), (".1", "4"), (".3", "3"), (".4", "2")] {
+            fs::write(directory.path().join(format!("a.log{name}")), content).unwrap();
+        }
+        rotation.rotate(&path).unwrap();
+        let read = |number| fs::read_to_string(numbered(&path, number)).ok();
+        assert_eq!([1, 2, 3, 4].map(read), ["5", "4", "3", "2"].map(|it| Some(it.into())));
+        // As after a failure to rename `a.log`.
+        fs::remove_file(numbered(&path, 1)).unwrap();
+        fs::write(&path, "6").unwrap();
+        rotation.rotate(&path).unwrap();
+        assert_eq!([1, 2, 3, 4].map(read), ["6", "4", "3", "2"].map(|it| Some(it.into())));
     }
 
     #[test]

@@ -49,7 +49,7 @@ use self::{
     syslog::SyslogSockets,
 };
 use super::{ReadOutcome, Record, Source, log::line_time::Zone};
-use crate::system::clock::unix_micros;
+use crate::system::{clock::unix_micros, host_name};
 
 /// Group of the packets of lines.
 pub const LINES_GROUP: u16 = 0;
@@ -77,7 +77,7 @@ impl KernelLogResources {
     pub fn open(config: &KernelLogConfig) -> anyhow::Result<Self> {
         let kmsg = config.kmsg.then(|| Kmsg::open(config.from)).transpose()?;
         let syslog = SyslogSockets::open(&config.syslog, &config.allow, &config.tls)?;
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = host_name();
         Ok(Self { kmsg, syslog, zone: Zone::system(), host })
     }
 }

@@ -8,13 +8,17 @@ use std::{
 
 use nflog_exporter::mirror::Target;
 
-use crate::support::{mariadb::MariaDb, postgres_server::PostgresServer};
+use crate::support::{
+    clickhouse::ClickHouseServer, mariadb::MariaDb, postgres_server::PostgresServer,
+};
 
 /// A database for tests: of ulogd, or of the exporter.
 pub(super) enum Database {
     Maria(std::sync::Arc<MariaDb>, String),
     Postgres(std::sync::Arc<PostgresServer>, String),
     Sqlite(tempfile::TempDir),
+    /// Only of the exporter.
+    ClickHouse(std::sync::Arc<ClickHouseServer>, String),
 }
 
 impl Database {
@@ -32,6 +36,12 @@ impl Database {
 
     pub(super) fn sqlite() -> Self {
         Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn clickhouse() -> Self {
+        let server = ClickHouseServer::shared();
+        let name = server.database();
+        Self::ClickHouse(server, name)
     }
 
     fn path(directory: &tempfile::TempDir) -> PathBuf {
@@ -52,6 +62,7 @@ impl Database {
                 format!("postgres://postgres@localhost:{port}/{name}?host={}", path.display())
             }
             Self::Sqlite(directory) => format!("sqlite:{}", Self::path(directory).display()),
+            Self::ClickHouse(server, name) => server.url(name),
         }
     }
 
@@ -59,7 +70,7 @@ impl Database {
         match self {
             Self::Maria(server, name) => server.load(name, sql),
             Self::Postgres(server, name) => drop(server.psql(name, sql)),
-            Self::Sqlite(_) => drop(self.query(sql)),
+            Self::Sqlite(_) | Self::ClickHouse(..) => drop(self.query(sql)),
         }
         self
     }
@@ -69,6 +80,7 @@ impl Database {
             Self::Maria(server, name) => server.query(name, sql),
             Self::Postgres(server, name) => server.psql(name, sql),
             Self::Sqlite(directory) => sqlite(&Self::path(directory), sql),
+            Self::ClickHouse(server, name) => server.query(name, sql),
         }
     }
 
@@ -124,6 +136,12 @@ impl Database {
                 "nullif(lower(hex(%)), '')",
                 "strftime('%s', substr(time, 1, 19)) || substr(time, 21)",
             ),
+            Self::ClickHouse(..) => (
+                "ifNull(toString(%), '-')",
+                "lower(hex(hardware_address))",
+                "%",
+                "toUnixTimestamp64Micro(time)",
+            ),
         };
         for column in &mut columns {
             let value = match column.as_str() {
@@ -138,7 +156,8 @@ impl Database {
             Self::Maria(..) => format!("CONCAT_WS('|', {})", columns.join(", ")),
             _ => columns.join(" || '|' || "),
         };
-        let lines = self.query(&format!("SELECT {join} FROM packets ORDER BY time"));
+        let raw = if matches!(self, Self::ClickHouse(..)) { "FORMAT TSVRaw" } else { "" };
+        let lines = self.query(&format!("SELECT {join} FROM packets ORDER BY time {raw}"));
         let host = host_name();
         lines.lines().map(|line| canonical(line).replace(&format!("|{host}|"), "|HOST|")).collect()
     }

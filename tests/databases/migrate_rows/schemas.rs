@@ -223,9 +223,8 @@ fn check(from: &Database, to: &Database, mac: bool) {
     assert_eq!(to.rows(), expected(mac));
 }
 
-#[test]
-fn mysql_split_to_postgres() {
-    let (from, to) = (Database::maria(), Database::postgres());
+fn mysql_split() -> Database {
+    let from = Database::maria();
     let schema = Schema {
         table: split_table,
         address: |key, address| Some(binary(key, address, "")),
@@ -235,12 +234,11 @@ fn mysql_split_to_postgres() {
     from.load(&shipped("mysql-ulogd2.sql")).load(&inserts(&schema, &SPLIT)).load(
         "INSERT INTO mac (_mac_id, mac_saddr) VALUES (9, '02:00:00:00:00:01'); UPDATE ulog2 SET mac_id = 9 WHERE _id = 1",
     );
-    check(&from, &to, true);
+    from
 }
 
-#[test]
-fn mysql_flat_to_sqlite() {
-    let (from, to) = (Database::maria(), Database::sqlite());
+fn mysql_flat() -> Database {
+    let from = Database::maria();
     let schema = Schema {
         table: |_| Some("ulog2"),
         address: |key, address| Some(binary(key, address, "_bin")),
@@ -248,12 +246,11 @@ fn mysql_flat_to_sqlite() {
         words: false,
     };
     from.load(&shipped("mysql-ulogd2-flat.sql")).load(&inserts(&schema, &[("ulog2", "")]));
-    check(&from, &to, true);
+    from
 }
 
-#[test]
-fn postgres_split_to_mysql() {
-    let (from, to) = (Database::postgres(), Database::maria());
+fn postgres_split() -> Database {
+    let from = Database::postgres();
     let schema = Schema {
         table: split_table,
         address: |key, address| Some(inet(key, address)),
@@ -264,12 +261,11 @@ fn postgres_split_to_mysql() {
     from.load(&shipped("pgsql-ulogd2.sql")).load(&sql).load(
         "INSERT INTO mac (_mac_id, mac_saddr) VALUES (9, '02:00:00:00:00:01'); UPDATE ulog2 SET mac_id = 9 WHERE _id = 1",
     );
-    check(&from, &to, true);
+    from
 }
 
-#[test]
-fn postgres_flat_to_sqlite() {
-    let (from, to) = (Database::postgres(), Database::sqlite());
+fn postgres_flat() -> Database {
+    let from = Database::postgres();
     let schema = Schema {
         table: |_| Some("ulog2"),
         address: |key, address| Some(inet(key, address)),
@@ -278,13 +274,12 @@ fn postgres_flat_to_sqlite() {
     };
     let sql = inserts(&schema, &[("ulog2", "")]).replace("\\\\", "\\");
     from.load(&shipped("pgsql-ulogd2-flat.sql")).load(&sql);
-    check(&from, &to, true);
+    from
 }
 
 /// A table for ulogd2's plugin SQLITE3, which has no schema of its own for packets: any key can be a column.
-#[test]
-fn sqlite_to_mysql() {
-    let (from, to) = (Database::sqlite(), Database::maria());
+fn sqlite() -> Database {
+    let from = Database::sqlite();
     let keys = PACKETS.iter().flat_map(|packet| packet.iter().map(|(key, _)| *key));
     let mut names: Vec<_> = keys.filter(|key| !key.ends_with("addr")).collect();
     names.sort_unstable();
@@ -300,5 +295,38 @@ fn sqlite_to_mysql() {
         words: false,
     };
     from.load(&inserts(&schema, &[("ulog", "")]).replace("\\\\", "\\"));
-    check(&from, &to, true);
+    from
+}
+
+#[test]
+fn mysql_split_to_postgres() {
+    check(&mysql_split(), &Database::postgres(), true);
+}
+
+#[test]
+fn mysql_flat_to_sqlite() {
+    check(&mysql_flat(), &Database::sqlite(), true);
+}
+
+#[test]
+fn postgres_split_to_mysql() {
+    check(&postgres_split(), &Database::maria(), true);
+}
+
+#[test]
+fn postgres_flat_to_sqlite() {
+    check(&postgres_flat(), &Database::sqlite(), true);
+}
+
+#[test]
+fn sqlite_to_mysql() {
+    check(&sqlite(), &Database::maria(), true);
+}
+
+/// Each kind of source, because the position is found in it.
+#[test]
+fn each_to_clickhouse() {
+    for from in [mysql_split(), postgres_flat(), sqlite()] {
+        check(&from, &Database::clickhouse(), true);
+    }
 }

@@ -256,6 +256,26 @@ fn links_are_followed_only_if_the_configuration_names_them() {
     assert!(link.is_symlink());
 }
 
+/// The database is used, and downloaded again by the next update.
+#[test]
+fn a_file_of_its_origin_that_cannot_be_written_is_a_warning() {
+    let server = always(Reply::ok(&gzip(&country(NOVEMBER))));
+    let host = Host::new(&server, "");
+    fs::create_dir_all(host.path("state/geoip/country.mmdb.source/directory")).unwrap();
+    for outcome in ["updated", "up to date"] {
+        let output = host.update(&[]);
+        let expect = format!("country.mmdb: {outcome}: DBIP-Country-Lite, built 2026-11-01\n");
+        assert!(output.code == 0 && output.stdout.contains(&expect), "{}", output.stdout);
+        let warning = ["level=warn message=\"cannot write ", "country.mmdb.source: "];
+        let is_shown = warning.iter().all(|part| output.stderr.contains(part));
+        assert!(is_shown && output.stderr.lines().count() == 1, "{}", output.stderr);
+        assert_eq!(
+            (fs::read(host.country()).unwrap(), server.requests().len()),
+            (country(NOVEMBER), 1)
+        );
+    }
+}
+
 #[test]
 fn a_directory_that_cannot_be_written_prevents_the_download() {
     let server = always(Reply::ok(&gzip(&country(NOVEMBER))));

@@ -210,6 +210,8 @@ fn mirror() -> MirrorStatus {
             filtered: from_first(2),
         },
         up: true,
+        servers: ["db1:3306".into(), "[2001:db8::2]:3306".into()].into(),
+        connected: Some(1),
         reverted: 2,
         lag: Duration::from_millis(250),
         spool_size: 4096,

@@ -7,6 +7,7 @@
 mod error;
 mod http;
 mod maintenance;
+mod numbered;
 mod prepare;
 mod read;
 mod rows;
@@ -58,7 +59,7 @@ pub struct ClickHouse {
 }
 
 /// A row and its number.
-type Numbered<'a> = (u64, &'a Row);
+pub(in crate::mirror) type Numbered<'a> = (u64, &'a Row);
 
 impl Store for ClickHouse {
     const WRITES_WHOLE_BATCHES: bool = false;
