@@ -1,6 +1,7 @@
 /** The databases of countries and cities in use. */
 
 import { $, make } from "./elements.js";
+import { day } from "./text.js";
 
 /** Names them, with the attributions that their licences require. */
 export function updateDatabases(overview) {
@@ -16,7 +17,7 @@ export function updateDatabases(overview) {
     parts.push(["This product includes GeoLite Data created by MaxMind, available from ", link("https://www.maxmind.com", "https://www.maxmind.com")]);
   }
   for (const { name, edition, built } of overview.databases) {
-    parts.push([`${name === "embedded" ? "built-in countries" : edition}, ${new Date(built * 1000).toISOString().slice(0, 10)}`]);
+    parts.push([`${name === "embedded" ? "built-in countries" : edition}, ${day(built)}`]);
   }
   line.replaceChildren(...parts.flatMap((part, i) => (i ? [" · ", ...part] : part)));
 }

@@ -11,6 +11,7 @@ import { updateFigures, updateSummary } from "./figures.js";
 import { world } from "./map.js";
 import { buildPanels, updatePanels } from "./panels.js";
 import { buildTables, showInstructions, updateTables } from "./tables.js";
+import { clock } from "./text.js";
 import { theme } from "./theme.js";
 import { timeline } from "./timeline.js";
 import { onChange, parameters, view } from "./view.js";
@@ -68,7 +69,7 @@ const poller = {
     } catch (error) {
       if (this.running !== running) return;
       const answered = error.message.startsWith("The exporter responded");
-      const since = this.lastAnswer ? ` since ${new Date(this.lastAnswer).toLocaleTimeString([], { hour12: false })}; the numbers are of that time` : "";
+      const since = this.lastAnswer ? ` since ${clock(this.lastAnswer)}; the numbers are of that time` : "";
       if (answered) warn(error.message);
       else if (error instanceof TypeError || error.name === "AbortError") warn(`No connection to the exporter${since}. Retrying.`);
       else {

@@ -1,6 +1,6 @@
 /** From the slices of the overview to rates and their changes. */
 
-import { count } from "./text.js";
+import { count, percentage } from "./text.js";
 import { RANGES } from "./view.js";
 
 /** Minimum part of a running slice from which a rate can be extrapolated. */
@@ -42,11 +42,11 @@ export function change({ packets, before }, { window }) {
   if (before === undefined || packets === 0) return ["", ""];
   if (before === 0) return ["new", "none in the previous"];
   const ratio = packets / ((before * covered(window)) / window.seconds);
-  const percent = Math.round(Math.abs(ratio - 1) * 100);
-  if (percent < 1) return ["≈", "as in the previous"];
+  const difference = Math.abs(ratio - 1);
+  if (difference < 0.005) return ["≈", "as in the previous"];
   const more = ratio > 1;
   if (more && ratio >= 10) return [`▲ ${count(Math.round(ratio))}×`, `${count(Math.round(ratio))} times as many as in the previous`];
-  return [`${more ? "▲" : "▼"} ${percent} %`, `${percent} percent ${more ? "more" : "less"} than in the previous`];
+  return [`${more ? "▲" : "▼"} ${percentage(difference)}`, `${percentage(difference)} ${more ? "more" : "less"} than in the previous`];
 }
 
 /** The unit of rates in an overview: [its text, the seconds in it]. */
