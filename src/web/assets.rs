@@ -41,26 +41,31 @@ macro_rules! module {
 }
 
 /// All files except the page itself.
-pub const ASSETS: [Asset; 19] = [
+pub const ASSETS: [Asset; 24] = [
     Asset { path: paths::STYLE, content_type: "text/css; charset=utf-8", text: STYLE },
     Asset { path: paths::MAP, content_type: "image/svg+xml", text: WORLD_MAP },
+    module!("cities.js"),
+    module!("clusters.js"),
     module!("conditions.js"),
     module!("controls.js"),
     module!("databases.js"),
     module!("elements.js"),
     module!("figures.js"),
+    module!("gestures.js"),
     module!("labels.js"),
     module!("map.js"),
     module!("page.js"),
     module!("panels.js"),
     module!("projection.js"),
     module!("rates.js"),
+    module!("roving.js"),
     module!("tables.js"),
     module!("text.js"),
     module!("theme.js"),
     module!("timeline.js"),
     module!("tooltip.js"),
     module!("view.js"),
+    module!("viewport.js"),
 ];
 
 /// The values that the page shows of the running exporter.

@@ -78,6 +78,12 @@ impl<'n> Browser<'n> {
         self.wait(self.client.execute(&format!("return ({expression});"), vec![])).unwrap()
     }
 
+    /// Runs statements in the page, which call the function `done` with their result when it is there.
+    pub fn run(&self, statements: &str) -> Value {
+        let script = format!("const done = arguments[0]; {statements}");
+        self.wait(self.client.execute_async(&script, vec![])).unwrap()
+    }
+
     /// The text of an expression in the page.
     pub fn text(&self, expression: &str) -> String {
         self.eval(expression).as_str().unwrap_or_default().to_owned()
@@ -96,14 +102,62 @@ impl<'n> Browser<'n> {
         });
     }
 
-    /// Moves the mouse to the centre of an element; `selector` is CSS.
-    pub fn hover(&self, selector: &str) {
-        let middle = self.eval(&format!(
+    /// The centre of an element in the window; `selector` is CSS.
+    pub fn centre(&self, selector: &str) -> (f64, f64) {
+        let centre = self.eval(&format!(
             "(({{ x, y, width, height }}) => [x + width / 2, y + height / 2])\
              (document.querySelector('{selector}').getBoundingClientRect())"
         ));
-        let event = json!({ "type": "mouseMoved", "x": middle[0], "y": middle[1] });
+        (centre[0].as_f64().unwrap(), centre[1].as_f64().unwrap())
+    }
+
+    /// Moves the mouse to the centre of an element; `selector` is CSS.
+    pub fn hover(&self, selector: &str) {
+        self.mouse("mouseMoved", self.centre(selector), &json!({}));
+    }
+
+    /// Turns the wheel; positive pixels are towards the user.
+    pub fn wheel(&self, at: (f64, f64), pixels: i32) {
+        self.mouse("mouseWheel", at, &json!({ "deltaX": 0, "deltaY": pixels }));
+    }
+
+    /// Moves the mouse with its button pressed.
+    pub fn drag(&self, (x, y): (f64, f64), by: (f64, f64)) {
+        let button = json!({ "button": "left", "buttons": 1, "clickCount": 1 });
+        self.mouse("mousePressed", (x, y), &button);
+        for step in [0.25, 0.5, 0.75, 1.0] {
+            self.mouse("mouseMoved", (x + by.0 * step, y + by.1 * step), &button);
+        }
+        self.mouse("mouseReleased", (x + by.0, y + by.1), &button);
+    }
+
+    fn mouse(&self, kind: &str, (x, y): (f64, f64), more: &Value) {
+        let mut event = json!({ "type": kind, "x": x, "y": y });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.devtools("Input.dispatchMouseEvent", &event);
+    }
+
+    /// Moves fingers: each element has the position of every finger at one moment.
+    pub fn touch(&self, moments: &[Vec<(f64, f64)>]) {
+        for (moment, fingers) in moments.iter().enumerate() {
+            let kind = if moment == 0 { "touchStart" } else { "touchMove" };
+            let points: Vec<_> = fingers
+                .iter()
+                .enumerate()
+                .map(|(id, (x, y))| json!({ "x": x, "y": y, "id": id }))
+                .collect();
+            let event = json!({ "type": kind, "touchPoints": points });
+            self.devtools("Input.dispatchTouchEvent", &event);
+        }
+        self.devtools(
+            "Input.dispatchTouchEvent",
+            &json!({ "type": "touchEnd", "touchPoints": [] }),
+        );
+    }
+
+    /// Sets the language of numbers and dates for the pages that are opened from now on.
+    pub fn locale(&self, locale: &str) {
+        self.devtools("Emulation.setLocaleOverride", &json!({ "locale": locale }));
     }
 
     /// Presses and releases a key.
@@ -113,7 +167,12 @@ impl<'n> Browser<'n> {
             "Enter" => (13, "\r"),
             "Escape" => (27, ""),
             "ArrowLeft" => (37, ""),
+            "ArrowUp" => (38, ""),
             "ArrowRight" => (39, ""),
+            "ArrowDown" => (40, ""),
+            "+" => (187, "+"),
+            "-" => (189, "-"),
+            "0" => (48, "0"),
             other => panic!("the code of the key {other} is not known here"),
         };
         for kind in ["keyDown", "keyUp"] {
@@ -125,11 +184,15 @@ impl<'n> Browser<'n> {
         }
     }
 
-    /// Gives the window a size and a colour scheme, `light` or `dark`.
+    /// Gives the window a size and a colour scheme, `light` or `dark`. A narrow window is that of a phone.
     pub fn view(&self, width: u32, height: u32, scheme: &str) {
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
             &json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 }),
+        );
+        self.devtools(
+            "Emulation.setTouchEmulationEnabled",
+            &json!({ "enabled": width < 600, "maxTouchPoints": 2 }),
         );
         self.devtools(
             "Emulation.setEmulatedMedia",

@@ -125,7 +125,7 @@ fn hostile_text_is_text_in_all_outputs() {
     let browser = Browser::start(&wire.host);
     browser.view(1280, 800, "dark");
     browser.open("http://127.0.0.1:10239/");
-    browser.until("document.querySelectorAll('#map .place').length > 0");
+    browser.until("document.querySelectorAll('#map .city').length > 0");
     let names = browser.eval(
         "[...document.querySelectorAll('[data-filter=prefix] .name')].map((it) => it.firstChild.data)",
     );
@@ -133,7 +133,7 @@ fn hostile_text_is_text_in_all_outputs() {
     assert_eq!(names, prefixes);
     assert_eq!(browser.text("document.getElementById('sources').textContent.trim()"), "1");
     assert_eq!(browser.text("document.querySelector('#city-rows th').textContent"), CITY);
-    browser.hover("#map .place");
+    browser.hover("#map .city");
     browser.until("document.getElementById('tooltip').checkVisibility()");
     assert_eq!(browser.text("document.querySelector('#tooltip strong').textContent"), CITY);
     browser.screenshot(

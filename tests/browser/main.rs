@@ -4,6 +4,7 @@
 mod chromium;
 mod dashboards_grafana;
 mod hostile_text;
+mod map;
 mod page;
 mod report;
 #[path = "../support/mod.rs"]

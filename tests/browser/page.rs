@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-const ADDRESS: &str = "http://127.0.0.1:10239/";
+pub const ADDRESS: &str = "http://127.0.0.1:10239/";
 
 /// Budgets at which no series folds.
-const WIDE: &str = "
+pub const WIDE: &str = "
     [[family]]
     name = 'traffic'
     max_series = 20000
@@ -35,7 +35,7 @@ const WIDE: &str = "
 ";
 
 /// Three prefixes, one of them hostile.
-const RULES: &str = "
+pub const RULES: &str = "
     table inet t {
         counter logged {}
         chain in {
@@ -81,17 +81,17 @@ fn world(from: u32, count: u32) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn screenshots() -> PathBuf {
+pub fn screenshots() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots")
 }
 
 /// Sends packets and waits until the exporter shows all of them; returns its metrics.
-fn fill(wire: &Wire, exporter: &Exporter) -> String {
+pub fn fill(wire: &Wire, exporter: &Exporter) -> String {
     wire.send(world(0, 5000));
     metrics_of(wire, exporter)
 }
 
-fn metrics_of(wire: &Wire, exporter: &Exporter) -> String {
+pub fn metrics_of(wire: &Wire, exporter: &Exporter) -> String {
     wait_for("all packets in the metrics", || {
         let text = exporter.scrape();
         let all =
@@ -101,7 +101,7 @@ fn metrics_of(wire: &Wire, exporter: &Exporter) -> String {
 }
 
 /// Opens the page and waits for its figures and its map.
-fn open(browser: &Browser, hash: &str) {
+pub fn open(browser: &Browser, hash: &str) {
     browser.open(&format!("{ADDRESS}{hash}"));
     browser.until("document.body.dataset.ready === ''");
     browser.until("document.querySelectorAll('#map path[data-code]').length > 100");
@@ -490,7 +490,7 @@ fn an_empty_page_has_instructions_and_a_disconnected_one_the_time() {
     assert_eq!(browser.console(), [""; 0]);
     assert_eq!(browser.eval("document.getElementById('state').checkVisibility()"), false);
     drop(exporter);
-    browser.until("/^No connection to the exporter since \\d\\d:\\d\\d:\\d\\d/.test(document.getElementById('state').textContent)");
+    browser.until("/^No connection to the exporter since \\d+:\\d\\d:\\d\\d [AP]M;/.test(document.getElementById('state').textContent)");
     let _exporter = Exporter::start(&wire.host, WIDE, &[]);
     browser.until("!document.getElementById('state').checkVisibility()");
 }

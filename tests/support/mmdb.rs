@@ -1,8 +1,10 @@
-//! Writes small MaxMind DB files (format 2.0) of one record for IPv4 addresses.
+//! Writes small MaxMind DB files (format 2.0) for IPv4 addresses.
 
 /// A value of a record.
 pub enum Value {
     Text(&'static str),
+    Name(String),
+    Double(f64),
     Map(Vec<(&'static str, Value)>),
     Short(u16),
     Long(u32),
@@ -10,8 +12,11 @@ pub enum Value {
     EmptyList,
 }
 
-/// A pointer to the first value of the data section: the number of nodes, 16, and the offset.
-const FIRST: u32 = 1 + 16;
+/// The zeros between the nodes and the data section. A pointer to a value is the number of nodes, these, and an offset.
+const SEPARATOR: u32 = 16;
+
+/// A pointer to the first value of the data section, with one node.
+const FIRST: u32 = 1 + SEPARATOR;
 
 /// A pointer to nothing: the number of nodes.
 const NOTHING: u32 = 1;
@@ -26,17 +31,52 @@ pub fn everywhere(edition: &'static str, build_epoch: u64, record: &Value) -> Ve
     with_node([FIRST, FIRST], edition, build_epoch, record)
 }
 
-/// A database of one node, which has two records of 24 bits.
+/// A database of one node.
 fn with_node(node: [u32; 2], edition: &'static str, build_epoch: u64, record: &Value) -> Vec<u8> {
+    let mut data = Vec::new();
+    write(&mut data, record);
+    assemble(&[node], edition, build_epoch, &data)
+}
+
+/// A city database with one record for each network of a /8. The networks divide it into equal parts, at least as many
+/// as there are records; addresses of the others are unknown.
+pub fn cities(octet: u8, build_epoch: u64, records: &[Value]) -> Vec<u8> {
+    let depth = records.len().next_power_of_two().trailing_zeros();
+    let count = 8 + (1_u32 << depth) - 1;
+    // Eight nodes lead to the /8.
+    let path = (0..8).map(|bit| {
+        let mut node = [count; 2];
+        node[usize::from(octet >> (7 - bit) & 1)] = bit + 1;
+        node
+    });
+    let mut data = Vec::new();
+    let mut pointers = Vec::new();
+    for record in records {
+        pointers.push(count + SEPARATOR + u32::try_from(data.len()).unwrap());
+        write(&mut data, record);
+    }
+    // Below it, a full tree: children of node n, from 0, are 2n + 1 and 2n + 2.
+    let inner = (1_u32 << depth) - 1;
+    let child = |number: u32| {
+        let leaf = number.checked_sub(inner).map(|leaf| leaf as usize);
+        leaf.map_or(8 + number, |leaf| pointers.get(leaf).copied().unwrap_or(count))
+    };
+    let tree = (0..inner).map(|number| [child(2 * number + 1), child(2 * number + 2)]);
+    let nodes: Vec<_> = path.chain(tree).collect();
+    assemble(&nodes, "GeoLite2-City", build_epoch, &data)
+}
+
+/// A database of these nodes, which have two pointers of 24 bits.
+fn assemble(nodes: &[[u32; 2]], edition: &'static str, build_epoch: u64, data: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for pointer in node {
+    for pointer in nodes.as_flattened() {
         bytes.extend(&pointer.to_be_bytes()[1..]);
     }
-    bytes.extend([0; 16]);
-    write(&mut bytes, record);
+    bytes.extend([0; SEPARATOR as usize]);
+    bytes.extend(data);
     bytes.extend(b"\xab\xcd\xefMaxMind.com");
     let metadata = Value::Map(vec![
-        ("node_count", Value::Long(1)),
+        ("node_count", Value::Long(nodes.len().try_into().unwrap())),
         ("record_size", Value::Short(24)),
         ("ip_version", Value::Short(4)),
         ("database_type", Value::Text(edition)),
@@ -61,6 +101,14 @@ fn write(bytes: &mut Vec<u8>, value: &Value) {
         Value::Text(text) => {
             bytes.extend(head(2, text.len()));
             bytes.extend(text.as_bytes());
+        }
+        Value::Name(text) => {
+            bytes.extend(head(2, text.len()));
+            bytes.extend(text.as_bytes());
+        }
+        Value::Double(number) => {
+            bytes.extend(head(3, 8));
+            bytes.extend(number.to_be_bytes());
         }
         Value::Map(entries) => {
             bytes.extend(head(7, entries.len()));

@@ -33,7 +33,7 @@ pub(super) struct Overview<'a> {
     pub(super) prefixes: TopList,
     pub(super) protocols: TopList,
     pub(super) networks: TopList,
-    pub(super) places: Vec<CityCount>,
+    pub(super) places: CityList,
     /// Estimated distinct sources of the last 10 minutes, and by prefix.
     pub(super) source_addresses: f64,
     pub(super) sources: Vec<PrefixSources>,
@@ -134,7 +134,18 @@ pub(super) struct Remainder {
 }
 
 #[derive(Serialize)]
-pub(super) struct CityCount {
+pub(super) struct CityList {
+    pub(super) rows: Vec<CityRow>,
+    pub(super) more: Remainder,
+    /// Packets that were searched, whether they have a city or not.
+    pub(super) packets: u64,
+    /// Time of the oldest of them, seconds since 1970-01-01 UTC; only if they are not all packets of the range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct CityRow {
     pub(super) latitude: f64,
     pub(super) longitude: f64,
     pub(super) city: String,

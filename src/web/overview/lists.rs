@@ -1,20 +1,16 @@
-//! The lists of the overview: top values by label, countries and cities.
-
-use std::net::IpAddr;
-
-use hashbrown::HashMap;
+//! The lists of the overview: top values by label, and countries.
 
 use super::{
     before::Before,
-    json::{CityCount, CountryRow, PrefixSources, Remainder, TopList, TopRow, Total},
+    json::{CountryRow, PrefixSources, Remainder, TopList, TopRow, Total},
     value_text::text,
 };
 use crate::{
     event::{NameId, Names},
-    geoip::{Country, Location},
+    geoip::Country,
     metrics::{ABSENT, Dimension, OTHER},
     packet::service_name,
-    recent::{FacetRow, Filter, Observations},
+    recent::FacetRow,
 };
 
 /// Rows of a list of top values, if there are as many values.
@@ -23,9 +19,6 @@ const MIN_ROWS: usize = 10;
 /// Every value with at least this many thousandths of a list's packets has a row: what holds 1 %, less the error of
 /// the counts.
 const LISTED_THOUSANDTHS: u64 = 9;
-
-/// Maximum cities.
-const MAX_CITIES: usize = 300;
 
 /// The first rows and that of the folded values, which is last, and a sum of the others.
 pub(super) fn top(
@@ -96,42 +89,6 @@ fn name_without_country(value: &str) -> &'static str {
     }
 }
 
-/// The newest packets by city, where a database has cities. The heaviest come first.
-pub(super) fn cities(
-    observations: &Observations,
-    filter: &Filter,
-    names: &Names,
-    location: &mut dyn FnMut(IpAddr) -> Option<Location>,
-) -> Vec<CityCount> {
-    let mut by_address: HashMap<(IpAddr, u64), u64> = HashMap::new();
-    for observation in observations.newest_first().filter(|it| filter.matches(&it.cell)) {
-        if let Some(remote) = observation.remote {
-            let country = observation.cell.value(Dimension::Country);
-            *by_address.entry((remote, country)).or_default() += 1;
-        }
-    }
-    let mut cities: HashMap<(i64, i64), CityCount> = HashMap::new();
-    for ((address, country), packets) in by_address {
-        let Some(location) = location(address) else { continue };
-        let city = cities
-            .entry(location_key(location.latitude, location.longitude))
-            .or_insert_with(|| CityCount {
-                latitude: location.latitude,
-                longitude: location.longitude,
-                city: location.city.to_string(),
-                country: text(Dimension::Country, country, names),
-                packets: 0,
-            });
-        city.packets += packets;
-    }
-    let mut cities: Vec<_> = cities.into_values().collect();
-    cities.sort_unstable_by(|a, b| {
-        (b.packets, &a.city, &a.country).cmp(&(a.packets, &b.city, &b.country))
-    });
-    cities.truncate(MAX_CITIES);
-    cities
-}
-
 /// Estimated distinct sources by prefix.
 pub(super) fn sources(sources: Vec<(NameId, f64)>, names: &Names) -> Vec<PrefixSources> {
     let by_prefix = sources.into_iter();
@@ -141,12 +98,6 @@ pub(super) fn sources(sources: Vec<(NameId, f64)>, names: &Names) -> Vec<PrefixS
             addresses,
         })
         .collect()
-}
-
-/// Coordinates in hundredths of a degree: locations within about a kilometre are one city.
-#[expect(clippy::cast_possible_truncation, reason = "degrees times a hundred")]
-fn location_key(latitude: f64, longitude: f64) -> (i64, i64) {
-    ((latitude * 100.0).round() as i64, (longitude * 100.0).round() as i64)
 }
 
 #[cfg(test)]

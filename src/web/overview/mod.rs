@@ -1,6 +1,7 @@
 //! `/overview.json`: the figures of the page, and the state of every part of the exporter.
 
 mod before;
+mod cities;
 mod json;
 mod lists;
 mod query;
@@ -34,13 +35,10 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
     // Under the same lock: the names of the copies.
     let names = data.names.get();
     drop(recent);
-    // The newest packets have the names of the program, the ranges of the history their own.
-    let places = {
-        let filter = query.filter(&span, &names);
-        data.with_locations(|location| lists::cities(&observations, &filter, &names, location))
-    };
     let range = query.range.unwrap_or_default();
     let history = data.history.as_ref();
+    // The newest packets have the names of the program, the ranges of the history their own.
+    let current_names = names.clone();
     let View { span, names } = match history {
         Some(history) if range != Range::TenMinutes => history.view(range),
         _ => View { span, names },
@@ -51,6 +49,10 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
     let before = before.as_ref();
     let filter = query.filter(&span, names);
     let Facets { total, timeline, lists } = recent::facets(&span, &filter, ROWS_WITH_TIMELINE);
+    let places = data.with_locations(|location| {
+        let filter = query.filter_newest(&observations, &current_names);
+        cities::cities(&observations, &filter, total.packets, &current_names, location)
+    });
     let mut aggregate = data.aggregate.lock();
     let (received, undecoded) = (aggregate.received_packets(), aggregate.undecoded_packets());
     let (source_addresses, sources) = aggregate.source_addresses(now);

@@ -8,7 +8,7 @@ use super::{super::BadQuery, value_text::text};
 use crate::{
     event::Names,
     history::Range,
-    recent::{Cell, Filter, Span},
+    recent::{Cell, Filter, Observations, Span},
 };
 
 /// The parameters that exist: the names of [`Cell::DIMENSIONS`], and the range.
@@ -66,8 +66,22 @@ impl OverviewQuery {
     /// The filter for the values of one window.
     pub(super) fn filter(&self, span: &Span, names: &Names) -> Filter {
         let mut filter = Filter::default();
-        for (position, text) in &self.values {
-            filter.0[*position] = Some(find(*position, text, span, names));
+        for (&position, text) in &self.values {
+            let values = span.slices.iter().flat_map(|(_, slice)| {
+                let cells = slice.cells().map(move |(cell, _)| cell.values()[position]);
+                cells.chain(slice.folded(position).iter().map(|(value, _)| *value))
+            });
+            filter.0[position] = Some(find(position, text, values, names));
+        }
+        filter
+    }
+
+    /// The filter for the newest packets, which can be older than a window.
+    pub(super) fn filter_newest(&self, observations: &Observations, names: &Names) -> Filter {
+        let mut filter = Filter::default();
+        for (&position, text) in &self.values {
+            let values = observations.newest_first().map(|it| it.cell.values()[position]);
+            filter.0[position] = Some(find(position, text, values, names));
         }
         filter
     }
@@ -75,17 +89,14 @@ impl OverviewQuery {
 
 /// The value with this text. Texts are compared as the page shows them, so that each row it shows is a
 /// valid filter.
-fn find(position: usize, wanted: &str, span: &Span, names: &Names) -> u64 {
+fn find(position: usize, wanted: &str, values: impl Iterator<Item = u64>, names: &Names) -> u64 {
     let mut compared = HashMap::new();
-    for (_, slice) in &span.slices {
-        let cells = slice.cells().map(|(cell, _)| cell.values()[position]);
-        for value in cells.chain(slice.folded(position).iter().map(|(value, _)| *value)) {
-            let is_same = compared
-                .entry(value)
-                .or_insert_with(|| text(Cell::DIMENSIONS[position], value, names) == wanted);
-            if *is_same {
-                return value;
-            }
+    for value in values {
+        let is_same = compared
+            .entry(value)
+            .or_insert_with(|| text(Cell::DIMENSIONS[position], value, names) == wanted);
+        if *is_same {
+            return value;
         }
     }
     NO_VALUE

@@ -38,14 +38,17 @@ function buildRow(dimension, row) {
   name.append(document.createTextNode(""), make("small"));
   const spark = makeSvg("svg", { class: "spark", viewBox: "0 0 56 18", preserveAspectRatio: "none", "aria-hidden": "true" });
   spark.append(makeSvg("path", { class: "stroke" }));
-  button.append(name, spark, make("span", "change"), make("span", "per-second"), make("span", "count"));
+  const changed = make("span", "change");
+  changed.setAttribute("aria-hidden", "true");
+  const spoken = (text) => make("span", "unseen", text);
+  button.append(name, spark, changed, spoken(" "), make("span", "per-second"), spoken(" "), make("span", "count"), spoken(" packets"));
   item.append(button);
   return item;
 }
 
 function updateRow(item, dimension, row, overview, maximum) {
   const button = item.firstChild;
-  const [name, spark, changed, perSecond, packets] = button.children;
+  const [name, spark, changed, spokenChange, perSecond, spokenUnit, packets] = button.children;
   const [main, second] = label(dimension, row);
   const [per, each] = unit(overview);
   const now = recentRate(row, overview) * each;
@@ -59,7 +62,9 @@ function updateRow(item, dimension, row, overview, maximum) {
   setText(perSecond, rate(now));
   setText(packets, count(row.packets));
   button.style.setProperty("--share", isFolded(row) ? 0 : (row.packets / maximum).toFixed(4));
-  put(button, "aria-label", `${main}${second ? ` (${second})` : ""}, ${whole.format(row.packets)} packets, ${rate(now)} ${per}${spoken && `, ${spoken} ${ago(overview.window.seconds)}`}`);
+  // The name of the button is its text, with these words for screen readers.
+  setText(spokenChange, spoken ? `, ${spoken} ${ago(overview.window.seconds)}, ` : ", ");
+  setText(spokenUnit, ` ${per}, `);
   put(button, "aria-pressed", isChosen(dimension, row.value));
   item.classList.toggle("no-value", isFolded(row) || (dimension === "country" && !row.iso3));
   item.classList.toggle("folded", isFolded(row));
