@@ -1,6 +1,7 @@
 //! The web page in Chromium, and the dashboards in Grafana's libraries. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here fails the test")]
 
+mod accessibility;
 mod chromium;
 mod dashboards_grafana;
 mod hostile_text;

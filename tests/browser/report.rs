@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Writes the report on a capture.
-fn write_report(capture: &NflogCapture, directory: &Path) -> String {
+pub fn write_report(capture: &NflogCapture, directory: &Path) -> String {
     let file = directory.join("week.pcap");
     fs::write(&file, capture.bytes()).unwrap();
     let page = directory.join("report.html");

@@ -135,11 +135,16 @@ fn push_map(html: &mut String, report: &Report) {
 }
 
 fn push_section(html: &mut String, section: &Section) {
-    let wide = if section.has_bars() { "" } else { " wide" };
+    let title = escape(&section.title);
+    // A wide table can scroll, so the keyboard must reach it.
+    let (wide, reached) = if section.has_bars() {
+        ("", String::new())
+    } else {
+        (" wide", format!(" tabindex=\"0\" role=\"region\" aria-label=\"{title}\""))
+    };
     let _ = writeln!(
         html,
-        "<section class=\"panel{wide}\">\n<h2>{}</h2>\n<div class=\"scroll\">\n<table>\n<thead><tr>",
-        escape(&section.title)
+        "<section class=\"panel{wide}\">\n<h2>{title}</h2>\n<div class=\"scroll\"{reached}>\n<table>\n<thead><tr>"
     );
     let classes =
         section.columns.iter().map(|it| if it.is_number { " class=\"number\"" } else { "" });
