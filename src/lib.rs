@@ -69,4 +69,5 @@ pub mod report;
 mod settings;
 pub mod source;
 pub mod system;
+pub mod top;
 mod web;
