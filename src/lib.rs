@@ -70,4 +70,5 @@ pub mod report;
 mod settings;
 pub mod source;
 pub mod system;
+pub mod top;
 mod web;

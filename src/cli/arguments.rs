@@ -10,11 +10,13 @@ use clap::{
 use crate::{
     firewall::{Tool, Wanted},
     geoip::Edition,
+    history::Range,
     mirror::{
         config::{Anonymize, MirrorUrl},
         store::Kind,
     },
     report::{Format, parse_moment},
+    top::{ListKind, MIN_HEIGHT, MIN_WIDTH, SortOrder, ValueFilter},
 };
 
 /// Arguments of `replay`.
@@ -65,6 +67,81 @@ pub struct Report {
     /// Log prefix for packets from captures without log prefixes
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub prefix: String,
+}
+
+/// Arguments of `top`.
+#[expect(clippy::doc_markdown, reason = "the help is plain text")]
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Top {
+    /// Address of the exporter's page, or captures and log files; - for stdin [default: NFLOG_EXPORTER_TOP_URL, or
+    /// http://127.0.0.1:10239]
+    #[arg(value_name = "URL|FILE")]
+    pub sources: Vec<PathBuf>,
+    /// Range of time, if the exporter keeps a history
+    #[arg(long, value_name = "RANGE", default_value = Range::default().name(), value_parser = range())]
+    pub range: Range,
+    /// Show only packets with this value, such as country=DE; repeatable. Labels are country, port, network, prefix, proto
+    #[arg(long, value_name = "LABEL=VALUE", value_parser = value_filter)]
+    pub filter: Vec<ValueFilter>,
+    /// The list with the most room
+    #[arg(long, value_enum, default_value_t)]
+    pub list: ListKind,
+    /// The order of the lists
+    #[arg(long, value_enum, default_value_t)]
+    pub sort: SortOrder,
+    /// Print one frame as plain text. Files are read to their ends first
+    #[arg(long)]
+    pub once: bool,
+    /// Columns of the printed frame [default: those of the terminal, or 80]
+    #[arg(long, value_name = "COLUMNS", requires = "once",
+          value_parser = clap::value_parser!(u16).range(i64::from(MIN_WIDTH)..=1000))]
+    pub width: Option<u16>,
+    /// Rows of the printed frame [default: those of the terminal, or 24]
+    #[arg(long, value_name = "ROWS", requires = "once",
+          value_parser = clap::value_parser!(u16).range(i64::from(MIN_HEIGHT)..=1000))]
+    pub height: Option<u16>,
+    /// Colours of the live view; auto honours NO_COLOR and TERM
+    #[arg(long, value_enum, default_value_t)]
+    pub color: ColorChoice,
+    /// File with the password of the user in the URL; otherwise NFLOG_EXPORTER_TOP_PASSWORD, or the password in the URL
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Certificate authorities to trust instead of those of the system, a PEM file
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub ca_file: Option<PathBuf>,
+    /// Accept any certificate of the exporter
+    #[arg(long)]
+    pub insecure: bool,
+    /// Log prefix for packets from captures without log prefixes
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub prefix: String,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// If the terminal has them
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Parses the name of a range of time.
+fn range() -> impl TypedValueParser<Value = Range> {
+    let names = PossibleValuesParser::new(Range::ALL.map(Range::name));
+    names.try_map(|name| Range::from_name(&name).ok_or("unknown range"))
+}
+
+/// Parses a label and its value.
+fn value_filter(text: &str) -> Result<ValueFilter, &'static str> {
+    let parts = text.split_once('=');
+    let parsed = parts.and_then(|(label, value)| Some((ListKind::with_label(label)?, value)));
+    let (kind, value) =
+        parsed.ok_or("write LABEL=VALUE with the label country, port, network, prefix or proto")?;
+    Ok(ValueFilter { kind, value: value.to_owned(), name: value.to_owned() })
 }
 
 /// Arguments of `geoip update`.

@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::arguments::{
-    GeoIpUpdate, Migrate, MigrateCommand, MigrateRows, Replay, Report, Rules, Schema,
+    ColorChoice, GeoIpUpdate, Migrate, MigrateCommand, MigrateRows, Replay, Report, Rules, Schema,
+    Top,
 };
 use crate::config::Flags;
 
@@ -57,6 +58,12 @@ pub enum Command {
     /// Lists the countries, ports, prefixes, networks and sources with the most packets, port scans, and what was first
     /// seen in the last 24 hours. Prints nothing but the report, so that cron can mail it.
     Report(Report),
+    /// Show a running exporter, or captures and log files, in the terminal
+    ///
+    /// Shows rates, losses, the state of the mirror, and the countries, ports, networks, prefixes and protocols with the
+    /// most packets, as the built-in page does. ? explains the keys. With an exporter, it retries until the exporter
+    /// responds; with --once, the exit code is 1 if it does not.
+    Top(Top),
     /// Print the SQL that creates the mirror's tables
     ///
     /// The exporter creates them if its database user has the privileges. Otherwise an administrator creates them:

@@ -7,9 +7,9 @@ use std::{
     process::Command,
 };
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 
-use crate::{config::Flags, mirror::config::URL_VARIABLE};
+use crate::{config::Flags, mirror::config::URL_VARIABLE, top::URL_VARIABLE as TOP_URL_VARIABLE};
 
 /// The flag whose value can contain a password.
 const FLAG: &str = "--mirror.url";
@@ -25,16 +25,35 @@ pub(super) fn hide_password(flags: &Flags) -> anyhow::Result<()> {
         return Ok(());
     };
     let Some(others) = without_url(&arguments) else { return Ok(()) };
-    let program = env::current_exe()
-        .map_err(|error| anyhow!("cannot find this program: {error}; {}", advice()))?;
-    let mut command = Command::new(program);
-    command.args(&others[1..]).arg0(&others[0]).env(URL_VARIABLE, url.reveal());
-    let error = command.exec();
-    Err(anyhow!("cannot execute this program again to hide a password: {error}; {}", advice()))
+    let advice = format!("set the URL by {URL_VARIABLE} or mirror.url_file instead of {FLAG}");
+    execute_again(&others, (URL_VARIABLE, url.reveal()), &advice)
 }
 
-fn advice() -> String {
-    format!("set the URL by {URL_VARIABLE} or mirror.url_file instead of {FLAG}")
+/// As [`hide_password`], for the URL of an exporter, which is an argument of `top`.
+///
+/// # Errors
+/// As [`hide_password`].
+pub(super) fn hide_top_password(url: &str) -> anyhow::Result<()> {
+    if url::Url::parse(url).is_ok_and(|url| url.password().is_none()) {
+        return Ok(());
+    }
+    let others: Vec<_> = env::args_os().filter(|argument| argument != url).collect();
+    let advice = format!("set the URL by {TOP_URL_VARIABLE}, or use --password-file");
+    execute_again(&others, (TOP_URL_VARIABLE, url), &advice)
+}
+
+/// Executes this program with these arguments and a variable of the environment; returns only an error.
+fn execute_again(
+    arguments: &[OsString],
+    (variable, value): (&str, &str),
+    advice: &str,
+) -> anyhow::Result<()> {
+    let program = env::current_exe()
+        .map_err(|error| anyhow!("cannot find this program: {error}; {advice}"))?;
+    let mut command = Command::new(program);
+    let (name, arguments) = arguments.split_first().context("the program has no name")?;
+    let error = command.args(arguments).arg0(name).env(variable, value).exec();
+    Err(anyhow!("cannot execute this program again to hide a password: {error}; {advice}"))
 }
 
 /// The arguments without the flag and its value; `None` if they do not have the flag.

@@ -16,6 +16,8 @@ mod rules;
 mod run;
 mod runtime;
 mod sandbox;
+mod terminal_style;
+mod top;
 mod warnings;
 
 use std::{
@@ -36,6 +38,7 @@ use crate::{
     },
     networks::NetworksError,
     system::{privileges::PrivilegesError, signals::RequestSignals},
+    top::ExporterError,
 };
 
 /// Exit code for invalid usage or configuration; clap uses the same.
@@ -70,6 +73,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
             hide_password::hide_password(flags)?;
             report::report(&report, &check::load(flags)?)
         }
+        Command::Top(top) => top::top(&top, flags),
         Command::Completions { shell } => print(&completions::script(shell)),
         Command::Man => print(&man::manual().context("cannot write the manual page")?),
         Command::Doctor { json, wait } => {
@@ -128,6 +132,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<UpdateSetupError>()
         || error.is::<NetworksError>()
         || error.is::<WebConfigError>()
+        || error.is::<ExporterError>()
         || is_account_invalid;
     if is_usage { USAGE } else { FAILURE }
 }

@@ -1,7 +1,5 @@
 //! `report`: counts the packets of a period in files or in the database, and writes a report.
 
-use std::{env, io::IsTerminal as _};
-
 use anyhow::{Context as _, anyhow};
 
 use super::{
@@ -9,6 +7,7 @@ use super::{
     replay::{read_until_signal, recordings::Recordings},
     runtime::block_on,
     sandbox::confine_reader,
+    terminal_style::{is_utf8, shows_colours},
 };
 use crate::{
     cli::Report as Arguments,
@@ -47,7 +46,7 @@ fn of_files(arguments: &Arguments, config: &Config, tally: Tally) -> anyhow::Res
     let geoip = GeoIp::open_configured(&config.geoip)?;
     let networks = Networks::open(&config.networks, &config.list)?;
     let files = Recordings::open("report", &arguments.files, &arguments.prefix);
-    confine_reader(config, arguments.output.as_deref())?;
+    confine_reader(config, arguments.output.as_deref(), false)?;
     let clock = Clock::packets();
     let aggregate = SharedAggregate::new(Aggregate::new(&[], &[], 0, clock.now()));
     let mut route = Route::new(geoip.locator(), aggregate, clock);
@@ -99,19 +98,4 @@ fn write(arguments: &Arguments, tally: &Tally, names: &Names) -> anyhow::Result<
                 output.display()
             )
         })
-}
-
-/// Whether standard output is a terminal with colours (<https://no-color.org>).
-fn shows_colours() -> bool {
-    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-    std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
-}
-
-/// Whether the locale's characters are UTF-8 (POSIX, section 8.2). Under cron, a mail has the characters of the locale.
-fn is_utf8() -> bool {
-    let locale =
-        ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(env::var_os).find(|it| !it.is_empty());
-    let locale = locale.unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    locale.contains("utf-8") || locale.contains("utf8")
 }

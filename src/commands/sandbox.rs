@@ -96,13 +96,15 @@ pub(super) fn confine(
 }
 
 /// Drops the privileges that a command does not need that reads untrusted files, which are open, and then writes one file.
-/// With an output file, the user stays, because only it may be able to write there.
+/// With an output file, the user stays, because only it may be able to write there. `terminal` allows to change the mode of
+/// the terminal, which must be open.
 ///
 /// # Errors
 /// The user cannot be changed.
 pub(super) fn confine_reader(
     config: &Config,
     output: Option<&Path>,
+    terminal: bool,
 ) -> Result<(), PrivilegesError> {
     let account = match output {
         Some(_) => None,
@@ -111,6 +113,7 @@ pub(super) fn confine_reader(
     let sandbox = config.privileges.sandbox.then(|| SandboxAccess {
         // A symbolic link is written at its target.
         write: output.into_iter().flat_map(directories_of).collect(),
+        terminal,
         ..SandboxAccess::default()
     });
     privileges::drop_privileges(&RetainedPrivileges { account, sandbox })?;

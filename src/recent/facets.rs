@@ -156,7 +156,10 @@ fn detail(
         let packets = part.count.packets;
         if let Some(detail) = details[position].get_mut(&part.value) {
             detail.timeline[slice] += packets;
-            if packets > detail.heaviest && part.country.is_some() {
+            // Of equally heavy cells, which have no order, the one whose country has the lowest number.
+            let is_heavier =
+                (packets, Reverse(part.country)) > (detail.heaviest, Reverse(detail.country));
+            if is_heavier && part.country.is_some() {
                 (detail.heaviest, detail.country) = (packets, part.country);
             }
         }

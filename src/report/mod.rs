@@ -10,6 +10,7 @@ mod utc;
 
 pub use model::Report;
 pub use render::{Format, Style};
+pub(crate) use render::{numbers, sparkline};
 pub use tally::{SharedTally, Tally};
 pub use utc::parse_moment;
 

@@ -1,6 +1,7 @@
 //! The program's interface to its host: privileges, the service manager, files, sockets, memory, clocks, random
 //! numbers, the log, and health.
 
+mod accepting_client;
 pub mod allocator;
 pub mod clock;
 pub mod descriptors;
@@ -22,6 +23,7 @@ pub mod socket_owner;
 mod trusted_roots;
 pub(crate) mod untrusted_text;
 
+pub use accepting_client::accepting_client;
 pub use health::{Health, Heartbeat, Latch};
 pub(crate) use host_name::host_name;
 pub use host_network::host_network;

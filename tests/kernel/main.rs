@@ -21,4 +21,5 @@ mod spread;
 mod sqlite_disk;
 #[path = "../support/mod.rs"]
 mod support;
+mod top;
 mod web_config;

@@ -23,4 +23,5 @@ mod spool_model;
 mod spool_targets;
 #[path = "../support/mod.rs"]
 mod support;
+mod top;
 mod unused_sources;

@@ -2,16 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read as _, Write as _},
-    net::SocketAddr,
+    io::Write as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::support::program::get_from;
+use crate::support::served;
 
 /// See `tests/replay.rs`.
 const MIXED: &str = "tests/data/captures/mixed.pcap";
@@ -20,10 +19,7 @@ const MIXED_PACKETS: u64 = 189;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A served capture, on a free port.
-struct Served {
-    child: Child,
-    address: SocketAddr,
-}
+struct Served(served::Served);
 
 impl Served {
     fn start() -> Self {
@@ -31,30 +27,7 @@ impl Served {
     }
 
     fn start_with(capture: &Path, packets: u64) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nflog_exporter"))
-            .args(["replay", "--serve", "--web.listen-address", "127.0.0.1:0"])
-            .arg(capture)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        // The first log line with an address is the one it listens on.
-        let address = loop {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the exporter ended");
-            let address = line
-                .split(|character: char| !(character.is_ascii_digit() || ".:".contains(character)))
-                .find_map(|word| word.parse::<SocketAddr>().ok());
-            if let Some(address) = address {
-                break address;
-            }
-        };
-        // Keeps reading the log, so that the pipe does not fill.
-        std::thread::spawn(move || log.read_to_string(&mut String::new()));
-        let served = Self { child, address };
+        let served = Self(served::Served::start([capture]));
         let start = Instant::now();
         while served.overview("")["received"] != packets {
             assert!(start.elapsed() < DEADLINE, "timeout while the capture is read");
@@ -64,7 +37,7 @@ impl Served {
     }
 
     fn get(&self, path: &str) -> (u16, String) {
-        get_from(self.address, path).unwrap()
+        self.0.get(path)
     }
 
     fn overview(&self, query: &str) -> Value {
@@ -89,13 +62,6 @@ impl Served {
             }
             assert!(start.elapsed() < DEADLINE, "packets stay pending");
         }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

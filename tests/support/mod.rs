@@ -23,10 +23,12 @@ pub mod program;
 pub mod proxy;
 pub mod report_traffic;
 pub mod sample_rows;
+pub mod served;
 pub mod server;
 pub mod spool;
 pub mod system;
 pub mod tmpfs;
+pub mod tmux;
 pub mod ulogd;
 
 pub use logged::{Logged, plan, read_packets, read_to_end};

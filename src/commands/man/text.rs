@@ -40,6 +40,8 @@ pub(super) const SECTIONS: [(&str, &[&str]); 4] = [
              is on a command line.",
             "NFLOG_EXPORTER_MAXMIND_LICENSE_KEY: the license key for geoip update, instead of \
              geoip.update.license_key_file.",
+            "NFLOG_EXPORTER_TOP_URL, NFLOG_EXPORTER_TOP_PASSWORD: the URL of the exporter that top shows, and the password of the \
+             user in the URL. NO_COLOR: top and report show no colours.",
             "HTTPS_PROXY, ALL_PROXY, NO_PROXY, also in lower case: the proxy of geoip update, as in curl(1).",
             "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS: set by systemd; see sd_notify(3) and sd_listen_fds(3).",
         ],
@@ -64,7 +66,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 4] = [
 ];
 
 /// Purposes, and a command line for each.
-pub(super) const EXAMPLES: [(&str, &str); 9] = [
+pub(super) const EXAMPLES: [(&str, &str); 10] = [
     (
         "Log all inbound packets and serve a map at http://127.0.0.1:10239/:",
         "nflog_exporter --rules.install",
@@ -87,6 +89,7 @@ pub(super) const EXAMPLES: [(&str, &str); 9] = [
         "nflog_exporter --config.file FILE migrate rows mysql://ulogd@localhost/ulogd",
     ),
     ("Download the newest country database:", "nflog_exporter --config.file FILE geoip update"),
+    ("Show a running exporter in the terminal:", "nflog_exporter top http://127.0.0.1:10239"),
     ("Find out why no packet is counted:", "nflog_exporter --config.file FILE doctor"),
     ("Check a configuration before it is used:", "nflog_exporter --config.file FILE config check"),
 ];

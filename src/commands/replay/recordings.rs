@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
     source::{
@@ -35,7 +35,25 @@ pub(in crate::commands) struct Recordings {
     is_sorted: bool,
     /// Whether at least one file has packets.
     has_packets: bool,
+    /// The bar of the current file, without a place on the terminal; `None` for bars on standard error.
+    hidden_bar: Option<HiddenBar>,
     pub(in crate::commands) failures: Failures,
+}
+
+/// How far the current file was read, for a view that has the terminal for itself.
+#[derive(Clone, Debug, Default)]
+pub(in crate::commands) struct HiddenBar(Arc<Mutex<Option<ProgressBar>>>);
+
+impl HiddenBar {
+    /// The name of the current file, and the part of it that was read, if its size is known.
+    pub(in crate::commands) fn text(&self) -> String {
+        let bar = lock(&self.0);
+        let Some(bar) = &*bar else { return String::new() };
+        match bar.length().filter(|length| *length > 0) {
+            Some(length) => format!("{} {} %", bar.message(), bar.position() * 100 / length),
+            None => bar.message(),
+        }
+    }
 }
 
 /// The errors of files that could not be read to their ends. The other files are still read.
@@ -81,8 +99,14 @@ impl Recordings {
             current: None,
             is_sorted: false,
             has_packets: false,
+            hidden_bar: None,
             failures: Failures { command, texts: Arc::default() },
         }
+    }
+
+    /// Shows no progress on standard error, but in the returned value.
+    pub(in crate::commands) fn hide_progress(&mut self) -> HiddenBar {
+        self.hidden_bar.insert(HiddenBar::default()).clone()
     }
 
     /// The counts of lines.
@@ -117,7 +141,7 @@ impl Recordings {
         let unread = self.unread.next()?;
         match unread.and_then(|unread| Recording::begin(unread, self.options.clone())) {
             Ok(recording) => {
-                let bar = progress_bar(&recording);
+                let bar = progress_bar(&recording, self.hidden_bar.as_ref());
                 self.current = Some((recording, bar));
             }
             Err(error) => self.failures.add(&error.into()),
@@ -174,11 +198,19 @@ impl Source for Recordings {
     }
 }
 
-fn progress_bar(recording: &Recording) -> ProgressBar {
-    let bar = recording.size().map_or_else(ProgressBar::no_length, ProgressBar::new);
+fn progress_bar(recording: &Recording, hidden: Option<&HiddenBar>) -> ProgressBar {
+    let target = match hidden {
+        Some(_) => ProgressDrawTarget::hidden(),
+        None => ProgressDrawTarget::stderr(),
+    };
+    let bar = ProgressBar::with_draw_target(recording.size(), target);
     let template = if recording.size().is_some() { BAR } else { SPINNER };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    bar.with_message(recording.name().to_owned())
+    let bar = bar.with_message(recording.name().to_owned());
+    if let Some(hidden) = hidden {
+        *lock(&hidden.0) = Some(bar.clone());
+    }
+    bar
 }

@@ -3,9 +3,9 @@
 mod html;
 mod map;
 mod markdown;
-mod numbers;
+pub(crate) mod numbers;
 mod sections;
-mod sparkline;
+pub(crate) mod sparkline;
 mod terminal;
 
 use clap::ValueEnum;

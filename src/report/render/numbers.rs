@@ -1,7 +1,7 @@
 //! Numbers and times as people read them, in the same form as on the built-in page.
 
 /// A count with commas between thousands.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
@@ -20,14 +20,14 @@ pub(super) fn at_least(number: u64, is_lower_bound: bool) -> String {
 
 /// A part of all in percent; never "0.0" for a part above zero.
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
-pub(super) fn share(part: u64, all: u64) -> String {
+pub(crate) fn share(part: u64, all: u64) -> String {
     let percent = if all > 0 { 100.0 * part as f64 / all as f64 } else { 0.0 };
     if percent > 0.0 && percent < 0.1 { "<0.1 %".into() } else { format!("{percent:.1} %") }
 }
 
 /// A number of bytes with a binary unit.
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
-pub(super) fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let (mut value, mut unit) = (number as f64, 0);
     while value >= 1024.0 {

@@ -7,7 +7,7 @@ const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 const ASCII: [char; 8] = ['.', ':', '-', '=', '+', '*', '#', '@'];
 
 /// A character for each number, relative to the highest; a space for zero.
-pub(super) fn sparkline(numbers: &[u64], unicode: bool) -> impl Iterator<Item = char> {
+pub(crate) fn sparkline(numbers: &[u64], unicode: bool) -> impl Iterator<Item = char> {
     let highest = numbers.iter().copied().max().unwrap_or(0).max(1);
     let heights = if unicode { BLOCKS } else { ASCII };
     numbers.iter().map(move |&number| {

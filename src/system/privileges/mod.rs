@@ -22,6 +22,7 @@ pub use config::PrivilegesConfig;
 pub use run_as::with_rights_of;
 
 /// The files and network addresses that the sandbox allows.
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 #[derive(Clone, Debug, Default)]
 pub struct SandboxAccess {
     /// Directories whose files can be read.
@@ -39,6 +40,8 @@ pub struct SandboxAccess {
     pub datagrams: bool,
     /// Whether the program can resolve names of hosts.
     pub names: bool,
+    /// Whether the program can change the mode of its terminal.
+    pub terminal: bool,
 }
 
 /// The privileges to keep.

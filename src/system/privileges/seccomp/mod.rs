@@ -34,6 +34,11 @@ const IOCTL_REQUESTS: [u64; 6] = [
     SIOCGIFNAME,
 ];
 
+/// The requests of ioctl(2) that read and change the mode of a terminal. None inserts input (`TIOCSTI`).
+#[allow(clippy::unnecessary_cast, reason = "the type differs between C libraries")]
+const TERMINAL_REQUESTS: [u64; 3] =
+    [libc::TCSETS as u64, libc::TCGETS2 as u64, libc::TCSETS2 as u64];
+
 /// Restricts this thread and the threads that it starts.
 pub(super) fn confine(access: &SandboxAccess) -> Result<(), String> {
     for program in [allowed(access)?, forbidden()?] {
@@ -62,7 +67,8 @@ fn allowed(access: &SandboxAccess) -> Result<BpfProgram, String> {
     calls.insert(libc::SYS_prlimit64, rule([condition(0, SeccompCmpOp::Eq, 0)])?);
     let own = u64::from(std::process::id());
     calls.insert(libc::SYS_tgkill, rule([condition(0, SeccompCmpOp::Eq, own)])?);
-    let ioctls = IOCTL_REQUESTS.iter();
+    let terminal = if access.terminal { &TERMINAL_REQUESTS[..] } else { &[] };
+    let ioctls = IOCTL_REQUESTS.iter().chain(terminal);
     let ioctls = ioctls.map(|request| rule([condition(1, SeccompCmpOp::Eq, *request)]));
     let ioctls: Vec<_> = ioctls.collect::<Result<_, _>>()?;
     calls.insert(libc::SYS_ioctl, ioctls.concat());
