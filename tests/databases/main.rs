@@ -9,6 +9,7 @@ mod doctor;
 mod doctor_exporter;
 mod doctor_rules;
 mod documents_sql;
+mod drilldown;
 mod fleet;
 mod migrate_rows;
 mod mirror_clickhouse;
