@@ -41,12 +41,14 @@ macro_rules! module {
 }
 
 /// All files except the page itself.
-pub const ASSETS: [Asset; 19] = [
+pub const ASSETS: [Asset; 21] = [
     Asset { path: paths::STYLE, content_type: "text/css; charset=utf-8", text: STYLE },
     Asset { path: paths::MAP, content_type: "image/svg+xml", text: WORLD_MAP },
     module!("conditions.js"),
     module!("controls.js"),
     module!("databases.js"),
+    module!("drilldown.js"),
+    module!("drilldown_columns.js"),
     module!("elements.js"),
     module!("figures.js"),
     module!("labels.js"),

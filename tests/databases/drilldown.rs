@@ -15,7 +15,7 @@ use nflog_exporter::{
         store::{Batch, ClickHouse, MySql, Postgres, Sqlite, Store, Writer},
         time_text::time_text,
     },
-    packet::Direction,
+    packet::{Direction, protocol},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -177,7 +177,7 @@ fn packet_line(row: &Row) -> String {
         text(row.source.map(|it| it.to_string())),
         text(row.destination.map(|it| it.to_string())),
         text(row.destination_port.map(|it| it.to_string())),
-        text(row.protocol.map(|it| it.to_string())),
+        text(row.protocol.map(|it| protocol::name(it).into_owned())),
         row.country.to_string(),
         row.weight.to_string(),
     ]

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::statement::Dialect;
+use crate::packet::protocol;
 
 /// A column of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum ColumnKind {
     Time,
     /// An IP address.
     Address,
+    /// The name of an upper-layer protocol, otherwise its number, as in the label `proto`.
+    Protocol,
 }
 
 impl Column {
@@ -50,6 +53,7 @@ impl Column {
     pub(in crate::mirror) fn value(self, text: Option<String>) -> Option<String> {
         match self.kind {
             ColumnKind::Address => Some(address(&text?)?.to_string()),
+            ColumnKind::Protocol => Some(protocol::name(text?.parse().ok()?).into_owned()),
             ColumnKind::Text | ColumnKind::Number | ColumnKind::Time => text,
         }
     }

@@ -18,7 +18,7 @@ pub const COLUMNS: [Column; 21] = [
     Column::new("source_port", ColumnKind::Number),
     Column::new("destination", ColumnKind::Address),
     Column::new("destination_port", ColumnKind::Number),
-    Column::new("protocol", ColumnKind::Number),
+    Column::new("protocol", ColumnKind::Protocol),
     Column::new("length", ColumnKind::Number),
     Column::new("ttl", ColumnKind::Number),
     Column::new("tcp_flags", ColumnKind::Number),

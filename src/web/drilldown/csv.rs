@@ -27,7 +27,7 @@ pub(super) fn write(text: &mut String, list: List, cells: Vec<Option<String>>) {
         }
         let cell = cell.unwrap_or_default();
         match column.kind {
-            ColumnKind::Number | ColumnKind::Address => text.push_str(&cell),
+            ColumnKind::Number | ColumnKind::Address | ColumnKind::Protocol => text.push_str(&cell),
             ColumnKind::Time if cell.is_empty() => {}
             ColumnKind::Time => text.push_str(&rfc_3339(&cell)),
             ColumnKind::Text => write_text(text, &cell),

@@ -52,7 +52,7 @@ fn value(column: Column, cell: Option<String>) -> Value {
             text.parse::<u64>().map_or(Value::Null, |number| Value::Number(Number::from(number)))
         }
         ColumnKind::Time => Value::String(rfc_3339(&text)),
-        ColumnKind::Text | ColumnKind::Address => Value::String(text),
+        ColumnKind::Text | ColumnKind::Address | ColumnKind::Protocol => Value::String(text),
     }
 }
 

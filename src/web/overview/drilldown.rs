@@ -8,6 +8,9 @@ use crate::mirror::config::Anonymize;
 /// Whether sources and packets can be shown.
 #[derive(Serialize)]
 pub(super) struct DrilldownState {
+    /// Whether the configuration allows it, and there are rows.
+    enabled: bool,
+    /// Whether the client may read rows.
     available: bool,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,6 +34,7 @@ impl DrilldownState {
         let reason = pages.why_off().or(refusal);
         let source = pages.source().filter(|_| reason.is_none());
         Self {
+            enabled: pages.why_off().is_none(),
             available: reason.is_none(),
             reason,
             host: source.map(|source| source.rows.host().to_owned()),
