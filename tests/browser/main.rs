@@ -3,6 +3,7 @@
 
 mod chromium;
 mod dashboards_grafana;
+mod drilldown;
 mod hostile_text;
 mod page;
 mod report;

@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-const ADDRESS: &str = "http://127.0.0.1:10239/";
+pub const ADDRESS: &str = "http://127.0.0.1:10239/";
 
 /// Budgets at which no series folds.
-const WIDE: &str = "
+pub const WIDE: &str = "
     [[family]]
     name = 'traffic'
     max_series = 20000
@@ -35,7 +35,7 @@ const WIDE: &str = "
 ";
 
 /// Three prefixes, one of them hostile.
-const RULES: &str = "
+pub const RULES: &str = "
     table inet t {
         counter logged {}
         chain in {
@@ -81,12 +81,12 @@ fn world(from: u32, count: u32) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn screenshots() -> PathBuf {
+pub fn screenshots() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots")
 }
 
 /// Sends packets and waits until the exporter shows all of them; returns its metrics.
-fn fill(wire: &Wire, exporter: &Exporter) -> String {
+pub fn fill(wire: &Wire, exporter: &Exporter) -> String {
     wire.send(world(0, 5000));
     metrics_of(wire, exporter)
 }
@@ -101,7 +101,7 @@ fn metrics_of(wire: &Wire, exporter: &Exporter) -> String {
 }
 
 /// Opens the page and waits for its figures and its map.
-fn open(browser: &Browser, hash: &str) {
+pub fn open(browser: &Browser, hash: &str) {
     browser.open(&format!("{ADDRESS}{hash}"));
     browser.until("document.body.dataset.ready === ''");
     browser.until("document.querySelectorAll('#map path[data-code]').length > 100");
@@ -149,7 +149,7 @@ fn assert_rows(shown: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) {
 }
 
 /// The texts with too little contrast, and the number of texts checked.
-const LOW_CONTRAST: &str = r"(() => {
+pub const LOW_CONTRAST: &str = r"(() => {
   const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
   const light = (colour) => {
     const [r, g, b] = parts(colour).map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
