@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use hyper::{
     HeaderMap,
-    header::{FORWARDED, HOST, HeaderName, ORIGIN, VIA},
+    header::{FORWARDED, HOST, HeaderName, HeaderValue, ORIGIN, VIA},
     http::uri::Authority,
 };
 
@@ -62,8 +62,8 @@ pub(super) fn refusal(peer: Peer, has_password: bool, headers: &HeaderMap) -> Op
 /// Whether a browser makes the request for a page of another origin.
 fn is_of_another_site(headers: &HeaderMap) -> bool {
     let is_other = |site: &[u8]| !matches!(site, b"same-origin" | b"none");
-    let origin = headers.get(ORIGIN).map(|origin| origin.as_bytes());
-    let host = headers.get(HOST).map_or(&[][..], |host| host.as_bytes());
+    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
+    let host = headers.get(HOST).map_or(&[][..], HeaderValue::as_bytes);
     let is_own = |origin: &[u8]| {
         [&b"http://"[..], b"https://"]
             .iter()
@@ -84,8 +84,6 @@ fn is_local_name(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     const LOCAL: Peer =

@@ -87,6 +87,7 @@ fn a_filter_lists_its_sources_and_packets() {
     browser.click("#drilldown-sources-rows tr:first-child button");
     browser.until("!document.getElementById('drilldown-address').hidden");
     until_loaded(&browser);
+    assert_eq!(browser.text("document.activeElement.id"), "drilldown-address");
     assert_eq!(browser.text("location.hash"), format!("#country=JP&address={first}"));
     let of_first: usize = packets[0].parse().unwrap();
     assert_eq!(column(&browser, "packets", 2), vec![first.clone(); of_first]);

@@ -49,7 +49,9 @@ async fn packets_of<R: RowReader>(
         let statement = packets::newest(R::DIALECT, question, before, WINDOW);
         reader.select(&statement, &mut |texts| rows.push(texts)).await?;
         if rows.len() as u64 >= u64::from(question.limit) {
-            rows.into_iter().for_each(|texts| take(packet(texts)));
+            for texts in rows {
+                take(packet(texts));
+            }
             return Ok(());
         }
     }
@@ -57,7 +59,7 @@ async fn packets_of<R: RowReader>(
     reader.select(&statement, &mut |texts| take(packet(texts))).await
 }
 
-/// How to find the rows. A database without statistics needs to be told.
+/// How to find the rows. Only some databases choose well themselves.
 async fn access<R: RowReader>(
     reader: &mut R,
     question: &Question,

@@ -68,3 +68,6 @@ pub struct RowPosition {
     /// In ClickHouse the column `writer`, 32 hexadecimal digits; otherwise empty.
     pub writer: String,
 }
+
+#[cfg(test)]
+mod tests;

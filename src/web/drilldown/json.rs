@@ -20,7 +20,7 @@ pub(super) fn write(
     let page = request.page as usize;
     let has_next = rows.len() > page;
     rows.truncate(page);
-    let last = rows.last().and_then(|(_, position)| position.clone());
+    let end = rows.last().and_then(|(_, position)| position.clone());
     let (name, columns): (_, &[Column]) = match list {
         List::Sources => ("sources", &SOURCE_COLUMNS),
         List::Packets => ("packets", &PACKET_COLUMNS),
@@ -40,7 +40,7 @@ pub(super) fn write(
         "since": rfc_3339(&time_text(*period.start())),
         "until": rfc_3339(&time_text(*period.end())),
         name: rows,
-        "next": has_next.then(|| next(request, last.as_ref())).flatten(),
+        "next": has_next.then(|| next(request, end.as_ref())).flatten(),
     })
     .to_string()
 }

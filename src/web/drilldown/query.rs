@@ -218,6 +218,7 @@ fn or_none<T>(text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<Optio
     if text == NONE { Some(None) } else { parse(text).map(Some) }
 }
 
+#[expect(clippy::option_option, reason = "an invalid value, and none")]
 fn protocol_number(text: &str) -> Option<Option<u8>> {
     if text == Country::Unknown.code() { Some(None) } else { protocol::number(text).map(Some) }
 }

@@ -14,10 +14,13 @@ const PAGE = 100;
 /** Attempts while the server is busy with other queries. */
 const ATTEMPTS = 10;
 
-/** The two lists: their key in paths and responses, their columns, and the tokens of the pages up to the current one. */
+/**
+ * The two lists: their key in paths and responses, their columns, the tokens of the pages up to the current one, and whether
+ * that one is shown.
+ */
 const LISTS = [
-  { name: "sources", one: "source", columns: SOURCES, tokens: [""], next: null },
-  { name: "packets", one: "packet", columns: PACKETS, tokens: [""], next: null },
+  { name: "sources", one: "source", columns: SOURCES, tokens: [""], next: null, isShown: false },
+  { name: "packets", one: "packet", columns: PACKETS, tokens: [""], next: null, isShown: false },
 ];
 
 /** What the overview says: whether the client may read rows. */
@@ -44,11 +47,15 @@ export function buildDrilldown() {
       th.scope = "col";
       head.append(th);
     }
-    part(list, "previous").addEventListener("click", () => turn(list, list.tokens.slice(0, -1)));
-    part(list, "next").addEventListener("click", () => turn(list, [...list.tokens, list.next]));
+    part(list, "previous").addEventListener("click", () => list.tokens.length > 1 && turn(list, list.tokens.slice(0, -1)));
+    part(list, "next").addEventListener("click", () => list.next && turn(list, [...list.tokens, list.next]));
   }
   $("drilldown-refresh").addEventListener("click", () => load());
-  $("drilldown-address").addEventListener("click", () => setAddress(null));
+  $("drilldown-address").addEventListener("click", () => {
+    setAddress(null);
+    // The button with the focus is hidden.
+    if (!$("drilldown").hidden) $("drilldown-refresh").focus();
+  });
   $("drilldown-hosts").addEventListener("click", () => {
     allHosts = !allHosts;
     load();
@@ -66,23 +73,25 @@ export function updateDrilldown({ drilldown }) {
 /** Loads the first pages, or hides the section if there is nothing to show. */
 function load() {
   running?.abort();
+  running = null;
   const section = $("drilldown");
   section.hidden = !state?.enabled || !isDrilled();
+  section.removeAttribute("aria-busy");
   document.body.classList.toggle("drilled", !section.hidden);
   if (section.hidden) return;
   showChoices();
   $("drilldown-lists").hidden = !state.available;
   say(state.available ? "" : `Sources and packets are not shown: ${state.reason}.`);
   if (!state.available) return;
-  for (const list of LISTS) list.tokens = [""];
-  run(LISTS);
+  for (const list of LISTS) Object.assign(list, { tokens: [""], isShown: false });
+  run();
 }
 
 /** Shows another page of a list. */
 function turn(list, tokens) {
   running?.abort();
-  list.tokens = tokens;
-  run([list]);
+  Object.assign(list, { tokens, next: null, isShown: false });
+  run();
 }
 
 function showChoices() {
@@ -110,25 +119,26 @@ function say(text) {
   $("drilldown-state").hidden = !text;
 }
 
-async function run(lists) {
+/** Loads the lists whose page is not shown. An error of one does not keep the other back. */
+async function run() {
   const stop = new AbortController();
   running = stop;
   $("drilldown").setAttribute("aria-busy", "true");
-  try {
-    for (const list of lists) {
-      say(`Loading ${list.name} …`);
+  const errors = [];
+  for (const list of LISTS.filter(({ isShown }) => !isShown)) {
+    say(`Loading ${list.name} …`);
+    try {
       const answer = await request(list, stop.signal);
       if (running !== stop) return;
       show(list, answer);
+    } catch (error) {
+      if (running !== stop) return;
+      hide(list);
+      errors.push(error instanceof TypeError ? "No connection to the exporter." : error.message);
     }
-    say("");
-  } catch (error) {
-    if (running !== stop) return;
-    const lost = error instanceof TypeError ? "No connection to the exporter." : error.message;
-    say(lost);
-  } finally {
-    if (running === stop) $("drilldown").removeAttribute("aria-busy");
   }
+  say([...new Set(errors)].join(" "));
+  $("drilldown").removeAttribute("aria-busy");
 }
 
 /** The response with a page of a list. Waits while the server is busy. */
@@ -155,10 +165,24 @@ function pause(milliseconds, signal) {
   });
 }
 
+/** Hides the rows of another page or filter. */
+function hide(list) {
+  list.next = null;
+  part(list, "table").hidden = true;
+  setText(part(list, "count"), "");
+  updateButtons(list);
+}
+
+/** A button that disappears would lose the focus. */
+function updateButtons(list) {
+  put(part(list, "previous"), "aria-disabled", list.tokens.length === 1);
+  put(part(list, "next"), "aria-disabled", !list.next);
+}
+
 function show(list, answer) {
   const rows = answer[list.name];
   const seconds = (Date.parse(answer.until) - Date.parse(answer.since)) / 1000;
-  list.next = answer.next;
+  Object.assign(list, { next: answer.next, isShown: true });
   keyed(
     part(list, "rows"),
     rows.map((row, index) => ({ row, index })),
@@ -173,7 +197,5 @@ function show(list, answer) {
   const shown = `${whole.format(first + 1)} to ${whole.format(first + rows.length)}${list.next ? " and more" : ""}`;
   setText(part(list, "count"), rows.length ? shown : none);
   part(list, "table").hidden = rows.length === 0;
-  // A button that disappears would lose the focus.
-  put(part(list, "previous"), "aria-disabled", first === 0);
-  put(part(list, "next"), "aria-disabled", !list.next);
+  updateButtons(list);
 }

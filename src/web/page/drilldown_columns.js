@@ -1,6 +1,6 @@
 /** The columns of sources and packets: their titles, and how their values are written. */
 
-import { make } from "./elements.js";
+import { $, make } from "./elements.js";
 import { valueName } from "./labels.js";
 import { count, moment, whole } from "./text.js";
 import { setAddress, view } from "./view.js";
@@ -12,14 +12,14 @@ export const SOURCES = [
   { title: "Address", text: (row) => row.address, kind: "address" },
   { title: "Packets", text: (row) => count(row.packets), title_of: (row) => whole.format(row.packets), kind: "number" },
   { title: "Ports", text: (row) => whole.format(row.ports), kind: "number" },
-  { title: "First seen", text: (row, seconds) => time(row.first_seen, seconds), title_of: (row) => row.first_seen, kind: "wide" },
-  { title: "Last seen", text: (row, seconds) => time(row.last_seen, seconds), title_of: (row) => row.last_seen },
+  { title: "First seen", text: (row, seconds) => time(row.first_seen, seconds), title_of: (row) => row.first_seen, kind: "wide time" },
+  { title: "Last seen", text: (row, seconds) => time(row.last_seen, seconds), title_of: (row) => row.last_seen, kind: "time" },
   { title: "Place", text: place, title_of: (row) => valueName("country", row.country) },
   { title: "AS", text: (row) => (row.asn ? `AS${row.asn}` : ""), kind: "wide" },
 ];
 
 export const PACKETS = [
-  { title: "Time", text: (row) => time(row.time, 0), title_of: (row) => row.time },
+  { title: "Time", text: (row) => time(row.time, 0), title_of: (row) => row.time, kind: "time" },
   { title: "Prefix", text: (row) => row.prefix, title_of: devices, kind: "wide" },
   { title: "Source", text: (row) => row.source, kind: "address" },
   { title: "Port", text: (row) => row.source_port, kind: "wide number" },
@@ -65,7 +65,11 @@ export function cell(column, row, seconds) {
   button.type = "button";
   button.setAttribute("aria-pressed", view.address === text);
   button.setAttribute("aria-label", `Packets from ${text}`);
-  button.addEventListener("click", () => setAddress(view.address === text ? null : text));
+  button.addEventListener("click", () => {
+    setAddress(view.address === text ? null : text);
+    // The rows are replaced, and the button with them.
+    $(view.address ? "drilldown-address" : "drilldown-refresh").focus();
+  });
   th.append(button);
   return th;
 }

@@ -116,7 +116,7 @@ mod tests {
             assert_eq!((rest.len(), &*rows), (0, &expect[..]), "{size}");
         }
         assert!(decode(&mut Vec::new(), b"<html>\n", &mut drop).is_err());
-        assert!(decode(&mut Vec::new(), &[b'['; MAX_LINE + 1], &mut drop).is_err());
+        assert!(decode(&mut Vec::new(), &vec![b'['; MAX_LINE + 1], &mut drop).is_err());
     }
 
     #[test]
