@@ -204,6 +204,7 @@ fn help_shows_the_defaults() {
         ("web.listen-address", web.listen_addresses[0].to_string()),
         ("web.telemetry-path", web.telemetry_path),
         ("web.enable-reload", web.enable_reload.to_string()),
+        ("web.drilldown", web.drilldown.to_string()),
         ("log.level", log.level.name().to_owned()),
         ("log.format", "logfmt".to_owned()),
     ] {

@@ -141,7 +141,7 @@ fn of_files(arguments: &Top, flags: &Flags, files: &[PathBuf]) -> anyhow::Result
     let source = FigureSource::Recording(CountedRecording {
         progress: reader.progress(failures.clone()),
         overview: Box::new(move |query| {
-            data.render(LiveResource::Overview, query).map_err(|error| error.to_string())
+            data.render(LiveResource::Overview, query, None).map_err(|error| error.to_string())
         }),
     });
     if let Some(screen) = screen {

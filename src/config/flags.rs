@@ -112,6 +112,13 @@ pub struct Flags {
           action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub enable_reload: Option<bool>,
 
+    /// Show sources and packets of the mirror's database on the page, to clients on loopback or with a password
+    /// [default: true]
+    #[arg(long = "web.drilldown", value_name = "BOOL", global = true, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true",
+          action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub drilldown: Option<bool>,
+
     /// User to switch to after start-up, if started as root; `root` stays root
     /// [default: `nflog_exporter` if that user exists, otherwise `nobody`]
     #[arg(long = "privileges.user", value_name = "USER", global = true)]
@@ -181,6 +188,7 @@ impl Flags {
         set(&mut keys, "web.config_file", "--web.config.file", file, &mut web.config_file);
         let target = &mut web.enable_reload;
         set(&mut keys, "web.enable_reload", "--web.enable-reload", self.enable_reload, target);
+        set(&mut keys, "web.drilldown", "--web.drilldown", self.drilldown, &mut web.drilldown);
         let target = &mut privileges.user;
         set(&mut keys, "privileges.user", "--privileges.user", self.user.clone(), target);
         set(&mut keys, "log.level", "--log.level", self.log_level, &mut log.level);

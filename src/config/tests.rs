@@ -56,6 +56,7 @@ fn defaults_are_the_documented_ones() {
         listen_addresses = ["127.0.0.1:10239"]
         telemetry_path = "/metrics"
         enable_reload = false
+        drilldown = true
         [log]
         level = "info"
         format = "logfmt"

@@ -8,9 +8,11 @@ use super::{Parts, scrape::ScrapePage};
 use crate::{
     cli,
     conditions::Conditions,
+    config::Config,
     http::{Limits, Rejections, ReloadRequest, Site, WebConfigWatcher},
+    mirror::{Mirror, config::MirrorConfig},
     system::Health,
-    web::{LiveData, PageInfo, PageSources},
+    web::{DrilldownPages, LiveData, PageInfo, PageSources},
 };
 
 /// Creates the site of an exporter. `reload` receives the requests to reload the configuration.
@@ -32,8 +34,10 @@ pub(super) fn create(
         networks,
         reloader,
         confinement,
+        mirror,
         ..
     } = parts;
+    let drilldown = drilldown(config, mirror.as_ref());
     let page = PageInfo {
         telemetry_path: config.web.telemetry_path.clone(),
         version: cli::VERSION,
@@ -46,6 +50,7 @@ pub(super) fn create(
     let live =
         LiveData::new(route, meters.clone(), geoip.clone(), networks, health.clone(), page.clone())
             .with_history(history.clone())
+            .with_drilldown(drilldown.clone())
             .with_conditions(conditions);
     let rejections = Arc::<Rejections>::default();
     let scrape =
@@ -53,6 +58,7 @@ pub(super) fn create(
             .with_lines(lines.clone())
             .with_positions(positions.clone())
             .with_history(history)
+            .with_drilldown(mirror.as_ref().map(Mirror::drilldown))
             .confined(confinement.clone())
             .served(Arc::clone(&rejections), Arc::clone(web_config));
     Site {
@@ -62,8 +68,21 @@ pub(super) fn create(
         limits: Limits::default(),
         enable_reload: config.web.enable_reload,
         metrics: Arc::new(scrape),
-        live: Arc::new(move |resource, query| live.render(resource, query)),
+        live: Arc::new(move |resource, query, refusal| live.render(resource, query, refusal)),
+        drilldown,
         health: health.clone(),
         reload,
+    }
+}
+
+/// The drill-down, if the configuration allows it and there are rows.
+fn drilldown(config: &Config, mirror: Option<&Mirror>) -> DrilldownPages {
+    match mirror {
+        _ if !config.web.drilldown => DrilldownPages::off("web.drilldown is false"),
+        None => DrilldownPages::off("there are no rows of packets: mirror.url is not set"),
+        Some(mirror) => {
+            let MirrorConfig { anonymize, sample, .. } = config.mirror;
+            DrilldownPages::new(mirror.drilldown(), anonymize, sample)
+        }
     }
 }

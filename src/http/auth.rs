@@ -1,7 +1,5 @@
 //! The checks that a request passes before it is routed: its Host header, the rate limit and the password.
 
-use std::net::IpAddr;
-
 use hyper::{
     Request, StatusCode, Version,
     header::{HOST, HeaderValue, WWW_AUTHENTICATE},
@@ -9,6 +7,7 @@ use hyper::{
 
 use super::{
     Rejection,
+    access::{Peer, refusal},
     response::{HttpResponse, text},
     routes,
     server::ServerState,
@@ -18,13 +17,17 @@ use super::{
 /// Responds to a request, or rejects it without an explanation. Also returns whether it was accepted.
 pub(super) async fn respond<B>(
     server: &ServerState,
-    peer: IpAddr,
+    peer: Peer,
     request: Request<B>,
 ) -> (HttpResponse, bool) {
     let web_config = server.site.web_config.current();
-    let checked = check(&web_config, &request, peer).await;
+    let checked = check(&web_config, &request, peer.address).await;
     let mut response = match checked {
-        Ok(()) => routes::respond(server, peer, &request).await,
+        Ok(()) => {
+            // By the same configuration as the check.
+            let refusal = refusal(peer, web_config.has_users(), request.headers());
+            routes::respond(server, (peer.address, refusal), &request).await
+        }
         Err(rejection) => {
             server.site.rejections.count(rejection);
             reject(rejection)
@@ -40,7 +43,7 @@ pub(super) async fn respond<B>(
 async fn check<B>(
     web_config: &WebConfig,
     request: &Request<B>,
-    peer: IpAddr,
+    peer: std::net::IpAddr,
 ) -> Result<(), Rejection> {
     if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1
     {

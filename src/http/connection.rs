@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     error::Error as _,
     io,
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -27,7 +26,7 @@ use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tokio_util::either::Either;
 
 use super::{
-    Rejection, auth, delivery::CurrentResponse, server::ServerState, slot_pool::Slot,
+    Rejection, access::Peer, auth, delivery::CurrentResponse, server::ServerState, slot_pool::Slot,
     tracked_stream::TrackedStream,
 };
 
@@ -40,7 +39,7 @@ const MAX_HEADERS: usize = 64;
 /// The state of a connection that its requests share.
 struct Connection {
     server: Arc<ServerState>,
-    peer: IpAddr,
+    peer: Peer,
     slot: Slot,
     response: CurrentResponse,
     has_requested: AtomicBool,
@@ -61,7 +60,7 @@ impl Connection {
 /// Serves a connection until it ends, is evicted, or the client is too slow.
 pub(super) async fn serve_connection(
     stream: TcpStream,
-    peer: IpAddr,
+    peer: Peer,
     server: Arc<ServerState>,
     watcher: Watcher,
     shutdown: watch::Receiver<bool>,

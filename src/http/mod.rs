@@ -3,11 +3,13 @@
 //! It reports which pages of metrics were delivered, because a new series shows zero until a page with the zero
 //! was delivered; see the module `delivery`. ARCHITECTURE.md lists the attacks that the limits answer.
 
+mod access;
 mod assets;
 mod auth;
 mod compression;
 mod connection;
 mod delivery;
+mod drilldown;
 mod metrics;
 mod negotiate;
 mod rejections;
@@ -30,7 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use crate::exposition::Format;
 use crate::{
     system::Health,
-    web::{BadQuery, LiveResource, PageInfo},
+    web::{BadQuery, DrilldownPages, LiveResource, PageInfo},
 };
 pub use metrics::ServerMetrics;
 pub use rejections::{Rejection, Rejections};
@@ -46,8 +48,10 @@ pub trait MetricsPage: Send + Sync {
     fn delivered(&self, generation: u64, client: Client);
 }
 
-/// Renders a live resource for a query. Called on a thread that may block for a moment.
-pub type RenderLive = dyn Fn(LiveResource, &str) -> Result<String, BadQuery> + Send + Sync;
+/// Renders a live resource for a query, and for the reason why the client may not read rows of the drill-down. Called on
+/// a thread that may block for a moment.
+pub type RenderLive =
+    dyn Fn(LiveResource, &str, Option<&'static str>) -> Result<String, BadQuery> + Send + Sync;
 
 /// The kind of client that requests metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +85,8 @@ pub struct Site {
     pub metrics: Arc<dyn MetricsPage>,
     /// The live resources of the page.
     pub live: Arc<RenderLive>,
+    /// The sources and packets of the mirror's database.
+    pub drilldown: DrilldownPages,
     /// The state that `/-/healthy` and `/-/ready` show.
     pub health: Health,
     /// Receives the requests of `/-/reload`.
@@ -103,6 +109,8 @@ pub struct Limits {
     pub renders: usize,
     /// Maximum live resources that wait to be rendered. Further requests get status 503.
     pub waiting_renders: usize,
+    /// Maximum queries for rows of the mirror's database at a time. Further requests get status 503.
+    pub drilldowns: usize,
     /// Maximum bytes of responses in memory. For a further one, the connections of the oldest are
     /// closed. A single response may be larger.
     pub response_bytes: usize,
@@ -122,6 +130,7 @@ impl Default for Limits {
             connections: 512,
             renders: 1,
             waiting_renders: 128,
+            drilldowns: 2,
             response_bytes: 16 * 1024 * 1024,
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),

@@ -11,20 +11,20 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use super::{
     Rejection, Site, assets,
     compression::encode,
-    negotiate,
+    drilldown, negotiate,
     render_queue::RenderError,
     response::{DeliveryReport, HttpResponse, ResponseBody, content, not_allowed, set, text},
     server::ServerState,
 };
-use crate::web::{LiveResource, paths};
+use crate::web::{DrilldownResource, LiveResource, paths};
 
 const RELOAD_IS_OFF: &str = "Reloading over HTTP is off. \
      Set enable_reload = true in section [web] of the configuration, or send SIGHUP.";
 
-/// Responds to a request, whose body is not read. hyper sends only the head of the response to a HEAD.
+/// Responds to a request, whose body is not read, from a client that may not read rows for the reason `refusal`. hyper sends only the head of the response to a HEAD.
 pub(super) async fn respond<B>(
     server: &ServerState,
-    peer: IpAddr,
+    (peer, refusal): (IpAddr, Option<&'static str>),
     request: &Request<B>,
 ) -> HttpResponse {
     let site = &*server.site;
@@ -39,10 +39,16 @@ pub(super) async fn respond<B>(
         _ if is_metrics => metrics(server, peer, request).await,
         paths::HEALTHY => state(site.health.healthy(), "healthy"),
         paths::READY => state(site.health.ready(), "ready"),
-        path => match LiveResource::at(path) {
-            Some(resource) => live(server, resource, request.uri().query(), headers).await,
-            None => assets::respond(path, &site.page, headers).unwrap_or_else(not_found),
-        },
+        path => {
+            let query = request.uri().query();
+            if let Some(resource) = DrilldownResource::at(path) {
+                return drilldown::respond(server, resource, query, headers, refusal).await;
+            }
+            match LiveResource::at(path) {
+                Some(resource) => live(server, resource, query, (headers, refusal)).await,
+                None => assets::respond(path, &site.page, headers).unwrap_or_else(not_found),
+            }
+        }
     }
 }
 
@@ -65,13 +71,14 @@ async fn live(
     server: &ServerState,
     resource: LiveResource,
     query: Option<&str>,
-    headers: &HeaderMap,
+    (headers, refusal): (&HeaderMap, Option<&'static str>),
 ) -> HttpResponse {
     let compress = negotiate::gzip(headers);
     let query = query.unwrap_or_default().to_owned();
     let render = server.site.live.clone();
-    let rendered =
-        server.renders.render(move || render(resource, &query).map(|body| encode(body, compress)));
+    let rendered = server
+        .renders
+        .render(move || render(resource, &query, refusal).map(|body| encode(body, compress)));
     let body = match rendered.await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, &error.to_string()),

@@ -1,11 +1,6 @@
 //! Listeners: accept connections, and drain them at shutdown.
 
-use std::{
-    io,
-    net::{self, IpAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net, sync::Arc, time::Duration};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{
@@ -14,7 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Site, connection::serve_connection, server::ServerState};
+use super::{Site, access::Peer, connection::serve_connection, server::ServerState};
 
 /// Pause until an evicted connection has freed its descriptor and memory.
 const EVICTION_PAUSE: Duration = Duration::from_millis(10);
@@ -49,6 +44,8 @@ async fn listen(
     server: Arc<ServerState>,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let is_on_loopback =
+        listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let graceful = GracefulShutdown::new();
     let connection_shutdown = shutdown.clone();
     let mut connections = JoinSet::new();
@@ -62,6 +59,7 @@ async fn listen(
                 }
             }
             (stream, peer, permit) = accept(&listener, &server) => {
+                let peer = Peer { address: peer, is_on_loopback };
                 let shutdown = connection_shutdown.clone();
                 let connection =
                     serve_connection(stream, peer, server.clone(), graceful.watcher(), shutdown);
@@ -84,7 +82,7 @@ async fn listen(
 async fn accept(
     listener: &TcpListener,
     server: &ServerState,
-) -> (TcpStream, IpAddr, OwnedSemaphorePermit) {
+) -> (TcpStream, net::IpAddr, OwnedSemaphorePermit) {
     loop {
         let Ok(permit) = server.sockets.clone().acquire_owned().await else {
             // The semaphore is never closed.

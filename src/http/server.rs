@@ -24,6 +24,8 @@ pub(super) struct ServerState {
     pub(super) site: Arc<Site>,
     /// Renders live resources.
     pub(super) renders: RenderQueue,
+    /// Limits the queries of the drill-down.
+    pub(super) drilldowns: Arc<Semaphore>,
     pub(super) metrics: Arc<SharedMetrics>,
     /// Responses in memory, by bytes, until the client has read them.
     pub(super) responses: Arc<SlotPool>,
@@ -40,6 +42,7 @@ impl ServerState {
         let connections = limits.connections.min(max_connections());
         let responses = SlotPool::new(limits.response_bytes);
         Arc::new(Self {
+            drilldowns: Arc::new(Semaphore::new(limits.drilldowns)),
             renders: RenderQueue::new(limits.renders, limits.waiting_renders),
             metrics: SharedMetrics::new(site.metrics.clone(), responses.clone(), limits.renders),
             responses,

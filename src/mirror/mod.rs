@@ -14,6 +14,7 @@ pub mod config;
 pub mod day;
 mod deadline;
 mod delivery;
+mod drilldown;
 mod failover;
 pub mod import;
 mod in_flight;
@@ -25,6 +26,7 @@ pub mod queue;
 pub mod row;
 pub mod row_builder;
 mod row_selection;
+pub mod rows_query;
 pub mod schema;
 pub mod select;
 mod shared_spool;
@@ -35,6 +37,7 @@ pub mod store;
 mod stored_rows;
 mod supervise;
 pub mod target;
+pub mod time_text;
 mod transaction_size;
 
 use std::{
@@ -48,6 +51,7 @@ use tokio::{
     time::sleep,
 };
 
+pub use drilldown::{Drilldown, DrilldownError, Outcome as DrilldownOutcome};
 pub use queue::{Queue, QueueObserver};
 pub use row_selection::RowSelection;
 pub use spool::RowMark;
@@ -89,6 +93,7 @@ pub struct Mirror {
     spooler: JoinHandle<()>,
     delivery: JoinHandle<()>,
     spool: SharedSpool,
+    drilldown: Drilldown,
     ending: watch::Sender<bool>,
     /// Dropping it ends the delivery at once.
     abort: watch::Sender<()>,
@@ -107,6 +112,7 @@ impl Mirror {
     ) -> Result<Self, MirrorError> {
         let (selection, spool) = (resolved.selection(), resolved.spool());
         let maintenance = resolved.maintenance();
+        let drilldown = Drilldown::new(resolved.servers.clone(), spool.host.clone());
         let ResolvedConfig { servers, anonymizer, config } = resolved;
         let queue = Queue::new(spool.max_size, names.clone());
         queue.set_servers(servers.iter().map(Target::address).collect());
@@ -147,13 +153,19 @@ impl Mirror {
         let delivery = thread::Builder::new().name("mirror".into()).spawn(move || {
             runtime.block_on(until_aborted(deliver, aborted));
         })?;
-        Ok(Self { queue, spool: shared, spooler, delivery, ending, abort })
+        Ok(Self { queue, spool: shared, drilldown, spooler, delivery, ending, abort })
     }
 
     /// The handle that accepts events and reports the mirror's state.
     #[must_use]
     pub fn queue(&self) -> Queue {
         self.queue.clone()
+    }
+
+    /// Reads the rows of the database.
+    #[must_use]
+    pub fn drilldown(&self) -> Drilldown {
+        self.drilldown.clone()
     }
 
     /// Whether an earlier run is known to have spooled all rows before this point.

@@ -25,6 +25,7 @@ pub use locations::LocationLookup;
 pub use lookup::{NameIndex, NetworkLookup, PacketNetworks};
 pub use metrics::NetworkMetrics;
 pub use names_file::MAX_NAMES;
+pub use prefix::AddressRange;
 pub use watch::FileStatus;
 
 use self::watch::{Files, Generation};

@@ -4,14 +4,17 @@ use std::net::IpAddr;
 
 /// Consecutive addresses of one IP version, the last one included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AddressRange {
+pub enum AddressRange {
+    /// The first and the last address of IPv4.
     V4(u32, u32),
+    /// The first and the last address of IPv6.
     V6(u128, u128),
 }
 
 impl AddressRange {
     /// Parses `1.2.3.4`, `1.2.3.0/24` or the same in IPv6. Bits after the prefix are ignored.
-    pub(super) fn prefix(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn prefix(text: &str) -> Option<Self> {
         let (address, length) = match text.split_once('/') {
             // `parse` accepts a sign.
             Some((_, length)) if !length.bytes().all(|byte| byte.is_ascii_digit()) => return None,

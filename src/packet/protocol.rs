@@ -75,3 +75,9 @@ pub fn name(number: u8) -> Cow<'static, str> {
     };
     name.into()
 }
+
+/// The protocol with this [`name`].
+#[must_use]
+pub fn number(text: &str) -> Option<u8> {
+    (0..=u8::MAX).find(|number| name(*number) == text)
+}

@@ -41,7 +41,7 @@ macro_rules! module {
 }
 
 /// All files except the page itself.
-pub const ASSETS: [Asset; 24] = [
+pub const ASSETS: [Asset; 26] = [
     Asset { path: paths::STYLE, content_type: "text/css; charset=utf-8", text: STYLE },
     Asset { path: paths::MAP, content_type: "image/svg+xml", text: WORLD_MAP },
     module!("cities.js"),
@@ -49,6 +49,8 @@ pub const ASSETS: [Asset; 24] = [
     module!("conditions.js"),
     module!("controls.js"),
     module!("databases.js"),
+    module!("drilldown.js"),
+    module!("drilldown_columns.js"),
     module!("elements.js"),
     module!("figures.js"),
     module!("gestures.js"),

@@ -10,13 +10,20 @@ use crate::{recent::WindowMode, system::clock::unix_micros};
 
 impl LiveData {
     /// The body of a resource for a query, which is the part of the URL after its `?`. Needs some milliseconds of
-    /// processor time.
+    /// processor time. `refusal` is why the client gets no rows of the drill-down.
     ///
     /// # Errors
     /// The query is invalid.
-    pub fn render(&self, resource: LiveResource, query: &str) -> Result<String, BadQuery> {
+    pub fn render(
+        &self,
+        resource: LiveResource,
+        query: &str,
+        refusal: Option<&'static str>,
+    ) -> Result<String, BadQuery> {
         match resource {
-            LiveResource::Overview => Ok(overview::render(self, &OverviewQuery::parse(query)?)),
+            LiveResource::Overview => {
+                Ok(overview::render(self, &OverviewQuery::parse(query)?, refusal))
+            }
             LiveResource::MarkersXml => Ok(xml::write(&self.markers(query)?)),
             LiveResource::MarkersGeoJson => Ok(geojson::write(&self.markers(query)?)),
         }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::PageInfo;
+use super::{DrilldownPages, PageInfo};
 use crate::{
     conditions::{Condition, Conditions},
     event::CurrentNames,
@@ -33,6 +33,7 @@ pub struct LiveData {
     pub(super) geoip: GeoIp,
     pub(super) health: Health,
     pub(super) info: PageInfo,
+    pub(super) drilldown: DrilldownPages,
     locations: Mutex<LocationLookup>,
 }
 
@@ -60,6 +61,7 @@ impl LiveData {
             geoip,
             health,
             info,
+            drilldown: DrilldownPages::off("there are no rows of packets"),
         }
     }
 
@@ -80,6 +82,13 @@ impl LiveData {
     /// The unusual conditions, the most urgent first.
     pub(super) fn conditions(&self) -> Arc<[Condition]> {
         self.conditions.as_ref().map_or_else(|| [].into(), Conditions::current)
+    }
+
+    /// Also says whether sources and packets can be shown.
+    #[must_use]
+    pub fn with_drilldown(mut self, drilldown: DrilldownPages) -> Self {
+        self.drilldown = drilldown;
+        self
     }
 
     /// Calls `work` with the look-up of locations, which has one user at a time.

@@ -5,6 +5,7 @@
 
 pub mod assets;
 mod config;
+mod drilldown;
 mod live;
 mod live_data;
 mod markers;
@@ -14,6 +15,7 @@ mod query;
 
 pub use assets::{PageInfo, PageSources};
 pub use config::{ListenAddress, WebServerConfig};
+pub use drilldown::{DrilldownFailure, DrilldownPages, DrilldownResource};
 pub use live_data::LiveData;
 pub use query::BadQuery;
 

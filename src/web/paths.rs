@@ -14,6 +14,14 @@ pub const OVERVIEW: &str = "/overview.json";
 pub const MARKERS_XML: &str = "/markers.xml";
 /// Markers as `GeoJSON`.
 pub const MARKERS_GEOJSON: &str = "/markers.geojson";
+/// The sources of packets, from the mirror's database.
+pub const SOURCES_JSON: &str = "/sources.json";
+/// The same as CSV.
+pub const SOURCES_CSV: &str = "/sources.csv";
+/// The newest packets, from the mirror's database.
+pub const PACKETS_JSON: &str = "/packets.json";
+/// The same as CSV.
+pub const PACKETS_CSV: &str = "/packets.csv";
 /// Whether the exporter works.
 pub const HEALTHY: &str = "/-/healthy";
 /// Whether the exporter has started.
@@ -22,8 +30,21 @@ pub const READY: &str = "/-/ready";
 pub const RELOAD: &str = "/-/reload";
 
 /// All paths except those of the page's modules.
-pub const FIXED: [&str; 9] =
-    [INDEX, STYLE, MAP, OVERVIEW, MARKERS_XML, MARKERS_GEOJSON, HEALTHY, READY, RELOAD];
+pub const FIXED: [&str; 13] = [
+    INDEX,
+    STYLE,
+    MAP,
+    OVERVIEW,
+    MARKERS_XML,
+    MARKERS_GEOJSON,
+    SOURCES_JSON,
+    SOURCES_CSV,
+    PACKETS_JSON,
+    PACKETS_CSV,
+    HEALTHY,
+    READY,
+    RELOAD,
+];
 
 /// Prefix of the modules of the page's script.
 pub const MODULES: &str = "/page/";

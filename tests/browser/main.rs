@@ -4,6 +4,7 @@
 mod accessibility;
 mod chromium;
 mod dashboards_grafana;
+mod drilldown;
 mod hostile_text;
 mod map;
 mod page;

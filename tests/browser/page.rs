@@ -149,7 +149,7 @@ fn assert_rows(shown: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) {
 }
 
 /// The texts with too little contrast, and the number of texts checked.
-const LOW_CONTRAST: &str = r"(() => {
+pub const LOW_CONTRAST: &str = r"(() => {
   const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
   const light = (colour) => {
     const [r, g, b] = parts(colour).map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));

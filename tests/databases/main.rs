@@ -10,6 +10,7 @@ mod doctor_exporter;
 mod doctor_outputs;
 mod doctor_rules;
 mod documents_sql;
+mod drilldown;
 mod fleet;
 mod migrate_rows;
 mod mirror_clickhouse;

@@ -5,6 +5,7 @@ mod conditions;
 mod config_check;
 mod corpus;
 mod detail;
+mod drilldown;
 mod geoip_update;
 mod history;
 mod kernel_log;

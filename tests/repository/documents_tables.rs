@@ -203,6 +203,7 @@ fn sample<'s>(flag: &str, web_config: &'s str) -> &'s str {
         | "--rules.install"
         | "--web.systemd-socket"
         | "--web.enable-reload" => "true",
+        "--web.drilldown" => "false",
         "--rules.interface" => "eth7",
         "--geoip.database" => "tests/data/geoip/GeoIP2-Country-Test.mmdb",
         "--mirror.url" => "sqlite:/tmp/x.db",

@@ -137,6 +137,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def run(self, statement, parameters):
         settings = {name: value for name, value in parameters.items() if name not in INTERFACE}
+        # The engine's session could not leave this mode.
+        if settings.pop("readonly", "0") != "0" and not statement.startswith(b"SELECT "):
+            raise Refused(164, "Cannot execute query in readonly mode. (READONLY)")
         with lock:
             try:
                 self.query(f"USE `{parameters.get('database', 'default')}`".encode())

@@ -24,7 +24,7 @@ use crate::{
     history::SharedHistory,
     http::{Client, MetricsPage, Rejections, Rendered, ServerMetrics, WebConfigWatcher},
     metrics::{SharedAggregate, SnapshotMemory, SnapshotMetrics, process},
-    mirror::Queue,
+    mirror::{Drilldown, Queue},
     networks::{NetworkMetrics, Networks},
     output::{OutputMetrics, Outputs},
     pipeline::{Clock, Route},
@@ -51,6 +51,7 @@ pub struct ScrapePage {
     lines: LineMetrics,
     positions: Option<Arc<Positions>>,
     mirror: Option<Queue>,
+    drilldown: Option<Drilldown>,
     outputs: Option<Outputs>,
     history: Option<SharedHistory>,
     geoip: GeoIp,
@@ -76,6 +77,7 @@ impl ScrapePage {
             clock: route.clock(),
             names: route.current_names(),
             mirror: route.mirror(),
+            drilldown: None,
             outputs: route.outputs(),
             groups: GroupMetrics(meters),
             lines: LineMetrics::default(),
@@ -101,6 +103,13 @@ impl ScrapePage {
     #[must_use]
     pub fn with_positions(mut self, positions: Option<Arc<Positions>>) -> Self {
         self.positions = positions;
+        self
+    }
+
+    /// Adds the metrics of the drill-down.
+    #[must_use]
+    pub fn with_drilldown(mut self, drilldown: Option<Drilldown>) -> Self {
+        self.drilldown = drilldown;
         self
     }
 
@@ -148,6 +157,7 @@ impl ScrapePage {
         let mut collectors: Vec<Box<dyn Collector>> =
             vec![Box::new(packets), Box::new(self.groups.clone()), Box::new(self.lines.clone())];
         collectors.extend(mirror.map(boxed));
+        collectors.extend(self.drilldown.clone().map(boxed));
         collectors.extend(outputs.map(OutputMetrics).map(boxed));
         collectors.extend(self.history.as_ref().map(SharedHistory::status).map(boxed));
         collectors.push(Box::new(DatabaseMetrics(self.geoip.status())));

@@ -71,6 +71,11 @@ impl WebConfig {
         self.rate_limit.is_some()
     }
 
+    /// Whether requests need a password.
+    pub(in crate::http) fn has_users(&self) -> bool {
+        self.users.is_some()
+    }
+
     /// Checks the credentials of a request from this address.
     pub(in crate::http) async fn authenticate(
         &self,

@@ -44,7 +44,9 @@ CREATE INDEX IF NOT EXISTS packets_by_time ON packets (time);
 
 CREATE INDEX IF NOT EXISTS packets_by_country ON packets (country, time);
 
-CREATE INDEX IF NOT EXISTS packets_by_source ON packets (source, time);
+-- Covers the queries of the drill-down, which group by source.
+CREATE INDEX IF NOT EXISTS packets_by_source
+ON packets (source, time, destination_port, protocol, country, prefix, host, weight);
 
 -- The next three have expressions of the view ulog: change them together. The time is truncated to
 -- seconds, because versions of SQLite round the rest differently, and an index must not differ. The cast makes SQLite

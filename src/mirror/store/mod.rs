@@ -3,6 +3,7 @@
 mod clickhouse;
 pub(super) mod mysql;
 pub(super) mod postgres;
+mod row_reader;
 pub(super) mod sqlite;
 mod stored;
 mod tls;
@@ -16,7 +17,12 @@ pub use super::kind::Kind;
 pub use clickhouse::{ClickHouse, read as read_clickhouse};
 pub use mysql::{MySql, read as read_mysql};
 pub use postgres::{Postgres, read as read_postgres};
+pub(super) use row_reader::{RowReader, Stop};
 pub use sqlite::{Sqlite, read as read_sqlite};
+pub(super) use {
+    clickhouse::ClickHouseReader, mysql::MySqlReader, postgres::PostgresReader,
+    sqlite::SqliteReader,
+};
 
 use super::{row::Row, target::Target};
 use crate::system::clock;

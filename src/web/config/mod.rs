@@ -27,6 +27,8 @@ pub struct WebServerConfig {
     pub config_file: PathBuf,
     /// Whether to serve `POST /-/reload`; default false.
     pub enable_reload: bool,
+    /// Whether the page shows rows of the mirror's database: sources and packets; default true.
+    pub drilldown: bool,
 }
 
 impl Default for WebServerConfig {
@@ -37,6 +39,7 @@ impl Default for WebServerConfig {
             telemetry_path: "/metrics".into(),
             config_file: PathBuf::new(),
             enable_reload: false,
+            drilldown: true,
         }
     }
 }

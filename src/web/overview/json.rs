@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::drilldown::DrilldownState;
 use crate::{
     conditions::{Alert, Condition, Severity, Unit},
     geoip::DatabaseStatus,
@@ -39,6 +40,7 @@ pub(super) struct Overview<'a> {
     pub(super) sources: Vec<PrefixSources>,
     pub(super) groups: Vec<GroupFigures>,
     pub(super) mirror: Option<MirrorState>,
+    pub(super) drilldown: DrilldownState,
     pub(super) databases: Vec<DatabaseInfo>,
     /// Unusual conditions, the most urgent first.
     pub(super) conditions: Vec<ConditionRow>,

@@ -2,6 +2,7 @@
 
 mod before;
 mod cities;
+mod drilldown;
 mod json;
 mod lists;
 mod query;
@@ -9,6 +10,7 @@ mod value_text;
 
 use self::{
     before::Before,
+    drilldown::DrilldownState,
     json::{
         ConditionRow, CurrentRate, DatabaseInfo, GroupFigures, MirrorState, Overview, Total,
         WindowInfo,
@@ -27,8 +29,12 @@ pub(super) use query::OverviewQuery;
 /// Rows at the start of each list that have a timeline.
 const ROWS_WITH_TIMELINE: usize = 14;
 
-/// The figures of the packets that match a query, as JSON.
-pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
+/// The figures of the packets that match a query, as JSON. `refusal` is why the client gets no rows of the drill-down.
+pub(super) fn render(
+    data: &LiveData,
+    query: &OverviewQuery,
+    refusal: Option<&'static str>,
+) -> String {
     let now = data.clock.now();
     let recent = data.recent.lock();
     let (span, observations) = (recent.span(now), recent.observations());
@@ -83,6 +89,7 @@ pub(super) fn render(data: &LiveData, query: &OverviewQuery) -> String {
         sources,
         groups,
         mirror: data.mirror.as_ref().map(MirrorState::from),
+        drilldown: DrilldownState::new(&data.drilldown, refusal),
         databases: data.geoip.status().into_iter().map(DatabaseInfo::from).collect(),
         conditions: data.conditions().iter().map(ConditionRow::from).collect(),
         health: data.health.healthy().and_then(|()| data.health.ready()).err(),

@@ -2,7 +2,7 @@
 
 import { $, keyed, make, put, setText } from "./elements.js";
 import { filterName } from "./labels.js";
-import { RANGES, clearFilter, isChosen, onChange, setRange, view } from "./view.js";
+import { RANGES, clearFilter, isChosen, isDrilled, onChange, setRange, view } from "./view.js";
 
 export function buildControls() {
   for (const range of RANGES) {
@@ -13,7 +13,7 @@ export function buildControls() {
     $("ranges").append(button);
   }
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && view.filter.size > 0) clearFilter(null);
+    if (event.key === "Escape" && isDrilled()) clearFilter(null);
   });
   onChange(updateControls);
   updateControls();

@@ -6,6 +6,7 @@
 import { updateConditions } from "./conditions.js";
 import { buildControls, updateControls } from "./controls.js";
 import { updateDatabases } from "./databases.js";
+import { buildDrilldown, updateDrilldown } from "./drilldown.js";
 import { $, setText } from "./elements.js";
 import { updateFigures, updateSummary } from "./figures.js";
 import { world } from "./map.js";
@@ -36,6 +37,7 @@ function show(overview) {
   world.update(overview);
   updateTables(overview);
   updateDatabases(overview);
+  updateDrilldown(overview);
   updateControls();
   updateSummary(overview);
 }
@@ -100,6 +102,7 @@ theme.build();
 buildControls();
 buildPanels();
 buildTables();
+buildDrilldown();
 timeline.build();
 onChange(() => poller.now());
 document.addEventListener("visibilitychange", () => {

@@ -14,8 +14,11 @@ export const RANGES = [
   { name: "30d", text: "30 d", poll: 30000 },
 ];
 
-/** The value of each label of the filter, and the range. Changed by the functions of this module only. */
-export const view = { filter: readFilter(), range: readRange() };
+/**
+ * The value of each label of the filter, the range, and the address whose packets are listed. Changed by the functions of
+ * this module only.
+ */
+export const view = { filter: readFilter(), range: readRange(), address: readAddress() };
 const listeners = [];
 
 /** Calls `listener` after each change of the filter or the range. */
@@ -37,6 +40,11 @@ function readRange() {
   return RANGES.find((range) => range.name === given) ?? RANGES[0];
 }
 
+/** The address whose packets are listed; null for all. */
+function readAddress() {
+  return new URLSearchParams(location.hash.slice(1)).get("address");
+}
+
 /** The filter and, unless it is the shortest, the range, as the parameters of a URL. */
 export function parameters() {
   const range = view.range === RANGES[0] ? [] : [["range", view.range.name]];
@@ -44,7 +52,9 @@ export function parameters() {
 }
 
 function storeInUrl() {
-  const hash = parameters();
+  const given = new URLSearchParams(parameters());
+  if (view.address) given.set("address", view.address);
+  const hash = given.toString();
   history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
   changed();
 }
@@ -63,9 +73,22 @@ export function toggleFilter(dimension, value) {
 
 /** Removes the value of one label, or with null the whole filter. */
 export function clearFilter(dimension) {
-  if (dimension === null) view.filter.clear();
-  else view.filter.delete(dimension);
+  if (dimension === null) {
+    view.filter.clear();
+    view.address = null;
+  } else view.filter.delete(dimension);
   storeInUrl();
+}
+
+/** Sets the address whose packets are listed, or with null removes it. */
+export function setAddress(address) {
+  view.address = address;
+  storeInUrl();
+}
+
+/** Whether sources and packets are listed: of the filter, or of the address. */
+export function isDrilled() {
+  return view.filter.size > 0 || view.address !== null;
 }
 
 /** Whether the filter has this value. */
@@ -76,5 +99,6 @@ export function isChosen(dimension, value) {
 addEventListener("hashchange", () => {
   view.filter = readFilter();
   view.range = readRange();
+  view.address = readAddress();
   changed();
 });

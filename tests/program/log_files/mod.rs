@@ -101,7 +101,8 @@ impl Exporter {
             log.split_once("metrics=http://")?.1.split_once('/')?.0.parse().ok()
         });
         wait_for("the exporter to be ready", || {
-            get_from(exporter.address, "/-/ready").filter(|(status, _)| *status == 200)
+            // 401: it requires a password.
+            get_from(exporter.address, "/-/ready").filter(|(status, _)| matches!(status, 200 | 401))
         });
         exporter
     }

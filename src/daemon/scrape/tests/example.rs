@@ -16,7 +16,7 @@ use crate::{
         ABSENT, Dimension, FamilySnapshot, Key, OTHER, ScanFigures, SeriesSnapshot, Snapshot,
         SnapshotMetrics, process::ProcessMetrics,
     },
-    mirror::{MirrorStatus, account::Account},
+    mirror::{Drilldown, MirrorStatus, account::Account},
     networks::{FileStatus, NetworkMetrics},
     output::{OutputMetrics, OutputStatus, account::OutputAccount},
     source::{
@@ -42,6 +42,7 @@ impl Scrape {
             Box::new(self.groups),
             Box::new(lines()),
             Box::new(mirror()),
+            Box::new(drilldown()),
             Box::new(outputs()),
             Box::new(history()),
             Box::new(self.databases),
@@ -221,6 +222,11 @@ fn mirror() -> MirrorStatus {
         panics: 0,
         maintenance_timestamp: 1_780_000_000,
     }
+}
+
+/// A drill-down without queries.
+fn drilldown() -> Drilldown {
+    Drilldown::new("sqlite:/x.db".parse().unwrap(), "gate".into())
 }
 
 /// A first count, followed by zeros.

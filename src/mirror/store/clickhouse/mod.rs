@@ -11,9 +11,11 @@ mod numbered;
 mod prepare;
 mod read;
 mod rows;
+mod select;
 mod written;
 
 pub use read::read;
+pub(in crate::mirror) use select::ClickHouseReader;
 
 use std::{
     collections::BTreeMap,

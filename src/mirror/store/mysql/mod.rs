@@ -10,9 +10,11 @@ mod partitions;
 mod prepare;
 mod read;
 mod readiness;
+mod select;
 mod settings;
 
 pub use read::read;
+pub(in crate::mirror) use select::MySqlReader;
 
 use std::time::SystemTime;
 

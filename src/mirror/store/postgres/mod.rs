@@ -6,8 +6,10 @@ mod partitions;
 mod prepare;
 mod read;
 mod rows;
+mod select;
 
 pub use read::read;
+pub(in crate::mirror) use select::PostgresReader;
 
 use std::time::{Duration, SystemTime};
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::{Maintenance, MaintenanceReport, Sqlite, StoreError, rows::write_time};
+use super::{Maintenance, MaintenanceReport, Sqlite, StoreError};
+use crate::mirror::time_text::write_time;
 
 /// Maximum rows deleted in one transaction; a few tens of milliseconds.
 const ROWS: u32 = 2_000;

@@ -5,8 +5,10 @@ mod maintenance;
 mod prepare;
 mod read;
 mod rows;
+mod select;
 
 pub use read::read;
+pub(in crate::mirror) use select::SqliteReader;
 
 use std::{
     fs,
@@ -25,6 +27,7 @@ use crate::{
     mirror::{
         row::Row,
         target::{Endpoint, Target},
+        time_text::time_text,
     },
     system::clock::micros_since_1970,
 };
@@ -142,14 +145,12 @@ impl Store for Sqlite {
     }
 
     async fn newest_row(&mut self, until: SystemTime) -> Result<Option<SystemTime>, StoreError> {
-        let mut text = String::new();
-        rows::write_time(&mut text, micros_since_1970(until));
         let newest: Option<f64> = self
             .connection
             .query_row(
                 "SELECT CAST(strftime('%s', substr(max(time), 1, 19)) AS REAL) FROM packets \
                  WHERE time <= ?1",
-                [text],
+                [time_text(micros_since_1970(until))],
                 |row| row.get(0),
             )
             .map_err(|error| self.failure("read the newest row", &error))?;

@@ -166,5 +166,18 @@ pub(super) fn advice(store: &Sqlite) -> Result<Vec<&'static str>, StoreError> {
         "`ulog` in this file belongs to another program, and does not show the rows that are written now: rename \
          or drop it, then run `nflog_exporter schema --for sqlite | sqlite3 FILE`",
     );
-    Ok(view.into_iter().collect())
+    let columns = "SELECT count(*) FROM pragma_index_info('packets_by_source')";
+    let columns: u32 = store
+        .connection
+        .query_row(columns, [], |row| row.get(0))
+        .map_err(|error| store.failure("read the indexes", &error))?;
+    let index = (columns < SOURCE_COLUMNS).then_some(
+        "the index packets_by_source is missing or too short, which makes sources and packets on the page slow: run \
+         DROP INDEX IF EXISTS packets_by_source in this file, then `nflog_exporter schema --for sqlite | sqlite3 FILE`; \
+         writing rows waits meanwhile, some seconds for each million rows",
+    );
+    Ok(view.into_iter().chain(index).collect())
 }
+
+/// Number of columns of the index `packets_by_source`; that of the first schema had two.
+const SOURCE_COLUMNS: u32 = 8;

@@ -7,12 +7,12 @@ use rusqlite::{Connection, OpenFlags, Row as Answer, params_from_iter};
 use super::{
     super::{READ_COLUMNS, StoreError, stored},
     BUSY, failure,
-    rows::write_time,
 };
 use crate::mirror::{
     row::Row,
     row_selection::RowSelection,
     target::{Endpoint, Target},
+    time_text::write_time,
 };
 
 /// Passes the selected rows to `take`, in any order and one by one: memory does not grow with their number. Creates neither a file nor a table. Only the fields that a report needs are set.

@@ -1,16 +1,15 @@
 //! Inserts rows.
 
-use std::fmt::Write as _;
-
 use rusqlite::{Connection, Statement, params};
 
 use super::{StoreError, error::failure};
 use crate::{
     event::{ConnectionState, Hook},
     mirror::{
-        day::{Day, LATEST},
+        day::LATEST,
         row::{Row, sixteen_bytes, some_text},
         schema::{WIDTH, columns},
+        time_text::write_time,
     },
     packet::{DecodeIssue, Direction},
 };
@@ -84,40 +83,4 @@ fn execute(
         some_text(&context.destination_network_name),
         some_text(&context.list),
     ])
-}
-
-/// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, which sorts as the times do up to [`LATEST`].
-pub(super) fn write_time(text: &mut String, time: u64) {
-    let day = Day::of_micros(time);
-    let micros = time - day.start_micros();
-    let seconds = micros / 1_000_000;
-    text.clear();
-    // Writing to a String never fails.
-    let _ = write!(
-        text,
-        "{day} {:02}:{:02}:{:02}.{:06}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60,
-        micros % 1_000_000
-    );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times() {
-        for (time, expect) in [
-            (0, "1970-01-01 00:00:00.000000"),
-            (1_795_435_199_999_999, "2026-11-23 11:59:59.999999"),
-            (1_795_435_200_000_001, "2026-11-23 12:00:00.000001"),
-            (LATEST, "9999-12-31 23:59:59.999999"),
-        ] {
-            let mut text = String::new();
-            write_time(&mut text, time);
-            assert_eq!(text, expect);
-        }
-    }
 }

@@ -1,0 +1,100 @@
+//! Answers a question: chooses the statements, and converts their results.
+
+use crate::mirror::{
+    rows_query::{
+        Access, Dialect, PACKET_COLUMNS, Question, RowCondition, RowPosition, SOURCE_COLUMNS,
+        Subject, packets, sources,
+    },
+    store::{RowReader, StoreError},
+    time_text::parse_time,
+};
+
+/// Number of rows that are searched in the order of their times without an index for the conditions: some 10 ms.
+const WINDOW: u32 = 20_000;
+
+/// A row of an answer: the values of its columns, and for packets its position.
+pub(super) type Cells = (Vec<Option<String>>, Option<RowPosition>);
+
+/// Answers a question; passes each row of the answer to `take`, in its order.
+pub(super) async fn answer<R: RowReader>(
+    reader: &mut R,
+    question: &Question,
+    take: &mut (dyn FnMut(Cells) + Send),
+) -> Result<(), StoreError> {
+    let dialect = R::DIALECT;
+    match &question.subject {
+        Subject::Sources { skip } => {
+            let access = access(reader, question, None).await?;
+            let statement = sources::statement(dialect, question, *skip, access);
+            let mut pass = |texts: Vec<Option<String>>| {
+                let columns = SOURCE_COLUMNS.into_iter();
+                take((columns.zip(texts).map(|(column, text)| column.value(text)).collect(), None));
+            };
+            reader.select(&statement, &mut pass).await
+        }
+        Subject::Packets { before } => packets_of(reader, question, before.as_ref(), take).await,
+    }
+}
+
+async fn packets_of<R: RowReader>(
+    reader: &mut R,
+    question: &Question,
+    before: Option<&RowPosition>,
+    take: &mut (dyn FnMut(Cells) + Send),
+) -> Result<(), StoreError> {
+    let access = access(reader, question, before).await?;
+    let is_page = question.limit < WINDOW / 10;
+    if access == Access::BySource && has_hints(R::DIALECT) && is_page && !has_sources(question) {
+        let mut rows = Vec::new();
+        let statement = packets::newest(R::DIALECT, question, before, WINDOW);
+        reader.select(&statement, &mut |texts| rows.push(texts)).await?;
+        if rows.len() as u64 >= u64::from(question.limit) {
+            for texts in rows {
+                take(packet(texts));
+            }
+            return Ok(());
+        }
+    }
+    let statement = packets::statement(R::DIALECT, question, before, access);
+    reader.select(&statement, &mut |texts| take(packet(texts))).await
+}
+
+/// How to find the rows. Only some databases choose well themselves.
+async fn access<R: RowReader>(
+    reader: &mut R,
+    question: &Question,
+    before: Option<&RowPosition>,
+) -> Result<Access, StoreError> {
+    if !has_hints(R::DIALECT) || has_sources(question) {
+        return Ok(Access::BySource);
+    }
+    let mut rows = 0;
+    let statement = packets::count(R::DIALECT, question, before, WINDOW);
+    let mut read = |texts: Vec<Option<String>>| {
+        rows = texts.first().and_then(|text| text.as_ref()?.parse().ok()).unwrap_or(WINDOW);
+    };
+    reader.select(&statement, &mut read).await?;
+    Ok(if rows < WINDOW { Access::ByTime } else { Access::BySource })
+}
+
+/// Whether a statement has to name the index. The optimizers of PostgreSQL and ClickHouse do without.
+fn has_hints(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::MySql | Dialect::Sqlite)
+}
+
+/// Whether the question is about a few sources, which one range of the index has.
+fn has_sources(question: &Question) -> bool {
+    question.conditions.iter().any(|condition| matches!(condition, RowCondition::Source(Some(_))))
+}
+
+/// The values of a packet, and its position.
+fn packet(mut texts: Vec<Option<String>>) -> Cells {
+    let position = texts.split_off(PACKET_COLUMNS.len().min(texts.len()));
+    let mut position = position.into_iter().flatten();
+    let number = position.next().and_then(|number| number.parse().ok());
+    let writer = position.next().unwrap_or_default();
+    let time = texts.first().and_then(|time| parse_time(time.as_deref()?));
+    let position = time.zip(number).map(|(time, number)| RowPosition { time, number, writer });
+    let columns = PACKET_COLUMNS.into_iter().zip(texts);
+    (columns.map(|(column, text)| column.value(text)).collect(), position)
+}

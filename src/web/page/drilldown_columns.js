@@ -1,0 +1,75 @@
+/** The columns of sources and packets: their titles, and how their values are written. */
+
+import { $, make } from "./elements.js";
+import { valueName } from "./labels.js";
+import { count, moment, whole } from "./text.js";
+import { setAddress, view } from "./view.js";
+
+const FLAGS = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+
+/** Each column: title, text of a row, and what kind of cell it is; `wide` ones are left out on a phone. */
+export const SOURCES = [
+  { title: "Address", text: (row) => row.address, kind: "address" },
+  { title: "Packets", text: (row) => count(row.packets), title_of: (row) => whole.format(row.packets), kind: "number" },
+  { title: "Ports", text: (row) => whole.format(row.ports), kind: "number" },
+  { title: "First seen", text: (row, seconds) => time(row.first_seen, seconds), title_of: (row) => row.first_seen, kind: "wide time" },
+  { title: "Last seen", text: (row, seconds) => time(row.last_seen, seconds), title_of: (row) => row.last_seen, kind: "time" },
+  { title: "Place", text: place, title_of: (row) => valueName("country", row.country) },
+  { title: "AS", text: (row) => (row.asn ? `AS${row.asn}` : ""), kind: "wide" },
+];
+
+export const PACKETS = [
+  { title: "Time", text: (row) => time(row.time, 0), title_of: (row) => row.time, kind: "time" },
+  { title: "Prefix", text: (row) => row.prefix, title_of: devices, kind: "wide" },
+  { title: "Source", text: (row) => row.source, kind: "address" },
+  { title: "Port", text: (row) => row.source_port, kind: "wide number" },
+  { title: "Destination", text: (row) => row.destination, kind: "wide" },
+  { title: "To port", text: (row) => row.destination_port, kind: "number" },
+  { title: "Protocol", text: (row) => [row.protocol, details(row)].filter(Boolean).join(" ") },
+  { title: "Bytes", text: (row) => whole.format(row.length), kind: "wide number" },
+  { title: "Place", text: place, title_of: (row) => valueName("country", row.country) },
+  { title: "Host", text: (row) => row.host, kind: "wide" },
+];
+
+function time(text, seconds) {
+  return moment(Date.parse(text) / 1000, seconds);
+}
+
+function place(row) {
+  return row.city ? `${row.city}, ${row.country}` : row.country;
+}
+
+function devices(row) {
+  return [row.direction, row.in_device && `from ${row.in_device}`, row.out_device && `to ${row.out_device}`].filter(Boolean).join(" ");
+}
+
+/** The flags of TCP, or type and code of ICMP. */
+function details(row) {
+  if (row.tcp_flags !== null) return FLAGS.filter((_, bit) => row.tcp_flags & (1 << bit)).join(",");
+  return row.icmp_type === null ? "" : `type ${row.icmp_type}, code ${row.icmp_code ?? 0}`;
+}
+
+/** The cell of a column. An address is a button that selects the packets of this source. */
+export function cell(column, row, seconds) {
+  const text = String(column.text(row, seconds) ?? "");
+  if (column.kind !== "address") {
+    const td = make("td", column.kind ?? "", text);
+    const title = column.title_of?.(row, seconds);
+    if (title && title !== text) td.title = title;
+    return td;
+  }
+  const th = make("th");
+  th.scope = "row";
+  if (!text) return th;
+  const button = make("button", "link", text);
+  button.type = "button";
+  button.setAttribute("aria-pressed", view.address === text);
+  button.setAttribute("aria-label", `Packets from ${text}`);
+  button.addEventListener("click", () => {
+    setAddress(view.address === text ? null : text);
+    // The rows are replaced, and the button with them.
+    $(view.address ? "drilldown-address" : "drilldown-refresh").focus();
+  });
+  th.append(button);
+  return th;
+}
