@@ -540,7 +540,11 @@ fn links_keep_the_selected_values() {
         });
         for url in urls {
             let needed: &[&str] = if url.starts_with("/d/nflog-overview") {
-                &["prefix", "country"]
+                &["prefix", "country", "drilldown"]
+            } else if url.starts_with("/d/nflog-drilldown") {
+                &["lookup"]
+            } else if url.starts_with("/d/nflog-senders") {
+                &["prefix", "drilldown"]
             } else if url.starts_with("/d/${drilldown}") {
                 &["prefix", "country", "host"]
             } else {

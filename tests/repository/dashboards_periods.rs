@@ -177,7 +177,7 @@ fn nothing_is_new_if_prometheus_had_no_exporter_before() {
 }
 
 #[test]
-fn silent_senders_had_packets_in_the_period_before() {
+fn silent_senders_have_no_packets_in_the_time_range() {
     let senders = dashboard("nflog-senders");
     let host = |host: &str| {
         series("nflog_host_packets_total", &format!("host=\"{host}\",prefix=\"p\",country=\"JP\""))
@@ -194,8 +194,11 @@ fn silent_senders_had_packets_in_the_period_before() {
     check(
         &all,
         &[
-            (of_senders("Senders without packets", "A"), result([("{host=\"silent\"}", 10.0)])),
-            (of_senders("Silent senders", "A"), result([("{}", 1.0)])),
+            (
+                of_senders("Senders without packets", "A"),
+                result([("{host=\"silent\"}", 10.0), ("{host=\"idle\"}", 0.0)]),
+            ),
+            (of_senders("Silent senders", "A"), result([("{}", 2.0)])),
             (of_senders("Senders", "A"), result([("{}", 2.0)])),
             (of_senders("Senders", "B"), result([("{}", 2.0)])),
         ],
