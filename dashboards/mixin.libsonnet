@@ -46,5 +46,6 @@
     'drilldown-mysql.json': import 'drilldown-mysql.json',
     'drilldown-postgres.json': import 'drilldown-postgres.json',
     'health.json': import 'health.json',
+    'senders.json': import 'senders.json',
   },
 }

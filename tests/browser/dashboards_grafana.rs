@@ -40,7 +40,7 @@ fn dashboards() -> Vec<PathBuf> {
 #[test]
 fn every_name_and_option_exists_in_grafana() {
     let dashboards = dashboards();
-    assert_eq!(dashboards.len(), 5, "{dashboards:?}");
+    assert_eq!(dashboards.len(), 6, "{dashboards:?}");
     for (release, version) in RELEASES {
         let output = check(release, &dashboards);
         let text = String::from_utf8_lossy(&output.stdout);

@@ -2,13 +2,13 @@
 //! a running exporter made of packets on a wire. Requires root, Prometheus, MariaDB, PostgreSQL, and
 //! PyPI's chdb.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, net::UdpSocket, path::Path};
 
 use crate::support::{
-    Wire,
+    Namespace, Wire,
     clickhouse::ClickHouseServer,
-    dashboards::{Choice, Dashboard, fill, metrics},
-    data_sources::{DataSources, config_with_every_metric, now, rule_files},
+    dashboards::{Choice, Dashboard, RANGE, fill, metrics},
+    data_sources::{DataSources, SYSLOG, config_with_every_metric, now, rule_files},
     frame,
     mariadb::MariaDb,
     postgres_server::PostgresServer,
@@ -16,8 +16,13 @@ use crate::support::{
 };
 
 /// Panels that can be empty, each with the reason.
-const MAY_BE_EMPTY: [(&str, &str); 1] =
-    [("Firing alerts (unfiltered)", "an alert waits for minutes before it fires")];
+const MAY_BE_EMPTY: [(&str, &str); 2] = [
+    ("Firing alerts (unfiltered)", "an alert waits for minutes before it fires"),
+    ("Senders without packets", "no sender is silent"),
+];
+
+/// The dashboard of the hosts that send lines by syslog, which has data only after [`check_senders`] sent some.
+const SENDERS: &str = "nflog-senders";
 
 /// Panels that are empty if one country, port, prefix and network is selected.
 const EMPTY_OF_ONE: [(&str, &str); 2] = [
@@ -102,7 +107,7 @@ fn settle(exporter: &Exporter<'_>, sent: u64) {
 }
 
 /// Runs `work` after packets of a host are in all databases and in Prometheus.
-fn on_a_busy_host(work: impl FnOnce(&DataSources<'_>, &str)) {
+fn on_a_busy_host(work: impl FnOnce(&DataSources<'_>, &str, &Namespace)) {
     let maria = MariaDb::start();
     maria.query("mysql", "CREATE DATABASE log");
     let postgres = PostgresServer::start();
@@ -149,19 +154,18 @@ fn on_a_busy_host(work: impl FnOnce(&DataSources<'_>, &str)) {
         (total >= whole).then_some(())
     });
     settle(&exporters[0], sent);
-    let scrape = exporters[0].scrape();
     let sources = DataSources {
         prometheus: &prometheus,
         maria: &maria,
         postgres: Some(&postgres),
         clickhouse: Some(&clickhouse),
     };
-    work(&sources, &scrape);
+    work(&sources, &exporters[0].scrape(), &wires[0].host);
 }
 
 #[test]
 fn every_statement_has_a_result() {
-    on_a_busy_host(|sources, scrape| {
+    on_a_busy_host(|sources, scrape, host| {
         let mut wrong = names_that_do_not_exist(sources, scrape);
         let mut asked = 0;
         for (label, choice) in choices() {
@@ -171,7 +175,7 @@ fn every_statement_has_a_result() {
                     |panels: &[(&str, &str)]| panels.iter().any(|(panel, _)| *panel == title);
                 among(&MAY_BE_EMPTY) || label != "all" && among(&EMPTY_OF_ONE)
             };
-            for dashboard in Dashboard::all() {
+            for dashboard in Dashboard::all().into_iter().filter(|each| each.uid() != SENDERS) {
                 let choice = sources.derived(&dashboard, &choice, now);
                 let results = sources.check(&dashboard, &choice, now, may_be_empty);
                 asked += results.asked;
@@ -183,6 +187,7 @@ fn every_statement_has_a_result() {
         check_exporters(sources);
         check_figures(sources);
         check_runbooks(sources);
+        check_senders(sources, host);
         let rules = sources.prometheus.rules();
         for (name, expression, error) in &rules {
             assert_eq!(error, "", "{name}");
@@ -211,6 +216,36 @@ fn check_exporters(sources: &DataSources<'_>) {
     }
 }
 
+/// Sends lines of a host by syslog, and checks the dashboard of such hosts.
+fn check_senders(sources: &DataSources<'_>, namespace: &Namespace) {
+    let line = "<4>Nov 23 12:00:00 router kernel: ssh: IN=wan OUT= SRC=133.11.0.7 DST=198.51.100.1 LEN=44 TTL=60 \
+                PROTO=TCP SPT=40000 DPT=22 SYN";
+    namespace.run(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..20 {
+            socket.send_to(line.as_bytes(), SYSLOG).unwrap();
+        }
+    });
+    wait_for("the lines in Prometheus", || {
+        let lines = sources.prometheus.increase("nflog_host_packets_total{host='router'}[5m]");
+        (lines.iter().map(|(_, value)| value).sum::<f64>() >= 20.0).then_some(())
+    });
+    let all = Dashboard::all();
+    let dashboard = all.iter().find(|each| each.uid() == SENDERS).unwrap();
+    let may_be_empty = |title: &str| MAY_BE_EMPTY.iter().any(|(panel, _)| *panel == title);
+    for host in [None, Some("router")] {
+        let chosen = host.map(|host| ("host", vec![host.to_owned()]));
+        let choice = sources.derived(dashboard, &chosen.into_iter().collect(), now());
+        let results = sources.check(dashboard, &choice, now(), may_be_empty);
+        assert!(results.wrong.is_empty(), "{host:?}: {}", results.wrong.join("\n\n"));
+        assert!(results.asked > 15, "{} statements", results.asked);
+    }
+    let senders = dashboard.variable_queries();
+    let senders = senders.iter().find(|query| query.place.ends_with("variable host")).unwrap();
+    let choice = sources.derived(dashboard, &Choice::new(), now());
+    assert_eq!(sources.values(dashboard, senders, &choice, now()), ["router"]);
+}
+
 /// Checks that each metric is in a scrape or in a recording rule.
 fn names_that_do_not_exist(sources: &DataSources<'_>, scrape: &str) -> Vec<String> {
     let recorded =
@@ -223,6 +258,7 @@ fn names_that_do_not_exist(sources: &DataSources<'_>, scrape: &str) -> Vec<Strin
     for dashboard in Dashboard::all() {
         let mut queries = dashboard.targets();
         queries.extend(dashboard.variable_queries());
+        queries.extend(dashboard.annotation_queries());
         for query in queries.iter().filter(|query| query.source == "prometheus") {
             let names = metrics(&query.text).into_iter();
             let unknown = names.filter(|name| !known.contains(*name));
@@ -292,10 +328,55 @@ fn check_figures(sources: &DataSources<'_>) {
                 sources.answers(&query, &fill(dashboard, &query, &choice, now));
             }
         }
+        check_columns(sources, dashboard, now);
         let scans = targets.iter().find(|query| query.place.ends_with("Scans")).unwrap();
         let choice = sources.derived(dashboard, &Choice::new(), now);
         let answer = sources.lines(&scans.source, &fill(dashboard, scans, &choice, now));
-        let columns: Vec<_> = answer.split(['\t', '|']).take(3).collect();
-        assert_eq!(columns, ["130.75.1.1", "DE", "44"], "{answer}");
+        let columns: Vec<_> = answer.split(['\t', '|']).take(5).collect();
+        assert_eq!(columns, ["130.75.1.1", "look up", "🇩🇪", "DE", "44"], "{answer}");
+    }
+}
+
+/// Checks the flags of countries, the links of addresses with the variable on and off, and the totals of the period
+/// before the time range.
+fn check_columns(sources: &DataSources<'_>, dashboard: &Dashboard, now: u64) {
+    let targets = dashboard.targets();
+    let answer = |panel: &str, choice: Choice<'_>, now: u64| {
+        let query = targets.iter().find(|query| query.place.ends_with(panel)).unwrap();
+        let choice = sources.derived(dashboard, &choice, now);
+        sources.lines(&query.source, &fill(dashboard, query, &choice, now))
+    };
+    let source = |lookup: &str, network: &str| {
+        let chosen = [("lookup", lookup), ("network", network)];
+        answer(
+            ": Top sources",
+            chosen.map(|(name, value)| (name, vec![value.to_owned()])).into(),
+            now,
+        )
+    };
+    for (lookup, network, expected) in [
+        ("on", "133.11.0.7", ["133.11.0.7", "look up", "🇯🇵", "JP"]),
+        ("off", "133.11.0.7", ["133.11.0.7", "", "🇯🇵", "JP"]),
+        ("on", "10.1.2.3", ["10.1.2.3", "", "", "private"]),
+    ] {
+        let answer = source(lookup, network);
+        let columns: Vec<_> = answer
+            .split(['\t', '|'])
+            .take(4)
+            .map(|value| value.replace("NULL", "").replace("\\N", ""))
+            .collect();
+        assert_eq!(columns, expected, "{}: {answer}", dashboard.file);
+    }
+    // After a time range, all packets are before the next one.
+    let later = now + RANGE + 60;
+    for (panel, now, expected) in [
+        (": Totals", now, packets().len()),
+        (": Totals of the period before", now, 0),
+        (": Totals", later, 0),
+        (": Totals of the period before", later, packets().len()),
+    ] {
+        let answer = answer(panel, Choice::new(), now);
+        let packets = answer.split(['\t', '|']).next().unwrap();
+        assert_eq!(packets, expected.to_string(), "{}{panel}", dashboard.file);
     }
 }

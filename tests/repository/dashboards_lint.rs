@@ -24,7 +24,7 @@ fn source_variable(dashboard: &Dashboard) -> &Value {
 }
 
 #[test]
-fn there_are_five_dashboards_with_stable_names() {
+fn there_are_six_dashboards_with_stable_names() {
     let uids: Vec<_> = Dashboard::all().iter().map(|each| each.uid().to_owned()).collect();
     let expected = [
         "nflog-drilldown-clickhouse",
@@ -32,6 +32,7 @@ fn there_are_five_dashboards_with_stable_names() {
         "nflog-drilldown-postgres",
         "nflog-health",
         "nflog-overview",
+        "nflog-senders",
     ];
     assert_eq!(uids, expected);
     hold(|dashboard, wrong| {
@@ -114,6 +115,41 @@ fn every_query_uses_the_selected_data_source() {
         for variable in dashboard.variables().iter().filter(|each| each["type"] == "query") {
             check(variable["name"].as_str().unwrap(), variable);
         }
+        for annotation in dashboard.annotations() {
+            check(annotation["name"].as_str().unwrap(), annotation);
+        }
+    });
+}
+
+#[test]
+fn firing_alerts_are_annotations_that_can_be_switched_off() {
+    hold(|dashboard, wrong| {
+        let annotations: Vec<_> = dashboard.annotations().collect();
+        if !of_prometheus(dashboard) {
+            if !annotations.is_empty() {
+                wrong.push("annotations from a database".into());
+            }
+            return;
+        }
+        let [annotation] = annotations[..] else {
+            wrong.push(format!("{} annotations", annotations.len()));
+            return;
+        };
+        // Grafana shows a switch for each annotation that is not hidden.
+        if annotation["enable"] != true || annotation["hide"] != false {
+            wrong.push(format!("no switch that is on: {annotation}"));
+        }
+        let expression = annotation["expr"].as_str().unwrap();
+        if !expression.contains("ALERTS{alertname=~\"Nflog.+\", alertstate=\"firing\"") {
+            wrong.push(format!("annotations are not the firing alerts: {expression}"));
+        }
+        let (_, labels) = expression.split_once("by (").unwrap();
+        let labels: BTreeSet<_> = labels.split(')').next().unwrap().split(", ").collect();
+        let tags = annotation["tagKeys"].as_str().unwrap().split(',');
+        let shown: BTreeSet<_> = tags.chain(["alertname", "severity"]).collect();
+        if shown != labels {
+            wrong.push(format!("annotations show {shown:?} of {labels:?}"));
+        }
     });
 }
 
@@ -178,7 +214,9 @@ fn variables_of_prometheus_use_label_values() {
 #[test]
 fn every_selector_filters_by_job_and_instance() {
     hold(|dashboard, wrong| {
-        for query in dashboard.targets().iter().filter(|each| each.source == "prometheus") {
+        let mut queries = dashboard.targets();
+        queries.extend(dashboard.annotation_queries());
+        for query in queries.iter().filter(|each| each.source == "prometheus") {
             let found = selectors(&query.text);
             if found.is_empty() {
                 wrong.push(format!("{}: no selector in {}", query.place, query.text));
@@ -323,10 +361,74 @@ fn maps_need_no_other_server() {
                 wrong.push(format!("the markers of {} are not the top layer", title(panel)));
             }
         }
-        for elsewhere in ["http://", "https://"] {
-            if dashboard.text.contains(elsewhere) {
-                wrong.push(format!("{elsewhere} in the file"));
+        // Links to other sites are opened only by a click.
+        let mut outside = Vec::new();
+        walk(&dashboard.json, "", &mut |key, value| {
+            let text = value.as_str().unwrap_or_default();
+            if (text.contains("http://") || text.contains("https://")) && key != "url" {
+                outside.push(text);
             }
+        });
+        if !outside.is_empty() {
+            wrong.push(format!("other servers: {outside:?}"));
+        }
+    });
+}
+
+/// The sites that an address can be looked up at, each with its URL.
+const SITES: [(&str, &str); 3] = [
+    ("AbuseIPDB", "https://www.abuseipdb.com/check/"),
+    ("Shodan", "https://www.shodan.io/host/"),
+    ("VirusTotal", "https://www.virustotal.com/gui/ip-address/"),
+];
+
+/// Whether a URL is that of another site.
+fn is_outside(url: &str) -> bool {
+    url.contains("://")
+}
+
+#[test]
+fn addresses_link_to_other_sites_unless_a_variable_is_off() {
+    let address = "${__data.fields.source:percentencode}";
+    hold(|dashboard, wrong| {
+        for panel in dashboard.panels() {
+            let mut found = Vec::new();
+            walk(panel, "", &mut |_, value| {
+                if value["url"].as_str().is_some_and(is_outside) {
+                    found.push(value);
+                }
+            });
+            let statements = dashboard.targets_of(panel);
+            let Some(statement) = statements.iter().find(|query| query.text.contains("AS lookup"))
+            else {
+                if !found.is_empty() || statements.iter().any(|q| q.text.contains("AS source,")) {
+                    wrong.push(format!("{}: {} links", title(panel), found.len()));
+                }
+                continue;
+            };
+            let links: Vec<_> = found
+                .iter()
+                .map(|link| {
+                    (link["title"].as_str().unwrap(), link["url"].as_str().unwrap().to_owned())
+                })
+                .collect();
+            if links != SITES.map(|(name, url)| (name, format!("{url}{address}"))) {
+                wrong.push(format!("{}: {links:?}", title(panel)));
+            }
+            if found.iter().any(|link| link["targetBlank"] != true) {
+                wrong.push(format!("{}: the dashboard is left", title(panel)));
+            }
+            // Without text in the column, there is nothing to click.
+            if !statement.text.contains("${lookup:sqlstring} = 'on' AND ")
+                || !statement.text.contains("'private'")
+            {
+                wrong.push(format!("{}: links cannot be switched off", title(panel)));
+            }
+        }
+        if let Some(lookup) = dashboard.variable("lookup") {
+            assert_eq!(options_of(lookup), ["on", "off"], "{}", dashboard.file);
+        } else if dashboard.uid().contains("drilldown") {
+            wrong.push("no variable lookup".into());
         }
     });
 }
@@ -362,7 +464,7 @@ fn data_links_have_existing_targets_and_keep_the_time_range() {
                     urls.push(value.as_str().unwrap());
                 }
             });
-            for url in urls {
+            for url in urls.into_iter().filter(|url| !is_outside(url)) {
                 let mut say = |what: &str| wrong.push(format!("{}: {what} in {url}", title(panel)));
                 let (path, query) = url.split_once('?').unwrap();
                 // The drill-down that is selected at the top.
@@ -393,6 +495,10 @@ fn data_links_have_existing_targets_and_keep_the_time_range() {
                             if dashboard.variable("host").is_none() {
                                 say("no variable host");
                             }
+                            continue;
+                        }
+                        // The value of the column that has the link, without its mapping.
+                        if value == "${__value.raw:percentencode}" {
                             continue;
                         }
                         let field = value
@@ -434,13 +540,17 @@ fn links_keep_the_selected_values() {
         });
         for url in urls {
             let needed: &[&str] = if url.starts_with("/d/nflog-overview") {
-                &["prefix", "country"]
+                &["prefix", "country", "drilldown"]
+            } else if url.starts_with("/d/nflog-drilldown") {
+                &["lookup"]
+            } else if url.starts_with("/d/nflog-senders") {
+                &["prefix", "drilldown"]
             } else if url.starts_with("/d/${drilldown}") {
                 &["prefix", "country", "host"]
             } else {
                 &[]
             };
-            for name in needed {
+            for name in needed.iter().filter(|name| dashboard.variable(name).is_some()) {
                 let kept = format!("${{{name}:queryparam}}");
                 if !url.contains(&kept) && !url.contains(&format!("var-{name}=")) {
                     wrong.push(format!("{name} is lost in {url}"));
@@ -462,9 +572,15 @@ fn the_overview_links_to_the_packets_of_every_value() {
     let expected =
         ["nflog-drilldown-mysql", "nflog-drilldown-postgres", "nflog-drilldown-clickhouse"];
     assert_eq!(offered, expected);
-    for name in ["country", "port", "network", "prefix"] {
+    for (name, value) in [
+        ("country", "__data.fields.country"),
+        ("country", "__value.raw"),
+        ("port", "__value.raw"),
+        ("network", "__data.fields.network"),
+        ("prefix", "__data.fields.prefix"),
+    ] {
         let link = format!(
-            "/d/${{drilldown}}?${{__url_time_range}}&var-{name}=${{__data.fields.{name}:percentencode}}"
+            "/d/${{drilldown}}?${{__url_time_range}}&var-{name}=${{{value}:percentencode}}"
         );
         assert!(overview.text.contains(&link), "{link}");
     }
@@ -490,7 +606,14 @@ fn variables_in_sql_are_quoted_strings() {
                 }
             }
             // Every statement filters by time, unless it reads no table.
-            if query.text.contains("FROM packets") && !query.text.contains("$__timeFilter(time)") {
+            let filters = [
+                "$__timeFilter(time)",
+                "time < FROM_UNIXTIME($__unixEpochFrom())",
+                "time < to_timestamp($__unixEpochFrom())",
+                "time < $__fromTime",
+            ];
+            let is_bounded = filters.iter().any(|filter| query.text.contains(filter));
+            if query.text.contains("FROM packets") && !is_bounded {
                 wrong.push(format!("{} has no time filter", query.place));
             }
         }
@@ -509,6 +632,7 @@ fn every_expression_is_promql() {
     for dashboard in Dashboard::all() {
         let mut queries = dashboard.targets();
         queries.extend(dashboard.variable_queries());
+        queries.extend(dashboard.annotation_queries());
         for query in queries.iter().filter(|each| each.source == "prometheus") {
             let text =
                 expression(&query.text).replace("$__rate_interval", "1m").replace("$__range", "1h");

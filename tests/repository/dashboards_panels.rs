@@ -235,9 +235,15 @@ fn folded_packets_are_separate_and_have_no_links() {
                     wrong.push(format!("{} counts other as a {label}", title(panel)));
                 }
             }
-            let links = &panel["fieldConfig"]["defaults"]["links"];
-            let of_series = links.to_string().contains("__field.labels.");
-            if of_series && overridden(panel, "other", "links") != Some(&json!([])) {
+            // An override cannot remove links from a series: it can only add some to the other series.
+            let defaults = &panel["fieldConfig"]["defaults"]["links"];
+            let of_series = |links: &Value| links.to_string().contains("__field.labels.");
+            let is_linked = overrides(panel).any(|(fields, property)| {
+                fields != "/^(?!other$)/"
+                    && property["id"] == "links"
+                    && of_series(&property["value"])
+            });
+            if of_series(defaults) || is_linked {
                 wrong.push(format!("{} links to the packets of other", title(panel)));
             }
         }

@@ -6,6 +6,7 @@ mod architecture;
 mod dashboards_alerts;
 mod dashboards_lint;
 mod dashboards_panels;
+mod dashboards_periods;
 mod dashboards_texts;
 mod deployments;
 mod documents;

@@ -61,9 +61,14 @@ impl Dashboard {
         self.json["panels"].as_array().unwrap()
     }
 
-    /// The panels, without headings.
+    /// The panels, without headings, and those of collapsed rows.
     pub fn panels(&self) -> impl Iterator<Item = &Value> {
-        self.grid().iter().filter(|panel| panel["type"] != "row")
+        self.grid()
+            .iter()
+            .flat_map(|item| {
+                std::iter::once(item).chain(item["panels"].as_array().into_iter().flatten())
+            })
+            .filter(|panel| panel["type"] != "row")
     }
 
     /// The template variables.
@@ -90,6 +95,22 @@ impl Dashboard {
             source: target["datasource"]["type"].as_str().unwrap().to_owned(),
         };
         targets.map(query).collect()
+    }
+
+    /// The annotations that the dashboard adds to its graphs, without those of Grafana itself.
+    pub fn annotations(&self) -> impl Iterator<Item = &Value> {
+        let all = self.json["annotations"]["list"].as_array().unwrap();
+        all.iter().filter(|annotation| annotation["builtIn"] != 1)
+    }
+
+    /// The statements of annotations.
+    pub fn annotation_queries(&self) -> Vec<Query> {
+        let query = |annotation: &Value| Query {
+            place: format!("{}: {}", self.file, annotation["name"].as_str().unwrap()),
+            text: annotation["expr"].as_str().unwrap().to_owned(),
+            source: annotation["datasource"]["type"].as_str().unwrap().to_owned(),
+        };
+        self.annotations().map(query).collect()
     }
 
     /// The statements of variables.
@@ -244,6 +265,11 @@ fn value(
         let all = variable["allValue"].as_str();
         return all.unwrap_or_else(|| panic!("{}: nothing for {name}", query.place)).to_owned();
     }
+    let preset = variable["current"]["value"].as_str().map(|value| vec![value.to_owned()]);
+    let chosen = match (&preset, variable["type"].as_str()) {
+        (Some(preset), Some("custom")) if chosen.is_empty() => preset,
+        _ => chosen,
+    };
     match format {
         "sqlstring" => {
             // Grafana doubles quotes, puts a backslash before double quotes, and escapes nothing else.
@@ -280,7 +306,9 @@ fn globals(text: &str, source: &str, now: u64) -> String {
         .replace("$__range", &format!("{RANGE}s"))
         .replace("$__interval_ms", &(INTERVAL * 1000).to_string())
         .replace("$__interval_s", &INTERVAL.to_string())
-        .replace("$__interval", &format!("{INTERVAL}s"));
+        .replace("$__interval", &format!("{INTERVAL}s"))
+        .replace("$__fromTime", &format!("toDateTime({from})"))
+        .replace("$__toTime", &format!("toDateTime({to})"));
     while let Some(start) = text.find("$__") {
         let open = start + text[start..].find('(').unwrap();
         let end = open + text[open..].find(')').unwrap();
@@ -296,6 +324,8 @@ fn globals(text: &str, source: &str, now: u64) -> String {
             ("timeInterval", "grafana-clickhouse-datasource") => {
                 format!("toStartOfInterval(toDateTime({column}), INTERVAL {INTERVAL} second)")
             }
+            ("unixEpochFrom", _) => from.to_string(),
+            ("unixEpochTo", _) => to.to_string(),
             ("timeFilter", _) => {
                 format!("{column} BETWEEN to_timestamp({from}) AND to_timestamp({to})")
             }
