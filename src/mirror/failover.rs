@@ -3,6 +3,7 @@
 use super::{
     config::ServerOrder,
     deadline::{CONNECT, within},
+    kind::Kind,
     store::{Readiness, Store, StoreError},
     target::{Servers, Target},
 };
@@ -67,6 +68,11 @@ impl Failover {
             self.failures = 0;
         }
         is_round
+    }
+
+    /// The kind of the servers.
+    pub(super) fn kind(&self) -> Kind {
+        self.servers.kind()
     }
 
     /// Connects to the first server that accepts rows; tries each server once.

@@ -7,10 +7,7 @@ use std::{
 
 use super::{
     failover,
-    store::{
-        Batch, ClickHouse, Kind, Maintenance, MySql, Postgres, Readiness, ServerClock, Sqlite,
-        Store, StoreError, Writer,
-    },
+    store::{AnyStore, Batch, Maintenance, Readiness, ServerClock, Store, StoreError, Writer},
     target::Servers,
 };
 use crate::system::random;
@@ -36,12 +33,7 @@ pub struct InspectionStep {
 pub async fn inspect(servers: &Servers) -> Vec<InspectionStep> {
     let mut steps = Vec::new();
     // A failed step ends the inspection; `steps` has the outcome.
-    let _ = match servers.kind() {
-        Kind::MySql => inspect_store::<MySql>(servers, &mut steps).await,
-        Kind::Postgres => inspect_store::<Postgres>(servers, &mut steps).await,
-        Kind::Sqlite => inspect_store::<Sqlite>(servers, &mut steps).await,
-        Kind::ClickHouse => inspect_store::<ClickHouse>(servers, &mut steps).await,
-    };
+    let _ = inspect_store::<AnyStore>(servers, &mut steps).await;
     steps
 }
 

@@ -68,7 +68,7 @@ use self::{
     shared_spool::SharedSpool,
     spool::{Spool, SpoolInUse},
     spooler::Spooler,
-    store::{ClickHouse, Kind, MySql, Postgres, Sqlite},
+    store::AnyStore,
 };
 use crate::{event::CurrentNames, networks::LocationLookup, system::logging::ConditionLog};
 
@@ -132,7 +132,6 @@ impl Mirror {
             spool_log: ConditionLog::new("mirror, spool"),
             synced: Instant::now(),
         };
-        let kind = servers.kind();
         let failover = Failover::new(servers, config.server_order);
         let delivery = Delivery::new(
             (queue.clone(), spool, appended),
@@ -140,14 +139,7 @@ impl Mirror {
             ending_receiver,
         );
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let deliver = async move {
-            match kind {
-                Kind::MySql => delivery.run::<MySql>().await,
-                Kind::Postgres => delivery.run::<Postgres>().await,
-                Kind::Sqlite => delivery.run::<Sqlite>().await,
-                Kind::ClickHouse => delivery.run::<ClickHouse>().await,
-            }
-        };
+        let deliver = delivery.run::<AnyStore>();
         let spooler =
             thread::Builder::new().name("mirror-spooler".into()).spawn(|| spooler.run())?;
         let delivery = thread::Builder::new().name("mirror".into()).spawn(move || {

@@ -21,7 +21,7 @@ impl Delivery {
         store: &mut S,
     ) -> Result<(), StoreError> {
         // Set before the attempt, so that a failure is not retried at each new connection.
-        self.maintenance_due = Instant::now() + S::MAINTENANCE_INTERVAL;
+        self.maintenance_due = Instant::now() + self.rules.maintenance_interval;
         let done = match self.maintain(store).await {
             Ok(done) => done,
             Err(error) => {

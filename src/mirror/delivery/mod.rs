@@ -18,7 +18,7 @@ use super::{
     queue::Queue,
     shared_spool::SharedSpool,
     spool::Spool,
-    store::{Maintenance, Store, StoreError, Writer},
+    store::{Maintenance, Store, StoreError, WriteRules, Writer},
     supervise,
     transaction_size::TransactionSize,
 };
@@ -39,6 +39,7 @@ pub(super) struct Delivery {
     spool: SharedSpool,
     appended: Arc<Notify>,
     failover: Failover,
+    rules: WriteRules,
     maintenance: Maintenance,
     /// True once no more rows are appended: the delivery then ends when the spool is empty.
     ending: watch::Receiver<bool>,
@@ -69,6 +70,7 @@ impl Delivery {
             spool,
             appended,
             failover,
+            rules: WriteRules::default(),
             maintenance,
             ending,
             size: TransactionSize::new(),
@@ -86,6 +88,7 @@ impl Delivery {
 
     /// Delivers until `ending` is true and the spool is empty. Never stops retrying: to abort, drop the future.
     pub(super) async fn run<S: Store>(mut self) {
+        self.rules = S::rules(self.failover.kind());
         let mut wait = RETRY.0;
         loop {
             let began = Instant::now();
@@ -106,7 +109,7 @@ impl Delivery {
             if has_delivered || began.elapsed() > RETRY.1 {
                 wait = RETRY.0;
             }
-            let mut pause = self.time_of_write::<S>();
+            let mut pause = self.time_of_write();
             if self.failover.failed(&error, has_delivered) {
                 pause = pause.max(wait);
                 wait = (wait * 2).min(RETRY.1);
@@ -116,12 +119,12 @@ impl Delivery {
     }
 
     /// Time until the server has ended a transaction that timed out, if its rows are sent again in other batches.
-    fn time_of_write<S: Store>(&self) -> Duration {
-        if S::WRITES_WHOLE_BATCHES || self.size.is_large() {
+    fn time_of_write(&self) -> Duration {
+        if self.rules.writes_whole_batches || self.size.is_large() {
             return Duration::ZERO;
         }
         let elapsed = self.timed_out.map_or(Duration::MAX, |began| began.elapsed());
-        S::MAX_WRITE_TIME.saturating_sub(elapsed)
+        self.rules.max_write_time.saturating_sub(elapsed)
     }
 
     /// Delivers over one connection.
@@ -136,7 +139,7 @@ impl Delivery {
             if self.maintenance_due <= Instant::now() {
                 self.run_maintenance(&mut store).await?;
             }
-            if self.gather::<S>().await {
+            if self.gather().await {
                 continue;
             }
             let portion = self.spool.with(|spool| spool.next(self.size.rows()));
@@ -229,7 +232,7 @@ impl Delivery {
             if held <= known {
                 return Ok(writer);
             }
-            if !self.can_hold::<S>(&writer, held) {
+            if !self.can_hold(&writer, held) {
                 tracing::error!(
                     held,
                     known,
@@ -283,8 +286,8 @@ impl Delivery {
     /// Whether the database can hold this writer's rows before `held`. In the present session only the end of a
     /// transaction with an unknown outcome is possible, or without transactions a part of its rows. For an earlier
     /// session the database is authoritative: after a power loss or a restored backup the spool may be older.
-    fn can_hold<S: Store>(&self, writer: &Writer, held: u64) -> bool {
-        let is_in_flight = if S::WRITES_WHOLE_BATCHES {
+    fn can_hold(&self, writer: &Writer, held: u64) -> bool {
+        let is_in_flight = if self.rules.writes_whole_batches {
             self.in_flight.ends_at(writer, held)
         } else {
             self.in_flight.reaches(writer, held)
@@ -308,10 +311,10 @@ impl Delivery {
 
     /// Waits while rows are gathered for a store that needs large batches, at most until something changes. Returns
     /// whether it waited.
-    async fn gather<S: Store>(&mut self) -> bool {
+    async fn gather(&mut self) -> bool {
         let waiting = self.spool.with(|spool| spool.waiting());
         let elapsed = self.small.map_or(Duration::MAX, |small| small.elapsed());
-        let rest = S::GATHERING.saturating_sub(elapsed);
+        let rest = self.rules.gathering.saturating_sub(elapsed);
         if waiting == 0
             || waiting >= self.size.rows() as u64
             || rest.is_zero()

@@ -10,7 +10,7 @@ use crate::mirror::{
     config::ServerOrder,
     row::Row,
     spool::{OtherTarget, Spool, SpoolPlan},
-    store::{Batch, Kind, MaintenanceReport, ServerClock},
+    store::{Batch, Kind, MaintenanceReport, ServerClock, WriteRules},
     target::{Endpoint, Target, Tls},
 };
 
@@ -136,8 +136,13 @@ fn stalled<T>(call: impl FnOnce(&mut Stalled) -> T) -> T {
 struct WithoutTransactions;
 
 impl Store for WithoutTransactions {
-    const WRITES_WHOLE_BATCHES: bool = false;
-    const MAX_WRITE_TIME: Duration = Duration::from_secs(60);
+    fn rules(_: Kind) -> WriteRules {
+        WriteRules {
+            writes_whole_batches: false,
+            max_write_time: Duration::from_secs(60),
+            ..WriteRules::default()
+        }
+    }
 
     async fn connect(_: &Target) -> Result<Self, StoreError> {
         Ok(Self)

@@ -26,7 +26,7 @@ impl Delivery {
         let count = rows.len();
         // A portion has consecutive rows, or only numbers of lost rows.
         let number = |index: usize| to - (count - index) as u64;
-        let is_again = !S::WRITES_WHOLE_BATCHES
+        let is_again = !self.rules.writes_whole_batches
             && self.size.is_large()
             && self.spool.with(|spool| spool.was_sent(&writer, to));
         let size = if is_again { count.max(1) } else { self.size.rows() };
@@ -40,7 +40,7 @@ impl Delivery {
         while let Some(part) = parts.pop() {
             let batch = Batch { from: position, to: number(part.end), rows: &rows[part.clone()] };
             self.in_flight.send(&writer, batch.from, batch.to);
-            if !S::WRITES_WHOLE_BATCHES {
+            if !self.rules.writes_whole_batches {
                 self.spool.with(|spool| spool.note_sent(&writer, batch.to));
             }
             let rejected = match self.write(store, &known_as, batch).await {

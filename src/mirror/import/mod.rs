@@ -30,7 +30,7 @@ use super::{
     config::ResolvedConfig,
     failover::Failover,
     kind::Kind,
-    store::{MySql, Postgres, Sqlite, Store, StoreError, Writer},
+    store::{AnyStore, Store, StoreError, Writer},
     target::Target,
 };
 use crate::{geoip::GeoIp, networks::Networks, system::clock::micros_since_1970};
@@ -125,9 +125,9 @@ pub async fn copy(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<ImportReport, ImportError> {
     match import.to.servers.kind() {
-        Kind::MySql => copy_to::<Transactions<MySql>>(import, progress).await,
-        Kind::Postgres => copy_to::<Transactions<Postgres>>(import, progress).await,
-        Kind::Sqlite => copy_to::<Transactions<Sqlite>>(import, progress).await,
+        Kind::MySql | Kind::Postgres | Kind::Sqlite => {
+            copy_to::<Transactions<AnyStore>>(import, progress).await
+        }
         Kind::ClickHouse => copy_to::<DayWriters>(import, progress).await,
     }
 }

@@ -1,5 +1,6 @@
 //! The interface to databases: connect, prepare the schema, write rows exactly once, maintain.
 
+mod any_store;
 mod clickhouse;
 pub(super) mod mysql;
 pub(super) mod postgres;
@@ -14,6 +15,7 @@ use std::{
 };
 
 pub use super::kind::Kind;
+pub use any_store::AnyStore;
 pub use clickhouse::{ClickHouse, read as read_clickhouse};
 pub use mysql::{MySql, read as read_mysql};
 pub use postgres::{Postgres, read as read_postgres};
@@ -103,24 +105,41 @@ impl Readiness {
     }
 }
 
+/// How rows are written to a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteRules {
+    /// Interval of maintenance.
+    pub maintenance_interval: Duration,
+    /// Whether a batch is written whole or not at all. Otherwise a part of it may be held after a failure, and the same
+    /// batch must be sent again.
+    pub writes_whole_batches: bool,
+    /// Time after which the server has ended a write whose answer was not received. Only then the rows are sent again in
+    /// other batches, if [`Self::writes_whole_batches`] is false.
+    pub max_write_time: Duration,
+    /// Time to gather rows after a small batch, unless there are enough for a large one.
+    pub gathering: Duration,
+}
+
+impl Default for WriteRules {
+    fn default() -> Self {
+        Self {
+            maintenance_interval: Duration::from_secs(600),
+            writes_whole_batches: true,
+            max_write_time: Duration::ZERO,
+            gathering: Duration::ZERO,
+        }
+    }
+}
+
 /// A connection to a database. After any error except [`StoreError::Rejected`] it is dropped and replaced.
 ///
 /// The caller applies a deadline to every call, and drops the store when it expires: a call must be safe
 /// to drop at any await.
 pub trait Store: Sized + Send {
-    /// Interval of maintenance.
-    const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
-
-    /// Whether a batch is written whole or not at all. Otherwise a part of it may be held after a failure, and the same
-    /// batch must be sent again.
-    const WRITES_WHOLE_BATCHES: bool = true;
-
-    /// Time after which the server has ended a write whose answer was not received. Only then the rows are sent again in
-    /// other batches, if [`Self::WRITES_WHOLE_BATCHES`] is false.
-    const MAX_WRITE_TIME: Duration = Duration::ZERO;
-
-    /// Time to gather rows after a small batch, unless there are enough for a large one.
-    const GATHERING: Duration = Duration::ZERO;
+    /// How rows are written to a database of this kind, which is the store's.
+    fn rules(_: Kind) -> WriteRules {
+        WriteRules::default()
+    }
 
     /// Connects. Does not touch the schema.
     fn connect(target: &Target) -> impl Future<Output = Result<Self, StoreError>> + Send;

@@ -1,4 +1,4 @@
-/** Joins points that are too close to each other to be told apart. */
+/** Joins points that are too close to each other to be distinguished. */
 
 /**
  * Clusters of `points`, which have `x`, `y` and `packets` and are in descending order of packets. Each cluster is where

@@ -27,7 +27,9 @@ use self::{
     prepare::Table,
     written::Written,
 };
-use super::{Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer};
+use super::{
+    Batch, Kind, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, WriteRules, Writer,
+};
 use crate::{
     mirror::{day::Day, row::Row, target::Target},
     system::{
@@ -64,13 +66,16 @@ pub struct ClickHouse {
 pub(in crate::mirror) type Numbered<'a> = (u64, &'a Row);
 
 impl Store for ClickHouse {
-    const WRITES_WHOLE_BATCHES: bool = false;
-
-    // `max_execution_time`, and the time until the server notices it.
-    const MAX_WRITE_TIME: Duration = Duration::from_secs(75);
-
-    // Each insert makes a part that the server has to merge.
-    const GATHERING: Duration = Duration::from_secs(5);
+    fn rules(_: Kind) -> WriteRules {
+        WriteRules {
+            writes_whole_batches: false,
+            // `max_execution_time`, and the time until the server notices it.
+            max_write_time: Duration::from_secs(75),
+            // Each insert makes a part that the server has to merge.
+            gathering: Duration::from_secs(5),
+            ..WriteRules::default()
+        }
+    }
 
     async fn connect(target: &Target) -> Result<Self, StoreError> {
         let mut client = Client::new(target)?;

@@ -21,7 +21,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 pub(in crate::mirror) use self::error::failure;
 use super::{
-    Batch, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, Writer, since_1970,
+    Batch, Kind, Maintenance, MaintenanceReport, ServerClock, Store, StoreError, WriteRules,
+    Writer, since_1970,
 };
 use crate::{
     mirror::{
@@ -49,8 +50,10 @@ pub struct Sqlite {
 pub(in crate::mirror) const BUSY: Duration = Duration::from_secs(5);
 
 impl Store for Sqlite {
-    // Rows are deleted one by one, at the rate at which new ones arrive.
-    const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
+    fn rules(_: Kind) -> WriteRules {
+        // Rows are deleted one by one, at the rate at which new ones arrive.
+        WriteRules { maintenance_interval: Duration::from_secs(1), ..WriteRules::default() }
+    }
 
     async fn connect(target: &Target) -> Result<Self, StoreError> {
         let Endpoint::File(path) = &target.endpoint else {
