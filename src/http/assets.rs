@@ -1,8 +1,5 @@
 //! The files of the built-in page over HTTP: compressed, and cached by browsers until they change.
 
-use std::sync::LazyLock;
-
-use flate2::Compression;
 use hyper::{
     StatusCode,
     body::Bytes,
@@ -12,7 +9,7 @@ use hyper::{
 };
 
 use super::{
-    compression::{encode, gzip},
+    compression::encode,
     negotiate,
     response::{HttpResponse, ResponseBody, content, set},
 };
@@ -22,20 +19,16 @@ use crate::web::{
     paths,
 };
 
-/// [`ASSETS`], compressed once with the best level.
-static COMPRESSED: LazyLock<[Vec<u8>; ASSETS.len()]> =
-    LazyLock::new(|| ASSETS.map(|asset| gzip(asset.text, Compression::best())));
-
 /// The file at a path; `None` if there is none.
 pub(super) fn respond(path: &str, info: &PageInfo, headers: &HeaderMap) -> Option<HttpResponse> {
     let is_compressed = negotiate::gzip(headers);
     let (content_type, body) = if path == paths::INDEX {
         (HTML, Bytes::from(encode(assets::index(info), is_compressed)))
     } else {
-        let index = ASSETS.iter().position(|asset| asset.path == path)?;
-        let asset = ASSETS[index];
-        let body = if is_compressed { &COMPRESSED[index] } else { asset.text.as_bytes() };
-        (asset.content_type, Bytes::from_static(body))
+        let asset = ASSETS.iter().find(|asset| asset.path == path)?;
+        let body =
+            if is_compressed { Bytes::from_static(asset.gzip) } else { Bytes::from(asset.text()) };
+        (asset.content_type, body)
     };
     // Identifies exactly these bytes.
     let tag = format!("\"{:08x}-{:x}\"", crc32fast::hash(&body), body.len());

@@ -1,5 +1,9 @@
 //! The files of the page, which are part of the binary.
 
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+
 use super::paths;
 
 /// What browsers let the page load: its own files, and an empty icon. No other site may frame it.
@@ -10,12 +14,6 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
 /// Content type of the page itself.
 pub const HTML: &str = "text/html; charset=utf-8";
 
-/// The style of the page.
-pub const STYLE: &str = include_str!("page/page.css");
-
-/// The map: an SVG with a shape for each country, whose `data-code` is the code of the country.
-pub const WORLD_MAP: &str = include_str!("page/world.svg");
-
 const INDEX: &str = include_str!("page/index.html");
 
 /// A file with constant text.
@@ -25,8 +23,26 @@ pub struct Asset {
     pub path: &'static str,
     /// Value of the header `Content-Type`.
     pub content_type: &'static str,
+    /// Its text, compressed by `build.rs` as gzip.
+    pub gzip: &'static [u8],
+}
+
+impl Asset {
     /// Its text.
-    pub text: &'static str,
+    #[must_use]
+    pub fn text(self) -> String {
+        let mut text = String::new();
+        // The text was compressed when the program was built, so this cannot fail.
+        let _ = GzDecoder::new(self.gzip).read_to_string(&mut text);
+        text
+    }
+}
+
+/// The compressed text of a file.
+macro_rules! compressed {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz"))
+    };
 }
 
 /// A module of the script, in the same directory here and on the server.
@@ -35,15 +51,26 @@ macro_rules! module {
         Asset {
             path: concat!("/page/", $name),
             content_type: "text/javascript; charset=utf-8",
-            text: include_str!(concat!("page/", $name)),
+            gzip: compressed!($name),
         }
     };
 }
 
+/// The style of the page.
+pub const STYLE: Asset = Asset {
+    path: paths::STYLE,
+    content_type: "text/css; charset=utf-8",
+    gzip: compressed!("page.css"),
+};
+
+/// The map: an SVG with a shape for each country, whose `data-code` is the code of the country.
+pub const WORLD_MAP: Asset =
+    Asset { path: paths::MAP, content_type: "image/svg+xml", gzip: compressed!("world.svg") };
+
 /// All files except the page itself.
 pub const ASSETS: [Asset; 26] = [
-    Asset { path: paths::STYLE, content_type: "text/css; charset=utf-8", text: STYLE },
-    Asset { path: paths::MAP, content_type: "image/svg+xml", text: WORLD_MAP },
+    STYLE,
+    WORLD_MAP,
     module!("cities.js"),
     module!("clusters.js"),
     module!("conditions.js"),
@@ -189,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_map_has_every_country() {
-        let map = ASSETS.iter().find(|asset| asset.path == paths::MAP).unwrap().text;
+        let map = ASSETS.iter().find(|asset| asset.path == paths::MAP).unwrap().text();
         let table = include_str!("../../assets/countries.tsv");
         let codes = table.lines().filter(|line| !line.starts_with('#')).map(|line| &line[..2]);
         for code in codes {
@@ -208,7 +235,8 @@ mod tests {
 
     /// The modules that a module imports.
     fn imports(module: &Asset) -> Vec<&'static Asset> {
-        let lines = module.text.lines().filter(|line| line.starts_with("import "));
+        let text = module.text();
+        let lines = text.lines().filter(|line| line.starts_with("import "));
         let names = lines.map(|line| {
             line.split_once("from \"./").and_then(|(_, rest)| rest.strip_suffix("\";")).unwrap()
         });
@@ -223,7 +251,7 @@ mod tests {
         while let Some(way) = next.pop() {
             let path = way[way.len() - 1];
             let module = ASSETS.iter().find(|asset| asset.path == path).unwrap();
-            assert!(module.text.starts_with("/**"), "{path} does not say what it owns");
+            assert!(module.text().starts_with("/**"), "{path} does not say what it owns");
             reached.insert(path);
             for imported in imports(module) {
                 assert!(!way.contains(&imported.path), "{way:?} imports {}", imported.path);

@@ -36,7 +36,8 @@ pub(super) fn render(report: &Report) -> String {
     let mut html = String::from(HEAD);
     let _ = writeln!(
         html,
-        "<title>{TITLE}</title>\n<style>\n{STYLE}{}</style>\n</head>",
+        "<title>{TITLE}</title>\n<style>\n{}{}</style>\n</head>",
+        STYLE.text(),
         include_str!("report.css")
     );
     let _ = writeln!(

@@ -18,8 +18,9 @@ const CODE: &str = " data-code=\"";
 pub(super) fn map(countries: &[(&str, u64)]) -> String {
     let by_code: HashMap<_, _> = countries.iter().copied().collect();
     let most = most(countries);
-    let mut svg = String::with_capacity(WORLD_MAP.len() + 128 * countries.len());
-    for line in WORLD_MAP.lines() {
+    let map = WORLD_MAP.text();
+    let mut svg = String::with_capacity(map.len() + 128 * countries.len());
+    for line in map.lines() {
         let shape = line.split_once(CODE).and_then(|(head, tail)| {
             let packets = *by_code.get(tail.get(..2)?)?;
             Some((head, tail, packets)).filter(|(_, _, packets)| *packets > 0)
