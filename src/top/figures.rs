@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+/// Maximum entries of a list, and values of a timeline: several times those of an exporter.
+const MAX_VALUES: usize = 1000;
+
 /// An overview of an exporter. Unknown fields are ignored, and most of the others can be missing.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Figures {
@@ -158,7 +161,8 @@ pub enum ListKind {
 }
 
 impl Figures {
-    /// Parses an overview. Numbers that no exporter reports are limited, so that calculations with them are safe.
+    /// Parses an overview. Numbers that no exporter reports, and lengths of lists, are limited, so that calculations with them
+    /// are safe and fast.
     ///
     /// # Errors
     /// The text is not an overview.
@@ -168,6 +172,20 @@ impl Figures {
         window.seconds = window.seconds.clamp(1.0, 1e10);
         window.slices = window.slices.clamp(1.0, 1e6).floor();
         window.running = window.running.clamp(0.0, window.seconds / window.slices);
+        figures.timeline.truncate(MAX_VALUES);
+        let lists = [
+            &mut figures.ports,
+            &mut figures.prefixes,
+            &mut figures.protocols,
+            &mut figures.networks,
+        ];
+        let lists = lists.map(|list| &mut list.rows);
+        for list in lists.into_iter().chain([&mut figures.countries]) {
+            list.truncate(MAX_VALUES);
+            list.iter_mut()
+                .flat_map(|entry| &mut entry.timeline)
+                .for_each(|it| it.truncate(MAX_VALUES));
+        }
         Ok(figures)
     }
 
@@ -286,6 +304,23 @@ mod tests {
             assert!(seconds >= 1.0 && slices >= 1.0 && running >= 0.0);
             assert!(running <= seconds / slices && seconds.is_finite());
         }
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let entry = r#"{"value":"1","packets":1}"#;
+        let entries = vec![entry; 5_000].join(",");
+        let text = SHORTEST
+            .replacen(
+                '{',
+                &format!(r#"{{"countries":[{entries}],"ports":{{"rows":[{entries}]}},"#),
+                1,
+            )
+            .replace("[1,2]", &format!("[{}]", vec!["1"; 5_000].join(",")));
+        let figures = Figures::parse(&text).unwrap();
+        assert_eq!(figures.list(ListKind::Countries).0.len(), MAX_VALUES);
+        assert_eq!(figures.list(ListKind::Ports).0.len(), MAX_VALUES);
+        assert_eq!(figures.timeline.len(), MAX_VALUES);
     }
 
     #[test]

@@ -88,7 +88,8 @@ fn title_right(view: &View, is_wide: bool) -> Vec<Part> {
 /// The time of day; `None` for an impossible time.
 fn clock(seconds: f64, view: &View) -> Option<String> {
     let time = Timestamp::from_second(i64::try_from(rounded(seconds.floor())).ok()?).ok()?;
-    Some(view.zone.to_datetime(time).strftime("%H:%M:%S").to_string())
+    let local = view.zone.to_datetime(time);
+    Some(format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second()))
 }
 
 /// As many of the figures as fit, the most important ones first.
@@ -199,7 +200,9 @@ fn total(view: &View, figures: &Figures, layout: &FrameLayout, canvas: &mut Canv
         let width = text::columns(&shown).min(MAX_FILTER);
         x = canvas.put((x + 2, area.y), end, &text::left(&shown, width), REVERSED);
     }
-    if let Some(since) = partial_since(view, figures) {
+    if !view.is_answered() {
+        canvas.put((x + 2, area.y), end, "not yet applied", NOTE);
+    } else if let Some(since) = partial_since(view, figures) {
         canvas.put((x + 2, area.y), end, &format!("counted since {since}"), DIM);
     }
 }

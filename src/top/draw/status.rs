@@ -63,7 +63,9 @@ pub(super) fn draw(view: &View, messages: &[String], area: Rect, canvas: &mut Ca
     }
     if first != area.y || messages.is_empty() {
         let mut x = area.x;
-        for (key, what) in KEYS {
+        let window = view.figures.as_ref().map(|figures| &figures.window);
+        let has_ranges = window.is_none_or(|window| !window.capture);
+        for (key, what) in KEYS.into_iter().filter(|(_, what)| has_ranges || *what != "range") {
             let width = u16::try_from(key.len() + what.len() + 1).unwrap_or(0);
             if x + width > area.right() {
                 break;

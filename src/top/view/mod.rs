@@ -91,6 +91,8 @@ pub struct View {
     pub figures: Option<Figures>,
     /// When the newest figures were received.
     pub received: Option<Instant>,
+    /// The query that the newest figures answer.
+    answered: String,
     /// Why there are no newer figures.
     pub error: Option<String>,
     /// How far a recording was read; `None` for an exporter.
@@ -162,6 +164,7 @@ impl View {
             selection,
             figures: None,
             received: None,
+            answered: String::new(),
             error: None,
             progress: None,
             is_paused: false,
@@ -171,11 +174,18 @@ impl View {
         }
     }
 
-    /// Shows new figures, or why there are none.
+    /// Whether the figures are those of the current filter and range.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.figures.is_none() || self.answered == self.selection.query()
+    }
+
+    /// Shows new figures of the current filter and range, or why there are none.
     pub fn update(&mut self, answer: Result<Figures, String>, now: Instant) {
         match answer {
             Ok(figures) => {
                 (self.figures, self.received, self.error) = (Some(figures), Some(now), None);
+                self.answered = self.selection.query();
             }
             Err(error) => self.error = Some(error),
         }

@@ -85,8 +85,14 @@ fn the_selected_entry_is_visible() {
 #[test]
 fn filters_are_toggled_replaced_and_removed() {
     let mut view = view();
+    assert!(view.is_answered());
     assert_eq!(view.act(KeyAction::ToggleFilter, 1), Effect::Fetch);
     assert_eq!(view.selection.query(), "country=CN");
+    assert!(!view.is_answered());
+    view.update(Err("no connection".into()), Instant::now());
+    assert!(!view.is_answered());
+    view.update(Ok(fixture::live()), Instant::now());
+    assert!(view.is_answered());
     view.act(KeyAction::Down, 1);
     view.act(KeyAction::ToggleFilter, 1);
     assert_eq!(view.selection.query(), "country=US");
