@@ -51,7 +51,7 @@ use tokio::{
     time::sleep,
 };
 
-pub use drilldown::{Drilldown, DrilldownError, Outcome as DrilldownOutcome};
+pub use drilldown::{Drilldown, DrilldownError};
 pub use queue::{Queue, QueueObserver};
 pub use row_selection::RowSelection;
 pub use spool::RowMark;

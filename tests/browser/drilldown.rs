@@ -137,7 +137,7 @@ fn a_filter_lists_its_sources_and_packets() {
     until_loaded(&browser);
     assert_eq!(column(&browser, "packets", 1)[0], "<script>alert(1)</script>");
     open(&browser, "?reason#port=other");
-    browser.until("document.getElementById('drilldown-state').textContent.includes('expected a port or none')");
+    browser.until("document.getElementById('drilldown-state').textContent.includes('rows have their true value')");
 
     for (width, height) in [(1920, 1080), (1280, 800), (390, 844)] {
         for scheme in ["light", "dark"] {

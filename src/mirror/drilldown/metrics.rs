@@ -10,7 +10,7 @@ use crate::{exposition::MetricWriter, system::lock::lock};
 /// How a query ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// With its answer.
     Answered,
     /// The client did not wait for it.
@@ -23,11 +23,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// All, in the order of the metric.
-    pub const ALL: [Self; 4] = [Self::Answered, Self::Cancelled, Self::Failed, Self::TimeLimit];
+    pub(super) const ALL: [Self; 4] =
+        [Self::Answered, Self::Cancelled, Self::Failed, Self::TimeLimit];
 
     /// The value of the label `result`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Answered => "answered",
             Self::Cancelled => "cancelled",

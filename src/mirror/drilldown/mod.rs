@@ -11,7 +11,7 @@ use std::{
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::answer::Cells;
+use self::{answer::Cells, metrics::Outcome};
 use super::{
     kind::Kind,
     rows_query::Question,
@@ -21,8 +21,6 @@ use super::{
     target::{Servers, Target},
 };
 use crate::system::lock::lock;
-
-pub use metrics::Outcome;
 
 /// Time limit for an answer.
 const LIMIT: Duration = Duration::from_secs(10);

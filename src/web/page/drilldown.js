@@ -5,6 +5,7 @@
 
 import { $, keyed, make, put, setText } from "./elements.js";
 import { PACKETS, SOURCES, cell } from "./drilldown_columns.js";
+import { DIMENSIONS, isFolded } from "./labels.js";
 import { ago, whole } from "./text.js";
 import { isDrilled, onChange, parameters, setAddress, view } from "./view.js";
 
@@ -80,11 +81,21 @@ function load() {
   document.body.classList.toggle("drilled", !section.hidden);
   if (section.hidden) return;
   showChoices();
-  $("drilldown-lists").hidden = !state.available;
-  say(state.available ? "" : `Sources and packets are not shown: ${state.reason}.`);
-  if (!state.available) return;
+  const reason = whyNothing();
+  $("drilldown-lists").hidden = reason !== null;
+  say(reason ? `Sources and packets are not shown: ${reason}.` : "");
+  if (reason) return;
   for (const list of LISTS) Object.assign(list, { tokens: [""], isShown: false });
   run();
+}
+
+/** Why the view has no lists; null if it has them. */
+function whyNothing() {
+  if (!state.available) return state.reason;
+  const folded = [...view.filter].find(([dimension, value]) => dimension !== "prefix" && isFolded({ value }));
+  if (folded) return `rows have their true value, and not "other", for ${DIMENSIONS[folded[0]].one}`;
+  const isEncrypted = state.anonymize === "cryptopan" && view.filter.has("network");
+  return isEncrypted ? "the addresses of the rows are encrypted, so a network cannot be found in them" : null;
 }
 
 /** Shows another page of a list. */
