@@ -1,11 +1,11 @@
-//! The dashboards agree with the alerts: the list of firing alerts shows all their labels, and
+//! The dashboards agree with the alerts: the list of firing alerts shows all their labels, graphs show when they fired, and
 //! colours change at the thresholds of the recording rules.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
 
-use crate::support::dashboards::{Dashboard, title};
+use crate::support::dashboards::{Dashboard, hold, title};
 
 /// Panels that show what an alert compares with a threshold: the rule of the threshold, and the
 /// value of the panel for a threshold of 1.
@@ -67,4 +67,36 @@ fn colours_change_at_the_thresholds_of_alerts() {
             "{name} is orange at {at}, alerts fire at {value}"
         );
     }
+}
+
+#[test]
+fn firing_alerts_are_annotations_that_can_be_switched_off() {
+    hold(|dashboard, wrong| {
+        let annotations: Vec<_> = dashboard.annotations().collect();
+        if !dashboard.is_of_prometheus() {
+            if !annotations.is_empty() {
+                wrong.push("annotations from a database".into());
+            }
+            return;
+        }
+        let [annotation] = annotations[..] else {
+            wrong.push(format!("{} annotations", annotations.len()));
+            return;
+        };
+        // Grafana shows a switch for each annotation that is not hidden.
+        if annotation["enable"] != true || annotation["hide"] != false {
+            wrong.push(format!("no switch that is on: {annotation}"));
+        }
+        let expression = annotation["expr"].as_str().unwrap();
+        if !expression.contains("ALERTS{alertname=~\"Nflog.+\", alertstate=\"firing\"") {
+            wrong.push(format!("annotations are not the firing alerts: {expression}"));
+        }
+        let (_, labels) = expression.split_once("by (").unwrap();
+        let labels: BTreeSet<_> = labels.split(')').next().unwrap().split(", ").collect();
+        let tags = annotation["tagKeys"].as_str().unwrap().split(',');
+        let shown: BTreeSet<_> = tags.chain(["alertname", "severity"]).collect();
+        if shown != labels {
+            wrong.push(format!("annotations show {shown:?} of {labels:?}"));
+        }
+    });
 }

@@ -4,6 +4,7 @@
 mod alerts;
 mod architecture;
 mod dashboards_alerts;
+mod dashboards_links;
 mod dashboards_lint;
 mod dashboards_panels;
 mod dashboards_periods;

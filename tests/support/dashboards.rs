@@ -81,6 +81,16 @@ impl Dashboard {
         self.variables().iter().find(|variable| variable["name"] == name)
     }
 
+    /// The variable that selects the data source.
+    pub fn source_variable(&self) -> &Value {
+        self.variables().iter().find(|variable| variable["type"] == "datasource").unwrap()
+    }
+
+    /// Whether it queries Prometheus.
+    pub fn is_of_prometheus(&self) -> bool {
+        self.source_variable()["query"] == "prometheus"
+    }
+
     /// The statements of panels.
     pub fn targets(&self) -> Vec<Query> {
         self.panels().flat_map(|panel| self.targets_of(panel)).collect()

@@ -139,9 +139,9 @@ fn check_start(exporters: &Exporters<'_>, maria: &MariaDb) {
     for (number, exporter) in exporters.running.iter().enumerate() {
         let log = exporter.program.log();
         let complaint = log.lines().find(|line| {
-            // The family `list` has a label that needs conntrack.
+            // The families `list` and `asn` have labels that need conntrack and an ASN database.
             ["level=warn", "level=error"].iter().any(|level| line.contains(level))
-                && !line.contains("family.list.labels")
+                && !["family.list.labels", "family.asn.labels"].iter().any(|key| line.contains(key))
         });
         assert_eq!(complaint, None, "host {number}");
     }
