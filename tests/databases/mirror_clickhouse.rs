@@ -34,10 +34,6 @@ fn single(degrees: f64) -> f32 {
     degrees as f32
 }
 
-fn time(micros: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
-}
-
 /// A store with the schema.
 async fn prepared(target: &Target) -> ClickHouse {
     let mut store = ClickHouse::connect(target).await.unwrap();
@@ -48,38 +44,34 @@ async fn prepared(target: &Target) -> ClickHouse {
 /// Number of rows, and number of different ones.
 const COUNT: &str = "SELECT count(), uniqExact(writer, sequence) FROM packets";
 
+/// The rows hold the positions, and a token makes an insert one.
 #[tokio::test]
-async fn a_batch_is_written_once() {
+async fn positions_are_read_from_the_rows() {
     let server = ClickHouseServer::shared();
     let database = server.database();
     let target = server.target(&database);
     let mut store = prepared(&target).await;
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
     let rows = [tcp(NOON), empty(NOON)];
-    store.write(&writer(), batch(0, &rows)).await.unwrap();
-    let again = store.write(&writer(), batch(0, &rows)).await;
-    assert!(matches!(again, Err(StoreError::Moved)), "{again:?}");
     // A connection that did not read the position again, as if the first insert were still running.
     let (mut one, mut other) = (prepared(&target).await, prepared(&target).await);
-    assert_eq!(one.position(&writer(), 2).await.unwrap(), 2);
-    assert_eq!(other.position(&writer(), 2).await.unwrap(), 2);
-    one.write(&writer(), batch(2, &rows)).await.unwrap();
-    other.write(&writer(), batch(2, &rows)).await.unwrap();
-    assert_eq!(server.query(&database, COUNT), "4\t4");
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 4);
-    // Rows 4 to 9 were lost: skipped.
-    store.write(&writer(), Batch { from: 4, to: 10, rows: &[] }).await.unwrap();
+    assert_eq!(one.position(&writer(), 0).await.unwrap(), 0);
+    assert_eq!(other.position(&writer(), 0).await.unwrap(), 0);
+    one.write(&writer(), batch(0, &rows)).await.unwrap();
+    other.write(&writer(), batch(0, &rows)).await.unwrap();
+    assert_eq!(server.query(&database, COUNT), "2\t2");
+    assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
+    // Rows 2 to 9 were lost: skipped.
+    store.write(&writer(), Batch { from: 2, to: 10, rows: &[] }).await.unwrap();
     store.write(&writer(), Batch { from: 10, to: 12, rows: &rows }).await.unwrap();
     store.forget(&writer()).await.unwrap();
     // The spool knows them, or learns where they are missing.
     assert_eq!(store.position(&writer(), 10).await.unwrap(), 12);
     assert_eq!(store.position(&writer(), 50).await.unwrap(), 50);
-    assert_eq!(store.position(&writer(), 0).await.unwrap(), 4);
+    assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
     // Rows 10 and 11 are there.
-    let found: Vec<_> = (4..12).map(|number| tcp(NOON + number)).collect();
-    store.write(&writer(), batch(4, &found)).await.unwrap();
+    let found: Vec<_> = (2..12).map(|number| tcp(NOON + number)).collect();
+    store.write(&writer(), batch(2, &found)).await.unwrap();
     assert_eq!(server.query(&database, COUNT), "12\t12");
-    store.ping().await.unwrap();
 }
 
 /// A batch of several days is several inserts. If only some of them are done, the others follow, in whatever batches.
@@ -126,23 +118,6 @@ async fn a_token_without_rows_loses_none() {
     assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
     store.write(&writer(), batch(0, &rows)).await.unwrap();
     assert_eq!(server.query(&database, COUNT), "2\t2");
-}
-
-#[tokio::test]
-async fn writers_have_positions_of_their_own() {
-    let server = ClickHouseServer::shared();
-    let database = server.database();
-    let target = server.target(&database);
-    let (mut one, mut other) = (prepared(&target).await, prepared(&target).await);
-    let second = Writer { id: [1; 16], host: "attic".into() };
-    assert_eq!(one.position(&writer(), 0).await.unwrap(), 0);
-    assert_eq!(other.position(&second, 0).await.unwrap(), 0);
-    one.write(&writer(), batch(0, &[tcp(NOON)])).await.unwrap();
-    other.write(&second, batch(0, &[tcp(NOON), tcp(NOON)])).await.unwrap();
-    assert_eq!(other.position(&writer(), 0).await.unwrap(), 1);
-    assert_eq!(one.position(&second, 0).await.unwrap(), 2);
-    let hosts = server.query(&database, "SELECT count() FROM packets WHERE host = 'attic'");
-    assert_eq!(hosts, "2");
 }
 
 /// Each kind of row in each column, through the table and the view.
@@ -228,40 +203,15 @@ async fn rows_keep_their_values() {
     }
 }
 
+/// Before or after the start of an exporter.
 #[tokio::test]
-async fn a_dropped_table_is_created_again() {
+async fn an_administrator_creates_the_schema() {
     let server = ClickHouseServer::shared();
     let database = server.database();
-    let target = server.target(&database);
-    let mut store = prepared(&target).await;
-    store.position(&writer(), 0).await.unwrap();
-    store.write(&writer(), batch(0, &[tcp(NOON)])).await.unwrap();
-    server.query(&database, "DROP TABLE packets SYNC");
-    let lost = store.write(&writer(), batch(1, &[tcp(NOON)])).await;
-    assert!(matches!(lost, Err(StoreError::Denied(_))), "{lost:?}");
-    let mut store = prepared(&target).await;
-    assert_eq!(store.position(&writer(), 1).await.unwrap(), 1);
-    store.write(&writer(), batch(1, &[tcp(NOON)])).await.unwrap();
-    assert_eq!(server.query(&database, "SELECT tcp_dport FROM ulog"), "80");
-}
-
-#[tokio::test]
-async fn concurrent_starts_create_the_schema_once() {
-    let server = ClickHouseServer::shared();
-    let database = server.database();
-    let mut starting = tokio::task::JoinSet::new();
-    for _ in 0..8 {
-        let target = server.target(&database);
-        starting.spawn(async move { ClickHouse::connect(&target).await?.prepare().await });
+    for _ in 0..2 {
+        server.query(&database, schema::ddl(Kind::ClickHouse));
+        prepared(&server.target(&database)).await;
     }
-    while let Some(result) = starting.join_next().await {
-        result.unwrap().unwrap();
-    }
-    // An administrator can run the program's SQL as well, before or after.
-    server.query(&database, schema::ddl(Kind::ClickHouse));
-    let comments =
-        "SELECT comment FROM system.tables WHERE name = 'packets' AND database = currentDatabase()";
-    assert_eq!(server.query(&database, comments), "nflog_exporter, schema version 1");
 }
 
 #[tokio::test]
@@ -292,48 +242,6 @@ async fn foreign_and_unsuitable_tables_are_left_alone() {
     let mut store = prepared(&server.target(&database)).await;
     assert!(store.advice().await.unwrap()[0].contains("RENAME TABLE ulog"));
     assert_eq!(server.query(&database, "SELECT * FROM ulog"), "1");
-}
-
-#[tokio::test]
-async fn a_rejected_row_writes_nothing() {
-    let server = ClickHouseServer::shared();
-    let database = server.database();
-    let mut store = prepared(&server.target(&database)).await;
-    store.position(&writer(), 0).await.unwrap();
-    server.query(&database, "ALTER TABLE packets ADD CONSTRAINT test CHECK prefix <> 'bad'");
-    let bad = Row { prefix: "bad".into(), ..tcp(NOON) };
-    let rejected = store.write(&writer(), batch(0, &[tcp(NOON), bad.clone()])).await;
-    assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
-    let rejected = store.try_rows(&writer(), &[bad]).await;
-    assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
-    store.try_rows(&writer(), &[tcp(NOON), empty(NOON)]).await.unwrap();
-    assert_eq!(server.query(&database, COUNT), "0\t0");
-    store.write(&writer(), batch(0, &[tcp(NOON)])).await.unwrap();
-    assert_eq!(server.query(&database, COUNT), "1\t1");
-}
-
-#[tokio::test]
-async fn the_newest_row_and_the_clock() {
-    const SECOND: u64 = 1_000_000;
-    let server = ClickHouseServer::shared();
-    let database = server.database();
-    let mut store = prepared(&server.target(&database)).await;
-    assert_eq!(store.newest_row(time(NOON)).await.unwrap(), None);
-    store.position(&writer(), 0).await.unwrap();
-    let rows = [tcp(NOON), tcp(NOON + SECOND), tcp(NOON + 60 * SECOND)];
-    store.write(&writer(), batch(0, &rows)).await.unwrap();
-    for (until, expect) in [
-        (NOON - 1, None),
-        (NOON, Some(NOON)),
-        (NOON + 2 * SECOND, Some(NOON + SECOND)),
-        (NOON + 3600 * SECOND, Some(NOON + 60 * SECOND)),
-    ] {
-        assert_eq!(store.newest_row(time(until)).await.unwrap(), expect.map(time), "{until}");
-    }
-    let clock = store.clock().await.unwrap();
-    let now = SystemTime::now();
-    let difference = now.duration_since(clock.now).unwrap_or_else(|earlier| earlier.duration());
-    assert!(difference < Duration::from_secs(10) && !clock.zone.is_empty(), "{clock:?}");
 }
 
 /// The TTL drops whole days; the size limit drops the oldest, but not today's.

@@ -3,12 +3,14 @@
 use std::{process::Command, sync::Arc};
 
 use nflog_exporter::mirror::{
-    store::{MySql, Postgres, Sqlite, Store},
+    store::{ClickHouse, MySql, Postgres, Sqlite, Store},
     target::Target,
 };
 use tempfile::TempDir;
 
-use crate::support::{mariadb::MariaDb, postgres_server::PostgresServer};
+use crate::support::{
+    clickhouse::ClickHouseServer, mariadb::MariaDb, postgres_server::PostgresServer,
+};
 
 /// A new, empty database of one kind.
 pub trait Database {
@@ -18,11 +20,11 @@ pub trait Database {
     /// Makes every row with the prefix `bad` invalid.
     const REFUSE_BAD: &str;
 
-    /// The tables as the first program created them.
-    const FIRST_SCHEMA: &str;
-
     /// Drops the table `packets`.
     const DROP_PACKETS: &str = "DROP TABLE packets";
+
+    /// Reads the version of the schema.
+    const VERSION: &str = "SELECT version FROM nflog_schema";
 
     /// Whether a store can report that another one holds a lock.
     const MAY_BE_LOCKED: bool = false;
@@ -37,6 +39,12 @@ pub trait Database {
     fn query(&self, sql: &str) -> String;
 }
 
+/// A database that earlier programs supported.
+pub trait HasFirstSchema: Database {
+    /// The tables as the first program created them.
+    const FIRST_SCHEMA: &str;
+}
+
 /// A MariaDB database.
 pub struct Maria(Arc<MariaDb>, String);
 
@@ -44,7 +52,6 @@ impl Database for Maria {
     type Store = MySql;
 
     const REFUSE_BAD: &str = "ALTER TABLE packets ADD CONSTRAINT test CHECK (prefix <> 'bad')";
-    const FIRST_SCHEMA: &str = include_str!("../../data/schema/first_mysql.sql");
 
     fn create() -> Self {
         let server = MariaDb::shared();
@@ -61,6 +68,10 @@ impl Database for Maria {
     }
 }
 
+impl HasFirstSchema for Maria {
+    const FIRST_SCHEMA: &str = include_str!("../../data/schema/first_mysql.sql");
+}
+
 /// A MariaDB that reports to be a MySQL, so that the bulk statement is not used.
 pub struct MySqlServer(MariaDb, String);
 
@@ -68,7 +79,6 @@ impl Database for MySqlServer {
     type Store = MySql;
 
     const REFUSE_BAD: &str = Maria::REFUSE_BAD;
-    const FIRST_SCHEMA: &str = Maria::FIRST_SCHEMA;
 
     fn create() -> Self {
         let server = MariaDb::start_with(&["--version=8.0.36"]);
@@ -85,6 +95,10 @@ impl Database for MySqlServer {
     }
 }
 
+impl HasFirstSchema for MySqlServer {
+    const FIRST_SCHEMA: &str = Maria::FIRST_SCHEMA;
+}
+
 /// A PostgreSQL database.
 pub struct PostgreSql(Arc<PostgresServer>, String);
 
@@ -92,7 +106,6 @@ impl Database for PostgreSql {
     type Store = Postgres;
 
     const REFUSE_BAD: &str = Maria::REFUSE_BAD;
-    const FIRST_SCHEMA: &str = include_str!("../../data/schema/first_postgres.sql");
     const DROP_PACKETS: &str = "DROP TABLE packets CASCADE";
 
     fn create() -> Self {
@@ -110,6 +123,36 @@ impl Database for PostgreSql {
     }
 }
 
+impl HasFirstSchema for PostgreSql {
+    const FIRST_SCHEMA: &str = include_str!("../../data/schema/first_postgres.sql");
+}
+
+/// A ClickHouse database.
+pub struct Click(Arc<ClickHouseServer>, String);
+
+impl Database for Click {
+    type Store = ClickHouse;
+
+    const REFUSE_BAD: &str = Maria::REFUSE_BAD;
+    const DROP_PACKETS: &str = "DROP TABLE packets SYNC";
+    const VERSION: &str = "SELECT extract(comment, '^nflog_exporter, schema version ([0-9]+)$') FROM system.tables \
+                           WHERE name = 'packets' AND database = currentDatabase()";
+
+    fn create() -> Self {
+        let server = ClickHouseServer::shared();
+        let name = server.database();
+        Self(server, name)
+    }
+
+    fn target(&self) -> Target {
+        self.0.target(&self.1)
+    }
+
+    fn query(&self, sql: &str) -> String {
+        self.0.query(&self.1, sql)
+    }
+}
+
 /// A SQLite file.
 pub struct File(TempDir);
 
@@ -118,7 +161,6 @@ impl Database for File {
 
     const REFUSE_BAD: &str = "CREATE TRIGGER test BEFORE INSERT ON packets WHEN new.prefix = 'bad' \
                               BEGIN SELECT RAISE(ABORT, 'rejected'); END";
-    const FIRST_SCHEMA: &str = include_str!("../../data/schema/first_sqlite.sql");
     const MAY_BE_LOCKED: bool = true;
 
     fn create() -> Self {
@@ -140,4 +182,8 @@ impl Database for File {
         assert!(output.status.success(), "{sql}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
+}
+
+impl HasFirstSchema for File {
+    const FIRST_SCHEMA: &str = include_str!("../../data/schema/first_sqlite.sql");
 }

@@ -1,6 +1,6 @@
 //! The guarantees of every store: one suite for each database. Tests for a single database are in
-//! `mirror_mysql`, `mirror_postgres` and `mirror_sqlite`. Requires MariaDB, PostgreSQL and SQLite's shell of
-//! Debian's packages.
+//! `mirror_mysql`, `mirror_postgres`, `mirror_clickhouse` and `mirror_sqlite`. Requires MariaDB, PostgreSQL and SQLite's
+//! shell of Debian's packages, and PyPI's chdb, which `tests/run chdb` installs.
 mod databases;
 
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use nflog_exporter::{
     },
 };
 
-use databases::{Database, File, Maria, MySqlServer, PostgreSql};
+use databases::{Click, Database, File, HasFirstSchema, Maria, MySqlServer, PostgreSql};
 
 use crate::support::sample_rows::{NOON, empty, tcp};
 
@@ -65,6 +65,16 @@ async fn a_batch_is_written_once<D: Database>() {
     assert!(matches!(again, Err(StoreError::Moved)), "{again:?}");
     assert_eq!(count(&database), "2");
     assert_eq!(store.position(&writer(), 0).await.unwrap(), 2);
+    store.ping().await.unwrap();
+    assert_eq!(count(&database), "2");
+}
+
+/// In a table, beside the rows.
+async fn positions_are_recorded<D: Database>() {
+    let database = D::create();
+    let mut store = prepared(&database).await;
+    store.position(&writer(), 0).await.unwrap();
+    store.write(&writer(), batch(0, &[tcp(NOON), empty(NOON)])).await.unwrap();
     // Rows 2 to 9 were lost: skipped. An empty batch moves nothing.
     store.write(&writer(), Batch { from: 2, to: 10, rows: &[] }).await.unwrap();
     store.write(&writer(), Batch { from: 10, to: 10, rows: &[] }).await.unwrap();
@@ -75,7 +85,6 @@ async fn a_batch_is_written_once<D: Database>() {
     store.forget(&writer()).await.unwrap();
     assert_eq!(database.query("SELECT count(*) FROM nflog_writers"), "0");
     assert_eq!(store.position(&writer(), 0).await.unwrap(), 0);
-    store.ping().await.unwrap();
     assert_eq!(count(&database), "2");
 }
 
@@ -105,12 +114,13 @@ async fn a_dropped_table_is_created_again<D: Database>() {
     assert!(matches!(lost, Err(StoreError::Denied(_))), "{lost:?}");
     drop(store);
     let mut store = prepared(&database).await;
+    assert_eq!(store.position(&writer(), 1).await.unwrap(), 1);
     store.write(&writer(), batch(1, &[tcp(NOON)])).await.unwrap();
     assert_eq!(database.query("SELECT tcp_dport FROM ulog"), "80");
 }
 
 /// An earlier program's tables get the added columns, at whatever start comes first, and that program goes on.
-async fn the_first_schema_is_upgraded<D: Database>() {
+async fn the_first_schema_is_upgraded<D: HasFirstSchema>() {
     let database = D::create();
     database.query(D::FIRST_SCHEMA);
     let earlier = "INSERT INTO packets (time, host, nflog_group, prefix, in_device, out_device, mark, length, \
@@ -136,11 +146,11 @@ async fn the_first_schema_is_upgraded<D: Database>() {
     let without = "SELECT count(*) FROM packets WHERE host IN ('attic', 'gate') AND ct_state IS NULL AND ct_zone \
         IS NULL AND source_network_name IS NULL AND destination_network_name IS NULL AND list IS NULL";
     assert_eq!(database.query(without), "3");
-    assert_eq!(database.query("SELECT version FROM nflog_schema"), "1");
+    assert_eq!(database.query(D::VERSION), "1");
 }
 
 /// An administrator can run the program's SQL instead. `SQLite` needs none: the file belongs to the exporter.
-async fn an_administrator_upgrades_the_first_schema<D: Database>() {
+async fn an_administrator_upgrades_the_first_schema<D: HasFirstSchema>() {
     let database = D::create();
     database.query(D::FIRST_SCHEMA);
     for _ in 0..2 {
@@ -154,8 +164,8 @@ async fn concurrent_starts_create_the_schema_once<D: Database>() {
     let database = D::create();
     starts_at_once(&database).await;
     prepared(&database).await;
-    assert_eq!(database.query("SELECT version FROM nflog_schema"), "1");
-    assert_eq!(database.query("SELECT count(*) FROM nflog_writers"), "0");
+    assert_eq!(database.query(D::VERSION), "1");
+    assert_eq!(count(&database), "0");
 }
 
 async fn a_rejected_row_rolls_back_its_batch<D: Database>() {
@@ -224,7 +234,7 @@ macro_rules! suite {
     };
 }
 
-/// The whole suite for each database.
+/// The same suite for each database.
 macro_rules! for_each_database {
     ($($module:ident: $database:ty),+) => {
         $(
@@ -233,13 +243,21 @@ macro_rules! for_each_database {
                 a_batch_is_written_once
                 writers_have_positions_of_their_own
                 a_dropped_table_is_created_again
-                the_first_schema_is_upgraded
                 concurrent_starts_create_the_schema_once
                 a_rejected_row_rolls_back_its_batch
                 tried_rows_are_rolled_back
                 the_newest_row_is_found_up_to_a_time
                 the_servers_clock_is_read
             );
+        )+
+    };
+}
+
+/// The suite for each database with transactions, whose schema had fewer columns.
+macro_rules! for_each_database_with_transactions {
+    ($($module:ident: $database:ty),+) => {
+        $(
+            suite!($module, $database, positions_are_recorded the_first_schema_is_upgraded);
         )+
     };
 }
@@ -251,5 +269,13 @@ for_each_database!(
     mariadb: super::Maria,
     mysql: super::MySqlServer,
     postgres: super::PostgreSql,
+    clickhouse: super::Click,
     sqlite: super::File
+);
+
+for_each_database_with_transactions!(
+    mariadb_transactions: super::Maria,
+    mysql_transactions: super::MySqlServer,
+    postgres_transactions: super::PostgreSql,
+    sqlite_transactions: super::File
 );
