@@ -137,6 +137,7 @@ impl Default for WriteRules {
 /// to drop at any await.
 pub trait Store: Sized + Send {
     /// How rows are written to a database of this kind, which is the store's.
+    #[must_use]
     fn rules(_: Kind) -> WriteRules {
         WriteRules::default()
     }
