@@ -172,7 +172,7 @@ mod tests {
         for &(country, prefix, port, packets) in all {
             let mut event: Event = tcp(country, [198, 51, 100, 7], port);
             event.prefix = interner.intern(NameField::Prefix, prefix.as_bytes());
-            recent.push(&vec![event; packets], NOW - ago);
+            recent.push(&vec![event; packets], NOW.saturating_sub(ago));
         }
         let found = conditions(&recent.span(NOW), &interner.names(), day, Some(1));
         let mut found: Vec<_> =

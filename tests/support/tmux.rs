@@ -57,7 +57,8 @@ impl<'n> Tmux<'n> {
     /// The text of the screen, without spaces at the ends of lines.
     pub fn screen(&self) -> String {
         let screen = run(self.command().args(["capture-pane", "-p"]));
-        screen.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+        let lines: Vec<_> = screen.lines().map(str::trim_end).collect();
+        lines.join("\n") + "\n"
     }
 
     /// The screen with escape codes for colours and styles.

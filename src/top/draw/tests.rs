@@ -4,11 +4,8 @@ use jiff::tz::TimeZone;
 use ratatui::{Terminal, backend::TestBackend};
 
 use super::*;
-#[path = "../../../tests/support/golden.rs"]
-mod golden;
-
-use self::golden::check_golden;
 use crate::{
+    golden::check_golden,
     history::Range,
     top::{
         figures::{Figures, ListKind},

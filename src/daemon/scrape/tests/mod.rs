@@ -3,14 +3,8 @@
 mod example;
 mod promtool;
 
-#[path = "../../../../tests/support/golden.rs"]
-mod golden;
-
-use self::{
-    example::{Scrape, scrape},
-    golden::check_golden,
-};
-use crate::{exposition::to_plain, metrics::process::ProcessMetrics};
+use self::example::{Scrape, scrape};
+use crate::{exposition::to_plain, golden::check_golden, metrics::process::ProcessMetrics};
 
 /// Both formats of a scrape, `OpenMetrics` first.
 fn texts(scrape: Scrape) -> [String; 2] {
