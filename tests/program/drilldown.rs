@@ -79,7 +79,7 @@ fn row(n: u64, now: u64) -> Row {
     Row {
         source: Some([203, 0, 113, low].into()),
         destination_port: Some(if n == 7 { 4999 } else { 22 }),
-        prefix: if n % 2 == 0 { "drop".into() } else { FORMULA.into() },
+        prefix: if n.is_multiple_of(2) { "drop".into() } else { FORMULA.into() },
         country: "NL".into(),
         ..tcp(now - 1_000_000 * (n + 1))
     }
