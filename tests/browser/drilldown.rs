@@ -93,8 +93,8 @@ fn a_filter_lists_its_sources_and_packets() {
     let addresses = texts(&rows, &format!("SELECT hex(substr(source, 13)) {of_sources}"));
     let shown = column(&browser, "sources", 0);
     let hex = |address: &String| {
-        let octets = address.split('.').map(|octet| octet.parse::<u8>().unwrap());
-        octets.map(|octet| format!("{octet:02X}")).collect::<String>()
+        let address: std::net::Ipv4Addr = address.parse().unwrap();
+        format!("{:08X}", address.to_bits())
     };
     assert_eq!(shown.iter().map(hex).collect::<Vec<_>>(), addresses);
     let newest =

@@ -12,7 +12,7 @@ use std::{
 use crate::support::{
     Namespace,
     doctor::doctor_with,
-    program::{Exporter, open_to_all, samples, wait_for},
+    program::{Exporter, open_to_all, samples, wait_for, whole},
 };
 
 /// Id of the user nobody.
@@ -59,14 +59,14 @@ fn receivers_that_cannot_be_reached_are_reported() {
     let target = |name: &str| format!("unixgram://{}", path(name).display());
     let config = output("there", &target("there"), "") + &output("missing", &target("missing"), "");
     let exporter = Exporter::start(&host, &config, &[]);
-    let are_up = |exporter: &Exporter<'_>, expect: &[(&str, f64)]| {
+    let are_up = |exporter: &Exporter<'_>, expect: &[(&str, u64)]| {
         let found = samples(&exporter.scrape(), "nflog_exporter_output_up");
-        let is_so = |(name, up): &(&str, f64)| {
-            found.iter().any(|(labels, value)| labels["output"] == *name && value == up)
+        let is_so = |(name, up): &(&str, u64)| {
+            found.iter().any(|(labels, value)| labels["output"] == *name && whole(*value) == *up)
         };
         expect.iter().all(is_so).then_some(())
     };
-    wait_for("the first output", || are_up(&exporter, &[("there", 1.0), ("missing", 0.0)]));
+    wait_for("the first output", || are_up(&exporter, &[("there", 1), ("missing", 0)]));
     let report = doctor_with(&host, &config);
     let what = "these outputs of the running exporter accept no rows (nflog_exporter_output_up is 0): missing /";
     report.failed("outputs", what);
@@ -76,6 +76,6 @@ fn receivers_that_cannot_be_reached_are_reported() {
 
     let _late = UnixDatagram::bind(path("missing")).unwrap();
     open_to_all(&path("missing"));
-    wait_for("both outputs", || are_up(&exporter, &[("there", 1.0), ("missing", 1.0)]));
+    wait_for("both outputs", || are_up(&exporter, &[("there", 1), ("missing", 1)]));
     doctor_with(&host, &config).has_none("outputs");
 }

@@ -2,7 +2,7 @@
 //!
 //! The position of a source is the id of its last copied row. The table `nflog_writers` holds it, under an id that is
 //! derived from the source, and the transaction that inserts rows moves it. So an interrupted copy resumes, and
-//! another copy finds only new rows. In ClickHouse, the copied rows hold it ([`day_writers`]).
+//! another copy finds only new rows. In ClickHouse, the copied rows hold it (`day_writers`).
 
 mod batch_size;
 mod convert;
