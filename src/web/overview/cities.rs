@@ -65,7 +65,7 @@ pub(super) fn cities(
         rows,
         more,
         packets,
-        since: (packets < total && packets > 0).then(|| oldest / 1_000_000),
+        since: (packets < total && packets > 0).then_some(oldest / 1_000_000),
     }
 }
 
