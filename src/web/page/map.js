@@ -50,12 +50,13 @@ export const world = {
     svg.addEventListener("keydown", (event) => this.key(event));
     svg.addEventListener("pointermove", (event) => tooltip.over(markOf(event.target), event.clientX, event.clientY));
     svg.addEventListener("pointerleave", () => tooltip.hide());
-    svg.addEventListener("focusin", (event) => {
+    // Chromium makes an SVG with such listeners a stop of the Tab key.
+    $("map").addEventListener("focusin", (event) => {
       if (!event.target.matches(":focus-visible")) return;
       const box = event.target.getBoundingClientRect();
       tooltip.over(event.target, box.left + box.width / 2, box.top + box.height / 2);
     });
-    svg.addEventListener("focusout", () => tooltip.hide());
+    $("map").addEventListener("focusout", () => tooltip.hide());
   },
 
   choose(target) {

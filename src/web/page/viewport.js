@@ -90,8 +90,10 @@ export const viewport = {
     const step = (now) => {
       const part = clamp((now - start) / DURATION, 0, 1);
       const between = (a, b) => a + (b - a) * part;
+      // The last step without rounding: a scale of 1 is the whole map.
+      if (part === 1) return this.move(to);
       this.move({ scale: 1 / between(from.width, width), x: between(from.x, to.x), y: between(from.y, to.y) });
-      if (part < 1) this.frame = requestAnimationFrame(step);
+      this.frame = requestAnimationFrame(step);
     };
     this.frame = requestAnimationFrame(step);
   },
