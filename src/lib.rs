@@ -55,9 +55,6 @@ pub mod event;
 pub mod exposition;
 pub mod firewall;
 pub mod geoip;
-#[cfg(test)]
-#[path = "../tests/support/golden.rs"]
-mod golden;
 pub mod history;
 pub mod http;
 pub mod metrics;

@@ -7,6 +7,9 @@ pub mod clock;
 pub mod descriptors;
 pub(crate) mod file_watch;
 pub mod files;
+#[cfg(test)]
+#[path = "../../tests/support/golden.rs"]
+pub(crate) mod golden;
 mod health;
 mod host_name;
 mod host_network;

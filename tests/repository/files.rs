@@ -38,7 +38,8 @@ fn the_published_crate_has_the_files_that_build_and_package_the_program() {
     let arguments = ["package", "--list", "--allow-dirty", "--locked", "--offline"];
     let published = lines(env!("CARGO"), &arguments);
     let mut needed = files(&["src", "packaging", "dashboards", "alerts"]);
-    for file in ["README.md", "CHANGELOG.md", "NOTICE", "LICENSE-APACHE", "LICENSE-MIT"] {
+    for file in ["build.rs", "README.md", "CHANGELOG.md", "NOTICE", "LICENSE-APACHE", "LICENSE-MIT"]
+    {
         needed.insert(file.to_owned());
     }
     needed.insert("assets/dbip-country-lite.packed".to_owned());

@@ -5,8 +5,8 @@ use ratatui::{Terminal, backend::TestBackend};
 
 use super::*;
 use crate::{
-    golden::check_golden,
     history::Range,
+    system::golden::check_golden,
     top::{
         figures::{Figures, ListKind},
         fixture,

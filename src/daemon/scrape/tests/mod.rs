@@ -4,7 +4,7 @@ mod example;
 mod promtool;
 
 use self::example::{Scrape, scrape};
-use crate::{exposition::to_plain, golden::check_golden, metrics::process::ProcessMetrics};
+use crate::{exposition::to_plain, metrics::process::ProcessMetrics, system::golden::check_golden};
 
 /// Both formats of a scrape, `OpenMetrics` first.
 fn texts(scrape: Scrape) -> [String; 2] {
