@@ -5,7 +5,7 @@ use crate::mirror::{
         Access, Dialect, PACKET_COLUMNS, Question, RowCondition, RowPosition, SOURCE_COLUMNS,
         Subject, packets, sources,
     },
-    store::{RowReader, StoreError},
+    store::{AnyReader, StoreError},
     time_text::parse_time,
 };
 
@@ -16,12 +16,12 @@ const WINDOW: u32 = 20_000;
 pub(super) type Cells = (Vec<Option<String>>, Option<RowPosition>);
 
 /// Answers a question; passes each row of the answer to `take`, in its order.
-pub(super) async fn answer<R: RowReader>(
-    reader: &mut R,
+pub(super) async fn answer(
+    reader: &mut dyn AnyReader,
     question: &Question,
     take: &mut (dyn FnMut(Cells) + Send),
 ) -> Result<(), StoreError> {
-    let dialect = R::DIALECT;
+    let dialect = reader.dialect();
     match &question.subject {
         Subject::Sources { skip } => {
             let access = access(reader, question, None).await?;
@@ -30,24 +30,28 @@ pub(super) async fn answer<R: RowReader>(
                 let columns = SOURCE_COLUMNS.into_iter();
                 take((columns.zip(texts).map(|(column, text)| column.value(text)).collect(), None));
             };
-            reader.select(&statement, &mut pass).await
+            reader.select_any(&statement, &mut pass).await
         }
         Subject::Packets { before } => packets_of(reader, question, before.as_ref(), take).await,
     }
 }
 
-async fn packets_of<R: RowReader>(
-    reader: &mut R,
+async fn packets_of(
+    reader: &mut dyn AnyReader,
     question: &Question,
     before: Option<&RowPosition>,
     take: &mut (dyn FnMut(Cells) + Send),
 ) -> Result<(), StoreError> {
     let access = access(reader, question, before).await?;
     let is_page = question.limit < WINDOW / 10;
-    if access == Access::BySource && has_hints(R::DIALECT) && is_page && !has_sources(question) {
+    if access == Access::BySource
+        && has_hints(reader.dialect())
+        && is_page
+        && !has_sources(question)
+    {
         let mut rows = Vec::new();
-        let statement = packets::newest(R::DIALECT, question, before, WINDOW);
-        reader.select(&statement, &mut |texts| rows.push(texts)).await?;
+        let statement = packets::newest(reader.dialect(), question, before, WINDOW);
+        reader.select_any(&statement, &mut |texts| rows.push(texts)).await?;
         if rows.len() as u64 >= u64::from(question.limit) {
             for texts in rows {
                 take(packet(texts));
@@ -55,25 +59,25 @@ async fn packets_of<R: RowReader>(
             return Ok(());
         }
     }
-    let statement = packets::statement(R::DIALECT, question, before, access);
-    reader.select(&statement, &mut |texts| take(packet(texts))).await
+    let statement = packets::statement(reader.dialect(), question, before, access);
+    reader.select_any(&statement, &mut |texts| take(packet(texts))).await
 }
 
 /// How to find the rows. Only some databases choose well themselves.
-async fn access<R: RowReader>(
-    reader: &mut R,
+async fn access(
+    reader: &mut dyn AnyReader,
     question: &Question,
     before: Option<&RowPosition>,
 ) -> Result<Access, StoreError> {
-    if !has_hints(R::DIALECT) || has_sources(question) {
+    if !has_hints(reader.dialect()) || has_sources(question) {
         return Ok(Access::BySource);
     }
     let mut rows = 0;
-    let statement = packets::count(R::DIALECT, question, before, WINDOW);
+    let statement = packets::count(reader.dialect(), question, before, WINDOW);
     let mut read = |texts: Vec<Option<String>>| {
         rows = texts.first().and_then(|text| text.as_ref()?.parse().ok()).unwrap_or(WINDOW);
     };
-    reader.select(&statement, &mut read).await?;
+    reader.select_any(&statement, &mut read).await?;
     Ok(if rows < WINDOW { Access::ByTime } else { Access::BySource })
 }
 

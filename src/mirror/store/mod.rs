@@ -19,7 +19,7 @@ pub use any_store::AnyStore;
 pub use clickhouse::{ClickHouse, read as read_clickhouse};
 pub use mysql::{MySql, read as read_mysql};
 pub use postgres::{Postgres, read as read_postgres};
-pub(super) use row_reader::{RowReader, Stop};
+pub(super) use row_reader::{AnyReader, RowReader, Stop};
 pub use sqlite::{Sqlite, read as read_sqlite};
 pub(super) use {
     clickhouse::ClickHouseReader, mysql::MySqlReader, postgres::PostgresReader,

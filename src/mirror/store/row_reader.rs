@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    pin::Pin,
     time::{Duration, Instant},
 };
 
@@ -56,4 +57,31 @@ pub(in crate::mirror) trait RowReader: Sized + Send {
 
     /// Ends the statement whose call was dropped, on the server, and the connection.
     fn abandon(self) -> impl Future<Output = ()> + Send;
+}
+
+/// A [`RowReader`] of a database that is chosen at run time, so that the code that asks is compiled once.
+pub(in crate::mirror) trait AnyReader: Send {
+    /// The SQL of the database.
+    fn dialect(&self) -> Dialect;
+
+    /// As [`RowReader::select`].
+    fn select_any<'a>(
+        &'a mut self,
+        statement: &'a Statement,
+        take: &'a mut (dyn FnMut(Vec<Option<String>>) + Send),
+    ) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+}
+
+impl<R: RowReader> AnyReader for R {
+    fn dialect(&self) -> Dialect {
+        R::DIALECT
+    }
+
+    fn select_any<'a>(
+        &'a mut self,
+        statement: &'a Statement,
+        take: &'a mut (dyn FnMut(Vec<Option<String>>) + Send),
+    ) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>> {
+        Box::pin(self.select(statement, take))
+    }
 }
