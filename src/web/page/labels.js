@@ -26,10 +26,14 @@ export function label(dimension, row) {
   return [row.value, row.name ?? ""];
 }
 
-/** Stores the name of a row for `filterName`. */
-export function remember(dimension, row) {
-  const [main, second] = label(dimension, row);
-  shown.set(`${dimension} ${row.value}`, second && dimension !== "network" ? `${main} ${second}` : main);
+/** Stores the names of all rows for `valueName`. */
+export function rememberNames(overview) {
+  for (const [dimension, { list }] of Object.entries(DIMENSIONS)) {
+    for (const row of overview[list].rows ?? overview[list]) {
+      const [main, second] = label(dimension, row);
+      shown.set(`${dimension} ${row.value}`, second && dimension !== "network" ? `${main} ${second}` : main);
+    }
+  }
 }
 
 /** The name of a value that the page has shown, or else the value. */

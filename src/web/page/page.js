@@ -9,6 +9,7 @@ import { updateDatabases } from "./databases.js";
 import { buildDrilldown, updateDrilldown } from "./drilldown.js";
 import { $, setText } from "./elements.js";
 import { updateFigures, updateSummary } from "./figures.js";
+import { rememberNames } from "./labels.js";
 import { world } from "./map.js";
 import { buildPanels, updatePanels } from "./panels.js";
 import { buildTables, showInstructions, updateTables } from "./tables.js";
@@ -25,6 +26,7 @@ let latest = null;
 
 function show(overview) {
   latest = overview;
+  rememberNames(overview);
   for (const element of document.querySelectorAll(".live")) element.hidden = false;
   document.body.dataset.ready = "";
   showInstructions(overview.received);
@@ -32,8 +34,9 @@ function show(overview) {
   document.body.classList.toggle("compared", overview.total.before !== undefined);
   updateFigures(overview);
   timeline.update(overview);
-  updatePanels(overview);
+  // Before the panels, which have the height that it leaves.
   updateConditions(overview);
+  updatePanels(overview);
   world.update(overview);
   updateTables(overview);
   updateDatabases(overview);

@@ -1,7 +1,7 @@
 /** The panels: for each label, the values with the most packets. */
 
 import { linePath, keyed, make, makeSvg, put, setText } from "./elements.js";
-import { DIMENSIONS, isFolded, label, remember } from "./labels.js";
+import { DIMENSIONS, isFolded, label } from "./labels.js";
 import { change, full, recentRate, unit } from "./rates.js";
 import { ago, count, rate, whole } from "./text.js";
 import { isChosen, toggleFilter } from "./view.js";
@@ -68,7 +68,6 @@ function updateRow(item, dimension, row, overview, maximum) {
   put(button, "aria-pressed", isChosen(dimension, row.value));
   item.classList.toggle("no-value", isFolded(row) || (dimension === "country" && !row.iso3));
   item.classList.toggle("folded", isFolded(row));
-  remember(dimension, row);
 }
 
 /** At most so many rows, with that of the folded values, and a sum of the others. */
