@@ -106,6 +106,11 @@ fn fifty_hosts_share_a_prometheus_and_a_database() {
 
     exporters.wait_for("rows to be accepted", |_, text| sum(text, "nflog_exporter_mirror_up") == 1);
     check_start(&exporters, maria);
+    // Until its first scrape, the fetches of this test would let new series leave zero.
+    wait_for("the first scrape of each host", || {
+        let up = prometheus.query("sum(up)")?;
+        (whole(up.first()?.1) == HOSTS as u64).then_some(())
+    });
 
     let traffic = &Traffic::default();
     let killed = std::thread::scope(|scope| {
