@@ -15,7 +15,7 @@ use crate::{
     geoip::Country,
     history::{Range, SharedHistory, View},
     metrics::{ABSENT, Dimension, OTHER},
-    recent::{Cell, Filter, LIVE_SLICE, Span, facets},
+    recent::{Cell, Facets, Filter, LIVE_SLICE, Span, facets},
     system::clock::unix_seconds,
 };
 
@@ -46,13 +46,13 @@ impl LastDay {
             (unix_seconds() - history.since() as f64).clamp(0.0, Range::Day.seconds() as f64);
         let day = history.view(Range::Day);
         let earlier = before(&day, day.span.length.saturating_sub(NEWEST_PARTS));
-        let hour = history.view(Range::Hour).span;
-        let last_hour = facets(&hour, &Filter::default(), 0).total.packets as f64;
+        let last_hour = counts(&history.view(Range::Hour).span).total.packets as f64;
+        let whole = counts(&day.span);
         Self {
             minutes: seconds / 60.0,
-            prefixes: packets(&day.span, &day.names, Dimension::Prefix),
-            countries: packets(&day.span, &day.names, Dimension::Country),
-            earlier_countries: packets(&earlier, &day.names, Dimension::Country),
+            prefixes: packets(&whole, &day.names, Dimension::Prefix),
+            countries: packets(&whole, &day.names, Dimension::Country),
+            earlier_countries: packets(&counts(&earlier), &day.names, Dimension::Country),
             last_hour: last_hour / Range::Hour.seconds() as f64,
         }
     }
@@ -67,7 +67,7 @@ pub(super) fn conditions(
     day: &LastDay,
     received: Option<u64>,
 ) -> Vec<Condition> {
-    let now = newest(recent);
+    let now = counts(&newest(recent));
     let rate = |packets: u64| packets as f64 / WINDOW.as_secs_f64();
     let mut found = Vec::new();
     if received == Some(0) && day.last_hour > SILENCE_PACKETS_PER_SECOND {
@@ -113,17 +113,22 @@ pub(super) fn conditions(
     found
 }
 
+/// All packets of a span, by each dimension.
+fn counts(span: &Span) -> Facets {
+    facets(span, &Filter::default(), 0)
+}
+
 /// The packets of each value of a dimension.
-fn packets_of(span: &Span, dimension: Dimension) -> impl Iterator<Item = (u64, u64)> {
+fn packets_of(counts: &Facets, dimension: Dimension) -> impl Iterator<Item = (u64, u64)> {
     let position = Cell::DIMENSIONS.iter().position(|it| *it == dimension).unwrap_or(0);
-    let mut list = std::mem::take(&mut facets(span, &Filter::default(), 0).lists[position]);
-    list.retain(|row| row.value != OTHER && row.value != ABSENT);
-    list.into_iter().map(|row| (row.value, row.count.packets))
+    let rows = counts.lists[position].iter();
+    rows.filter(|row| row.value != OTHER && row.value != ABSENT)
+        .map(|row| (row.value, row.count.packets))
 }
 
 /// The same by text, because the ids of names differ between the recent packets and the history.
-fn packets(span: &Span, names: &Names, dimension: Dimension) -> HashMap<String, u64> {
-    packets_of(span, dimension)
+fn packets(counts: &Facets, names: &Names, dimension: Dimension) -> HashMap<String, u64> {
+    packets_of(counts, dimension)
         .filter_map(|(value, packets)| Some((dimension.text(value, names)?.into_owned(), packets)))
         .collect()
 }

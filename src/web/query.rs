@@ -1,4 +1,12 @@
-//! The errors of queries, which all live resources share.
+//! The errors of queries, and how a value is parsed, which all live resources share.
+
+use crate::history::Range;
+
+/// The parameter of the range of time.
+pub(super) const RANGE: &str = "range";
+
+/// The names of all ranges, for errors.
+pub(super) const RANGES: &str = "10m, 1h, 24h, 7d or 30d";
 
 /// A query that is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,4 +32,25 @@ pub enum BadQuery {
         /// The values that are valid.
         expected: &'static str,
     },
+}
+
+/// The value of a parameter.
+///
+/// # Errors
+/// `parse` returns `None`.
+pub(super) fn parse<T>(
+    name: &'static str,
+    value: &str,
+    expected: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, BadQuery> {
+    parse(value).ok_or_else(|| BadQuery::Value { name, value: value.into(), expected })
+}
+
+/// The value of the parameter [`RANGE`].
+///
+/// # Errors
+/// There is no such range.
+pub(super) fn parse_range(value: &str) -> Result<Range, BadQuery> {
+    parse(RANGE, value, RANGES, Range::from_name)
 }

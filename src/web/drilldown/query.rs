@@ -12,7 +12,7 @@ use crate::{
     mirror::rows_query::{Question, RowCondition, RowPosition, Subject},
     networks::AddressRange,
     packet::protocol,
-    web::BadQuery,
+    web::query::{BadQuery, RANGE, parse, parse_range},
 };
 
 /// Rows of a page.
@@ -93,9 +93,8 @@ impl DrilldownQuery {
                     parse("address", value, "an IP address", |it| it.parse().ok())?;
                 RowCondition::Source(Some(address..=address))
             }
-            "range" => {
-                let expected = "10m, 1h, 24h, 7d or 30d";
-                self.range = parse("range", value, expected, Range::from_name)?;
+            RANGE => {
+                self.range = parse_range(value)?;
                 return Ok(());
             }
             "host" => {
@@ -232,15 +231,6 @@ fn network(text: &str) -> Option<RangeInclusive<IpAddr>> {
             Ipv6Addr::from_bits(first).into()..=Ipv6Addr::from_bits(last).into()
         }
     })
-}
-
-fn parse<T>(
-    name: &'static str,
-    value: &str,
-    expected: &'static str,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, BadQuery> {
-    parse(value).ok_or_else(|| BadQuery::Value { name, value: value.into(), expected })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{num::IntErrorKind, time::Duration};
 
-use super::super::BadQuery;
+use super::super::{BadQuery, query::parse};
 use crate::geoip::Country;
 
 /// Parameters that scripts add to bypass caches, as a bare number does. They are ignored.
@@ -87,15 +87,6 @@ fn last(value: &str) -> Result<usize, BadQuery> {
 fn since(value: &str) -> Result<Duration, BadQuery> {
     let expected = "a duration with its unit, such as 10m or 1h30m";
     parse("since", value, expected, |it| humantime::parse_duration(it).ok())
-}
-
-fn parse<T>(
-    name: &'static str,
-    value: &str,
-    expected: &'static str,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, BadQuery> {
-    parse(value).ok_or_else(|| BadQuery::Value { name, value: value.into(), expected })
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::{super::BadQuery, value_text::text};
+use super::{
+    super::query::{BadQuery, RANGE, parse_range},
+    value_text::text,
+};
 use crate::{
     event::Names,
     history::Range,
@@ -13,10 +16,6 @@ use crate::{
 
 /// The parameters that exist: the names of [`Cell::DIMENSIONS`], and the range.
 const PARAMETERS: &str = "country, port, prefix, proto, network or range";
-
-/// The parameter of the range of time, and its values.
-const RANGE: &str = "range";
-const RANGES: &str = "10m, 1h, 24h, 7d or 30d";
 
 /// A value that no packet has. A filter uses it for a text that no value in the window has.
 pub(super) const NO_VALUE: u64 = u64::MAX - 2;
@@ -36,12 +35,7 @@ impl OverviewQuery {
         let (mut values, mut range) = (BTreeMap::new(), None);
         for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
             if name == RANGE {
-                let given = Range::from_name(&text).ok_or_else(|| BadQuery::Value {
-                    name: RANGE,
-                    value: text.to_string(),
-                    expected: RANGES,
-                })?;
-                if range.replace(given).is_some() {
+                if range.replace(parse_range(&text)?).is_some() {
                     return Err(BadQuery::Duplicate(name.into_owned()));
                 }
                 continue;
@@ -105,6 +99,7 @@ fn find(position: usize, wanted: &str, values: impl Iterator<Item = u64>, names:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::query::RANGES;
 
     #[test]
     fn parameters_are_parsed() {
