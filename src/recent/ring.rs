@@ -37,10 +37,13 @@ impl Ring {
         if self.open.len() < CHUNK {
             return;
         }
-        if self.sealed.len() == CHUNKS {
-            self.sealed.pop_front();
-        }
-        let full = std::mem::replace(&mut self.open, Vec::with_capacity(CHUNK));
+        let oldest = if self.sealed.len() == CHUNKS { self.sealed.pop_front() } else { None };
+        // Its memory is used again, unless a reader still has the chunk.
+        let mut empty = oldest
+            .and_then(|chunk| Arc::try_unwrap(chunk).ok())
+            .unwrap_or_else(|| Vec::with_capacity(CHUNK));
+        empty.clear();
+        let full = std::mem::replace(&mut self.open, empty);
         self.sealed.push_back(Arc::new(full));
     }
 

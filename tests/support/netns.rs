@@ -174,7 +174,8 @@ pub fn packet_socket(device: &str) -> OwnedFd {
     let link = getifaddrs()
         .unwrap()
         .filter(|interface| interface.interface_name == device)
-        .find_map(|interface| interface.address?.as_link_addr().copied())
+        // By reference: optimized for size, a moved `SockaddrStorage` of nix 0.31 has lost its family.
+        .find_map(|interface| interface.address.as_ref()?.as_link_addr().copied())
         .unwrap();
     let raw = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).unwrap();
     bind(raw.as_raw_fd(), &link).unwrap();
