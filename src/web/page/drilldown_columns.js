@@ -15,7 +15,7 @@ export const SOURCES = [
   { title: "First seen", text: (row, seconds) => time(row.first_seen, seconds), title_of: (row) => row.first_seen, kind: "wide time" },
   { title: "Last seen", text: (row, seconds) => time(row.last_seen, seconds), title_of: (row) => row.last_seen, kind: "time" },
   { title: "Place", text: place, title_of: (row) => valueName("country", row.country) },
-  { title: "AS", text: (row) => (row.asn ? `AS${row.asn}` : ""), kind: "wide" },
+  { title: "AS", text: system, kind: "wide" },
 ];
 
 export const PACKETS = [
@@ -33,6 +33,11 @@ export const PACKETS = [
 
 function time(text, seconds) {
   return moment(Date.parse(text) / 1000, seconds);
+}
+
+/** The number and the name of an autonomous system. */
+function system({ asn, as_name: name }) {
+  return [asn && `AS${asn}`, name].filter(Boolean).join(" ");
 }
 
 function place(row) {
