@@ -199,6 +199,27 @@ fn signals_end_the_view_and_restore_the_terminal() {
     }
 }
 
+/// Many keys make the view draw all the time.
+#[test]
+fn a_signal_while_the_view_draws_restores_the_terminal() {
+    let namespace = Namespace::new("top");
+    let tmux = Tmux::start(&namespace, (80, 24), &UTF8);
+    let _exporter = serve(&namespace, &tmux);
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTERM] {
+        start(&tmux, "");
+        tmux.wait_text("q quit");
+        tmux.send(&["Tab"; 500]);
+        kill(pid(&tmux), signal).unwrap();
+        // The shell gets the keys that the view did not read.
+        tmux.wait("the end of the view", |screen| {
+            screen.contains("exit code 0")
+                && screen.contains("same mode")
+                && !screen.contains("Countries")
+        });
+        tmux.send(&["C-c"]);
+    }
+}
+
 /// Files are read without privileges, in a sandbox that allows to suspend.
 #[test]
 fn files_and_job_control() {
