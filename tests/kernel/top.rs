@@ -103,8 +103,9 @@ fn a_terminal_can_be_resized_down_to_nothing() {
     tmux.resize(40, 12);
     check(
         "small",
+        // Before the view draws, tmux cuts off the first rows.
         &tmux.wait("a small view", |screen| {
-            screen.contains("q quit") && !screen.contains("Protocols")
+            screen.starts_with("http://") && screen.contains("q quit")
         }),
     );
     tmux.resize(30, 8);
