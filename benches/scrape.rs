@@ -101,7 +101,11 @@ fn scrape(criterion: &mut Criterion) {
         let snapshot = aggregate.snapshot(Duration::ZERO);
         group.bench_function(BenchmarkId::new("text", series), |bencher| {
             bencher.iter_batched(
-                || SnapshotMetrics { snapshot: snapshot.clone(), names: Names::default() },
+                || SnapshotMetrics {
+                    snapshot: snapshot.clone(),
+                    names: Names::default(),
+                    as_names: Vec::new(),
+                },
                 |packets| {
                     let length = packets.expected_length();
                     let text = exposition::render(vec![Box::new(packets)], length).unwrap();

@@ -9,6 +9,7 @@ use crate::{
     cli,
     conditions::Conditions,
     config::Config,
+    geoip::GeoIp,
     http::{Limits, Rejections, ReloadRequest, Site, WebConfigWatcher},
     mirror::{Mirror, config::MirrorConfig},
     system::Health,
@@ -37,7 +38,7 @@ pub(super) fn create(
         mirror,
         ..
     } = parts;
-    let drilldown = drilldown(config, mirror.as_ref());
+    let drilldown = drilldown(config, mirror.as_ref(), geoip);
     let page = PageInfo {
         telemetry_path: config.web.telemetry_path.clone(),
         version: cli::VERSION,
@@ -76,13 +77,13 @@ pub(super) fn create(
 }
 
 /// The drill-down, if the configuration allows it and there are rows.
-fn drilldown(config: &Config, mirror: Option<&Mirror>) -> DrilldownPages {
+fn drilldown(config: &Config, mirror: Option<&Mirror>, geoip: &GeoIp) -> DrilldownPages {
     match mirror {
         _ if !config.web.drilldown => DrilldownPages::off("web.drilldown is false"),
         None => DrilldownPages::off("there are no rows of packets: mirror.url is not set"),
         Some(mirror) => {
             let MirrorConfig { anonymize, sample, .. } = config.mirror;
-            DrilldownPages::new(mirror.drilldown(), anonymize, sample)
+            DrilldownPages::new(mirror.drilldown(), geoip.clone(), anonymize, sample)
         }
     }
 }

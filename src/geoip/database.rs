@@ -1,13 +1,15 @@
 //! One open database: finds the record of an address and decodes its facts.
 
-use std::{net::IpAddr, num::NonZeroUsize};
+use std::{net::IpAddr, num::NonZeroUsize, sync::OnceLock};
 
+use compact_str::CompactString;
 use hashbrown::HashSet;
 use lru::LruCache;
 use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
 use serde::de::IgnoredAny;
 
 use super::{
+    as_names::AsNames,
     fact_cache::FactCache,
     file_bytes::FileBytes,
     location::Location,
@@ -36,6 +38,8 @@ pub(super) struct Database {
     reader: Reader<FileBytes>,
     tree: SearchTree,
     layout: Layout,
+    /// Created for the first name that is requested.
+    as_names: OnceLock<AsNames>,
 }
 
 impl Database {
@@ -45,7 +49,7 @@ impl Database {
         let reader = Reader::from_source(file.clone())?;
         let layout = Layout::probe(&reader);
         let tree = SearchTree::new(file.as_ref(), reader.metadata());
-        Ok(Self { file, reader, tree, layout })
+        Ok(Self { file, reader, tree, layout, as_names: OnceLock::new() })
     }
 
     /// The bytes of the file.
@@ -166,6 +170,29 @@ impl Database {
         // A file has at most 2 GiB.
         let offset = u32::try_from(record.offset()?).ok()?;
         locations.get_or_insert(offset, || self.layout.location(&record)).as_ref()
+    }
+
+    /// The name of an autonomous system. The first call walks the whole search tree, about 0.1 s.
+    pub(super) fn as_name(&self, number: u32) -> Option<CompactString> {
+        let address = self.as_names.get_or_init(|| self.index_of_as_names()).address(number)?;
+        let record = self.record(address)?;
+        // The record of a network longer than /64 can be another one.
+        self.layout.as_name(&record).filter(|_| self.layout.asn(&record) == Some(number))
+    }
+
+    fn index_of_as_names(&self) -> AsNames {
+        let options = WithinOptions::default().include_networks_without_data();
+        // A hostile tree has circles.
+        let most = self.reader.metadata().node_count as usize + 1;
+        let Ok(networks) = self.reader.networks(options) else { return AsNames::default() };
+        let mut seen = HashSet::new();
+        AsNames::new(networks.take(most).filter_map(|record| {
+            let record = record.ok()?;
+            if !seen.insert(record.offset()?) {
+                return None;
+            }
+            Some((self.layout.asn(&record)?, record.network().ok()?.network()))
+        }))
     }
 
     #[cold]

@@ -4,6 +4,7 @@ mod country_codes;
 mod country_info;
 #[rustfmt::skip] // Generated, one country per line.
 mod country_table;
+mod as_names;
 mod city_lookup;
 mod config;
 mod database;

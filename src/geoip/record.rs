@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
 use hashbrown::HashSet;
 use maxminddb::{LookupResult, PathElement::Key, Reader, WithinOptions};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -11,6 +12,7 @@ use super::{
     file_bytes::FileBytes,
     location::{Location, LocationLayout, Path},
 };
+use crate::system::untrusted_text::one_line;
 
 /// The facts of one record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,14 +31,34 @@ const COUNTRY_LAYOUTS: [&[Path]; 3] = [
     &[&[Key("country")]],
 ];
 
+/// The paths of an AS number and of the names of its organization, the first of which counts.
+#[derive(Debug)]
+struct AsnLayout {
+    number: Path,
+    names: &'static [Path],
+}
+
 /// Layouts of AS numbers.
-const ASN_LAYOUTS: [&[Path]; 4] = [
-    &[&[Key("autonomous_system_number")]],
-    &[&[Key("asn")]],
-    &[&[Key("traits"), Key("autonomous_system_number")]],
+static ASN_LAYOUTS: [AsnLayout; 4] = [
+    AsnLayout {
+        number: &[Key("autonomous_system_number")],
+        names: &[&[Key("autonomous_system_organization")]],
+    },
+    // IPinfo.
+    AsnLayout { number: &[Key("asn")], names: &[&[Key("as_name")], &[Key("name")]] },
+    AsnLayout {
+        number: &[Key("traits"), Key("autonomous_system_number")],
+        names: &[&[Key("traits"), Key("autonomous_system_organization")]],
+    },
     // CIRCL Geo Open, as text.
-    &[&[Key("country"), Key("AutonomousSystemNumber")]],
+    AsnLayout {
+        number: &[Key("country"), Key("AutonomousSystemNumber")],
+        names: &[&[Key("country"), Key("AutonomousSystemOrganization")]],
+    },
 ];
+
+/// Maximum length of the name of an autonomous system, bytes.
+const MAX_AS_NAME: usize = 128;
 
 /// Maximum networks examined to find the layout: a hostile search tree can hold 2^128.
 const PROBED_NETWORKS: usize = 65_536;
@@ -48,7 +70,7 @@ const PROBED_RECORDS: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     country: Option<&'static [Path]>,
-    asn: Option<&'static [Path]>,
+    asn: Option<&'static AsnLayout>,
     location: Option<&'static LocationLayout>,
 }
 
@@ -71,7 +93,7 @@ impl Layout {
                     COUNTRY_LAYOUTS.into_iter().find(|paths| country(&record, paths).is_some());
             }
             if layout.asn.is_none() {
-                layout.asn = ASN_LAYOUTS.into_iter().find(|paths| asn(&record, paths).is_some());
+                layout.asn = ASN_LAYOUTS.iter().find(|layout| layout.asn(&record).is_some());
             }
             if layout.location.is_none() {
                 layout.location = LocationLayout::of(&record);
@@ -109,8 +131,21 @@ impl Layout {
     pub(super) fn facts(&self, record: &LookupResult<'_, FileBytes>) -> Facts {
         Facts {
             country: self.country.and_then(|paths| country(record, paths)),
-            asn: self.asn.and_then(|paths| asn(record, paths)),
+            asn: self.asn(record),
         }
+    }
+
+    /// Decodes the AS number of a record, which is not 0.
+    pub(super) fn asn(&self, record: &LookupResult<'_, FileBytes>) -> Option<u32> {
+        self.asn?.asn(record)
+    }
+
+    /// Decodes the name of a record's autonomous system: one line, not empty. Untrusted text: escape it where it is shown.
+    pub(super) fn as_name(&self, record: &LookupResult<'_, FileBytes>) -> Option<CompactString> {
+        // An error is a value of another type or an invalid record: neither has a name.
+        let names = self.asn?.names.iter();
+        let names = names.filter_map(|path| record.decode_path::<&str>(path).ok().flatten());
+        names.map(|name| one_line(name, MAX_AS_NAME)).find(|name| !name.is_empty())
     }
 }
 
@@ -122,11 +157,11 @@ fn country(record: &LookupResult<'_, FileBytes>, paths: &[Path]) -> Option<Count
         .find_map(CountryId::from_code)
 }
 
-fn asn(record: &LookupResult<'_, FileBytes>, paths: &[Path]) -> Option<u32> {
-    paths
-        .iter()
-        .filter_map(|path| record.decode_path::<AsNumber>(path).ok().flatten())
-        .find_map(|AsNumber(number)| (number != 0).then_some(number))
+impl AsnLayout {
+    fn asn(&self, record: &LookupResult<'_, FileBytes>) -> Option<u32> {
+        let AsNumber(number) = record.decode_path(self.number).ok().flatten()?;
+        (number != 0).then_some(number)
+    }
 }
 
 /// An AS number, written as a number, as `"123"` or as `"AS123"`.

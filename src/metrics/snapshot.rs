@@ -31,6 +31,18 @@ pub struct Snapshot {
     pub countries: Vec<CountryId>,
 }
 
+impl Snapshot {
+    /// The numbers of the autonomous systems that have a series in a family, in their order.
+    #[must_use]
+    pub fn as_numbers(&self) -> Vec<u32> {
+        let families = self.families.iter();
+        let mut numbers: Vec<u32> = families.flat_map(FamilySnapshot::as_numbers).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+}
+
 /// One family at one moment.
 #[derive(Clone, Debug)]
 pub struct FamilySnapshot {
@@ -55,6 +67,15 @@ pub struct FamilySnapshot {
 }
 
 impl FamilySnapshot {
+    fn as_numbers(&self) -> impl Iterator<Item = u32> {
+        let label = self.labels.iter().position(|label| *label == Dimension::Asn);
+        let series = label.map(|label| {
+            let values = self.series.iter().map(move |series| series.key.values(label + 1)[label]);
+            values.filter_map(Dimension::as_number)
+        });
+        series.into_iter().flatten()
+    }
+
     /// The number of series at which every key of the last hour gets one with its first packet, rounded up to two digits.
     #[must_use]
     #[expect(

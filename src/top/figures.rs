@@ -5,6 +5,9 @@ use serde::Deserialize;
 /// Maximum entries of a list, and values of a timeline: several times those of an exporter.
 const MAX_VALUES: usize = 1000;
 
+/// Maximum conditions: an exporter has at most three of each of its 18 alerts.
+const MAX_CONDITIONS: usize = 100;
+
 /// An overview of an exporter. Unknown fields are ignored, and most of the others can be missing.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Figures {
@@ -45,6 +48,9 @@ pub struct Figures {
     /// The state of the mirror; `None` without one.
     #[serde(default)]
     pub mirror: Option<MirrorFigures>,
+    /// Unusual conditions, the most urgent first.
+    #[serde(default)]
+    pub conditions: Vec<UnusualCondition>,
     /// Why the exporter is not healthy or not ready.
     #[serde(default)]
     pub health: Option<String>,
@@ -144,6 +150,26 @@ pub struct MirrorFigures {
     pub dropped: u64,
 }
 
+/// A condition of an overview.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct UnusualCondition {
+    /// The name of the alert with this condition.
+    pub alert: String,
+    /// `critical`, `warning` or `info`.
+    pub severity: String,
+    /// Its words, in which `{value}` and `{subject}` stand for these.
+    pub text: String,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Its number.
+    pub value: f64,
+    /// The unit of the number.
+    pub unit: String,
+    /// Number of further subjects.
+    pub more: u64,
+}
+
 /// A list of the view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ListKind {
@@ -173,6 +199,7 @@ impl Figures {
         window.slices = window.slices.clamp(1.0, 1e6).floor();
         window.running = window.running.clamp(0.0, window.seconds / window.slices);
         figures.timeline.truncate(MAX_VALUES);
+        figures.conditions.truncate(MAX_CONDITIONS);
         let lists = [
             &mut figures.ports,
             &mut figures.prefixes,

@@ -19,6 +19,24 @@ const ALL_LISTS_HEIGHT: u16 = 15;
 /// Rows of the chart, from a height of the screen on.
 const CHARTS: [(u16, u16); 5] = [(36, 6), (30, 4), (22, 3), (17, 2), (13, 1)];
 
+/// Minimum rows of a screen with two rows of conditions.
+const TWO_CONDITIONS_HEIGHT: u16 = 22;
+
+/// Number of rows that the parts below and above the lists need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeededRows {
+    /// Of the unusual conditions.
+    pub conditions: u16,
+    /// Of the status.
+    pub status: u16,
+}
+
+/// Maximum rows of conditions on a screen of a height.
+#[must_use]
+pub fn max_conditions(height: u16) -> usize {
+    if height < TWO_CONDITIONS_HEIGHT { 1 } else { 2 }
+}
+
 /// The rows and columns of each part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameLayout {
@@ -26,6 +44,8 @@ pub struct FrameLayout {
     pub title: Rect,
     /// The rates and totals of the exporter.
     pub summary: Rect,
+    /// Unusual conditions; empty without any.
+    pub conditions: Rect,
     /// The packets over time; empty on a low screen.
     pub chart: Rect,
     /// The number of packets, and the filter.
@@ -39,9 +59,10 @@ pub struct FrameLayout {
 }
 
 impl FrameLayout {
-    /// The parts on a screen; `None` if it is too small. The status has `status` rows.
+    /// The parts on a screen; `None` if it is too small.
     #[must_use]
-    pub fn new(area: Rect, focus: ListKind, status: u16) -> Option<Self> {
+    pub fn new(area: Rect, focus: ListKind, rows: NeededRows) -> Option<Self> {
+        let NeededRows { conditions, status } = rows;
         if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
             return None;
         }
@@ -54,6 +75,7 @@ impl FrameLayout {
         };
         let title = take(1);
         let summary = take(1);
+        let conditions = take(conditions);
         let chart = take(chart.map_or(0, |(_, rows)| *rows));
         let total = take(1);
         let lists = area.bottom().saturating_sub(total.bottom()).saturating_sub(status);
@@ -64,7 +86,8 @@ impl FrameLayout {
         };
         let focused = take(lists - below);
         let others = columns(take(below), focus);
-        Some(Self { title, summary, chart, total, focused, others, status: take(status) })
+        let status = take(status);
+        Some(Self { title, summary, conditions, chart, total, focused, others, status })
     }
 
     /// Number of entries that the focused list shows.
@@ -102,10 +125,14 @@ mod tests {
             (10..80).flat_map(move |height| (1..4).map(move |status| (width, height, status)))
         }) {
             let area = Rect { x: 0, y: 0, width, height };
-            let layout = FrameLayout::new(area, ListKind::Ports, status).unwrap();
+            let conditions = u16::try_from(max_conditions(height)).unwrap();
+            let rows = NeededRows { conditions, status };
+            let layout = FrameLayout::new(area, ListKind::Ports, rows).unwrap();
             let below = layout.others.first().map_or(0, |(_, area)| area.height);
-            let parts = [layout.title, layout.summary, layout.chart, layout.total, layout.focused];
-            let rows: u16 = parts.iter().map(|part| part.height).sum();
+            let parts = [layout.title, layout.summary, layout.conditions, layout.chart]
+                .into_iter()
+                .chain([layout.total, layout.focused]);
+            let rows: u16 = parts.map(|part| part.height).sum();
             assert_eq!(rows + below + layout.status.height, height, "{layout:?}");
             assert_eq!(layout.status.bottom(), height);
             assert!(layout.page() >= 2, "{layout:?}");
@@ -119,7 +146,8 @@ mod tests {
     #[test]
     fn small_screens_show_one_list_and_smaller_ones_nothing() {
         let layout = |width, height| {
-            FrameLayout::new(Rect { x: 0, y: 0, width, height }, ListKind::Ports, 1)
+            let rows = NeededRows { conditions: 0, status: 1 };
+            FrameLayout::new(Rect { x: 0, y: 0, width, height }, ListKind::Ports, rows)
         };
         assert_eq!(layout(80, 24).unwrap().others.len(), 4);
         assert_eq!(layout(80, 24).unwrap().page(), 10);

@@ -1,6 +1,7 @@
 //! `top`: a live view of the figures of an exporter, or of recorded packets, in the terminal.
 
 mod client;
+mod conditions;
 mod draw;
 mod error;
 mod figures;

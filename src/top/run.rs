@@ -47,21 +47,23 @@ pub async fn run(
     let mut keys = screen::events()?;
     let mut live = Live::new(view, look, source);
     loop {
-        if live.is_due() {
-            live.draw(&mut screen)?;
-        }
         if Screen::has_panicked() {
             return Err(io::Error::other("a thread panicked"));
+        }
+        if live.is_due() {
+            live.draw(&mut screen)?;
         }
         let next = live.next_drawing();
         let effect = tokio::select! {
             event = keys.recv() => match event {
                 Some(event) => live.handle(&event?),
+                None if Screen::has_panicked() => continue,
                 None => return Ok(()),
             },
             Some(answer) = live.answers.recv() => live.receive(answer),
             () = sleep_until(next.unwrap_or_else(Instant::now).into()), if next.is_some() => Effect::Draw,
             effect = job_control.next() => effect,
+            () = Screen::panicked() => continue,
             () = &mut termination => return Ok(()),
             _ = hangups.recv() => return Ok(()),
         };

@@ -30,7 +30,7 @@ const RULES_OF_WCAG: &str = "
 
 /// Checks that the page in the browser violates no rule.
 #[track_caller]
-fn check(browser: &Browser, what: &str) {
+pub fn check(browser: &Browser, what: &str) {
     let library =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("target/axe/node_modules/axe-core/axe.min.js");
     let library = fs::read_to_string(&library).unwrap_or_else(|error| {
@@ -46,7 +46,7 @@ fn check(browser: &Browser, what: &str) {
 
 /// Each element that can be used and has less than 24 pixels of height or width. Links within a sentence are exempt, and
 /// so are countries, which the list of countries has too.
-const SMALL_TARGETS: &str = "[...document.querySelectorAll('button, nav a, .city')]
+pub const SMALL_TARGETS: &str = "[...document.querySelectorAll('button, nav a, .city')]
     .filter((it) => it.checkVisibility())
     .filter((it) => { const { width, height } = it.getBoundingClientRect(); return width < 24 || height < 24; })
     .map((it) => it.outerHTML.slice(0, 120))";

@@ -1,9 +1,11 @@
-//! Sources and packets of the page in Chromium, with real packets and their rows in SQLite. Needs root.
+//! Sources and packets of the page in Chromium, with real packets and their rows in SQLite. Needs root, and the rules that
+//! `tests/run axe` installs.
 
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::{
+    accessibility::{SMALL_TARGETS, check},
     chromium::Browser,
     page::{ADDRESS, LOW_CONTRAST, RULES, WIDE, fill, open, screenshots},
     support::{
@@ -51,6 +53,8 @@ fn is_readable(browser: &Browser) {
             browser.screenshot(&screenshots().join(format!("drilldown-{width}-{scheme}.png")));
             let report = browser.eval(LOW_CONTRAST);
             assert_eq!(report["lowContrast"], json!([]), "{width}, {scheme}");
+            check(browser, "sources and packets");
+            assert_eq!(browser.eval(SMALL_TARGETS), json!([]), "{width}");
             let inside = "document.documentElement.scrollWidth <= innerWidth";
             assert_eq!(browser.eval(inside), true, "{width}: scrolls sideways");
             let reachable =
@@ -58,6 +62,42 @@ fn is_readable(browser: &Browser) {
             assert_eq!(browser.eval(reachable), true, "{width}: cannot be scrolled to");
         }
     }
+}
+
+/// The four bytes of an IPv4 address.
+fn hex(address: &str) -> String {
+    let address: std::net::Ipv4Addr = address.parse().unwrap();
+    format!("{:08X}", address.to_bits())
+}
+
+/// A click on the head of a column sorts all sources; again, in the other direction. `of_sources` is the rest of a query for
+/// those on the page.
+fn sorts_all_sources(browser: &Browser, rows: &Connection, of_sources: &str) {
+    let order = |browser: &Browser| {
+        let marks = "[...document.querySelectorAll('#drilldown-sources-head th')].map((th) => th.ariaSort ?? '').join()";
+        browser.text(marks)
+    };
+    assert_eq!(order(browser), ",descending,,,,,");
+    for (column_number, marks, sql) in [
+        (3, ",,descending,,,,", "count(DISTINCT destination_port) DESC"),
+        (3, ",,ascending,,,,", "count(DISTINCT destination_port)"),
+        (5, ",,,,descending,,", "max(time) DESC"),
+        (4, ",,,descending,,,", "min(time) DESC"),
+        (1, "ascending,,,,,,", "source"),
+    ] {
+        browser.click(&format!("#drilldown-sources-head th:nth-child({column_number}) button"));
+        until_loaded(browser);
+        assert_eq!(order(browser), marks);
+        let sorted = of_sources.replace("count(*) DESC", sql);
+        let expected = texts(rows, &format!("SELECT hex(substr(source, 13)) {sorted}"));
+        let shown = column(browser, "sources", 0);
+        assert_eq!(shown.iter().map(|it| hex(it)).collect::<Vec<_>>(), expected, "{sql}");
+    }
+    let csv = browser.text("new URL(document.getElementById('drilldown-sources-csv').href).search");
+    assert_eq!(csv, "?country=JP&sort=address");
+    browser.click("#drilldown-sources-head th:nth-child(2) button");
+    until_loaded(browser);
+    assert_eq!(order(browser), ",descending,,,,,");
 }
 
 #[test]
@@ -92,15 +132,13 @@ fn a_filter_lists_its_sources_and_packets() {
     assert_eq!(column(&browser, "sources", 1), packets);
     let addresses = texts(&rows, &format!("SELECT hex(substr(source, 13)) {of_sources}"));
     let shown = column(&browser, "sources", 0);
-    let hex = |address: &String| {
-        let address: std::net::Ipv4Addr = address.parse().unwrap();
-        format!("{:08X}", address.to_bits())
-    };
-    assert_eq!(shown.iter().map(hex).collect::<Vec<_>>(), addresses);
+    assert_eq!(shown.iter().map(|it| hex(it)).collect::<Vec<_>>(), addresses);
     let newest =
         "SELECT prefix FROM packets WHERE country = 'JP' ORDER BY time DESC, id DESC LIMIT 100";
     assert_eq!(column(&browser, "packets", 1), texts(&rows, newest));
     browser.screenshot(&screenshots().join("drilldown.png"));
+
+    sorts_all_sources(&browser, &rows, of_sources);
 
     // A click on an address lists its packets, and stays in the link.
     let first = &shown[0];

@@ -185,6 +185,7 @@ fn every_statement_has_a_result() {
         assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
         assert!(asked > 100, "{asked} statements");
         check_exporters(sources);
+        check_as_names(sources);
         check_figures(sources);
         check_runbooks(sources);
         check_senders(sources, host);
@@ -214,6 +215,28 @@ fn check_exporters(sources: &DataSources<'_>) {
             .collect();
         assert_eq!(texts, [expected], "{job}");
     }
+}
+
+/// Checks that autonomous systems have their names in the ASN database.
+fn check_as_names(sources: &DataSources<'_>) {
+    let all = Dashboard::all();
+    let overview = all.iter().find(|each| each.uid() == "nflog-overview").unwrap();
+    let choice = sources.derived(overview, &Choice::new(), now());
+    let targets = overview.targets();
+    let of_systems = targets.iter().filter(|query| query.text.contains("nflog_asn_info"));
+    let mut asked = 0;
+    for query in of_systems {
+        asked += 1;
+        let answer = sources.prometheus.query(&fill(overview, query, &choice, now())).unwrap();
+        let mut names: Vec<_> = answer
+            .iter()
+            .map(|(labels, _)| (&*labels["asn"], labels.get("name").map(String::as_str)))
+            .collect();
+        names.sort_unstable();
+        let known = ("3", Some("Massachusetts Institute of Technology"));
+        assert_eq!(names, [known, ("private", None), ("unknown", None)], "{}", query.place);
+    }
+    assert_eq!(asked, 2);
 }
 
 /// Sends lines of a host by syslog, and checks the dashboard of such hosts.

@@ -11,7 +11,7 @@ use nflog_exporter::{
     mirror::{
         Drilldown, DrilldownError, Target,
         row::{Row, RowContext},
-        rows_query::{PACKET_COLUMNS, Question, RowCondition, RowPosition, Subject},
+        rows_query::{PACKET_COLUMNS, Question, RowCondition, RowPosition, SourceOrder, Subject},
         store::{Batch, ClickHouse, MySql, Postgres, Sqlite, Store, Writer},
         time_text::time_text,
     },
@@ -124,8 +124,8 @@ fn matching<'r>(rows: &'r [Row], question: &Question) -> Vec<&'r Row> {
     rows.iter().filter(is_wanted).collect()
 }
 
-/// A line for each source: the columns of an answer.
-fn expected_sources(rows: &[Row], question: &Question) -> Vec<String> {
+/// A line for each source in an order: the columns of an answer.
+fn expected_sources(rows: &[Row], question: &Question, order: &str) -> Vec<String> {
     let mut sources: BTreeMap<IpAddr, Vec<&Row>> = BTreeMap::new();
     for row in matching(rows, question) {
         if let Some(source) = row.source {
@@ -148,11 +148,25 @@ fn expected_sources(rows: &[Row], question: &Question) -> Vec<String> {
                 first.city,
                 first.asn.map_or(String::new(), |asn| asn.to_string()),
             );
-            (std::cmp::Reverse(packets), source, line)
+            let (first, last) = (rows[0].time, rows[rows.len() - 1].time);
+            let key = match order.trim_start_matches('-') {
+                "packets" => u64::from(packets),
+                "ports" => ports.len() as u64,
+                "first_seen" => first,
+                "last_seen" => last,
+                // Those are already in the order of their addresses.
+                _ => 0,
+            };
+            (key, line)
         })
         .collect();
-    lines.sort();
-    lines.into_iter().map(|(_, _, line)| line).collect()
+    // Stable: equal ones stay in the order of their addresses.
+    match order {
+        "-address" => lines.reverse(),
+        order if order.starts_with('-') => lines.sort_by_key(|(key, _)| std::cmp::Reverse(*key)),
+        _ => lines.sort_by_key(|(key, _)| *key),
+    }
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// The columns of an answer that identify a packet, and others of each kind.
@@ -209,10 +223,11 @@ fn compared(cells: &[Option<String>]) -> String {
 }
 
 /// All pages of an answer about sources.
-fn all_sources(drilldown: &Drilldown, question: &Question) -> Vec<String> {
+fn all_sources(drilldown: &Drilldown, question: &Question, order: &str) -> Vec<String> {
+    let order = SourceOrder::from_name(order).unwrap();
     let mut lines = Vec::new();
     loop {
-        let subject = Subject::Sources { skip: u32::try_from(lines.len()).unwrap() };
+        let subject = Subject::Sources { order, skip: u32::try_from(lines.len()).unwrap() };
         let page = answer(drilldown, &Question { subject, ..question.clone() }).unwrap();
         lines.extend(page.iter().map(|(cells, _)| line(cells)));
         if page.len() < question.limit as usize {
@@ -277,16 +292,27 @@ fn compare(drilldown: &Drilldown) {
         for period in &periods {
             for host in [Some(RowCondition::Host(HOST.into())), None] {
                 let conditions = conditions.iter().cloned().chain(host).collect();
-                let subject = Subject::Sources { skip: 0 };
+                let subject = Subject::Packets { before: None };
                 let mut question =
                     Question { period: period.clone(), conditions, subject, limit: 50 };
-                let expected = expected_sources(&rows, &question);
-                assert_same(&all_sources(drilldown, &question), &expected, &question);
+                let expected = expected_sources(&rows, &question, "-packets");
+                let sources = all_sources(drilldown, &question, "-packets");
+                assert_same(&sources, &expected, &question);
                 let expected = expected_packets(&rows, &question);
                 // Pages of a size that is not that of a group of equal times.
                 question.limit = if expected.len() > 3_000 { 1_999 } else { 97 };
                 assert_same(&all_packets(drilldown, &question), &expected, &question);
             }
+        }
+    }
+    // Every order, on pages whose ends are among equal sources.
+    for order in SourceOrder::all().map(SourceOrder::name) {
+        for conditions in [vec![], vec![RowCondition::Country("CN".into())]] {
+            let subject = Subject::Packets { before: None };
+            let question = Question { period: NOON..=end, conditions, subject, limit: 7 };
+            let expected = expected_sources(&rows, &question, &order);
+            assert!(expected.len() > 14, "{expected:?}");
+            assert_same(&all_sources(drilldown, &question, &order), &expected, &question);
         }
     }
     // As many as CSV has.

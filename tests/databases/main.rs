@@ -4,6 +4,7 @@
 mod clickhouse_faults;
 mod compose;
 mod dashboards_live;
+mod dashboards_new;
 mod dashboards_plans;
 mod doctor;
 mod doctor_exporter;

@@ -414,7 +414,15 @@ fn a_replaced_database_is_used_while_running() {
     let file = directory.path().join("used.mmdb");
     fs::copy(data("GeoLite2-ASN-Test.mmdb"), &file).unwrap();
     let arguments = ["--rules.install", "--geoip.database", file.to_str().unwrap()];
-    let exporter = Exporter::start(&wire.host, "", &arguments);
+    let family = "[[family]]\nname = 'asn'\nlabels = ['asn']";
+    let exporter = Exporter::start(&wire.host, family, &arguments);
+    wire.send([frame::syn([1, 128, 0, 1], 1, 22), frame::syn([133, 11, 0, 1], 1, 22)]);
+    let named = |asn: &str| format!("nflog_asn_info{{asn=\"{asn}\",name=\"");
+    let known = named("1221") + "Telstra Pty Ltd\"} 1";
+    wait_for("the name of the autonomous system", || {
+        exporter.scrape().contains(&known).then_some(())
+    });
+    assert!(!exporter.scrape().contains(&named("unknown")));
     // An ASN database has no country for 89.160.20.112, so the embedded one is used; the
     // replacement contains it, and 81.2.69.142 too.
     let replacement = directory.path().join("new.mmdb");
@@ -428,6 +436,10 @@ fn a_replaced_database_is_used_while_running() {
         whole(samples.iter().filter_map(reloads).sum())
     };
     wait_for("the replacement to be used", || (reloads("success") == 1).then_some(()));
+    // No database has AS numbers any more.
+    let text = exporter.scrape();
+    assert!(text.contains("nflog_asn_packets_total{asn=\"1221\"} 1"), "{text}");
+    assert!(!text.contains("nflog_asn_info"), "{text}");
     // In the test database 2.125.160.216 is GB.
     wire.send([frame::syn([2, 125, 160, 216], 1, 22)]);
     wait_for("the packet", || exporter.scrape().contains("country=\"GB\"").then_some(()));

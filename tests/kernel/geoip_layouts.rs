@@ -61,8 +61,11 @@ fn databases_of_circl_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("circl.mmdb");
     fs::write(&path, circl()).unwrap();
-    let place = GeoIp::open(&[path]).unwrap().locator().locate([8, 8, 8, 8].into());
+    let geoip = GeoIp::open(&[path]).unwrap();
+    let place = geoip.locator().locate([8, 8, 8, 8].into());
     assert_eq!((place.country.code(), place.asn), ("BE", 49_677));
+    assert_eq!(geoip.as_name(49_677).as_deref(), Some("MAEHDROS-AS"));
+    assert_eq!(geoip.as_name(1), None);
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! The unusual conditions that the page shows: a port scan, and an output that is down.
+//! The unusual conditions that the page and `top` show: a port scan, and an output that is down.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, process::Command};
 
 use serde_json::{Value, json};
 
 use crate::{
     log_files::{Exporter, Logs, append, lines},
-    support::program::{get_from, wait_for},
+    support::program::{EXPORTER, get_from, wait_for},
 };
 
 /// A line of `ufw` for a packet of one source to a port.
@@ -69,5 +69,13 @@ fn a_scan_and_an_output_that_is_down_are_conditions() {
     assert_eq!((&output["subject"], &output["unit"]), (&json!("siem"), &json!("count")));
     // The most urgent alerts are first: that of the output is before that of the scan.
     assert_eq!(found[0], *output);
+    // The view in the terminal has their words.
+    let mut top = Command::new(EXPORTER);
+    top.args(["top", "--once", "--width", "160", &format!("http://{}", exporter.address)]);
+    let frame = String::from_utf8(top.output().unwrap().stdout).unwrap();
+    let unusual: Vec<_> = frame.lines().skip(2).take(2).collect();
+    assert!(unusual[0].starts_with("WARNING: The output siem cannot write; "), "{frame}");
+    let scan = "WARNING: One source sent packets with prefix [UFW BLOCK] to ";
+    assert!(unusual.join(" ").contains(scan), "{frame}");
     exporter.stop();
 }

@@ -81,6 +81,7 @@ fn row(n: u64, now: u64) -> Row {
         destination_port: Some(if n == 7 { 4999 } else { 22 }),
         prefix: if n.is_multiple_of(2) { "drop".into() } else { FORMULA.into() },
         country: "NL".into(),
+        asn: Some(if low == 0 { 64_496 } else { 3 }),
         ..tcp(now - 1_000_000 * (n + 1))
     }
 }
@@ -109,7 +110,9 @@ fn config(logs: &Logs, url: &str, mirror: &str) -> String {
     logs.config(
         "*.log",
         &format!(
-            "[mirror]\nurl = '{url}'\nhost = 'gate'\n{mirror}\nspool.directory = '{}'\n",
+            "[geoip]\ndatabases = ['{}/tests/data/geoip/GeoLite2-ASN-Test.mmdb']\n\
+             [mirror]\nurl = '{url}'\nhost = 'gate'\n{mirror}\nspool.directory = '{}'\n",
+            env!("CARGO_MANIFEST_DIR"),
             spool.display()
         ),
     )
@@ -134,6 +137,9 @@ fn pages_and_csv_have_every_row_once() {
     let row = &first["sources"][0];
     assert_eq!((&first["host"], &row["packets"]), (&"gate".into(), &3.into()), "{row}");
     assert_eq!((&row["ports"], &row["country"]), (&1.into(), &"NL".into()));
+    // 64496 has no name in the database.
+    assert_eq!((&row["asn"], &row["as_name"]), (&64_496.into(), &Value::Null));
+    assert_eq!(first["sources"][1]["as_name"], "Massachusetts Institute of Technology");
     let second =
         format!("/sources.json?range=1h&port=22&after={}", first["next"].as_str().unwrap());
     let second = get(address, &second).json();

@@ -219,7 +219,8 @@ fn rates_use_the_rate_interval() {
     hold(|dashboard, wrong| {
         for query in dashboard.targets().iter().filter(|each| each.source == "prometheus") {
             for selector in selectors(&query.text).iter().filter(|each| !each.range.is_empty()) {
-                let whole = selector.function == "increase" && selector.range == "$__range";
+                let is_of_range = ["increase", "last_over_time"].contains(&&*selector.function);
+                let whole = is_of_range && selector.range == "$__range";
                 if selector.range != "$__rate_interval" && !whole {
                     wrong.push(format!("{}: {selector:?}", query.place));
                 }

@@ -177,6 +177,56 @@ fn nothing_is_new_if_prometheus_had_no_exporter_before() {
 }
 
 #[test]
+fn autonomous_systems_have_the_name_that_most_exporters_know() {
+    let overview = dashboard("nflog-overview");
+    let asn = |asn: &str| series("nflog_asn_packets_total", &format!("prefix=\"p\",asn=\"{asn}\""));
+    let info = |instance: &str, asn: &str, name: &str| {
+        format!(
+            "nflog_asn_info{{job=\"nflog\",instance=\"{instance}\",asn=\"{asn}\",name=\"{name}\"}}"
+        )
+    };
+    let all = [
+        (asn("64496"), Both(1, 2)),
+        (asn("64497"), Both(0, 1)),
+        (asn("64498"), Both(0, 3)),
+        (asn("private"), Both(0, 4)),
+        // Databases of several ages.
+        (info("a:1", "64496", "New name"), Both(0, 0)),
+        (info("b:1", "64496", "Name"), Both(0, 0)),
+        (info("c:1", "64496", "Name"), Both(0, 0)),
+        (info("a:1", "64497", "One"), Both(0, 0)),
+        (info("b:1", "64497", "Another"), Started),
+        (info("b:1", "64499", "Without packets"), Both(0, 0)),
+    ];
+    let all: Vec<_> = all.iter().map(|(name, growth)| (name.as_str(), *growth)).collect();
+    let panel = "Top autonomous systems (all countries)";
+    let table = statement(&overview, panel, "A");
+    let graph = statement(&overview, "By autonomous system (all countries)", "A");
+    let named = [
+        ("{asn=\"64496\",name=\"Name\"}", 10.0),
+        ("{asn=\"64498\"}", 15.0),
+        ("{asn=\"private\"}", 20.0),
+    ];
+    let rates = named.map(|(labels, packets)| (labels, packets / 300.0));
+    let without_ties = |statement: &str| format!("({statement}) unless on (asn) {{asn=\"64497\"}}");
+    check(
+        &all,
+        &[
+            (without_ties(&table), result(named)),
+            (without_ties(&graph), result(rates)),
+            // Two names that equally many exporters know: one of them.
+            (format!("count({table})"), result([("{}", 4.0)])),
+            (format!("count({graph})"), result([("{}", 4.0)])),
+        ],
+    );
+    // Without names.
+    let numbers: Vec<_> = all.into_iter().filter(|(name, _)| name.contains("packets")).collect();
+    let expected = [("{asn=\"64497\"}", 5.0), ("{asn=\"64496\"}", 10.0)];
+    let rest = [("{asn=\"64498\"}", 15.0), ("{asn=\"private\"}", 20.0)];
+    check(&numbers, &[(table, result([expected[0], expected[1], rest[0], rest[1]]))]);
+}
+
+#[test]
 fn silent_senders_have_no_packets_in_the_time_range() {
     let senders = dashboard("nflog-senders");
     let host = |host: &str| {

@@ -165,10 +165,13 @@ pub fn config_with_every_metric(url: &str, host: &str, directory: &Path) -> Stri
     {
         fs::write(directory.join(name), content).unwrap();
     }
+    let asn = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/geoip/GeoLite2-ASN-Test.mmdb");
+    fs::copy(asn, directory.join("asn.mmdb")).unwrap();
     open_to_all(directory);
     let directory = directory.display();
     format!(
         "[nflog]\ngroups = [1]\n[kernel_log]\nfiles = ['{directory}/kern.log']\nsyslog = ['udp://{SYSLOG}']\nstate_file = '{directory}/state/positions'\n\
+         [geoip]\ndatabases = ['{directory}/asn.mmdb']\n\
          [[family]]\nname = 'list'\nlabels = ['list', 'prefix', 'ct_state']\n\
          [[family]]\nname = 'asn'\nlabels = ['prefix', 'asn']\n\
          [[family]]\nname = 'host'\nlabels = ['host', 'prefix', 'country']\n\

@@ -152,7 +152,10 @@ impl ScrapePage {
         drop(aggregate);
         let generation = snapshot.generation;
         let pending = snapshot.families.iter().map(|family| family.pending_packets).max();
-        let packets = SnapshotMetrics { snapshot, names };
+        let numbers = snapshot.as_numbers().into_iter();
+        let as_names = numbers.filter_map(|number| Some((number, self.geoip.as_name(number)?)));
+        let as_names = as_names.collect();
+        let packets = SnapshotMetrics { snapshot, names, as_names };
         let capacity = FIXED_LENGTH + packets.expected_length();
         let mut collectors: Vec<Box<dyn Collector>> =
             vec![Box::new(packets), Box::new(self.groups.clone()), Box::new(self.lines.clone())];

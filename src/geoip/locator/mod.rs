@@ -8,6 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use compact_str::CompactString;
 use tracing::error;
 
 use super::{
@@ -107,6 +108,16 @@ impl GeoIp {
     #[must_use]
     pub fn status(&self) -> Vec<DatabaseStatus> {
         self.current.load().status.clone()
+    }
+
+    /// The name of an autonomous system, of the first database that has it: one line of at most 128 bytes. Untrusted text:
+    /// escape it where it is shown. The first call after databases were replaced takes about 0.1 s, so it is not for the
+    /// reader.
+    #[must_use]
+    pub fn as_name(&self, number: u32) -> Option<CompactString> {
+        let generation = self.current.load_full();
+        let mut databases = generation.databases.iter().filter(|database| database.has_asns());
+        databases.find_map(|database| database.as_name(number))
     }
 
     fn publish(&self, files: &Files) -> Result<(), GeoIpError> {

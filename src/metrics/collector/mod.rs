@@ -1,11 +1,13 @@
-//! The metrics of one snapshot: families, sources, countries and packets received.
+//! The metrics of one snapshot: families, sources, countries, autonomous systems and packets received.
 
+mod as_names;
 mod countries;
 mod families;
 mod sources;
 
 use std::fmt;
 
+use compact_str::CompactString;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use crate::{event::Names, exposition::MetricWriter, metrics::Snapshot, packet::DecodeIssue};
@@ -17,6 +19,8 @@ pub struct SnapshotMetrics {
     pub snapshot: Snapshot,
     /// The names that its ids refer to.
     pub names: Names,
+    /// The names of [`Snapshot::as_numbers`], as far as they are known, in the order of the numbers.
+    pub as_names: Vec<(u32, CompactString)>,
 }
 
 impl SnapshotMetrics {
@@ -26,14 +30,16 @@ impl SnapshotMetrics {
         /// A packets and a bytes sample with four labels.
         const SERIES: usize = 2 * 96;
         const COUNTRY: usize = 128;
+        const AS_NAME: usize = 64;
         let series: usize = self.snapshot.families.iter().map(|family| family.series.len()).sum();
-        series * SERIES + self.snapshot.countries.len() * COUNTRY
+        let names = self.as_names.len() * AS_NAME + self.snapshot.countries.len() * COUNTRY;
+        series * SERIES + names
     }
 }
 
 impl Collector for SnapshotMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self { snapshot, names } = self;
+        let Self { snapshot, names, as_names } = self;
         let mut writer = MetricWriter::new(encoder);
         for family in &snapshot.families {
             families::traffic(names, &mut writer, family)?;
@@ -41,6 +47,7 @@ impl Collector for SnapshotMetrics {
         sources::source_addresses(snapshot, names, &mut writer)?;
         sources::port_scans(snapshot, names, &mut writer)?;
         countries::country_info(&snapshot.countries, &mut writer)?;
+        as_names::asn_info(as_names, &mut writer)?;
         writer.counters(
             "nflog_exporter_received_packets",
             "Packets received, by NFLOG group.",

@@ -22,6 +22,11 @@ pub(super) const IPV4_HOST_BITS: u32 = 8;
 pub(super) const IPV6_HOST_BITS: u32 = 80;
 
 impl Dimension {
+    /// The AS number that a value of [`Self::Asn`] is, if it is one.
+    pub(in crate::metrics) fn as_number(value: u64) -> Option<u32> {
+        u32::try_from(value).ok()
+    }
+
     /// The label's value for an event: a number that [`Self::text`] renders.
     #[must_use]
     pub fn value(self, event: &Event) -> u64 {

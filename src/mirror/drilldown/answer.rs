@@ -23,9 +23,9 @@ pub(super) async fn answer(
 ) -> Result<(), StoreError> {
     let dialect = reader.dialect();
     match &question.subject {
-        Subject::Sources { skip } => {
+        Subject::Sources { order, skip } => {
             let access = access(reader, question, None).await?;
-            let statement = sources::statement(dialect, question, *skip, access);
+            let statement = sources::statement(dialect, question, *order, *skip, access);
             let mut pass = |texts: Vec<Option<String>>| {
                 let columns = SOURCE_COLUMNS.into_iter();
                 take((columns.zip(texts).map(|(column, text)| column.value(text)).collect(), None));

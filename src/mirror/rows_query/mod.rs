@@ -2,6 +2,7 @@
 
 mod columns;
 pub(super) mod packets;
+mod source_order;
 pub(super) mod sources;
 mod statement;
 
@@ -9,6 +10,7 @@ use std::{net::IpAddr, ops::RangeInclusive};
 
 pub use columns::{Column, ColumnKind};
 pub use packets::COLUMNS as PACKET_COLUMNS;
+pub use source_order::SourceOrder;
 pub use sources::COLUMNS as SOURCE_COLUMNS;
 
 pub(super) use statement::{Access, Dialect, Parameter, Statement};
@@ -46,8 +48,10 @@ pub enum RowCondition {
 /// What an answer contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// The sources with the most packets, as [`SOURCE_COLUMNS`].
+    /// The sources in an order, as [`SOURCE_COLUMNS`].
     Sources {
+        /// The order.
+        order: SourceOrder,
         /// Number of sources to leave out at the start.
         skip: u32,
     },

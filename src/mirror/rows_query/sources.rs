@@ -1,7 +1,7 @@
 //! The statement for sources: addresses with the number of their packets and ports.
 
 use super::{
-    Question,
+    Question, SourceOrder,
     columns::{Column, ColumnKind},
     statement::{Access, Dialect, Statement},
 };
@@ -28,10 +28,11 @@ const VALUES: [&str; 6] = [
     "top.last_country",
 ];
 
-/// The statement for a question about sources, of which the first `skip` are left out.
+/// The statement for a question about sources in an order, of which the first `skip` are left out.
 pub(in crate::mirror) fn statement(
     dialect: Dialect,
     question: &Question,
+    order: SourceOrder,
     skip: u32,
     access: Access,
 ) -> Statement {
@@ -58,8 +59,10 @@ pub(in crate::mirror) fn statement(
     statement.add(" FROM ").add_table(access).add(" WHERE ").add_period(question);
     statement.add_conditions(question).add(" AND source IS NOT NULL GROUP BY source");
     statement.add(&format!(
-        " ORDER BY packets DESC, source LIMIT {} OFFSET {skip}) AS top ORDER BY top.packets DESC, top.source",
-        question.limit
+        "{} LIMIT {} OFFSET {skip}) AS top{}",
+        order.clause(""),
+        question.limit,
+        order.clause("top.")
     ));
     statement
 }

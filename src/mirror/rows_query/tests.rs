@@ -41,14 +41,15 @@ fn position() -> RowPosition {
 /// All statements of a dialect.
 fn statements(dialect: Dialect, conditions: Vec<RowCondition>) -> Vec<Statement> {
     let of_packets = question(conditions.clone(), Subject::Packets { before: None });
-    let of_sources = question(conditions, Subject::Sources { skip: 0 });
+    let order = SourceOrder::default();
+    let of_sources = question(conditions, Subject::Sources { order, skip: 0 });
     let before = position();
     let before = Some(&before);
     [Access::ByTime, Access::BySource]
         .into_iter()
         .flat_map(|access| {
             [
-                sources::statement(dialect, &of_sources, 100, access),
+                sources::statement(dialect, &of_sources, order, 100, access),
                 packets::statement(dialect, &of_packets, None, access),
                 packets::statement(dialect, &of_packets, before, access),
             ]
@@ -107,11 +108,13 @@ fn sqlite_reads_covering_indexes_in_their_order() {
             RowCondition::Protocol(Some(6)),
         ]
     };
-    let of_sources = question(of_filter(), Subject::Sources { skip: 0 });
-    let sources = sources::statement(Dialect::Sqlite, &of_sources, 0, Access::BySource);
-    let plan_of_sources = plan(&sources);
-    assert!(plan_of_sources.contains("COVERING INDEX packets_by_source"), "{plan_of_sources}");
-    assert!(!plan_of_sources.contains("GROUP BY"), "{plan_of_sources}");
+    for order in SourceOrder::all() {
+        let of_sources = question(of_filter(), Subject::Sources { order, skip: 0 });
+        let access = Access::BySource;
+        let plan = plan(&sources::statement(Dialect::Sqlite, &of_sources, order, 0, access));
+        assert!(plan.contains("COVERING INDEX packets_by_source"), "{plan}");
+        assert!(!plan.contains("GROUP BY"), "{plan}");
+    }
     let of_packets = question(of_filter(), Subject::Packets { before: None });
     let by_source = packets::statement(Dialect::Sqlite, &of_packets, None, Access::BySource);
     let by_source = plan(&by_source);

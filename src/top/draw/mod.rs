@@ -16,20 +16,29 @@ use ratatui::{
 
 pub use self::symbols::Look;
 use super::{
-    layout::{FrameLayout, MIN_HEIGHT, MIN_WIDTH},
+    conditions,
+    layout::{FrameLayout, MIN_HEIGHT, MIN_WIDTH, NeededRows, max_conditions},
     view::View,
 };
 
 /// Draws the view at a time. Returns the number of entries that the focused list shows.
 pub fn draw(view: &mut View, look: Look, now: Instant, area: Rect, buffer: &mut Buffer) -> usize {
     let messages = status::messages(view, now, area.width);
-    let rows = u16::try_from(messages.len().max(1)).unwrap_or(1);
+    let most = max_conditions(area.height);
+    let figures = view.figures.as_ref();
+    let unusual = figures.map(|it| conditions::lines(it, area.width.into(), most));
+    let unusual = unusual.unwrap_or_default();
+    let rows = NeededRows {
+        conditions: u16::try_from(unusual.len()).unwrap_or(0),
+        status: u16::try_from(messages.len().max(1)).unwrap_or(1),
+    };
     let page = if let Some(layout) = FrameLayout::new(area, view.selection.focus, rows) {
         if view.shows_help {
             help::draw(area, buffer);
         } else {
             let mut canvas = Canvas { buffer, look };
             overall::draw(view, &layout, &mut canvas);
+            unusual_conditions(view, &unusual, layout.conditions, &mut canvas);
             list::draw_all(view, &layout, &mut canvas);
             status::draw(view, &messages, layout.status, &mut canvas);
         }
@@ -48,6 +57,14 @@ pub fn draw(view: &mut View, look: Look, now: Instant, area: Rect, buffer: &mut 
     };
     look.apply(area, buffer);
     page
+}
+
+fn unusual_conditions(view: &View, lines: &[String], area: Rect, canvas: &mut Canvas<'_>) {
+    let is_critical = view.figures.as_ref().is_some_and(conditions::is_critical);
+    let style = if is_critical { BAD } else { NOTE };
+    for (y, line) in (area.y..area.bottom()).zip(lines) {
+        canvas.put((area.x, y), area.right(), line, style);
+    }
 }
 
 /// A buffer, and what its terminal can show.

@@ -96,6 +96,45 @@ fn no_figures_and_errors() {
     check("no-packets", &mut view, UNICODE, (80, 24));
 }
 
+/// A view with some conditions of the page.
+fn unusual(conditions: &[(&str, &str, &str, f64, &str)]) -> View {
+    let conditions = conditions.iter().map(|(severity, text, subject, value, unit)| {
+        serde_json::json!({"alert": "NflogPortSweep", "severity": severity, "text": text, "subject": subject,
+            "value": value, "unit": unit, "more": 0})
+    });
+    let conditions = serde_json::json!(conditions.collect::<Vec<_>>());
+    let figures = fixture::LIVE.replacen('{', &format!("{{\"conditions\": {conditions},"), 1);
+    let mut view = empty();
+    view.update(Ok(Figures::parse(&figures).unwrap()), Instant::now());
+    view
+}
+
+#[test]
+fn unusual_conditions_are_below_the_summary() {
+    let all = [
+        ("critical", "The mirror dropped {value} rows in the last 15 minutes", "", 1234.0, "count"),
+        (
+            "warning",
+            "One source sent packets with prefix {subject} to {value} ports in 10 minutes",
+            "drop-in",
+            131.0,
+            "count",
+        ),
+        (
+            "info",
+            "{value} of the packets of family traffic were counted as other in the last 15 minutes; totals stay exact",
+            "",
+            0.123,
+            "share",
+        ),
+    ];
+    check("conditions-80x24", &mut unusual(&all), UNICODE, (80, 24));
+    check("conditions-ascii", &mut unusual(&all), ASCII, (80, 24));
+    check("conditions-120x40", &mut unusual(&all), UNICODE, (120, 40));
+    check("conditions-40x10", &mut unusual(&all), UNICODE, (40, 10));
+    check("conditions-one", &mut unusual(&all[1..2]), UNICODE, (80, 24));
+}
+
 #[test]
 fn a_recording() {
     let mut view = live();
@@ -132,6 +171,8 @@ fn hostile_text_and_numbers_do_not_disturb_the_screen() {
         "total": {"packets": u64::MAX, "before": 1}, "timeline": vec![u64::MAX; 100], "countries": vec![row; 300],
         "ports": list, "networks": list, "prefixes": list, "protocols": list, "source_addresses": 1e308,
         "mirror": {"up": false, "lag_seconds": 1e308, "queued": u64::MAX, "spooled": u64::MAX, "dropped": u64::MAX}, "health": long,
+        "conditions": vec![serde_json::json!({"alert": "NflogPortSweep", "severity": long, "text": long.clone() + "{value} {subject}",
+            "subject": long, "value": 1e308, "unit": "count", "more": u64::MAX}); 2000],
     });
     let figures = Figures::parse(&overview.to_string()).unwrap();
     for kind in ListKind::ALL {

@@ -1,5 +1,6 @@
 //! The drill-down as JSON: a page of rows, and where the next one begins.
 
+use compact_str::CompactString;
 use serde_json::{Map, Number, Value, json};
 
 use super::{
@@ -11,11 +12,16 @@ use crate::mirror::{
     time_text::time_text,
 };
 
-/// A page. `rows` has one row more than the page if there is a next one.
+/// The field with the name of the autonomous system, which no column has.
+const AS_NAME: &str = "as_name";
+
+/// A page. `rows` has one row more than the page if there is a next one. `as_name` finds the name of a source's autonomous
+/// system.
 pub(super) fn write(
     list: List,
     request: &Request,
     mut rows: Vec<(Vec<Option<String>>, Option<RowPosition>)>,
+    as_name: impl Fn(u32) -> Option<CompactString>,
 ) -> String {
     let page = request.page as usize;
     let has_next = rows.len() > page;
@@ -31,7 +37,13 @@ pub(super) fn write(
             let values = columns.iter().zip(cells);
             let values =
                 values.map(|(column, cell)| (column.name.to_owned(), value(*column, cell)));
-            Value::Object(values.collect::<Map<_, _>>())
+            let mut row: Map<_, _> = values.collect();
+            if list == List::Sources {
+                let number = row.get("asn").and_then(Value::as_u64);
+                let number = number.and_then(|number| number.try_into().ok());
+                row.insert(AS_NAME.into(), number.and_then(&as_name).as_deref().into());
+            }
+            Value::Object(row)
         })
         .collect();
     let period = &request.question.period;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use self::query::DrilldownQuery;
 use super::{BadQuery, paths};
 use crate::{
+    geoip::GeoIp,
     mirror::{Drilldown, DrilldownError, config::Anonymize},
     system::clock::unix_micros,
 };
@@ -118,15 +119,17 @@ pub struct DrilldownPages(Result<Source, &'static str>);
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) rows: Drilldown,
+    geoip: GeoIp,
     pub(super) anonymize: Anonymize,
     pub(super) sample: u32,
 }
 
 impl DrilldownPages {
-    /// Shows these rows. `anonymize` and `sample` are those of the mirror.
+    /// Shows these rows, with names of autonomous systems from these databases. `anonymize` and `sample` are those of the
+    /// mirror.
     #[must_use]
-    pub fn new(rows: Drilldown, anonymize: Anonymize, sample: u32) -> Self {
-        Self(Ok(Source { rows, anonymize, sample }))
+    pub fn new(rows: Drilldown, geoip: GeoIp, anonymize: Anonymize, sample: u32) -> Self {
+        Self(Ok(Source { rows, geoip, anonymize, sample }))
     }
 
     /// Shows nothing, for this reason.
@@ -167,7 +170,7 @@ impl DrilldownPages {
         match format {
             DrilldownFormat::Json => {
                 source.rows.answer(&request.question, cancelled, &mut |row| rows.push(row))?;
-                Ok(json::write(list, &request, rows))
+                Ok(json::write(list, &request, rows, |number| source.geoip.as_name(number)))
             }
             DrilldownFormat::Csv => {
                 let mut text = csv::header(list);

@@ -9,7 +9,7 @@ use super::{DrilldownFormat, List, MAX_CSV_PACKETS, MAX_CSV_SOURCES};
 use crate::{
     geoip::Country,
     history::Range,
-    mirror::rows_query::{Question, RowCondition, RowPosition, Subject},
+    mirror::rows_query::{Question, RowCondition, RowPosition, SourceOrder, Subject},
     networks::AddressRange,
     packet::protocol,
     web::query::{BadQuery, RANGE, parse, parse_range},
@@ -22,7 +22,8 @@ const PAGE: u32 = 100;
 const MAX_SKIP: u32 = 10_000;
 
 /// The parameters that exist.
-const PARAMETERS: &str = "country, port, prefix, proto, network, address, range, host or after";
+const PARAMETERS: &str =
+    "country, port, prefix, proto, network, address, range, host, sort (of sources) or after";
 
 /// The value of the parameter `host` for all hosts.
 const ALL_HOSTS: &str = "*";
@@ -38,6 +39,7 @@ pub(super) struct DrilldownQuery {
     range: Range,
     /// `None`: this host.
     host: Option<String>,
+    sort: Option<SourceOrder>,
     after: Option<String>,
 }
 
@@ -101,6 +103,11 @@ impl DrilldownQuery {
                 self.host = Some(value.to_owned());
                 return Ok(());
             }
+            "sort" => {
+                let parse_order = SourceOrder::from_name;
+                self.sort = Some(parse("sort", value, SourceOrder::NAMES, parse_order)?);
+                return Ok(());
+            }
             "after" => {
                 self.after = Some(value.to_owned());
                 return Ok(());
@@ -124,7 +131,7 @@ impl DrilldownQuery {
         own: &str,
         now: u64,
     ) -> Result<Request, BadQuery> {
-        let Self { mut conditions, range, host, after, .. } = self;
+        let Self { mut conditions, range, host, sort, after, .. } = self;
         let host = match host.as_deref() {
             None => Some(own.to_owned()),
             Some(ALL_HOSTS) => None,
@@ -137,7 +144,11 @@ impl DrilldownQuery {
             }
             (_, after) => after,
         };
-        let (subject, end) = subject(list, after.as_deref(), now)?;
+        if list == List::Packets && sort.is_some() {
+            return Err(BadQuery::Unknown { name: "sort".into(), expected: PARAMETERS });
+        }
+        let order = sort.unwrap_or_default();
+        let (subject, end) = subject(list, order, after.as_deref(), now)?;
         let start = end.saturating_sub(range.seconds() * 1_000_000);
         let (page, limit) = match (format, list) {
             (DrilldownFormat::Json, _) => (PAGE, PAGE + 1),
@@ -152,18 +163,23 @@ impl DrilldownQuery {
     }
 }
 
-/// The subject of a list that continues at `after`, and the end of its period.
-fn subject(list: List, after: Option<&str>, now: u64) -> Result<(Subject, u64), BadQuery> {
+/// The subject of a list that continues at `after`, and the end of its period. `order` is that of sources.
+fn subject(
+    list: List,
+    order: SourceOrder,
+    after: Option<&str>,
+    now: u64,
+) -> Result<(Subject, u64), BadQuery> {
     let Some(after) = after else {
         return Ok(match list {
-            List::Sources => (Subject::Sources { skip: 0 }, now),
+            List::Sources => (Subject::Sources { order, skip: 0 }, now),
             List::Packets => (Subject::Packets { before: None }, now),
         });
     };
     parse("after", after, "the value of \"next\" of the previous page", |after| match list {
         List::Sources => {
             let (end, skip) = parse_sources_token(after)?;
-            Some((Subject::Sources { skip }, end))
+            Some((Subject::Sources { order, skip }, end))
         }
         List::Packets => {
             let (end, position) = parse_packets_token(after)?;
@@ -176,7 +192,7 @@ fn subject(list: List, after: Option<&str>, now: u64) -> Result<(Subject, u64), 
 pub(super) fn next(request: &Request, last: Option<&RowPosition>) -> Option<String> {
     let end = request.question.period.end();
     match &request.question.subject {
-        Subject::Sources { skip } => {
+        Subject::Sources { skip, .. } => {
             let skip = skip + request.page;
             (skip <= MAX_SKIP).then(|| format!("{end}-{skip}"))
         }
@@ -207,7 +223,7 @@ fn parse_packets_token(text: &str) -> Option<(u64, RowPosition)> {
 pub(super) fn network_is_encrypted() -> BadQuery {
     BadQuery::Unknown {
         name: "network".into(),
-        expected: "country, port, prefix, proto, address, range, host or after, because mirror.anonymize encrypts the \
+        expected: "country, port, prefix, proto, address, range, host, sort (of sources) or after, because mirror.anonymize encrypts the \
                    addresses of the rows",
     }
 }
@@ -282,7 +298,12 @@ mod tests {
         let token = next(&first, None).unwrap();
         let second = request(List::Sources, &format!("range=1h&after={token}")).unwrap();
         assert_eq!(second.question.period, first.question.period);
-        assert_eq!(second.question.subject, Subject::Sources { skip: 100 });
+        let order = SourceOrder::default();
+        assert_eq!(second.question.subject, Subject::Sources { order, skip: 100 });
+        let by_ports = format!("range=1h&sort=ports&after={token}");
+        let order = SourceOrder::from_name("ports").unwrap();
+        let second = request(List::Sources, &by_ports).unwrap();
+        assert_eq!(second.question.subject, Subject::Sources { order, skip: 100 });
         let position = RowPosition { time: 5, number: 7, writer: "0A".into() };
         let first = request(List::Packets, "").unwrap();
         let token = next(&first, Some(&position)).unwrap();
@@ -312,6 +333,8 @@ mod tests {
             ("network", "203.0.113.0/33"),
             ("address", "203.0.113.0/24"),
             ("range", "1d"),
+            ("sort", "city"),
+            ("sort", "packets; DROP TABLE packets"),
             ("after", "1-2"),
             ("after", "1-2-3-x'"),
             ("after", "1-2-3-4-5"),
@@ -319,6 +342,7 @@ mod tests {
             let query = format!("{name}={value}");
             check(&query, &format!("invalid value {value:?} for {name}: expected "));
         }
+        check("sort=ports", "unknown parameter \"sort\": expected country");
         assert!(request(List::Sources, "after=1-10001").is_err());
         let query = DrilldownQuery::parse("after=1-2").unwrap();
         assert!(query.request(List::Sources, DrilldownFormat::Csv, "gate", NOW).is_err());

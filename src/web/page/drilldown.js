@@ -4,7 +4,7 @@
  */
 
 import { $, keyed, make, put, setText } from "./elements.js";
-import { PACKETS, SOURCES, cell } from "./drilldown_columns.js";
+import { PACKETS, SOURCES, cell, head, showOrder } from "./drilldown_columns.js";
 import { DIMENSIONS, isFolded } from "./labels.js";
 import { ago, whole } from "./text.js";
 import { isDrilled, onChange, parameters, setAddress, view } from "./view.js";
@@ -16,12 +16,12 @@ const PAGE = 100;
 const ATTEMPTS = 10;
 
 /**
- * The two lists: their key in paths and responses, their columns, the tokens of the pages up to the current one, and whether
- * that one is shown.
+ * The two lists: their key in paths and responses, their columns, the order of their rows if it can be chosen, the tokens of
+ * the pages up to the current one, and whether that one is shown.
  */
 const LISTS = [
-  { name: "sources", one: "source", columns: SOURCES, tokens: [""], next: null, isShown: false },
-  { name: "packets", one: "packet", columns: PACKETS, tokens: [""], next: null, isShown: false },
+  { name: "sources", one: "source", columns: SOURCES, order: "-packets", tokens: [""], next: null, isShown: false },
+  { name: "packets", one: "packet", columns: PACKETS, order: null, tokens: [""], next: null, isShown: false },
 ];
 
 /** What the overview says: whether the client may read rows. */
@@ -42,12 +42,8 @@ const part = (list, name) => $(`drilldown-${list.name}-${name}`);
 
 export function buildDrilldown() {
   for (const list of LISTS) {
-    const head = part(list, "head");
-    for (const column of list.columns) {
-      const th = make("th", column.kind ?? "", column.title);
-      th.scope = "col";
-      head.append(th);
-    }
+    part(list, "head").append(...list.columns.map((column) => head(column, (order) => sort(list, order))));
+    showOrder(part(list, "head").children, list.columns, list.order);
     part(list, "previous").addEventListener("click", () => list.tokens.length > 1 && turn(list, list.tokens.slice(0, -1)));
     part(list, "next").addEventListener("click", () => list.next && turn(list, [...list.tokens, list.next]));
   }
@@ -105,6 +101,23 @@ function turn(list, tokens) {
   run();
 }
 
+/** Shows the first page of a list in another order, which the server has of all rows. */
+function sort(list, order) {
+  list.order = order;
+  showOrder(part(list, "head").children, list.columns, order);
+  showCsv(list);
+  turn(list, [""]);
+}
+
+/** The parameters of a list for its order. */
+const sorting = ({ order }) => (order ? [["sort", order]] : []);
+
+function showCsv(list) {
+  const link = part(list, "csv");
+  link.href = `${list.name}.csv?${query(sorting(list))}`;
+  setText(link, `CSV, up to ${whole.format(state[`csv_${list.name}`])} rows`);
+}
+
 function showChoices() {
   const chip = $("drilldown-address");
   chip.hidden = !view.address;
@@ -117,11 +130,7 @@ function showChoices() {
   if (state.anonymize === "truncate") notes.push("addresses are truncated to networks");
   if (state.anonymize === "cryptopan") notes.push("addresses are encrypted");
   setText($("drilldown-note"), notes.join(" · "));
-  for (const list of LISTS) {
-    const link = part(list, "csv");
-    link.href = `${list.name}.csv?${query()}`;
-    setText(link, `CSV, up to ${whole.format(state[`csv_${list.name}`])} rows`);
-  }
+  for (const list of LISTS) showCsv(list);
 }
 
 /** Says what happens, to screen readers too. */
@@ -155,7 +164,7 @@ async function run() {
 /** The response with a page of a list. Waits while the server is busy. */
 async function request(list, signal) {
   const after = list.tokens.at(-1);
-  const path = `${list.name}.json?${query(after ? [["after", after]] : [])}`;
+  const path = `${list.name}.json?${query([...sorting(list), ...(after ? [["after", after]] : [])])}`;
   for (let attempt = 1; ; attempt += 1) {
     const answer = await fetch(path, { signal, cache: "no-store" });
     if (answer.ok) return answer.json();

@@ -147,6 +147,7 @@ pub(super) fn scrape(prefix: &str, database: &str) -> Scrape {
                 countries: ["FR", "CI"].map(|code| CountryId::from_code(code).unwrap()).into(),
             },
             names,
+            as_names: vec![(64496, "Example Net, Inc.".into())],
         },
         groups: GroupMetrics(vec![Arc::new(GroupMeter {
             group: 1,

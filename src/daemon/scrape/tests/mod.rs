@@ -36,6 +36,7 @@ fn a_metric_without_samples_is_left_out() {
     empty.databases.0.clear();
     empty.networks.0.clear();
     empty.packets.snapshot.countries.clear();
+    empty.packets.as_names.clear();
     empty.process = ProcessMetrics::default();
     empty.packets.snapshot.families[1].series.clear();
     for text in texts(empty) {
@@ -45,6 +46,7 @@ fn a_metric_without_samples_is_left_out() {
             "_list_",
             "_networks_",
             "country_info",
+            "asn_info",
             "lost_packets",
             "nflog_asn_packets",
         ] {

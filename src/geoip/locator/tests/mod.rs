@@ -77,6 +77,9 @@ fn countries_are_added_to_an_asn_file() {
     check(&mut locator, "193.0.6.139", "NL", 0);
     check(&mut locator, "10.0.0.1", "private", 0);
     assert_eq!(status(&geoip), [(ASN.to_owned(), 0, 0), ("embedded".to_owned(), 0, 0)]);
+    assert_eq!(geoip.as_name(1_221).as_deref(), Some("Telstra Pty Ltd"));
+    assert_eq!(geoip.as_name(64_496), None);
+    assert_eq!(open(&[CITY]).as_name(1_221), None);
 
     let mut locator = open(&[ASN, CITY]).locator();
     check(&mut locator, "89.160.20.112", "SE", 29_518);

@@ -18,13 +18,19 @@ use ratatui::{
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Events that wait until they are handled.
 const EVENTS: usize = 64;
 
 /// Whether a thread panicked, so that its message is on the screen.
 static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// Notified when a thread has panicked.
+static PANIC: Notify = Notify::const_new();
+
+/// Whether the terminal is taken over. Leaving the alternate screen twice would move the cursor back over a message.
+static IS_ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// The terminal, which is restored when this is dropped and when a thread panics.
 pub struct Screen {
@@ -44,6 +50,7 @@ impl Screen {
             restore();
             HAS_PANICKED.store(true, Ordering::Relaxed);
             previous(information);
+            PANIC.notify_one();
         }));
         enter()?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()));
@@ -79,6 +86,11 @@ impl Screen {
     #[must_use]
     pub fn has_panicked() -> bool {
         HAS_PANICKED.load(Ordering::Relaxed)
+    }
+
+    /// Returns when a thread panics.
+    pub async fn panicked() {
+        PANIC.notified().await;
     }
 }
 
@@ -119,11 +131,18 @@ fn read_keys_from_terminal() -> io::Result<()> {
 
 fn enter() -> io::Result<()> {
     enable_raw_mode()?;
+    IS_ENTERED.store(true, Ordering::Relaxed);
     execute!(io::stdout(), EnterAlternateScreen, Hide).inspect_err(|_| restore())
 }
 
-/// Restores the mode and the content of the terminal.
+/// Restores the mode and the content of the terminal, if they are not restored.
 fn restore() {
+    if !IS_ENTERED.swap(false, Ordering::Relaxed) {
+        return;
+    }
     let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
 }
+
+#[cfg(test)]
+mod tests;
