@@ -68,6 +68,7 @@ pub mod pipeline;
 pub mod recent;
 pub mod report;
 mod settings;
+mod sort;
 pub mod source;
 pub mod system;
 pub mod top;

@@ -24,6 +24,7 @@ use crate::{
     networks::{LocationLookup, Networks},
     output::{OutputResources, RunningOutputs},
     pipeline::{Clock, Route},
+    sort::sort_by_key,
     source::{
         LiveSource, Source,
         kernel_log::{KernelLog, KernelLogResources, LINES_GROUP, Positions, SpoolMark},
@@ -205,7 +206,9 @@ fn assemble(
 /// The meters of all groups, in the order of the configuration.
 fn meters(config: &Config, nflog: &[Nflog]) -> Vec<Arc<GroupMeter>> {
     let mut meters: Vec<_> = nflog.iter().flat_map(Nflog::meters).collect();
-    meters.sort_by_key(|meter| config.nflog.groups.iter().position(|group| *group == meter.group));
+    sort_by_key(&mut meters, |meter| {
+        config.nflog.groups.iter().position(|group| *group == meter.group)
+    });
     meters
 }
 

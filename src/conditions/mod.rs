@@ -31,6 +31,7 @@ use crate::{
     output::Outputs,
     pipeline::{Clock, Route},
     recent::SharedRecent,
+    sort::sort_by,
     source::{
         kernel_log::{Input, LineMeter},
         nflog::GroupMeter,
@@ -286,7 +287,7 @@ fn of_outputs(outputs: &Outputs) -> Vec<Condition> {
 
 /// The most urgent alerts first, each with its highest values only.
 fn in_order(mut found: Vec<Condition>) -> Vec<Condition> {
-    found.sort_by(|one, other| {
+    sort_by(&mut found, |one, other| {
         let order = one.alert.cmp(&other.alert).then(other.value.total_cmp(&one.value));
         order.then_with(|| one.subject.cmp(&other.subject))
     });

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::settings::InvalidSetting;
+use crate::{settings::InvalidSetting, sort::sort_by_key};
 
 /// One error of a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +102,7 @@ impl ConfigErrors {
 
     /// Sorts the errors in the order of [`Self::iter`].
     pub(super) fn sorted(mut errors: Vec<ConfigError>) -> Self {
-        errors.sort_by_key(|error| match error.origin() {
+        sort_by_key(&mut errors, |error| match error.origin() {
             None => (0, None),
             Some(ValueOrigin::File { line, .. }) => (1, *line),
             Some(ValueOrigin::Flag(_)) => (2, None),

@@ -39,7 +39,7 @@ impl<'a> ConfigFile<'a> {
             Ok(default) => self.find_unknown_keys(self.table.get_ref(), &default, "", &mut errors),
             Err(error) => errors.push(ConfigError::NotToml { reason: error.to_string() }),
         }
-        let (config, value_errors) = value_errors::deserialize(&self.table);
+        let (config, value_errors) = value_errors::deserialize(self.table.get_ref());
         errors.extend(value_errors.into_iter().map(|(offset, InvalidSetting { key, reason })| {
             ConfigError::Invalid { origin: self.origin_at(offset), key, reason }
         }));

@@ -3,6 +3,7 @@
 //! Each section is a type of the part that it configures, with its defaults and rules. This module nests the sections,
 //! and reports errors with the line of the file or the flag.
 
+mod deserializer;
 mod error;
 mod file;
 mod flags;

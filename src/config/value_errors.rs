@@ -1,12 +1,14 @@
 //! Values of the wrong type: finds all of them, each with its key, while deserialization stops at the first.
 
-use serde::Deserialize as _;
 use toml::{
     Spanned,
-    de::{DeArray, DeTable, DeValue, Deserializer, Error},
+    de::{DeArray, DeTable, DeValue},
 };
 
-use super::Config;
+use super::{
+    Config,
+    deserializer::{self, ValueError},
+};
 use crate::settings::InvalidSetting;
 
 /// Maximum number of errors that are reported at once.
@@ -14,18 +16,15 @@ const MAX_ERRORS: usize = 256;
 
 /// The configuration of a file, and its errors with their offsets in the text. A value with an error is removed, and
 /// has its default.
-pub(super) fn deserialize(
-    file: &Spanned<DeTable<'_>>,
-) -> (Config, Vec<(Option<usize>, InvalidSetting)>) {
+pub(super) fn deserialize(file: &DeTable<'_>) -> (Config, Vec<(Option<usize>, InvalidSetting)>) {
     let mut errors = Vec::new();
     let mut table = file.clone();
     for _ in 0..MAX_ERRORS {
-        match Config::deserialize(Deserializer::from(table.clone())) {
+        match deserializer::deserialize(&table) {
             Ok(config) => return (config, errors),
             Err(error) => {
-                let offset = error.span().map(|span| span.start);
-                errors.push((offset, invalid_setting(file.get_ref(), &error)));
-                if !offset.is_some_and(|offset| remove_at(table.get_mut(), offset)) {
+                errors.push((error.offset, invalid_setting(file, &error)));
+                if !error.offset.is_some_and(|offset| remove_at(&mut table, offset)) {
                     break;
                 }
             }
@@ -47,15 +46,15 @@ pub(super) fn name_of<'a>(element: &'a DeValue<'_>) -> Option<&'a str> {
     element.get("name").and_then(|value| value.get_ref().as_str())
 }
 
-fn invalid_setting(table: &DeTable<'_>, error: &Error) -> InvalidSetting {
-    let key = error.span().and_then(|span| key_at(table, span.start)).unwrap_or_default();
+fn invalid_setting(table: &DeTable<'_>, error: &ValueError) -> InvalidSetting {
+    let key = error.offset.and_then(|offset| key_at(table, offset)).unwrap_or_default();
     let family_is_table = table.get("family").is_some_and(|family| family.get_ref().is_table());
     match key.as_str() {
         "family" if family_is_table => {
             InvalidSetting::new("[family]", "is one table; use [[family]] for each family")
         }
-        "" => InvalidSetting::new("the file", with_toml_types(error.message())),
-        _ => InvalidSetting::new(key, with_toml_types(error.message())),
+        "" => InvalidSetting::new("the file", with_toml_types(&error.message)),
+        _ => InvalidSetting::new(key, with_toml_types(&error.message)),
     }
 }
 
@@ -177,6 +176,15 @@ mod tests {
         check(
             "[log]\nlevel = 'loud'",
             "f.toml:2: log.level: unknown value `loud`, expected one of `error`, `warn`, `info`, `debug`, `trace`",
+        );
+        check("[log]\nlevel = 5", "f.toml:2: log.level: expected a string");
+        check(
+            "[nflog]\nqueue_timeout = 2026-11-29",
+            "f.toml:2: nflog.queue_timeout: invalid type: date or time, expected a duration with a unit, such as \"100ms\", \"5s\" or \"14d\"",
+        );
+        check(
+            "[mirror]\nsample = 99999999999999999999",
+            "f.toml:2: mirror.sample: the number is too large",
         );
         check(
             "[web]\nlisten_addresses = [\n'localhost']",

@@ -13,6 +13,7 @@ pub(crate) mod golden;
 mod health;
 mod host_name;
 mod host_network;
+pub mod http_client;
 pub mod listen;
 pub mod lock;
 pub mod logging;

@@ -10,6 +10,7 @@ use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
+    sort::sort,
     source::{
         ReadOutcome, Record, Source,
         kernel_log::{LineMeter, LogFileError},
@@ -126,7 +127,7 @@ impl Recordings {
             }
         }
         let places: Vec<_> = logs.iter().map(|(_, place)| *place).collect();
-        logs.sort_unstable();
+        sort(&mut logs);
         let sorted: Vec<_> = logs.into_iter().map(|(_, place)| files[place].take()).collect();
         for (place, file) in places.into_iter().zip(sorted) {
             files[place] = file;

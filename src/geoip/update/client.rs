@@ -2,11 +2,10 @@
 
 use std::{env, fmt, future::Future, io, path::Path, sync::Arc, time::Duration};
 
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
-    body::{Bytes, Incoming},
-    client::conn::http1::{SendRequest, handshake},
+    body::Incoming,
     header::{
         AUTHORIZATION, HOST, HeaderName, HeaderValue, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
     },
@@ -16,16 +15,15 @@ use hyper_util::{
     rt::TokioIo,
 };
 use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::error::{MAX_REDIRECTS, RequestError, UpdateSetupError, with_sources};
-use crate::system::verifying_client;
+use crate::system::{
+    http_client::{Stream, start_http},
+    verifying_client,
+};
 
 /// Maximum time to resolve a name and connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -41,10 +39,6 @@ pub(super) struct Client {
 
 /// Additional headers of a request.
 pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
-
-/// A connection, with or without TLS.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Client {
     /// Trusts the certificate authorities of a file, or without one those of the system. The environment names the
@@ -103,8 +97,8 @@ impl Client {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let request = request.body(Empty::new())?;
-        Ok(sender(stream).await?.send_request(request).await?)
+        let request = request.body(Full::default())?;
+        Ok(start_http(stream).await?.0.send_request(request).await?)
     }
 
     /// A connection with TLS, directly or through a proxy.
@@ -145,8 +139,8 @@ impl Client {
         if let Some(authorization) = proxy.basic_auth() {
             request = request.header(PROXY_AUTHORIZATION, authorization);
         }
-        let request = request.body(Empty::new())?;
-        let response = sender(stream).await?.send_request(request).await;
+        let request = request.body(Full::default())?;
+        let response = start_http(stream).await?.0.send_request(request).await;
         let response = response.map_err(|error| failed(with_sources(&error)))?;
         if !response.status().is_success() {
             return Err(failed(format!("the status {}", response.status())));
@@ -187,13 +181,6 @@ fn check_proxies(value: impl Fn(&str) -> Option<String>) -> Result<(), UpdateSet
 fn is_redirect(status: StatusCode) -> bool {
     // 304 is the response to a condition.
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-}
-
-/// The sender of one request. The connection ends after its response was read, or dropped.
-async fn sender(stream: Box<dyn Stream>) -> Result<SendRequest<Empty<Bytes>>, RequestError> {
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection.with_upgrades());
-    Ok(sender)
 }
 
 async fn open(peer: &Peer) -> Result<TcpStream, RequestError> {

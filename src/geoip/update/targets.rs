@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::error::UpdateSetupError;
-use crate::geoip::{GeoIpConfig, edition::Edition, file};
+use crate::{
+    geoip::{GeoIpConfig, edition::Edition, file},
+    sort::sort,
+};
 
 /// A file to update.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +56,7 @@ fn chosen(config: &GeoIpConfig, editions: &[Edition]) -> Vec<Edition> {
     if chosen.is_empty() {
         chosen.push(Edition::Country);
     }
-    chosen.sort_unstable();
+    sort(&mut chosen);
     chosen.dedup();
     chosen
 }

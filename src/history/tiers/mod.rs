@@ -13,6 +13,7 @@ use super::{
 use crate::{
     event::{Interner, Names},
     recent::{Limits, Slice, merge},
+    sort::sort_by_key,
 };
 
 /// Maximum size of all slices in memory, bytes. Only a long flood with other packets in each slice reaches it.
@@ -67,7 +68,7 @@ impl Tiers {
         let mut tiers = Self::default();
         for ((tier, mut slices), width) in slices.into_iter().enumerate().zip(WIDTHS) {
             slices.retain(|slice| slice.number <= LATEST / width);
-            slices.sort_by_key(|slice| slice.number);
+            sort_by_key(&mut slices, |slice| slice.number);
             for slice in slices {
                 tiers.add(tier, slice);
             }

@@ -33,9 +33,9 @@ impl WebConfig {
         previous: &Self,
     ) -> Result<Self, InvalidWebConfig> {
         let mut warnings = Vec::new();
-        let server = settings.tls_server_config.as_ref().filter(|tls| tls.is_enabled());
+        let server = Some(&settings.tls_server_config).filter(|tls| tls.is_enabled());
         let server = server.map(|tls| tls::server(tls, &mut warnings)).transpose()?;
-        let users = settings.basic_auth_users.as_ref().filter(|users| !users.is_empty());
+        let users = Some(&settings.basic_auth_users).filter(|users| !users.is_empty());
         let users = users
             .map(|users| Users::new(users, queue.clone(), previous.users.as_ref(), &mut warnings));
         let users = users.transpose()?;

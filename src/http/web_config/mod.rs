@@ -6,6 +6,7 @@ mod certificate;
 mod config;
 mod password_queue;
 mod rate_limit;
+mod section;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tls;
 mod tls_parameters;
 mod users;
 mod watcher;
+mod yaml;
 
 use std::{
     fmt, io,

@@ -8,12 +8,8 @@ use std::{
 };
 
 use hyper::header::{HeaderName, HeaderValue};
-use serde::{Deserialize, Deserializer};
 
-use super::InvalidWebConfig;
-
-/// Maximum length of an unknown key that an error quotes; a longer text may be a secret.
-const MAX_QUOTED_KEY: usize = 40;
+use super::{InvalidWebConfig, section::Section, yaml::Node};
 
 /// The origins whose pages may read a response (Fetch, 3.3.3).
 const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
@@ -30,14 +26,13 @@ const HEADERS: [(&str, &[&str]); 6] = [
 ];
 
 /// The whole file.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Default)]
 pub(super) struct Settings {
-    pub(super) tls_server_config: Option<TlsServer>,
-    http_server_config: Option<HttpServer>,
+    pub(super) tls_server_config: TlsServer,
+    http_server_config: HttpServer,
     /// The bcrypt hash of each user.
-    pub(super) basic_auth_users: Option<BTreeMap<String, String>>,
-    rate_limit: Option<RateLimitText>,
+    pub(super) basic_auth_users: BTreeMap<String, String>,
+    rate_limit: RateLimitText,
 }
 
 impl fmt::Debug for Settings {
@@ -48,34 +43,44 @@ impl fmt::Debug for Settings {
 }
 
 /// `tls_server_config`. A key without a value counts as missing.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Default)]
 pub(super) struct TlsServer {
-    #[serde(deserialize_with = "or_default")]
     pub(super) cert: String,
-    #[serde(deserialize_with = "or_default")]
     pub(super) key: String,
-    #[serde(deserialize_with = "or_default")]
     pub(super) client_ca: String,
-    #[serde(deserialize_with = "or_default")]
     pub(super) cert_file: PathBuf,
-    #[serde(deserialize_with = "or_default")]
     pub(super) key_file: PathBuf,
-    #[serde(deserialize_with = "or_default")]
     pub(super) client_ca_file: PathBuf,
-    #[serde(deserialize_with = "or_default")]
     pub(super) client_auth_type: String,
     pub(super) client_allowed_sans: Option<Vec<String>>,
     min_version: Option<String>,
     max_version: Option<String>,
-    #[serde(deserialize_with = "or_default")]
     pub(super) cipher_suites: Vec<String>,
     prefer_server_cipher_suites: Option<bool>,
-    #[serde(deserialize_with = "or_default")]
     pub(super) curve_preferences: Vec<String>,
 }
 
 impl TlsServer {
+    fn read(mut section: Section<'_>) -> Result<Self, InvalidWebConfig> {
+        let tls = Self {
+            cert: section.text("cert")?.unwrap_or_default(),
+            key: section.text("key")?.unwrap_or_default(),
+            client_ca: section.text("client_ca")?.unwrap_or_default(),
+            cert_file: section.text("cert_file")?.unwrap_or_default().into(),
+            key_file: section.text("key_file")?.unwrap_or_default().into(),
+            client_ca_file: section.text("client_ca_file")?.unwrap_or_default().into(),
+            client_auth_type: section.text("client_auth_type")?.unwrap_or_default(),
+            client_allowed_sans: section.texts("client_allowed_sans")?,
+            min_version: section.text("min_version")?,
+            max_version: section.text("max_version")?,
+            cipher_suites: section.texts("cipher_suites")?.unwrap_or_default(),
+            prefer_server_cipher_suites: section.truth("prefer_server_cipher_suites")?,
+            curve_preferences: section.texts("curve_preferences")?.unwrap_or_default(),
+        };
+        section.finish()?;
+        Ok(tls)
+    }
+
     /// Whether any key of TLS is set, so that TLS is required.
     pub(super) fn is_enabled(&self) -> bool {
         let files = [&self.cert_file, &self.key_file, &self.client_ca_file];
@@ -96,30 +101,41 @@ impl TlsServer {
         self.prefer_server_cipher_suites.unwrap_or(true)
     }
 
-    fn files(&mut self) -> [&mut PathBuf; 3] {
+    fn files_mut(&mut self) -> [&mut PathBuf; 3] {
         [&mut self.cert_file, &mut self.key_file, &mut self.client_ca_file]
     }
 }
 
 /// `http_server_config`.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Default)]
 struct HttpServer {
-    /// Accepted without effect: the server speaks HTTP/1.1, as every HTTP/2 client does.
-    #[serde(rename = "http2")]
-    _http2: Option<bool>,
-    #[serde(deserialize_with = "or_default")]
     headers: BTreeMap<String, Option<String>>,
 }
 
+impl HttpServer {
+    fn read(mut section: Section<'_>) -> Result<Self, InvalidWebConfig> {
+        // Accepted without effect: the server speaks HTTP/1.1, as every HTTP/2 client does.
+        section.truth("http2")?;
+        let headers = section.section("headers")?.into_texts()?;
+        section.finish()?;
+        Ok(Self { headers })
+    }
+}
+
 /// `rate_limit` in the file.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Default)]
 struct RateLimitText {
-    #[serde(deserialize_with = "or_default")]
     interval: String,
-    #[serde(deserialize_with = "or_default")]
     burst: u32,
+}
+
+impl RateLimitText {
+    fn read(mut section: Section<'_>) -> Result<Self, InvalidWebConfig> {
+        let interval = section.text("interval")?.unwrap_or_default();
+        let burst = section.number("burst")?.unwrap_or_default();
+        section.finish()?;
+        Ok(Self { interval, burst })
+    }
 }
 
 /// `rate_limit`.
@@ -141,11 +157,9 @@ impl Settings {
         let text = std::str::from_utf8(content).map_err(|error| {
             InvalidWebConfig::setting(format!("the file is not UTF-8: {error}"))
         })?;
-        let settings = serde_saphyr::from_str::<Option<Self>>(text);
-        let Some(mut settings) = settings.map_err(|error| explain(&error))? else {
-            return Ok(None);
-        };
-        for file in settings.tls_server_config.iter_mut().flat_map(TlsServer::files) {
+        let Some(root) = Node::parse(text)? else { return Ok(None) };
+        let mut settings = Self::read(Section::new(&root)?)?;
+        for file in settings.tls_server_config.files_mut() {
             if !file.as_os_str().is_empty() {
                 if file.to_string_lossy().contains("-----BEGIN") {
                     return Err(InvalidWebConfig::setting(
@@ -159,10 +173,22 @@ impl Settings {
         Ok(Some(settings))
     }
 
+    fn read(mut root: Section<'_>) -> Result<Self, InvalidWebConfig> {
+        let settings = Self {
+            tls_server_config: TlsServer::read(root.section("tls_server_config")?)?,
+            http_server_config: HttpServer::read(root.section("http_server_config")?)?,
+            basic_auth_users: root.section("basic_auth_users")?.into_required_texts()?,
+            rate_limit: RateLimitText::read(root.section("rate_limit")?)?,
+        };
+        root.finish()?;
+        Ok(settings)
+    }
+
     /// The files that the settings name.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let tls = self.tls_server_config.iter();
-        tls.flat_map(|tls| [&tls.cert_file, &tls.key_file, &tls.client_ca_file])
+        let tls = &self.tls_server_config;
+        [&tls.cert_file, &tls.key_file, &tls.client_ca_file]
+            .into_iter()
             .filter(|file| !file.as_os_str().is_empty())
             .cloned()
             .collect()
@@ -170,9 +196,10 @@ impl Settings {
 
     /// The headers of responses.
     pub(super) fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, InvalidWebConfig> {
-        let headers = self.http_server_config.iter().flat_map(|http| &http.headers);
+        let headers = &self.http_server_config.headers;
         // An empty value sets no header.
         headers
+            .iter()
             .filter_map(|(name, value)| Some((name, value.as_deref()?)))
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| header(name, value))
@@ -181,7 +208,7 @@ impl Settings {
 
     /// The rate limit, if there is one.
     pub(super) fn rate_limit(&self) -> Result<Option<RateLimit>, InvalidWebConfig> {
-        let Some(RateLimitText { interval, burst }) = &self.rate_limit else { return Ok(None) };
+        let RateLimitText { interval, burst } = &self.rate_limit;
         let interval = duration(interval)?;
         if interval.is_zero() {
             return Ok(None);
@@ -193,46 +220,6 @@ impl Settings {
         }
         Ok(Some(RateLimit { interval, burst: *burst }))
     }
-}
-
-/// The parser's error, without the text of the file: the parser quotes the line, which may have a private
-/// key or a password.
-fn explain(error: &serde_saphyr::Error) -> InvalidWebConfig {
-    use serde_saphyr::Error::{DuplicateMappingKey, SerdeInvalidType, SerdeUnknownField};
-    let error = error.without_snippet();
-    let what = match error {
-        SerdeUnknownField { field, expected, .. } => {
-            let known = expected.join(", ");
-            if field.len() <= MAX_QUOTED_KEY
-                && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-            {
-                format!("unknown key {field:?}: expected {known}")
-            } else {
-                format!("unknown key: expected {known}")
-            }
-        }
-        SerdeInvalidType { expected, .. } => format!("expected {expected}"),
-        DuplicateMappingKey { .. } => "duplicate key".into(),
-        _ => {
-            "invalid YAML or value; check the indentation, quotes, brackets, and the type of the value"
-                .into()
-        }
-    };
-    match error.location() {
-        Some(position) => InvalidWebConfig::setting(format!(
-            "line {}, column {}: {what}",
-            position.line(),
-            position.column()
-        )),
-        None => InvalidWebConfig::setting(what),
-    }
-}
-
-/// A missing value is the default.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Parses a duration of Go, such as `500ms` or `1m30s`, and a bare 0.

@@ -27,7 +27,7 @@ use super::{
     segment::Segment,
     session::Session,
 };
-use crate::mirror::target::is_same_database;
+use crate::{mirror::target::is_same_database, sort::sort_by_key};
 
 /// The directory, locked for this process.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl FoundSessions {
             by_writer.entry(segment.header.writer.id).or_default().push(segment);
         }
         let mut sessions: Vec<_> = by_writer.into_values().filter_map(session).collect();
-        sessions.sort_by_key(|session| (session.number, session.writer.id));
+        sort_by_key(&mut sessions, |session| (session.number, session.writer.id));
         if let Some(position) = position {
             pass_over(&mut sessions, position);
         }
@@ -160,7 +160,7 @@ fn pass_over(sessions: &mut [Session], position: Position) {
 
 /// Orders the segments of one writer.
 fn session(mut segments: Vec<Segment>) -> Option<Session> {
-    segments.sort_by_key(|segment| (segment.header.first, u64::MAX - segment.bytes));
+    sort_by_key(&mut segments, |segment| (segment.header.first, u64::MAX - segment.bytes));
     let mut ordered: VecDeque<Segment> = VecDeque::new();
     for segment in segments {
         match ordered.back_mut() {

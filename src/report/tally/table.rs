@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 
+use crate::sort::sort_by;
 use hashbrown::HashMap;
 
 /// What is known of the packets of one key.
@@ -109,7 +110,7 @@ impl<K: Copy + Eq + Hash + Ord, V: Default> Table<K, V> {
             .map(|(key, entry)| (*key, entry))
             .collect();
         // By key among equals, so that two reports of the same packets are the same.
-        found.sort_unstable_by(|(key, entry), (other_key, other)| {
+        sort_by(&mut found, |(key, entry), (other_key, other)| {
             order(other).cmp(&order(entry)).then_with(|| key.cmp(other_key))
         });
         found.truncate(count);

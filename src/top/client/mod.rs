@@ -3,21 +3,15 @@
 use std::{env, io, path::Path, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
-    client::conn::http1::{SendRequest, handshake},
     header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue, LOCATION, USER_AGENT},
 };
-use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
@@ -27,7 +21,12 @@ use super::{
     text,
 };
 use crate::{
-    system::{accepting_client, files::read_small, verifying_client},
+    system::{
+        accepting_client,
+        files::read_small,
+        http_client::{RequestSender, Stream, start_http},
+        verifying_client,
+    },
     web::paths,
 };
 
@@ -61,12 +60,8 @@ pub struct ExporterClient {
     authorization: Option<HeaderValue>,
     /// `None` for an address without TLS.
     tls: Option<TlsConnector>,
-    connection: Option<SendRequest<Empty<Bytes>>>,
+    connection: Option<RequestSender>,
 }
-
-/// A connection, with or without TLS.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl ExporterClient {
     /// A client of the exporter whose page is at this address.
@@ -139,7 +134,7 @@ impl ExporterClient {
     async fn response(
         &mut self,
         query: &str,
-    ) -> Result<(SendRequest<Empty<Bytes>>, Response<Incoming>), FiguresError> {
+    ) -> Result<(RequestSender, Response<Incoming>), FiguresError> {
         if let Some(mut sender) = self.connection.take() {
             // The server can close it at any time.
             if let Ok(response) = sender.send_request(self.request(query)?).await {
@@ -152,7 +147,7 @@ impl ExporterClient {
         Ok((sender, response))
     }
 
-    fn request(&self, query: &str) -> Result<Request<Empty<Bytes>>, FiguresError> {
+    fn request(&self, query: &str) -> Result<Request<Full<Bytes>>, FiguresError> {
         let separator = if query.is_empty() { "" } else { "?" };
         let mut request = Request::get(format!("{}{separator}{query}", self.url.path()))
             .header(HOST, self.host())
@@ -161,7 +156,7 @@ impl ExporterClient {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        request.body(Empty::new()).map_err(|error| self.http(&error))
+        request.body(Full::default()).map_err(|error| self.http(&error))
     }
 
     /// Host and port, as the address has them.
@@ -169,7 +164,7 @@ impl ExporterClient {
         &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
-    async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, FiguresError> {
+    async fn connect(&self) -> Result<RequestSender, FiguresError> {
         let port = self.url.port_or_known_default().unwrap_or(80);
         let stream = match self.url.host() {
             Some(Host::Ipv4(address)) => TcpStream::connect((address, port)).await,
@@ -192,9 +187,7 @@ impl ExporterClient {
                 Box::new(encrypted.map_err(failed)?)
             }
         };
-        let (sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| self.http(&error))?;
-        tokio::spawn(connection);
+        let (sender, _) = start_http(stream).await.map_err(|error| self.http(&error))?;
         Ok(sender)
     }
 

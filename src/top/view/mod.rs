@@ -10,7 +10,10 @@ use super::{
     rates::Trend,
     text,
 };
-use crate::history::Range;
+use crate::{
+    history::Range,
+    sort::{sort_by, sort_by_key},
+};
 
 /// The order of the entries of all lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -199,9 +202,13 @@ impl View {
         let window = &figures.window;
         // Stable: the exporter's order, by packets, decides between equal entries.
         match self.selection.sort {
-            SortOrder::Packets => entries.sort_by_key(|entry| std::cmp::Reverse(entry.packets)),
+            SortOrder::Packets => {
+                sort_by_key(&mut entries, |entry| std::cmp::Reverse(entry.packets));
+            }
             SortOrder::Rate => {
-                entries.sort_by(|a, b| window.recent_rate(b).total_cmp(&window.recent_rate(a)));
+                sort_by(&mut entries, |a, b| {
+                    window.recent_rate(b).total_cmp(&window.recent_rate(a))
+                });
             }
             SortOrder::Change => {
                 let growth = |entry: &ListEntry| match window.trend(entry.tallied()) {
@@ -209,11 +216,13 @@ impl View {
                     Trend::New => f64::INFINITY,
                     Trend::Times(ratio) => ratio,
                 };
-                entries.sort_by(|a, b| growth(b).total_cmp(&growth(a)));
+                sort_by(&mut entries, |a, b| growth(b).total_cmp(&growth(a)));
             }
-            SortOrder::Name => entries.sort_by(|a, b| name_key(&a.value).cmp(&name_key(&b.value))),
+            SortOrder::Name => {
+                sort_by(&mut entries, |a, b| name_key(&a.value).cmp(&name_key(&b.value)));
+            }
         }
-        entries.sort_by_key(|entry| entry.is_folded());
+        sort_by_key(&mut entries, |entry| entry.is_folded());
         entries
     }
 

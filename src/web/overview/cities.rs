@@ -13,6 +13,7 @@ use crate::{
     geoip::Location,
     metrics::Dimension,
     recent::{Filter, Observation, Observations},
+    sort::sort_by,
 };
 
 /// Maximum rows. The others are summed up.
@@ -55,7 +56,7 @@ pub(super) fn cities(
         city.packets += packets;
     }
     let mut rows: Vec<_> = cities.into_values().collect();
-    rows.sort_unstable_by(|a, b| {
+    sort_by(&mut rows, |a, b| {
         (b.packets, &a.city, &a.country).cmp(&(a.packets, &b.city, &b.country))
     });
     let rest = rows.split_off(rows.len().min(MAX_ROWS));

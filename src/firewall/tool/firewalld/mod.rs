@@ -13,11 +13,14 @@ use super::{
     rollback::{Undo, rolled_back},
     shell_word, unverified,
 };
-use crate::firewall::{
-    CHAIN, COMMENT,
-    command::{CommandError, output},
-    inspect::listing,
-    plan::{RulesPlan, Wanted},
+use crate::{
+    firewall::{
+        CHAIN, COMMENT,
+        command::{CommandError, output},
+        inspect::listing,
+        plan::{RulesPlan, Wanted},
+    },
+    sort::sort,
 };
 
 pub(super) fn script(plan: &RulesPlan, command: &str) -> Result<Script, ToolError> {
@@ -90,7 +93,7 @@ pub(super) fn verify(plan: &RulesPlan) -> Result<Vec<String>, ToolError> {
                 .map(|it| (table.place.clone(), it.chain.to_owned())),
         );
     }
-    places.sort();
+    sort(&mut places);
     places.dedup();
     let missing = match plan.wanted {
         Wanted::Dropped => zones()?.0.into_iter().find(|zone| {
@@ -178,7 +181,7 @@ fn zones() -> Result<(Vec<String>, Vec<String>), ToolError> {
         .map(ToOwned::to_owned)
         .collect();
     zones.push(output("firewall-cmd", &["--get-default-zone"])?.trim().to_owned());
-    zones.sort();
+    sort(&mut zones);
     zones.dedup();
     let mut dropping = Vec::new();
     let mut open = Vec::new();

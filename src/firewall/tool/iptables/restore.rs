@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use crate::firewall::{
-    CHAIN, COMMENT,
-    command::output_with_input,
-    inspect::{Matches, Rule, Table, Verdict, quoted},
-    plan::{IpVersion, Placement, RulesPlan},
-    tool::ToolError,
+use crate::{
+    firewall::{
+        CHAIN, COMMENT,
+        command::output_with_input,
+        inspect::{Matches, Rule, Table, Verdict, quoted},
+        plan::{IpVersion, Placement, RulesPlan},
+        tool::ToolError,
+    },
+    sort::sort,
 };
 
 /// The positions of jumps to our chain, by table.
@@ -39,7 +42,7 @@ pub(super) fn load(own_rules: &[String], jumps: &Jumps, listed: &[Table]) -> Str
     let mut text = String::new();
     let names = jumps.keys().map(String::as_str);
     let mut tables: Vec<&str> = listed.iter().map(table_name).chain(names).collect();
-    tables.sort_unstable();
+    sort(&mut tables);
     tables.dedup();
     for name in tables {
         let table = listed.iter().find(|table| table_name(table) == name);

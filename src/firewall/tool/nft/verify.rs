@@ -8,9 +8,12 @@ use super::{
     super::{ToolError, reached, unverified},
     dropped as planned,
 };
-use crate::firewall::{
-    inspect::{LogTarget, Matches, Rule, Table},
-    plan::{IpVersion, Placement, RulesPlan},
+use crate::{
+    firewall::{
+        inspect::{LogTarget, Matches, Rule, Table},
+        plan::{IpVersion, Placement, RulesPlan},
+    },
+    sort::sort,
 };
 
 /// Position of one of our rules: table and chain, index of the next rule, whether it has a condition, its group, and the
@@ -24,8 +27,8 @@ pub(super) fn dropped(plan: &RulesPlan, listed: &[Table]) -> Result<Vec<String>,
         wanted.iter().flat_map(|(table, placement)| positions(plan, table, placement)).collect();
     let mut found = found(plan, listed)?;
     // Sorted for binary search: a firewall may have tens of thousands of rules.
-    wanted.sort();
-    found.sort();
+    sort(&mut wanted);
+    sort(&mut found);
     if let Some((place, index, _, group, _)) =
         wanted.iter().find(|it| found.binary_search(it).is_err())
     {

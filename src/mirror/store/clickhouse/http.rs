@@ -7,16 +7,10 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     HeaderMap, Request, Response,
     body::{Bytes, Incoming},
-    client::conn::http1::{self, SendRequest},
     header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, USER_AGENT},
 };
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    task::JoinHandle,
-};
+use tokio::{net::TcpStream, task::JoinHandle};
 use tokio_rustls::TlsConnector;
 use url::form_urlencoded;
 
@@ -24,7 +18,10 @@ use super::{
     super::{StoreError, tls::client_config},
     error::{network, refused},
 };
-use crate::mirror::target::{Endpoint, Target};
+use crate::{
+    mirror::target::{Endpoint, Target},
+    system::http_client::{RequestSender, Stream, start_http},
+};
 
 /// Maximum bytes of an answer that is read whole.
 const MAX_ANSWER: usize = 16 << 20;
@@ -46,7 +43,7 @@ pub(super) struct Client {
 
 /// An open connection.
 struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: RequestSender,
     _driver: Driver,
 }
 
@@ -179,7 +176,7 @@ impl Client {
 
     /// A connection that can take a request; a new one when the server closed the last, as it does after some
     /// requests or seconds.
-    async fn sender(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, StoreError> {
+    async fn sender(&mut self) -> Result<&mut RequestSender, StoreError> {
         let mut usable = None;
         if let Some(mut connection) = self.connection.take()
             && connection.sender.ready().await.is_ok()
@@ -200,33 +197,26 @@ impl Client {
             .map_err(|error| network(&doing, &error))?;
         // Requests are whole when they are sent.
         tcp.set_nodelay(true).map_err(|error| network(&doing, &error))?;
-        let Some(tls) = &self.tls else { return handshake(&doing, tcp).await };
-        let name = ServerName::try_from(self.host.clone()).map_err(|error| {
-            StoreError::Denied(format!("ClickHouse: cannot {doing}: {}: {error}", self.host))
-        })?;
-        let encrypted = tls.connect(name, tcp).await.map_err(|error| network(&doing, &error))?;
-        handshake(&doing, encrypted).await
+        let stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(tcp),
+            Some(tls) => {
+                let name = ServerName::try_from(self.host.clone()).map_err(|error| {
+                    StoreError::Denied(format!(
+                        "ClickHouse: cannot {doing}: {}: {error}",
+                        self.host
+                    ))
+                })?;
+                Box::new(tls.connect(name, tcp).await.map_err(|error| network(&doing, &error))?)
+            }
+        };
+        let (sender, task) = start_http(stream).await.map_err(|error| network(&doing, &error))?;
+        Ok(Connection { sender, _driver: Driver(task) })
     }
 
     fn authority(&self) -> String {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
-}
-
-async fn handshake<S>(doing: &str, stream: S) -> Result<Connection, StoreError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| network(doing, &error))?;
-    let driver = tokio::spawn(async move {
-        // Requests that wait for an answer receive this error too, and report it.
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "the connection to ClickHouse ended");
-        }
-    });
-    Ok(Connection { sender, _driver: Driver(driver) })
 }
 
 /// ClickHouse's number of an error.

@@ -8,6 +8,7 @@ use super::{
     http::{Client, Statement},
     unexpected,
 };
+use crate::sort::sort_by_key;
 
 /// Maximum number of ranges that are read. A batch that was written in part has at most one for each of its rows.
 const MAX_RANGES: usize = 100_000;
@@ -91,7 +92,7 @@ impl Written {
                 _ => self.ranges.push(number..number + 1),
             }
         }
-        self.ranges.sort_unstable_by_key(|range| range.start);
+        sort_by_key(&mut self.ranges, |range| range.start);
     }
 
     /// Whether nothing was written since the position was read: rows that come next may have been sent before.

@@ -11,7 +11,7 @@ use super::{
         make_default, partitions, table,
     },
 };
-use crate::{mirror::day::Day, system::clock::micros_since_1970};
+use crate::{mirror::day::Day, sort::sort, system::clock::micros_since_1970};
 
 /// Held by the one exporter that runs maintenance; released at the end or with the connection.
 const LOCK: &str = "SELECT pg_try_advisory_lock(1852206183, 2)";
@@ -78,7 +78,7 @@ async fn create_days(
         report.unfinished |= strays.len() > MAX_DAYS;
         wanted.extend(strays.into_iter().take(MAX_DAYS));
     }
-    wanted.sort_unstable();
+    sort(&mut wanted);
     wanted.dedup();
     wanted.retain(|day| !days.is_expired(*day) && partitions.iter().all(|known| known.day != *day));
     for day in wanted {

@@ -6,7 +6,10 @@ use super::{
     MaintenanceReport, Postgres, StoreError,
     error::{failure, is_in_the_way, lacks_right, value},
 };
-use crate::mirror::{day::Day, row::Row};
+use crate::{
+    mirror::{day::Day, row::Row},
+    sort::{sort_by, sort_by_key},
+};
 
 /// Number of days to create ahead of today.
 pub(super) const DAYS_AHEAD: i64 = 3;
@@ -70,7 +73,7 @@ pub(super) async fn await_days(
     let names = transaction.query(NAMES, &[]).await?;
     *known = names.iter().filter_map(|row| day_of(row.try_get(0).ok()?)).collect();
     // Most rows are recent: the newest first.
-    known.sort_unstable_by(|a, b| b.cmp(a));
+    sort_by(known, |a, b| b.cmp(a));
     Ok(())
 }
 
@@ -119,7 +122,7 @@ pub(super) async fn partitions(store: &Postgres) -> Result<(Vec<DayPartition>, u
         total += size;
         days.extend(day_of(&name).map(|day| DayPartition { day, size }));
     }
-    days.sort_unstable_by_key(|partition| partition.day);
+    sort_by_key(&mut days, |partition| partition.day);
     Ok((days, total))
 }
 

@@ -8,6 +8,7 @@ use super::{
     rotated::{self, RotatedFile},
     saved_position::FileKey,
 };
+use crate::sort::{sort_by, sort_by_key};
 
 /// A file that matches.
 #[derive(Debug)]
@@ -52,9 +53,9 @@ impl Listing {
             });
         }
         listing.reduce();
-        listing
-            .files
-            .sort_by(|one, other| (one.pattern, &one.path).cmp(&(other.pattern, &other.path)));
+        sort_by(&mut listing.files, |one, other| {
+            (one.pattern, &one.path).cmp(&(other.pattern, &other.path))
+        });
         listing
     }
 
@@ -77,7 +78,7 @@ impl Listing {
     fn reduce(&mut self) {
         if self.files.len() > MAX_FILES {
             // Named ones first.
-            self.files.sort_by_key(|file| (Reverse(file.is_named), Reverse(file.modified)));
+            sort_by_key(&mut self.files, |file| (Reverse(file.is_named), Reverse(file.modified)));
             self.left_out += self.files.len() - MAX_FILES;
             self.files.truncate(MAX_FILES);
         }

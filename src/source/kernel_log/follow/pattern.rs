@@ -1,5 +1,6 @@
 //! Paths whose last part is a pattern.
 
+use crate::sort::sort;
 use std::{
     ffi::OsString,
     fs::{self, Metadata},
@@ -67,7 +68,7 @@ impl Pattern {
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         self.for_each(|path, _| files.push(path));
-        files.sort();
+        sort(&mut files);
         files
     }
 

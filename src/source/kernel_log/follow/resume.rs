@@ -14,7 +14,7 @@ use super::{
     rotated::{self, RotatedFile, rotated_files},
     saved_position::{FileKey, SavedPosition},
 };
-use crate::system::files::open_regular;
+use crate::{sort::sort_by_key, system::files::open_regular};
 
 impl Follower {
     /// Finds the files of the saved positions, wherever they were moved, and then the files that were rotated since.
@@ -69,7 +69,7 @@ impl Follower {
             }
         }
         // The oldest first: the files that were added for a position precede it.
-        self.files.sort_by_key(|file| !file.is_rotated);
+        sort_by_key(&mut self.files, |file| !file.is_rotated);
         // Now, so that no position is missing after a kill.
         for id in ids {
             self.positions.forget(id);

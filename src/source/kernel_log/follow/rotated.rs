@@ -14,7 +14,10 @@ use super::{
     fingerprint::{FirstBytes, start_of},
     saved_position::{FileKey, SavedPosition},
 };
-use crate::system::files::{open_regular, open_regular_without_link};
+use crate::{
+    sort::sort_by_key,
+    system::files::{open_regular, open_regular_without_link},
+};
 
 /// How often a directory is listed again until nothing moved meanwhile.
 const MAX_LISTS: usize = 8;
@@ -71,7 +74,7 @@ fn list_with(path: &Path, is_rest: impl Fn(&[u8]) -> bool) -> Vec<RotatedFile> {
         .filter(|entry| is_rotated(entry.file_name().as_bytes()))
         .filter_map(|entry| open_without_link(&entry.path()))
         .collect();
-    files.sort_by_key(|file| (file.modified, file.key.inode));
+    sort_by_key(&mut files, |file| (file.modified, file.key.inode));
     files
 }
 
