@@ -26,10 +26,12 @@ fn lines(program: &str, arguments: &[&str]) -> BTreeSet<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(ToOwned::to_owned).collect()
 }
 
-/// All files in these directories, without tests and without the passwords that `packaging/compose/passwords` writes.
+/// All files in these directories, without tests, without the passwords that `packaging/compose/passwords` writes, and
+/// without patches of dependencies, which Cargo uses only in this repository.
 fn files(directories: &[&str]) -> BTreeSet<String> {
     let mut arguments = directories.to_vec();
     arguments.extend(["-type", "f", "!", "-path", "alerts/tests/*", "!", "-name", ".env"]);
+    arguments.extend(["!", "-path", "packaging/patches/*"]);
     lines("find", &arguments)
 }
 
