@@ -27,8 +27,11 @@ use crate::support::{
     sample_rows::{NOON, tcp},
 };
 
-/// More rows than are searched without an index.
+/// More rows than are searched for packets by time.
 const ROWS: u64 = 25_000;
+
+/// Fewer rows than a long period has, and more than a short one.
+const FEW: u32 = 20_000;
 
 /// Time between two rows, microseconds. Three rows have the same time.
 const STEP: u64 = 1_000_000;
@@ -326,7 +329,7 @@ fn compare(drilldown: &Drilldown) {
 }
 
 fn drilldown(target: &Target) -> Drilldown {
-    Drilldown::new(target.clone().into(), HOST.into())
+    Drilldown::new(target.clone().into(), HOST.into()).with_few_rows(FEW)
 }
 
 fn of_url(url: &str) -> Drilldown {

@@ -130,8 +130,8 @@ impl DataSources<'_> {
                     choice.insert(name, self.values(dashboard, &query, &choice, now));
                 }
             }
-            for name in ["network_first", "network_last"] {
-                if query.place.ends_with(name) {
+            for name in ["network_first", "network_last", "index"] {
+                if query.place.ends_with(&format!("variable {name}")) {
                     let value = self.lines(&query.source, &fill(dashboard, &query, &choice, now));
                     choice.insert(name, vec![value]);
                 }

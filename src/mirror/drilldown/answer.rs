@@ -9,22 +9,28 @@ use crate::mirror::{
     time_text::parse_time,
 };
 
-/// Number of rows that are searched in the order of their times without an index for the conditions: some 10 ms.
+/// Number of the newest rows that are searched for packets, in the order of their times: some 10 ms.
 const WINDOW: u32 = 20_000;
+
+/// Number of rows of a period that are read by time, if it has fewer. They are grouped in less than a second; the index of
+/// sources is scanned whole, and has the rows of other times too: of all days in SQLite, of whole days in MySQL.
+pub(super) const FEW: u32 = 200_000;
 
 /// A row of an answer: the values of its columns, and for packets its position.
 pub(super) type Cells = (Vec<Option<String>>, Option<RowPosition>);
 
-/// Answers a question; passes each row of the answer to `take`, in its order.
+/// Answers a question; passes each row of the answer to `take`, in its order. A period with fewer rows than `few` is read by
+/// time.
 pub(super) async fn answer(
     reader: &mut dyn AnyReader,
     question: &Question,
+    few: u32,
     take: &mut (dyn FnMut(Cells) + Send),
 ) -> Result<(), StoreError> {
     let dialect = reader.dialect();
     match &question.subject {
         Subject::Sources { order, skip } => {
-            let access = access(reader, question, None).await?;
+            let access = access(reader, question, None, few).await?;
             let statement = sources::statement(dialect, question, *order, *skip, access);
             let mut pass = |texts: Vec<Option<String>>| {
                 let columns = SOURCE_COLUMNS.into_iter();
@@ -32,7 +38,9 @@ pub(super) async fn answer(
             };
             reader.select_any(&statement, &mut pass).await
         }
-        Subject::Packets { before } => packets_of(reader, question, before.as_ref(), take).await,
+        Subject::Packets { before } => {
+            packets_of(reader, question, before.as_ref(), few, take).await
+        }
     }
 }
 
@@ -40,9 +48,10 @@ async fn packets_of(
     reader: &mut dyn AnyReader,
     question: &Question,
     before: Option<&RowPosition>,
+    few: u32,
     take: &mut (dyn FnMut(Cells) + Send),
 ) -> Result<(), StoreError> {
-    let access = access(reader, question, before).await?;
+    let access = access(reader, question, before, few).await?;
     let is_page = question.limit < WINDOW / 10;
     if access == Access::BySource
         && has_hints(reader.dialect())
@@ -68,17 +77,18 @@ async fn access(
     reader: &mut dyn AnyReader,
     question: &Question,
     before: Option<&RowPosition>,
+    few: u32,
 ) -> Result<Access, StoreError> {
     if !has_hints(reader.dialect()) || has_sources(question) {
         return Ok(Access::BySource);
     }
     let mut rows = 0;
-    let statement = packets::count(reader.dialect(), question, before, WINDOW);
+    let statement = packets::count(reader.dialect(), question, before, few);
     let mut read = |texts: Vec<Option<String>>| {
-        rows = texts.first().and_then(|text| text.as_ref()?.parse().ok()).unwrap_or(WINDOW);
+        rows = texts.first().and_then(|text| text.as_ref()?.parse().ok()).unwrap_or(few);
     };
     reader.select_any(&statement, &mut read).await?;
-    Ok(if rows < WINDOW { Access::ByTime } else { Access::BySource })
+    Ok(if rows < few { Access::ByTime } else { Access::BySource })
 }
 
 /// Whether a statement has to name the index. The optimizers of PostgreSQL and ClickHouse do without.

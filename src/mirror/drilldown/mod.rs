@@ -52,19 +52,26 @@ pub struct Drilldown {
     host: String,
     outcomes: Arc<Mutex<[u64; Outcome::ALL.len()]>>,
     limit: Duration,
+    few: u32,
 }
 
 impl Drilldown {
     /// Reads from these servers. `host` is the name of this host in the rows.
     #[must_use]
     pub fn new(servers: Servers, host: String) -> Self {
-        Self { servers, host, outcomes: Arc::default(), limit: LIMIT }
+        Self { servers, host, outcomes: Arc::default(), limit: LIMIT, few: answer::FEW }
     }
 
     /// Changes the time limit, for tests.
     #[must_use]
     pub fn with_limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
+    }
+
+    /// Changes the number of rows of a period that are read by time, for tests.
+    #[must_use]
+    pub fn with_few_rows(self, few: u32) -> Self {
+        Self { few, ..self }
     }
 
     /// The name of this host in the rows.
@@ -116,7 +123,7 @@ impl Drilldown {
         take: &mut (dyn FnMut(Cells) + Send),
     ) -> Result<(), DrilldownError> {
         let mut reader = until(stop, self.connect::<R>(stop)).await?;
-        let answered = until(stop, answer::answer(&mut reader, question, take)).await;
+        let answered = until(stop, answer::answer(&mut reader, question, self.few, take)).await;
         match &answered {
             Ok(()) => reader.close().await,
             Err(_) => reader.abandon().await,
