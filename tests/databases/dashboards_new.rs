@@ -72,7 +72,11 @@ fn marked(
 ) -> Vec<String> {
     let dashboard = Dashboard::all().into_iter().find(|dashboard| dashboard.file == file).unwrap();
     let nothing = vec!["-".to_owned()];
-    let mut choice = Choice::from([("network_first", nothing.clone()), ("network_last", nothing)]);
+    let mut choice = Choice::from([
+        ("network_first", nothing.clone()),
+        ("network_last", nothing),
+        ("index", vec!["PRIMARY".to_owned()]),
+    ]);
     choice.extend(chosen.iter().map(|(name, value)| (*name, vec![(*value).to_owned()])));
     let targets = dashboard.targets();
     let target = targets.iter().find(|target| target.place.ends_with(panel)).unwrap();

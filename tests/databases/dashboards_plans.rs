@@ -60,9 +60,9 @@ fn plans(file: &str, index: &str, explain: impl Fn(&str) -> String) -> Vec<(Stri
     plans
 }
 
-/// The steps of a plan of MariaDB that read packets. Columns: id, select_type, table, type, possible_keys, key, key_len, ref,
-/// rows, Extra.
+/// The steps of a plan of MariaDB that read packets.
 fn steps(plan: &str) -> Vec<Vec<&str>> {
+    // Columns: id, select_type, table, type, possible_keys, key, key_len, ref, rows, Extra.
     let steps = plan.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     steps.filter(|step| step[2] == "packets").collect()
 }

@@ -358,8 +358,9 @@ fn variables_in_sql_are_quoted_strings() {
             for part in query.text.split("${").skip(1) {
                 let inside = part.split('}').next().unwrap();
                 let name = inside.strip_suffix(":sqlstring");
-                let is_known = name.is_some_and(|name| dashboard.variable(name).is_some());
-                if !is_known && !(inside == INDEX && is_fixed(dashboard)) {
+                let is_quoted = name.is_some_and(|name| dashboard.variable(name).is_some());
+                let is_safe = is_quoted || (inside == INDEX && is_fixed(dashboard));
+                if !is_safe {
                     wrong.push(format!("{}: ${{{inside}}}", query.place));
                 }
             }
