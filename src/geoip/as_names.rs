@@ -2,32 +2,30 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use hashbrown::HashMap;
+
 /// Maximum number of autonomous systems in an index; about 120,000 are in use.
 const MAX_SYSTEMS: usize = 1 << 20;
 
-/// For each autonomous system an address in one of its networks, in the order of their numbers. 16 bytes each.
+/// For each autonomous system an address in one of its networks.
 #[derive(Debug, Default)]
-pub(super) struct AsNames(Vec<(u32, NetworkStart)>);
+pub(super) struct AsNames(HashMap<u32, NetworkStart>);
 
 /// The first address of a network: an IPv4 address, or the upper half of an IPv6 address, of which every global one is
 /// larger.
 type NetworkStart = u64;
 
 impl AsNames {
-    /// Creates the index of these numbers, each with the first address of a network.
-    pub(super) fn new(networks: impl Iterator<Item = (u32, IpAddr)>) -> Self {
-        let networks = networks.map(|(number, first)| (number, start(first)));
-        let mut systems: Vec<_> = networks.take(MAX_SYSTEMS).collect();
-        systems.sort_unstable();
-        systems.dedup_by_key(|(number, _)| *number);
-        systems.shrink_to_fit();
-        Self(systems)
+    /// Adds the first address of a network of this autonomous system, unless it has one.
+    pub(super) fn insert(&mut self, number: u32, first: IpAddr) {
+        if self.0.len() < MAX_SYSTEMS {
+            self.0.entry(number).or_insert_with(|| start(first));
+        }
     }
 
     /// An address in a network of this autonomous system. If the network is longer than /64, it can be another one's.
     pub(super) fn address(&self, number: u32) -> Option<IpAddr> {
-        let found = self.0.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        let (_, start) = self.0[found];
+        let start = *self.0.get(&number)?;
         Some(match u32::try_from(start) {
             Ok(bits) => Ipv4Addr::from_bits(bits).into(),
             Err(_) => Ipv6Addr::from_bits(u128::from(start) << 64).into(),
@@ -50,8 +48,11 @@ mod tests {
     use super::*;
 
     fn check(networks: &[(u32, &str)], number: u32, expect: Option<&str>) {
-        let networks = networks.iter().map(|&(number, first)| (number, first.parse().unwrap()));
-        let address = AsNames::new(networks).address(number);
+        let mut names = AsNames::default();
+        for &(number, first) in networks {
+            names.insert(number, first.parse().unwrap());
+        }
+        let address = names.address(number);
         assert_eq!(address.map(|address| address.to_string()).as_deref(), expect);
     }
 

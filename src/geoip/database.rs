@@ -23,6 +23,10 @@ pub(super) type Locations = LruCache<u32, Option<Location>>;
 /// Locations kept per database and thread: a city database has about 100,000.
 const LOCATIONS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
+/// Maximum times that a network occurs in a search tree. Publishers refer to those of IPv4 from `::ffff:0:0/96`,
+/// `2001::/32` and `2002::/16` too.
+const MAX_ALIASES: usize = 8;
+
 /// Maximum characters shown of a database's type.
 const MAX_EDITION: usize = 64;
 
@@ -63,10 +67,12 @@ impl Database {
     /// # Errors
     /// The file is damaged.
     pub(super) fn verify(&self) -> Result<(), String> {
-        // IPv4 networks occur several times in the tree, as parts of IPv6 networks; they are walked once.
-        let options = WithinOptions::default().include_networks_without_data();
-        // A tree has one network more than nodes. A hostile one has circles.
-        let most = self.reader.metadata().node_count as usize + 1;
+        // With these options each step of the iterator is short, because it skips nothing.
+        let options =
+            WithinOptions::default().include_aliased_networks().include_networks_without_data();
+        // A tree has one network more than nodes, and IPv4 networks again as parts of IPv6 networks. A hostile one has
+        // circles.
+        let most = MAX_ALIASES * (self.reader.metadata().node_count as usize + 1);
         let networks = self.reader.networks(options).map_err(|error| error.to_string())?;
         let (mut walked, mut decoded) = (0, HashSet::new());
         for record in networks {
@@ -181,18 +187,15 @@ impl Database {
     }
 
     fn index_of_as_names(&self) -> AsNames {
-        let options = WithinOptions::default().include_networks_without_data();
-        // A hostile tree has circles.
-        let most = self.reader.metadata().node_count as usize + 1;
-        let Ok(networks) = self.reader.networks(options) else { return AsNames::default() };
-        let mut seen = HashSet::new();
-        AsNames::new(networks.take(most).filter_map(|record| {
-            let record = record.ok()?;
-            if !seen.insert(record.offset()?) {
-                return None;
+        let (mut seen, mut names) = (HashSet::new(), AsNames::default());
+        self.tree.networks(self.bytes(), |data, first| {
+            if seen.insert(data)
+                && let Some(number) = self.record(first).and_then(|record| self.layout.asn(&record))
+            {
+                names.insert(number, first);
             }
-            Some((self.layout.asn(&record)?, record.network().ok()?.network()))
-        }))
+        });
+        names
     }
 
     #[cold]

@@ -4,7 +4,7 @@
 //! replaces the first 16 of IPv4 and the first 19 of IPv6. Publishers write the tree depth-first, so what follows is
 //! usually in a few cache lines. Many addresses are searched for at a time, step by step. The file format is specified at <https://maxmind.github.io/MaxMind-DB/>.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use maxminddb::Metadata;
 
@@ -129,6 +129,37 @@ impl SearchTree {
         (search.reference > self.nodes).then_some(search.reference)
     }
 
+    /// Passes the first address of each network with data to `take`, together with the data, as in [`Self::found`]. Follows
+    /// every node once, on the first way to it: other ways are aliases, and without end in a hostile tree.
+    pub(super) fn networks(&self, file: &[u8], mut take: impl FnMut(Reference, IpAddr)) {
+        let longest = if self.has_v6 { 128 } else { 32 };
+        let mut is_known = vec![0_u64; (self.nodes / u64::BITS) as usize + 1];
+        let mut open = vec![(0, 0_u128, 0)];
+        while let Some((reference, bits, depth)) = open.pop() {
+            if reference > self.nodes {
+                take(reference, self.address(bits));
+            } else if reference < self.nodes && depth < longest {
+                let known = &mut is_known[(reference / u64::BITS) as usize];
+                let bit = 1 << (reference % u64::BITS);
+                if *known & bit == 0 {
+                    *known |= bit;
+                    let [left, right] = self.children(file, reference);
+                    open.push((right, bits | 1 << (127 - depth), depth + 1));
+                    open.push((left, bits, depth + 1));
+                }
+            }
+        }
+    }
+
+    /// The address with these bits, from the top.
+    fn address(&self, bits: u128) -> IpAddr {
+        if self.has_v6 {
+            Ipv6Addr::from(bits).into()
+        } else {
+            Ipv4Addr::from((bits >> 96) as u32).into()
+        }
+    }
+
     /// Follows one bit, unless the reference is no node.
     #[inline]
     fn step(&self, file: &[u8], search: &mut Search) {
@@ -211,10 +242,7 @@ impl RecordSize {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        net::{Ipv4Addr, Ipv6Addr},
-    };
+    use std::fs;
 
     use maxminddb::{Reader, WithinOptions};
     use proptest::prelude::*;

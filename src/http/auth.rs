@@ -25,7 +25,7 @@ pub(super) async fn respond<B>(
     let mut response = match checked {
         Ok(()) => {
             // By the same configuration as the check.
-            let refusal = refusal(peer, web_config.has_users(), request.headers());
+            let refusal = refusal(peer, web_config.has_users(), &request);
             routes::respond(server, (peer.address, refusal), &request).await
         }
         Err(rejection) => {

@@ -19,8 +19,9 @@ impl UnusualCondition {
             _ => text::packets(rounded(self.value)),
         };
         let subject = self.subject.as_deref().map(|subject| self.subject_name(subject, figures));
+        // Cut before, because the text can name the subject many times.
+        let mut words = text::safe_message(&self.text).replace("{value}", &value);
         // The subject is last, because it can contain anything.
-        let mut words = self.text.replace("{value}", &value);
         words = words.replace("{subject}", &subject.unwrap_or_default());
         let more = match self.more {
             0 => String::new(),
@@ -37,7 +38,7 @@ impl UnusualCondition {
             }
             "NflogSurgeFromCountry" | "NflogNewCountry" => ListKind::Countries,
             "NflogBruteForce" => ListKind::Ports,
-            _ => return subject.to_owned(),
+            _ => return text::safe(subject),
         };
         let listed = figures.list(kind).0.iter().find(|entry| entry.value == subject);
         let unlisted = || ListEntry { value: subject.to_owned(), ..ListEntry::default() };
@@ -125,6 +126,9 @@ mod tests {
             &condition("A", "{value} of {subject}", "{value}", 0.0512, "share"),
             "WARNING: 5.1% of {value}",
         );
+        // 100 GB if neither is cut.
+        let long = condition("A", &"{subject}".repeat(100_000), &"s".repeat(1_000_000), 0.0, "");
+        check(&long, &format!("WARNING: {}", "s".repeat(991)));
         check(&condition("A", "{subject}", "a\x1b[2Jb\n", 0.0, "later"), "WARNING: a\u{fffd}[2Jb");
     }
 

@@ -108,8 +108,11 @@ impl ExporterClient {
         let body = timeout(TIMEOUT, self.body(query));
         let body =
             body.await.unwrap_or_else(|_| Err(FiguresError::Timeout { url: self.shown() }))?;
-        Figures::parse(&String::from_utf8_lossy(&body))
-            .map_err(|error| FiguresError::Invalid { url: self.shown(), cause: error.to_string() })
+        Figures::parse(&String::from_utf8_lossy(&body)).map_err(|error| {
+            // It can contain a text of the response.
+            let cause = text::safe_message(&error.to_string());
+            FiguresError::Invalid { url: self.shown(), cause }
+        })
     }
 
     /// The address of requests, for messages.

@@ -142,6 +142,9 @@ async fn errors_say_what_failed() {
     assert!(error.ends_with("; for an exporter with TLS, use https://"), "{error}");
     let error = Server::with("200 OK", "", "").await.error().await;
     assert!(error.contains("is not an overview"), "{error}");
+    let long = OVERVIEW.replace('7', &format!("\"\u{202e}{}\"", "x".repeat(1_000_000)));
+    let error = Server::with("200 OK", "", &long).await.error().await;
+    assert!(error.contains("string \"") && error.len() < 2_000, "{} bytes", error.len());
 }
 
 #[tokio::test]

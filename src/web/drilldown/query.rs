@@ -9,7 +9,10 @@ use super::{DrilldownFormat, List, MAX_CSV_PACKETS, MAX_CSV_SOURCES};
 use crate::{
     geoip::Country,
     history::Range,
-    mirror::rows_query::{Question, RowCondition, RowPosition, SourceOrder, Subject},
+    mirror::{
+        day::LATEST,
+        rows_query::{Question, RowCondition, RowPosition, SourceOrder, Subject},
+    },
     networks::AddressRange,
     packet::protocol,
     web::query::{BadQuery, RANGE, parse, parse_range},
@@ -20,6 +23,9 @@ const PAGE: u32 = 100;
 
 /// Maximum number of sources before a page.
 const MAX_SKIP: u32 = 10_000;
+
+/// Maximum number of a row: SQL has no larger integer.
+const MAX_NUMBER: u64 = i64::MAX as u64;
 
 /// The parameters that exist.
 const PARAMETERS: &str =
@@ -205,18 +211,23 @@ pub(super) fn next(request: &Request, last: Option<&RowPosition>) -> Option<Stri
 
 fn parse_sources_token(text: &str) -> Option<(u64, u32)> {
     let (end, skip) = text.split_once('-')?;
-    Some((end.parse().ok()?, skip.parse().ok().filter(|skip| *skip <= MAX_SKIP)?))
+    Some((parse_time(end)?, skip.parse().ok().filter(|skip| *skip <= MAX_SKIP)?))
 }
 
 fn parse_packets_token(text: &str) -> Option<(u64, RowPosition)> {
     let [end, time, number, writer] = *text.split('-').collect::<Vec<_>>() else { return None };
     let is_writer = writer.len() <= 32 && writer.bytes().all(|byte| byte.is_ascii_hexdigit());
     let position = RowPosition {
-        time: time.parse().ok()?,
-        number: number.parse().ok()?,
+        time: parse_time(time)?,
+        number: number.parse().ok().filter(|number| *number <= MAX_NUMBER)?,
         writer: is_writer.then(|| writer.to_owned())?,
     };
-    Some((end.parse().ok()?, position))
+    Some((parse_time(end)?, position))
+}
+
+/// A time that every database has.
+fn parse_time(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|time| *time <= LATEST)
 }
 
 /// The error for a network of the page where rows have encrypted addresses.
@@ -338,12 +349,16 @@ mod tests {
             ("after", "1-2"),
             ("after", "1-2-3-x'"),
             ("after", "1-2-3-4-5"),
+            ("after", "253402300800000000-2-3-"),
+            ("after", "1-253402300800000000-3-"),
+            ("after", "1-2-9223372036854775808-"),
         ] {
             let query = format!("{name}={value}");
             check(&query, &format!("invalid value {value:?} for {name}: expected "));
         }
         check("sort=ports", "unknown parameter \"sort\": expected country");
         assert!(request(List::Sources, "after=1-10001").is_err());
+        assert!(request(List::Sources, "after=253402300800000000-100").is_err());
         let query = DrilldownQuery::parse("after=1-2").unwrap();
         assert!(query.request(List::Sources, DrilldownFormat::Csv, "gate", NOW).is_err());
     }

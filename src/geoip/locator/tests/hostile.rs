@@ -38,6 +38,38 @@ fn invalid_files_do_not_panic() {
     }
 }
 
+/// A database with an autonomous system in half of all IPv4 addresses. All IPv6 addresses from `8000::` on refer to
+/// the IPv4 addresses, each on its own path through a few nodes.
+fn with_many_paths() -> Vec<u8> {
+    const PATH: u32 = 96;
+    const SHARED: u32 = 100;
+    let nodes = PATH + 1 + SHARED;
+    let mut tree: Vec<[u32; 2]> = (0..PATH).map(|node| [node + 1, nodes]).collect();
+    tree[0][1] = PATH + 1;
+    tree.push([nodes + 16, nodes]);
+    tree.extend((1..SHARED).map(|node| [PATH + 1 + node; 2]));
+    tree.push([PATH; 2]);
+    let records = tree.into_iter().flatten();
+    let mut bytes: Vec<u8> = records.flat_map(|it| it.to_be_bytes().into_iter().skip(1)).collect();
+    bytes.extend([0; 16]);
+    bytes.extend(b"\xe2\x58autonomous_system_number\xc2\xfb\xf0");
+    bytes.extend(b"\x5d\x01autonomous_system_organization\x47Example");
+    bytes.extend(b"\xab\xcd\xefMaxMind.com\xe9");
+    bytes.extend(b"\x4anode_count\xc1");
+    bytes.push(nodes.try_into().unwrap());
+    bytes.extend(b"\x4brecord_size\xa1\x18\x4aip_version\xa1\x06\x4ddatabase_type\x41x");
+    bytes.extend(b"\x5bbinary_format_major_version\xa1\x02\x5bbinary_format_minor_version\xa0");
+    bytes.extend(b"\x4bbuild_epoch\x01\x02\x01\x49languages\x00\x04\x4bdescription\xe0");
+    bytes
+}
+
+#[test]
+fn a_tree_with_many_paths_ends() {
+    let database = Database::from_bytes(with_many_paths()).unwrap();
+    assert_eq!(database.as_name(64_496).as_deref(), Some("Example"));
+    assert!(database.verify().is_err());
+}
+
 #[test]
 fn values_of_unexpected_types_or_text_are_ignored() {
     let country = |old: &[u8], new: &[u8]| {
