@@ -19,13 +19,16 @@ pub(super) struct Peer {
 }
 
 /// What proxies add to a request.
-const OF_PROXIES: [HeaderName; 6] = [
+const OF_PROXIES: [HeaderName; 9] = [
     FORWARDED,
     VIA,
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-server"),
     HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
 ];
 
 /// Where a browser says which site's page makes a request: Fetch Metadata Request Headers, W3C.
