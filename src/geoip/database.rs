@@ -178,7 +178,7 @@ impl Database {
         locations.get_or_insert(offset, || self.layout.location(&record)).as_ref()
     }
 
-    /// The name of an autonomous system. The first call walks the whole search tree, about 0.1 s.
+    /// The name of an autonomous system. The first call walks the whole search tree.
     pub(super) fn as_name(&self, number: u32) -> Option<CompactString> {
         let address = self.as_names.get_or_init(|| self.index_of_as_names()).address(number)?;
         let record = self.record(address)?;

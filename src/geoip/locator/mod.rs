@@ -111,8 +111,8 @@ impl GeoIp {
     }
 
     /// The name of an autonomous system, of the first database that has it: one line of at most 128 bytes. Untrusted text:
-    /// escape it where it is shown. The first call after databases were replaced takes about 0.1 s, so it is not for the
-    /// reader.
+    /// escape it where it is shown. The first call after databases were replaced walks a whole database, so it is not
+    /// for the reader.
     #[must_use]
     pub fn as_name(&self, number: u32) -> Option<CompactString> {
         let generation = self.current.load_full();
