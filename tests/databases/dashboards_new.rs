@@ -1,12 +1,9 @@
 //! What the drill-down dashboards mark as new: sources, countries and ports without packets in the period before the time
 //! range. Requires MariaDB and PostgreSQL of Debian's packages, and PyPI's chdb.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use nflog_exporter::mirror::{
-    Target,
     row::{Row, RowContext},
-    store::{Batch, ClickHouse, Maintenance, MySql, Postgres, Store, Writer},
+    store::{ClickHouse, MySql, Postgres},
 };
 
 use crate::support::{
@@ -14,7 +11,7 @@ use crate::support::{
     dashboards::{Choice, Dashboard, fill},
     mariadb::MariaDb,
     postgres_server::PostgresServer,
-    sample_rows::{NOON, tcp},
+    sample_rows::{NOON, fill_store, tcp},
 };
 
 const SECOND: u64 = 1_000_000;
@@ -50,16 +47,6 @@ fn rows(has_earlier: bool) -> Vec<Row> {
         Row { context: later, ..row(60, [203, 0, 113, 5], "DE", (6, 80)) },
     ];
     earlier.into_iter().filter(|_| has_earlier).chain(current).collect()
-}
-
-async fn fill_store<S: Store>(target: &Target, rows: &[Row]) {
-    let writer = Writer { id: [7; 16], host: "gate".to_owned() };
-    let mut store = S::connect(target).await.unwrap();
-    store.prepare().await.unwrap();
-    store.position(&writer, 0).await.unwrap();
-    let now = UNIX_EPOCH + Duration::from_micros(NOON);
-    store.maintain(&Maintenance::default(), now).await.unwrap();
-    store.write(&writer, Batch { from: 0, to: 1, rows }).await.unwrap();
 }
 
 /// The marked rows of a panel: the values in the columns at these positions.

@@ -1,10 +1,17 @@
 //! Rows to write: each kind of packet, hostile texts, empty fields, and realistic amounts.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::{Duration, UNIX_EPOCH},
+};
 
 use nflog_exporter::{
     event::{ConnectionState, HardwareAddress, Hook},
-    mirror::row::{Row, RowContext},
+    mirror::{
+        Target,
+        row::{Row, RowContext},
+        store::{Batch, Maintenance, Store, Writer},
+    },
     packet::{DecodeIssue, Direction},
 };
 
@@ -13,6 +20,19 @@ pub const NOON: u64 = 1_795_435_200_000_000;
 
 /// Microseconds of a day.
 pub const DAY: u64 = 86_400_000_000;
+
+/// Creates the schema with the partitions of the day of [`NOON`], and writes rows in batches.
+pub async fn fill_store<S: Store>(target: &Target, rows: &[Row]) {
+    let writer = Writer { id: [7; 16], host: "gate".to_owned() };
+    let mut store = S::connect(target).await.unwrap();
+    store.prepare().await.unwrap();
+    store.position(&writer, 0).await.unwrap();
+    let now = UNIX_EPOCH + Duration::from_micros(NOON);
+    store.maintain(&Maintenance::default(), now).await.unwrap();
+    for (number, rows) in (0..).zip(rows.chunks(10_000)) {
+        store.write(&writer, Batch { from: number, to: number + 1, rows }).await.unwrap();
+    }
+}
 
 /// A row without any optional field.
 pub fn empty(time: u64) -> Row {
