@@ -78,10 +78,17 @@ fn wait_for_rows(exporter: &Exporter<'_>) {
 
 /// Waits until the exporter uses another node than this one, and writes rows there. Returns that node.
 fn wait_for_change(exporter: &Exporter<'_>, from: usize) -> usize {
-    let to = wait_for("another node", || Some(used(exporter)).filter(|node| *node != from));
+    wait_for("another node", || (used(exporter) != from).then_some(()));
     wait_for_rows(exporter);
-    assert_eq!(connected(exporter), [to]);
-    to
+    wait_for_connection(exporter)
+}
+
+/// Waits until the exporter is connected to the node that it chose last, and only to that one. Returns that node.
+fn wait_for_connection(exporter: &Exporter<'_>) -> usize {
+    wait_for("a connection to the node in use", || {
+        let node = used(exporter);
+        (connected(exporter) == [node]).then_some(node)
+    })
 }
 
 /// Checks that every packet is one row on every node.
@@ -134,23 +141,28 @@ fn rows_survive_faults_of_nodes() {
         cluster.reunite();
         cluster.wait_for_state(2, "Synced");
 
+        // When nodes come together again, the one in use can reject a transaction, and another one is chosen.
+        wait_for_rows(&exporter);
+        let first = wait_for_connection(&exporter);
+        let [second, third] = [1, 2].map(|distance| (first + distance) % NODES);
+
         // A working connection stays, also to a node that is not synced.
         let before = choices(&exporter);
-        cluster.node(0).query("mysql", "SET GLOBAL wsrep_desync = ON");
+        cluster.node(first).query("mysql", "SET GLOBAL wsrep_desync = ON");
         wait_for_rows(&exporter);
-        cluster.node(0).query("mysql", "SET GLOBAL wsrep_desync = OFF");
-        cluster.node(1).query("mysql", "SET GLOBAL read_only = ON");
-        assert_eq!(choices(&exporter), before);
+        cluster.node(first).query("mysql", "SET GLOBAL wsrep_desync = OFF");
+        cluster.node(second).query("mysql", "SET GLOBAL read_only = ON");
+        assert_eq!(choices(&exporter), before, "{}", exporter.program.log());
 
         // The next one is read-only.
-        cluster.node(0).kill_9();
-        assert_eq!(wait_for_change(&exporter, 0), 2);
+        cluster.node(first).kill_9();
+        assert_eq!(wait_for_change(&exporter, first), third);
         assert!(exporter.program.log().contains("is read-only (read_only is ON)"));
-        check_doctor(&wire, &url, &spool);
-        cluster.rejoin(0);
+        check_doctor(&wire, &url, &spool, [first, second, third]);
+        cluster.rejoin(first);
 
         // It is killed, and no other one is both writable and synced.
-        check_last_resort(&cluster, &exporter, || {
+        check_last_resort(&cluster, &exporter, [first, second, third], || {
             doctor_with(&wire.host, &config(&url, &spool, ""))
         });
     });
@@ -158,16 +170,21 @@ fn rows_survive_faults_of_nodes() {
 }
 
 /// Only a desynced node accepts rows: the third node, which is used, is killed, and the second is read-only.
-fn check_last_resort(cluster: &Galera<'_>, exporter: &Exporter<'_>, doctor: impl Fn() -> Report) {
-    cluster.node(0).query("mysql", "SET GLOBAL wsrep_desync = ON");
-    cluster.wait_for_state(0, "Donor/Desynced");
-    cluster.node(2).kill_9();
-    assert_eq!(wait_for_change(exporter, 2), 0);
+fn check_last_resort(
+    cluster: &Galera<'_>,
+    exporter: &Exporter<'_>,
+    [first, second, third]: [usize; NODES],
+    doctor: impl Fn() -> Report,
+) {
+    cluster.node(first).query("mysql", "SET GLOBAL wsrep_desync = ON");
+    cluster.wait_for_state(first, "Donor/Desynced");
+    cluster.node(third).kill_9();
+    assert_eq!(wait_for_change(exporter, third), first);
     let hosts = Galera::hosts();
     let expect = format!(
         "mirror: no other server accepts rows: mysql://nflog@{}/{DATABASE}: Galera: the node is not synced (its state \
          is Donor/Desynced)",
-        hosts[0]
+        hosts[first]
     );
     let log = exporter.program.log();
     assert!(log.contains(&expect), "{log}");
@@ -179,22 +196,22 @@ fn check_last_resort(cluster: &Galera<'_>, exporter: &Exporter<'_>, doctor: impl
     );
     found.ok("mirror_rights", "rows can be written");
     // It stays in use when another one is synced again, because it works.
-    cluster.node(1).query("mysql", "SET GLOBAL read_only = OFF");
+    cluster.node(second).query("mysql", "SET GLOBAL read_only = OFF");
     let before = choices(exporter);
     wait_for_rows(exporter);
     assert_eq!(choices(exporter), before);
-    cluster.node(0).query("mysql", "SET GLOBAL wsrep_desync = OFF");
-    cluster.rejoin(2);
+    cluster.node(first).query("mysql", "SET GLOBAL wsrep_desync = OFF");
+    cluster.rejoin(third);
 }
 
 /// The doctor describes each node: the first was killed, the second is read-only, and the third can be used.
-fn check_doctor(wire: &Wire, url: &str, spool: &Path) {
+fn check_doctor(wire: &Wire, url: &str, spool: &Path, [first, second, third]: [usize; NODES]) {
     let hosts = Galera::hosts();
     let found = doctor_with(&wire.host, &config(url, spool, ""));
-    found.failed("mirror", &hosts[0]);
+    found.failed("mirror", &hosts[first]);
     let usable = found.all("mirror", "ok").join("\n");
-    let read_only = format!("{}/{DATABASE}: MySQL: is read-only", hosts[1]);
-    let synced = format!("{}/{DATABASE} is a synced node of a Galera cluster of 2", hosts[2]);
+    let read_only = format!("{}/{DATABASE}: MySQL: is read-only", hosts[second]);
+    let synced = format!("{}/{DATABASE} is a synced node of a Galera cluster of 2", hosts[third]);
     assert!(usable.contains(&read_only) && usable.contains(&synced), "{usable}");
     found.ok("mirror_rights", "rows can be written");
 }
