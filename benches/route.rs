@@ -53,9 +53,10 @@ fn stages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stage");
     group.throughput(Throughput::Elements(PACKETS as u64));
 
+    let mut walk = nflog::Walk::default();
     group.bench_function("walk", |bencher| {
         bencher.iter(|| {
-            nflog::walk(black_box(DATAGRAM), |packet| {
+            walk.datagram(black_box(DATAGRAM), |packet| {
                 black_box(packet.record("eth0", ""));
             })
         });
@@ -113,6 +114,7 @@ fn route(criterion: &mut Criterion) {
     let plans = Config::default().family;
     let aggregate = SharedAggregate::new(Aggregate::new(&plans, &[1], 1, clock.now()));
     let mut route = Route::new(geoip.locator(), aggregate, clock);
+    let mut walk = nflog::Walk::default();
     let datagrams = datagrams();
     let mut next = datagrams.iter().cycle();
     let mut group = criterion.benchmark_group("route");
@@ -122,7 +124,7 @@ fn route(criterion: &mut Criterion) {
             // The datagram is in the CPU cache when the reader gets it, as after a copy from the kernel.
             || next.next().unwrap().clone(),
             |datagram| {
-                nflog::walk(datagram, |packet| route.take(&packet.record("eth0", "")));
+                walk.datagram(datagram, |packet| route.take(&packet.record("eth0", "")));
                 route.hand_over();
             },
             BatchSize::PerIteration,
@@ -141,7 +143,7 @@ fn route(criterion: &mut Criterion) {
                     }
                     let datagram = black_box(next.next().unwrap().clone());
                     let start = Instant::now();
-                    nflog::walk(&datagram, |packet| route.take(&packet.record("eth0", "")));
+                    walk.datagram(&datagram, |packet| route.take(&packet.record("eth0", "")));
                     route.hand_over();
                     total += start.elapsed();
                 }

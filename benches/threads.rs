@@ -47,8 +47,9 @@ fn new_route(geoip: &GeoIp) -> Route {
 }
 
 fn read_all(route: &mut Route, datagrams: &[Vec<u8>]) {
+    let mut walk = nflog::Walk::default();
     for datagram in datagrams {
-        nflog::walk(datagram, |packet| route.take(&packet.record("eth0", "")));
+        walk.datagram(datagram, |packet| route.take(&packet.record("eth0", "")));
         route.try_hand_over();
     }
 }

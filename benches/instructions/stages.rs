@@ -85,8 +85,9 @@ fn cycle<T>(batches: Vec<T>) -> impl FnMut(&mut dyn FnMut(&T)) {
 }
 
 fn walk() -> Batch {
-    Box::new(|| {
-        nflog::walk(black_box(DATAGRAM), |packet| {
+    let mut walk = nflog::Walk::default();
+    Box::new(move || {
+        walk.datagram(black_box(DATAGRAM), |packet| {
             black_box(packet.record("eth0", ""));
         });
     })
@@ -130,8 +131,8 @@ fn new_route() -> Route {
     Route::new(GeoIp::open(&[]).unwrap().locator(), SharedAggregate::new(aggregate), clock())
 }
 
-fn pass(datagram: &[u8], route: &mut Route) {
-    nflog::walk(datagram, |packet| route.take(&packet.record("eth0", "")));
+fn pass(datagram: &[u8], walk: &mut nflog::Walk, route: &mut Route) {
+    walk.datagram(datagram, |packet| route.take(&packet.record("eth0", "")));
     route.hand_over();
 }
 
@@ -141,7 +142,7 @@ fn events(sources: usize) -> (Vec<Vec<Event>>, Names) {
     let batches = Arc::default();
     route.divert_to(Box::new(Kept(Arc::clone(&batches))));
     for datagram in &datagrams()[..sources / PACKETS] {
-        pass(datagram, &mut route);
+        pass(datagram, &mut nflog::Walk::default(), &mut route);
     }
     let batches = std::mem::take(&mut *batches.lock().unwrap());
     (batches, route.names())
@@ -177,14 +178,16 @@ fn recent() -> Batch {
 
 /// From the datagram to the series and the recent packets.
 fn route(sources: usize) -> Batch {
-    let mut route = new_route();
+    let (mut walk, mut route) = (nflog::Walk::default(), new_route());
     let mut datagrams = datagrams();
     datagrams.truncate(sources / PACKETS);
     for datagram in &datagrams {
-        pass(datagram, &mut route);
+        pass(datagram, &mut walk, &mut route);
     }
     let mut next = cycle(datagrams);
-    Box::new(move || next(&mut |datagram: &Vec<u8>| pass(black_box(datagram), &mut route)))
+    Box::new(move || {
+        next(&mut |datagram: &Vec<u8>| pass(black_box(datagram), &mut walk, &mut route))
+    })
 }
 
 /// A line of ufw that rsyslog writes with the time of RFC 3339, from its bytes to an event with its country.

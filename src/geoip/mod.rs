@@ -17,6 +17,7 @@ mod location;
 mod locator;
 mod metrics;
 mod packed_database;
+mod place_cache;
 mod record;
 mod scope;
 mod search_tree;

@@ -1,20 +1,10 @@
-//! The databases in use, as one thread reads them, with the records and answers that it has cached.
+//! The databases in use, as one thread reads them, with the records that it has cached.
 
-use std::{net::IpAddr, num::NonZeroUsize, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
-use lru::LruCache;
 
 use super::{database::Database, watch::Generation};
-
-/// Total size of databases, bytes, from which on answers are cached by address.
-///
-/// A lookup walks a search tree. If the tree stays in the processor's cache, a second cache would cost as much again on a
-/// miss; in a city database of 60 MB it takes several times as long, and most packets come from few sources.
-const LARGE: usize = 16 << 20;
-
-/// Addresses in the cache of answers: about a megabyte.
-const ANSWERS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// A database, and the records decoded from it.
 #[derive(Debug)]
@@ -24,19 +14,17 @@ pub(super) struct CachedDatabase<R> {
 }
 
 /// The databases of the current generation that have the wanted fact, in the order of lookups. `R` is a cache
-/// of decoded records, `A` the answer for an address.
+/// of decoded records.
 #[derive(Debug)]
-pub(super) struct ThreadDatabases<R, A> {
+pub(super) struct ThreadDatabases<R> {
     newest: Cache<Arc<ArcSwap<Generation>>, Arc<Generation>>,
     current: Arc<Generation>,
     is_wanted: fn(&Database) -> bool,
     new_records: fn(&Database) -> R,
     pub(super) list: Vec<CachedDatabase<R>>,
-    /// Answers by address; `None` while the databases are small.
-    pub(super) answers: Option<LruCache<IpAddr, A>>,
 }
 
-impl<R, A> ThreadDatabases<R, A> {
+impl<R> ThreadDatabases<R> {
     /// The databases of `shared` that `is_wanted` accepts. `new_records` creates the cache of each.
     pub(super) fn new(
         shared: &Arc<ArcSwap<Generation>>,
@@ -46,17 +34,24 @@ impl<R, A> ThreadDatabases<R, A> {
         let mut newest = Cache::new(Arc::clone(shared));
         let current = Arc::clone(newest.load());
         let list = Vec::new();
-        let mut databases = Self { newest, current, is_wanted, new_records, list, answers: None };
+        let mut databases = Self { newest, current, is_wanted, new_records, list };
         databases.switch();
         databases
     }
 
-    /// Switches to the newest generation. Takes a few nanoseconds if it did not change.
+    /// Switches to the newest generation; whether it changed. Takes a few nanoseconds if it did not.
     #[inline]
-    pub(super) fn refresh(&mut self) {
-        if !Arc::ptr_eq(&self.current, self.newest.load()) {
+    pub(super) fn refresh(&mut self) -> bool {
+        let is_newer = !Arc::ptr_eq(&self.current, self.newest.load());
+        if is_newer {
             self.switch();
         }
+        is_newer
+    }
+
+    /// Total size of the databases, bytes.
+    pub(super) fn size(&self) -> usize {
+        self.list.iter().map(|it| it.database.size()).sum()
     }
 
     #[cold]
@@ -74,7 +69,5 @@ impl<R, A> ThreadDatabases<R, A> {
                 },
             });
         }
-        let size: usize = self.list.iter().map(|it| it.database.size()).sum();
-        self.answers = (size > LARGE).then(|| LruCache::new(ANSWERS));
     }
 }

@@ -1,23 +1,22 @@
 //! The candidates for a series: the heaviest of the folded keys, in a summary of fixed size.
 //!
-//! Space-Saving (Metwally, Agrawal, El Abbadi 2005) in buckets: a key's hash selects a bucket of eight entries. A new
+//! Space-Saving (Metwally, Agrawal, El Abbadi 2005) in buckets: a key's hash selects a bucket of five entries, one cache line. A new
 //! key replaces the entry with the lowest count of its bucket and takes over that count as its possible error. So
-//! `weight <= true weight <= weight + error`, and the error is at most an eighth of what the bucket received. Entries
+//! `weight <= true weight <= weight + error`, and the error is at most a fifth of what the bucket received. Entries
 //! hold a tag of the hash, not the key: the key is known when its next packet arrives. The hash is seeded, so that an
 //! attacker cannot choose the bucket of a key.
 
-const WAYS: usize = 8;
-const BUCKETS: usize = 4096;
+const WAYS: usize = 5;
+const BUCKETS: usize = 8192;
 
-/// The heaviest folded keys: 32,768 entries in 384 KiB.
+/// The heaviest folded keys: 40,960 entries in 512 KiB.
 #[derive(Clone, Debug)]
 pub struct Candidates {
     buckets: Box<[Bucket]>,
 }
 
-/// Aligned, so that it takes two cache lines and not three.
 #[derive(Clone, Debug, Default)]
-#[repr(align(32))]
+#[repr(align(64))]
 struct Bucket {
     /// 0 marks an empty entry.
     tags: [u32; WAYS],
@@ -27,23 +26,17 @@ struct Bucket {
 }
 
 impl Bucket {
-    #[expect(clippy::cast_possible_truncation, reason = "both halves have 32 bits")]
     /// The entry with the lowest count, which is weight plus error, and that count.
+    #[expect(clippy::cast_possible_truncation, reason = "both halves have 32 bits")]
     fn lightest(&self) -> (usize, f32) {
-        let mut ordered = [0_u64; WAYS];
-        for (way, ordered) in ordered.iter_mut().enumerate() {
+        let mut lightest = u64::MAX;
+        for way in 0..WAYS {
             let count = self.weights[way] + self.errors[way];
             // Floats that are not negative have the order of their bits. A minimum of integers needs no branches,
             // which the CPU could not predict.
-            *ordered = (u64::from(count.to_bits()) << 32) | way as u64;
+            lightest = lightest.min((u64::from(count.to_bits()) << 32) | way as u64);
         }
-        for half in [4, 2, 1] {
-            for way in 0..half {
-                ordered[way] = ordered[way].min(ordered[way + half]);
-            }
-        }
-        let lightest = ordered[0];
-        (lightest as usize % WAYS, f32::from_bits((lightest >> 32) as u32))
+        (lightest as u32 as usize % WAYS, f32::from_bits((lightest >> 32) as u32))
     }
 }
 
@@ -120,7 +113,7 @@ mod tests {
                 prop_assert!(weight <= packets[&key]);
                 let bucket = &candidates.buckets[0];
                 for error in bucket.errors {
-                    prop_assert!(error <= (f32::from(step) + 1.0) / 8.0);
+                    prop_assert!(error <= (f32::from(step) + 1.0) / 5.0);
                 }
                 let tag = u32::try_from(key << 12).unwrap() | 1;
                 let way = bucket.tags.iter().position(|&other| other == tag).unwrap();

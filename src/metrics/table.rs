@@ -2,7 +2,8 @@
 //!
 //! An index of small slots leads to the series: open addressing with linear probing, at most half full. A slot has the
 //! top bits of the key's hash, which also select its place, so that the index grows and shrinks without the keys. A
-//! look-up that finds its series reads one cache line of the index and two of the series.
+//! look-up that finds its series reads one cache line of the index and one of the series; two if it has more than four
+//! labels.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -20,6 +21,8 @@ pub struct SeriesTable {
     hasher: FixedState,
     /// A power of two of them, at least twice as many as series.
     slots: Box<[Slot]>,
+    /// How far a tag is shifted to select one of them.
+    shift: u32,
     series: Vec<Series>,
 }
 
@@ -41,6 +44,7 @@ impl SeriesTable {
             labels,
             hasher: FixedState::with_seed(seed),
             slots: vec![Slot::default(); MIN_SLOTS].into(),
+            shift: u32::BITS - MIN_SLOTS.ilog2(),
             series: Vec::new(),
         }
     }
@@ -91,6 +95,7 @@ impl SeriesTable {
         self.series.push(series);
         if 2 * self.series.len() > self.slots.len() {
             let more = vec![Slot::default(); 2 * self.slots.len()].into();
+            self.shift -= 1;
             for slot in std::mem::replace(&mut self.slots, more) {
                 if slot.tag != 0 {
                     self.place(slot);
@@ -130,7 +135,7 @@ impl SeriesTable {
     /// The place where the search for a tag starts.
     #[inline]
     fn home(&self, tag: u32) -> usize {
-        tag as usize >> (u32::BITS - self.slots.len().ilog2())
+        (tag >> self.shift) as usize
     }
 
     #[inline]

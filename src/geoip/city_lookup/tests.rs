@@ -205,7 +205,7 @@ fn a_replaced_file_is_loaded_while_a_city_lookup_exists() {
     check(&mut city_lookup, "81.2.69.142", None);
     city_lookup.refresh();
     check(&mut city_lookup, "81.2.69.142", LONDON);
-    assert!(city_lookup.databases.answers.is_none());
+    assert!(city_lookup.answers.is_none());
 
     // The same file larger than a processor's cache: answers are cached by address.
     let place = city.windows(14).rposition(|it| it == b"\xab\xcd\xefMaxMind.com").unwrap();
@@ -216,7 +216,7 @@ fn a_replaced_file_is_loaded_while_a_city_lookup_exists() {
     geoip.check();
     geoip.check();
     city_lookup.refresh();
-    assert!(city_lookup.databases.answers.is_some());
+    assert!(city_lookup.answers.is_some());
     check(&mut city_lookup, "81.2.69.142", LONDON);
     check(&mut city_lookup, "89.160.20.112", LINKÖPING);
     check(&mut city_lookup, "10.0.0.1", None);

@@ -16,6 +16,7 @@ use super::{
     city_lookup::CityLookup,
     database::Database,
     fact_cache::FactCache,
+    place_cache::PlaceCache,
     record::Facts,
     scope,
     search_tree::Search,
@@ -62,6 +63,7 @@ impl GeoIp {
     pub fn locator(&self) -> Locator {
         Locator {
             databases: ThreadDatabases::new(&self.current, |_| true, Database::fact_cache),
+            places: PlaceCache::new(),
             unknown: Vec::new(),
             searches: Vec::new(),
             indices: Vec::new(),
@@ -134,7 +136,8 @@ impl GeoIp {
 /// Locates addresses, for one thread; keeps the records it decoded.
 #[derive(Debug)]
 pub struct Locator {
-    databases: ThreadDatabases<FactCache, Place>,
+    databases: ThreadDatabases<FactCache>,
+    places: PlaceCache,
     /// Empty memory for the addresses that have to be looked up.
     unknown: Vec<Unknown>,
     /// Empty memory for searches, with the index of each one's address in `unknown`.
@@ -160,7 +163,9 @@ impl Locator {
     /// nothing changed.
     #[inline]
     pub fn refresh(&mut self) {
-        self.databases.refresh();
+        if self.databases.refresh() {
+            self.places.clear();
+        }
     }
 
     /// The place of an address. An address that is not globally routable is not looked up.
@@ -179,9 +184,12 @@ impl Locator {
     ) {
         self.unknown.clear();
         for (index, original) in addresses.enumerate() {
-            let answer = self.databases.answers.as_mut().and_then(|them| them.get(&original));
-            if let Some(place) = answer {
-                take(index, *place);
+            let known = match original {
+                IpAddr::V4(address) => self.places.get(address),
+                IpAddr::V6(_) => None,
+            };
+            if let Some(place) = known {
+                take(index, place);
             } else if let Some(address) = scope::global(original) {
                 self.unknown.push(Unknown { index, original, address, known: Facts::default() });
             } else {
@@ -193,15 +201,15 @@ impl Locator {
         }
         for unknown in &self.unknown {
             take(unknown.index, unknown.place());
-            if let Some(answers) = &mut self.databases.answers {
-                answers.put(unknown.original, unknown.place());
+            if let IpAddr::V4(address) = unknown.original {
+                self.places.insert(address, unknown.place());
             }
         }
     }
 
     /// Looks up the addresses that lack a fact which this database has.
     fn ask(&mut self, database: usize) {
-        let Self { databases, unknown, searches, indices, open } = self;
+        let Self { databases, unknown, searches, indices, open, .. } = self;
         let CachedDatabase { database, records } = &mut databases.list[database];
         searches.clear();
         indices.clear();

@@ -27,8 +27,35 @@ impl Dimension {
         u32::try_from(value).ok()
     }
 
+    /// Passes the value of each event to `take`, together with one of `targets`. Faster than [`Self::value`] for one event
+    /// after the other: the dimension is distinguished once.
+    #[inline]
+    pub fn each_value<'t, T: 't>(
+        self,
+        events: &[Event],
+        targets: impl Iterator<Item = &'t mut T>,
+        take: impl Fn(&mut T, u64),
+    ) {
+        macro_rules! distinguish {
+            ($($dimension:ident)*) => {
+                match self {
+                    $(Self::$dimension => {
+                        for (event, target) in events.iter().zip(targets) {
+                            take(target, Self::$dimension.value(event));
+                        }
+                    })*
+                }
+            };
+        }
+        distinguish! {
+            Prefix Proto Country Continent Asn Network Port SourcePort Direction Hook InInterface OutInterface Mark Uid
+            IpVersion IcmpType TcpFlags Host CtState CtZone SourceNetworkName DestinationNetworkName List
+        }
+    }
+
     /// The label's value for an event: a number that [`Self::text`] renders.
     #[must_use]
+    #[inline]
     pub fn value(self, event: &Event) -> u64 {
         let headers = &event.headers;
         match self {

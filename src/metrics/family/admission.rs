@@ -122,7 +122,7 @@ impl Family {
         let hash = self.table.hash(&successor);
         let phase = Phase::Newborn { after: self.generation };
         if let Some(series) = self.table.find(hash, &successor) {
-            series.phase = phase;
+            series.set_phase(phase);
         }
     }
 
@@ -263,7 +263,7 @@ impl Family {
                 continue;
             }
             lightest = lightest.min(series.weight);
-            if series.phase == Phase::Live
+            if series.phase() == Phase::Live
                 && usize::from(series.rung) <= rung
                 && found.is_none_or(|(_, weight)| series.weight < weight)
             {

@@ -60,16 +60,15 @@ pub struct Family {
     generation: u64,
     /// Whether new series show their count at once.
     shows_at_once: bool,
-    /// Empty memory for the look-ups of a batch.
+    /// Memory for the look-ups of a batch.
     lookups: Vec<Lookup>,
 }
 
-/// One packet on its way to a series.
-#[derive(Debug)]
+/// One packet on its way to a series. The values of its key are overwritten by those of the next packet.
+#[derive(Clone, Debug, Default)]
 struct Lookup {
     key: Key,
     hash: u64,
-    bytes: u32,
 }
 
 impl Family {
@@ -120,10 +119,12 @@ impl Family {
     /// Counts packets, each on the first rung that has a series or room for one.
     pub fn record(&mut self, events: &[Event], now: Duration) {
         let mut lookups = std::mem::take(&mut self.lookups);
+        lookups.resize(LOOKUPS, Lookup::default());
         for events in events.chunks(LOOKUPS) {
-            self.look_up(events, &mut lookups);
-            for lookup in &mut lookups {
-                self.count(lookup, now);
+            let lookups = &mut lookups[..events.len()];
+            self.look_up(events, lookups);
+            for (lookup, event) in lookups.iter_mut().zip(events) {
+                self.count(lookup, event.headers.length, now);
             }
         }
         self.lookups = lookups;
@@ -131,17 +132,10 @@ impl Family {
 
     /// Computes the keys of packets, and reads their series, all of them in one stage after the other: the processor
     /// waits for the memory of many packets at a time.
-    fn look_up(&self, events: &[Event], lookups: &mut Vec<Lookup>) {
-        lookups.clear();
-        lookups.extend(events.iter().map(|event| Lookup {
-            key: Key::default(),
-            hash: 0,
-            bytes: event.headers.length,
-        }));
+    fn look_up(&self, events: &[Event], lookups: &mut [Lookup]) {
         for (label, dimension) in self.labels.iter().enumerate() {
-            for (lookup, event) in lookups.iter_mut().zip(events) {
-                lookup.key.set(label, dimension.value(event));
-            }
+            let set = |lookup: &mut Lookup, value| lookup.key.set(label, value);
+            dimension.each_value(events, lookups.iter_mut(), set);
         }
         let mut touched = 0;
         for lookup in lookups {
@@ -154,12 +148,12 @@ impl Family {
 
     /// Counts one packet.
     #[inline]
-    fn count(&mut self, lookup: &mut Lookup, now: Duration) {
-        let Lookup { key, hash, bytes } = lookup;
+    fn count(&mut self, lookup: &mut Lookup, bytes: u32, now: Duration) {
+        let Lookup { key, hash } = lookup;
         self.volume.count();
         match self.table.find(*hash, key) {
             Some(series) if !series.is_retiring() => {
-                series.count(*bytes, self.unit.get());
+                series.count(bytes, self.unit.get());
                 if series.demanded != self.demand.running() {
                     series.demanded = self.demand.running();
                     self.demand.add(*hash);
@@ -168,7 +162,7 @@ impl Family {
             found => {
                 let is_absent = found.is_none();
                 self.demand.add(*hash);
-                self.descend(*hash, key, is_absent, *bytes, now);
+                self.descend(*hash, key, is_absent, bytes, now);
             }
         }
     }
@@ -237,7 +231,7 @@ impl Family {
     pub fn show_at_once(&mut self) {
         self.shows_at_once = true;
         for series in self.table.all_mut() {
-            series.phase = Phase::Live;
+            series.set_phase(Phase::Live);
         }
     }
 

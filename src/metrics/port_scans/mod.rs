@@ -15,7 +15,7 @@
 //! entry would be replaced in such a flood before it reaches a second port. A scanner that sends less than about one in
 //! 100,000 of the packets can still be missed.
 
-use std::{array, hash::BuildHasher, hint::black_box, net::IpAddr, time::Duration};
+use std::{hash::BuildHasher, hint::black_box, net::IpAddr, time::Duration};
 
 use foldhash::quality::FixedState;
 
@@ -111,21 +111,39 @@ struct Reached {
     slot: usize,
 }
 
-/// Eight entries in parallel arrays, so that a look-up touches two cache lines.
+/// Eight entries in parallel arrays. A packet of a known source needs the first of two cache lines.
 #[derive(Clone, Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Bucket {
-    /// Part of the hash of prefix and source. Two sources of a bucket with the same tag count as one, with a
+    /// Part of the hash of prefix and source; 0 for an empty entry. Two sources of a bucket with the same tag count as one, with a
     /// probability below one in a hundred million.
     tags: [u32; WAYS],
-    /// Slots in use; 1 while only the first port is stored.
-    ports: [u16; WAYS],
-    first_ports: [u16; WAYS],
-    prefixes: [u16; WAYS],
+    /// The number of slots in use; the port of an entry that does not use its slots.
+    values: [u16; WAYS],
     /// Minutes until the entry expires; 0 for an empty entry.
     minutes: [u8; WAYS],
     /// Whether the entry uses its slots.
     uses_slots: [bool; WAYS],
+    prefixes: [u16; WAYS],
+}
+
+impl Bucket {
+    /// The entry with this tag.
+    #[inline]
+    fn find(&self, tag: u32) -> Option<usize> {
+        let mut found = 0_u32;
+        // Without branches, which would often be predicted wrongly.
+        for (way, other) in self.tags.iter().enumerate() {
+            found |= if *other == tag { 1 << way } else { 0 };
+        }
+        (found != 0).then(|| found.trailing_zeros() as usize)
+    }
+
+    /// The number of ports of an entry, as a number of slots.
+    #[inline]
+    fn ports(&self, way: usize) -> u16 {
+        if self.uses_slots[way] { self.values[way] } else { 1 }
+    }
 }
 
 impl PortScans {
@@ -155,8 +173,10 @@ impl PortScans {
         for (bucket, slots) in self.buckets.iter_mut().zip(entries) {
             for (way, slots) in slots.iter_mut().enumerate() {
                 bucket.minutes[way] = bucket.minutes[way].saturating_sub(passed);
-                if bucket.uses_slots[way] && bucket.minutes[way] > 0 {
-                    bucket.ports[way] = age(slots, passed);
+                if bucket.minutes[way] == 0 {
+                    bucket.tags[way] = 0;
+                } else if bucket.uses_slots[way] {
+                    bucket.values[way] = age(slots, passed);
                 }
             }
         }
@@ -184,29 +204,31 @@ impl PortScans {
     #[inline]
     fn touch(&self, reached: &Reached) -> u8 {
         let bucket = &self.buckets[reached.bucket];
-        let known = (0..WAYS).filter(|way| bucket.tags[*way] == reached.tag);
-        // The last one, because a search for the first one has branches that would often be predicted wrongly.
-        let way = known.fold(0, |_, way| way);
-        self.slots[reached.bucket * WAYS + way][reached.slot]
+        let way = bucket.find(reached.tag).unwrap_or(0);
+        // The slots of most sources are not used: of these, the same slot is read, which is in a cache.
+        let used = usize::from(bucket.uses_slots[way]);
+        self.slots[(reached.bucket * WAYS + way) * used][reached.slot * used]
     }
 
     #[inline]
     fn count(&mut self, reached: &Reached) {
         let &Reached { prefix, port, bucket: bucket_index, tag, slot: slot_index } = reached;
         let bucket = &mut self.buckets[bucket_index];
-        let known = (0..WAYS).find(|&way| bucket.tags[way] == tag && bucket.minutes[way] > 0);
-        let Some(way) = known else { return self.admit(bucket_index, tag, prefix, port) };
+        let Some(way) = bucket.find(tag) else {
+            return self.admit(bucket_index, tag, prefix, port);
+        };
         let last = std::mem::replace(&mut bucket.minutes[way], MINUTES);
-        if !bucket.uses_slots[way] && bucket.first_ports[way] == port {
+        if !bucket.uses_slots[way] && bucket.values[way] == port {
             return;
         }
         let slots = &mut self.slots[bucket_index * WAYS + way];
         if !bucket.uses_slots[way] {
             *slots = [0; SLOTS];
-            slots[slot(&self.hasher, bucket.first_ports[way])] = last;
+            slots[slot(&self.hasher, bucket.values[way])] = last;
+            bucket.values[way] = 1;
             bucket.uses_slots[way] = true;
         }
-        bucket.ports[way] += u16::from(slots[slot_index] == 0);
+        bucket.values[way] += u16::from(slots[slot_index] == 0);
         slots[slot_index] = MINUTES;
     }
 
@@ -218,7 +240,7 @@ impl PortScans {
             IpAddr::V4(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
             IpAddr::V6(source) => self.hasher.hash_one((prefix.index(), source.to_bits())),
         };
-        ((hash >> (u64::BITS - BUCKET_BITS)) as usize, hash as u32)
+        ((hash >> (u64::BITS - BUCKET_BITS)) as usize, hash as u32 | 1)
     }
 
     /// Marks the prefixes of all entries that have not expired.
@@ -239,7 +261,7 @@ impl PortScans {
         let mut totals = vec![(0, 0); longest.unwrap_or(0)];
         for bucket in &self.buckets {
             for way in (0..WAYS).filter(|&way| bucket.minutes[way] > 0) {
-                let ports = bucket.ports[way];
+                let ports = bucket.ports(way);
                 if let Some((sources, most)) = totals.get_mut(usize::from(bucket.prefixes[way])) {
                     *sources += u32::from(ports >= SCANNING_PORTS);
                     *most = ports.max(*most);
@@ -261,21 +283,25 @@ impl PortScans {
     }
 
     /// Adds a source that has no entry yet, if one can be replaced.
-    #[expect(clippy::cast_possible_truncation, reason = "a way's number fits")]
+    #[expect(clippy::cast_possible_truncation, reason = "each part has its bits")]
     fn admit(&mut self, bucket_index: usize, tag: u32, prefix: NameId, port: u16) {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         let bucket = &mut self.buckets[bucket_index];
-        // A random one among equals. Otherwise the same entry would be replaced every time.
         let first = (self.random % WAYS as u64) as usize;
-        let rank = |way: usize| match bucket.minutes[way] {
-            0 => (0, 0),
-            minutes => (bucket.ports[way], minutes),
-        };
-        let ways: [usize; WAYS] = array::from_fn(|step| (first + step) % WAYS);
-        let way = ways.into_iter().min_by_key(|&way| rank(way)).unwrap_or(0);
-        let (ports, minutes) = rank(way);
+        // The one with the fewest ports; of these, the one that was seen least recently; of these, the next one after a
+        // random one: otherwise the same entry would be replaced every time. A minimum of numbers needs no branches.
+        let mut lightest = u32::MAX;
+        for way in 0..WAYS {
+            let minutes = bucket.minutes[way];
+            let ports = if minutes == 0 { 0 } else { bucket.ports(way) };
+            let distance = way.wrapping_sub(first) % WAYS;
+            lightest =
+                lightest.min(u32::from(ports) << 16 | u32::from(minutes) << 8 | distance as u32);
+        }
+        let way = (first + lightest as usize) % WAYS;
+        let (ports, minutes) = ((lightest >> 16) as u16, (lightest >> 8) as u8);
         if minutes > 0 {
             self.displaced += 1;
             let keeps = minutes == MINUTES && !(self.random >> 32).is_multiple_of(REPLACE_ONE_IN);
@@ -284,8 +310,7 @@ impl PortScans {
             }
         }
         bucket.tags[way] = tag;
-        bucket.ports[way] = 1;
-        bucket.first_ports[way] = port;
+        bucket.values[way] = port;
         bucket.prefixes[way] = prefix.index();
         bucket.minutes[way] = MINUTES;
         bucket.uses_slots[way] = false;

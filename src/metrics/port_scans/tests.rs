@@ -176,7 +176,7 @@ proptest! {
                 for way in (0..WAYS).filter(|&way| bucket.minutes[way] > 0) {
                     let used = slots[way].iter().filter(|slot| **slot > 0).count();
                     let used = if bucket.uses_slots[way] { used } else { 1 };
-                    prop_assert!(used > 0 && used == usize::from(bucket.ports[way]));
+                    prop_assert!(used > 0 && used == usize::from(bucket.ports(way)));
                 }
             }
         }

@@ -17,11 +17,17 @@ const LINK_EVENTS: u32 = 1;
 pub(super) struct Devices {
     socket: Socket,
     names: HashMap<u32, Box<str>>,
+    /// Two indexes whose names are known.
+    known: (u32, u32),
 }
 
 impl Devices {
     pub(super) fn open() -> std::io::Result<Self> {
-        Ok(Self { socket: Socket::open(NlFamily::Route, LINK_EVENTS)?, names: HashMap::new() })
+        Ok(Self {
+            socket: Socket::open(NlFamily::Route, LINK_EVENTS)?,
+            names: HashMap::new(),
+            known: (0, 0),
+        })
     }
 
     /// The event socket: readable after a device changed.
@@ -34,16 +40,28 @@ impl Devices {
         // The events are not parsed: any of them, or an overrun, clears the cache.
         for _ in 0..MAX_EVENTS {
             match self.socket.receive(buffer) {
-                Ok(_) | Err(Errno::NOBUFS | Errno::INTR) => self.names.clear(),
+                Ok(_) | Err(Errno::NOBUFS | Errno::INTR) => self.clear(),
                 Err(_) => break,
             }
         }
     }
 
     /// The names of two devices: empty for index 0, `if17` for an index that no device has.
+    #[inline]
     pub(super) fn names(&mut self, first: u32, second: u32) -> (&str, &str) {
+        if self.known != (first, second) {
+            self.learn(first, second);
+        }
+        let name = |index| match index {
+            0 => "",
+            index => self.names.get(&index).map_or("", |name| &**name),
+        };
+        (name(first), name(second))
+    }
+
+    fn learn(&mut self, first: u32, second: u32) {
         if self.names.len() + 2 > MAX_NAMES {
-            self.names.clear();
+            self.clear();
         }
         for index in [first, second] {
             if index != 0 && !self.names.contains_key(&index) {
@@ -51,8 +69,12 @@ impl Devices {
                 self.names.insert(index, name.unwrap_or_else(|_| format!("if{index}")).into());
             }
         }
-        let name = |index| self.names.get(&index).map_or("", |name| &**name);
-        (name(first), name(second))
+        self.known = (first, second);
+    }
+
+    fn clear(&mut self) {
+        self.names.clear();
+        self.known = (0, 0);
     }
 }
 

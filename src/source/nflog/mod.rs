@@ -24,7 +24,7 @@ pub use config::NflogConfig;
 pub use error::NflogError;
 pub use holder::{GroupHolder, holder};
 pub(in crate::source) use message::{CONNECTION, PAYLOAD, zone};
-pub use message::{Malformed, Packet, WalkSummary, hardware_header, walk};
+pub use message::{Malformed, Packet, Walk, WalkSummary, hardware_header, walk};
 pub use metrics::GroupMetrics;
 pub use socket::{GroupMeter, receive_buffer_for};
 

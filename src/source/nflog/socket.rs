@@ -13,7 +13,7 @@ use std::{
 use neli::consts::{netfilter::LogCmd, nl::NlmF, socket::NlFamily};
 
 use super::{
-    NflogConfig, NflogError, Packet, WalkSummary, error::bind_error, limits::KERNEL_BUFFER, message,
+    NflogConfig, NflogError, Packet, Walk, WalkSummary, error::bind_error, limits::KERNEL_BUFFER,
 };
 use crate::netlink::{Attribute, Request, Socket};
 
@@ -53,6 +53,7 @@ pub(super) struct Group {
     drops: u32,
     /// Datagrams that arrived before the acknowledgement of the bind.
     early: VecDeque<Vec<u8>>,
+    walk: Walk,
 }
 
 impl Group {
@@ -92,7 +93,14 @@ impl Group {
                 }
             })
             .map_err(|error| bind_error(group, error.cause))?;
-        Ok(Self { socket, meter: Arc::new(meter), expected: 0, drops: 0, early })
+        Ok(Self {
+            socket,
+            meter: Arc::new(meter),
+            expected: 0,
+            drops: 0,
+            early,
+            walk: Walk::default(),
+        })
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -138,7 +146,7 @@ impl Group {
             self.meter.truncated_datagrams.fetch_add(1, Relaxed);
         }
         let mut lost = 0_u64;
-        let summary = message::walk(&buffer[..length.min(buffer.len())], |packet| {
+        let summary = self.walk.datagram(&buffer[..length.min(buffer.len())], |packet| {
             if let Some(sequence) = packet.sequence {
                 lost += gap(self.expected, sequence);
                 self.expected = sequence.wrapping_add(1);

@@ -190,7 +190,8 @@ fn states_of_connections() {
 fn hooks_and_directions() {
     let check = |family, hook, in_index, expect| {
         let packet = Packet { family, hook_number: Some(hook), in_index, ..Packet::default() };
-        assert_eq!(packet.hook().zip(packet.direction()), expect, "family {family}, hook {hook}");
+        let record = packet.record("", "");
+        assert_eq!(record.hook.zip(record.direction), expect, "family {family}, hook {hook}");
     };
     for family in [1, 2, 7, 10] {
         check(family, 0, 1, Some((Hook::Prerouting, Direction::In)));
@@ -275,5 +276,73 @@ bytes[offset] = byte;
         for packet in packets {
             let _ = packet.record("", "");
         }
+    }
+
+    /// What a walk has seen before changes nothing: damaged datagrams after the recorded one have the packets that
+    /// reading each message alone gives.
+    #[test]
+    fn messages_like_earlier_ones(
+        damage in proptest::collection::vec((0..HUNDRED.len(), any::<u8>()), 1..200),
+        length in HUNDRED.len() / 2..=HUNDRED.len(),
+    ) {
+        let mut bytes = HUNDRED.to_vec();
+        for (offset, byte) in damage {
+            bytes[offset] = byte;
+        }
+        bytes.truncate(length);
+        let mut walk = Walk::default();
+        walk.datagram(HUNDRED, |_| ());
+        for _ in 0..2 {
+            let mut found = Vec::new();
+            let summary = walk.datagram(&bytes, |packet| found.push(*packet));
+            let mut malformed = 0;
+            let mut expect = Vec::new();
+            for message in netlink::messages(&bytes) {
+                match message.map(|message| (message.kind, message.body, Packet::read(message.body))) {
+                    Ok((PACKET, message, Ok(packet))) => expect.push(Packet { message, ..packet }),
+                    Ok((PACKET, _, Err(_))) | Err(_) => malformed += 1,
+                    Ok(_) => {}
+                }
+            }
+            prop_assert_eq!((&found, summary.malformed), (&expect, malformed));
+        }
+    }
+}
+
+/// Every attribute with other values, of which those that differ from packet to packet are read anew.
+#[test]
+fn values_of_a_known_layout() {
+    let message = |number: u8, group: u8| {
+        let one = [0, 0, 0, number];
+        record(
+            2,
+            &[
+                (PACKET_HEADER, &[0x08, 0x00, 3, 0]),
+                (PREFIX, b"a rule\0"),
+                (IN_INDEX, &[0, 0, 0, group]),
+                (MARK, &one),
+                (HARDWARE_ADDRESS, &[0, 6, 0, 0, number, 2, 3, 4, 5, 6, 0, 0]),
+                (HARDWARE_TYPE, &[0, 1]),
+                (HARDWARE_HEADER, &[number; 14]),
+                (HARDWARE_LENGTH, &[0, 14]),
+                (TIMESTAMP, &[0, 0, 0, 0, 0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, 7]),
+                (UID, &one),
+                (GID, &one),
+                (SEQUENCE, &one),
+                (CONNECTION, &attribute(18, &[0, number])),
+                (CONNECTION_INFO, &one),
+                (99, &one),
+                (PAYLOAD, &vec![0x45; usize::from(number)]),
+            ],
+        )
+    };
+    let mut layouts = Layouts::default();
+    for (number, group) in [(1, 1), (2, 1), (3, 2), (40, 1), (5, 1)] {
+        let message = message(number, group);
+        let mut packet = Packet::default();
+        layouts.read(&message, &mut packet).unwrap();
+        assert_eq!(packet, Packet::read(&message).unwrap());
+        assert_eq!((packet.mark, packet.in_index), (number.into(), group.into()));
+        assert_eq!(packet.payload.len(), usize::from(number));
     }
 }
