@@ -155,6 +155,7 @@ mod tests {
         let packets = |slice: &Slice| slice.cells().map(|(_, count)| count.packets).sum::<u64>();
         let counts = span.slices.iter().map(|(index, slice)| (*index, packets(slice)));
         assert_eq!(counts.collect::<Vec<_>>(), (0..10).map(|it| (it * 5, 1)).collect::<Vec<_>>());
+        assert_eq!((span.length, span.width), (46, Duration::from_secs(1)));
         assert_eq!(aggregate.lock().received_packets(), 10);
     }
 }

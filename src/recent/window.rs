@@ -108,7 +108,11 @@ impl Window {
         Span {
             mode: self.mode,
             width: self.width,
-            length: SLICES,
+            length: match self.mode {
+                WindowMode::Live => SLICES,
+                // A capture ends with its last slice, below SLICES: rates are those of the time that it has.
+                WindowMode::Capture => self.index_in_span(self.open.0, last) + 1,
+            },
             running: match self.mode {
                 WindowMode::Live => {
                     Duration::from_secs_f64(now.as_secs_f64() % self.width.as_secs_f64())
