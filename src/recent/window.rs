@@ -35,7 +35,7 @@ pub enum WindowMode {
 #[derive(Debug)]
 pub(super) struct Window {
     mode: WindowMode,
-    /// Start of slice 0; for a capture, the time of the first packet.
+    /// Start of slice 0; for a capture, the second of the first packet.
     origin: Option<Duration>,
     width: Duration,
     /// The earlier slices with their numbers, in order; slices without packets are omitted.
@@ -168,7 +168,8 @@ impl Window {
         if self.origin.is_none() {
             self.origin = Some(match self.mode {
                 WindowMode::Live => Duration::ZERO,
-                WindowMode::Capture => now,
+                // The packets of a second arrive together.
+                WindowMode::Capture => Duration::from_secs(now.as_secs()),
             });
         }
         if self.mode == WindowMode::Capture {
