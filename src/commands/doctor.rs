@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
-
 use super::{check, print};
 use crate::{
     config::Flags,
     doctor::{Status, examine, to_json, to_text},
 };
+
+/// A check failed. The printed findings say which.
+#[derive(Debug, thiserror::Error)]
+#[error("a check failed")]
+pub(super) struct ChecksFailed;
 
 /// Runs the checks and prints their findings as text or JSON.
 ///
@@ -17,9 +20,8 @@ use crate::{
 pub(super) fn doctor(flags: &Flags, wait: Duration, json: bool) -> anyhow::Result<()> {
     let findings = examine(flags, check::invalid_files, wait);
     print(&if json { to_json(&findings) } else { to_text(&findings) })?;
-    match findings.iter().filter(|finding| finding.status == Status::Failed).count() {
-        0 => Ok(()),
-        1 => Err(anyhow!("1 check failed")),
-        failed => Err(anyhow!("{failed} checks failed")),
+    if findings.iter().any(|finding| finding.status == Status::Failed) {
+        return Err(ChecksFailed.into());
     }
+    Ok(())
 }

@@ -96,14 +96,17 @@ pub fn execute(cli: &Cli) -> anyhow::Result<()> {
 }
 
 /// The text of an error for standard error. Lines about an invalid configuration begin with the file, all others
-/// with the program's name.
+/// with the program's name. `None` if the command has printed the reason.
 #[must_use]
-pub fn message(error: &anyhow::Error) -> String {
+pub fn message(error: &anyhow::Error) -> Option<String> {
+    if error.is::<doctor::ChecksFailed>() {
+        return None;
+    }
     if error.is::<ConfigErrors>() {
-        return error.to_string();
+        return Some(error.to_string());
     }
     let text = format!("{error:#}");
-    text.lines().map(|line| format!("nflog_exporter: {line}")).collect::<Vec<_>>().join("\n")
+    Some(text.lines().map(|line| format!("nflog_exporter: {line}")).collect::<Vec<_>>().join("\n"))
 }
 
 /// How long the process waits at its end until its last log lines are written; `None` for no limit.

@@ -26,6 +26,7 @@ pub(super) fn warnings(config: &Config, databases: &[DatabaseStatus]) -> Vec<Str
     warnings.extend(double_lines(&config.kernel_log));
     warnings.extend(unused_keys(&config.kernel_log));
     warnings.extend(outputs_without_rows(config));
+    warnings.extend(unused_interfaces(config));
     warnings
 }
 
@@ -141,6 +142,15 @@ fn list(files: &[PathBuf]) -> String {
     files.join(" and ")
 }
 
+/// Interfaces without the table that they are for.
+fn unused_interfaces(config: &Config) -> Option<String> {
+    let is_unused = !config.rules.interfaces.is_empty() && !config.rules.install;
+    is_unused.then(|| {
+        "rules.interfaces: it has no effect, because rules.install is false: set rules.install = true, or remove the key"
+            .to_owned()
+    })
+}
+
 /// Keys of `[kernel_log]` without a source that uses them.
 fn unused_keys(config: &KernelLogConfig) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -178,6 +188,12 @@ mod tests {
     #[track_caller]
     fn check(toml: &str, expect: &[&str]) {
         assert_eq!(keys(toml), expect, "{toml}");
+    }
+
+    #[test]
+    fn interfaces_without_the_table() {
+        check("[rules]\ninterfaces = ['eth0']", &["rules.interfaces"]);
+        check("[rules]\ninstall = true\ninterfaces = ['eth0']", &[]);
     }
 
     #[test]

@@ -151,6 +151,7 @@ impl RunningOutputs {
             };
             tracing::info!(output = name, target = %config.target, "writing packets");
             let writer = Writer {
+                target: config.target.to_string(),
                 queue: Arc::clone(&queue),
                 selector,
                 framing: framing(&config),

@@ -37,6 +37,8 @@ pub(super) enum Framing {
 /// The state of the thread.
 pub(super) struct Writer {
     pub(super) name: String,
+    /// The target, for messages.
+    pub(super) target: String,
     pub(super) queue: Arc<OutputQueue>,
     pub(super) selector: Selector,
     pub(super) formatter: Formatter,
@@ -175,9 +177,9 @@ impl Writer {
 
     fn report_down(&mut self, error: &std::io::Error) {
         self.queue.set_up(false);
-        let name = &self.name;
+        let (name, target) = (&self.name, &self.target);
         self.log.report(&format!(
-            "{name}: rows wait and are then dropped; counters are not affected: {error}"
+            "{name}: cannot write to {target}: {error}; rows wait, and the newest are dropped when the queue is full"
         ));
     }
 }

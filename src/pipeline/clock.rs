@@ -57,6 +57,16 @@ impl Clock {
         }
     }
 
+    /// Whether a packet of this time, in microseconds since 1970, begins another second of a capture.
+    pub(super) fn begins_second(&self, packet: u64) -> bool {
+        match self {
+            Self::Running(_) => false,
+            Self::Packets(capture) => {
+                packet / 1_000_000 > capture.latest.load(Ordering::Relaxed) / 1_000_000
+            }
+        }
+    }
+
     /// Advances a capture's clock to a packet's time, in microseconds since 1970.
     pub(super) fn observe(&self, packet: u64) {
         if let Self::Packets(capture) = self {
@@ -75,6 +85,7 @@ mod tests {
         clock.observe(7_000_000);
         clock.observe(5_000_000);
         assert_eq!(clock.now(), Duration::from_secs(7));
+        assert!(clock.begins_second(8_000_000) && !clock.begins_second(7_999_999));
         clock.end();
         let end = clock.now();
         assert!(end >= Duration::from_secs(7));

@@ -63,6 +63,7 @@ mod tests {
     use crate::{
         geoip::GeoIp,
         metrics::{Aggregate, SharedAggregate},
+        recent::Slice,
         source::Record,
     };
 
@@ -71,6 +72,8 @@ mod tests {
         left: u32,
         read: Arc<AtomicU32>,
         can_defer: bool,
+        /// Seconds between the packets of a datagram.
+        interval: u64,
     }
 
     impl Source for Datagrams {
@@ -86,7 +89,7 @@ mod tests {
                 return Ok(ReadOutcome::End);
             }
             self.left -= 1;
-            for _ in 0..10 {
+            for packet in 0..10 {
                 take(&Record {
                     group: 1,
                     host: &[],
@@ -101,7 +104,7 @@ mod tests {
                     hardware_address: &[],
                     uid: None,
                     connection: None,
-                    time: Some(1),
+                    time: Some(1 + packet * self.interval * 1_000_000),
                     payload: &[],
                     wire_length: 0,
                     message: &[],
@@ -123,7 +126,8 @@ mod tests {
             let aggregate = SharedAggregate::new(Aggregate::new(&[], &[1], 1, Duration::ZERO));
             let mut route = Route::new(geoip.locator(), aggregate.clone(), Clock::running());
             let read = Arc::default();
-            let mut source = Datagrams { left: datagrams, read: Arc::clone(&read), can_defer };
+            let mut source =
+                Datagrams { left: datagrams, read: Arc::clone(&read), can_defer, interval: 0 };
             std::thread::scope(|scope| {
                 let held = aggregate.lock();
                 let reading = scope.spawn(move || {
@@ -137,5 +141,21 @@ mod tests {
             });
             assert_eq!(aggregate.lock().received_packets(), u64::from(datagrams) * 10);
         }
+    }
+
+    /// A batch of a capture can be longer than a slice of the window.
+    #[test]
+    fn packets_of_a_slow_capture_count_in_their_own_slices() {
+        let geoip = GeoIp::open(&[]).unwrap();
+        let aggregate = SharedAggregate::new(Aggregate::new(&[], &[1], 1, Duration::ZERO));
+        let mut route = Route::new(geoip.locator(), aggregate.clone(), Clock::packets());
+        let mut source = Datagrams { left: 1, read: Arc::default(), can_defer: false, interval: 5 };
+        super::read(&mut source, &mut route, &AtomicBool::new(false)).unwrap();
+        let span = route.recent().lock().span(route.clock().now());
+        let packets = |slice: &Slice| slice.cells().map(|(_, count)| count.packets).sum::<u64>();
+        let counts = span.slices.iter().map(|(index, slice)| (*index, packets(slice)));
+        assert_eq!(counts.collect::<Vec<_>>(), (0..10).map(|it| (it * 5, 1)).collect::<Vec<_>>());
+        assert_eq!((span.length, span.width), (46, Duration::from_secs(1)));
+        assert_eq!(aggregate.lock().received_packets(), 10);
     }
 }

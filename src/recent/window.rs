@@ -35,7 +35,7 @@ pub enum WindowMode {
 #[derive(Debug)]
 pub(super) struct Window {
     mode: WindowMode,
-    /// Start of slice 0; for a capture, the time of the first packet.
+    /// Start of slice 0; for a capture, the second of the first packet.
     origin: Option<Duration>,
     width: Duration,
     /// The earlier slices with their numbers, in order; slices without packets are omitted.
@@ -108,7 +108,11 @@ impl Window {
         Span {
             mode: self.mode,
             width: self.width,
-            length: SLICES,
+            length: match self.mode {
+                WindowMode::Live => SLICES,
+                // A capture ends with its last slice, below SLICES: rates are those of the time that it has.
+                WindowMode::Capture => self.index_in_span(self.open.0, last) + 1,
+            },
             running: match self.mode {
                 WindowMode::Live => {
                     Duration::from_secs_f64(now.as_secs_f64() % self.width.as_secs_f64())
@@ -164,7 +168,8 @@ impl Window {
         if self.origin.is_none() {
             self.origin = Some(match self.mode {
                 WindowMode::Live => Duration::ZERO,
-                WindowMode::Capture => now,
+                // The packets of a second arrive together.
+                WindowMode::Capture => Duration::from_secs(now.as_secs()),
             });
         }
         if self.mode == WindowMode::Capture {

@@ -45,8 +45,8 @@ pub enum FiguresError {
     },
     /// The server has no valid certificate, or does not use TLS.
     #[error(
-        "TLS with {peer} failed: {cause}; use --ca-file for an authority of your own, --insecure to accept any \
-         certificate, or http:// for an exporter without TLS"
+        "TLS with {peer} failed: {}",
+        tls_advice(&cause.to_string())
     )]
     Tls {
         /// Host and port.
@@ -128,4 +128,36 @@ pub enum FiguresError {
         /// What is wrong with it.
         cause: String,
     },
+}
+
+/// The reason of a failed connection by TLS, and what to do.
+fn tls_advice(cause: &str) -> String {
+    if cause.contains("CaUsedAsEndEntity") {
+        // The library has no text for it.
+        return "its certificate is one of an authority (CA:TRUE), which a server cannot use: create it with `openssl \
+                req -x509 -addext basicConstraints=critical,CA:FALSE`, or use --insecure to accept any certificate"
+            .to_owned();
+    }
+    format!(
+        "{cause}; use --ca-file for an authority of your own, --insecure to accept any certificate, or http:// for an \
+         exporter without TLS"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `openssl req -x509` makes such a certificate by default.
+    #[test]
+    fn a_certificate_of_an_authority_is_named() {
+        let kind = rustls::CertificateError::Other(rustls::OtherError(std::sync::Arc::new(
+            std::io::Error::other("CaUsedAsEndEntity"),
+        )));
+        let error = rustls::Error::InvalidCertificate(kind);
+        let text = tls_advice(&error.to_string());
+        assert!(text.contains("CA:TRUE") && text.contains("-addext"), "{text}");
+        let text = tls_advice("connection reset");
+        assert!(text.starts_with("connection reset; use --ca-file"), "{text}");
+    }
 }

@@ -208,6 +208,10 @@ fn rules_of_this_program_are_not_duplicates() {
     let report = doctor(&wire.host, &[]);
     report.ok("rules", ", and 2 more");
     report.has_none("rules_twice");
+    // The same packets for two tools.
+    wire.host.exec(EXPORTER, &["rules", "--for", "nft", "--apply", "--log=new"]);
+    let twice = "both iptables mangle NFLOG_EXPORTER and inet nflog_rules inbound log to group 1";
+    doctor(&wire.host, &[]).hints("rules_twice", twice);
 }
 
 #[test]

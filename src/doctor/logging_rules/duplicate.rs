@@ -40,10 +40,18 @@ pub(super) fn counted_twice(found: &[Logging<'_>], ours: &[u16]) -> Vec<Finding>
 /// Whether one packet can pass both rules.
 fn is_possible(one: &Logging<'_>, other: &Logging<'_>) -> bool {
     one.table.place != other.table.place
-        && !(is_generated(one) && is_generated(other))
+        && !are_meant(one, other)
         && families(one).iter().any(|family| families(other).contains(family))
         && one.hooks.iter().any(|hook| other.hooks.iter().any(|it| meet(hook, it)))
         && !exclude(&facts(&one.rule.matches), &facts(&other.rule.matches))
+}
+
+/// Whether the sub-command `rules` created both for different packets: for one tool, or with different prefixes.
+fn are_meant(one: &Logging<'_>, other: &Logging<'_>) -> bool {
+    let is_iptables = |rule: &Logging<'_>| rule.table.place.contains("tables");
+    is_generated(one)
+        && is_generated(other)
+        && (is_iptables(one) == is_iptables(other) || one.log != other.log)
 }
 
 /// Whether the sub-command `rules` created it.

@@ -147,6 +147,17 @@ fn a_capture_is_shown_whole() {
     assert_eq!(all(&recent, start + 365 * 86_400).total.packets, pushed);
 }
 
+/// Its batches are at most a second long, so each of them is in one slice.
+#[test]
+fn slices_of_a_capture_begin_at_whole_seconds() {
+    let mut recent = Recent::new(WindowMode::Capture);
+    for millis in [5_990, 6_010, 6_990, 8_500] {
+        recent.push(&[tcp("DE", 1, 22)], Duration::from_millis(millis));
+    }
+    // It ends with its last packet.
+    assert_eq!(all(&recent, 9).timeline, [1, 2, 0, 1]);
+}
+
 #[test]
 fn a_filter_does_not_apply_to_its_own_list() {
     let mut recent = Recent::new(WindowMode::Live);

@@ -106,8 +106,12 @@ fn focused(
     if entries.is_empty() {
         canvas.put((area.x, area.y + 1), area.right(), empty_text(figures), DIM);
     } else if more.values > 0 && last > area.y {
-        let packets = text::packets(more.packets);
-        let values = text::packets(more.values);
+        // Also those below the last visible row.
+        let below = entries.iter().skip(first + visible);
+        let packets =
+            below.clone().fold(more.packets, |sum, entry| sum.saturating_add(entry.packets));
+        let packets = text::packets(packets);
+        let values = text::packets(more.values.saturating_add(below.count() as u64));
         canvas.put(
             (area.x, last),
             area.right(),

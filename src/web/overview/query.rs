@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     event::Names,
+    geoip::Country,
     history::Range,
     recent::{Cell, Filter, Observations, Span},
 };
@@ -44,7 +45,10 @@ impl OverviewQuery {
                 Cell::DIMENSIONS.iter().position(|dimension| dimension.name() == name).ok_or_else(
                     || BadQuery::Unknown { name: name.to_string(), expected: PARAMETERS },
                 )?;
-            if values.insert(position, text.into_owned()).is_some() {
+            let is_country = name == "country";
+            let country = is_country.then(|| Country::from_code(&text)).flatten();
+            let text = country.map_or_else(|| text.into_owned(), |it| it.code().to_owned());
+            if values.insert(position, text).is_some() {
                 return Err(BadQuery::Duplicate(name.into_owned()));
             }
         }
@@ -105,6 +109,9 @@ mod tests {
     fn parameters_are_parsed() {
         let query = OverviewQuery::parse("port=22&country=a%26%3Cb%3E+c").unwrap();
         assert_eq!(query.parameters(), [("country", "a&<b> c"), ("port", "22")].into());
+        // A country has either case, as for the sources and packets.
+        let query = OverviewQuery::parse("country=nl").unwrap();
+        assert_eq!(query.parameters(), [("country", "NL")].into());
         assert_eq!(OverviewQuery::parse("").unwrap(), OverviewQuery::default());
         for range in Range::ALL {
             let query = OverviewQuery::parse(&format!("range={}&port=22", range.name())).unwrap();

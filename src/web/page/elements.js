@@ -63,8 +63,10 @@ export function keyed(parent, items, keyOf, build, update) {
 
 /** A line over `values` in a box of `width` by `height`, and the area below it. */
 export function linePath(values, width, height, maximum = Math.max(1, ...values)) {
-  const step = width / Math.max(1, values.length - 1);
-  const points = values.map((value, i) => `${(i * step).toFixed(1)},${(height - (height * value) / maximum).toFixed(1)}`);
+  // A capture can have a single value.
+  const ends = values.length === 1 ? [values[0], values[0]] : values;
+  const step = width / Math.max(1, ends.length - 1);
+  const points = ends.map((value, i) => `${(i * step).toFixed(1)},${(height - (height * value) / maximum).toFixed(1)}`);
   const line = `M${points.join("L")}`;
   return { line, area: `${line}L${width},${height}L0,${height}Z` };
 }

@@ -16,7 +16,14 @@ use crate::mirror::{schema, store::Kind};
 /// What root creates gets the owner of the directory that it is in, which is the user that the exporter runs as.
 pub(super) fn make_file(path: &Path, name: &str) -> Result<(), StoreError> {
     let failed = |what: &Path, error: io::Error| {
-        StoreError::Unavailable(format!("SQLite {name}: cannot create {}: {error}", what.display()))
+        let advice = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "; let the user of the program write to its directory"
+            }
+            _ => "",
+        };
+        let what = what.display();
+        StoreError::Unavailable(format!("SQLite {name}: cannot create {what}: {error}{advice}"))
     };
     if fs::exists(path).unwrap_or(true) {
         return Ok(());
