@@ -104,6 +104,15 @@ impl OtherBrowser for Firefox {
         self.command("WebDriver:ExecuteScript", &json!({ "script": script, "args": [] }))
     }
 
+    fn drag(&self, (x, y): (f64, f64), by: f64) {
+        let to = |by| json!({ "type": "pointerMove", "x": x + by, "y": y + by, "duration": 0 });
+        let button = |kind| json!({ "type": kind, "button": 0 });
+        let down = button("pointerDown");
+        let steps = json!([to(0.0), down, to(by / 2.0), to(by), button("pointerUp")]);
+        let source = json!({ "type": "pointer", "id": "mouse", "actions": steps });
+        self.command("WebDriver:PerformActions", &json!({ "actions": [source] }));
+    }
+
     fn press(&self, key: char) {
         let keys = ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key }));
         let source = json!({ "type": "key", "id": "keyboard", "actions": keys });

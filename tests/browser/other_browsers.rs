@@ -21,6 +21,9 @@ pub trait OtherBrowser {
     /// The value of an expression in the page.
     fn eval(&self, expression: &str) -> Value;
 
+    /// Moves the mouse with its button pressed, by some pixels to the right and down.
+    fn drag(&self, from: (f64, f64), by: f64);
+
     /// Presses and releases a key.
     fn press(&self, key: char);
 }
@@ -34,6 +37,15 @@ fn until(browser: &impl OtherBrowser, what: &str) {
 const ENTER: char = '\u{e007}';
 
 const LEVEL: &str = "document.getElementById('zoom-level').textContent";
+
+const VIEW: &str = "document.querySelector('#map svg').getAttribute('viewBox')";
+
+/// A point of the map at which there is Germany, and no city.
+const IN_GERMANY: &str = "(({ left, top, width, height }) =>
+    Array.from({ length: 400 }, (_, i) => [left + (width * (i % 20)) / 20, top + (height * Math.floor(i / 20)) / 20])
+        .map((point) => point.map(Math.round))
+        .find((point) => document.elementFromPoint(...point)?.closest('[data-code=DE]')))
+    (document.querySelector('#map svg').getBoundingClientRect())";
 
 /// Opens the page with packets from some cities and their rows in `SQLite`.
 fn check(wire: &Wire, browser: &impl OtherBrowser) {
@@ -74,6 +86,17 @@ fn check(wire: &Wire, browser: &impl OtherBrowser) {
         browser,
         "document.activeElement.getAttribute('aria-label') === 'Berlin, Germany, 30 packets'",
     );
+
+    // A drag moves the map, and is no click on the country below the mouse.
+    let mut view = Value::Null;
+    wait_for("the end of the movement", || {
+        let before = std::mem::replace(&mut view, browser.eval(VIEW));
+        (before == view).then_some(())
+    });
+    let point = browser.eval(IN_GERMANY);
+    browser.drag((point[0].as_f64().unwrap(), point[1].as_f64().unwrap()), 40.0);
+    assert_ne!(browser.eval(VIEW), view);
+    assert_eq!(browser.eval("location.hash"), "");
 
     // A filter lists sources and packets.
     browser.eval("document.querySelector('[data-filter=country][data-value=JP]').focus()");

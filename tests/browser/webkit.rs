@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use fantoccini::{
     Client, ClientBuilder,
-    actions::{InputSource as _, KeyAction, KeyActions},
+    actions::{
+        InputSource as _, KeyAction, KeyActions, MOUSE_BUTTON_LEFT, MouseActions, PointerAction,
+    },
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -87,6 +89,17 @@ impl OtherBrowser for WebKit<'_> {
 
     fn eval(&self, expression: &str) -> Value {
         self.wait(self.client.execute(&format!("return ({expression});"), vec![])).unwrap()
+    }
+
+    fn drag(&self, (x, y): (f64, f64), by: f64) {
+        let to = |by| PointerAction::MoveTo { duration: None, x: x + by, y: y + by };
+        let mouse = MouseActions::new("mouse".into())
+            .then(to(0.0))
+            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
+            .then(to(by / 2.0))
+            .then(to(by))
+            .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        self.wait(self.client.perform_actions(mouse)).unwrap();
     }
 
     fn press(&self, key: char) {
