@@ -4,7 +4,7 @@
 //
 // Natural Earth projection centred on 11° E, so that the edge of the map is in the Bering Strait and cuts no land; 1000
 // units wide, without Antarctica. src/web/page/projection.js projects cities with the same formula. Each country is one
-// path. Countries that are too small to be visible, or have no outline, are a circle.
+// group on a line of its own, with a path. Countries that are too small to be visible, or have no outline, have a circle.
 
 import { join, measure, polygonsOf, readTable, readTopology, unwrap } from "./atlas.mjs";
 
@@ -16,7 +16,7 @@ const WIDTH = 1000;
 const MERIDIAN = 11;
 const [NORTH, SOUTH] = [83.7, -56.2];
 /** Maximum distance of a simplified outline from the original one, in units. */
-const TOLERANCE = 0.25;
+const TOLERANCE = 0.2;
 /** Minimum area of an island, in square units. The largest polygon of a country is always kept. */
 const MIN_AREA = 0.12;
 /** A country gets a circle when its largest piece is smaller than this many square units. */
@@ -141,7 +141,7 @@ for (const [code, , , , , latitude, longitude] of table) {
   }
 }
 
-const [shapes, circles] = [[], []];
+const [shapes, smallShapes] = [[], []];
 const round = (value) => Number(value.toFixed(1));
 for (const [code, , , , , latitude, longitude] of table) {
   const list = pieces.get(code);
@@ -150,13 +150,13 @@ for (const [code, , , , , latitude, longitude] of table) {
     .flatMap((piece) => piece.rings.filter((points, hole) => hole === 0 || measure(points).area >= MIN_AREA));
   const path = pathOf(rings);
   const small = list === undefined || list[0].area < SMALL_AREA;
-  // The circle would cover the path.
-  if (path !== "" && !small) shapes.push(`<path data-code="${code}" d="${path}"/>`);
-  if (small) {
+  const outline = path === "" ? "" : `<path d="${path}"/>`;
+  if (!small) shapes.push(`<g data-code="${code}">${outline}</g>`);
+  else {
     const [x, y] = list?.[0].centre ?? project([Number(longitude), Number(latitude)]);
-    circles.push(
-      `<circle data-code="${code}" cx="${round(x)}" cy="${round(Math.min(y, HEIGHT - 2 * RADIUS))}" r="${RADIUS}"/>`,
-    );
+    const circle = `<circle cx="${round(x)}" cy="${round(Math.min(y, HEIGHT - 2 * RADIUS))}" r="${RADIUS}"/>`;
+    // The path is visible on an enlarged map.
+    smallShapes.push(`<g data-code="${code}">${outline}${circle}</g>`);
   }
 }
 const unassigned = pathOf((pieces.get("") ?? []).flatMap(({ rings }) => rings));
@@ -164,11 +164,11 @@ const unassigned = pathOf((pieces.get("") ?? []).flatMap(({ rings }) => rings));
 process.stdout.write(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}">
 <!-- Made with Natural Earth. Written by assets/refresh map. -->
 <g fill="#9aa7b4" stroke="#fff" stroke-width=".4">
-<path d="${unassigned}"/>
+<path class="uncoded" d="${unassigned}"/>
 ${shapes.join("\n")}
 </g>
 <g fill="#7f8fa0">
-${circles.join("\n")}
+${smallShapes.join("\n")}
 </g>
 </svg>
 `);

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::metrics::Dimension;
+
 /// An alert of `alerts/nflog_exporter.rules.yml`, with its name there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[allow(missing_docs, reason = "the texts say what each means")]
@@ -139,6 +141,19 @@ impl Alert {
             Self::NflogNewCountry => {
                 "{value} packets from {subject} in the last 5 minutes, and none in the previous day"
             }
+        }
+    }
+
+    /// The label that `{subject}` is a value of; `None` if it is something else, such as an output, or there is none.
+    #[must_use]
+    pub fn dimension(self) -> Option<Dimension> {
+        match self {
+            Self::NflogSurgeByPrefix | Self::NflogPortSweep | Self::NflogManyScanningSources => {
+                Some(Dimension::Prefix)
+            }
+            Self::NflogSurgeFromCountry | Self::NflogNewCountry => Some(Dimension::Country),
+            Self::NflogBruteForce => Some(Dimension::Port),
+            _ => None,
         }
     }
 

@@ -92,6 +92,8 @@ mod tests {
             };
             assert_eq!(severity, expected, "{alert:?}");
             assert!(alert.text().contains("{value}"), "{alert:?}");
+            let names_subject = alert.text().contains("{subject}");
+            assert!(names_subject || alert.dimension().is_none(), "{alert:?}");
         }
     }
 }

@@ -32,13 +32,8 @@ impl UnusualCondition {
 
     /// The subject, as the lists name it if it is a value of a list.
     fn subject_name(&self, subject: &str, figures: &Figures) -> String {
-        let kind = match &*self.alert {
-            "NflogSurgeByPrefix" | "NflogPortSweep" | "NflogManyScanningSources" => {
-                ListKind::Prefixes
-            }
-            "NflogSurgeFromCountry" | "NflogNewCountry" => ListKind::Countries,
-            "NflogBruteForce" => ListKind::Ports,
-            _ => return text::safe(subject),
+        let Some(kind) = self.dimension.as_deref().and_then(ListKind::with_label) else {
+            return text::safe(subject);
         };
         let listed = figures.list(kind).0.iter().find(|entry| entry.value == subject);
         let unlisted = || ListEntry { value: subject.to_owned(), ..ListEntry::default() };
@@ -83,17 +78,17 @@ mod tests {
     use crate::top::fixture;
 
     fn condition(
-        alert: &str,
+        dimension: Option<&str>,
         text: &str,
         subject: &str,
         value: f64,
         unit: &str,
     ) -> UnusualCondition {
         UnusualCondition {
-            alert: alert.into(),
             severity: "warning".into(),
             text: text.into(),
             subject: Some(subject.into()),
+            dimension: dimension.map(str::to_owned),
             value,
             unit: unit.into(),
             more: 0,
@@ -108,28 +103,30 @@ mod tests {
         };
         let sweep = "One source sent packets with prefix {subject} to {value} ports";
         check(
-            &condition("NflogPortSweep", sweep, "", 131.4, "count"),
+            &condition(Some("prefix"), sweep, "", 131.4, "count"),
             "WARNING: One source sent packets with prefix (no prefix) to 131 ports",
         );
         let new = "{value} packets from {subject}";
-        let mut other = condition("NflogNewCountry", new, "DE", 5000.0, "count");
+        let mut other = condition(Some("country"), new, "DE", 5000.0, "count");
         other.more = 2;
         check(&other, "WARNING: 5,000 packets from DE Germany, and 2 more");
-        check(&condition("NflogNewCountry", new, "FJ", 5.0, "count"), "WARNING: 5 packets from FJ");
+        check(&condition(Some("country"), new, "FJ", 5.0, "count"), "WARNING: 5 packets from FJ");
         let force = "{value} packets per second to login port {subject}";
         check(
-            &condition("NflogBruteForce", force, "22", 12.34, "per_second"),
+            &condition(Some("port"), force, "22", 12.34, "per_second"),
             "WARNING: 12.3 packets per second to login port 22 ssh",
         );
-        check(&condition("A", "{value} old", "", 700.0, "seconds"), "WARNING: 12 min old");
+        check(&condition(None, "{value} old", "", 700.0, "seconds"), "WARNING: 12 min old");
         check(
-            &condition("A", "{value} of {subject}", "{value}", 0.0512, "share"),
+            &condition(None, "{value} of {subject}", "{value}", 0.0512, "share"),
             "WARNING: 5.1% of {value}",
         );
         // 100 GB if neither is cut.
-        let long = condition("A", &"{subject}".repeat(100_000), &"s".repeat(1_000_000), 0.0, "");
+        let long = condition(None, &"{subject}".repeat(100_000), &"s".repeat(1_000_000), 0.0, "");
         check(&long, &format!("WARNING: {}", "s".repeat(991)));
-        check(&condition("A", "{subject}", "a\x1b[2Jb\n", 0.0, "later"), "WARNING: a\u{fffd}[2Jb");
+        let later = Some("later");
+        check(&condition(later, "{subject}", "22", 0.0, "count"), "WARNING: 22");
+        check(&condition(None, "{subject}", "a\x1b[2Jb\n", 0.0, "later"), "WARNING: a\u{fffd}[2Jb");
     }
 
     #[test]
@@ -137,7 +134,7 @@ mod tests {
         let mut figures = fixture::live();
         assert!(lines(&figures, 80, 2).is_empty());
         let long = "a long condition of twelve words that needs more than one line";
-        figures.conditions = vec![condition("A", long, "", 0.0, "count"); 3];
+        figures.conditions = vec![condition(None, long, "", 0.0, "count"); 3];
         let shown = |width, most| lines(&figures, width, most);
         assert_eq!(shown(100, 1), [format!("WARNING: {long} | 2 more")]);
         assert_eq!(

@@ -154,14 +154,14 @@ pub struct MirrorFigures {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct UnusualCondition {
-    /// The name of the alert with this condition.
-    pub alert: String,
     /// `critical`, `warning` or `info`.
     pub severity: String,
     /// Its words, in which `{value}` and `{subject}` stand for these.
     pub text: String,
     /// What it is about.
     pub subject: Option<String>,
+    /// The label that the subject is a value of; `None` if it is something else.
+    pub dimension: Option<String>,
     /// Its number.
     pub value: f64,
     /// The unit of the number.

@@ -42,6 +42,10 @@ fn number(rows: &Connection, query: &str) -> i64 {
     rows.query_row(query, [], |row| row.get(0)).unwrap()
 }
 
+/// Cells with words that have a width of few letters, so that each word fills several lines.
+const NARROW: &str = "[...document.querySelectorAll('#drilldown td:not(.whole, .number)')]
+    .filter((cell) => cell.checkVisibility() && cell.offsetWidth < 80).map((cell) => cell.textContent)";
+
 /// The lists have enough contrast, and fit into windows of each size.
 fn is_readable(browser: &Browser) {
     for (width, height) in [(1920, 1080), (1280, 800), (390, 844)] {
@@ -57,6 +61,7 @@ fn is_readable(browser: &Browser) {
             assert_eq!(browser.eval(SMALL_TARGETS), json!([]), "{width}");
             let inside = "document.documentElement.scrollWidth <= innerWidth";
             assert_eq!(browser.eval(inside), true, "{width}: scrolls sideways");
+            assert_eq!(browser.eval(NARROW), json!([]), "{width}");
             let reachable =
                 "document.getElementById('drilldown').getBoundingClientRect().top < innerHeight";
             assert_eq!(browser.eval(reachable), true, "{width}: cannot be scrolled to");

@@ -58,13 +58,23 @@ fn start<'w>(wire: &'w Wire, cities: &[City]) -> (Exporter<'w>, TempDir) {
 
 /// An exporter with a database of cities, and the directory of the database.
 pub fn start_empty<'w>(wire: &'w Wire, cities: &[City]) -> (Exporter<'w>, TempDir) {
+    start_empty_with(wire, cities, "")
+}
+
+/// The same, with the first lines of its configuration file.
+pub fn start_empty_with<'w>(
+    wire: &'w Wire,
+    cities: &[City],
+    config: &str,
+) -> (Exporter<'w>, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     open_to_all(directory.path());
     let file = directory.path().join("cities.mmdb");
     let records: Vec<_> = cities.iter().map(record).collect();
     fs::write(&file, mmdb::cities(OCTET, 1_790_000_000, &records)).unwrap();
     wire.host.nft(RULES);
-    let exporter = Exporter::start(&wire.host, WIDE, &["--geoip.database", file.to_str().unwrap()]);
+    let arguments = ["--geoip.database", file.to_str().unwrap()];
+    let exporter = Exporter::start(&wire.host, &format!("{config}\n{WIDE}"), &arguments);
     (exporter, directory)
 }
 

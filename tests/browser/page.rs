@@ -117,7 +117,7 @@ pub fn metrics_of(wire: &Wire, exporter: &Exporter) -> String {
 pub fn open(browser: &Browser, hash: &str) {
     browser.open(&format!("{ADDRESS}{hash}"));
     browser.until("document.body.dataset.ready === ''");
-    browser.until("document.querySelectorAll('#map path[data-code]').length > 100");
+    browser.until("document.querySelectorAll('#map [data-code] > path').length > 100");
 }
 
 /// Packets by a label, of the series that `keep` selects.

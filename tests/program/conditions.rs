@@ -60,6 +60,7 @@ fn a_scan_and_an_output_that_is_down_are_conditions() {
         "severity": "warning",
         "text": "One source sent packets with prefix {subject} to {value} ports in 10 minutes",
         "subject": "[UFW BLOCK]",
+        "dimension": "prefix",
         "value": scan["value"],
         "unit": "count",
         "more": 0,
@@ -67,6 +68,7 @@ fn a_scan_and_an_output_that_is_down_are_conditions() {
     assert_eq!(scan, &expected);
     let output = of(&found, "NflogOutputDown").unwrap();
     assert_eq!((&output["subject"], &output["unit"]), (&json!("siem"), &json!("count")));
+    assert_eq!(output.get("dimension"), None);
     // The most urgent alerts are first: that of the output is before that of the scan.
     assert_eq!(found[0], *output);
     // The view in the terminal has their words.

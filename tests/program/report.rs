@@ -53,7 +53,7 @@ fn short(html: &str) -> String {
     let (_, rest) = rest.split_once("</style>").unwrap();
     let mut lines = String::new();
     for line in head.lines().chain(rest.lines()) {
-        let is_shape = line.starts_with("<path ") || line.starts_with("<circle ");
+        let is_shape = line.starts_with("<path ") || line.starts_with("<g data-code");
         if is_shape && !line.contains("data-level") {
             continue;
         }

@@ -11,8 +11,8 @@ use crate::{
 /// Number of colours.
 const LEVELS: f64 = 6.0;
 
-/// The marks of a shape that has a country.
-const CODE: &str = " data-code=\"";
+/// The start of a line with the shapes of a country.
+const COUNTRY: &str = "<g data-code=\"";
 
 /// The SVG of the map: a country with packets has a colour by its number of packets, and a tooltip.
 pub(super) fn map(countries: &[(&str, u64)]) -> String {
@@ -21,22 +21,18 @@ pub(super) fn map(countries: &[(&str, u64)]) -> String {
     let map = WORLD_MAP.text();
     let mut svg = String::with_capacity(map.len() + 128 * countries.len());
     for line in map.lines() {
-        let shape = line.split_once(CODE).and_then(|(head, tail)| {
-            let packets = *by_code.get(tail.get(..2)?)?;
-            Some((head, tail, packets)).filter(|(_, _, packets)| *packets > 0)
-        });
-        if let Some((head, tail, packets)) = shape {
-            let (tag, tail) = (head.trim_start_matches('<'), tail.trim_end_matches("/>"));
-            let title = escape(&title(&tail[..2], packets));
-            let level = level(packets, most);
+        let country = line.strip_prefix(COUNTRY).and_then(|rest| rest.split_once("\">"));
+        let packets =
+            country.and_then(|(code, _)| by_code.get(code)).filter(|packets| **packets > 0);
+        if let (Some((code, shapes)), Some(&packets)) = (country, packets) {
+            let (level, title) = (level(packets, most), escape(&title(code, packets)));
             // Writing to a String never fails.
             let _ = writeln!(
                 svg,
-                "<{tag}{CODE}{tail} data-level=\"{level}\"><title>{title}</title></{}>",
-                tag.split(' ').next().unwrap_or(tag)
+                "{COUNTRY}{code}\" data-level=\"{level}\"><title>{title}</title>{shapes}"
             );
         } else {
-            svg.push_str(&line.replace("<path d=", "<path class=\"uncoded\" d="));
+            svg.push_str(line);
             svg.push('\n');
         }
     }

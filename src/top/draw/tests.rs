@@ -99,7 +99,7 @@ fn no_figures_and_errors() {
 /// A view with some conditions of the page.
 fn unusual(conditions: &[(&str, &str, &str, f64, &str)]) -> View {
     let conditions = conditions.iter().map(|(severity, text, subject, value, unit)| {
-        serde_json::json!({"alert": "NflogPortSweep", "severity": severity, "text": text, "subject": subject,
+        serde_json::json!({"severity": severity, "text": text, "subject": subject, "dimension": "prefix",
             "value": value, "unit": unit, "more": 0})
     });
     let conditions = serde_json::json!(conditions.collect::<Vec<_>>());
@@ -171,8 +171,8 @@ fn hostile_text_and_numbers_do_not_disturb_the_screen() {
         "total": {"packets": u64::MAX, "before": 1}, "timeline": vec![u64::MAX; 100], "countries": vec![row; 300],
         "ports": list, "networks": list, "prefixes": list, "protocols": list, "source_addresses": 1e308,
         "mirror": {"up": false, "lag_seconds": 1e308, "queued": u64::MAX, "spooled": u64::MAX, "dropped": u64::MAX}, "health": long,
-        "conditions": vec![serde_json::json!({"alert": "NflogPortSweep", "severity": long, "text": long.clone() + "{value} {subject}",
-            "subject": long, "value": 1e308, "unit": "count", "more": u64::MAX}); 2000],
+        "conditions": vec![serde_json::json!({"severity": long, "text": long.clone() + "{value} {subject}",
+            "subject": long, "dimension": "prefix", "value": 1e308, "unit": "count", "more": u64::MAX}); 2000],
     });
     let figures = Figures::parse(&overview.to_string()).unwrap();
     for kind in ListKind::ALL {

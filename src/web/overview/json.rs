@@ -9,6 +9,7 @@ use crate::{
     conditions::{Alert, Condition, Severity, Unit},
     geoip::DatabaseStatus,
     history::Range,
+    metrics::Dimension,
     mirror::Queue,
     recent::{Count, Span, WindowMode},
     source::nflog::GroupMeter,
@@ -216,6 +217,9 @@ pub(super) struct ConditionRow {
     text: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
+    /// The label that the subject is a value of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dimension: Option<&'static str>,
     value: f64,
     unit: Unit,
     /// Number of further subjects.
@@ -230,6 +234,7 @@ impl From<&Condition> for ConditionRow {
             severity: alert.severity(),
             text: alert.text(),
             subject: subject.clone(),
+            dimension: alert.dimension().map(Dimension::name),
             value: *value,
             unit: alert.unit(),
             more: *more,

@@ -1,18 +1,8 @@
 /** The line of unusual conditions, in the words of the exporter, with the numbers of the browser's language. */
 
 import { $, keyed, make, put } from "./elements.js";
-import { DIMENSIONS, valueName } from "./labels.js";
+import { valueName } from "./labels.js";
 import { ago, count, rate, share } from "./text.js";
-
-/** What the subject of an alert is, if it is a value that the lists show. */
-const SUBJECTS = {
-  NflogSurgeByPrefix: "prefix",
-  NflogPortSweep: "prefix",
-  NflogManyScanningSources: "prefix",
-  NflogSurgeFromCountry: "country",
-  NflogNewCountry: "country",
-  NflogBruteForce: "port",
-};
 
 const UNITS = {
   share: (value) => share(value, 1),
@@ -21,8 +11,7 @@ const UNITS = {
   seconds: ago,
 };
 
-function subjectText({ alert, subject }) {
-  const dimension = SUBJECTS[alert];
+function subjectText({ dimension, subject }) {
   return dimension ? valueName(dimension, subject) : subject;
 }
 

@@ -8,25 +8,26 @@ import { setAddress, view } from "./view.js";
 const FLAGS = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
 
 /**
- * Each column: title, text of a row, and what kind of cell it is; `wide` ones are left out on a phone. `order` is the first
- * order by this column: its name in a query, with `-` before it for a descending one.
+ * Each column: title, text of a row, and what kind of cell it is: `whole` ones are not broken into lines, and `wide` ones are
+ * left out on a phone. `order` is the first order by this column: its name in a query, with `-` before it for a descending
+ * one.
  */
 export const SOURCES = [
   { title: "Address", text: (row) => row.address, kind: "address", order: "address" },
   { title: "Packets", text: (row) => count(row.packets), title_of: (row) => whole.format(row.packets), kind: "number", order: "-packets" },
   { title: "Ports", text: (row) => whole.format(row.ports), kind: "number", order: "-ports" },
-  { title: "First seen", text: (row, seconds) => time(row.first_seen, seconds), title_of: (row) => row.first_seen, kind: "wide time", order: "-first_seen" },
-  { title: "Last seen", text: (row, seconds) => time(row.last_seen, seconds), title_of: (row) => row.last_seen, kind: "time", order: "-last_seen" },
+  { title: "First seen", text: (row, seconds) => time(row.first_seen, seconds), title_of: (row) => row.first_seen, kind: "wide whole", order: "-first_seen" },
+  { title: "Last seen", text: (row, seconds) => time(row.last_seen, seconds), title_of: (row) => row.last_seen, kind: "whole", order: "-last_seen" },
   { title: "Place", text: place, title_of: (row) => valueName("country", row.country) },
   { title: "AS", text: system, kind: "wide" },
 ];
 
 export const PACKETS = [
-  { title: "Time", text: (row) => time(row.time, 0), title_of: (row) => row.time, kind: "time" },
+  { title: "Time", text: (row) => time(row.time, 0), title_of: (row) => row.time, kind: "whole" },
   { title: "Prefix", text: (row) => row.prefix, title_of: devices, kind: "wide" },
   { title: "Source", text: (row) => row.source, kind: "address" },
   { title: "Port", text: (row) => row.source_port, kind: "wide number" },
-  { title: "Destination", text: (row) => row.destination, kind: "wide" },
+  { title: "Destination", text: (row) => row.destination, kind: "wide whole" },
   { title: "To port", text: (row) => row.destination_port, kind: "number" },
   { title: "Protocol", text: (row) => [row.protocol, details(row)].filter(Boolean).join(" ") },
   { title: "Bytes", text: (row) => whole.format(row.length), kind: "wide number" },

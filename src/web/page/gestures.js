@@ -56,12 +56,15 @@ function buildWheel(box) {
 function buildPointers(box) {
   const pointers = new Map();
   let dragging = false;
+  /** Whether the latest press of a pointer has moved the map. */
+  let moved = false;
   const end = (event) => {
     pointers.delete(event.pointerId);
     if (pointers.size === 0) dragging = false;
     box.classList.toggle("dragged", dragging);
   };
   box.addEventListener("pointerdown", (event) => {
+    if (pointers.size === 0) moved = false;
     if (event.button !== 0 || event.target.closest("button")) return;
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
   });
@@ -72,7 +75,8 @@ function buildPointers(box) {
     if (!dragging) {
       dragging = pointers.size > 1 || (viewport.scale > 1 && Math.hypot(x, y) >= DRAG);
       if (!dragging) return;
-      // Then no element below the pointers gets a click, and they may leave the map.
+      moved = true;
+      // They may leave the map.
       for (const id of pointers.keys()) box.setPointerCapture(id);
       box.classList.add("dragged");
     }
@@ -87,6 +91,8 @@ function buildPointers(box) {
   });
   box.addEventListener("pointerup", end);
   box.addEventListener("pointercancel", end);
+  // WebKit has a click on the element below a captured pointer after a movement. Clicks of the keyboard have no detail.
+  box.addEventListener("click", (event) => moved && event.detail > 0 && event.stopPropagation(), { capture: true });
   // Else the browser scrolls with two fingers, and takes the pointers away.
   for (const name of ["touchstart", "touchmove"]) {
     box.addEventListener(name, (event) => event.touches.length > 1 && event.cancelable && event.preventDefault(), { passive: false });

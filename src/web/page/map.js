@@ -13,8 +13,8 @@ import { viewport } from "./viewport.js";
 /** Shades of the countries. */
 const LEVELS = 6;
 
-/** The city at an element, or the element itself. */
-const markOf = (target) => target.closest(".city") ?? target;
+/** The city or the country at an element, or the element itself. */
+const markOf = (target) => target.closest(".city, [data-code]") ?? target;
 
 export const world = {
   shapes: new Map(),
@@ -28,11 +28,7 @@ export const world = {
     if (!answer.ok) throw new Error(`world.svg: status ${answer.status}`);
     const parsed = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
     const svg = document.importNode(parsed, true);
-    for (const part of svg.querySelectorAll("path, circle")) {
-      const code = part.dataset.code;
-      if (code) this.shapes.set(code, part);
-      else part.classList.add("uncoded");
-    }
+    for (const shape of svg.querySelectorAll("[data-code]")) this.shapes.set(shape.dataset.code, shape);
     put(svg, "role", "group");
     put(svg, "aria-label", "World map. The arrow keys select countries, the one with the most packets first; Enter filters by it. The table has the same numbers.");
     for (const group of svg.querySelectorAll("g")) {

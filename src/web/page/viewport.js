@@ -3,8 +3,8 @@
 import { $, put, setText } from "./elements.js";
 import { times } from "./text.js";
 
-/** Pixels of a unit of the map at the largest scale. Beyond, its outlines are coarse. */
-const DETAIL = 60;
+/** Pixels of a unit of the map at the largest scale: its outlines are then off by at most the radius of a large circle. */
+const DETAIL = 45;
 /** Milliseconds of a movement that a button, a key or a click starts. */
 const DURATION = 250;
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
