@@ -186,7 +186,7 @@ fn route(sources: usize) -> Batch {
     }
     let mut next = cycle(datagrams);
     Box::new(move || {
-        next(&mut |datagram: &Vec<u8>| pass(black_box(datagram), &mut walk, &mut route))
+        next(&mut |datagram: &Vec<u8>| pass(black_box(datagram), &mut walk, &mut route));
     })
 }
 
