@@ -19,6 +19,9 @@ pub fn walk(data: &[u8]) {
         packets += 1;
         assert!(packet.payload.len() <= data.len());
         let _ = packet.record("", "");
+        // Earlier messages change nothing.
+        let alone = nflog::Packet::read(packet.message).unwrap();
+        assert_eq!(*packet, nflog::Packet { message: packet.message, ..alone });
     });
     assert_eq!(walked.packets, packets);
     // Each packet has a netlink header of 16 bytes.

@@ -56,11 +56,12 @@ fn nanoseconds(is_mirrored: bool) -> f64 {
         route.mirror_to(mirror.queue());
     }
     let mut datagrams = datagrams();
+    let mut walk = nflog::Walk::default();
     let mut spent = Duration::ZERO;
     for number in 0..DATAGRAMS {
         let datagram = &mut datagrams[number as usize % 1_000];
         let began = thread_time();
-        nflog::walk(datagram, |packet| route.take(&packet.record("eth0", "")));
+        walk.datagram(datagram, |packet| route.take(&packet.record("eth0", "")));
         route.hand_over();
         spent += thread_time().saturating_sub(began);
         while mirror.as_ref().is_some_and(|it| it.queue().status().account.queued > QUEUED) {

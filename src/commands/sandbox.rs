@@ -196,7 +196,7 @@ fn warn_of_unreadable_files(files: &[PathBuf]) {
         if open_regular(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
             tracing::warn!(
                 file = %file.display(),
-                "the user of the program cannot read this file: a reload will fail; make it readable by its \
+                "the program's user cannot read this file: a reload will fail; make it readable by its \
                  group, and its parent directories accessible"
             );
         }

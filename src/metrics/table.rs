@@ -1,7 +1,7 @@
 //! The table of one family's series, by key.
 //!
 //! An index of small slots leads to the series: open addressing with linear probing, at most half full. A slot has the
-//! top bits of the key's hash, which also select its place, so that the index grows and shrinks without the keys. A
+//! top bits of the key's hash, which also select its place, so that the index grows without the keys. A
 //! look-up that finds its series reads one cache line of the index and one of the series; two if it has more than four
 //! labels.
 

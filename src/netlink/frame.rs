@@ -8,7 +8,7 @@ use std::ffi::CStr;
 /// `NLMSG_HDRLEN`, `linux/netlink.h`: length u32, type u16, flags u16, sequence u32, port u32.
 const MESSAGE_HEADER: usize = 16;
 /// `NLA_HDRLEN`: length u16, type u16.
-const ATTRIBUTE_HEADER: usize = 4;
+pub(crate) const ATTRIBUTE_HEADER: usize = 4;
 /// `NLA_TYPE_MASK`: the two highest bits of a type are flags (nested, network byte order).
 const ATTRIBUTE_TYPE: u16 = 0x3fff;
 /// `NLMSG_ERROR`: an acknowledgement of a request, also of a successful one.
@@ -143,7 +143,7 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// `NLMSG_ALIGN`: messages and attributes begin at multiples of four bytes.
-const fn align(length: usize) -> usize {
+pub(crate) const fn align(length: usize) -> usize {
     length.saturating_add(3) & !3
 }
 

@@ -154,7 +154,8 @@ impl Route {
         self.networks = networks;
     }
 
-    /// Adds a record to the current batch as an event, whose addresses are looked up when the batch is handed over.
+    /// Adds a record to the current batch as an event, whose addresses are looked up when the batch is handed over. Of a
+    /// capture, hands over the batch before a packet of another second.
     pub fn take(&mut self, record: &Record<'_>) {
         let headers = record.headers.unwrap_or_else(|| {
             packet::decode(record.payload, record.ether_type, record.wire_length)

@@ -2,25 +2,25 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use fantoccini::{Client, ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
+use fantoccini::{Locator, wd::WebDriverCompatibleCommand};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 use url::Url;
 
-use crate::support::{
-    Namespace,
-    program::{Program, wait_for},
+use crate::{
+    driver::Driver,
+    support::{
+        Namespace,
+        program::{Program, wait_for},
+    },
 };
 
 const PORT: u16 = 9515;
 
 /// A browser with one window.
 pub struct Browser<'n> {
-    namespace: &'n Namespace,
-    client: Client,
-    runtime: Runtime,
-    _driver: Program,
+    driver: Driver<'n>,
+    _program: Program,
     _directory: TempDir,
 }
 
@@ -34,7 +34,7 @@ impl<'n> Browser<'n> {
             .args(["--pid", "--fork", "--kill-child", "--mount-proc", "chromedriver"])
             .arg(format!("--port={PORT}"))
             .env("HOME", directory.path());
-        let driver = Program::start(&mut command, directory.path().join("chromedriver.log"));
+        let program = Program::start(&mut command, directory.path().join("chromedriver.log"));
         let options = json!({
             "goog:chromeOptions": {
                 "args": [
@@ -51,37 +51,26 @@ impl<'n> Browser<'n> {
             },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = wait_for("the browser to start", || {
-            let Value::Object(options) = options.clone() else { unreachable!() };
-            let mut builder =
-                ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
-            builder.capabilities(options);
-            let connect = async { builder.connect(&format!("http://127.0.0.1:{PORT}")).await };
-            namespace.run(|| runtime.block_on(connect)).ok()
-        });
-        Self { namespace, client, runtime, _driver: driver, _directory: directory }
-    }
-
-    /// Runs a future of the client to its end, on a thread in the namespace.
-    fn wait<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
-        self.namespace.run(|| self.runtime.block_on(work))
+        let driver = Driver::connect(namespace, PORT, &options);
+        Self { driver, _program: program, _directory: directory }
     }
 
     /// Opens an address.
     pub fn open(&self, address: &str) {
-        self.wait(self.client.goto(address)).unwrap();
+        self.driver.wait(self.driver.client.goto(address)).unwrap();
     }
 
     /// The value of an expression in the page.
     pub fn eval(&self, expression: &str) -> Value {
-        self.wait(self.client.execute(&format!("return ({expression});"), vec![])).unwrap()
+        self.driver
+            .wait(self.driver.client.execute(&format!("return ({expression});"), vec![]))
+            .unwrap()
     }
 
     /// Runs statements in the page, which call the function `done` with their result when it is there.
     pub fn run(&self, statements: &str) -> Value {
         let script = format!("const done = arguments[0]; {statements}");
-        self.wait(self.client.execute_async(&script, vec![])).unwrap()
+        self.driver.wait(self.driver.client.execute_async(&script, vec![])).unwrap()
     }
 
     /// The text of an expression in the page.
@@ -96,8 +85,8 @@ impl<'n> Browser<'n> {
 
     /// Clicks at the position of an element; `selector` is CSS.
     pub fn click(&self, selector: &str) {
-        self.wait(async {
-            let element = self.client.find(Locator::Css(selector)).await.unwrap();
+        self.driver.wait(async {
+            let element = self.driver.client.find(Locator::Css(selector)).await.unwrap();
             element.click().await.unwrap();
         });
     }
@@ -205,7 +194,7 @@ impl<'n> Browser<'n> {
 
     /// Writes a screenshot of the window as a PNG.
     pub fn screenshot(&self, file: &Path) {
-        let image = self.wait(self.client.screenshot()).unwrap();
+        let image = self.driver.wait(self.driver.client.screenshot()).unwrap();
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, image).unwrap();
     }
@@ -250,16 +239,18 @@ impl<'n> Browser<'n> {
     }
 
     fn issue(&self, path: &'static str, body: &Value) -> Value {
-        self.wait(self.client.issue_cmd(Extension { path, body: body.to_string() })).unwrap()
+        self.driver
+            .wait(self.driver.client.issue_cmd(Extension { path, body: body.to_string() }))
+            .unwrap()
     }
 }
 
 impl Drop for Browser<'_> {
     fn drop(&mut self) {
-        let client = self.client.clone();
+        let client = self.driver.client.clone();
         // A browser that does not close is killed with the driver.
         let close = async { tokio::time::timeout(Duration::from_secs(5), client.close()).await };
-        let _ = self.wait(close);
+        let _ = self.driver.wait(close);
     }
 }
 

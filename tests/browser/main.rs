@@ -5,6 +5,7 @@ mod accessibility;
 mod chromium;
 mod dashboards_grafana;
 mod drilldown;
+mod driver;
 mod firefox;
 mod hostile_text;
 mod map;

@@ -1,5 +1,7 @@
 //! The page in Firefox and `WebKit`: it loads without errors, and the map, the lists and the keys work. Needs root.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::{
@@ -37,6 +39,9 @@ fn until(browser: &impl OtherBrowser, what: &str) {
 const ENTER: char = '\u{e007}';
 
 const LEVEL: &str = "document.getElementById('zoom-level').textContent";
+
+/// Twice the time of a movement of the map.
+const MOVEMENT: Duration = Duration::from_millis(500);
 
 const VIEW: &str = "document.querySelector('#map svg').getAttribute('viewBox')";
 
@@ -88,10 +93,13 @@ fn check(wire: &Wire, browser: &impl OtherBrowser) {
     );
 
     // A drag moves the map, and is no click on the country below the mouse.
-    let mut view = Value::Null;
+    let (mut view, mut since) = (Value::Null, Instant::now());
     wait_for("the end of the movement", || {
-        let before = std::mem::replace(&mut view, browser.eval(VIEW));
-        (before == view).then_some(())
+        let now = browser.eval(VIEW);
+        if now != view {
+            (view, since) = (now, Instant::now());
+        }
+        (since.elapsed() > MOVEMENT).then_some(())
     });
     let point = browser.eval(IN_GERMANY);
     browser.drag((point[0].as_f64().unwrap(), point[1].as_f64().unwrap()), 40.0);

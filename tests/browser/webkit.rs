@@ -2,22 +2,16 @@
 
 use std::time::Duration;
 
-use fantoccini::{
-    Client, ClientBuilder,
-    actions::{
-        InputSource as _, KeyAction, KeyActions, MOUSE_BUTTON_LEFT, MouseActions, PointerAction,
-    },
+use fantoccini::actions::{
+    InputSource as _, KeyAction, KeyActions, MOUSE_BUTTON_LEFT, MouseActions, PointerAction,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
 use crate::{
+    driver::Driver,
     other_browsers::OtherBrowser,
-    support::{
-        Namespace,
-        program::{Program, wait_for},
-    },
+    support::{Namespace, program::Program},
 };
 
 const PORT: u16 = 9516;
@@ -25,15 +19,13 @@ const PORT: u16 = 9516;
 /// The screen and the driver: their processes end with their namespace.
 const START: &str =
     "Xvfb -displayfd 1 -screen 0 1280x900x24 -nolisten tcp -nolisten unix > display &
-    until [ -s display ]; do sleep 0.05; done
+    until [ -s display ]; do kill -0 $!; sleep 0.05; done
     DISPLAY=:$(cat display) exec WebKitWebDriver --port=$1";
 
 /// A browser with one window.
 pub struct WebKit<'n> {
-    namespace: &'n Namespace,
-    client: Client,
-    runtime: Runtime,
-    _driver: Program,
+    driver: Driver<'n>,
+    _program: Program,
     _directory: TempDir,
 }
 
@@ -47,30 +39,17 @@ impl<'n> WebKit<'n> {
             .arg(PORT.to_string())
             .current_dir(directory.path())
             .env("HOME", directory.path());
-        let driver = Program::start(&mut command, directory.path().join("webkit.log"));
+        let program = Program::start(&mut command, directory.path().join("webkit.log"));
         let options = json!({
             "webkitgtk:browserOptions": {
                 "binary": mini_browser(),
                 "args": ["--automation"],
             },
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = wait_for("WebKit to start", || {
-            let Value::Object(options) = options.clone() else { unreachable!() };
-            let mut builder =
-                ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
-            builder.capabilities(options);
-            let connect = async { builder.connect(&format!("http://127.0.0.1:{PORT}")).await };
-            namespace.run(|| runtime.block_on(connect)).ok()
-        });
-        let browser = Self { namespace, client, runtime, _driver: driver, _directory: directory };
-        browser.wait(browser.client.set_window_rect(0, 0, 1280, 900)).unwrap();
+        let driver = Driver::connect(namespace, PORT, &options);
+        let browser = Self { driver, _program: program, _directory: directory };
+        browser.driver.wait(browser.driver.client.set_window_rect(0, 0, 1280, 900)).unwrap();
         browser
-    }
-
-    /// Runs a future of the client to its end, on a thread in the namespace.
-    fn wait<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
-        self.namespace.run(|| self.runtime.block_on(work))
     }
 }
 
@@ -84,11 +63,13 @@ fn mini_browser() -> String {
 
 impl OtherBrowser for WebKit<'_> {
     fn open(&self, address: &str) {
-        self.wait(self.client.goto(address)).unwrap();
+        self.driver.wait(self.driver.client.goto(address)).unwrap();
     }
 
     fn eval(&self, expression: &str) -> Value {
-        self.wait(self.client.execute(&format!("return ({expression});"), vec![])).unwrap()
+        self.driver
+            .wait(self.driver.client.execute(&format!("return ({expression});"), vec![]))
+            .unwrap()
     }
 
     fn drag(&self, (x, y): (f64, f64), by: f64) {
@@ -99,21 +80,21 @@ impl OtherBrowser for WebKit<'_> {
             .then(to(by / 2.0))
             .then(to(by))
             .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
-        self.wait(self.client.perform_actions(mouse)).unwrap();
+        self.driver.wait(self.driver.client.perform_actions(mouse)).unwrap();
     }
 
     fn press(&self, key: char) {
         let keys = KeyActions::new("keyboard".into());
         let keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
-        self.wait(self.client.perform_actions(keys)).unwrap();
+        self.driver.wait(self.driver.client.perform_actions(keys)).unwrap();
     }
 }
 
 impl Drop for WebKit<'_> {
     fn drop(&mut self) {
-        let client = self.client.clone();
+        let client = self.driver.client.clone();
         // A browser that does not close is killed with the driver.
         let close = async { tokio::time::timeout(Duration::from_secs(5), client.close()).await };
-        let _ = self.wait(close);
+        let _ = self.driver.wait(close);
     }
 }

@@ -212,6 +212,21 @@ fn tls_and_passwords() {
     assert!(error.contains("for an exporter with TLS, use https://"), "{error}");
 }
 
+/// `openssl req -x509` makes such a certificate by default.
+#[test]
+fn the_certificate_of_an_authority_is_no_servers_certificate() {
+    let files = web_config();
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    fs::write(files.path().join("server.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    fs::write(files.path().join("server.key"), key.serialize_pem()).unwrap();
+    let served = served(&["--web.config.file", &path(&files, "web.yml")]);
+    let url = format!("https://{}", served.address);
+    let error = failed(&top(&[&url, "--ca-file", &path(&files, "server.pem")], &[]), 1);
+    assert!(error.contains("(CA:TRUE), which a server cannot use: create it with"), "{error}");
+}
+
 /// Every user can read the command line of a process, and not its environment.
 #[test]
 fn a_password_does_not_stay_on_the_command_line() {

@@ -40,14 +40,14 @@ pub(super) fn counted_twice(found: &[Logging<'_>], ours: &[u16]) -> Vec<Finding>
 /// Whether one packet can pass both rules.
 fn is_possible(one: &Logging<'_>, other: &Logging<'_>) -> bool {
     one.table.place != other.table.place
-        && !are_meant(one, other)
+        && !log_different_packets(one, other)
         && families(one).iter().any(|family| families(other).contains(family))
         && one.hooks.iter().any(|hook| other.hooks.iter().any(|it| meet(hook, it)))
         && !exclude(&facts(&one.rule.matches), &facts(&other.rule.matches))
 }
 
-/// Whether the sub-command `rules` created both for different packets: for one tool, or with different prefixes.
-fn are_meant(one: &Logging<'_>, other: &Logging<'_>) -> bool {
+/// Whether the sub-command `rules` created both, and not the same rules twice: for one tool, or with different prefixes.
+fn log_different_packets(one: &Logging<'_>, other: &Logging<'_>) -> bool {
     let is_iptables = |rule: &Logging<'_>| rule.table.place.contains("tables");
     is_generated(one)
         && is_generated(other)

@@ -9,6 +9,11 @@ use crate::event::{NameId, fixture};
 
 const PREFIX: NameId = NameId::EMPTY;
 
+#[test]
+fn a_packet_of_a_known_source_needs_one_of_two_cache_lines() {
+    assert_eq!((size_of::<Bucket>(), std::mem::offset_of!(Bucket, prefixes)), (128, 64));
+}
+
 fn address(number: u32) -> IpAddr {
     Ipv4Addr::from_bits(number).into()
 }

@@ -70,8 +70,9 @@ impl ListColumns {
 pub(super) fn draw_all(view: &mut View, layout: &FrameLayout, canvas: &mut Canvas<'_>) {
     let kind = view.selection.focus;
     let more = view.figures.as_ref().map(|figures| figures.list(kind).1).unwrap_or_default();
-    let has_more = usize::from(more.values > 0);
-    let visible = layout.page().saturating_sub(has_more).max(1);
+    // The last line counts the entries that are not visible.
+    let has_more = more.values > 0 || view.entries(kind).len() > layout.page();
+    let visible = layout.page().saturating_sub(usize::from(has_more)).max(1);
     let first = view.first_visible(kind, visible);
     let Some(figures) = &view.figures else { return };
     focused(view, figures, (first, visible), layout.focused, canvas);
@@ -103,15 +104,13 @@ fn focused(
         row(view, figures, &columns, entry, (is_selected, &scale), (area, y), canvas);
     }
     let last = rows.end.saturating_sub(1);
+    let below = entries.iter().skip(first + visible);
+    let values = more.values.saturating_add(below.clone().count() as u64);
     if entries.is_empty() {
         canvas.put((area.x, area.y + 1), area.right(), empty_text(figures), DIM);
-    } else if more.values > 0 && last > area.y {
-        // Also those below the last visible row.
-        let below = entries.iter().skip(first + visible);
-        let packets =
-            below.clone().fold(more.packets, |sum, entry| sum.saturating_add(entry.packets));
-        let packets = text::packets(packets);
-        let values = text::packets(more.values.saturating_add(below.count() as u64));
+    } else if values > 0 && last > area.y {
+        let packets = below.fold(more.packets, |sum, entry| sum.saturating_add(entry.packets));
+        let (values, packets) = (text::packets(values), text::packets(packets));
         canvas.put(
             (area.x, last),
             area.right(),

@@ -12,6 +12,7 @@ use crate::{
     event::Names,
     geoip::Country,
     history::Range,
+    metrics::Dimension,
     recent::{Cell, Filter, Observations, Span},
 };
 
@@ -45,7 +46,7 @@ impl OverviewQuery {
                 Cell::DIMENSIONS.iter().position(|dimension| dimension.name() == name).ok_or_else(
                     || BadQuery::Unknown { name: name.to_string(), expected: PARAMETERS },
                 )?;
-            let is_country = name == "country";
+            let is_country = Cell::DIMENSIONS[position] == Dimension::Country;
             let country = is_country.then(|| Country::from_code(&text)).flatten();
             let text = country.map_or_else(|| text.into_owned(), |it| it.code().to_owned());
             if values.insert(position, text).is_some() {

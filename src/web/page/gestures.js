@@ -64,12 +64,17 @@ function buildPointers(box) {
     box.classList.toggle("dragged", dragging);
   };
   box.addEventListener("pointerdown", (event) => {
-    if (pointers.size === 0) moved = false;
+    // A first pointer: any other one was released outside.
+    if (event.isPrimary) {
+      pointers.clear();
+      dragging = moved = false;
+    }
     if (event.button !== 0 || event.target.closest("button")) return;
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
   });
   box.addEventListener("pointermove", (event) => {
     const before = pointers.get(event.pointerId);
+    if (before && event.buttons === 0) return end(event);
     if (!before || pointers.size > 2) return;
     const [x, y] = [event.clientX - before.x, event.clientY - before.y];
     if (!dragging) {

@@ -18,7 +18,7 @@ pub(super) fn make_file(path: &Path, name: &str) -> Result<(), StoreError> {
     let failed = |what: &Path, error: io::Error| {
         let advice = match error.kind() {
             io::ErrorKind::PermissionDenied => {
-                "; let the user of the program write to its directory"
+                "; let the program's user write to the last directory of this path that exists"
             }
             _ => "",
         };

@@ -1,8 +1,8 @@
 //! The layouts of recent messages, so that a message like an earlier one is compared with it instead of parsed.
 //!
-//! The messages of a rule have the same attributes at the same places, and most of these have the same values: one
+//! The messages of a rule have the same attributes at the same offsets, and most of these have the same values: one
 //! comparison of all of them takes a fraction of the time of a walk over the attributes. What differs from packet to
-//! packet, such as the time, is left out of the comparison, and read at its place. The result is that of a walk.
+//! packet, such as the time, is left out of the comparison and read. The result is that of a walk.
 
 use super::{
     CONNECTION, CONNECTION_INFO, GID, HARDWARE_ADDRESS, HARDWARE_LENGTH, HARDWARE_TYPE, IN_INDEX,
@@ -17,26 +17,27 @@ const LAYOUTS: usize = 8;
 /// Bytes that are compared at a time.
 const WORD: usize = size_of::<u64>();
 
-/// Maximum length of a message before its payload that is kept, in words. The kernel's have about 150 bytes.
-const MAX_WORDS: usize = 32;
+/// Maximum length of a message before its payload that is kept, in words. The kernel's have about 150 bytes, and 350 with the
+/// connection.
+const MAX_WORDS: usize = 64;
 
 /// Maximum number of attributes whose values differ from packet to packet.
 const MAX_VARYING: usize = 12;
 
-/// A layout is replaced after so many messages in a row that have another one: rules that take turns at a place do not
-/// replace each other's for each message.
-const MAX_MISSES: u8 = 16;
+/// So many messages in a row that have another layout pass before one of them replaces it: rules that share a slot do not
+/// replace each other's layout for each message, and a message whose layout cannot be kept costs little.
+const PATIENCE: u8 = 16;
 
 /// The layouts of recent messages.
 #[derive(Debug, Default)]
 pub(super) struct Layouts([Slot; LAYOUTS]);
 
-/// The place of a layout.
+/// Room for one layout.
 #[derive(Debug, Default)]
 struct Slot {
     layout: Option<Box<Layout>>,
-    /// Messages in a row that did not have it.
-    misses: u8,
+    /// Messages with another layout before one of them replaces it.
+    wait: u8,
 }
 
 /// What messages of one rule have in common.
@@ -52,9 +53,9 @@ struct Layout {
     payload: usize,
     /// The values that are the same in each message.
     common: Packet<'static>,
-    /// The place of the prefix.
+    /// Start and end of the prefix.
     prefix: (usize, usize),
-    /// The type and the place of each value that can differ.
+    /// The type, start and end of each value that can differ.
     varying: [(u16, usize, usize); MAX_VARYING],
     varying_count: usize,
 }
@@ -68,24 +69,34 @@ impl Layouts {
         packet: &mut Packet<'a>,
     ) -> Result<(), Malformed> {
         let Some(slot) = slot(message) else { return packet.fill(message) };
-        let Slot { layout, misses } = &mut self.0[slot];
+        let Slot { layout, wait } = &mut self.0[slot];
         if let Some(layout) = layout
             && layout.is_of(message)
         {
-            *misses = 0;
+            *wait = PATIENCE;
             return layout.read(message, packet);
         }
         packet.fill(message)?;
-        *misses += 1;
-        if layout.is_none() || *misses >= MAX_MISSES {
-            *misses = 0;
-            *layout = Layout::new(message, packet).map(Box::new);
+        if *wait == 0 {
+            *wait = PATIENCE;
+            *layout = Layout::new(message).map(Box::new);
+        } else {
+            *wait -= 1;
         }
         Ok(())
     }
 }
 
-/// Where the layout of a message is kept: chosen by the first two attributes, its header and its prefix.
+#[cfg(test)]
+impl Layouts {
+    /// Whether the layout of this message is known.
+    pub(super) fn has(&self, message: &[u8]) -> bool {
+        let slot = slot(message).and_then(|slot| self.0[slot].layout.as_ref());
+        slot.is_some_and(|layout| layout.is_of(message))
+    }
+}
+
+/// The slot of a message: chosen by the first two attributes, which are its header and its prefix.
 #[inline]
 fn slot(message: &[u8]) -> Option<usize> {
     let [_, header, prefix] = message.first_chunk::<{ 3 * WORD }>()?.as_chunks::<WORD>().0 else {
@@ -98,10 +109,10 @@ fn slot(message: &[u8]) -> Option<usize> {
 }
 
 impl Layout {
-    /// The layout of a message that was read into this packet; `None` if it is not to be kept.
+    /// The layout of a message; `None` if it cannot be kept.
     #[cold]
-    fn new(message: &[u8], packet: &Packet<'_>) -> Option<Self> {
-        let place = |value: &[u8]| {
+    fn new(message: &[u8]) -> Option<Self> {
+        let range = |value: &[u8]| {
             let start = value.as_ptr().addr() - message.as_ptr().addr();
             (start, start + value.len())
         };
@@ -111,13 +122,13 @@ impl Layout {
         let mut payload = None;
         for attribute in netlink::attributes(&message[GENERIC_HEADER..]) {
             let (kind, value) = attribute.ok()?;
-            let (start, end) = place(value);
+            let (start, end) = range(value);
             if kind == PAYLOAD {
-                payload = Some(start.checked_sub(ATTRIBUTE_HEADER)?);
+                payload = Some(start.checked_sub(netlink::ATTRIBUTE_HEADER)?);
                 break;
             }
             // The padding after a value has no meaning.
-            let padded = end.next_multiple_of(4).min(message.len());
+            let padded = netlink::align(end).min(message.len());
             same[end..padded].fill(0);
             let (same_until, is_read) = match kind {
                 PACKET_HEADER | PREFIX | IN_INDEX | OUT_INDEX | PHYSICAL_IN_INDEX
@@ -135,6 +146,8 @@ impl Layout {
             }
         }
         let payload = payload?;
+        // Only what is before the payload is compared; what follows it is read from each message.
+        let before = Packet::read(&message[..payload]).ok()?;
         same[payload..].fill(0);
         let count = payload.div_ceil(WORD);
         let words = |bytes: &[u8]| {
@@ -147,8 +160,8 @@ impl Layout {
         };
         let (values, same) = (words(message)?, words(&same)?);
         let common =
-            Packet { prefix: &[], hardware_address: &[], payload: &[], message: &[], ..*packet };
-        let prefix = if packet.prefix.is_empty() { (0, 0) } else { place(packet.prefix) };
+            Packet { prefix: &[], hardware_address: &[], payload: &[], message: &[], ..before };
+        let prefix = if before.prefix.is_empty() { (0, 0) } else { range(before.prefix) };
         Some(Self { values, same, count, payload, common, prefix, varying, varying_count })
     }
 
@@ -168,11 +181,11 @@ impl Layout {
     /// Reads a message of this layout.
     #[inline]
     fn read<'a>(&self, message: &'a [u8], packet: &mut Packet<'a>) -> Result<(), Malformed> {
-        let place = |start, end| message.get(start..end).ok_or(Malformed);
-        let prefix = place(self.prefix.0, self.prefix.1)?;
+        let value = |start, end| message.get(start..end).ok_or(Malformed);
+        let prefix = value(self.prefix.0, self.prefix.1)?;
         *packet = Packet { prefix, ..self.common };
         for (kind, start, end) in &self.varying[..self.varying_count] {
-            packet.set_attribute(*kind, place(*start, *end)?)?;
+            packet.set_attribute(*kind, value(*start, *end)?)?;
         }
         for attribute in netlink::attributes(message.get(self.payload..).ok_or(Malformed)?) {
             let (kind, value) = attribute?;
@@ -184,8 +197,6 @@ impl Layout {
 
 /// Length of `struct nfgenmsg`.
 const GENERIC_HEADER: usize = 4;
-/// `NLA_HDRLEN`
-const ATTRIBUTE_HEADER: usize = 4;
 /// The length and the padding at the start of `struct nfulnl_msg_packet_hw`.
 const HARDWARE_ADDRESS_LENGTH: usize = 4;
 
@@ -203,14 +214,13 @@ mod tests {
             layouts.read(message.body, &mut Packet::default()).unwrap();
         }
         for message in netlink::messages(HUNDRED).flatten() {
-            let layout = layouts.0[slot(message.body).unwrap()].layout.as_ref().unwrap();
-            assert!(layout.is_of(message.body));
+            assert!(layouts.has(message.body));
         }
     }
 
     #[test]
     #[cfg_attr(target_endian = "big", ignore = "written for a little-endian host")]
-    fn rules_that_take_turns_at_a_place_do_not_replace_each_others_layout() {
+    fn rules_that_share_a_slot_do_not_replace_each_others_layout() {
         let message = |in_index: u8| {
             let bytes = [
                 &[2, 0, 0, 1][..],
@@ -223,16 +233,15 @@ mod tests {
         };
         let (one, other) = (message(1), message(2));
         let mut layouts = Layouts::default();
-        let place = slot(&one).unwrap();
-        assert_eq!(slot(&other), Some(place));
+        assert_eq!(slot(&one), slot(&other));
         let mut read = |message: &[u8]| {
             layouts.read(message, &mut Packet::default()).unwrap();
-            layouts.0[place].layout.as_ref().unwrap().is_of(&one)
+            layouts.has(&one)
         };
         for _ in 0..100 {
             assert!(read(&one) && read(&other));
         }
         // One that no longer logs is replaced.
-        assert!((0..u32::from(MAX_MISSES)).any(|_| !read(&other)));
+        assert!((0..=PATIENCE).any(|_| !read(&other)));
     }
 }

@@ -81,7 +81,8 @@ pub struct WalkSummary {
     pub acknowledgement: Option<(u32, i32)>,
 }
 
-/// Passes each packet of a netlink datagram to `take`; skips all other messages. [`Walk`] is faster for many datagrams.
+/// Passes each packet of a netlink datagram to `take`; skips all other messages. Creates the memory of a [`Walk`], which is
+/// faster for many datagrams.
 pub fn walk<'a>(datagram: &'a [u8], take: impl FnMut(&Packet<'a>)) -> WalkSummary {
     Walk::default().datagram(datagram, take)
 }

@@ -339,10 +339,31 @@ fn values_of_a_known_layout() {
     let mut layouts = Layouts::default();
     for (number, group) in [(1, 1), (2, 1), (3, 2), (40, 1), (5, 1)] {
         let message = message(number, group);
+        assert_eq!(layouts.has(&message), number != 1 && group == 1);
         let mut packet = Packet::default();
         layouts.read(&message, &mut packet).unwrap();
         assert_eq!(packet, Packet::read(&message).unwrap());
         assert_eq!((packet.mark, packet.in_index), (number.into(), group.into()));
         assert_eq!(packet.payload.len(), usize::from(number));
+    }
+}
+
+/// Attributes after the payload belong to their message alone. The kernel sends none.
+#[test]
+fn values_after_the_payload() {
+    const HEADER: (u16, &[u8]) = (PACKET_HEADER, &[0x08, 0x00, 3, 0]);
+    const FIRST: (u16, &[u8]) = (PREFIX, b"first rule\0");
+    const DATA: (u16, &[u8]) = (PAYLOAD, &[0x45; 40]);
+    let after: [&[(u16, &[u8])]; 4] =
+        [&[(UID, &[0, 0, 0, 5])], &[], &[(PREFIX, b"second\0"), (UID, &[0, 0, 0, 6])], &[]];
+    for first in 0..after.len() {
+        let mut layouts = Layouts::default();
+        for attributes in [after[first]].iter().chain(&after) {
+            let message = record(2, &[&[HEADER, FIRST, DATA][..], attributes].concat());
+            let mut packet = Packet::default();
+            layouts.read(&message, &mut packet).unwrap();
+            assert_eq!(packet, Packet::read(&message).unwrap());
+            assert!(layouts.has(&message));
+        }
     }
 }
