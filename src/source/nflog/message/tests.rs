@@ -309,7 +309,7 @@ bytes[offset] = byte;
     }
 }
 
-/// Every attribute with other values, of which those that differ from packet to packet are read anew.
+/// Every attribute with other values, of which those that differ from packet to packet are read again.
 #[test]
 fn values_of_a_known_layout() {
     let message = |number: u8, group: u8| {
