@@ -165,8 +165,10 @@ mod tests {
             assert_eq!(places, ["inet filter input", "inet filter rest"]);
             spent() - start
         };
-        let (few, many) = (time(2_000), time(16_000));
-        // 8 times as many rules: the square would be 64.
-        assert!(many < 24 * few, "{few} ns for 2,000 rules, {many} ns for 16,000");
+        // The least of several: another program on the processor can only add to a time.
+        let least = |rules| (0..5).map(|_| time(rules)).min().unwrap();
+        let (few, many) = (least(1_000), least(16_000));
+        // 16 times as many rules: the square would be 256.
+        assert!(many < 64 * few, "{few} ns for 1,000 rules, {many} ns for 16,000");
     }
 }
