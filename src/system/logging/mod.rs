@@ -1,5 +1,6 @@
 //! The program's own log on standard error: one line for each entry, in logfmt or JSON.
 
+mod apostrophes;
 mod config;
 mod level;
 mod log_rate_limit;

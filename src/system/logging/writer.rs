@@ -20,6 +20,7 @@ use rustix::{
     io::Errno,
 };
 
+use super::apostrophes;
 use crate::system::{
     lock::{lock, wait, wait_timeout},
     untrusted_text::lines,
@@ -87,7 +88,8 @@ impl Write for LogLine {
 
 impl Drop for LogLine {
     fn drop(&mut self) {
-        WRITER.push(lines(&String::from_utf8_lossy(&self.0)).as_bytes());
+        let line = apostrophes::unescaped(&String::from_utf8_lossy(&self.0));
+        WRITER.push(lines(&line).as_bytes());
     }
 }
 
