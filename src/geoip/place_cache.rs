@@ -7,7 +7,7 @@
 
 use std::{hash::BuildHasher, net::Ipv4Addr};
 
-use foldhash::fast::FixedState;
+use foldhash::quality::FixedState;
 
 use super::{Country, Place};
 use crate::system::random;
@@ -70,12 +70,12 @@ impl PlaceCache {
 
     /// Adds an address, unless it is here.
     pub(super) fn insert(&mut self, address: Ipv4Addr, place: Place) {
-        if self.get(address).is_some() {
-            return;
-        }
         let address = address.to_bits();
         let index = self.set_of(address);
         let set = &mut self.sets[index];
+        if set.addresses.contains(&address) {
+            return;
+        }
         let way = usize::from(set.next) % WAYS;
         (set.addresses[way], set.places[way]) = (address, place);
         set.next = if way + 1 < WAYS { set.next + 1 } else { 0 };
@@ -133,7 +133,7 @@ mod tests {
                 }
             }
         }
-        // 2,020 on average, 2,540 in the worst of 5,000 runs.
+        // With sets that are selected at random, 2,020 on average.
         assert!(missing < 3_000, "{missing} of 20,000");
     }
 

@@ -115,8 +115,8 @@ struct Reached {
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
 struct Bucket {
-    /// Part of the hash of prefix and source; 0 for an empty entry. Two sources of a bucket with the same tag count as one, with a
-    /// probability below one in a hundred million.
+    /// Part of the hash of prefix and source; 0 for an empty entry. Two sources of a bucket with the same tag count as
+    /// one, with a probability below one in a hundred million.
     tags: [u32; WAYS],
     /// The number of slots in use; the port of an entry that does not use its slots.
     values: [u16; WAYS],
