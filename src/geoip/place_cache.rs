@@ -55,11 +55,24 @@ impl PlaceCache {
         self.sets.fill(EMPTY);
     }
 
-    /// The place of an address, if it is here.
+    /// The number of the set of an address.
     #[inline]
-    pub(super) fn get(&self, address: Ipv4Addr) -> Option<Place> {
+    #[expect(clippy::cast_possible_truncation, reason = "twelve bits remain")]
+    pub(super) fn set_of(&self, address: Ipv4Addr) -> usize {
+        (self.hasher.hash_one(address.to_bits()) >> (u64::BITS - SETS.ilog2())) as usize
+    }
+
+    /// Reads what [`Self::get`] reads of a set, and returns a part of it.
+    #[inline]
+    pub(super) fn touch(&self, set: usize) -> u32 {
+        self.sets[set % SETS].addresses[0]
+    }
+
+    /// The place of an address, if it is in its set.
+    #[inline]
+    pub(super) fn get(&self, set: usize, address: Ipv4Addr) -> Option<Place> {
         let address = address.to_bits();
-        let set = &self.sets[self.set_of(address)];
+        let set = &self.sets[set % SETS];
         let mut found = 0_u32;
         // Without branches, which would often be predicted wrongly.
         for (way, other) in set.addresses.iter().enumerate() {
@@ -70,8 +83,8 @@ impl PlaceCache {
 
     /// Adds an address, unless it is here.
     pub(super) fn insert(&mut self, address: Ipv4Addr, place: Place) {
-        let address = address.to_bits();
         let index = self.set_of(address);
+        let address = address.to_bits();
         let set = &mut self.sets[index];
         if set.addresses.contains(&address) {
             return;
@@ -79,12 +92,6 @@ impl PlaceCache {
         let way = usize::from(set.next) % WAYS;
         (set.addresses[way], set.places[way]) = (address, place);
         set.next = if way + 1 < WAYS { set.next + 1 } else { 0 };
-    }
-
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "twelve bits remain")]
-    fn set_of(&self, address: u32) -> usize {
-        (self.hasher.hash_one(address) >> (u64::BITS - SETS.ilog2())) as usize
     }
 }
 
@@ -104,20 +111,24 @@ mod tests {
         assert_eq!(size_of::<Set>(), 64);
     }
 
+    fn get(cache: &PlaceCache, address: Ipv4Addr) -> Option<Place> {
+        cache.get(cache.set_of(address), address)
+    }
+
     #[test]
     fn an_address_has_its_own_place_or_none() {
         let mut cache = PlaceCache::new();
         let address = |number: u32| Ipv4Addr::from_bits(number.wrapping_mul(0x9e37_79b9) | 1);
         for number in 0..100_000 {
-            assert_eq!(cache.get(address(number)).filter(|found| *found != place(number)), None);
+            assert_eq!(get(&cache, address(number)).filter(|found| *found != place(number)), None);
             cache.insert(address(number), place(number));
-            assert_eq!(cache.get(address(number)), Some(place(number)));
+            assert_eq!(get(&cache, address(number)), Some(place(number)));
         }
-        let kept = (0..100_000).filter(|number| cache.get(address(*number)).is_some()).count();
+        let kept = (0..100_000).filter(|number| get(&cache, address(*number)).is_some()).count();
         assert!((SETS * WAYS / 2..=SETS * WAYS).contains(&kept), "{kept}");
         cache.clear();
-        assert!((0..100_000).all(|number| cache.get(address(number)).is_none()));
-        assert_eq!(cache.get(Ipv4Addr::UNSPECIFIED), None);
+        assert!((0..100_000).all(|number| get(&cache, address(number)).is_none()));
+        assert_eq!(get(&cache, Ipv4Addr::UNSPECIFIED), None);
     }
 
     #[test]
@@ -127,7 +138,7 @@ mod tests {
         let mut missing = 0;
         for round in 0..3 {
             for number in 0..10_000 {
-                if cache.get(address(number)).is_none() {
+                if get(&cache, address(number)).is_none() {
                     missing += u32::from(round > 0);
                     cache.insert(address(number), place(number));
                 }
@@ -140,13 +151,13 @@ mod tests {
     #[test]
     fn an_address_takes_one_place_of_its_set() {
         let mut cache = PlaceCache::new();
-        let set = cache.set_of(1);
+        let set_of = |address: u32| cache.set_of(Ipv4Addr::from_bits(address));
         let others: Vec<_> =
-            (2..).filter(|other| cache.set_of(*other) == set).take(WAYS - 1).collect();
+            (2..).filter(|other| set_of(*other) == set_of(1)).take(WAYS - 1).collect();
         for address in others.iter().chain([&1; WAYS]) {
             cache.insert(Ipv4Addr::from_bits(*address), place(*address));
         }
-        let is_kept = |address: &u32| cache.get(Ipv4Addr::from_bits(*address)).is_some();
+        let is_kept = |address: &u32| get(&cache, Ipv4Addr::from_bits(*address)).is_some();
         assert!(others.iter().all(is_kept) && is_kept(&1));
     }
 }

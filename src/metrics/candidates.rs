@@ -60,6 +60,13 @@ impl Candidates {
         weight
     }
 
+    /// Reads what [`Self::add`] reads for this hash, and returns a part of it.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, hash: u64) -> u64 {
+        self.buckets[bucket(hash)].tags[0].into()
+    }
+
     /// Removes the key with this hash, which now has a series. Returns the lower bound of its weight.
     pub fn remove(&mut self, hash: u64) -> f32 {
         let (bucket, tag) = self.entry(hash);
@@ -78,12 +85,17 @@ impl Candidates {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "both are parts of the hash")]
+    #[expect(clippy::cast_possible_truncation, reason = "the tag is a part of the hash")]
     fn entry(&mut self, hash: u64) -> (&mut Bucket, u32) {
-        // The low and the top bits select the slot in the series table.
-        let bucket = (hash >> 16) as usize % BUCKETS;
-        (&mut self.buckets[bucket], (hash >> 28) as u32 | 1)
+        (&mut self.buckets[bucket(hash)], (hash >> 28) as u32 | 1)
     }
+}
+
+/// The bucket of a key with this hash.
+#[inline]
+fn bucket(hash: u64) -> usize {
+    // The low and the top bits select the slot in the series table.
+    (hash >> 16) as usize % BUCKETS
 }
 
 #[cfg(test)]

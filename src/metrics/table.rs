@@ -28,11 +28,20 @@ pub struct SeriesTable {
 
 /// A place of the index.
 #[derive(Clone, Copy, Debug, Default)]
-struct Slot {
+pub struct Slot {
     /// The top bits of the hash, the lowest of them 1; 0 if the slot is empty.
     tag: u32,
     /// The number of a series.
     index: u32,
+}
+
+impl Slot {
+    /// Whether it is, with few exceptions, the slot of the key with this hash.
+    #[inline]
+    #[must_use]
+    pub fn is_of(self, hash: u64) -> bool {
+        self.tag == tag(hash)
+    }
 }
 
 impl SeriesTable {
@@ -60,13 +69,19 @@ impl SeriesTable {
         hasher.finish()
     }
 
-    /// Reads what [`Self::find`] reads for this hash, and returns a part of it. The processor loads memory for many
-    /// keys at a time if nothing else happens in between.
+    /// The slot at which [`Self::find`] starts to search for this hash.
     #[inline]
     #[must_use]
-    pub fn touch(&self, hash: u64) -> u64 {
+    pub fn slot(&self, hash: u64) -> Slot {
+        self.slots[self.home(tag(hash))]
+    }
+
+    /// Reads the series of a slot, as [`Self::find`] does, and returns a part of it. The processor reads those of many slots
+    /// at a time if nothing else happens in between.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, slot: Slot) -> u64 {
         // The series of another key, if this one has none: a branch would often be predicted wrongly.
-        let slot = self.slots[self.home(tag(hash))];
         self.series.get(slot.index as usize).map_or(0, |series| series.packets ^ series.key.first())
     }
 

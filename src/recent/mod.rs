@@ -4,6 +4,7 @@
 //! configures for Prometheus. The data here is small, always present, and forgets old packets.
 
 mod cell;
+mod cells;
 mod facets;
 mod open_slice;
 mod prefixes;
@@ -28,31 +29,41 @@ use crate::{
     event::{Event, UsedNames},
     system::lock::{lock, lock_soon},
 };
+use open_slice::Lookup;
 use prefixes::KeptPrefixes;
 use ring::Ring;
 use window::Window;
+
+/// Packets that are looked up at a time. What is read for them fits the processor's first cache.
+const LOOKUPS: usize = 128;
 
 /// The newest packets and the latest counts, with one writer.
 #[derive(Debug)]
 pub struct Recent {
     ring: Ring,
     window: Window,
+    /// Empty memory for the packets of a batch.
+    lookups: Vec<Lookup>,
 }
 
 impl Recent {
     /// Creates an empty window and ring.
     #[must_use]
     pub fn new(mode: WindowMode) -> Self {
-        Self { ring: Ring::default(), window: Window::new(mode) }
+        Self { ring: Ring::default(), window: Window::new(mode), lookups: Vec::new() }
     }
 
     /// Adds a batch that was received at `now`, by the clock of the route.
     pub fn push(&mut self, events: &[Event], now: Duration) {
         self.window.advance(now);
-        for event in events {
-            let cell = Cell::of(event);
-            self.ring.push(Observation { time: event.time, remote: event.remote(), cell });
-            self.window.count(&cell, event.headers.length);
+        for events in events.chunks(LOOKUPS) {
+            self.lookups.clear();
+            for event in events {
+                let cell = Cell::of(event);
+                self.ring.push(Observation { time: event.time, remote: event.remote(), cell });
+                self.lookups.push(Lookup::new(cell, event.headers.length));
+            }
+            self.window.count(&mut self.lookups);
         }
         self.window.count_second(events, now);
     }

@@ -1,11 +1,12 @@
 //! The running slice of the window, bounded also in a flood.
 
-use std::{borrow::Borrow, cmp::Reverse};
+use std::{borrow::Borrow, cmp::Reverse, hint::black_box};
 
 use hashbrown::HashMap;
 
 use super::{
     Cell,
+    cells::Cells,
     prefixes::KeptPrefixes,
     slice::{Count, Slice},
     summary::{HEAVY_PART, Summary, SummaryLimits},
@@ -14,6 +15,22 @@ use crate::metrics::OTHER;
 
 /// The values in the order in which they fold, by their position in [`Cell::DIMENSIONS`].
 const FOLDS: [usize; 4] = [4, 3, 2, 1];
+
+/// A packet on its way to a cell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lookup {
+    cell: Cell,
+    /// The hash of the cell, set by [`OpenSlice::count`].
+    hash: u64,
+    bytes: u32,
+}
+
+impl Lookup {
+    #[inline]
+    pub(super) fn new(cell: Cell, bytes: u32) -> Self {
+        Self { cell, hash: 0, bytes }
+    }
+}
 
 /// How much a slice can hold.
 #[derive(Debug)]
@@ -67,7 +84,7 @@ pub fn merge(
 #[derive(Clone, Debug)]
 pub(super) struct OpenSlice {
     limits: &'static Limits,
-    cells: HashMap<Cell, Count>,
+    cells: Cells,
     packets: u64,
     folded: [Summary; Cell::DIMENSIONS.len()],
 }
@@ -75,7 +92,7 @@ pub(super) struct OpenSlice {
 impl OpenSlice {
     pub(super) fn new(limits: &'static Limits) -> Self {
         let folded = std::array::from_fn(|_| Summary::new(&limits.summary));
-        Self { limits, cells: HashMap::default(), packets: 0, folded }
+        Self { limits, cells: Cells::default(), packets: 0, folded }
     }
 
     /// An empty slice that keeps from the start what was heavy in this one.
@@ -83,7 +100,7 @@ impl OpenSlice {
         let mut successor = Self::new(self.limits);
         for position in FOLDS {
             let mut packets: HashMap<u64, u64> = HashMap::new();
-            for (cell, count) in &self.cells {
+            for (cell, count) in self.cells.iter() {
                 *packets.entry(cell.values()[position]).or_default() += count.packets;
             }
             for (value, count) in self.folded[position].folded() {
@@ -102,13 +119,38 @@ impl OpenSlice {
         self.packets == 0
     }
 
+    /// Counts packets. What is read for all of them is read first, in short loops: the processor waits for the memory of
+    /// many packets at a time.
+    pub(super) fn count(&mut self, packets: &mut [Lookup]) {
+        for packet in &mut *packets {
+            packet.hash = self.cells.hash(&packet.cell);
+        }
+        let mut touched = 0;
+        for packet in &*packets {
+            touched ^= self.cells.touch(packet.hash);
+        }
+        if self.cells.len() >= self.limits.room {
+            // Most packets of a flood fold this value.
+            let folded = &self.folded[FOLDS[0]];
+            for packet in &*packets {
+                touched ^= folded.touch(packet.cell.values()[FOLDS[0]]);
+            }
+        }
+        // Used, so that the compiler does not leave out the reads.
+        black_box(touched);
+        for packet in packets {
+            let count = Count { packets: 1, bytes: packet.bytes.into() };
+            self.add(packet.hash, &packet.cell, count);
+        }
+    }
+
     /// Adds a count to a cell, which is folded if there is no room for it.
     #[inline]
-    pub(super) fn add(&mut self, cell: &Cell, count: Count) {
+    fn add(&mut self, hash: u64, cell: &Cell, count: Count) {
         self.packets += count.packets;
-        match self.cells.get_mut(cell) {
+        match self.cells.get_mut(hash, cell) {
             Some(counted) => counted.add(count),
-            None => self.admit(*cell, count),
+            None => self.admit(hash, *cell, count),
         }
     }
 
@@ -121,35 +163,35 @@ impl OpenSlice {
         let mut cells: Vec<_> = other.cells().collect();
         cells.sort_unstable_by_key(|(cell, count)| (Reverse(count.packets), cell.values()));
         for (cell, count) in cells {
-            self.add(cell, count);
+            self.add(self.cells.hash(cell), cell, count);
         }
     }
 
     /// Whether all its prefixes are kept.
     pub(super) fn is_kept(&self, kept: &mut KeptPrefixes<'_>) -> bool {
-        let cells = self.cells.keys().map(Cell::prefix);
+        let cells = self.cells.iter().map(|(cell, _)| cell.prefix());
         kept.keep_all(cells.chain(self.folded[Cell::PREFIX].values()))
     }
 
     /// Folds prefixes that are not kept; the counts stay.
     pub(super) fn fold(&mut self, kept: &mut KeptPrefixes<'_>) {
-        for (mut cell, count) in std::mem::take(&mut self.cells) {
+        for (mut cell, count) in self.cells.take() {
             if !kept.keep(cell.prefix()) {
                 cell.fold_prefix();
             }
-            self.cells.entry(cell).or_default().add(count);
+            self.add_or_insert(cell, count);
         }
         self.folded[Cell::PREFIX].retain(|value| kept.keep(value));
     }
 
-    pub(super) fn seal(self) -> Slice {
-        Slice { cells: self.cells.into_iter().collect(), folded: self.folded.map(Summary::seal) }
+    pub(super) fn seal(mut self) -> Slice {
+        Slice { cells: self.cells.take().collect(), folded: self.folded.map(Summary::seal) }
     }
 
     #[cold]
-    fn admit(&mut self, cell: Cell, count: Count) {
+    fn admit(&mut self, hash: u64, cell: Cell, count: Count) {
         if self.cells.len() < self.limits.room {
-            self.cells.insert(cell, count);
+            self.cells.insert(hash, cell, count);
             return;
         }
         let mut folded = cell;
@@ -162,7 +204,7 @@ impl OpenSlice {
                 }
             }
             if self.cells.len() < room {
-                self.cells.insert(folded, count);
+                self.cells.insert(self.cells.hash(&folded), folded, count);
                 return;
             }
         }
@@ -180,11 +222,17 @@ impl OpenSlice {
             // Not with the countries that exist.
             folded.fold(0);
         }
-        self.cells.entry(folded).or_default().add(count);
+        self.add_or_insert(folded, count);
     }
 
     fn add_if_known(&mut self, cell: &Cell, count: Count) -> bool {
-        let known = self.cells.get_mut(cell);
+        let known = self.cells.get_mut(self.cells.hash(cell), cell);
         known.map(|counted| counted.add(count)).is_some()
+    }
+
+    fn add_or_insert(&mut self, cell: Cell, count: Count) {
+        if !self.add_if_known(&cell, count) {
+            self.cells.insert(self.cells.hash(&cell), cell, count);
+        }
     }
 }

@@ -14,7 +14,7 @@
 //! The candidates of the families (`metrics`) hold hashes and decayed weights, with an error that depends on the
 //! bucket; here the values are listed, and the bound holds for each.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map};
 
 use super::slice::{Count, FoldedValues};
 
@@ -66,6 +66,12 @@ impl Summary {
         Self { limits, entries: HashMap::default(), floor: 0 }
     }
 
+    /// Reads what [`Self::fold_light`] reads for this value, and returns a part of it.
+    #[inline]
+    pub(super) fn touch(&self, value: u64) -> u64 {
+        self.entries.get(&value).map_or(0, |entry| entry.upper)
+    }
+
     /// Keeps this value from the start. There are at most [`HEAVY_PART`].
     pub(super) fn expect_heavy(&mut self, value: u64) {
         let entry = Entry { is_heavy: true, is_expected: true, ..Entry::default() };
@@ -75,14 +81,31 @@ impl Summary {
     /// Counts packets whose value has to be folded, unless it is heavy: `true` is returned, and the cell keeps it.
     /// `packets` is the number of all packets of the slice.
     pub(super) fn fold_light(&mut self, value: u64, count: Count, packets: u64) -> bool {
-        let entry = self.entry(value);
-        entry.upper += count.packets;
-        if entry.is_heavy {
-            return true;
+        if self.entries.len() >= self.limits.capacity && !self.entries.contains_key(&value) {
+            self.shrink();
         }
-        entry.folded.add(count);
-        let folded = entry.folded.packets;
-        entry.is_heavy = folded >= MIN_HEAVY && folded.saturating_mul(HEAVY_PART) >= packets;
+        let is_heavy =
+            |folded: u64| folded >= MIN_HEAVY && folded.saturating_mul(HEAVY_PART) >= packets;
+        match self.entries.entry(value) {
+            hash_map::Entry::Occupied(mut known) => {
+                let entry = known.get_mut();
+                entry.upper += count.packets;
+                if entry.is_heavy {
+                    return true;
+                }
+                entry.folded.add(count);
+                entry.is_heavy = is_heavy(entry.folded.packets);
+            }
+            hash_map::Entry::Vacant(new) => {
+                // Written, and not read again: in a flood most values are new, and the processor need not wait for the memory.
+                new.insert(Entry {
+                    upper: self.floor + count.packets,
+                    folded: count,
+                    is_heavy: is_heavy(count.packets),
+                    is_expected: false,
+                });
+            }
+        }
         false
     }
 
@@ -138,14 +161,6 @@ impl Summary {
         let mut values: Box<[_]> = self.folded().collect();
         values.sort_unstable_by_key(|(value, _)| *value);
         FoldedValues { values, error: self.floor }
-    }
-
-    fn entry(&mut self, value: u64) -> &mut Entry {
-        if self.entries.len() >= self.limits.capacity && !self.entries.contains_key(&value) {
-            self.shrink();
-        }
-        let new = || Entry { upper: self.floor, ..Entry::default() };
-        self.entries.entry(value).or_insert_with(new)
     }
 
     /// Removes the lightest entries; more than the remaining ones exist.

@@ -3,8 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    Cell,
-    open_slice::{Limits, OpenSlice},
+    open_slice::{Limits, Lookup, OpenSlice},
     prefixes::KeptPrefixes,
     slice::{Count, Slice},
 };
@@ -65,10 +64,10 @@ impl Window {
         self.mode
     }
 
-    /// Counts a packet in the open slice.
+    /// Counts packets in the open slice.
     #[inline]
-    pub(super) fn count(&mut self, cell: &Cell, bytes: u32) {
-        self.open.1.add(cell, Count { packets: 1, bytes: bytes.into() });
+    pub(super) fn count(&mut self, packets: &mut [Lookup]) {
+        self.open.1.count(packets);
     }
 
     /// Counts packets in the second of `now`.

@@ -1,6 +1,7 @@
 //! The shared databases, replaced while running, and one thread's access to countries and AS numbers.
 
 use std::{
+    hint::black_box,
     iter,
     net::IpAddr,
     path::PathBuf,
@@ -64,6 +65,7 @@ impl GeoIp {
         Locator {
             databases: ThreadDatabases::new(&self.current, |_| true, Database::fact_cache),
             places: PlaceCache::new(),
+            sets: Vec::new(),
             unknown: Vec::new(),
             searches: Vec::new(),
             indices: Vec::new(),
@@ -138,6 +140,8 @@ impl GeoIp {
 pub struct Locator {
     databases: ThreadDatabases<FactCache>,
     places: PlaceCache,
+    /// Empty memory for the sets of addresses in `places`.
+    sets: Vec<usize>,
     /// Empty memory for the addresses that have to be looked up.
     unknown: Vec<Unknown>,
     /// Empty memory for searches, with the index of each one's address in `unknown`.
@@ -179,13 +183,20 @@ impl Locator {
     /// memory of many at a time.
     pub fn locate_all(
         &mut self,
-        addresses: impl Iterator<Item = IpAddr>,
+        addresses: impl Iterator<Item = IpAddr> + Clone,
         mut take: impl FnMut(usize, Place),
     ) {
+        self.sets.clear();
+        self.sets.extend(addresses.clone().map(|address| match address {
+            IpAddr::V4(address) => self.places.set_of(address),
+            IpAddr::V6(_) => 0,
+        }));
+        // Used, so that the compiler does not leave out the reads.
+        black_box(self.sets.iter().fold(0, |touched, set| touched ^ self.places.touch(*set)));
         self.unknown.clear();
-        for (index, original) in addresses.enumerate() {
+        for ((index, original), set) in addresses.enumerate().zip(&self.sets) {
             let known = match original {
-                IpAddr::V4(address) => self.places.get(address),
+                IpAddr::V4(address) => self.places.get(*set, address),
                 IpAddr::V6(_) => None,
             };
             if let Some(place) = known {

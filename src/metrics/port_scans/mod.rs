@@ -192,7 +192,9 @@ impl PortScans {
             let (bucket, tag) = self.place(prefix, source);
             Reached { prefix, port, bucket, tag, slot: slot(&self.hasher, port) }
         }));
-        // Used, so that the compiler does not leave out the reads.
+        // The results are used, so that the compiler does not leave out the reads. In two loops: a search would delay the
+        // reads of the next buckets.
+        black_box(batch.iter().fold(0, |touched, it| touched ^ self.buckets[it.bucket].tags[0]));
         black_box(batch.iter().fold(0, |touched, reached| touched ^ self.touch(reached)));
         for reached in &batch {
             self.count(reached);
