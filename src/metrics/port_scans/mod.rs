@@ -291,6 +291,12 @@ impl PortScans {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         let bucket = &mut self.buckets[bucket_index];
+        let keeps = !(self.random >> 32).is_multiple_of(REPLACE_ONE_IN);
+        if keeps && bucket.minutes == [MINUTES; WAYS] {
+            // Most packets of a flood, without a search for the lightest.
+            self.displaced += 1;
+            return;
+        }
         let first = (self.random % WAYS as u64) as usize;
         // The one with the fewest ports; of these, the one that was seen least recently; of these, the next one after a
         // random one: otherwise the same entry would be replaced every time. A minimum of numbers needs no branches.
@@ -306,8 +312,7 @@ impl PortScans {
         let (ports, minutes) = ((lightest >> 16) as u16, (lightest >> 8) as u8);
         if minutes > 0 {
             self.displaced += 1;
-            let keeps = minutes == MINUTES && !(self.random >> 32).is_multiple_of(REPLACE_ONE_IN);
-            if ports >= SCANNING_PORTS || keeps {
+            if ports >= SCANNING_PORTS || (keeps && minutes == MINUTES) {
                 return;
             }
         }

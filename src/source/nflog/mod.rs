@@ -10,6 +10,7 @@ mod metrics;
 mod socket;
 
 use std::{
+    iter,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,6 +20,7 @@ use rustix::{
     fd::BorrowedFd,
     io::Errno,
 };
+use smallvec::SmallVec;
 
 pub use config::NflogConfig;
 pub use error::NflogError;
@@ -119,33 +121,37 @@ impl Nflog {
         timeout: Duration,
         wake: Option<BorrowedFd<'_>>,
     ) -> rustix::io::Result<Option<usize>> {
-        let count = self.groups.len();
-        let turns = (0..count).map(|step| (self.turn + step) % count);
-        let open = |index: &usize| !matches!(self.groups[*index].state, BindState::Closed);
-        let turns: Vec<usize> = turns.filter(open).collect();
-        if let Some(&index) = turns.iter().find(|index| self.groups[**index].group.has_early()) {
+        let groups = &self.groups;
+        let count = groups.len();
+        let turns = (self.turn..self.turn + count)
+            .map(|turn| turn % count)
+            .filter(|index| !matches!(groups[*index].state, BindState::Closed));
+        if let Some(index) = turns.clone().find(|index| groups[*index].group.has_early()) {
             return Ok(Some(index));
         }
-        let timeout =
-            turns.iter().fold(timeout, |timeout, index| match self.groups[*index].state {
-                BindState::Closing(until) => {
-                    timeout.min(until.saturating_duration_since(Instant::now()))
-                }
-                BindState::Open | BindState::Closed => timeout,
-            });
-        let sockets = turns.iter().map(|index| self.groups[*index].group.socket());
-        let mut polled: Vec<_> = std::iter::once(self.devices.socket())
+        let timeout = turns.clone().fold(timeout, |timeout, index| match groups[index].state {
+            BindState::Closing(until) => {
+                timeout.min(until.saturating_duration_since(Instant::now()))
+            }
+            BindState::Open | BindState::Closed => timeout,
+        });
+        let sockets = turns.clone().map(|index| groups[index].group.socket());
+        // Without the allocator, whose code is in no cache after a pause.
+        let mut polled: SmallVec<[_; POLLED]> = iter::once(self.devices.socket())
             .chain(sockets)
             .map(|socket| PollFd::new(socket, PollFlags::IN))
             .chain(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)))
             .collect();
         // A timeout that does not fit means none.
         poll(&mut polled, Timespec::try_from(timeout).ok().as_ref())?;
-        let ready: Vec<bool> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
-        if ready[0] {
+        let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
+        let has_device_event = is_ready(&polled[0]);
+        let ready = turns.zip(&polled[1..]).find_map(|(index, it)| is_ready(it).then_some(index));
+        drop(polled);
+        if has_device_event {
             self.devices.refresh(&mut self.buffer);
         }
-        Ok(turns.into_iter().zip(&ready[1..]).find_map(|(index, ready)| ready.then_some(index)))
+        Ok(ready)
     }
 
     /// Reads one datagram of the group at `index`.
@@ -240,6 +246,8 @@ impl Source for Nflog {
     }
 }
 
+/// Descriptors that are polled without memory of the allocator: those of a few groups.
+const POLLED: usize = 8;
 /// Sequence number of the unbind request.
 const UNBIND: u32 = 2;
 /// Sequence number of the request that marks the end of a group's packets if the first one was rejected.
