@@ -61,7 +61,7 @@ pub(super) fn encode(slice: &Slice, names: &Names) -> Arc<[u8]> {
         (_, value) => value.saturating_add(FIRST),
     };
     let cells = slice.cells().map(|(cell, count)| {
-        let mut values = *cell.values();
+        let mut values = cell.values();
         for (position, one) in values.iter_mut().enumerate() {
             *one = value(position, *one);
         }
@@ -184,8 +184,8 @@ mod tests {
         let mut cells: Vec<_> = slice
             .cells()
             .map(|(cell, count)| {
-                let values = cell.values().iter().enumerate();
-                (values.map(|(position, value)| text(position, *value)).collect(), count)
+                let values = cell.values().into_iter().enumerate();
+                (values.map(|(position, value)| text(position, value)).collect(), count)
             })
             .collect();
         cells.sort_by(|(one, _): &(Vec<String>, Count), (other, _)| one.cmp(other));

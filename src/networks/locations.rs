@@ -24,6 +24,12 @@ impl LocationLookup {
         self.cities.refresh();
     }
 
+    /// Whether no file and no database has locations.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty() && self.cities.is_empty()
+    }
+
     /// The location of an address; `None` if no file and no database has it.
     #[inline]
     pub fn location(&mut self, address: IpAddr) -> Option<&Location> {

@@ -99,8 +99,8 @@ fn each(span: &Span, filter: &Filter, mut visit: impl FnMut(usize, usize, &Part)
             if mismatches.next().is_some() {
                 continue;
             }
-            let country = Some(cell.values()[0]);
-            for (position, &value) in cell.values().iter().enumerate() {
+            let country = Some(cell.at(0));
+            for (position, value) in cell.values().into_iter().enumerate() {
                 if only.is_none_or(|only| only == position) {
                     visit(*index, position, &Part { value, count, country, was_other: false });
                 }

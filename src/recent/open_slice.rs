@@ -20,15 +20,27 @@ const FOLDS: [usize; 4] = [4, 3, 2, 1];
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lookup {
     cell: Cell,
-    /// The hash of the cell, set by [`OpenSlice::count`].
-    hash: u64,
     bytes: u32,
+    /// The hash of the cell.
+    hash: u64,
+    /// Set when a cell may have to fold.
+    first_fold: FirstFold,
+}
+
+/// The hashes that the first fold of a cell needs.
+#[derive(Clone, Copy, Debug, Default)]
+struct FirstFold {
+    /// That of the value, in its summary.
+    value: u64,
+    /// That of the cell without the value.
+    cell: u64,
 }
 
 impl Lookup {
+    /// Its hashes are set by [`OpenSlice::count`].
     #[inline]
     pub(super) fn new(cell: Cell, bytes: u32) -> Self {
-        Self { cell, hash: 0, bytes }
+        Self { cell, bytes, hash: 0, first_fold: FirstFold::default() }
     }
 }
 
@@ -101,7 +113,7 @@ impl OpenSlice {
         for position in FOLDS {
             let mut packets: HashMap<u64, u64> = HashMap::new();
             for (cell, count) in self.cells.iter() {
-                *packets.entry(cell.values()[position]).or_default() += count.packets;
+                *packets.entry(cell.at(position)).or_default() += count.packets;
             }
             for (value, count) in self.folded[position].folded() {
                 *packets.entry(value).or_default() += count.packets;
@@ -129,28 +141,39 @@ impl OpenSlice {
         for packet in &*packets {
             touched ^= self.cells.touch(packet.hash);
         }
-        if self.cells.len() >= self.limits.room {
-            // Most packets of a flood fold this value.
-            let folded = &self.folded[FOLDS[0]];
+        // Most packets of a flood fold one value, and know the cell without it.
+        if self.cells.len() + packets.len() > self.limits.room {
+            for packet in &mut *packets {
+                packet.first_fold = self.first_fold(&packet.cell);
+            }
+            let summary = &self.folded[FOLDS[0]];
             for packet in &*packets {
-                touched ^= folded.touch(packet.cell.values()[FOLDS[0]]);
+                touched ^= summary.touch(packet.first_fold.value);
+            }
+            for packet in &*packets {
+                touched ^= self.cells.touch(packet.first_fold.cell);
             }
         }
         // Used, so that the compiler does not leave out the reads.
         black_box(touched);
         for packet in packets {
             let count = Count { packets: 1, bytes: packet.bytes.into() };
-            self.add(packet.hash, &packet.cell, count);
+            self.packets += 1;
+            match self.cells.get_mut(packet.hash, &packet.cell) {
+                Some(counted) => counted.add(count),
+                None => self.admit(packet.hash, packet.first_fold, packet.cell, count),
+            }
         }
     }
 
-    /// Adds a count to a cell, which is folded if there is no room for it.
+    /// What a cell needs if it has to fold.
     #[inline]
-    fn add(&mut self, hash: u64, cell: &Cell, count: Count) {
-        self.packets += count.packets;
-        match self.cells.get_mut(hash, cell) {
-            Some(counted) => counted.add(count),
-            None => self.admit(hash, *cell, count),
+    fn first_fold(&self, cell: &Cell) -> FirstFold {
+        let mut folded = *cell;
+        folded.fold(FOLDS[0]);
+        FirstFold {
+            value: self.folded[FOLDS[0]].hash(cell.at(FOLDS[0])),
+            cell: self.cells.hash(&folded),
         }
     }
 
@@ -163,7 +186,11 @@ impl OpenSlice {
         let mut cells: Vec<_> = other.cells().collect();
         cells.sort_unstable_by_key(|(cell, count)| (Reverse(count.packets), cell.values()));
         for (cell, count) in cells {
-            self.add(self.cells.hash(cell), cell, count);
+            self.packets += count.packets;
+            let hash = self.cells.hash(cell);
+            if !self.add_if_known(hash, cell, count) {
+                self.admit(hash, self.first_fold(cell), *cell, count);
+            }
         }
     }
 
@@ -188,18 +215,22 @@ impl OpenSlice {
         Slice { cells: self.cells.take().collect(), folded: self.folded.map(Summary::seal) }
     }
 
-    #[cold]
-    fn admit(&mut self, hash: u64, cell: Cell, count: Count) {
+    /// Adds a count to a cell that is not here: to a new one, or to one with folded values if there is no room for it.
+    fn admit(&mut self, hash: u64, first_fold: FirstFold, cell: Cell, count: Count) {
         if self.cells.len() < self.limits.room {
             self.cells.insert(hash, cell, count);
             return;
         }
         let mut folded = cell;
         for (position, room) in FOLDS.into_iter().zip(self.limits.folded_room) {
-            let value = cell.values()[position];
-            if value != OTHER && !self.folded[position].fold_light(value, count, self.packets) {
+            let value = cell.at(position);
+            let is_first = position == FOLDS[0];
+            let summary = &mut self.folded[position];
+            let hash = if is_first { first_fold.value } else { summary.hash(value) };
+            if value != OTHER && !summary.fold_light(hash, value, count, self.packets) {
                 folded.fold(position);
-                if self.add_if_known(&folded, count) {
+                let hash = if is_first { first_fold.cell } else { self.cells.hash(&folded) };
+                if self.add_if_known(hash, &folded, count) {
                     return;
                 }
             }
@@ -209,13 +240,13 @@ impl OpenSlice {
             }
         }
         for position in FOLDS {
-            let value = folded.values()[position];
+            let value = folded.at(position);
             if value != OTHER {
                 self.folded[position].fold_heavy(value, count);
                 folded.fold(position);
             }
         }
-        if self.add_if_known(&folded, count) {
+        if self.add_if_known(self.cells.hash(&folded), &folded, count) {
             return;
         }
         if self.cells.len() >= self.limits.country_room {
@@ -225,14 +256,14 @@ impl OpenSlice {
         self.add_or_insert(folded, count);
     }
 
-    fn add_if_known(&mut self, cell: &Cell, count: Count) -> bool {
-        let known = self.cells.get_mut(self.cells.hash(cell), cell);
-        known.map(|counted| counted.add(count)).is_some()
+    fn add_if_known(&mut self, hash: u64, cell: &Cell, count: Count) -> bool {
+        self.cells.get_mut(hash, cell).map(|counted| counted.add(count)).is_some()
     }
 
     fn add_or_insert(&mut self, cell: Cell, count: Count) {
-        if !self.add_if_known(&cell, count) {
-            self.cells.insert(self.cells.hash(&cell), cell, count);
+        let hash = self.cells.hash(&cell);
+        if !self.add_if_known(hash, &cell, count) {
+            self.cells.insert(hash, cell, count);
         }
     }
 }

@@ -14,7 +14,9 @@
 //! The candidates of the families (`metrics`) hold hashes and decayed weights, with an error that depends on the
 //! bucket; here the values are listed, and the bound holds for each.
 
-use hashbrown::{HashMap, hash_map};
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::slice::{Count, FoldedValues};
 
@@ -45,13 +47,20 @@ pub(super) const HEAVY_PART: u64 = 256;
 #[derive(Clone, Debug)]
 pub(super) struct Summary {
     limits: &'static SummaryLimits,
-    entries: HashMap<u64, Entry>,
+    /// In the order of their entry: in a flood most values are new, and these are written one after the other, in memory
+    /// that the processor fetches ahead.
+    entries: Vec<Entry>,
+    /// Index in `entries` by value.
+    indexes: HashTable<u32>,
+    /// With a random seed, so that nobody can choose values of the same place.
+    hasher: DefaultHashBuilder,
     /// The packets that a value without an entry can have had.
     floor: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
+    value: u64,
     /// Upper bound of the packets that were passed here, folded or not.
     upper: u64,
     /// Those since the entry was made that were folded.
@@ -63,71 +72,79 @@ struct Entry {
 
 impl Summary {
     pub(super) fn new(limits: &'static SummaryLimits) -> Self {
-        Self { limits, entries: HashMap::default(), floor: 0 }
+        Self {
+            limits,
+            entries: Vec::new(),
+            indexes: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            floor: 0,
+        }
     }
 
-    /// Reads what [`Self::fold_light`] reads for this value, and returns a part of it.
+    /// The hash of a value, as the other functions expect it.
     #[inline]
-    pub(super) fn touch(&self, value: u64) -> u64 {
-        self.entries.get(&value).map_or(0, |entry| entry.upper)
+    pub(super) fn hash(&self, value: u64) -> u64 {
+        self.hasher.hash_one(value)
+    }
+
+    /// Reads what [`Self::fold_light`] reads for this hash, and returns a part of it.
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) -> u64 {
+        self.indexes.find(hash, |_| true).map_or(0, |index| self.entries[*index as usize].upper)
     }
 
     /// Keeps this value from the start. There are at most [`HEAVY_PART`].
     pub(super) fn expect_heavy(&mut self, value: u64) {
-        let entry = Entry { is_heavy: true, is_expected: true, ..Entry::default() };
-        self.entries.insert(value, entry);
+        let entry = Entry { value, is_heavy: true, is_expected: true, ..Entry::default() };
+        self.insert(self.hash(value), entry);
     }
 
     /// Counts packets whose value has to be folded, unless it is heavy: `true` is returned, and the cell keeps it.
     /// `packets` is the number of all packets of the slice.
-    pub(super) fn fold_light(&mut self, value: u64, count: Count, packets: u64) -> bool {
-        if self.entries.len() >= self.limits.capacity && !self.entries.contains_key(&value) {
-            self.shrink();
-        }
+    pub(super) fn fold_light(&mut self, hash: u64, value: u64, count: Count, packets: u64) -> bool {
         let is_heavy =
             |folded: u64| folded >= MIN_HEAVY && folded.saturating_mul(HEAVY_PART) >= packets;
-        match self.entries.entry(value) {
-            hash_map::Entry::Occupied(mut known) => {
-                let entry = known.get_mut();
-                entry.upper += count.packets;
-                if entry.is_heavy {
-                    return true;
-                }
-                entry.folded.add(count);
-                entry.is_heavy = is_heavy(entry.folded.packets);
+        if let Some(entry) = self.find(hash, value) {
+            entry.upper += count.packets;
+            if entry.is_heavy {
+                return true;
             }
-            hash_map::Entry::Vacant(new) => {
-                // Written, and not read again: in a flood most values are new, and the processor need not wait for the memory.
-                new.insert(Entry {
-                    upper: self.floor + count.packets,
-                    folded: count,
-                    is_heavy: is_heavy(count.packets),
-                    is_expected: false,
-                });
-            }
+            entry.folded.add(count);
+            entry.is_heavy = is_heavy(entry.folded.packets);
+            return false;
         }
+        if self.entries.len() >= self.limits.capacity {
+            self.shrink();
+        }
+        let upper = self.floor + count.packets;
+        let is_heavy = is_heavy(count.packets);
+        self.insert(hash, Entry { value, upper, folded: count, is_heavy, is_expected: false });
         false
     }
 
     /// Counts packets as folded that [`Self::fold_light`] was called for, but whose cell found no room.
     pub(super) fn fold_heavy(&mut self, value: u64, count: Count) {
-        if let Some(entry) = self.entries.get_mut(&value) {
+        let hash = self.hash(value);
+        if let Some(entry) = self.find(hash, value) {
             entry.folded.add(count);
         }
     }
 
     /// Adds the values of another slice.
     pub(super) fn merge(&mut self, other: &FoldedValues) {
-        for entry in self.entries.values_mut() {
+        for entry in &mut self.entries {
             entry.upper += other.error;
         }
         self.floor += other.error;
         for &(value, count) in &other.values {
-            let floor = self.floor;
-            let new = || Entry { upper: floor, ..Entry::default() };
-            let entry = self.entries.entry(value).or_insert_with(new);
-            entry.upper += count.packets;
-            entry.folded.add(count);
+            let hash = self.hash(value);
+            if let Some(entry) = self.find(hash, value) {
+                entry.upper += count.packets;
+                entry.folded.add(count);
+            } else {
+                let upper = self.floor + count.packets;
+                self.insert(hash, Entry { value, upper, folded: count, ..Entry::default() });
+            }
         }
         if self.entries.len() > self.limits.capacity {
             self.shrink();
@@ -136,23 +153,23 @@ impl Summary {
 
     /// All values that have an entry.
     pub(super) fn values(&self) -> impl Iterator<Item = u64> {
-        self.entries.keys().copied()
+        self.entries.iter().map(|entry| entry.value)
     }
 
     /// The folded packets of all values that have an entry.
     pub(super) fn folded(&self) -> impl Iterator<Item = (u64, Count)> {
-        self.entries.iter().map(|(value, entry)| (*value, entry.folded))
+        self.entries.iter().map(|entry| (entry.value, entry.folded))
     }
 
     /// Removes all values that do not have this property.
     pub(super) fn retain(&mut self, mut keeps: impl FnMut(u64) -> bool) {
-        self.entries.retain(|value, _| keeps(*value));
+        self.retain_entries(|entry| keeps(entry.value));
     }
 
-    /// The heaviest values that were folded, at most the remaining ones.
     pub(super) fn seal(mut self) -> FoldedValues {
-        self.entries.retain(|_, entry| entry.folded.packets > 0);
-        for entry in self.entries.values_mut() {
+        // The index is not used any more, or made again below.
+        self.entries.retain(|entry| entry.folded.packets > 0);
+        for entry in &mut self.entries {
             entry.is_expected = false;
         }
         if self.entries.len() > self.limits.remaining {
@@ -163,13 +180,42 @@ impl Summary {
         FoldedValues { values, error: self.floor }
     }
 
+    #[inline]
+    fn find(&mut self, hash: u64, value: u64) -> Option<&mut Entry> {
+        let entries = &mut self.entries;
+        let index = *self.indexes.find(hash, |index| entries[*index as usize].value == value)?;
+        Some(&mut entries[index as usize])
+    }
+
+    /// Adds an entry for a value that has none.
+    #[inline]
+    fn insert(&mut self, hash: u64, entry: Entry) {
+        let Self { entries, indexes, hasher, .. } = self;
+        // A summary has some thousand entries.
+        let Ok(index) = u32::try_from(entries.len()) else { return };
+        entries.push(entry);
+        indexes.insert_unique(hash, index, |index| hasher.hash_one(entries[*index as usize].value));
+    }
+
+    /// Removes all entries that do not have this property.
+    fn retain_entries(&mut self, keeps: impl FnMut(&Entry) -> bool) {
+        let Self { entries, indexes, hasher, .. } = self;
+        entries.retain(keeps);
+        indexes.clear();
+        let hash_of = |entry: &Entry| hasher.hash_one(entry.value);
+        for (index, entry) in (0..).zip(&*entries) {
+            indexes
+                .insert_unique(hash_of(entry), index, |index| hash_of(&entries[*index as usize]));
+        }
+    }
+
     /// Removes the lightest entries; more than the remaining ones exist.
     #[cold]
     fn shrink(&mut self) {
-        let mut bounds: Vec<_> = self.entries.values().map(|entry| entry.upper).collect();
+        let mut bounds: Vec<_> = self.entries.iter().map(|entry| entry.upper).collect();
         let (_, &mut removed, _) =
             bounds.select_nth_unstable_by(self.limits.remaining, |one, other| other.cmp(one));
-        self.entries.retain(|_, entry| entry.upper > removed || entry.is_expected);
+        self.retain_entries(|entry| entry.upper > removed || entry.is_expected);
         self.floor = self.floor.max(removed);
     }
 }
@@ -181,6 +227,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn fold_light(summary: &mut Summary, value: u64, count: Count, packets: u64) -> bool {
+        summary.fold_light(summary.hash(value), value, count, packets)
+    }
 
     const ONE: Count = Count { packets: 1, bytes: 60 };
 
@@ -223,7 +273,7 @@ mod tests {
                 let mut own: HashMap<u64, u64> = HashMap::new();
                 for value in slice {
                     // No value is ever heavy, so that all are folded.
-                    prop_assert!(!summary.fold_light(value, ONE, u64::MAX));
+                    prop_assert!(!fold_light(&mut summary, value, ONE, u64::MAX));
                     prop_assert!(summary.entries.len() <= SummaryLimits::WINDOW.capacity);
                     *truth.entry(value).or_default() += 1;
                     *own.entry(value).or_default() += 1;
@@ -242,7 +292,7 @@ mod tests {
         let mut summary = Summary::new(&SummaryLimits::WINDOW);
         for packet in 0..200_000 {
             let value = if packet > 100_000 && packet % 50 == 0 { u64::MAX } else { packet };
-            summary.fold_light(value, ONE, u64::MAX);
+            fold_light(&mut summary, value, ONE, u64::MAX);
         }
         let counts = summary.seal();
         let index = counts.values.binary_search_by_key(&u64::MAX, |(value, _)| *value).unwrap();
@@ -254,13 +304,13 @@ mod tests {
         let mut summary = Summary::new(&SummaryLimits::WINDOW);
         summary.expect_heavy(1);
         for value in 3..5_000 {
-            assert!(!summary.fold_light(value, ONE, u64::MAX));
+            assert!(!fold_light(&mut summary, value, ONE, u64::MAX));
         }
-        assert!(summary.fold_light(1, ONE, 1_000_000));
+        assert!(fold_light(&mut summary, 1, ONE, 1_000_000));
         for packet in 0..MIN_HEAVY {
-            assert!(!summary.fold_light(2, ONE, 1_000 + packet));
+            assert!(!fold_light(&mut summary, 2, ONE, 1_000 + packet));
         }
-        assert!(summary.fold_light(2, ONE, 2_000));
+        assert!(fold_light(&mut summary, 2, ONE, 2_000));
         summary.fold_heavy(2, ONE);
         let sealed = summary.seal();
         assert_eq!(sealed.values[0], (2, Count { packets: 9, bytes: 540 }));

@@ -37,6 +37,9 @@ impl LiveData {
         let names = self.names.get();
         drop(recent);
         let now = matches!(mode, WindowMode::Live).then(unix_micros);
-        Ok(self.with_locations(|location| query.find(&observations, now, &names, location)))
+        Ok(self.with_locations(|location| {
+            let mut none = |_| None;
+            query.find(&observations, now, &names, location.unwrap_or(&mut none))
+        }))
     }
 }

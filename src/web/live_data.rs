@@ -91,13 +91,16 @@ impl LiveData {
         self
     }
 
-    /// Calls `work` with the look-up of locations, which has one user at a time.
+    /// Calls `work` with the look-up of locations, which has one user at a time; `None` if there are no locations.
     pub(super) fn with_locations<T>(
         &self,
-        work: impl FnOnce(&mut dyn FnMut(IpAddr) -> Option<Location>) -> T,
+        work: impl FnOnce(Option<&mut dyn FnMut(IpAddr) -> Option<Location>>) -> T,
     ) -> T {
         let mut locations = lock(&self.locations);
         locations.refresh();
-        work(&mut |address| locations.location(address).cloned())
+        if locations.is_empty() {
+            return work(None);
+        }
+        work(Some(&mut |address| locations.location(address).cloned()))
     }
 }

@@ -45,6 +45,12 @@ impl CityLookup {
         }
     }
 
+    /// Whether no database has coordinates.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.databases.list.is_empty()
+    }
+
     /// The location of an address, from the first database that has coordinates for it. `None` when none
     /// has, and for an address that is not globally routable.
     #[inline]

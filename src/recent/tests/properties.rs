@@ -49,7 +49,7 @@ proptest! {
             let now = if is_capture { second * 7 } else { second };
             for event in events(stream) {
                 for (truth, value) in truth.iter_mut().zip(Cell::of(&event).values()) {
-                    *truth.entry(*value).or_default() += 1;
+                    *truth.entry(value).or_default() += 1;
                 }
                 recent.push(&[event], seconds(now));
                 all += 1;

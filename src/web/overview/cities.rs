@@ -22,13 +22,13 @@ const MAX_ROWS: usize = 1000;
 /// The newest `total` packets that match, by city. The heaviest cities come first.
 ///
 /// `total` is the number of all packets in the range. Fewer are kept one by one in a flood or in a long range; the list
-/// then says since when it has them.
+/// then says since when it has them. Without `location`, no packet has a city.
 pub(super) fn cities(
     observations: &Observations,
     filter: &Filter,
     total: u64,
     names: &Names,
-    location: &mut dyn FnMut(IpAddr) -> Option<Location>,
+    mut location: Option<&mut dyn FnMut(IpAddr) -> Option<Location>>,
 ) -> CityList {
     let matching = observations.newest_first().filter(|it| filter.matches(&it.cell));
     let matching = matching.take(usize::try_from(total).unwrap_or(usize::MAX));
@@ -37,13 +37,17 @@ pub(super) fn cities(
     for Observation { time, remote, cell } in matching {
         packets += 1;
         oldest = oldest.min(*time);
-        if let Some(remote) = remote {
+        if let Some(remote) = remote
+            && location.is_some()
+        {
             *by_address.entry((*remote, cell.value(Dimension::Country))).or_default() += 1;
         }
     }
     let mut cities: HashMap<(i64, i64), CityRow> = HashMap::new();
     for ((address, country), packets) in by_address {
-        let Some(location) = location(address) else { continue };
+        let Some(location) = location.as_mut().and_then(|location| location(address)) else {
+            continue;
+        };
         let city = cities
             .entry(location_key(location.latitude, location.longitude))
             .or_insert_with(|| CityRow {
@@ -103,7 +107,7 @@ mod tests {
             (number > 0).then_some(Location { city, latitude: 50.0, longitude })
         };
         let filter = Filter::default();
-        cities(&recent.observations(), &filter, total, &Names::default(), &mut location)
+        cities(&recent.observations(), &filter, total, &Names::default(), Some(&mut location))
     }
 
     #[test]
