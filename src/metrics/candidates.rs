@@ -6,6 +6,8 @@
 //! hold a tag of the hash, not the key: the key is known when its next packet arrives. The hash is seeded, so that an
 //! attacker cannot choose the bucket of a key.
 
+use super::tags;
+
 const WAYS: usize = 5;
 const BUCKETS: usize = 8192;
 
@@ -50,8 +52,7 @@ impl Candidates {
     /// Adds to the weight of the key with this hash. Returns a lower bound of its weight.
     pub fn add(&mut self, hash: u64, weight: f32) -> f32 {
         let (bucket, tag) = self.entry(hash);
-        let found = bucket.tags.iter().position(|&other| other == tag);
-        if let Some(way) = found {
+        if let Some(way) = tags::find(&bucket.tags, tag) {
             bucket.weights[way] += weight;
             return bucket.weights[way];
         }
@@ -70,7 +71,7 @@ impl Candidates {
     /// Removes the key with this hash, which now has a series. Returns the lower bound of its weight.
     pub fn remove(&mut self, hash: u64) -> f32 {
         let (bucket, tag) = self.entry(hash);
-        let Some(way) = bucket.tags.iter().position(|&other| other == tag) else { return 0.0 };
+        let Some(way) = tags::find(&bucket.tags, tag) else { return 0.0 };
         let weight = bucket.weights[way];
         (bucket.tags[way], bucket.weights[way], bucket.errors[way]) = (0, 0.0, 0.0);
         weight

@@ -18,12 +18,14 @@ mod shared;
 mod snapshot;
 mod source_counts;
 mod table;
+mod tags;
 mod weight;
 
 pub use aggregate::Aggregate;
 pub use collector::SnapshotMetrics;
 pub use config::{FamilyConfig, FamilyConfigs, MAX_FAMILIES, MAX_LABELS};
 pub use dimension::{ABSENT, Dimension, OTHER};
+pub use family::LOOKUPS;
 pub use hyperloglog::Registers as HyperLogLog;
 pub use key::Key;
 pub use port_scans::{SCANNING_PORTS, ScanFigures, port_reached};

@@ -69,20 +69,23 @@ impl SeriesTable {
         hasher.finish()
     }
 
-    /// The slot at which [`Self::find`] starts to search for this hash.
+    /// The slot of this hash, if it is one of the two at which [`Self::find`] starts; otherwise any slot.
     #[inline]
     #[must_use]
     pub fn slot(&self, hash: u64) -> Slot {
-        self.slots[self.home(tag(hash))]
+        let home = self.home(tag(hash));
+        let (slot, next) = (self.slots[home], self.slots[self.next(home)]);
+        if slot.is_of(hash) { slot } else { next }
     }
 
-    /// Reads the series of a slot, as [`Self::find`] does, and returns a part of it. The processor reads those of many slots
-    /// at a time if nothing else happens in between.
+    /// Reads the series of this hash, as [`Self::find`] does, and returns a part of it. The processor reads those of many
+    /// hashes at a time if nothing else happens in between.
     #[inline]
     #[must_use]
-    pub fn touch(&self, slot: Slot) -> u64 {
-        // The series of another key, if this one has none: a branch would often be predicted wrongly.
-        self.series.get(slot.index as usize).map_or(0, |series| series.packets ^ series.key.first())
+    pub fn touch(&self, slot: Slot, hash: u64) -> u64 {
+        // Always the same series, if the slot is of another hash: a branch would often be predicted wrongly.
+        let index = if slot.is_of(hash) { slot.index as usize } else { 0 };
+        self.series.get(index).map_or(0, |series| series.packets ^ series.key.first())
     }
 
     /// The series of a key.

@@ -27,15 +27,13 @@ pub use window::{LIVE_SLICE, SLICES, Span, WindowMode};
 
 use crate::{
     event::{Event, UsedNames},
+    metrics::LOOKUPS,
     system::lock::{lock, lock_soon},
 };
 use open_slice::Lookup;
 use prefixes::KeptPrefixes;
 use ring::Ring;
 use window::Window;
-
-/// Packets that are looked up at a time. What is read for them fits the processor's first cache.
-const LOOKUPS: usize = 128;
 
 /// The newest packets and the latest counts, with one writer.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::event::{Event, UsedNames};
 
-/// Packets whose series are looked up at a time. What is read for them fits the processor's first cache.
-const LOOKUPS: usize = 128;
+/// Packets that are looked up at a time. What is read for them fits the processor's first cache.
+pub const LOOKUPS: usize = 128;
 
 /// Bounded counters over one list of labels.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Family {
         }
         let mut touched = 0;
         for lookup in &*lookups {
-            touched ^= self.table.touch(lookup.slot);
+            touched ^= self.table.touch(lookup.slot, lookup.hash);
         }
         if self.full[0] {
             for lookup in &*lookups {

@@ -19,6 +19,7 @@ use std::{hash::BuildHasher, hint::black_box, net::IpAddr, time::Duration};
 
 use foldhash::quality::FixedState;
 
+use super::tags;
 use crate::{
     event::{Event, NameId, UsedNames},
     packet::{Direction, Transport, protocol},
@@ -128,17 +129,6 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// The entry with this tag.
-    #[inline]
-    fn find(&self, tag: u32) -> Option<usize> {
-        let mut found = 0_u32;
-        // Without branches, which would often be predicted wrongly.
-        for (way, other) in self.tags.iter().enumerate() {
-            found |= if *other == tag { 1 << way } else { 0 };
-        }
-        (found != 0).then(|| found.trailing_zeros() as usize)
-    }
-
     /// The number of ports of an entry, as a number of slots.
     #[inline]
     fn ports(&self, way: usize) -> u16 {
@@ -206,7 +196,7 @@ impl PortScans {
     #[inline]
     fn touch(&self, reached: &Reached) -> u8 {
         let bucket = &self.buckets[reached.bucket];
-        let way = bucket.find(reached.tag).unwrap_or(0);
+        let way = tags::find(&bucket.tags, reached.tag).unwrap_or(0);
         // The slots of most sources are not used: of these, the same slot is read, which is in a cache.
         let used = usize::from(bucket.uses_slots[way]);
         self.slots[(reached.bucket * WAYS + way) * used][reached.slot * used]
@@ -216,7 +206,7 @@ impl PortScans {
     fn count(&mut self, reached: &Reached) {
         let &Reached { prefix, port, bucket: bucket_index, tag, slot: slot_index } = reached;
         let bucket = &mut self.buckets[bucket_index];
-        let Some(way) = bucket.find(tag) else {
+        let Some(way) = tags::find(&bucket.tags, tag) else {
             return self.admit(bucket_index, tag, prefix, port);
         };
         let last = std::mem::replace(&mut bucket.minutes[way], MINUTES);

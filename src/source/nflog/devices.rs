@@ -1,5 +1,7 @@
 //! Cache of network device names by index, invalidated by rtnetlink events.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use neli::consts::socket::NlFamily;
 use rustix::{io::Errno, net::netdevice::index_to_name};
@@ -16,9 +18,9 @@ const LINK_EVENTS: u32 = 1;
 /// A name is looked up on the first use of its index. Any device event clears the cache.
 pub(super) struct Devices {
     socket: Socket,
-    names: HashMap<u32, Box<str>>,
-    /// Two indexes whose names are known.
-    known: (u32, u32),
+    names: HashMap<u32, Arc<str>>,
+    /// The devices of the packet before, with their names: most packets have the same.
+    last: [(u32, Arc<str>); 2],
 }
 
 impl Devices {
@@ -26,7 +28,7 @@ impl Devices {
         Ok(Self {
             socket: Socket::open(NlFamily::Route, LINK_EVENTS)?,
             names: HashMap::new(),
-            known: (0, 0),
+            last: no_devices(),
         })
     }
 
@@ -49,33 +51,40 @@ impl Devices {
     /// The names of two devices: empty for index 0, `if17` for an index that no device has.
     #[inline]
     pub(super) fn names(&mut self, first: u32, second: u32) -> (&str, &str) {
-        if self.known != (first, second) {
+        let [one, other] = &self.last;
+        if (one.0, other.0) != (first, second) {
             self.learn(first, second);
         }
-        let name = |index| match index {
-            0 => "",
-            index => self.names.get(&index).map_or("", |name| &**name),
-        };
-        (name(first), name(second))
+        let [one, other] = &self.last;
+        (&one.1, &other.1)
     }
 
     fn learn(&mut self, first: u32, second: u32) {
         if self.names.len() + 2 > MAX_NAMES {
             self.clear();
         }
-        for index in [first, second] {
-            if index != 0 && !self.names.contains_key(&index) {
-                let name = index_to_name(&self.socket, index);
-                self.names.insert(index, name.unwrap_or_else(|_| format!("if{index}")).into());
-            }
+        self.last = [first, second].map(|index| (index, self.name(index)));
+    }
+
+    fn name(&mut self, index: u32) -> Arc<str> {
+        if index == 0 {
+            return Arc::default();
         }
-        self.known = (first, second);
+        let name = self.names.entry(index).or_insert_with(|| {
+            let name = index_to_name(&self.socket, index);
+            name.unwrap_or_else(|_| format!("if{index}")).into()
+        });
+        Arc::clone(name)
     }
 
     fn clear(&mut self) {
         self.names.clear();
-        self.known = (0, 0);
+        self.last = no_devices();
     }
+}
+
+fn no_devices() -> [(u32, Arc<str>); 2] {
+    [(0, Arc::default()), (0, Arc::default())]
 }
 
 /// Maximum number of datagrams read at once, so that many events cannot delay packets.
