@@ -96,6 +96,9 @@ impl Family {
     ) -> &mut Series {
         self.count_birth(rung, now);
         self.lightest = self.lightest.min(weight);
+        for lightest in &mut self.replaceable[rung..] {
+            *lightest = lightest.min(weight);
+        }
         let phase = if self.shows_at_once {
             Phase::Live
         } else {
@@ -186,7 +189,7 @@ impl Family {
         let max_promises = if claim == Claim::Heavy { MAX_PROMISES } else { MAX_LIGHT_PROMISES };
         let used = self.turnover.used(claim, self.promises.len(), now);
         if used >= 1.0
-            || weight <= self.required(self.lightest, used)
+            || weight <= self.required(self.lightest_replaceable(rung), used)
             || self.promises.len() >= max_promises
             || self.pauses_search(now)
         {
@@ -252,8 +255,23 @@ impl Family {
         self.used[rung] += 1;
     }
 
-    /// The lightest series that a key on `rung` may replace: its index and weight. Also updates [`Family::lightest`].
+    /// At most the weight of the lightest series that a key on `rung` may replace, known without a search.
+    #[inline]
+    pub(super) fn lightest_replaceable(&self, rung: usize) -> f64 {
+        self.lightest.max(self.replaceable[rung])
+    }
+
+    /// The lightest series that a key on `rung` may replace: its index and weight. Also updates [`Family::lightest`] and
+    /// [`Family::replaceable`].
     fn lightest_series(&mut self, rung: usize) -> Option<(usize, f64)> {
+        let (lightest, found) = self.search(rung);
+        self.lightest = lightest;
+        self.replaceable[rung] = found.map_or(f64::INFINITY, |(_, weight)| weight);
+        found
+    }
+
+    /// Visits all series: the lowest weight, and the index and weight of the lightest one that a key on `rung` may replace.
+    fn search(&self, rung: usize) -> (f64, Option<(usize, f64)>) {
         let labels = self.labels.len();
         let mut lightest = f64::INFINITY;
         let mut found: Option<(usize, f64)> = None;
@@ -270,8 +288,7 @@ impl Family {
                 found = Some((index, series.weight));
             }
         }
-        self.lightest = lightest;
-        found
+        (lightest, found)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a family's budget is far below 2^32")]
@@ -306,6 +323,82 @@ impl Family {
             _ if self.is_heavy(weight) => Claim::Heavy,
             0 => Claim::Detailed,
             _ => Claim::Folded,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        event::fixture::tcp,
+        metrics::{Dimension, FamilyConfigs},
+    };
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Packets { country: usize, port: u16, number: u8 },
+        Wait { seconds: u16 },
+        Tick,
+        Scrape,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let packets = (0..3_usize, 0..40_u16, 1..9_u8);
+        prop_oneof![
+            8 => packets.prop_map(|(country, port, number)| Step::Packets { country, port, number }),
+            2 => (1..600_u16).prop_map(|seconds| Step::Wait { seconds }),
+            1 => Just(Step::Tick),
+            2 => Just(Step::Scrape),
+        ]
+    }
+
+    proptest! {
+        /// No search is left out that would find a series to replace.
+        #[test]
+        fn known_weights_are_at_most_those_of_the_series(
+            steps in prop::collection::vec(step(), 1..400),
+            at_once in any::<bool>(),
+        ) {
+            let config = FamilyConfigs::default();
+            let mut config = config.iter().find(|it| it.name == "traffic").unwrap().clone();
+            config.labels = vec![Dimension::Port, Dimension::Country];
+            config.max_series = 16;
+            let mut now = Duration::ZERO;
+            let mut family = Family::new(&config, 1, 0, 0, now);
+            if at_once {
+                family.show_at_once();
+            }
+            let mut generation = 0;
+            for step in steps {
+                match step {
+                    Step::Packets { country, port, number } => {
+                        let event = tcp(["DE", "FR", "NL"][country], 1, port);
+                        for _ in 0..number {
+                            now += Duration::from_millis(20);
+                            family.drop_due(now);
+                            family.record(&[event], now);
+                        }
+                    }
+                    Step::Wait { seconds } => now += Duration::from_secs(seconds.into()),
+                    Step::Tick => family.tick(now),
+                    Step::Scrape => {
+                        generation += 1;
+                        family.snapshot(generation, now, Vec::new());
+                        family.delivered(generation, now);
+                    }
+                }
+                for rung in 0..=config.labels.len() {
+                    let known = family.lightest_replaceable(rung);
+                    let found = family.search(rung).1;
+                    let lightest = found.map_or(f64::INFINITY, |(_, weight)| weight);
+                    prop_assert!(known <= lightest, "{known} > {lightest} on rung {rung}");
+                }
+            }
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Family {
     candidates: Candidates,
     /// At most the weight of the lightest series.
     lightest: f64,
+    /// By the rung of a key: at most the weight of the lightest series that it may replace.
+    replaceable: [f64; MAX_RUNGS],
     /// The time of the last search that found no series to replace, and the packets received before it.
     failed_search: (Duration, u64),
     promises: Vec<Promise>,
@@ -100,6 +102,7 @@ impl Family {
             volume: Volume::new(now),
             candidates: Candidates::default(),
             lightest: f64::INFINITY,
+            replaceable: [0.0; MAX_RUNGS],
             failed_search: (Duration::ZERO, 0),
             promises: Vec::new(),
             next_phase: Duration::MAX,
@@ -247,6 +250,7 @@ impl Family {
     /// From now on, shows every count at once.
     pub fn show_at_once(&mut self) {
         self.shows_at_once = true;
+        self.replaceable.fill(0.0);
         for series in self.table.all_mut() {
             series.set_phase(Phase::Live);
         }
@@ -263,6 +267,7 @@ impl Family {
                 series.weight *= factor;
             }
             self.lightest *= factor;
+            self.replaceable.iter_mut().for_each(|weight| *weight *= factor);
             self.volume.scale(factor);
             #[expect(
                 clippy::cast_possible_truncation,
@@ -362,7 +367,7 @@ impl Family {
     #[inline]
     fn is_too_light(&self, rung: usize, weight: f64) -> bool {
         if self.full[rung] {
-            weight <= self.required(self.lightest, 0.0)
+            weight <= self.required(self.lightest_replaceable(rung), 0.0)
         } else {
             rung == 0 && weight < self.too_light
         }
@@ -392,6 +397,8 @@ impl Family {
             return;
         }
         self.next_phase = Duration::MAX;
+        // A series that now shows its count can be replaced.
+        self.replaceable.fill(0.0);
         // From the end, because the last series moves to the index of a removed one. A drop can remove two.
         for index in (0..self.table.all().len()).rev() {
             let Some(series) = self.table.all_mut().get_mut(index) else { continue };
