@@ -24,7 +24,7 @@ impl LocationLookup {
         self.cities.refresh();
     }
 
-    /// Whether no file and no database has locations.
+    /// Whether there is no file of networks or lists, and no database with locations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty() && self.cities.is_empty()

@@ -169,16 +169,33 @@ pub(super) enum Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geoip::{Country, CountryId};
+    use crate::{
+        event::{NameId, fixture::tcp},
+        geoip::{Country, CountryId},
+    };
+
+    /// An event with the highest number of each dimension that a packet can have.
+    fn largest_event() -> Event {
+        let mut event = tcp("DE", u32::MAX, u16::MAX);
+        event.prefix = NameId::from_index(u16::MAX);
+        event.headers.protocol = None;
+        event
+    }
+
+    fn largest() -> Cell {
+        Cell::of(&largest_event())
+    }
 
     #[test]
     fn a_cell_has_the_values_it_is_made_of() {
         let last_country = CountryId::all().last().map(|id| Country::Known(id).to_bits()).unwrap();
+        let largest = largest();
+        assert_eq!(largest.values(), Cell::DIMENSIONS.map(|of| of.value(&largest_event())));
         let columns = [
             [0, last_country, ABSENT, OTHER],
-            [0, 256, ABSENT, OTHER],
-            [0, u64::from(u16::MAX), ABSENT, OTHER],
-            [0, u64::from(u16::MAX), ABSENT, OTHER],
+            [0, largest.value(Dimension::Proto), ABSENT, OTHER],
+            [0, largest.value(Dimension::Prefix), ABSENT, OTHER],
+            [0, largest.value(Dimension::Port), ABSENT, OTHER],
             [0, (1 << 24) - 1, ABSENT, OTHER],
         ];
         for number in 0..4_usize.pow(5) {
@@ -190,6 +207,7 @@ mod tests {
                 cell.fold(position);
                 assert_eq!(cell.at(position), OTHER);
                 assert_eq!(cell.values()[position + 1..], values[position + 1..]);
+                assert_eq!(cell.values()[..position], [OTHER; 5][..position]);
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Lookup {
 }
 
 /// The hashes that the first fold of a cell needs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct FirstFold {
     /// That of the value, in its summary.
     value: u64,
@@ -221,6 +221,7 @@ impl OpenSlice {
             self.cells.insert(hash, cell, count);
             return;
         }
+        debug_assert_eq!(first_fold, self.first_fold(&cell), "not set for this cell");
         let mut folded = cell;
         for (position, room) in FOLDS.into_iter().zip(self.limits.folded_room) {
             let value = cell.at(position);

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use super::{Cell, prefixes::KeptPrefixes};
 
-/// Minimum number of packets in a full ring; about 5 MB.
+/// Minimum number of packets in a full ring; about 3 MB.
 pub const RING_CAPACITY: usize = CHUNK * CHUNKS;
 
 /// Packets in a chunk. For a reader, only the open chunk is copied.

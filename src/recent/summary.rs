@@ -166,8 +166,9 @@ impl Summary {
         self.retain_entries(|entry| keeps(entry.value));
     }
 
+    /// The heaviest values that were folded, at most the remaining ones.
     pub(super) fn seal(mut self) -> FoldedValues {
-        // The index is not used any more, or made again below.
+        // This leaves the index stale: `shrink` rebuilds it, and nothing else reads it.
         self.entries.retain(|entry| entry.folded.packets > 0);
         for entry in &mut self.entries {
             entry.is_expected = false;
@@ -314,5 +315,27 @@ mod tests {
         summary.fold_heavy(2, ONE);
         let sealed = summary.seal();
         assert_eq!(sealed.values[0], (2, Count { packets: 9, bytes: 540 }));
+    }
+
+    #[test]
+    fn values_can_be_counted_after_others_were_removed() {
+        let mut summary = Summary::new(&SummaryLimits::WINDOW);
+        let mut truth = HashMap::new();
+        let mut count = |summary: &mut Summary, values: std::ops::Range<u64>, keeps: bool| {
+            for value in values {
+                assert!(!fold_light(summary, value, ONE, u64::MAX));
+                *truth.entry(value).or_insert(0) += 1;
+            }
+            if !keeps {
+                truth.retain(|value, _| value % 3 == 0);
+            }
+            truth.clone()
+        };
+        count(&mut summary, 0..100, false);
+        summary.retain(|value| value % 3 == 0);
+        let truth = count(&mut summary, 50..200, true);
+        let folded: HashMap<_, _> =
+            summary.folded().map(|(value, count)| (value, count.packets)).collect();
+        assert_eq!(folded, truth);
     }
 }

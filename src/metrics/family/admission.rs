@@ -96,10 +96,10 @@ impl Family {
     ) -> &mut Series {
         self.count_birth(rung, now);
         self.lightest = self.lightest.min(weight);
-        for lightest in &mut self.replaceable[rung..] {
-            *lightest = lightest.min(weight);
-        }
         let phase = if self.shows_at_once {
+            for lightest in &mut self.lightest_by_rung[rung..] {
+                *lightest = lightest.min(weight);
+            }
             Phase::Live
         } else {
             Phase::Newborn { after: self.generation }
@@ -258,15 +258,15 @@ impl Family {
     /// At most the weight of the lightest series that a key on `rung` may replace, known without a search.
     #[inline]
     pub(super) fn lightest_replaceable(&self, rung: usize) -> f64 {
-        self.lightest.max(self.replaceable[rung])
+        self.lightest.max(self.lightest_by_rung[rung])
     }
 
     /// The lightest series that a key on `rung` may replace: its index and weight. Also updates [`Family::lightest`] and
-    /// [`Family::replaceable`].
+    /// [`Family::lightest_by_rung`].
     fn lightest_series(&mut self, rung: usize) -> Option<(usize, f64)> {
         let (lightest, found) = self.search(rung);
         self.lightest = lightest;
-        self.replaceable[rung] = found.map_or(f64::INFINITY, |(_, weight)| weight);
+        self.lightest_by_rung[rung] = found.map_or(f64::INFINITY, |(_, weight)| weight);
         found
     }
 
@@ -336,25 +336,47 @@ mod tests {
     use super::*;
     use crate::{
         event::fixture::tcp,
-        metrics::{Dimension, FamilyConfigs},
+        metrics::{Dimension, FamilyConfig, FamilyConfigs},
     };
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
-        Packets { country: usize, port: u16, number: u8 },
-        Wait { seconds: u16 },
+        Packets {
+            country: usize,
+            port: u16,
+            number: u8,
+        },
+        Wait {
+            seconds: u16,
+        },
+        /// So long that all weights are rescaled.
+        Pause,
         Tick,
         Scrape,
+        Reload {
+            max_series: usize,
+        },
+        ShowAtOnce,
     }
 
     fn step() -> impl Strategy<Value = Step> {
         let packets = (0..3_usize, 0..40_u16, 1..9_u8);
         prop_oneof![
-            8 => packets.prop_map(|(country, port, number)| Step::Packets { country, port, number }),
-            2 => (1..600_u16).prop_map(|seconds| Step::Wait { seconds }),
-            1 => Just(Step::Tick),
-            2 => Just(Step::Scrape),
+            40 => packets.prop_map(|(country, port, number)| Step::Packets { country, port, number }),
+            10 => (1..600_u16).prop_map(|seconds| Step::Wait { seconds }),
+            1 => Just(Step::Pause),
+            5 => Just(Step::Tick),
+            10 => Just(Step::Scrape),
+            1 => (8..24_usize).prop_map(|max_series| Step::Reload { max_series }),
+            1 => Just(Step::ShowAtOnce),
         ]
+    }
+
+    fn config() -> FamilyConfig {
+        let mut config = FamilyConfigs::default()[0].clone();
+        config.labels = vec![Dimension::Port, Dimension::Country];
+        config.max_series = 16;
+        config
     }
 
     proptest! {
@@ -363,11 +385,10 @@ mod tests {
         fn known_weights_are_at_most_those_of_the_series(
             steps in prop::collection::vec(step(), 1..400),
             at_once in any::<bool>(),
+            hold in 0..60_u64,
         ) {
-            let config = FamilyConfigs::default();
-            let mut config = config.iter().find(|it| it.name == "traffic").unwrap().clone();
-            config.labels = vec![Dimension::Port, Dimension::Country];
-            config.max_series = 16;
+            let mut config = config();
+            config.newborn_hold = Duration::from_secs(hold);
             let mut now = Duration::ZERO;
             let mut family = Family::new(&config, 1, 0, 0, now);
             if at_once {
@@ -385,12 +406,21 @@ mod tests {
                         }
                     }
                     Step::Wait { seconds } => now += Duration::from_secs(seconds.into()),
+                    Step::Pause => {
+                        now += Duration::from_secs(200 * 86_400);
+                        family.tick(now);
+                    }
                     Step::Tick => family.tick(now),
                     Step::Scrape => {
                         generation += 1;
                         family.snapshot(generation, now, Vec::new());
                         family.delivered(generation, now);
                     }
+                    Step::Reload { max_series } => {
+                        config.max_series = max_series;
+                        prop_assert!(family.adopt(&config, now));
+                    }
+                    Step::ShowAtOnce => family.show_at_once(),
                 }
                 for rung in 0..=config.labels.len() {
                     let known = family.lightest_replaceable(rung);
@@ -400,5 +430,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Series of a less detailed rung are lighter, but cannot be replaced by a full key.
+    #[test]
+    fn a_key_that_is_too_light_needs_no_second_search() {
+        let mut now = Duration::ZERO;
+        let mut family = Family::new(&config(), 1, 0, 0, now);
+        family.show_at_once();
+        let mut searches = 0;
+        for round in 0..400_u16 {
+            for port in 0..20 {
+                now += Duration::from_secs(1);
+                // The first ports are heavy, and the others have one packet each.
+                let port = if round < 20 { port } else { 100 + 20 * round + port };
+                let before = family.failed_search;
+                family.record(&[tcp("DE", 1, port)], now);
+                searches += u32::from(round >= 20 && family.failed_search != before);
+            }
+        }
+        assert!(family.full[0]);
+        assert!(searches < 10, "{searches}");
     }
 }

@@ -48,7 +48,7 @@ pub struct Family {
     /// At most the weight of the lightest series.
     lightest: f64,
     /// By the rung of a key: at most the weight of the lightest series that it may replace.
-    replaceable: [f64; MAX_RUNGS],
+    lightest_by_rung: [f64; MAX_RUNGS],
     /// The time of the last search that found no series to replace, and the packets received before it.
     failed_search: (Duration, u64),
     promises: Vec<Promise>,
@@ -71,7 +71,7 @@ pub struct Family {
 struct Lookup {
     key: Key,
     hash: u64,
-    /// Where the search for the series starts.
+    /// The slot of the key, or of another one: see [`SeriesTable::slot`].
     slot: Slot,
 }
 
@@ -102,7 +102,7 @@ impl Family {
             volume: Volume::new(now),
             candidates: Candidates::default(),
             lightest: f64::INFINITY,
-            replaceable: [0.0; MAX_RUNGS],
+            lightest_by_rung: [0.0; MAX_RUNGS],
             failed_search: (Duration::ZERO, 0),
             promises: Vec::new(),
             next_phase: Duration::MAX,
@@ -250,7 +250,9 @@ impl Family {
     /// From now on, shows every count at once.
     pub fn show_at_once(&mut self) {
         self.shows_at_once = true;
-        self.replaceable.fill(0.0);
+        // Series that were retiring can be replaced again.
+        self.lightest = 0.0;
+        self.lightest_by_rung.fill(0.0);
         for series in self.table.all_mut() {
             series.set_phase(Phase::Live);
         }
@@ -267,7 +269,7 @@ impl Family {
                 series.weight *= factor;
             }
             self.lightest *= factor;
-            self.replaceable.iter_mut().for_each(|weight| *weight *= factor);
+            self.lightest_by_rung.iter_mut().for_each(|weight| *weight *= factor);
             self.volume.scale(factor);
             #[expect(
                 clippy::cast_possible_truncation,
@@ -398,7 +400,7 @@ impl Family {
         }
         self.next_phase = Duration::MAX;
         // A series that now shows its count can be replaced.
-        self.replaceable.fill(0.0);
+        self.lightest_by_rung.fill(0.0);
         // From the end, because the last series moves to the index of a removed one. A drop can remove two.
         for index in (0..self.table.all().len()).rev() {
             let Some(series) = self.table.all_mut().get_mut(index) else { continue };

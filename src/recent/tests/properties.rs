@@ -39,6 +39,7 @@ proptest! {
         streams in streams(),
         is_capture in any::<bool>(),
         evicts in any::<bool>(),
+        batch in 1..300_usize,
     ) {
         let mode = if is_capture { WindowMode::Capture } else { WindowMode::Live };
         let mut recent = Recent::new(mode);
@@ -47,12 +48,16 @@ proptest! {
         for (second, stream) in (0..).step_by(9).zip(streams) {
             // A capture's slices double at the end.
             let now = if is_capture { second * 7 } else { second };
-            for event in events(stream) {
-                for (truth, value) in truth.iter_mut().zip(Cell::of(&event).values()) {
+            let events: Vec<_> = events(stream).into_iter().collect();
+            for event in &events {
+                for (truth, value) in truth.iter_mut().zip(Cell::of(event).values()) {
                     *truth.entry(value).or_default() += 1;
                 }
-                recent.push(&[event], seconds(now));
                 all += 1;
+            }
+            // Batches within which a slice becomes full, too.
+            for batch in events.chunks(batch) {
+                recent.push(batch, seconds(now));
             }
         }
         if evicts {

@@ -19,7 +19,7 @@ const LINK_EVENTS: u32 = 1;
 pub(super) struct Devices {
     socket: Socket,
     names: HashMap<u32, Arc<str>>,
-    /// The devices of the packet before, with their names: most packets have the same.
+    /// The devices of the previous packet, with their names: most packets have the same.
     last: [(u32, Arc<str>); 2],
 }
 

@@ -133,6 +133,16 @@ mod tests {
         assert_eq!(listed([], 9).since, None);
     }
 
+    #[test]
+    fn packets_without_any_locations_are_counted() {
+        let mut recent = Recent::new(WindowMode::Live);
+        let event = Event { time: 5_000_000, ..tcp("DE", 1, 22) };
+        recent.push(&[event; 3], Duration::ZERO);
+        let filter = Filter::default();
+        let list = cities(&recent.observations(), &filter, 4, &Names::default(), None);
+        assert_eq!((list.rows.len(), list.packets, list.since), (0, 3, Some(5)));
+    }
+
     /// Each packet of the ring is of another city.
     #[test]
     fn a_list_of_too_many_cities_is_cut_and_its_rest_summed_up() {
