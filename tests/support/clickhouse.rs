@@ -16,16 +16,14 @@ use nflog_exporter::mirror::{
     store::Kind,
     target::{Endpoint, Target, Tls},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::{
     Namespace,
     program::wait_for,
     server::{certificates, run},
+    signal::send,
 };
 
 /// The user of the tests, and its password.
@@ -179,7 +177,7 @@ impl ClickHouseServer {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.pid()).unwrap()), signal).unwrap();
+        send(self.pid(), signal);
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {

@@ -15,16 +15,14 @@ use nflog_exporter::mirror::{
     store::Kind,
     target::{Endpoint, Target, Tls},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::{
     netns::{Namespace, command_in},
     program::wait_for,
     server::{attempt, certificates, run},
+    signal::send,
 };
 
 /// A running server; ends with its last owner. `root` needs no password.
@@ -237,8 +235,7 @@ impl MariaDb {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child().id()).unwrap();
-        kill(Pid::from_raw(pid), signal).unwrap();
+        send(self.child().id(), signal);
     }
 
     fn child(&self) -> std::sync::MutexGuard<'_, Child> {

@@ -25,6 +25,7 @@ pub mod report_traffic;
 pub mod sample_rows;
 pub mod served;
 pub mod server;
+pub mod signal;
 pub mod spool;
 pub mod system;
 pub mod tmpfs;

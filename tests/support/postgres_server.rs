@@ -26,6 +26,7 @@ use super::{
     netns::{Namespace, command_in},
     program::wait_for,
     server::{attempt, certificates, run},
+    signal::wait_if_stopping,
 };
 
 /// A running server; ends with its last owner. The user `postgres` needs no password on the socket;
@@ -200,8 +201,10 @@ impl PostgresServer {
         let children = children.unwrap_or_default();
         for id in [main.to_string().as_str()].into_iter().chain(children.split_whitespace()) {
             // A child can have ended meanwhile.
-            if let Ok(id) = id.parse() {
-                let _ = kill(Pid::from_raw(id), signal);
+            if let Ok(id) = id.parse::<u32>()
+                && kill(Pid::from_raw(id.try_into().unwrap()), signal).is_ok()
+            {
+                wait_if_stopping(id, signal);
             }
         }
     }

@@ -19,7 +19,7 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::Namespace;
+use super::{Namespace, signal::send};
 
 /// Maximum time that a test waits for a state.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ impl Program {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        send(self.child.id(), signal);
     }
 
     /// Sends it a signal, if it still runs.

@@ -48,7 +48,7 @@ proptest! {
         for (second, stream) in (0..).step_by(9).zip(streams) {
             // A capture's slices double at the end.
             let now = if is_capture { second * 7 } else { second };
-            let events: Vec<_> = events(stream).into_iter().collect();
+            let events: Vec<_> = events(stream).collect();
             for event in &events {
                 for (truth, value) in truth.iter_mut().zip(Cell::of(event).values()) {
                     *truth.entry(value).or_default() += 1;

@@ -14,6 +14,7 @@ use super::{Exporter, Logs};
 use crate::support::{
     program::{PATIENCE, samples, sum, wait_for, whole},
     server::certificates,
+    signal::send,
 };
 
 /// A message of another host. The listeners of the tests are on loopback, whose own name is not shown.
@@ -260,8 +261,8 @@ fn lines_that_were_received_before_the_end_are_counted() {
     for listener in ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"] {
         let mut exporter = Exporter::start(&logs, &config(listener, ""));
         let to = address(&exporter);
-        let pid = nix::unistd::Pid::from_raw(exporter.child.id().try_into().unwrap());
-        let signal = |signal| nix::sys::signal::kill(pid, signal).unwrap();
+        let pid = exporter.child.id();
+        let signal = |signal| send(pid, signal);
         signal(nix::sys::signal::Signal::SIGSTOP);
         let text = message("router", 22);
         let stream = if listener.starts_with("udp") {
