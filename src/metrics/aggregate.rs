@@ -185,7 +185,7 @@ impl Aggregate {
         }
     }
 
-    /// From now on, shows every count at once: for a single report, which is not compared with later ones.
+    /// Shows every count at once: for a single report, which is not compared with later ones. Called before the first packet.
     pub fn show_at_once(&mut self) {
         for family in &mut self.families {
             family.show_at_once();

@@ -247,12 +247,10 @@ impl Family {
         self.advance(now);
     }
 
-    /// From now on, shows every count at once.
+    /// Shows every count at once. Called before the first packet: a promised series has no place of its own yet.
     pub fn show_at_once(&mut self) {
         self.shows_at_once = true;
-        // Series that were retiring can be replaced again.
-        self.lightest = 0.0;
-        self.lightest_by_rung.fill(0.0);
+        debug_assert!(self.promises.is_empty(), "after packets");
         for series in self.table.all_mut() {
             series.set_phase(Phase::Live);
         }
