@@ -2,10 +2,12 @@
 //! down to `other`, within both budgets.
 
 mod admission;
+mod lightest;
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use admission::Promise;
+use lightest::Lightest;
 
 use super::{
     Dimension, FamilyConfig, FamilySnapshot, Key, OTHER,
@@ -45,12 +47,7 @@ pub struct Family {
     unit: Unit,
     volume: Volume,
     candidates: Candidates,
-    /// At most the weight of the lightest series.
-    lightest: f64,
-    /// By the rung of a key: at most the weight of the lightest series that it may replace.
-    lightest_by_rung: [f64; MAX_RUNGS],
-    /// The time of the last search that found no series to replace, and the packets received before it.
-    failed_search: (Duration, u64),
+    lightest: Lightest,
     promises: Vec<Promise>,
     /// When the phase of a series ends next: searched for only then.
     next_phase: Duration,
@@ -101,9 +98,7 @@ impl Family {
             unit: Unit::new(now),
             volume: Volume::new(now),
             candidates: Candidates::default(),
-            lightest: f64::INFINITY,
-            lightest_by_rung: [0.0; MAX_RUNGS],
-            failed_search: (Duration::ZERO, 0),
+            lightest: Lightest::new(),
             promises: Vec::new(),
             next_phase: Duration::MAX,
             demand: Demand::new(now),
@@ -266,8 +261,7 @@ impl Family {
             for series in self.table.all_mut() {
                 series.weight *= factor;
             }
-            self.lightest *= factor;
-            self.lightest_by_rung.iter_mut().for_each(|weight| *weight *= factor);
+            self.lightest.scale(factor);
             self.volume.scale(factor);
             #[expect(
                 clippy::cast_possible_truncation,
@@ -367,7 +361,7 @@ impl Family {
     #[inline]
     fn is_too_light(&self, rung: usize, weight: f64) -> bool {
         if self.full[rung] {
-            weight <= self.required(self.lightest_replaceable(rung), 0.0)
+            weight <= self.required(self.lightest.replaceable(rung), 0.0)
         } else {
             rung == 0 && weight < self.too_light
         }
@@ -398,7 +392,7 @@ impl Family {
         }
         self.next_phase = Duration::MAX;
         // A series that now shows its count can be replaced.
-        self.lightest_by_rung.fill(0.0);
+        self.lightest.forget_by_rung();
         // From the end, because the last series moves to the index of a removed one. A drop can remove two.
         for index in (0..self.table.all().len()).rev() {
             let Some(series) = self.table.all_mut().get_mut(index) else { continue };

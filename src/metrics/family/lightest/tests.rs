@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     event::fixture::tcp,
-    metrics::{Dimension, FamilyConfig, FamilyConfigs},
+    metrics::{Dimension, FamilyConfig, FamilyConfigs, family::Family},
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -91,8 +91,8 @@ proptest! {
                 }
             }
             for rung in 0..=config.labels.len() {
-                let known = family.lightest_replaceable(rung);
-                let found = family.search(rung).1;
+                let known = family.lightest.replaceable(rung);
+                let found = search(family.table.all(), config.labels.len(), rung).1;
                 let lightest = found.map_or(f64::INFINITY, |(_, weight)| weight);
                 prop_assert!(known <= lightest, "{known} > {lightest} on rung {rung}");
             }
@@ -112,9 +112,9 @@ fn a_key_that_is_too_light_needs_no_second_search() {
             now += Duration::from_secs(1);
             // The first ports are heavy, and the others have one packet each.
             let port = if round < 20 { port } else { 100 + 20 * round + port };
-            let before = family.failed_search;
+            let before = family.lightest.failed_search;
             family.record(&[tcp("DE", 1, port)], now);
-            searches += u32::from(round >= 20 && family.failed_search != before);
+            searches += u32::from(round >= 20 && family.lightest.failed_search != before);
         }
     }
     assert!(family.full[0]);

@@ -30,15 +30,6 @@ const HEAVY_PART: f64 = 1.0 / 200.0;
 const MAX_PROMISES: usize = 64;
 const MAX_LIGHT_PROMISES: usize = 48;
 
-/// After a search that found no series to replace, the next one waits for this time or this many packets, so that a
-/// flood of keys at the threshold does not cause a search for each packet.
-const SEARCH_PAUSE: Duration = Duration::from_millis(10);
-const SEARCH_PAUSE_PACKETS: u64 = 64;
-
-/// A search visits all series, so it waits longer if there are many: for so much time or so many packets per series.
-const SEARCH_PAUSE_OF_SERIES: Duration = Duration::from_nanos(100);
-const SEARCHED_PER_PACKET: u64 = 4;
-
 /// A series that is created when another one was scraped for the last time and is dropped.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Promise {
@@ -95,15 +86,9 @@ impl Family {
         now: Duration,
     ) -> &mut Series {
         self.count_birth(rung, now);
-        self.lightest = self.lightest.min(weight);
-        let phase = if self.shows_at_once {
-            for lightest in &mut self.lightest_by_rung[rung..] {
-                *lightest = lightest.min(weight);
-            }
-            Phase::Live
-        } else {
-            Phase::Newborn { after: self.generation }
-        };
+        self.lightest.created(rung, weight, self.shows_at_once);
+        let newborn = Phase::Newborn { after: self.generation };
+        let phase = if self.shows_at_once { Phase::Live } else { newborn };
         self.table.insert(hash, Series::new(key, rung, weight, phase))
     }
 
@@ -189,16 +174,16 @@ impl Family {
         let max_promises = if claim == Claim::Heavy { MAX_PROMISES } else { MAX_LIGHT_PROMISES };
         let used = self.turnover.used(claim, self.promises.len(), now);
         if used >= 1.0
-            || weight <= self.required(self.lightest_replaceable(rung), used)
+            || weight <= self.required(self.lightest.replaceable(rung), used)
             || self.promises.len() >= max_promises
-            || self.pauses_search(now)
+            || self.lightest.pauses_search(now, self.volume.packets(), self.table.all().len())
         {
             return None;
         }
-        let lightest = self.lightest_series(rung);
+        let lightest = self.lightest.search(self.table.all(), self.labels.len(), rung);
         let found = lightest.filter(|&(_, lightest)| weight > self.required(lightest, used));
         if found.is_none() {
-            self.failed_search = (now, self.volume.packets());
+            self.lightest.failed(now, self.volume.packets());
         }
         let (index, lightest) = found?;
         // The next packets of the replaced key add to the weight that it has.
@@ -255,51 +240,6 @@ impl Family {
         self.used[rung] += 1;
     }
 
-    /// At most the weight of the lightest series that a key on `rung` may replace, known without a search.
-    #[inline]
-    pub(super) fn lightest_replaceable(&self, rung: usize) -> f64 {
-        self.lightest.max(self.lightest_by_rung[rung])
-    }
-
-    /// The lightest series that a key on `rung` may replace: its index and weight. Also updates [`Family::lightest`] and
-    /// [`Family::lightest_by_rung`].
-    fn lightest_series(&mut self, rung: usize) -> Option<(usize, f64)> {
-        let (lightest, found) = self.search(rung);
-        self.lightest = lightest;
-        self.lightest_by_rung[rung] = found.map_or(f64::INFINITY, |(_, weight)| weight);
-        found
-    }
-
-    /// Visits all series: the lowest weight, and the index and weight of the lightest one that a key on `rung` may replace.
-    fn search(&self, rung: usize) -> (f64, Option<(usize, f64)>) {
-        let labels = self.labels.len();
-        let mut lightest = f64::INFINITY;
-        let mut found: Option<(usize, f64)> = None;
-        for (index, series) in self.table.all().iter().enumerate() {
-            // A more detailed key never replaces a less detailed series: that room is reserved.
-            if series.is_retiring() || usize::from(series.rung) >= labels {
-                continue;
-            }
-            lightest = lightest.min(series.weight);
-            if series.phase() == Phase::Live
-                && usize::from(series.rung) <= rung
-                && found.is_none_or(|(_, weight)| series.weight < weight)
-            {
-                found = Some((index, series.weight));
-            }
-        }
-        (lightest, found)
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "a family's budget is far below 2^32")]
-    fn pauses_search(&self, now: Duration) -> bool {
-        let (failed, packets) = self.failed_search;
-        let series = self.table.all().len();
-        let pause = SEARCH_PAUSE.max(SEARCH_PAUSE_OF_SERIES.saturating_mul(series as u32));
-        let pause_packets = SEARCH_PAUSE_PACKETS.max(series as u64 / SEARCHED_PER_PACKET);
-        now < failed + pause && self.volume.packets() < packets + pause_packets
-    }
-
     /// The weight above which a key replaces a series of this weight, if this part of the turnover is used.
     pub(super) fn required(&self, lightest: f64, used: f64) -> f64 {
         MIN_RATIO * lightest + (MIN_LEAD + SCARCE_LEAD * used / (1.0 - used)) * self.unit.get()
@@ -326,6 +266,3 @@ impl Family {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
