@@ -16,6 +16,7 @@
 mod bare_reader;
 mod cores;
 mod cpu_quota;
+mod drain;
 mod interrupt;
 mod measure;
 mod messages;
@@ -32,7 +33,7 @@ mod traffic;
 use std::time::Duration;
 
 use clap::Parser as _;
-use options::{Command, Options};
+use options::{Command, Options, Subject};
 use peer::Servers;
 use table::Measured;
 
@@ -46,10 +47,10 @@ fn main() {
     if options.pin {
         cores::pin();
     }
-    let (name, table) = if options.overload {
-        ("overload", overload::run(&options))
-    } else {
-        ("peers", peers(&options))
+    let (name, table) = match options.measure {
+        Subject::Peers => ("peers", peers(&options)),
+        Subject::Overload => ("overload", overload::run(&options)),
+        Subject::Drain => ("drain", drain::run(&options)),
     };
     println!("\n{table}");
     if let Some(file) = &options.write {

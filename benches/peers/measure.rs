@@ -8,7 +8,7 @@ use std::{
 use crate::{
     interrupt::check,
     peer::{Kind, Servers},
-    process_group::{ProcessGroup, reader},
+    process_group::{ProcessGroup, readers},
     sender,
     support::{Namespace, Wire},
     traffic::{Frames, Scenario, rules},
@@ -30,6 +30,13 @@ pub struct Figures {
     pub peak: u64,
     /// CPU time of the database server, µs per packet received.
     pub server: Option<f64>,
+}
+
+impl Figures {
+    /// Packets logged that the peer did not count or write.
+    pub fn lost(&self) -> u64 {
+        self.sent.saturating_sub(self.received)
+    }
 }
 
 /// Maximum time that a peer has to process the packets in its receive buffer. The rest does not count as received.
@@ -87,7 +94,8 @@ fn drain(host: &Namespace, group: &ProcessGroup) {
         // An idle peer uses a millisecond at times.
         let is_idle = now.saturating_sub(used) < Duration::from_millis(2);
         used = now;
-        if !is_idle || reader(host).is_none_or(|socket| socket.waiting > 0) {
+        let sockets = readers(host);
+        if !is_idle || sockets.is_empty() || sockets.iter().any(|socket| socket.waiting > 0) {
             since = Instant::now();
         }
     }

@@ -34,9 +34,9 @@ pub struct Options {
     /// Give the sender the first core and the peer the second one. By default the scheduler chooses.
     #[arg(long)]
     pub pin: bool,
-    /// Measure the exporter with more packets than it can write as rows or count, instead of the peers.
-    #[arg(long)]
-    pub overload: bool,
+    /// What to measure.
+    #[arg(long, value_enum, default_value_t = Subject::Peers)]
+    pub measure: Subject,
     /// Share of one core that the exporter has in the overload, percent.
     #[arg(long, default_value_t = 10)]
     pub quota: u32,
@@ -56,6 +56,17 @@ pub enum Command {
     /// The bare reader.
     #[command(hide = true)]
     BareReader,
+}
+
+/// What the benchmark measures.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// All peers on the same packets.
+    Peers,
+    /// The exporter with more packets than it can write as rows or count.
+    Overload,
+    /// How fast the exporter empties full receive buffers of one and of several groups.
+    Drain,
 }
 
 /// How fast packets are sent.

@@ -16,6 +16,9 @@ use crate::{
     traffic::{GROUP, RECEIVE_BUFFER},
 };
 
+/// The protocol of netfilter's netlink sockets in `/proc/net/netlink`: `include/uapi/linux/netlink.h`.
+const NETLINK_NETFILTER: &str = "12";
+
 /// The process group of a program that was started with `process_group(0)`. Its processes end when it is dropped.
 pub struct ProcessGroup(u32);
 
@@ -72,7 +75,7 @@ impl ProcessGroup {
 
     /// Waits until one of them is bound to the group, and gives its socket the receive buffer of all peers.
     pub fn set_receive_buffer(&self, host: &Namespace) {
-        let socket = wait_for("a reader of the group", || reader(host));
+        let socket = wait_for("a reader of the group", || readers(host).pop());
         let (owner, number) = self.descriptor(&socket.inode);
         let process = pidfd_open(rustix_pid(owner), PidfdFlags::empty()).unwrap();
         let socket: OwnedFd = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).unwrap();
@@ -131,30 +134,31 @@ fn stat(id: u32) -> Option<Vec<String>> {
     Some(rest.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The socket that reads the group.
+/// A socket that reads a group.
 pub struct ReaderSocket {
     inode: String,
     /// Bytes that wait in it.
     pub waiting: u64,
 }
 
-/// The socket in a namespace that the group is bound to.
-pub fn reader(host: &Namespace) -> Option<ReaderSocket> {
+/// The sockets in a namespace that groups are bound to.
+pub fn readers(host: &Namespace) -> Vec<ReaderSocket> {
     host.run(|| {
         let read =
             |file: &str| fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap();
+        // Group, port of its socket, …
         let groups = read("netfilter/nfnetlink_log");
-        let port = groups.lines().find_map(|line| {
-            let mut fields = line.split_whitespace();
-            (fields.next()?.parse() == Ok(GROUP)).then(|| fields.next().map(str::to_owned))?
-        })?;
-        // sk, protocol, port, groups, bytes that wait to be read, …, inode.
-        read("netlink").lines().find_map(|line| {
+        let ports: Vec<_> =
+            groups.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        let sockets = read("netlink");
+        let sockets = sockets.lines().filter_map(|line| {
+            // sk, protocol, port, groups, bytes that wait to be read, …, inode.
             let fields: Vec<_> = line.split_whitespace().collect();
-            (fields[1] == "12" && fields[2] == port).then(|| ReaderSocket {
+            (fields[1] == NETLINK_NETFILTER && ports.contains(&fields[2])).then(|| ReaderSocket {
                 inode: fields[9].to_owned(),
                 waiting: fields[4].parse().unwrap(),
             })
-        })
+        });
+        sockets.collect()
     })
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
+use clap::ValueEnum as _;
+
 use crate::{
     cores,
     measure::Figures,
@@ -19,7 +21,7 @@ pub struct Measured {
 }
 
 /// The median of some values.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -36,7 +38,7 @@ impl Measured {
     }
 }
 
-/// The table of the peers, with the machine and the versions.
+/// The tables of the peers, with the machine and the versions: the cost of a packet, then all figures.
 pub fn peers(measured: &[Measured], options: &Options) -> String {
     let mut text = format!("{}\n", machine());
     let runs =
@@ -47,32 +49,9 @@ pub fn peers(measured: &[Measured], options: &Options) -> String {
         "The scheduler chooses the cores."
     };
     writeln!(text, "Medians of {runs} of {} s. {cores}\n", options.seconds).unwrap();
-    text += "| packets | reader | sent | received | lost | µs/packet: user | system | sum | times the bare reader | times the exporter | MiB |\n";
-    text += "|---|---|---|---|---|---|---|---|---|---|---|\n";
-    for one in measured {
-        let ratio_to = |kind| {
-            let is_it = |other: &&Measured| other.kind == kind && other.scenario == one.scenario;
-            let other = measured.iter().find(is_it);
-            other.map_or("–".to_owned(), |other| format!("{:.1}", one.cost() / other.cost()))
-        };
-        let count = |value: fn(&Figures) -> f64| grouped(one.median(value).round() as u64);
-        writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {:.2} | {:.2} | {:.2} | {} | {} | {:.0} |",
-            one.scenario,
-            one.kind,
-            count(|run| run.sent as f64),
-            count(|run| run.received as f64),
-            count(|run| run.sent.saturating_sub(run.received) as f64),
-            one.median(|run| run.user),
-            one.median(|run| run.system),
-            one.cost(),
-            ratio_to(Kind::BareReader),
-            ratio_to(Kind::Exporter),
-            one.median(|run| run.peak as f64) / 1024.0,
-        )
-        .unwrap();
-    }
+    text += &summary(measured);
+    text += "\n<details>\n<summary>All figures</summary>\n\n";
+    text += &figures(measured);
     let servers: Vec<_> = measured
         .iter()
         .filter(|one| one.runs.iter().all(|run| run.server.is_some()))
@@ -81,6 +60,74 @@ pub fn peers(measured: &[Measured], options: &Options) -> String {
     if !servers.is_empty() {
         let cost = median(servers.into_iter());
         writeln!(text, "\nMariaDB itself used {cost:.0} µs per packet more.").unwrap();
+    }
+    text + "\n</details>\n"
+}
+
+/// The measurement of a peer in the scenario of another one.
+fn beside<'m>(measured: &'m [Measured], one: &Measured, kind: Kind) -> Option<&'m Measured> {
+    measured.iter().find(|other| other.kind == kind && other.scenario == one.scenario)
+}
+
+/// CPU time per packet: a line for each scenario, a column for each peer.
+fn summary(measured: &[Measured]) -> String {
+    let mut text = "µs of CPU time per packet. In brackets: the exporter in times of the bare reader, the others in times of \
+                    the exporter, and the packets lost, if more than one in a thousand.\n\n| packets |"
+        .to_owned();
+    let kinds: Vec<_> = Kind::value_variants()
+        .iter()
+        .filter(|kind| measured.iter().any(|one| one.kind == **kind))
+        .collect();
+    for kind in &kinds {
+        write!(text, " {kind} |").unwrap();
+    }
+    writeln!(text, "\n|---|{}", "---|".repeat(kinds.len())).unwrap();
+    for first in measured.iter().filter(|one| one.kind == *kinds[0]) {
+        write!(text, "| {} |", first.scenario).unwrap();
+        for kind in &kinds {
+            let one = beside(measured, first, **kind).expect("every scenario has all peers");
+            let unit = match kind {
+                Kind::BareReader => None,
+                Kind::Exporter => beside(measured, one, Kind::BareReader),
+                _ => beside(measured, one, Kind::Exporter),
+            };
+            let ratio = unit.map(|unit| format!("{:.1} ×", one.cost() / unit.cost()));
+            let lost = one.median(|run| run.lost() as f64 / run.sent as f64);
+            let lost = (lost > 1e-3).then(|| format!("{:.0} % lost", 100.0 * lost));
+            let notes: Vec<_> = ratio.into_iter().chain(lost).collect();
+            let notes =
+                if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+            write!(text, " {:.2}{notes} |", one.cost()).unwrap();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// All figures: a line for each scenario and peer.
+fn figures(measured: &[Measured]) -> String {
+    let mut text =
+        "| packets | reader | sent | received | lost | µs/packet: user | system | sum | MiB |\n"
+            .to_owned();
+    text += "|---|---|---|---|---|---|---|---|---|\n";
+    for one in measured {
+        let count = |value: fn(&Figures) -> u64| {
+            grouped(one.median(|run| value(run) as f64).round() as u64)
+        };
+        writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {:.2} | {:.2} | {:.2} | {:.0} |",
+            one.scenario,
+            one.kind,
+            count(|run| run.sent),
+            count(|run| run.received),
+            count(Figures::lost),
+            one.median(|run| run.user),
+            one.median(|run| run.system),
+            one.cost(),
+            one.median(|run| run.peak as f64) / 1024.0,
+        )
+        .unwrap();
     }
     text
 }
