@@ -140,12 +140,35 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// All measurements with one number of threads.
+struct Measured {
+    threads: usize,
+    /// Nanoseconds per packet of threads that share the consumers.
+    together: Vec<f64>,
+    /// Nanoseconds per packet of threads that share nothing.
+    apart: Vec<f64>,
+}
+
 fn main() {
     let datagrams = datagrams();
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let one = median((0..RUNS).map(|_| with_threads(1, true, &datagrams)).collect());
-    let (aggregate, recent): (Vec<_>, Vec<_>) = (0..RUNS).map(|_| under_locks(&datagrams)).unzip();
+    let counts = [1, 2, 4, 8].into_iter().filter(|count| *count <= processors);
+    let mut measured: Vec<_> = counts
+        .map(|threads| Measured { threads, together: Vec::new(), apart: Vec::new() })
+        .collect();
+    let (mut aggregate, mut recent) = (Vec::new(), Vec::new());
+    // In turn, so that a change of the machine's speed changes all of them.
+    for _ in 0..RUNS {
+        for Measured { threads, together, apart } in &mut measured {
+            together.push(with_threads(*threads, true, &datagrams));
+            apart.push(with_threads(*threads, false, &datagrams));
+        }
+        let locked = under_locks(&datagrams);
+        aggregate.push(locked.0);
+        recent.push(locked.1);
+    }
     let (aggregate, recent) = (median(aggregate), median(recent));
+    let one = median(measured[0].together.clone());
     println!(
         "of {one:.0} ns per packet, {aggregate:.0} are under the lock of the aggregate, {recent:.0} under that of the recent \
          packets\n"
@@ -154,20 +177,16 @@ fn main() {
         "| threads | ns per packet | million packets/s | speed-up | of threads that share nothing | at most |"
     );
     println!("|---|---|---|---|---|---|");
-    for count in [1, 2, 4, 8].into_iter().filter(|count| *count <= processors) {
-        let (mut together, mut apart) = (Vec::new(), Vec::new());
-        for _ in 0..RUNS {
-            together.push(with_threads(count, true, &datagrams));
-            apart.push(with_threads(count, false, &datagrams));
-        }
+    let alone = median(measured[0].apart.clone());
+    for Measured { threads, together, apart } in measured {
         let (together, apart) = (median(together), median(apart));
         // A lock is held by one thread at a time, so the longer one bounds them all.
-        let bound = (count as f64).min(one / aggregate.max(recent));
+        let bound = (threads as f64).min(one / aggregate.max(recent));
         println!(
-            "| {count} | {together:.0} | {:.2} | {:.2} | {:.2} | {bound:.2} |",
+            "| {threads} | {together:.0} | {:.2} | {:.2} | {:.2} | {bound:.2} |",
             1e3 / together,
             one / together,
-            one / apart
+            alone / apart
         );
     }
 }

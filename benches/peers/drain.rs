@@ -1,9 +1,9 @@
-//! How fast one reading thread and several empty full receive buffers: their speed-up on the packets of a real kernel, which a
-//! sender on the same machine cannot show, because it is slower than they are.
+//! How fast one and several reading threads empty filled receive buffers. A sender on the same machine is too slow to keep
+//! them busy, so the exporter is stopped while the buffers fill.
 
 use std::{
     fmt::Write as _,
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -13,112 +13,129 @@ use crate::{
     interrupt::check,
     options::Options,
     peer::exporter,
-    process_group::readers,
+    process_group::{ReaderSocket, reader_sockets, reader_sockets_here},
     sender,
     support::{
-        Namespace, Wire,
+        Wire,
         program::{EXPORTER, sum, wait_for},
         server::run as succeed,
     },
-    table::{machine, median},
-    traffic::{Frames, PACKETS_OF_OVERLOAD, grouped},
+    table::{machine, median, medians},
+    traffic::{Frames, SHORT_PACKETS, grouped},
 };
 
-/// Packets per second while the exporter is stopped, and for how long they are sent.
+/// Packets per second.
 const RATE: u64 = 200_000;
+
+/// How long packets are sent while the exporter is stopped.
 const TIME: Duration = Duration::from_millis(2500);
 
-/// Before that, the exporter counts the same packets for some time: a daemon that runs has its series.
+/// How long the exporter counts the same packets before it is stopped, so that their series exist.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// Holds all packets of a run in one group.
+/// Receive buffer of each group: large enough for all packets of a run.
 const RECEIVE_BUFFER: &str = "512MiB";
 
-/// How often the receive buffers are looked at.
-const LOOK: Duration = Duration::from_millis(1);
+/// Interval between two looks at the receive buffers, which take CPU time too.
+const INTERVAL: Duration = Duration::from_millis(2);
 
-/// Drops the packets after the rules of the exporter, so that the host does not answer.
+/// More threads do not make the exporter faster.
+const MAX_GROUPS: usize = 4;
+
+/// Drops the packets after the exporter's rules (priority -310) have logged them, so that the host sends no replies.
 const DROP: &str = "table inet unanswered {
-    chain in { type filter hook prerouting priority -300; iifname wan0 drop }
+    chain in {
+        type filter hook prerouting priority -300
+        iifname wan0 drop
+    }
 }";
 
-/// One run.
-struct Drained {
+/// The result of one run.
+struct Run {
     packets: u64,
     seconds: f64,
     /// CPU time, µs per packet.
     cost: f64,
 }
 
-/// Measures one group and two to as many as there are cores, which alternate. Returns the table.
+/// Measures one group, two, and so on, up to the number of cores but at most [`MAX_GROUPS`], in turn. Returns the table.
 pub fn run(options: &Options) -> String {
+    assert!(!options.pin, "--pin leaves the exporter one core");
     let cores = thread::available_parallelism().unwrap().get();
-    let mut measured: Vec<(usize, Vec<Drained>)> =
-        (1..=cores.min(4)).map(|groups| (groups, Vec::new())).collect();
+    let mut measured: Vec<(usize, Vec<Run>)> =
+        (1..=cores.min(MAX_GROUPS)).map(|groups| (groups, Vec::new())).collect();
     for _ in 0..options.runs {
         for (groups, runs) in &mut measured {
-            let drained = drain(*groups);
-            println!(
-                "{groups} groups: {} packets in {:.3} s, {:.2} µs/packet",
-                drained.packets, drained.seconds, drained.cost
-            );
-            runs.push(drained);
+            let run = drain(*groups);
+            let Run { packets, seconds, cost } = run;
+            println!("groups: {groups}; {packets} packets in {seconds:.3} s, {cost:.2} µs/packet");
+            runs.push(run);
         }
     }
     table(&measured, options)
 }
 
 /// Stops an exporter, fills its receive buffers, and measures how long it takes to empty them.
-fn drain(groups: usize) -> Drained {
+fn drain(groups: usize) -> Run {
     check();
     let wire = Wire::new();
     wire.host.nft(DROP);
     let mut rules = wire.host.command(EXPORTER);
-    let spread = groups.to_string();
-    rules.args(["rules", "--for", "nft", "--log", "all", "--limit", "0", "--apply"]);
-    succeed(rules.args(["--spread", &spread]));
-    let frames = Frames::new(PACKETS_OF_OVERLOAD.sources, PACKETS_OF_OVERLOAD.length);
+    rules.args(["rules", "--for", "nft", "--log", "all", "--limit", "0", "--apply", "--spread"]);
+    succeed(rules.arg(groups.to_string()));
+    let frames = Frames::new(SHORT_PACKETS.sources, SHORT_PACKETS.length);
     let numbers: Vec<_> = (1..=groups).collect();
     let config = format!("[nflog]\ngroups = {numbers:?}\nreceive_buffer = '{RECEIVE_BUFFER}'\n");
     let (group, exporter) = exporter::start(&wire.host, &config);
-    assert_eq!(readers(&wire.host).len(), groups, "sockets of groups");
+    assert_eq!(reader_sockets(&wire.host).len(), groups, "sockets of groups");
+    assert_eq!(reading_threads(exporter.program.pid()), groups, "reading threads");
     let received = || {
         let text = exporter.scrape();
-        assert_eq!(sum(&text, "nflog_exporter_lost_packets_total"), 0, "lost packets");
+        for lost in ["lost_packets_total", "socket_drops_total"] {
+            assert_eq!(sum(&text, &format!("nflog_exporter_{lost}")), 0, "{lost}");
+        }
         sum(&text, "nflog_exporter_received_packets_total")
     };
     sender::send(&wire, &frames, Some(RATE), WARM_UP);
-    wait_for("empty receive buffers", || (waiting(&wire.host) == 0).then_some(()));
+    wait_for("empty receive buffers", || is_empty(&reader_sockets(&wire.host)).then_some(()));
     let before = received();
 
     exporter.program.signal(Signal::SIGSTOP);
+    // Up to 99 packets of each group stay in an incomplete datagram, before as after this. That is less than 1 in 1,000.
     sender::send(&wire, &frames, Some(RATE), TIME);
-    // The kernel sends incomplete datagrams after the queue timeout, so the last packets may come later than this.
-    assert!(waiting(&wire.host) > 0, "nothing waits in the receive buffers");
     let used = group.cpu().total;
-    exporter.program.signal(Signal::SIGCONT);
-    let start = Instant::now();
-    while waiting(&wire.host) > 0 {
-        check();
-        thread::sleep(LOOK);
-    }
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = wire.host.run(|| {
+        assert!(!is_empty(&reader_sockets_here()), "no packet waits");
+        exporter.program.signal(Signal::SIGCONT);
+        let start = Instant::now();
+        while !is_empty(&reader_sockets_here()) {
+            check();
+            thread::sleep(INTERVAL);
+        }
+        start.elapsed().as_secs_f64()
+    });
     let used = group.cpu().total.saturating_sub(used);
     let packets = received() - before;
-    Drained { packets, seconds, cost: 1e6 * used.as_secs_f64() / packets as f64 }
+    Run { packets, seconds, cost: 1e6 * used.as_secs_f64() / packets as f64 }
 }
 
-/// Bytes that wait in the receive buffers of all groups.
-fn waiting(host: &Namespace) -> u64 {
-    readers(host).iter().map(|socket| socket.waiting).sum()
+fn is_empty(sockets: &[ReaderSocket]) -> bool {
+    sockets.iter().all(|socket| socket.waiting == 0)
 }
 
-fn table(measured: &[(usize, Vec<Drained>)], options: &Options) -> String {
-    let mut text = format!("{}\n", machine());
-    writeln!(text, "Medians of {} runs.\n", options.runs).unwrap();
+/// Number of threads of a process that read groups, by their names.
+fn reading_threads(process: u32) -> usize {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
+    names.filter(|name| name.as_ref().unwrap().starts_with("reader")).count()
+}
+
+fn table(measured: &[(usize, Vec<Run>)], options: &Options) -> String {
+    let mut text = format!("{}\n", machine(&[]));
+    writeln!(text, "{}.\n", medians(options)).unwrap();
     text += "| groups | packets | emptied in | million packets/s | speed-up | µs of CPU time per packet |\n";
     text += "|---|---|---|---|---|---|\n";
-    let rate = |runs: &[Drained]| median(runs.iter().map(|run| run.packets as f64 / run.seconds));
+    let rate = |runs: &[Run]| median(runs.iter().map(|run| run.packets as f64 / run.seconds));
     let one = rate(&measured[0].1);
     for (groups, runs) in measured {
         writeln!(

@@ -33,8 +33,8 @@ mod traffic;
 use std::time::Duration;
 
 use clap::Parser as _;
-use options::{Command, Options, Subject};
-use peer::Servers;
+use options::{Command, Measurement, Options};
+use peer::{Kind, Servers};
 use table::Measured;
 
 fn main() {
@@ -48,9 +48,9 @@ fn main() {
         cores::pin();
     }
     let (name, table) = match options.measure {
-        Subject::Peers => ("peers", peers(&options)),
-        Subject::Overload => ("overload", overload::run(&options)),
-        Subject::Drain => ("drain", drain::run(&options)),
+        Measurement::Peers => ("peers", peers(&options)),
+        Measurement::Overload => ("overload", overload::run(&options)),
+        Measurement::Drain => ("drain", drain::run(&options)),
     };
     println!("\n{table}");
     if let Some(file) = &options.write {
@@ -60,6 +60,7 @@ fn main() {
 
 /// Measures all peers in all scenarios; the peers alternate.
 fn peers(options: &Options) -> String {
+    options.peers().into_iter().for_each(Kind::require);
     let servers = Servers::default();
     let time = Duration::from_secs(options.seconds);
     let mut measured: Vec<Measured> = Vec::new();

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     interrupt::check,
     peer::{Kind, Servers},
-    process_group::{ProcessGroup, readers},
+    process_group::{ProcessGroup, reader_sockets},
     sender,
     support::{Namespace, Wire},
     traffic::{Frames, Scenario, rules},
@@ -62,7 +62,7 @@ pub fn run(kind: Kind, scenario: Scenario, time: Duration, servers: &Servers) ->
         }
         sender.join().unwrap()
     });
-    drain(&wire.host, peer.group());
+    wait_until_idle(&wire.host, peer.group());
     let (after, peak) = (peer.group().cpu(), peer.group().peak());
     let server = peer.server().zip(server).map(|(after, before)| after.saturating_sub(before));
     let (sent, received) = (wire.host.counter("logged"), peer.finish());
@@ -84,7 +84,7 @@ pub fn run(kind: Kind, scenario: Scenario, time: Duration, servers: &Servers) ->
 }
 
 /// Waits until the receive buffer is empty and the peer idle, or the time is over.
-fn drain(host: &Namespace, group: &ProcessGroup) {
+fn wait_until_idle(host: &Namespace, group: &ProcessGroup) {
     let deadline = Instant::now() + MAX_DRAIN;
     let (mut since, mut used) = (Instant::now(), group.cpu().total);
     while since.elapsed() < QUIET && Instant::now() < deadline {
@@ -94,7 +94,7 @@ fn drain(host: &Namespace, group: &ProcessGroup) {
         // An idle peer uses a millisecond at times.
         let is_idle = now.saturating_sub(used) < Duration::from_millis(2);
         used = now;
-        let sockets = readers(host);
+        let sockets = reader_sockets(host);
         if !is_idle || sockets.is_empty() || sockets.iter().any(|socket| socket.waiting > 0) {
             since = Instant::now();
         }

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{peer::Kind, traffic::Scenario};
 
-/// Compares the exporter with other readers of NFLOG on the same packets. Needs root.
+/// Compares the exporter with other readers of NFLOG on the same packets, or measures it alone. Needs root.
 #[derive(Parser)]
 #[command(name = "peers")]
 pub struct Options {
@@ -35,8 +35,8 @@ pub struct Options {
     #[arg(long)]
     pub pin: bool,
     /// What to measure.
-    #[arg(long, value_enum, default_value_t = Subject::Peers)]
-    pub measure: Subject,
+    #[arg(long, value_enum, default_value_t = Measurement::Peers)]
+    pub measure: Measurement,
     /// Share of one core that the exporter has in the overload, percent.
     #[arg(long, default_value_t = 10)]
     pub quota: u32,
@@ -60,12 +60,12 @@ pub enum Command {
 
 /// What the benchmark measures.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Subject {
+pub enum Measurement {
     /// All peers on the same packets.
     Peers,
     /// The exporter with more packets than it can write as rows or count.
     Overload,
-    /// How fast the exporter empties full receive buffers of one and of several groups.
+    /// How fast the exporter empties filled receive buffers of one and of several groups. Only `--runs` and `--write` apply.
     Drain,
 }
 

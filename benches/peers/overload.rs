@@ -21,7 +21,7 @@ use crate::{
         program::{Exporter, open_to_all, samples, sum},
     },
     table::machine,
-    traffic::{Frames, PACKETS_OF_OVERLOAD, grouped, rules},
+    traffic::{Frames, SHORT_PACKETS, grouped, rules},
 };
 
 /// Size of the spool, MiB.
@@ -76,7 +76,7 @@ fn measure(rate: Option<u64>, time: Duration, quota: Option<u32>) -> Outcome {
     check();
     let wire = Wire::new();
     wire.host.nft(&rules());
-    let frames = Frames::new(PACKETS_OF_OVERLOAD.sources, PACKETS_OF_OVERLOAD.length);
+    let frames = Frames::new(SHORT_PACKETS.sources, SHORT_PACKETS.length);
     let directory = tempfile::tempdir().unwrap();
     open_to_all(directory.path());
     let (rows, spool) = (directory.path().join("rows.db"), directory.path().join("spool"));
@@ -200,7 +200,7 @@ fn table(
     capacity: f64,
     options: &Options,
 ) -> String {
-    let mut text = format!("{}\n", machine());
+    let mut text = format!("{}\n", machine(&[]));
     let Options { quota, seconds, .. } = options;
     writeln!(
         text,

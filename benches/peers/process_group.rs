@@ -73,9 +73,10 @@ impl ProcessGroup {
         self.ids().into_iter().map(peak).sum()
     }
 
-    /// Waits until one of them is bound to the group, and gives its socket the receive buffer of all peers.
+    /// Waits until a socket of them, the only one in the namespace, is bound to the group, and gives it the receive buffer of
+    /// all peers.
     pub fn set_receive_buffer(&self, host: &Namespace) {
-        let socket = wait_for("a reader of the group", || readers(host).pop());
+        let socket = wait_for("a reader of the group", || reader_sockets(host).pop());
         let (owner, number) = self.descriptor(&socket.inode);
         let process = pidfd_open(rustix_pid(owner), PidfdFlags::empty()).unwrap();
         let socket: OwnedFd = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).unwrap();
@@ -134,7 +135,7 @@ fn stat(id: u32) -> Option<Vec<String>> {
     Some(rest.split_whitespace().map(str::to_owned).collect())
 }
 
-/// A socket that reads a group.
+/// A netlink socket that a group is bound to.
 pub struct ReaderSocket {
     inode: String,
     /// Bytes that wait in it.
@@ -142,23 +143,24 @@ pub struct ReaderSocket {
 }
 
 /// The sockets in a namespace that groups are bound to.
-pub fn readers(host: &Namespace) -> Vec<ReaderSocket> {
-    host.run(|| {
-        let read =
-            |file: &str| fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap();
-        // Group, port of its socket, …
-        let groups = read("netfilter/nfnetlink_log");
-        let ports: Vec<_> =
-            groups.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-        let sockets = read("netlink");
-        let sockets = sockets.lines().filter_map(|line| {
-            // sk, protocol, port, groups, bytes that wait to be read, …, inode.
-            let fields: Vec<_> = line.split_whitespace().collect();
-            (fields[1] == NETLINK_NETFILTER && ports.contains(&fields[2])).then(|| ReaderSocket {
-                inode: fields[9].to_owned(),
-                waiting: fields[4].parse().unwrap(),
-            })
-        });
-        sockets.collect()
-    })
+pub fn reader_sockets(host: &Namespace) -> Vec<ReaderSocket> {
+    host.run(reader_sockets_here)
+}
+
+/// The sockets in the namespace of this thread that groups are bound to.
+pub fn reader_sockets_here() -> Vec<ReaderSocket> {
+    let read = |file: &str| fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap();
+    // Group, port of its socket, …
+    let groups = read("netfilter/nfnetlink_log");
+    let ports: Vec<_> = groups.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    let sockets = read("netlink");
+    let sockets = sockets.lines().filter_map(|line| {
+        // sk, protocol, port, groups, bytes that wait to be read, …, inode.
+        let fields: Vec<_> = line.split_whitespace().collect();
+        (fields[1] == NETLINK_NETFILTER && ports.contains(&fields[2])).then(|| ReaderSocket {
+            inode: fields[9].to_owned(),
+            waiting: fields[4].parse().unwrap(),
+        })
+    });
+    sockets.collect()
 }

@@ -8,7 +8,7 @@ use crate::{
     cores,
     measure::Figures,
     options::Options,
-    peer::Kind,
+    peer::{Kind, version},
     support::server::run,
     traffic::{Scenario, grouped},
 };
@@ -40,15 +40,13 @@ impl Measured {
 
 /// The tables of the peers, with the machine and the versions: the cost of a packet, then all figures.
 pub fn peers(measured: &[Measured], options: &Options) -> String {
-    let mut text = format!("{}\n", machine());
-    let runs =
-        if options.runs == 1 { "one run".to_owned() } else { format!("{} runs", options.runs) };
+    let mut text = format!("{}\n", machine(&options.peers()));
     let cores = if cores::are_pinned() {
         "The sender has one core, the peer the other one."
     } else {
         "The scheduler chooses the cores."
     };
-    writeln!(text, "Medians of {runs} of {} s. {cores}\n", options.seconds).unwrap();
+    writeln!(text, "{} of {} s. {cores}\n", medians(options), options.seconds).unwrap();
     text += &summary(measured);
     text += "\n<details>\n<summary>All figures</summary>\n\n";
     text += &figures(measured);
@@ -64,15 +62,27 @@ pub fn peers(measured: &[Measured], options: &Options) -> String {
     text + "\n</details>\n"
 }
 
-/// The measurement of a peer in the scenario of another one.
-fn beside<'m>(measured: &'m [Measured], one: &Measured, kind: Kind) -> Option<&'m Measured> {
+/// How the values of a table were obtained.
+pub fn medians(options: &Options) -> String {
+    match options.runs {
+        1 => "One run".to_owned(),
+        runs => format!("Medians of {runs} runs"),
+    }
+}
+
+/// The measurement of `kind` in the scenario of another one.
+fn in_same_scenario<'m>(
+    measured: &'m [Measured],
+    one: &Measured,
+    kind: Kind,
+) -> Option<&'m Measured> {
     measured.iter().find(|other| other.kind == kind && other.scenario == one.scenario)
 }
 
 /// CPU time per packet: a line for each scenario, a column for each peer.
 fn summary(measured: &[Measured]) -> String {
-    let mut text = "µs of CPU time per packet. In brackets: the exporter in times of the bare reader, the others in times of \
-                    the exporter, and the packets lost, if more than one in a thousand.\n\n| packets |"
+    let mut text = "µs of CPU time per packet. In parentheses: the cost relative to the bare reader (for the exporter) or to the \
+                    exporter (for the others), and the share of packets lost, if above 0.1 %.\n\n| packets |"
         .to_owned();
     let kinds: Vec<_> = Kind::value_variants()
         .iter()
@@ -85,15 +95,16 @@ fn summary(measured: &[Measured]) -> String {
     for first in measured.iter().filter(|one| one.kind == *kinds[0]) {
         write!(text, "| {} |", first.scenario).unwrap();
         for kind in &kinds {
-            let one = beside(measured, first, **kind).expect("every scenario has all peers");
+            let one =
+                in_same_scenario(measured, first, **kind).expect("every scenario has all peers");
             let unit = match kind {
                 Kind::BareReader => None,
-                Kind::Exporter => beside(measured, one, Kind::BareReader),
-                _ => beside(measured, one, Kind::Exporter),
+                Kind::Exporter => in_same_scenario(measured, one, Kind::BareReader),
+                _ => in_same_scenario(measured, one, Kind::Exporter),
             };
             let ratio = unit.map(|unit| format!("{:.1} ×", one.cost() / unit.cost()));
             let lost = one.median(|run| run.lost() as f64 / run.sent as f64);
-            let lost = (lost > 1e-3).then(|| format!("{:.0} % lost", 100.0 * lost));
+            let lost = (lost > 1e-3).then(|| format!("{:.1} % lost", 100.0 * lost));
             let notes: Vec<_> = ratio.into_iter().chain(lost).collect();
             let notes =
                 if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
@@ -132,8 +143,8 @@ fn figures(measured: &[Measured]) -> String {
     text
 }
 
-/// Date, processor, kernel and versions.
-pub fn machine() -> String {
+/// Date, processor, kernel, and the versions of the exporter and of these peers.
+pub fn machine(kinds: &[Kind]) -> String {
     let output = |program: &str, arguments: &[&str]| {
         let output = run(Command::new(program).args(arguments));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -141,17 +152,18 @@ pub fn machine() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap();
     let model =
         processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let version =
-        |package: &str| output("dpkg-query", &["--show", "--showformat=${Version}", package]);
+    let packages: Vec<_> = kinds.iter().flat_map(|kind| kind.packages()).collect();
+    let versions = packages.iter().map(|package| {
+        let version = version(package).expect("installed");
+        format!("{package} {version}, ")
+    });
     format!(
-        "Measured on {} with {} cores ({}), Linux {}; ulogd2 {}, pmacct {}, MariaDB {}; the exporter has version {}.",
+        "Measured on {} with {} cores ({}), Linux {}; {}nflog_exporter {}.",
         output("date", &["--utc", "+%Y-%m-%d"]),
         std::thread::available_parallelism().unwrap(),
         model.map_or("unknown processor", |(_, model)| model),
         output("uname", &["-r"]).split('-').next().unwrap_or_default(),
-        version("ulogd2"),
-        version("pmacct"),
-        version("mariadb-server-core"),
+        versions.collect::<String>(),
         env!("CARGO_PKG_VERSION"),
     )
 }

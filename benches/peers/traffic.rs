@@ -16,8 +16,8 @@ pub const QUEUE_THRESHOLD: u32 = 100;
 pub const KERNEL_BUFFER: u32 = 131_072;
 pub const QUEUE_TIMEOUT: u32 = 10;
 
-/// The packets of an overload: short ones from many sources.
-pub const PACKETS_OF_OVERLOAD: Scenario = Scenario { rate: None, sources: 10_000, length: 64 };
+/// Short packets from many sources, of the overload and the drain.
+pub const SHORT_PACKETS: Scenario = Scenario { rate: None, sources: 10_000, length: 64 };
 
 /// Receive buffer of each peer, bytes.
 pub const RECEIVE_BUFFER: usize = 16 << 20;

@@ -5,7 +5,7 @@ pub mod exporter;
 mod uacctd;
 mod ulogd;
 
-use std::{cell::OnceCell, env, fmt, time::Duration};
+use std::{cell::OnceCell, env, fmt, process::Command, time::Duration};
 
 use clap::ValueEnum;
 
@@ -28,6 +28,16 @@ pub enum Kind {
     Ulogd,
     /// ulogd2 to MariaDB.
     UlogdMysql,
+}
+
+/// The version of a Debian package; `None` if it is not installed.
+pub fn version(package: &str) -> Option<String> {
+    let output = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${db:Status-Status} ${Version}", package])
+        .output()
+        .expect("dpkg-query runs");
+    let text = String::from_utf8(output.stdout).expect("ASCII");
+    text.strip_prefix("installed ").map(str::to_owned)
 }
 
 /// A running peer. It ends when it is dropped.
@@ -58,6 +68,26 @@ impl Servers {
 }
 
 impl Kind {
+    /// The Debian packages that it needs: first the one that contains it.
+    pub fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::BareReader | Self::Exporter => &[],
+            Self::Uacctd => &["pmacct"],
+            Self::Ulogd => &["ulogd2"],
+            Self::UlogdMysql => &["ulogd2-mysql", "mariadb-server"],
+        }
+    }
+
+    /// Panics if a package is not installed. Called before the first measurement.
+    pub fn require(self) {
+        for package in self.packages() {
+            assert!(
+                version(package).is_some(),
+                "{self} needs the Debian package {package}: install it, or choose other programs with --peers"
+            );
+        }
+    }
+
     /// Starts it in a namespace; returns when it is ready, or at least reads the group soon.
     pub fn start<'a>(self, host: &'a Namespace, servers: &'a Servers) -> Box<dyn Peer + 'a> {
         match self {

@@ -7,7 +7,7 @@ mod lightest;
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use admission::Promise;
-use lightest::Lightest;
+use lightest::LightestWeights;
 
 use super::{
     Dimension, FamilyConfig, FamilySnapshot, Key, OTHER,
@@ -47,7 +47,7 @@ pub struct Family {
     unit: Unit,
     volume: Volume,
     candidates: Candidates,
-    lightest: Lightest,
+    lightest: LightestWeights,
     promises: Vec<Promise>,
     /// When the phase of a series ends next: searched for only then.
     next_phase: Duration,
@@ -98,7 +98,7 @@ impl Family {
             unit: Unit::new(now),
             volume: Volume::new(now),
             candidates: Candidates::default(),
-            lightest: Lightest::new(),
+            lightest: LightestWeights::new(),
             promises: Vec::new(),
             next_phase: Duration::MAX,
             demand: Demand::new(now),

@@ -1,4 +1,4 @@
-//! What a family knows of its lightest series without a search: lower bounds of their weights, and when a search is due.
+//! Lower bounds of the weights of a family's lightest series, and the search that updates them.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use crate::metrics::{
 const PAUSE: Duration = Duration::from_millis(10);
 const PAUSE_PACKETS: u64 = 64;
 
-/// A search visits all series, so it waits longer if there are many: for so much time or so many packets per series.
+/// The pause grows with the number of series that a search visits: by this time per series, or a packet per this many series.
 const PAUSE_OF_SERIES: Duration = Duration::from_nanos(100);
-const SEARCHED_PER_PACKET: u64 = 4;
+const SERIES_PER_PACKET: u64 = 4;
 
 /// Lower bounds of the weights of a family's lightest series.
 #[derive(Debug)]
-pub(super) struct Lightest {
-    /// Of all series.
+pub(super) struct LightestWeights {
+    /// At most the weight of every series that counts packets, without the last rung.
     of_all: f64,
-    /// By the rung of a key: of the series that it may replace.
+    /// By rung: at most the weight of the lightest series that a key on this rung may replace.
     by_rung: [f64; MAX_RUNGS],
     /// The time of the last search that found no series to replace, and the packets received before it.
     failed_search: (Duration, u64),
 }
 
-impl Lightest {
-    /// Of a family without series.
+impl LightestWeights {
+    /// Creates the bounds of a family without series.
     pub(super) const fn new() -> Self {
         Self {
             of_all: f64::INFINITY,
@@ -43,7 +43,7 @@ impl Lightest {
         self.of_all.max(self.by_rung[rung])
     }
 
-    /// Called when a series on `rung` with this weight is created.
+    /// Lowers the bounds for a new series on `rung`. `is_live`: it can be replaced from now on.
     pub(super) fn created(&mut self, rung: usize, weight: f64, is_live: bool) {
         self.of_all = self.of_all.min(weight);
         if is_live {
@@ -53,19 +53,19 @@ impl Lightest {
         }
     }
 
-    /// Called when series that could not be replaced may have become live.
+    /// Resets the bounds by rung: series that could not be replaced may have become live.
     pub(super) fn forget_by_rung(&mut self) {
         self.by_rung.fill(0.0);
     }
 
-    /// Called when all weights are multiplied by this factor.
+    /// Multiplies all bounds by a factor, as the weights of the series were.
     pub(super) fn scale(&mut self, factor: f64) {
         self.of_all *= factor;
         self.by_rung.iter_mut().for_each(|weight| *weight *= factor);
     }
 
-    /// Visits all series for the lightest one that a key on `rung` may replace: its index and weight. `last` is the rung
-    /// of the series that always exists.
+    /// Searches all series for the lightest one that a key on `rung` may replace, and updates the bounds. Returns its index
+    /// and weight. Series on rung `last` are never replaced.
     pub(super) fn search(
         &mut self,
         all: &[Series],
@@ -78,23 +78,23 @@ impl Lightest {
         found
     }
 
-    /// Called after a search that found no series to replace, with the packets that the family received before.
+    /// Records a search that found no series to replace. `packets`: received by the family so far.
     pub(super) fn failed(&mut self, now: Duration, packets: u64) {
         self.failed_search = (now, packets);
     }
 
-    /// Whether the next search of so many series waits.
+    /// Whether it is too soon for another search after the last failed one. `series` is the number of series.
     #[expect(clippy::cast_possible_truncation, reason = "a family's budget is far below 2^32")]
     pub(super) fn pauses_search(&self, now: Duration, packets: u64, series: usize) -> bool {
         let (failed, packets_then) = self.failed_search;
         let pause = PAUSE.max(PAUSE_OF_SERIES.saturating_mul(series as u32));
-        let pause_packets = PAUSE_PACKETS.max(series as u64 / SEARCHED_PER_PACKET);
+        let pause_packets = PAUSE_PACKETS.max(series as u64 / SERIES_PER_PACKET);
         now < failed + pause && packets < packets_then + pause_packets
     }
 }
 
-/// The lowest weight of all series but the last one, and the index and weight of the lightest one that a key on `rung`
-/// may replace.
+/// Returns the lowest weight of the series that count packets and are not on rung `last`, and the index and weight of the
+/// lightest one that a key on `rung` may replace.
 fn search(all: &[Series], last: usize, rung: usize) -> (f64, Option<(usize, f64)>) {
     let mut lightest = f64::INFINITY;
     let mut found: Option<(usize, f64)> = None;
