@@ -13,11 +13,11 @@ use crate::{
     interrupt::check,
     options::Options,
     peer::exporter,
-    process_group::{ReaderSocket, reader_sockets, reader_sockets_here},
+    process_group::{are_empty, reader_sockets, reader_sockets_here},
     sender,
     support::{
         Wire,
-        program::{EXPORTER, sum, wait_for},
+        program::{EXPORTER, PATIENCE, sum, wait_for},
         server::run as succeed,
     },
     table::{machine, median, medians},
@@ -97,7 +97,7 @@ fn drain(groups: usize) -> Run {
         sum(&text, "nflog_exporter_received_packets_total")
     };
     sender::send(&wire, &frames, Some(RATE), WARM_UP);
-    wait_for("empty receive buffers", || is_empty(&reader_sockets(&wire.host)).then_some(()));
+    wait_for("empty receive buffers", || are_empty(&reader_sockets(&wire.host)).then_some(()));
     let before = received();
 
     exporter.program.signal(Signal::SIGSTOP);
@@ -105,11 +105,12 @@ fn drain(groups: usize) -> Run {
     sender::send(&wire, &frames, Some(RATE), TIME);
     let used = group.cpu().total;
     let seconds = wire.host.run(|| {
-        assert!(!is_empty(&reader_sockets_here()), "no packet waits");
+        assert!(!are_empty(&reader_sockets_here()), "no packet waits");
         exporter.program.signal(Signal::SIGCONT);
         let start = Instant::now();
-        while !is_empty(&reader_sockets_here()) {
+        while !are_empty(&reader_sockets_here()) {
             check();
+            assert!(start.elapsed() < PATIENCE, "packets still wait");
             thread::sleep(INTERVAL);
         }
         start.elapsed().as_secs_f64()
@@ -117,10 +118,6 @@ fn drain(groups: usize) -> Run {
     let used = group.cpu().total.saturating_sub(used);
     let packets = received() - before;
     Run { packets, seconds, cost: 1e6 * used.as_secs_f64() / packets as f64 }
-}
-
-fn is_empty(sockets: &[ReaderSocket]) -> bool {
-    sockets.iter().all(|socket| socket.waiting == 0)
 }
 
 /// Number of threads of a process that read groups, by their names.

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     interrupt::check,
     peer::{Kind, Servers},
-    process_group::{ProcessGroup, reader_sockets},
+    process_group::{ProcessGroup, are_empty, reader_sockets},
     sender,
     support::{Namespace, Wire},
     traffic::{Frames, Scenario, rules},
@@ -94,8 +94,7 @@ fn wait_until_idle(host: &Namespace, group: &ProcessGroup) {
         // An idle peer uses a millisecond at times.
         let is_idle = now.saturating_sub(used) < Duration::from_millis(2);
         used = now;
-        let sockets = reader_sockets(host);
-        if !is_idle || sockets.is_empty() || sockets.iter().any(|socket| socket.waiting > 0) {
+        if !is_idle || !are_empty(&reader_sockets(host)) {
             since = Instant::now();
         }
     }

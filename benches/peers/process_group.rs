@@ -139,7 +139,12 @@ fn stat(id: u32) -> Option<Vec<String>> {
 pub struct ReaderSocket {
     inode: String,
     /// Bytes that wait in it.
-    pub waiting: u64,
+    waiting: u64,
+}
+
+/// Whether there are sockets and no packet waits in them.
+pub fn are_empty(sockets: &[ReaderSocket]) -> bool {
+    !sockets.is_empty() && sockets.iter().all(|socket| socket.waiting == 0)
 }
 
 /// The sockets in a namespace that groups are bound to.
