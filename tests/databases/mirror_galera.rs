@@ -135,9 +135,10 @@ fn rows_survive_faults_of_nodes() {
         // It is separated from the others, but not from the exporter.
         cluster.separate(2);
         cluster.wait_for_component(2, "non-Primary");
+        assert_eq!(wait_for_change(&exporter, 2), 0);
+        // After the change: the doctor reports a running exporter that cannot write.
         let found = doctor_with(&wire.host, &config(&url, &spool, ""));
         found.ok("mirror", "the node is not in the primary component");
-        assert_eq!(wait_for_change(&exporter, 2), 0);
         cluster.reunite();
         cluster.wait_for_state(2, "Synced");
 
