@@ -23,7 +23,7 @@ fn instructions(stage: &Stage, batches: u32) -> Result<u64, String> {
     let name = stage.name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{name}.{batches}"));
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--quiet"]);
+    command.args(["--tool=callgrind", "--quiet", "--vgdb=no"]);
     command.arg(format!("--callgrind-out-file={}", out.display()));
     command.arg(program).args(["stage", stage.name, &batches.to_string()]);
     // The environment changes the counts: the time zone, and the settings of the allocator.

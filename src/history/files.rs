@@ -12,12 +12,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::{
     range::{SLICES, TIERS},
     tiers::Numbered,
 };
+use crate::system::locked_file::{LockError, LockedFile};
 
 /// Marks a file, with the version of the format.
 const MAGIC: &[u8; 8] = b"nflghs01";
@@ -55,8 +54,7 @@ const NEW: &str = ".new";
 pub(super) struct HistoryFiles {
     directory: PathBuf,
     tiers: [TierFile; TIERS],
-    /// Holds the lock.
-    _lock: File,
+    _lock: LockedFile,
 }
 
 /// The slices of an earlier run.
@@ -82,11 +80,11 @@ impl HistoryFiles {
     pub fn open(directory: &Path) -> io::Result<(Self, Loaded)> {
         fs::create_dir_all(directory)?;
         let lock = open(OpenOptions::new().write(true).create(true), &directory.join(LOCK))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => {
+        let lock = LockedFile::new(lock).map_err(|error| match error {
+            LockError::Held(_) => {
                 io::Error::other("another exporter uses it; set another history.directory")
             }
-            error => error.into(),
+            LockError::Io(error) => error,
         })?;
         let mut loaded = Loaded::default();
         for (name, slices) in NAMES.into_iter().zip(&mut loaded.slices) {

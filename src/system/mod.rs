@@ -16,6 +16,7 @@ mod host_network;
 pub mod http_client;
 pub mod listen;
 pub mod lock;
+pub(crate) mod locked_file;
 pub mod logging;
 pub mod panics;
 pub mod privileges;

@@ -33,6 +33,8 @@ impl<'n> Browser<'n> {
         command
             .args(["--pid", "--fork", "--kill-child", "--mount-proc", "chromedriver"])
             .arg(format!("--port={PORT}"))
+            // It leaves temporary files.
+            .env("TMPDIR", directory.path())
             .env("HOME", directory.path());
         let program = Program::start(&mut command, directory.path().join("chromedriver.log"));
         let options = json!({

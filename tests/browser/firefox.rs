@@ -42,6 +42,7 @@ impl Firefox {
             // The console is that of the whole browser.
             .args(["--marionette", "--remote-allow-system-access", "--headless", "--profile"])
             .arg(profile.path())
+            .env("TMPDIR", profile.path())
             .env("HOME", profile.path());
         let program = Program::start(&mut command, profile.path().join("firefox.log"));
         let stream = wait_for("Firefox to start", || {

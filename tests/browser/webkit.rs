@@ -38,6 +38,7 @@ impl<'n> WebKit<'n> {
             .args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-euc", START, "sh"])
             .arg(PORT.to_string())
             .current_dir(directory.path())
+            .env("TMPDIR", directory.path())
             .env("HOME", directory.path());
         let program = Program::start(&mut command, directory.path().join("webkit.log"));
         let options = json!({

@@ -12,10 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -66,13 +63,6 @@ impl Program {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         send(self.child.id(), signal);
-    }
-
-    /// Sends it a signal, if it still runs.
-    pub fn try_signal(&self, signal: Signal) {
-        if let Ok(id) = i32::try_from(self.child.id()) {
-            let _ = kill(Pid::from_raw(id), signal);
-        }
     }
 
     /// Waits until it ends.

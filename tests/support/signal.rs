@@ -23,6 +23,13 @@ pub fn wait_if_stopping(process: u32, signal: Signal) {
     }
 }
 
+/// Sends a signal to a process, if it still runs. Does not panic.
+pub fn try_send(process: u32, signal: Signal) {
+    if let Ok(id) = i32::try_from(process) {
+        let _ = kill(Pid::from_raw(id), signal);
+    }
+}
+
 fn is_stopped(process: u32) -> bool {
     // A process that has ended has no directory any more.
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };

@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use super::{
     program::{PATIENCE, Program, wait_for},
     server::run,
+    signal::try_send,
     tmpfs::Tmpfs,
 };
 
@@ -174,8 +175,9 @@ impl Drop for Booted<'_> {
     fn drop(&mut self) {
         // It shuts the system down cleanly, and removes its namespaces.
         if thread::panicking() {
-            // A panic would abort the tests. The system ends with the program.
-            self.program.try_signal(Signal::SIGTERM);
+            // A panic would abort the tests. All processes end with the first one of their namespace, but not with the
+            // program that started it.
+            try_send(self.manager, Signal::SIGKILL);
         } else {
             self.program.signal(Signal::SIGTERM);
             self.program.wait();

@@ -13,10 +13,7 @@ use std::{
     process,
 };
 
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
+use rustix::io::Errno;
 
 use super::{
     RowMark,
@@ -27,7 +24,11 @@ use super::{
     segment::Segment,
     session::Session,
 };
-use crate::{mirror::target::is_same_database, sort::sort_by_key};
+use crate::{
+    mirror::target::is_same_database,
+    sort::sort_by_key,
+    system::locked_file::{LockError, LockedFile},
+};
 
 /// The directory, locked for this process.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub struct SpoolDirectory {
     pub position: PositionFile,
     /// Whether files were created or removed since the last sync.
     pub unsynced: bool,
-    lock: File,
+    lock: LockedFile,
 }
 
 /// Why a directory cannot be used.
@@ -60,7 +61,7 @@ impl SpoolDirectory {
         let disk = |what| move |error: io::Error| DirectoryError::Io(explain(what, path, &error));
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(disk("create it"))?;
         let lock = lock(path).map_err(|error| match error {
-            LockError::Held(pid) => DirectoryError::InUse(in_use(path, &pid)),
+            LockError::Held(file) => DirectoryError::InUse(in_use(path, file)),
             LockError::Io(error) => {
                 DirectoryError::Io(explain("create the file lock", path, &error))
             }
@@ -248,31 +249,19 @@ fn set_aside(path: &Path, why: &str) {
     }
 }
 
-enum LockError {
-    Held(String),
-    Io(io::Error),
+/// Takes the lock, which ends with this process at the latest.
+fn lock(directory: &Path) -> Result<LockedFile, LockError> {
+    let lock = LockedFile::new(open_file(&directory.join("lock")).map_err(LockError::Io)?)?;
+    // The process id is for messages only; a full disk may have no room for it.
+    let _ = lock.set_len(0).and_then(|()| writeln!(&*lock, "{}", process::id()));
+    Ok(lock)
 }
 
-/// Takes the lock, which the kernel releases when this process ends.
-fn lock(directory: &Path) -> Result<File, LockError> {
-    let mut lock = open_file(&directory.join("lock")).map_err(LockError::Io)?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {
-            // The process id is for messages only; a full disk may have no room for it.
-            let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", process::id()));
-            Ok(lock)
-        }
-        Err(Errno::WOULDBLOCK) => {
-            let mut pid = String::new();
-            let read = lock.take(20).read_to_string(&mut pid);
-            let number = pid.trim().parse::<u32>().ok().filter(|_| read.is_ok());
-            Err(LockError::Held(number.map_or("unknown".to_owned(), |number| number.to_string())))
-        }
-        Err(error) => Err(LockError::Io(error.into())),
-    }
-}
-
-fn in_use(directory: &Path, pid: &str) -> String {
+fn in_use(directory: &Path, lock: File) -> String {
+    let mut pid = String::new();
+    let read = lock.take(20).read_to_string(&mut pid);
+    let pid = pid.trim().parse::<u32>().ok().filter(|_| read.is_ok());
+    let pid = pid.map_or("unknown".to_owned(), |pid| pid.to_string());
     format!(
         "the spool's directory {} is in use by another exporter (process id {pid}): stop it, or set \
          mirror.spool.directory to another directory",

@@ -8,10 +8,10 @@ use std::{
     time::SystemTime,
 };
 
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::saved_position::{SavedPosition, SpoolMark};
+use crate::system::locked_file::{LockError, LockedFile};
 
 /// Distance of the two slots; each has at most this size.
 const SLOT: u64 = SLOT_LENGTH as u64;
@@ -28,7 +28,7 @@ const HEADER: usize = 16;
 #[derive(Debug)]
 pub(super) struct StateFile {
     path: PathBuf,
-    file: Option<File>,
+    file: Option<LockedFile>,
     number: u64,
 }
 
@@ -62,12 +62,11 @@ impl StateFile {
     /// # Errors
     /// It cannot be opened, or another exporter uses it.
     pub fn open(path: &Path, has_spooled: &dyn Fn(SpoolMark) -> bool) -> io::Result<(Self, Saved)> {
-        let file = create(path)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => {
+        let file = LockedFile::new(create(path)?).map_err(|error| match error {
+            LockError::Held(_) => {
                 io::Error::other("another exporter uses it; set another kernel_log.state_file")
             }
-            error => error.into(),
+            LockError::Io(error) => error,
         })?;
         let newest = [0, SLOT].into_iter().filter_map(|at| read_slot(&file, at));
         let newest = newest.max_by_key(|slot| slot.number);
