@@ -317,8 +317,8 @@ fn is_reloaded(booted: &Booted) {
 fn is_started_again(booted: &Booted) {
     let goes_down = |how: &str| {
         let before = booted.property(UNIT, "NRestarts");
-        // Without the other processes of the unit: its cgroup can be gone after the first signal, which is an error.
-        booted.run("systemctl", &["kill", "--kill-whom=main", "--signal", how, UNIT]);
+        // systemctl fails if the cgroup of the unit is gone after the signal to its main process.
+        booted.run("kill", &[&format!("-{how}"), &main_pid(booted)]);
         wait_for(how, || (booted.property(UNIT, "NRestarts") != before).then_some(()));
         booted.wait_until(UNIT, "active");
         flow(booted, 10);
